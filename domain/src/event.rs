@@ -1,0 +1,113 @@
+//! Committed facts, append-only. A page treats an event as "fetch again what you show"; the timeline shows them as they are.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, TaskId, task::TaskStateName};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Event {
+    /// Opaque position in the workspace's stream; what a reader resumes from.
+    pub cursor: String,
+    pub at: DateTime<Utc>,
+    /// `user:<id>`, `api_key:<id>`, `runner:<id>` or `system`.
+    pub actor: String,
+    pub task_id: TaskId,
+    /// Consecutive within the task, from 1.
+    pub number: i64,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum EventKind {
+    TaskCreated {
+        state: TaskStateName,
+    },
+    /// All it waited for is there.
+    TaskReleased {
+        state: TaskStateName,
+    },
+    /// Its time has come.
+    TaskDue,
+    DependencyAdded {
+        depends_on: TaskId,
+    },
+    AttemptClaimed {
+        attempt: i32,
+        runner: String,
+    },
+    AttemptStarted {
+        attempt: i32,
+    },
+    AttemptVerifying {
+        attempt: i32,
+    },
+    AttemptEnded {
+        attempt: i32,
+        state: crate::AttemptState,
+        failure: Option<Failure>,
+        checks_passed: usize,
+        checks: usize,
+    },
+    CancelRequested,
+    /// A failed or lost attempt is followed by another.
+    TaskRequeued {
+        state: TaskStateName,
+    },
+    TaskEnded {
+        state: TaskStateName,
+        reason: Option<String>,
+    },
+    /// A person brought an ended task back.
+    TaskRetried {
+        state: TaskStateName,
+    },
+}
+
+impl EventKind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TaskCreated { .. } => "task_created",
+            Self::TaskReleased { .. } => "task_released",
+            Self::TaskDue => "task_due",
+            Self::DependencyAdded { .. } => "dependency_added",
+            Self::AttemptClaimed { .. } => "attempt_claimed",
+            Self::AttemptStarted { .. } => "attempt_started",
+            Self::AttemptVerifying { .. } => "attempt_verifying",
+            Self::AttemptEnded { .. } => "attempt_ended",
+            Self::CancelRequested => "cancel_requested",
+            Self::TaskRequeued { .. } => "task_requeued",
+            Self::TaskEnded { .. } => "task_ended",
+            Self::TaskRetried { .. } => "task_retried",
+        }
+    }
+
+    /// One line of the timeline.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::TaskCreated { state } => format!("Created, {}", state.phrase()),
+            Self::TaskReleased { state } => format!("Dependencies done, {}", state.phrase()),
+            Self::TaskDue => "Its time has come, queued".into(),
+            Self::DependencyAdded { depends_on } => format!("Now waits for task {}", depends_on.short()),
+            Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
+            Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
+            Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),
+            Self::AttemptEnded { attempt, state, failure, checks_passed, checks } => {
+                let checks = if *checks == 0 { String::new() } else { format!(", {checks_passed} of {checks} checks passed") };
+                let why = failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+                format!("Attempt {attempt} {}{checks}{why}", state.name().replace('_', " "))
+            }
+            Self::CancelRequested => "Cancellation asked for".into(),
+            Self::TaskRequeued { state } => format!("To be tried again, {}", state.phrase()),
+            Self::TaskEnded { state, reason } => match reason {
+                Some(reason) => format!("Ended {}: {reason}", state.name()),
+                None => format!("Ended {}", state.name()),
+            },
+            Self::TaskRetried { state } => format!("Brought back by hand, {}", state.phrase()),
+        }
+    }
+}

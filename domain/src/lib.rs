@@ -1,0 +1,38 @@
+//! The words of Muster and the rules between them.
+//!
+//! Nothing here does I/O, knows HTTP or SQL, or reads a clock: time and ids come in as values. What is here can only fail by
+//! saying "that is not allowed". It compiles to wasm, so the pages, the engine and the runners speak with the same types.
+
+pub mod account;
+pub mod artifact;
+pub mod attempt;
+pub mod check;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod log;
+pub mod overview;
+pub mod page;
+pub mod protocol;
+pub mod repository;
+pub mod runner;
+pub mod task;
+pub mod verification;
+
+pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
+pub use artifact::{Artifact, ArtifactKind};
+pub use attempt::{Attempt, AttemptKey, AttemptState, Failure, FailureCode};
+pub use check::{CheckKind, CheckSpec};
+pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
+pub use event::{Event, EventKind};
+pub use id::{ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, TaskId, UserId, WorkspaceId};
+pub use log::{LogChunk, LogStream};
+pub use overview::Overview;
+pub use page::{Page, TaskFilter};
+pub use repository::Repository;
+pub use runner::Runner;
+pub use task::{NewTask, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
+pub use verification::{CheckResult, CheckStatus, VerificationReport};
+
+/// A moment, always in UTC.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,27 @@
+//! A process on some machine that executes attempts.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::RunnerId;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Runner {
+    pub id: RunnerId,
+    pub name: String,
+    /// How many attempts it carries out at once.
+    pub slots: i32,
+    /// How many it carries out now.
+    pub busy: i64,
+    /// Heard of within the last [`OFFLINE_AFTER_SECONDS`].
+    pub online: bool,
+    pub last_seen_at: DateTime<Utc>,
+}
+
+/// Seconds between two signs of life.
+pub const HEARTBEAT_SECONDS: u32 = 10;
+/// Seconds that a runner may stay silent before it loses its attempts.
+pub const LEASE_SECONDS: u32 = 120;
+/// Seconds of silence after which a runner is shown as offline; its attempts are not touched yet.
+pub const OFFLINE_AFTER_SECONDS: i64 = 45;

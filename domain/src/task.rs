@@ -1,0 +1,66 @@
+//! A task: one unit of durable work, and what counts as done.
+//!
+//! `new` is what a person asks for, `state` where it stands, `transition` the only ways from one state to another, `view` what the
+//! API and the pages show.
+
+mod new;
+mod priority;
+mod state;
+mod transition;
+mod view;
+
+pub use new::{ATTEMPTS_MAX, NewTask, TIMEOUT_SECONDS_MAX};
+pub use priority::Priority;
+pub use state::{TaskState, TaskStateName};
+pub use transition::{AttemptEnd, LOSSES_MAX, Parents, retry_delay};
+pub use view::{TaskLink, TaskSummary, TaskView};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CheckSpec, RepositoryId, TaskId, Timestamp, WorkspaceId};
+
+/// A task as the engine holds it between locking its row and saving it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    pub id: TaskId,
+    pub workspace_id: WorkspaceId,
+    pub repository_id: RepositoryId,
+    pub title: String,
+    pub work: Work,
+    pub base_ref: Option<String>,
+    pub files: Vec<String>,
+    pub success_criteria: Vec<String>,
+    pub checks: Vec<CheckSpec>,
+    pub priority: Priority,
+    pub timeout_seconds: i32,
+    pub max_attempts: i32,
+    pub state: TaskState,
+    /// Attempts so far, and the number of the latest: the fence. Never falls.
+    pub attempts: i32,
+    /// Attempts that were charged as failures since the task was created or last brought back.
+    pub failures: i32,
+    /// Attempts whose runner was lost, counted apart.
+    pub losses: i32,
+    pub created_at: Timestamp,
+    /// Who created it, as [`crate::Actor::label`] names it.
+    pub created_by: String,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Work {
+    /// A shell command.
+    Command(String),
+    /// Words for an agent.
+    Prompt(String),
+}
+
+impl Work {
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Command(text) | Self::Prompt(text) => text,
+        }
+    }
+}

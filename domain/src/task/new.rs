@@ -1,0 +1,221 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Priority, Work};
+use crate::{CheckSpec, TaskId, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
+
+/// What a person, a script or a service asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewTask {
+    pub title: String,
+    /// A shell command. Give this or `prompt`.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Words for an agent. Give this or `command`.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// An absolute path on the runner's machine, or a URL that git understands.
+    pub repository: String,
+    /// A branch, tag or commit; the repository's default branch when absent.
+    #[serde(default)]
+    pub base_ref: Option<String>,
+    /// Files the work is about, handed to it as a hint.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// What counts as done, in words.
+    #[serde(default)]
+    pub success_criteria: Vec<String>,
+    /// What counts as done, so that Muster can prove it.
+    #[serde(default)]
+    pub checks: Vec<CheckSpec>,
+    #[serde(default)]
+    pub priority: Priority,
+    /// Tasks that have to succeed first.
+    #[serde(default)]
+    pub depends_on: Vec<TaskId>,
+    /// Seconds that one attempt may work.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+    #[serde(default = "default_attempts")]
+    pub max_attempts: u32,
+}
+
+/// Seconds that an attempt may work unless the task says otherwise: an hour.
+pub const TIMEOUT_SECONDS: u32 = 3600;
+/// A day.
+pub const TIMEOUT_SECONDS_MAX: u32 = 86_400;
+pub const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS_MAX: u32 = 10;
+/// The most tasks that one task may wait for.
+pub const DEPENDENCIES_MAX: usize = 100;
+
+fn default_timeout() -> u32 {
+    TIMEOUT_SECONDS
+}
+
+fn default_attempts() -> u32 {
+    ATTEMPTS
+}
+
+impl NewTask {
+    /// A command on a repository, with everything else as usual.
+    pub fn command(title: impl Into<String>, repository: impl Into<String>, command: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            command: Some(command.into()),
+            prompt: None,
+            repository: repository.into(),
+            base_ref: None,
+            files: vec![],
+            success_criteria: vec![],
+            checks: vec![],
+            priority: Priority::default(),
+            depends_on: vec![],
+            timeout_seconds: TIMEOUT_SECONDS,
+            max_attempts: ATTEMPTS,
+        }
+    }
+
+    /// Everything that is wrong with it, as far as can be told without looking anything up.
+    pub fn validate(&self) -> Result<Work, Invalid> {
+        let mut errors = Errors::default();
+        errors.required_text("/title", &self.title, 200);
+        if self.title.contains(char::is_control) && !self.title.contains('\0') {
+            errors.add("/title", "control", "must be one line without control characters");
+        }
+        let work = match (&self.command, &self.prompt) {
+            (Some(command), None) => Some(("/command", Work::Command(command.clone()))),
+            (None, Some(prompt)) => Some(("/prompt", Work::Prompt(prompt.clone()))),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                errors.add("/prompt", "unexpected", "give either a command or a prompt, not both");
+                None
+            }
+        };
+        match &work {
+            Some((pointer, work)) => errors.required_text(*pointer, work.text(), 100_000),
+            None if self.command.is_none() => errors.add("/command", "required", "say what to do: a command or a prompt"),
+            None => {}
+        }
+        self.validate_repository(&mut errors);
+        each_text(&mut errors, "/files", &self.files, 200, 1000);
+        each_text(&mut errors, "/success_criteria", &self.success_criteria, 50, 2000);
+        self.validate_checks(&mut errors);
+        self.validate_dependencies(&mut errors);
+        if self.timeout_seconds == 0 || self.timeout_seconds > TIMEOUT_SECONDS_MAX {
+            errors.add("/timeout_seconds", "out_of_range", format!("must be 1 to {TIMEOUT_SECONDS_MAX}"));
+        }
+        if self.max_attempts == 0 || self.max_attempts > ATTEMPTS_MAX {
+            errors.add("/max_attempts", "out_of_range", format!("must be 1 to {ATTEMPTS_MAX}"));
+        }
+        errors.finish()?;
+        work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))
+    }
+
+    fn validate_repository(&self, errors: &mut Errors) {
+        errors.required_text("/repository", &self.repository, 2000);
+        if !self.repository.trim().is_empty()
+            && let Err(reason) = repository::check_location(self.repository.trim())
+        {
+            errors.add("/repository", "malformed", reason);
+        }
+        if let Some(base_ref) = &self.base_ref {
+            errors.required_text("/base_ref", base_ref, 250);
+            if let Err(reason) = repository::check_ref(base_ref) {
+                errors.add("/base_ref", "malformed", reason);
+            }
+        }
+    }
+
+    fn validate_checks(&self, errors: &mut Errors) {
+        if self.checks.len() > MAX_CHECKS {
+            errors.add("/checks", "too_many", format!("at most {MAX_CHECKS} checks are allowed"));
+        }
+        for (index, check) in self.checks.iter().enumerate() {
+            check.validate(&format!("/checks/{index}"), errors);
+        }
+    }
+
+    fn validate_dependencies(&self, errors: &mut Errors) {
+        if self.depends_on.len() > DEPENDENCIES_MAX {
+            errors.add("/depends_on", "too_many", format!("at most {DEPENDENCIES_MAX} dependencies are allowed"));
+        }
+        for (index, id) in self.depends_on.iter().enumerate() {
+            if self.depends_on[..index].contains(id) {
+                errors.add(format!("/depends_on/{index}"), "duplicate", "is named twice");
+            }
+        }
+    }
+}
+
+fn each_text(errors: &mut Errors, pointer: &str, values: &[String], most: usize, limit: usize) {
+    if values.len() > most {
+        errors.add(pointer, "too_many", format!("at most {most} are allowed"));
+    }
+    for (index, value) in values.iter().enumerate() {
+        errors.required_text(format!("{pointer}/{index}"), value, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CheckKind;
+
+    fn pointers(new: &NewTask) -> Vec<String> {
+        match new.validate() {
+            Ok(_) => vec![],
+            Err(invalid) => invalid.errors.into_iter().map(|error| format!("{} {}", error.pointer, error.code)).collect(),
+        }
+    }
+
+    fn good() -> NewTask {
+        NewTask::command("Tidy up", "/srv/app", "make tidy")
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        assert_eq!(pointers(&good()), Vec::<String>::new());
+        let id = TaskId(uuid::Uuid::nil());
+        let bad = NewTask {
+            title: "a\0b".into(),
+            command: None,
+            repository: "here".into(),
+            base_ref: Some("-x".into()),
+            files: vec![String::new()],
+            checks: vec![CheckSpec::new(CheckKind::FileExists, Some("../x".into()))],
+            depends_on: vec![id, id],
+            timeout_seconds: 0,
+            max_attempts: 11,
+            ..good()
+        };
+        assert_eq!(
+            pointers(&bad),
+            [
+                "/title nul",
+                "/command required",
+                "/repository malformed",
+                "/base_ref malformed",
+                "/files/0 required",
+                "/checks/0/target outside",
+                "/depends_on/1 duplicate",
+                "/timeout_seconds out_of_range",
+                "/max_attempts out_of_range",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_or_a_prompt_but_not_both() {
+        assert_eq!(pointers(&NewTask { prompt: Some("do it".into()), ..good() }), ["/prompt unexpected"]);
+        assert_eq!(pointers(&NewTask { prompt: Some("do it".into()), command: None, ..good() }), Vec::<String>::new());
+        assert_eq!(pointers(&NewTask { command: Some("  ".into()), ..good() }), ["/command required"]);
+    }
+
+    #[test]
+    fn long_text_is_counted_in_characters() {
+        assert_eq!(pointers(&NewTask { title: "é".repeat(200), ..good() }), Vec::<String>::new());
+        assert_eq!(pointers(&NewTask { title: "é".repeat(201), ..good() }), ["/title too_long"]);
+    }
+}

@@ -1,0 +1,67 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Priority, TaskState, TaskStateName, Work};
+use crate::{Attempt, CheckSpec, TaskId};
+
+/// A row of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskSummary {
+    pub id: TaskId,
+    pub title: String,
+    #[serde(flatten)]
+    pub state: TaskState,
+    pub priority: Priority,
+    /// Where its repository is.
+    pub repository: String,
+    pub attempts: i32,
+    pub max_attempts: i32,
+    /// How many checks the task defines. None means that its success is unverified.
+    pub checks: usize,
+    /// How many of them passed in the latest attempt; absent when they have not run.
+    pub checks_passed: Option<usize>,
+    pub created_at: DateTime<Utc>,
+    /// When its latest attempt began to work.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+/// A task with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskView {
+    #[serde(flatten)]
+    pub summary: TaskSummary,
+    pub work: Work,
+    pub base_ref: Option<String>,
+    pub files: Vec<String>,
+    pub success_criteria: Vec<String>,
+    pub check_specs: Vec<CheckSpec>,
+    pub timeout_seconds: i32,
+    /// The person's or key's name.
+    pub created_by: String,
+    /// What it waits for.
+    pub depends_on: Vec<TaskLink>,
+    /// What waits for it.
+    pub dependents: Vec<TaskLink>,
+    /// Oldest first.
+    pub attempt_list: Vec<Attempt>,
+    /// Bytes of its log so far.
+    pub log_bytes: i64,
+}
+
+/// Another task, as far as a link needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskLink {
+    pub id: TaskId,
+    pub title: String,
+    pub state: TaskStateName,
+}
+
+impl TaskSummary {
+    /// Succeeded, but without a check that could have said otherwise.
+    pub fn is_unverified(&self) -> bool {
+        self.checks == 0 && matches!(self.state, TaskState::Succeeded { .. })
+    }
+}
