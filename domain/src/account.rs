@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, RunnerId, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,6 @@ pub enum Permission {
     ReadTasks,
     CreateTasks,
     ChangeTasks,
-    RunAttempts,
     ManageKeys,
 }
 
@@ -53,13 +52,27 @@ impl fmt::Display for Permission {
             Self::ReadTasks => "read tasks",
             Self::CreateTasks => "create tasks",
             Self::ChangeTasks => "cancel and retry tasks",
-            Self::RunAttempts => "run attempts",
             Self::ManageKeys => "manage API keys",
         })
     }
 }
 
 impl Role {
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Member, Self::Viewer];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{ChangeTasks, CreateTasks, ManageKeys, ReadTasks};
         match self {
@@ -82,14 +95,12 @@ pub struct Actor {
 pub enum ActorKind {
     User { id: UserId, role: Role },
     ApiKey { id: ApiKeyId, role: Role },
-    Runner { id: RunnerId },
 }
 
 impl Actor {
     pub fn may(&self, permission: Permission) -> Result<(), Forbidden> {
         let allowed = match &self.kind {
             ActorKind::User { role, .. } | ActorKind::ApiKey { role, .. } => role.may(permission),
-            ActorKind::Runner { .. } => permission == Permission::RunAttempts,
         };
         if allowed { Ok(()) } else { Err(Forbidden(permission)) }
     }
@@ -99,7 +110,6 @@ impl Actor {
         match &self.kind {
             ActorKind::User { id, .. } => format!("user:{id}"),
             ActorKind::ApiKey { id, .. } => format!("api_key:{id}"),
-            ActorKind::Runner { id } => format!("runner:{id}"),
         }
     }
 }
@@ -173,17 +183,11 @@ mod tests {
     #[test]
     fn a_viewer_reads_and_nothing_else() {
         assert!(Role::Viewer.may(Permission::ReadTasks));
-        for permission in [Permission::CreateTasks, Permission::ChangeTasks, Permission::RunAttempts, Permission::ManageKeys] {
+        for permission in [Permission::CreateTasks, Permission::ChangeTasks, Permission::ManageKeys] {
             assert!(!Role::Viewer.may(permission), "{permission}");
         }
     }
 
-    #[test]
-    fn nobody_but_a_runner_runs_attempts() {
-        for role in [Role::Owner, Role::Admin, Role::Member, Role::Viewer] {
-            assert!(!role.may(Permission::RunAttempts));
-        }
-    }
 
     #[test]
     fn an_owner_is_checked_field_by_field() {

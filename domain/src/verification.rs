@@ -38,6 +38,23 @@ pub enum CheckStatus {
     Error,
 }
 
+impl CheckStatus {
+    pub const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::TimedOut, Self::Error];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Error => "error",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
 /// Bytes of a check's output that are kept.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 

@@ -1,1 +1,77 @@
+//! The use cases of Muster, all of its SQL, and its background services.
+//!
+//! Nothing else changes state. Every use case is one method of [`Engine`], takes the [`Actor`](domain::Actor) first, and is one
+//! transaction: authorise, lock, transition (pure, in `domain`), save, event, follow-up work, commit. There is no HTTP server and
+//! no page here.
 
+mod account;
+mod artifact;
+mod attempt;
+mod clock;
+mod database;
+mod error;
+mod event;
+mod hints;
+mod log;
+mod overview;
+mod repository;
+mod runner;
+mod service;
+mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tx;
+
+use std::sync::Arc;
+
+pub use account::{ApiKeySecret, SessionRow};
+pub use clock::Clock;
+pub use database::{Database, DatabaseError};
+pub use error::{Error, Result};
+pub use event::{EventCursor, EventStream, Tailer};
+pub use hints::Hint;
+pub use log::RawLogChunk;
+pub use runner::{RunnerSession, serve_runner};
+pub use service::{Service, Tick, supervise};
+pub use task::{Dispatcher, Rescuer};
+
+use account::Passwords;
+use hints::Hints;
+use runner::Hub;
+
+/// All migrations, once; tests use this one too, or each would carry a copy of its own.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// The one door to the state of Muster. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    database: Database,
+    clock: Clock,
+    hints: Arc<Hints>,
+    hub: Arc<Hub>,
+    passwords: Arc<Passwords>,
+    /// When this process became able to hear its runners: no lease is taken away within one lease of it.
+    listening_since: domain::Timestamp,
+}
+
+impl Engine {
+    pub async fn new(database: Database, clock: Clock) -> Result<Self> {
+        let listening_since = clock.now(&database).await?;
+        Ok(Self { database, clock, hints: Arc::default(), hub: Arc::default(), passwords: Arc::default(), listening_since })
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.clock.now(&self.database).await.map(drop)
+    }
+
+    /// Wakes on every commit of this process; a hint, never the truth.
+    pub fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
+        self.hints.subscribe()
+    }
+
+    /// Ids are made here and nowhere else, so that tests own them.
+    pub(crate) fn new_id(&self) -> uuid::Uuid {
+        uuid::Uuid::now_v7()
+    }
+}

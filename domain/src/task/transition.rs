@@ -74,6 +74,14 @@ impl Task {
         }
     }
 
+    /// It gets one more task to wait for, which has not ended. Only what has not begun can wait.
+    pub fn depend(self) -> Result<Self, InvalidTransition> {
+        match self.state {
+            TaskState::Blocked | TaskState::Queued => Ok(self.with(TaskState::Blocked)),
+            _ => self.refuse("add a dependency to"),
+        }
+    }
+
     /// Its time has come.
     pub fn due(self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
@@ -227,6 +235,7 @@ mod tests {
     #[test]
     fn every_act_in_every_state() {
         assert_eq!(allowed(Task::claim), ["queued → running"]);
+        assert_eq!(allowed(Task::depend), ["blocked → blocked", "queued → blocked"]);
         assert_eq!(allowed(Task::verify), ["running → verifying"]);
         assert_eq!(allowed(|task| task.due(NOW)), ["scheduled → queued"]);
         assert_eq!(allowed(|task| task.parent_ended(Parents::AllSucceeded, NOW)), ["blocked → queued"]);

@@ -1,0 +1,96 @@
+//! The server's side of the pages: the one door to the engine, and the browser's session.
+
+use axum::extract::FromRef;
+use domain::{Actor, UserId, account::NewOwner};
+use engine::Engine;
+use http::{HeaderName, HeaderValue, header, request::Parts};
+use leptos::{
+    config::LeptosOptions,
+    nonce::use_nonce,
+    prelude::{IntoView, expect_context, use_context},
+};
+use leptos_axum::ResponseOptions;
+use tower_sessions::Session;
+
+use crate::{SiteAssets, problem::Problem};
+
+/// What every page and server function can reach.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    pub leptos_options: LeptosOptions,
+    pub engine: Engine,
+    pub assets: SiteAssets,
+}
+
+/// Where a session keeps who is signed in.
+pub const SESSION_USER: &str = "user";
+
+/// Carries out one engine method as whoever sends this request.
+pub async fn call<T>(act: impl AsyncFnOnce(Engine, Actor) -> engine::Result<T>) -> Result<T, Problem> {
+    let actor = parts()?.extensions.get::<Actor>().cloned().ok_or_else(Problem::unauthorized)?;
+    Ok(act(engine()?, actor).await?)
+}
+
+pub fn engine() -> Result<Engine, Problem> {
+    use_context::<AppState>().map(|state| state.engine).ok_or_else(Problem::internal)
+}
+
+fn parts() -> Result<Parts, Problem> {
+    use_context::<Parts>().ok_or_else(Problem::internal)
+}
+
+fn session() -> Result<Session, Problem> {
+    parts()?.extensions.get::<Session>().cloned().ok_or_else(Problem::internal)
+}
+
+/// Whether nobody can sign in yet.
+pub async fn needs_owner() -> Result<bool, Problem> {
+    Ok(engine()?.needs_owner().await?)
+}
+
+/// Signs this browser in.
+pub async fn sign_in(email: String, password: String) -> Result<(), Problem> {
+    let user = engine()?.sign_in(&email, &password).await?;
+    start_session(user).await
+}
+
+/// Makes the first owner and signs this browser in.
+pub async fn create_owner(token: String, new: NewOwner) -> Result<(), Problem> {
+    let user = engine()?.create_owner(&token, new).await?;
+    start_session(user).await
+}
+
+/// A new id for a new person, whatever the browser brought along.
+async fn start_session(user: UserId) -> Result<(), Problem> {
+    let session = session()?;
+    let started = async {
+        session.cycle_id().await?;
+        session.insert(SESSION_USER, user).await
+    };
+    started.await.map_err(|_| Problem::internal())
+}
+
+/// Signs this browser out; its session is gone from the database.
+pub async fn sign_out() -> Result<(), Problem> {
+    session()?.flush().await.map_err(|_| Problem::internal())?;
+    // What the browser has kept of the pages goes too, so that "back" shows nothing.
+    expect_context::<ResponseOptions>()
+        .insert_header(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\", \"storage\""));
+    Ok(())
+}
+
+/// The whole document, with the policy that lets only its own scripts run.
+pub fn document(assets: SiteAssets) -> impl IntoView {
+    let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
+    if let (Some(response), Ok(policy)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(&content_security_policy(&nonce))) {
+        response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    crate::shell(assets, nonce)
+}
+
+fn content_security_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+         font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+    )
+}

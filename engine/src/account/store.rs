@@ -1,0 +1,156 @@
+use domain::{ApiKeyId, Role, Timestamp, User, UserId, Workspace, WorkspaceId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::Result;
+
+pub(super) async fn password_of(conn: &mut PgConnection, email: &str) -> Result<Option<(UserId, String)>> {
+    let row = sqlx::query!(r#"select id, password_hash from "user" where lower(email) = lower($1)"#, email).fetch_optional(conn).await?;
+    Ok(row.map(|row| (row.id, row.password_hash)))
+}
+
+pub(super) async fn first_membership(conn: &mut PgConnection, user: UserId) -> Result<Option<(WorkspaceId, Role)>> {
+    let row = sqlx::query!("select workspace_id, role from member where user_id = $1 order by created_at, workspace_id limit 1", user.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| (row.workspace_id, row.role)))
+}
+
+pub(super) async fn workspace(conn: &mut PgConnection, id: WorkspaceId) -> Result<Option<Workspace>> {
+    let found = sqlx::query_as!(Workspace, "select id, slug, name from workspace where id = $1", id.0).fetch_optional(conn).await?;
+    Ok(found)
+}
+
+pub(super) async fn first_workspace(conn: &mut PgConnection) -> Result<Option<WorkspaceId>> {
+    let found = sqlx::query_scalar!("select id from workspace order by created_at, id limit 1").fetch_optional(conn).await?;
+    Ok(found)
+}
+
+pub(super) async fn insert_workspace(conn: &mut PgConnection, workspace: &Workspace, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "insert into workspace (id, slug, name, created_at) values ($1, $2, $3, $4)",
+        workspace.id.0,
+        workspace.slug,
+        workspace.name,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn user(conn: &mut PgConnection, id: UserId) -> Result<Option<User>> {
+    let row = sqlx::query!(r#"select id, name, email, created_at from "user" where id = $1"#, id.0).fetch_optional(conn).await?;
+    Ok(row.map(|row| User { id: row.id, name: row.name, email: row.email, created_at: row.created_at }))
+}
+
+/// Serialises whoever wants to be the first owner, then tells whether there is one.
+pub(super) async fn lock_owner_exists(conn: &mut PgConnection) -> Result<bool> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('muster first owner'))").execute(&mut *conn).await?;
+    owner_exists(conn).await
+}
+
+pub(super) async fn owner_exists(conn: &mut PgConnection) -> Result<bool> {
+    let found = sqlx::query_scalar!(r#"select exists (select from member where role = 'owner') as "found!""#).fetch_one(conn).await?;
+    Ok(found)
+}
+
+pub(super) async fn insert_user(conn: &mut PgConnection, user: &User, password_hash: &str) -> Result<()> {
+    sqlx::query!(
+        r#"insert into "user" (id, name, email, password_hash, created_at) values ($1, $2, $3, $4, $5)"#,
+        user.id.0,
+        user.name,
+        user.email,
+        password_hash,
+        user.created_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_member(conn: &mut PgConnection, workspace: WorkspaceId, user: UserId, role: Role, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "insert into member (workspace_id, user_id, role, created_at) values ($1, $2, $3, $4)",
+        workspace.0,
+        user.0,
+        role.name(),
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The set-up link that was made last replaces every other.
+pub(super) async fn replace_setup_token(conn: &mut PgConnection, hash: &[u8], expires_at: Timestamp) -> Result<()> {
+    sqlx::query!("delete from owner_setup").execute(&mut *conn).await?;
+    sqlx::query!("insert into owner_setup (token_hash, expires_at) values ($1, $2)", hash, expires_at).execute(conn).await?;
+    Ok(())
+}
+
+/// True once for a token that is known and fresh.
+pub(super) async fn use_setup_token(conn: &mut PgConnection, hash: &[u8], now: Timestamp) -> Result<bool> {
+    let done = sqlx::query!("delete from owner_setup where token_hash = $1 and expires_at > $2", hash, now).execute(conn).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) struct NewApiKey<'a> {
+    pub id: Uuid,
+    pub workspace: WorkspaceId,
+    pub name: &'a str,
+    pub prefix: &'a str,
+    pub hash: &'a [u8],
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+pub(super) async fn insert_api_key(conn: &mut PgConnection, key: NewApiKey<'_>) -> Result<()> {
+    sqlx::query!(
+        "insert into api_key (id, workspace_id, name, prefix, hash, role, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        key.id,
+        key.workspace.0,
+        key.name,
+        key.prefix,
+        key.hash,
+        key.role.name(),
+        key.created_at,
+        key.expires_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) struct ApiKeyRow {
+    pub id: ApiKeyId,
+    pub workspace_id: WorkspaceId,
+    pub hash: Vec<u8>,
+    pub role: Role,
+}
+
+/// The key with this prefix, unless it has expired or was revoked.
+pub(super) async fn live_api_key(conn: &mut PgConnection, prefix: &str, now: Timestamp) -> Result<Option<ApiKeyRow>> {
+    let row = sqlx::query_as!(
+        ApiKeyRow,
+        "select id, workspace_id, hash, role from api_key where prefix = $1 and expires_at > $2 and revoked_at is null",
+        prefix,
+        now
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row)
+}
+
+/// At most once a minute, so that a busy key does not write on every request.
+pub(super) async fn touch_api_key(conn: &mut PgConnection, id: ApiKeyId, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "update api_key set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 minute')",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Files that attempts left.
+
+use std::fmt::Write;
+
+use domain::{
+    Actor, Artifact, ArtifactId, ArtifactKind, AttemptId, AttemptKey, Permission, TaskId, Timestamp, WorkspaceId, protocol::NewArtifact,
+};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// An artifact with its content.
+    pub async fn artifact(&self, actor: &Actor, id: ArtifactId) -> Result<(Artifact, Vec<u8>)> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let row = sqlx::query!(
+            r#"select artifact.id, number, kind, name, length(content) as "size!", sha256, created_at, content
+               from artifact join attempt on attempt.id = artifact.attempt_id where artifact.id = $1"#,
+            id.0
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or_else(|| Error::not_found("artifact", id))?;
+        let artifact = Artifact {
+            id: row.id,
+            attempt: row.number,
+            kind: row.kind,
+            name: row.name,
+            size: row.size.into(),
+            sha256: row.sha256,
+            created_at: row.created_at,
+        };
+        tx.commit((artifact, row.content)).await
+    }
+
+    /// What an attempt changed, as a unified diff; nothing when it changed nothing.
+    pub async fn task_diff(&self, actor: &Actor, task: TaskId, attempt: i32) -> Result<Option<String>> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        crate::task::store::exists(&mut tx, task).await?;
+        let content = sqlx::query_scalar!(
+            "select content from artifact join attempt on attempt.id = artifact.attempt_id
+             where task_id = $1 and number = $2 and kind = 'diff'",
+            task.0,
+            attempt
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())).await
+    }
+}
+
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    id: Uuid,
+    workspace: WorkspaceId,
+    attempt: AttemptKey,
+    new: &NewArtifact,
+    now: Timestamp,
+) -> Result<()> {
+    let content = &new.content[..new.content.len().min(domain::artifact::ARTIFACT_LIMIT)];
+    sqlx::query!(
+        "insert into artifact (id, workspace_id, attempt_id, kind, name, sha256, content, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        id,
+        workspace.0,
+        attempt.attempt_id.0,
+        kind_name(new.kind),
+        new.name,
+        hex(&Sha256::digest(content)),
+        content,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn kind_name(kind: ArtifactKind) -> &'static str {
+    match kind {
+        ArtifactKind::Diff => "diff",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The artifacts of a task's attempts, without their content.
+pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<(AttemptId, Artifact)>> {
+    let rows = sqlx::query!(
+        r#"select artifact.id, attempt_id, number, kind, name, length(content) as "size!", sha256, created_at
+           from artifact join attempt on attempt.id = artifact.attempt_id where task_id = $1 order by artifact.id"#,
+        task.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let artifacts = rows.into_iter().map(|row| {
+        let artifact = Artifact {
+            id: row.id,
+            attempt: row.number,
+            kind: row.kind,
+            name: row.name,
+            size: row.size.into(),
+            sha256: row.sha256,
+            created_at: row.created_at,
+        };
+        (row.attempt_id, artifact)
+    });
+    Ok(artifacts.collect())
+}

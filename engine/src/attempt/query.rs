@@ -1,0 +1,73 @@
+//! Reading attempts for the API and the pages.
+
+use domain::{Attempt, AttemptId, CheckResult, CheckStatus, Failure, TaskId, VerificationReport};
+use sqlx::{PgConnection, types::Json};
+
+use super::store::check_spec;
+use crate::{Error, Result};
+
+/// A task's attempts, oldest first, with their verifications; the artifacts are added by who knows them.
+pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<Attempt>> {
+    let rows = sqlx::query!(
+        r#"select attempt.id, number, state, runner.name as runner, claimed_at, attempt.started_at, ended_at, base_commit, branch, commit_id,
+                  exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
+                  verification.started_at as "verified_at?", verification.duration_ms as "verified_in?"
+           from attempt
+           join runner on runner.id = attempt.runner_id
+           left join verification on verification.attempt_id = attempt.id
+           where task_id = $1 order by number"#,
+        task.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let mut checks = checks(conn, &ids).await?;
+    let attempts = rows.into_iter().map(|row| {
+        let verification = row.verified_at.zip(row.verified_in).map(|(started_at, duration_ms)| VerificationReport {
+            checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
+            started_at,
+            duration_ms: duration_ms.unsigned_abs(),
+        });
+        Attempt {
+            id: row.id,
+            number: row.number,
+            state: row.state,
+            runner: row.runner,
+            claimed_at: row.claimed_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            base_commit: row.base_commit,
+            branch: row.branch,
+            commit: row.commit_id,
+            exit_code: row.exit_code,
+            failure: row.failure.map(|failure| failure.0),
+            verification,
+            artifacts: vec![],
+            log_start: row.log_start,
+            log_end: row.log_start + row.log_bytes,
+        }
+    });
+    Ok(attempts.collect())
+}
+
+/// The checks of these attempts, in order.
+pub(super) async fn checks(conn: &mut PgConnection, attempts: &[AttemptId]) -> Result<Vec<(AttemptId, CheckResult)>> {
+    let ids: Vec<_> = attempts.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        "select attempt_id, kind, target, required, timeout_seconds, status, output, command, duration_ms
+         from verification_check where attempt_id = any($1) order by attempt_id, position",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let spec = check_spec(&row.kind, row.target, row.required, row.timeout_seconds);
+            let (Some(spec), Some(status)) = (spec, CheckStatus::parse(&row.status)) else {
+                return Err(Error::inconsistent("verification_check", row.attempt_id, "its kind or status is not known"));
+            };
+            let duration_ms = row.duration_ms.unsigned_abs();
+            Ok((row.attempt_id, CheckResult { spec, status, output: row.output, command: row.command, duration_ms }))
+        })
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! Time comes from here: the database's clock, which all replicas share, or a hand that a test moves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::TimeDelta;
+use domain::Timestamp;
+
+use crate::{Database, Result};
+
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// `clock_timestamp()` of the database: no decision compares the clocks of two machines.
+    #[default]
+    Database,
+    /// Stands still until it is advanced.
+    Manual(Arc<Mutex<Timestamp>>),
+}
+
+impl Clock {
+    pub fn manual(start: Timestamp) -> Self {
+        Self::Manual(Arc::new(Mutex::new(start)))
+    }
+
+    /// Moves a manual clock; the database's clock cannot be moved and stays as it is.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Self::Manual(now) = self {
+            *now.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        }
+    }
+
+    pub(crate) fn or(&self, database_now: Timestamp) -> Timestamp {
+        match self {
+            Self::Database => database_now,
+            Self::Manual(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    pub(crate) async fn now(&self, database: &Database) -> Result<Timestamp> {
+        let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&database.system).await?;
+        Ok(self.or(now))
+    }
+}

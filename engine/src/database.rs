@@ -1,0 +1,99 @@
+//! Reaching Postgres: one pool for actors, one for Muster itself, each in its own role.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions, postgres::PgPoolOptions};
+use thiserror::Error;
+
+/// Connections for requests.
+const APP_CONNECTIONS: u32 = 12;
+/// Connections for sign-in, the runner protocol and the background services.
+const SYSTEM_CONNECTIONS: u32 = 8;
+/// A request waits this long for a connection, then it is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const OLDEST_MAJOR: i32 = 15;
+
+/// Enforced by the server on every connection (reliability: statement 10 s, lock 3 s, idle in transaction 11 s).
+const SETTINGS: [(&str, &str); 4] =
+    [("statement_timeout", "10s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "11s"), ("jit", "off")];
+
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// As `muster_app`: sees one workspace, and nothing at all before one is set.
+    pub(crate) app: PgPool,
+    /// As `muster_system`: sees every workspace.
+    pub(crate) system: PgPool,
+}
+
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    #[error("DATABASE_URL cannot be read: {0}")]
+    Url(#[source] sqlx::Error),
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(#[source] sqlx::Error),
+    #[error("this is Postgres {found}; Muster needs {OLDEST_MAJOR} or newer")]
+    TooOld { found: String },
+    #[error("the database runs with {setting}=off, so a crash could lose what Muster has accepted; turn it on")]
+    NotDurable { setting: &'static str },
+    #[error("the tables could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl Database {
+    /// Connects, refuses what is too old or not durable, and brings the tables up to date.
+    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+        let options: PgConnectOptions = url.parse().map_err(DatabaseError::Url)?;
+        let mut connection = PgConnection::connect_with(&options).await.map_err(DatabaseError::Unreachable)?;
+        check_server(&mut connection).await?;
+        crate::MIGRATOR.run(&mut connection).await?;
+        connection.close().await.map_err(DatabaseError::Unreachable)?;
+        Ok(Self::pools(options))
+    }
+
+    /// The two pools of a database that is up to date.
+    pub(crate) fn pools(options: PgConnectOptions) -> Self {
+        let options = options.application_name("muster").options(SETTINGS);
+        Self {
+            app: pool(options.clone(), APP_CONNECTIONS, "set role muster_app"),
+            system: pool(options, SYSTEM_CONNECTIONS, "set role muster_system"),
+        }
+    }
+
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.system.close().await;
+    }
+}
+
+fn pool(options: PgConnectOptions, most: u32, role: &'static str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(role).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+async fn check_server(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    let setting = sqlx::query!(
+        r#"select current_setting('server_version_num')::int as "version!", current_setting('server_version') as "name!",
+                  current_setting('fsync') = 'on' as "fsync!", current_setting('full_page_writes') = 'on' as "full_page_writes!",
+                  current_setting('synchronous_commit') <> 'off' as "synchronous_commit!""#
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(DatabaseError::Unreachable)?;
+    if setting.version / 10_000 < OLDEST_MAJOR {
+        return Err(DatabaseError::TooOld { found: setting.name });
+    }
+    let durable =
+        [("fsync", setting.fsync), ("full_page_writes", setting.full_page_writes), ("synchronous_commit", setting.synchronous_commit)];
+    match durable.into_iter().find(|(_, on)| !on) {
+        Some((setting, _)) => Err(DatabaseError::NotDurable { setting }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,71 @@
+//! The only error of this crate. `Display` says what, `source` says why.
+
+use domain::{Forbidden, Invalid, InvalidTransition};
+use thiserror::Error;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is none, or none that this actor may know of.
+    #[error("there is no {noun} {id}")]
+    NotFound { noun: &'static str, id: String },
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    InvalidTransition(#[from] InvalidTransition),
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// It is there already, or somebody was faster.
+    #[error("{0}")]
+    Conflict(String),
+    /// Wrong e-mail address or password, an unknown key, a link that has been used.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// The write carries an attempt that no longer holds its task.
+    #[error("this attempt no longer holds its task")]
+    StaleLease,
+    #[error("too many requests at once")]
+    Busy,
+    /// The database cannot be reached or took too long; the same request may go through later.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+    /// A row that no transition can have written.
+    #[error("the row {id} of {table} cannot be read: {reason}")]
+    Inconsistent { table: &'static str, id: String, reason: String },
+    #[error("a password could not be hashed")]
+    Hash,
+}
+
+impl Error {
+    pub(crate) fn not_found(noun: &'static str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { noun, id: id.to_string() }
+    }
+
+    pub(crate) fn inconsistent(table: &'static str, id: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        Self::Inconsistent { table, id: id.to_string(), reason: reason.into() }
+    }
+}
+
+/// Canceled statements (timeouts), lock timeouts, deadlocks, serialisation, shutdown, too many connections, read-only, disk full.
+const PASSING: [&str; 9] = ["57014", "55P03", "40P01", "40001", "57P01", "57P03", "53300", "25006", "53100"];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let passing = match &error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) => {
+                true
+            }
+            sqlx::Error::Database(inner) => inner.code().is_some_and(|code| PASSING.contains(&code.as_ref())),
+            _ => false,
+        };
+        if passing { Self::Unavailable(error) } else { Self::Database(error) }
+    }
+}
+
+/// A write that must hit exactly one row, or the premise it was made on is gone.
+pub(crate) fn hit_one(done: &sqlx::postgres::PgQueryResult, otherwise: impl FnOnce() -> Error) -> Result<()> {
+    if done.rows_affected() == 1 { Ok(()) } else { Err(otherwise()) }
+}

@@ -1,0 +1,112 @@
+use domain::{Event, EventKind, TaskId, Timestamp, WorkspaceId};
+use sqlx::{PgConnection, types::Json};
+
+use super::EventCursor;
+use crate::Result;
+
+/// The longest timeline that is shown.
+const TIMELINE_LIMIT: i64 = 1000;
+
+/// One fact; the task's row is locked, so its numbers are consecutive.
+pub(crate) async fn append(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    task: TaskId,
+    actor: &str,
+    kind: &EventKind,
+    at: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into event (workspace_id, task_id, number, actor, kind, payload, at)
+         select $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6 from event where task_id = $2",
+        workspace.0,
+        task.0,
+        actor,
+        kind.name(),
+        Json(kind) as _,
+        at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+struct EventRow {
+    xid: i64,
+    id: i64,
+    workspace_id: uuid::Uuid,
+    task_id: TaskId,
+    number: i64,
+    actor: String,
+    payload: Json<EventKind>,
+    at: Timestamp,
+}
+
+/// An event with where it stands and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Positioned {
+    pub(crate) cursor: EventCursor,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) event: Event,
+}
+
+impl From<EventRow> for Positioned {
+    fn from(row: EventRow) -> Self {
+        let cursor = EventCursor { xid: row.xid.unsigned_abs(), id: row.id };
+        let event = Event {
+            cursor: cursor.to_string(),
+            at: row.at,
+            actor: row.actor,
+            task_id: row.task_id,
+            number: row.number,
+            kind: row.payload.0,
+        };
+        Self { cursor, workspace: WorkspaceId(row.workspace_id), event }
+    }
+}
+
+pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<Event>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<EventKind>", at
+           from event where task_id = $1 order by number limit $2"#,
+        task.0,
+        TIMELINE_LIMIT
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| Positioned::from(row).event).collect())
+}
+
+/// What comes after a position and is older than every running transaction: nothing can slip in before it any more.
+pub(crate) async fn after(conn: &mut PgConnection, cursor: EventCursor, limit: i64) -> Result<Vec<Positioned>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<EventKind>", at
+           from event
+           where (xid, id) > ($1::text::xid8, $2) and xid < pg_snapshot_xmin(pg_current_snapshot())
+           order by event.xid, event.id limit $3"#,
+        cursor.xid.to_string(),
+        cursor.id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Positioned::from).collect())
+}
+
+/// The position after everything that is settled now.
+pub(crate) async fn newest(conn: &mut PgConnection) -> Result<EventCursor> {
+    // Every transaction below xmin has ended, and what comes later is at xmin or above.
+    let xmin = sqlx::query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "xmin!""#).fetch_one(conn).await?;
+    Ok(EventCursor { xid: xmin.unsigned_abs().saturating_sub(1), id: i64::MAX })
+}
+
+/// Whether events have been committed that are not settled yet.
+pub(crate) async fn has_unsettled(conn: &mut PgConnection) -> Result<bool> {
+    let found =
+        sqlx::query_scalar!(r#"select exists (select from event where xid >= pg_snapshot_xmin(pg_current_snapshot())) as "found!""#)
+            .fetch_one(conn)
+            .await?;
+    Ok(found)
+}

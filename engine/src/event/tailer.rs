@@ -1,0 +1,47 @@
+//! One reader of the log per process. It hands every settled event, once and in order, to all who follow.
+
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{EventCursor, store};
+use crate::{Engine, Result, Service, Tick};
+
+/// How soon it looks again for an event whose neighbours are still being committed.
+const UNSETTLED_WAIT: Duration = Duration::from_millis(4);
+/// Events read at once.
+const BATCH: i64 = 500;
+
+#[derive(Default)]
+pub struct Tailer {
+    cursor: Option<EventCursor>,
+}
+
+impl Service for Tailer {
+    const NAME: &'static str = "event tailer";
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
+        let mut conn = engine.database.system.acquire().await?;
+        let cursor = match self.cursor {
+            Some(cursor) => cursor,
+            None => *self.cursor.insert(store::newest(&mut conn).await?),
+        };
+        let events = store::after(&mut conn, cursor, BATCH).await?;
+        let Some(last) = events.last() else {
+            if !store::has_unsettled(&mut conn).await? {
+                return Ok(Tick::Idle);
+            }
+            drop(conn);
+            tokio::time::sleep(UNSETTLED_WAIT).await;
+            return Ok(Tick::Busy);
+        };
+        self.cursor = Some(last.cursor);
+        engine.hints.publish(events);
+        Ok(Tick::Busy)
+    }
+
+    fn hint(engine: &Engine) -> Option<&Notify> {
+        Some(&engine.hints.events)
+    }
+}

@@ -1,0 +1,56 @@
+//! What was just committed in this process, so that nobody has to wait for a timer. Losing one costs time, never truth.
+
+use std::sync::Arc;
+
+use domain::TaskId;
+use tokio::sync::{Notify, broadcast};
+
+use crate::event::store::Positioned;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// New events.
+    Events,
+    /// This task's log has grown.
+    Log(TaskId),
+}
+
+pub(crate) struct Hints {
+    sender: broadcast::Sender<Hint>,
+    /// Settled events, from the tailer to everyone who follows.
+    settled: broadcast::Sender<Arc<Vec<Positioned>>>,
+    /// A task may have become ready for a runner.
+    pub(crate) work: Notify,
+    /// New events, for the tailer.
+    pub(crate) events: Notify,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(1024).0, settled: broadcast::channel(256).0, work: Notify::new(), events: Notify::new() }
+    }
+}
+
+impl Hints {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Hint> {
+        self.sender.subscribe()
+    }
+
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Vec<Positioned>>> {
+        self.settled.subscribe()
+    }
+
+    pub(crate) fn publish(&self, events: Vec<Positioned>) {
+        let _ = self.settled.send(Arc::new(events));
+    }
+
+    pub(crate) fn log_grew(&self, task: TaskId) {
+        let _ = self.sender.send(Hint::Log(task));
+    }
+
+    pub(crate) fn committed(&self) {
+        self.events.notify_one();
+        self.work.notify_one();
+        let _ = self.sender.send(Hint::Events);
+    }
+}

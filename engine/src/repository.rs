@@ -1,0 +1,56 @@
+//! Repositories: a row for every place that a task has named.
+
+use domain::{Actor, Permission, Repository};
+
+use crate::{Engine, Result};
+
+impl Engine {
+    /// The repositories of the workspace, the newest first.
+    pub async fn list_repositories(&self, actor: &Actor) -> Result<Vec<Repository>> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let list = store::newest(&mut tx).await?;
+        tx.commit(list).await
+    }
+}
+
+pub(crate) mod store {
+    use domain::{Repository, RepositoryId, Timestamp, WorkspaceId};
+    use sqlx::PgConnection;
+    use uuid::Uuid;
+
+    use crate::Result;
+
+    pub(crate) async fn find_or_insert(
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        new_id: Uuid,
+        location: &str,
+        now: Timestamp,
+    ) -> Result<RepositoryId> {
+        let find = || sqlx::query_scalar!("select id from repository where workspace_id = $1 and location = $2", workspace.0, location);
+        if let Some(id) = find().fetch_optional(&mut *conn).await? {
+            return Ok(id);
+        }
+        sqlx::query!(
+            "insert into repository (id, workspace_id, location, created_at) values ($1, $2, $3, $4) on conflict do nothing",
+            new_id,
+            workspace.0,
+            location,
+            now
+        )
+        .execute(&mut *conn)
+        .await?;
+        Ok(find().fetch_one(conn).await?)
+    }
+
+    pub(crate) async fn newest(conn: &mut PgConnection) -> Result<Vec<Repository>> {
+        let list = sqlx::query_as!(
+            Repository,
+            "select id, location, created_at from repository where workspace_id = (select current_workspace()) order by id desc limit 200"
+        )
+        .fetch_all(conn)
+        .await?;
+        Ok(list)
+    }
+}

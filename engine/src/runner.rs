@@ -1,0 +1,166 @@
+//! Runners: who is connected to this process, and what they say.
+//!
+//! A [`RunnerSession`] is proof of a registered runner; only [`Engine::register_runner`] makes one. Messages are handled one at a
+//! time and answered after their commit. While the database does not answer, a message is tried again rather than dropped.
+
+mod hub;
+pub(crate) mod store;
+
+use std::time::Duration;
+
+use domain::{
+    AttemptKey, RunnerId,
+    error::Errors,
+    protocol::{Numbered, ToRunner, ToServer, VERSION},
+    runner::{HEARTBEAT_SECONDS, LEASE_SECONDS},
+};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+pub(crate) use hub::Hub;
+
+use crate::{Engine, Error, Result};
+
+/// A runner that has said who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerSession {
+    id: RunnerId,
+    name: String,
+    slots: u32,
+}
+
+impl RunnerSession {
+    pub fn id(&self) -> RunnerId {
+        self.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How events name it.
+    pub(crate) fn label(&self) -> String {
+        format!("runner:{}", self.id)
+    }
+}
+
+/// How long a message waits before it is tried again while the database does not answer.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Messages to a runner that may wait.
+const OUTGOING: usize = 256;
+
+impl Engine {
+    /// Finds or makes the installation's own runner of this name.
+    pub async fn register_runner(&self, name: &str, slots: u32) -> Result<RunnerSession> {
+        let mut errors = Errors::default();
+        errors.required_text("/name", name, 100);
+        if !(1..=1000).contains(&slots) {
+            errors.add("/slots", "out_of_range", "must be 1 to 1000");
+        }
+        errors.finish()?;
+        let mut tx = self.begin_system(None).await?;
+        let now = tx.now();
+        let id = store::register(&mut tx, self.new_id(), name, i32::try_from(slots).unwrap_or(1000), now).await?;
+        tx.commit(RunnerSession { id, name: name.to_owned(), slots }).await
+    }
+
+    /// Carries out what one message says.
+    async fn handle(&self, session: &RunnerSession, message: &ToServer) -> Result<()> {
+        match message {
+            ToServer::Hello { .. } => Ok(()),
+            ToServer::Started { attempt, base_commit, branch } => self.attempt_started(session, *attempt, base_commit, branch).await,
+            ToServer::Log { attempt, offset, stream, bytes } => self.append_log(session, *attempt, *offset, *stream, bytes).await,
+            ToServer::Verifying { attempt } => self.attempt_verifying(session, *attempt).await,
+            ToServer::Report { attempt, report } => self.attempt_reported(session, *attempt, (**report).clone()).await,
+            ToServer::Heartbeat { attempts } => {
+                let answer = self.heartbeat(session, attempts).await?;
+                for attempt in answer.stale {
+                    self.hub.send(session.id, ToRunner::Stale { sequence: 0, attempt });
+                    self.hub.release(session.id, attempt);
+                }
+                for attempt in answer.cancel {
+                    self.hub.cancel(session.id, attempt);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`handle`](Self::handle), until the database has answered one way or the other.
+    async fn answer(&self, session: &RunnerSession, numbered: &Numbered) -> ToRunner {
+        let sequence = numbered.sequence;
+        loop {
+            match self.handle(session, &numbered.message).await {
+                Ok(()) => {
+                    if let ToServer::Report { attempt, .. } = &numbered.message {
+                        self.hub.release(session.id, *attempt);
+                    }
+                    return ToRunner::Stored { sequence };
+                }
+                Err(Error::Unavailable(reason)) => {
+                    warn!("A message of runner {} waits for the database: {reason}", session.name);
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                Err(error) => match attempt_of(&numbered.message) {
+                    Some(attempt) => {
+                        if !matches!(error, Error::StaleLease) {
+                            warn!("Runner {} was refused: {error}", session.name);
+                        }
+                        self.hub.release(session.id, attempt);
+                        return ToRunner::Stale { sequence, attempt };
+                    }
+                    None => {
+                        warn!("A message of runner {} had no effect: {error}", session.name);
+                        return ToRunner::Stored { sequence };
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn attempt_of(message: &ToServer) -> Option<AttemptKey> {
+    match message {
+        ToServer::Started { attempt, .. }
+        | ToServer::Log { attempt, .. }
+        | ToServer::Verifying { attempt }
+        | ToServer::Report { attempt, .. } => Some(*attempt),
+        ToServer::Hello { .. } | ToServer::Heartbeat { .. } => None,
+    }
+}
+
+/// The server's side of one runner's connection, until either side closes it. The first message has to be a hello.
+pub async fn serve_runner(engine: Engine, mut from_runner: mpsc::Receiver<Numbered>, to_runner: mpsc::Sender<ToRunner>) -> Result<()> {
+    let Some(Numbered { sequence, message: ToServer::Hello { version, name, slots, lost } }) = from_runner.recv().await else {
+        return Ok(());
+    };
+    if version != VERSION {
+        return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
+    }
+    let session = engine.register_runner(&name, slots).await?;
+    for attempt in lost {
+        engine.attempt_lost(attempt).await?;
+    }
+    info!(runner.id = %session.id, slots, "Runner {name} is connected");
+    let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
+    let connection = engine.hub.connect(session.clone(), outgoing);
+    engine.hints.committed();
+    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: HEARTBEAT_SECONDS, lease_seconds: LEASE_SECONDS };
+    let mut open = to_runner.send(welcome).await.is_ok() && to_runner.send(ToRunner::Stored { sequence }).await.is_ok();
+    while open {
+        open = tokio::select! {
+            message = from_runner.recv() => match message {
+                Some(numbered) => {
+                    let answer = engine.answer(&session, &numbered).await;
+                    engine.hints.work.notify_one();
+                    to_runner.send(answer).await.is_ok()
+                }
+                None => false,
+            },
+            Some(message) = waiting.recv() => to_runner.send(message).await.is_ok(),
+        };
+    }
+    drop(connection);
+    info!(runner.id = %session.id, "Runner {name} has disconnected");
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The runners that are connected to this process: how to reach them, and what they hold as far as this process gave it to them.
+//! In memory only; what a runner really holds is in the database.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::{
+    AttemptKey, RunnerId,
+    protocol::{Assignment, ToRunner},
+};
+use tokio::sync::mpsc;
+
+use super::RunnerSession;
+
+#[derive(Default)]
+pub(crate) struct Hub {
+    connected: Mutex<HashMap<RunnerId, Connected>>,
+}
+
+struct Connected {
+    session: RunnerSession,
+    outgoing: mpsc::Sender<ToRunner>,
+    held: HashSet<AttemptKey>,
+}
+
+/// Takes the runner off the list when it is dropped.
+pub(super) struct Connection {
+    hub: Arc<Hub>,
+    id: RunnerId,
+    outgoing: mpsc::Sender<ToRunner>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut connected = self.hub.lock();
+        // A newer connection of the same runner has taken the place: leave it.
+        if connected.get(&self.id).is_some_and(|one| one.outgoing.same_channel(&self.outgoing)) {
+            connected.remove(&self.id);
+        }
+    }
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RunnerId, Connected>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn connect(self: &Arc<Self>, session: RunnerSession, outgoing: mpsc::Sender<ToRunner>) -> Connection {
+        let connection = Connection { hub: self.clone(), id: session.id(), outgoing: outgoing.clone() };
+        self.lock().insert(session.id(), Connected { session, outgoing, held: HashSet::new() });
+        connection
+    }
+
+    /// The connected runners that could take more, with how much.
+    pub(crate) fn with_free_slots(&self) -> Vec<(RunnerSession, usize)> {
+        let connected = self.lock();
+        let free = connected.values().filter_map(|one| {
+            let free = (one.session.slots as usize).saturating_sub(one.held.len());
+            (free > 0).then(|| (one.session.clone(), free))
+        });
+        free.collect()
+    }
+
+    /// Sends an assignment; false when the runner is gone.
+    pub(crate) fn assign(&self, runner: RunnerId, assignment: Assignment) -> bool {
+        let mut connected = self.lock();
+        let Some(one) = connected.get_mut(&runner) else { return false };
+        let attempt = assignment.attempt;
+        let sent = one.outgoing.try_send(ToRunner::Assign { assignment: Box::new(assignment) }).is_ok();
+        if sent {
+            one.held.insert(attempt);
+        }
+        sent
+    }
+
+    /// Tells the runner to end an attempt. When it is not connected here, its next heartbeat tells it.
+    pub(crate) fn cancel(&self, runner: RunnerId, attempt: AttemptKey) {
+        self.send(runner, ToRunner::Cancel { attempt });
+    }
+
+    pub(super) fn send(&self, runner: RunnerId, message: ToRunner) {
+        if let Some(one) = self.lock().get(&runner) {
+            let _ = one.outgoing.try_send(message);
+        }
+    }
+
+    /// The attempt has ended or is no longer this runner's: its slot is free.
+    pub(super) fn release(&self, runner: RunnerId, attempt: AttemptKey) {
+        if let Some(one) = self.lock().get_mut(&runner) {
+            one.held.remove(&attempt);
+        }
+    }
+}

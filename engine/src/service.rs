@@ -1,0 +1,97 @@
+//! Background work. A service's `tick` takes no input, is idempotent and may run on every replica at once; a hint only shortens
+//! the wait for the next one.
+
+use std::{future::Future, time::Duration};
+
+use rand::Rng;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{Engine, Result};
+
+/// What a tick says about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// There may be more: at once.
+    Busy,
+    /// Nothing left: on a hint, or after the interval.
+    Idle,
+}
+
+pub trait Service: Send + 'static {
+    const NAME: &'static str;
+    /// The longest wait between two ticks.
+    const EVERY: Duration;
+
+    fn tick(&mut self, engine: &Engine) -> impl Future<Output = Result<Tick>> + Send;
+
+    /// What shortens the wait, if anything.
+    fn hint(_engine: &Engine) -> Option<&Notify> {
+        None
+    }
+}
+
+/// A tick that takes longer is given up, so that one stalled query cannot stop a service for ever.
+const TICK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait after failures.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Runs a service until `stop`.
+pub async fn supervise<S: Service>(mut service: S, engine: Engine, stop: CancellationToken) {
+    let mut failures = 0_u32;
+    loop {
+        let hinted = async {
+            match S::hint(&engine) {
+                Some(notify) => notify.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(hinted);
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(TICK_TIMEOUT, service.tick(&engine)) => outcome,
+            () = stop.cancelled() => return,
+        };
+        let wait = match outcome {
+            Ok(Ok(tick)) => {
+                if failures > 0 {
+                    info!(service = S::NAME, "The {} works again after {failures} failures", S::NAME);
+                }
+                failures = 0;
+                if tick == Tick::Busy {
+                    continue;
+                }
+                jitter(S::EVERY)
+            }
+            failed => {
+                failures += 1;
+                let error = failed.map_or_else(|_| format!("a tick took over {TICK_TIMEOUT:?}"), |result| describe(result.err()));
+                metrics::counter!("muster_service_failures_total", "service" => S::NAME).increment(1);
+                warn!(service = S::NAME, failures, "The {} failed and will try again: {error}", S::NAME);
+                jitter((S::EVERY * 2_u32.saturating_pow(failures.min(8))).min(BACK_OFF_MAX))
+            }
+        };
+        tokio::select! {
+            () = &mut hinted => {}
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn describe(error: Option<crate::Error>) -> String {
+    let Some(error) = error else { return String::new() };
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Between 90 % and 110 %, so that replicas do not tick in step.
+fn jitter(interval: Duration) -> Duration {
+    interval.mul_f64(rand::rng().random_range(0.9..1.1))
+}

@@ -1,0 +1,207 @@
+//! Reading tasks for the API and the pages.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use domain::{
+    Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
+    task::TaskLink,
+};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::store::StateColumns;
+use crate::{Engine, Error, Result, artifact, attempt};
+
+impl Engine {
+    pub async fn get_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let view = view(&mut tx, id).await?;
+        tx.commit(view).await
+    }
+
+    /// Tasks, newest first.
+    pub async fn list_tasks(&self, actor: &Actor, filter: TaskFilter) -> Result<Page<TaskSummary>> {
+        actor.may(Permission::ReadTasks)?;
+        filter.validate()?;
+        let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+        let limit = i64::from(filter.limit());
+        let mut tx = self.begin(actor).await?;
+        // One more than asked for tells whether there is a next page.
+        let mut ids = list_ids(&mut tx, &filter, before, limit + 1).await?;
+        let more = ids.len() as i64 > limit;
+        ids.truncate(filter.limit() as usize);
+        let next_cursor = ids.last().filter(|_| more).map(|id| BASE64_URL_SAFE_NO_PAD.encode(id.0.as_bytes()));
+        let items = summaries(&mut tx, &ids).await?;
+        tx.commit(Page { items, next_cursor }).await
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<Uuid, Invalid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    bytes
+        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+        .ok_or_else(|| Invalid::field("/cursor", "malformed", "is not a cursor of this list"))
+}
+
+async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<Uuid>, limit: i64) -> Result<Vec<TaskId>> {
+    let pattern = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(contains_pattern);
+    let ids = sqlx::query_scalar!(
+        "select id from task
+         where workspace_id = (select current_workspace())
+           and ($1::text is null or state = $1) and ($2::text is null or title ilike $2) and ($3::uuid is null or id < $3)
+         order by id desc limit $4",
+        filter.state.map(TaskStateName::name),
+        pattern,
+        before,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}
+
+/// A pattern for `ilike` in which the text's own wildcards are plain characters.
+fn contains_pattern(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// Summaries of these tasks, in the order of the ids.
+pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result<Vec<TaskSummary>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select task.id, title, state, priority, run_at, task.ended_at, task.failure as "failure: Json<Failure>", cancelled_by,
+                  skipped_because_of, skipped_reason, attempts, max_attempts, task.created_at, repository.location,
+                  jsonb_array_length(checks) as "checks!", latest.started_at as "started_at?: Timestamp",
+                  latest.checks_passed as "checks_passed?: i64"
+           from unnest($1::uuid[]) with ordinality as wanted (id, position)
+           join task on task.id = wanted.id
+           join repository on repository.id = task.repository_id
+           left join lateral (
+             select attempt.started_at,
+                    case when verification.attempt_id is not null then
+                      (select count(*) from verification_check
+                       where verification_check.attempt_id = attempt.id and status = 'passed')
+                    end as checks_passed
+             from attempt left join verification on verification.attempt_id = attempt.id
+             where attempt.task_id = task.id and attempt.number = task.attempts
+           ) latest on true
+           order by wanted.position"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let columns = StateColumns {
+                state: row.state,
+                run_at: row.run_at,
+                ended_at: row.ended_at,
+                failure: row.failure,
+                cancelled_by: row.cancelled_by,
+                skipped_because_of: row.skipped_because_of,
+                skipped_reason: row.skipped_reason,
+            };
+            Ok(TaskSummary {
+                id: row.id,
+                title: row.title,
+                state: columns.state().ok_or_else(|| Error::inconsistent("task", row.id, "its columns do not fit its state"))?,
+                priority: row.priority,
+                repository: row.location,
+                attempts: row.attempts,
+                max_attempts: row.max_attempts,
+                checks: usize::try_from(row.checks).unwrap_or(0),
+                checks_passed: row.checks_passed.and_then(|count| usize::try_from(count).ok()),
+                created_at: row.created_at,
+                started_at: row.started_at,
+            })
+        })
+        .collect()
+}
+
+/// A task with all that belongs to it.
+pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView> {
+    let summary = summaries(conn, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
+    let row = sqlx::query!(
+        r#"select command, prompt, base_ref, files as "files!", success_criteria as "success_criteria!",
+                  checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
+                  coalesce(person.name, api_key.name || ' (API key)', created_by) as "creator!"
+           from task
+           left join "user" person on created_by = 'user:' || person.id
+           left join api_key on created_by = 'api_key:' || api_key.id
+           where task.id = $1"#,
+        id.0
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let work = match (row.command, row.prompt) {
+        (Some(command), _) => Work::Command(command),
+        (None, Some(prompt)) => Work::Prompt(prompt),
+        (None, None) => return Err(Error::inconsistent("task", id, "it has no work")),
+    };
+    let mut attempt_list = attempt::query::of_task(conn, id).await?;
+    for (attempt, artifact) in artifact::of_task(conn, id).await? {
+        if let Some(found) = attempt_list.iter_mut().find(|one| one.id == attempt) {
+            found.artifacts.push(artifact);
+        }
+    }
+    Ok(TaskView {
+        summary,
+        work,
+        base_ref: row.base_ref,
+        files: row.files,
+        success_criteria: row.success_criteria,
+        check_specs: row.checks.0,
+        timeout_seconds: row.timeout_seconds,
+        created_by: row.creator,
+        depends_on: depends_on(conn, id).await?,
+        dependents: dependents(conn, id).await?,
+        log_bytes: attempt_list.iter().map(|attempt| attempt.log_end).max().unwrap_or(0),
+        attempt_list,
+    })
+}
+
+async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {
+    let links = sqlx::query_as!(
+        TaskLink,
+        "select task.id, title, state from task_dependency edge join task on task.id = edge.depends_on_id where edge.task_id = $1 order by task.id",
+        id.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(links)
+}
+
+async fn dependents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {
+    let links = sqlx::query_as!(
+        TaskLink,
+        "select task.id, title, state from task_dependency edge join task on task.id = edge.task_id
+         where edge.depends_on_id = $1 order by task.id limit 200",
+        id.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(links)
+}
+
+/// What runs or is checked now, oldest first.
+pub(crate) async fn active_ids(conn: &mut PgConnection, limit: i64) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from task where workspace_id = (select current_workspace()) and state in ('running', 'verifying') order by id limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}
+
+/// What ended last.
+pub(crate) async fn ended_ids(conn: &mut PgConnection, limit: i64) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from task where workspace_id = (select current_workspace()) and ended_at is not null order by ended_at desc limit $1",
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}

@@ -1,0 +1,177 @@
+//! The harness that tests drive the engine with: a database of their own, a clock that they move, services that they step.
+
+use chrono::{DateTime, TimeDelta};
+use domain::{
+    Actor, AttemptKey, LogStream, NewTask, TaskId, TaskView,
+    account::NewOwner,
+    protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
+};
+use sqlx::PgPool;
+
+use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer};
+
+pub const PASSWORD: &str = "a quiet morning walk";
+/// Where every test's clock starts.
+pub const START: &str = "2026-11-20T09:00:00Z";
+
+/// An engine on a test's own database.
+pub struct TestEngine {
+    pub engine: Engine,
+    pub tailer: Tailer,
+}
+
+impl TestEngine {
+    /// On the database of `#[sqlx::test]`, with a clock that stands still.
+    pub async fn new(pool: &PgPool) -> Self {
+        let start = DateTime::parse_from_rfc3339(START).expect("the start is a time").to_utc();
+        Self::with_clock(pool, Clock::manual(start)).await
+    }
+
+    pub async fn with_clock(pool: &PgPool, clock: Clock) -> Self {
+        let options = PgPool::connect_options(pool).as_ref().clone();
+        let engine = Engine::new(Database::pools(options), clock).await.expect("the test's database answers");
+        Self { engine, tailer: Tailer::default() }
+    }
+
+    pub fn advance(&self, by: TimeDelta) {
+        self.engine.clock.advance(by);
+    }
+
+    /// The first owner of the first workspace.
+    pub async fn owner(&self) -> Actor {
+        let new = NewOwner { name: "Ada".into(), email: "ada@example.org".into(), password: PASSWORD.into() };
+        let user = self.engine.create_owner_here(new).await.expect("there is no owner yet");
+        self.engine.actor_of_user(user).await.expect("the database answers").expect("the owner is a member")
+    }
+
+    /// A member of another workspace, who must never see anything of the first.
+    pub async fn stranger(&self) -> Actor {
+        let workspace_id = domain::WorkspaceId(self.engine.new_id());
+        let slug = format!("w-{}", workspace_id.short());
+        sqlx::query("insert into workspace (id, slug, name, created_at) values ($1, $2, 'Other', now())")
+            .bind(workspace_id.0)
+            .bind(slug)
+            .execute(&self.engine.database.system)
+            .await
+            .expect("a workspace can be made");
+        Actor { workspace_id, kind: domain::ActorKind::User { id: domain::UserId(self.engine.new_id()), role: domain::Role::Owner } }
+    }
+
+    /// A runner that the test plays itself.
+    pub async fn runner(&self, name: &str) -> TestRunner {
+        let session = self.engine.register_runner(name, 100).await.expect("a runner can be registered");
+        TestRunner { engine: self.engine.clone(), session }
+    }
+
+    /// Moves what is due into the queue, as the dispatcher does.
+    pub async fn dispatch(&self) {
+        Dispatcher.tick(&self.engine).await.expect("the dispatcher works");
+    }
+
+    /// One round of the rescuer.
+    pub async fn rescue(&self) {
+        Rescuer.tick(&self.engine).await.expect("the rescuer works");
+    }
+
+    /// One round of the event tailer.
+    pub async fn tail(&mut self) {
+        self.tailer.tick(&self.engine).await.expect("the tailer works");
+    }
+
+    /// A task's timeline as sentences.
+    pub async fn timeline(&self, actor: &Actor, task: TaskId) -> Vec<String> {
+        let events = self.engine.task_events(actor, task).await.expect("the timeline can be read");
+        events.into_iter().map(|event| event.kind.sentence()).collect()
+    }
+
+    pub async fn create(&self, actor: &Actor, new: NewTask) -> TaskView {
+        self.engine.create_task(actor, new).await.expect("the task is accepted")
+    }
+}
+
+/// A runner played by a test: it says what a runner says, and does nothing by itself.
+pub struct TestRunner {
+    engine: Engine,
+    pub session: RunnerSession,
+}
+
+impl TestRunner {
+    /// Takes what is queued, up to `most`.
+    pub async fn claims(&self, most: usize) -> Vec<Assignment> {
+        self.engine.claim(&self.session, most).await.expect("claiming works")
+    }
+
+    /// Takes the one task that is queued.
+    pub async fn claims_one(&self) -> Assignment {
+        let mut claimed = self.claims(1).await;
+        claimed.pop().expect("a task is queued")
+    }
+
+    pub async fn starts(&self, attempt: AttemptKey) -> Result<()> {
+        self.engine.attempt_started(&self.session, attempt, "0123456789abcdef", "muster/test-1").await
+    }
+
+    pub async fn verifies(&self, attempt: AttemptKey) -> Result<()> {
+        self.engine.attempt_verifying(&self.session, attempt).await
+    }
+
+    pub async fn logs(&self, attempt: AttemptKey, offset: u64, text: &str) -> Result<()> {
+        self.engine.append_log(&self.session, attempt, offset, LogStream::Stdout, text.as_bytes()).await
+    }
+
+    /// Renews; says whether the attempt is still held, and whether it is to be ended.
+    pub async fn renews(&self, attempt: AttemptKey) -> Result<(bool, bool)> {
+        let answer = self.engine.heartbeat(&self.session, &[attempt]).await?;
+        Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
+    }
+
+    pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {
+        self.engine.attempt_reported(&self.session, attempt, report).await
+    }
+
+    /// Says what it had before it went away.
+    pub async fn comes_back_without(&self, attempt: AttemptKey) -> Result<()> {
+        self.engine.attempt_lost(attempt).await
+    }
+
+    /// Carries an attempt to a successful end, with every check passed.
+    pub async fn succeeds(&self, assignment: &Assignment) -> Result<()> {
+        self.starts(assignment.attempt).await?;
+        self.verifies(assignment.attempt).await?;
+        self.reports(assignment.attempt, report(assignment, domain::CheckStatus::Passed)).await
+    }
+
+    /// Ends an attempt with a failing command.
+    pub async fn fails(&self, assignment: &Assignment) -> Result<()> {
+        self.starts(assignment.attempt).await?;
+        let failure = domain::Failure::new(domain::FailureCode::CommandFailed, "the command ended with exit status 1");
+        let outcome = WorkOutcome::Failed { failure };
+        self.reports(assignment.attempt, AttemptReport { outcome, verification: None, ..report(assignment, domain::CheckStatus::Passed) })
+            .await
+    }
+}
+
+/// A report of work that completed, in which every check of the assignment came out alike.
+pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptReport {
+    let checks = assignment.checks.iter().map(|spec| domain::CheckResult {
+        spec: spec.clone(),
+        status,
+        output: "what the check printed".into(),
+        command: None,
+        duration_ms: 12,
+    });
+    let started_at = DateTime::parse_from_rfc3339(START).expect("the start is a time").to_utc();
+    AttemptReport {
+        outcome: WorkOutcome::Completed,
+        exit_code: Some(0),
+        branch: Some("muster/test-1".into()),
+        commit: Some("fedcba9876543210".into()),
+        verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
+        artifacts: vec![],
+    }
+}
+
+/// What a runner on the other end of a link has been told; for tests of the link itself.
+pub fn is_assignment(message: &ToRunner) -> bool {
+    matches!(message, ToRunner::Assign { .. })
+}

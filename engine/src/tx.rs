@@ -1,0 +1,86 @@
+//! One use case: a transaction with its time, its actor and its workspace.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use domain::{Actor, EventKind, TaskId, Timestamp, WorkspaceId, account::SYSTEM};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::{Engine, Result, event, hints::Hints};
+
+pub(crate) struct Tx {
+    inner: Transaction<'static, Postgres>,
+    now: Timestamp,
+    actor: String,
+    hints: Arc<Hints>,
+    recorded: bool,
+}
+
+impl Engine {
+    /// A transaction inside the actor's workspace: the database shows it nothing else.
+    pub(crate) async fn begin(&self, actor: &Actor) -> Result<Tx> {
+        let mut inner = self.database.app.begin().await?;
+        let workspace = actor.workspace_id.to_string();
+        let row =
+            sqlx::query!(r#"select set_config('muster.workspace_id', $1, true) as workspace, clock_timestamp() as "now!""#, workspace)
+                .fetch_one(&mut *inner)
+                .await?;
+        Ok(self.tx(inner, row.now, actor.label()))
+    }
+
+    /// A transaction of Muster itself, over all workspaces. `actor` is what its events are signed with.
+    pub(crate) async fn begin_system(&self, actor: Option<String>) -> Result<Tx> {
+        let mut inner = self.database.system.begin().await?;
+        let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *inner).await?;
+        Ok(self.tx(inner, now, actor.unwrap_or_else(|| SYSTEM.into())))
+    }
+
+    fn tx(&self, inner: Transaction<'static, Postgres>, database_now: Timestamp, actor: String) -> Tx {
+        Tx { inner, now: self.clock.or(database_now), actor, hints: self.hints.clone(), recorded: false }
+    }
+}
+
+impl Tx {
+    /// The time of this use case; the same for everything it writes.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Writes down a fact about a task whose row this transaction has locked or inserted.
+    pub(crate) async fn record(&mut self, workspace: WorkspaceId, task: TaskId, kind: &EventKind) -> Result<()> {
+        event::store::append(&mut self.inner, workspace, task, &self.actor, kind, self.now).await?;
+        self.recorded = true;
+        Ok(())
+    }
+
+    /// Facts that a statement of this transaction has written by itself.
+    pub(crate) fn has_recorded(&mut self) {
+        self.recorded = true;
+    }
+
+    pub(crate) async fn commit<T>(self, answer: T) -> Result<T> {
+        self.inner.commit().await?;
+        if self.recorded {
+            self.hints.committed();
+        }
+        Ok(answer)
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}
