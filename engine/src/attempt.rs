@@ -114,6 +114,26 @@ impl Engine {
         }
     }
 
+    /// The runner was stopped in order: everything it still holds goes back into the queue, and nobody is charged.
+    pub async fn give_back(&self, session: &RunnerSession) -> Result<usize> {
+        let mut conn = self.database.system.acquire().await?;
+        let held = store::held_by(&mut conn, session).await?;
+        drop(conn);
+        for key in &held {
+            let mut tx = self.begin_system(Some(session.label())).await?;
+            match lock_held(&mut tx, Some(session), *key).await {
+                Ok(task) => {
+                    let ending = Ending { task: AttemptEnd::GivenBack, ..Ending::lost("its runner was stopped") };
+                    end(&mut tx, task, *key, ending, None).await?;
+                    tx.commit(()).await?;
+                }
+                Err(Error::StaleLease) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(held.len())
+    }
+
     /// As [`attempt_lost`](Self::attempt_lost), when the lease has run out; decided again under the lock, so that a heartbeat that
     /// arrives first wins.
     pub(crate) async fn lease_expired(&self, key: AttemptKey) -> Result<()> {

@@ -29,9 +29,14 @@ impl Clock {
     }
 
     pub(crate) fn or(&self, database_now: Timestamp) -> Timestamp {
+        self.by_hand().unwrap_or(database_now)
+    }
+
+    /// The time of a clock that a hand moves; the database's own is read where it is used, by the statement that needs it.
+    pub(crate) fn by_hand(&self) -> Option<Timestamp> {
         match self {
-            Self::Database => database_now,
-            Self::Manual(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            Self::Database => None,
+            Self::Manual(now) => Some(*now.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 

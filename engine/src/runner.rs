@@ -130,9 +130,16 @@ fn attempt_of(message: &ToServer) -> Option<AttemptKey> {
 }
 
 /// The server's side of one runner's connection, until either side closes it. The first message has to be a hello.
-pub async fn serve_runner(engine: Engine, mut from_runner: mpsc::Receiver<Numbered>, to_runner: mpsc::Sender<ToRunner>) -> Result<()> {
+///
+/// # Errors
+/// When the runner speaks another version, or the database does not answer its hello.
+pub async fn serve_runner(
+    engine: Engine,
+    mut from_runner: mpsc::Receiver<Numbered>,
+    to_runner: mpsc::Sender<ToRunner>,
+) -> Result<Option<RunnerSession>> {
     let Some(Numbered { sequence, message: ToServer::Hello { version, name, slots, lost } }) = from_runner.recv().await else {
-        return Ok(());
+        return Ok(None);
     };
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
@@ -162,5 +169,5 @@ pub async fn serve_runner(engine: Engine, mut from_runner: mpsc::Receiver<Number
     }
     drop(connection);
     info!(runner.id = %session.id, "Runner {name} has disconnected");
-    Ok(())
+    Ok(Some(session))
 }

@@ -32,6 +32,8 @@ pub enum AttemptEnd {
     Cancelled,
     /// The runner stopped answering, or came back without the attempt.
     Lost,
+    /// The runner was stopped in order and gives the task back; nobody is charged.
+    GivenBack,
 }
 
 /// How long a task waits before the attempt after its `failures`-th failure: 1 s, doubling, at most a minute.
@@ -134,6 +136,7 @@ impl Task {
             (_, Some(by)) => Ok(self.with(TaskState::Cancelled { at: now, by })),
             (AttemptEnd::Cancelled, None) => Ok(self.with(TaskState::Cancelled { at: now, by: crate::account::SYSTEM.into() })),
             (AttemptEnd::Lost, None) => Ok(self.lost(now)),
+            (AttemptEnd::GivenBack, None) => Ok(self.with(TaskState::Queued)),
             (AttemptEnd::Partial(failure), None) => Ok(self.failed(failure, now, |at, failure| TaskState::Partial { at, failure })),
             (AttemptEnd::Failed(failure), None) => Ok(self.failed(failure, now, |at, failure| TaskState::Failed { at, failure })),
         }
@@ -271,6 +274,8 @@ mod tests {
     #[test]
     fn losses_are_counted_apart_and_the_third_is_the_last() {
         let mut lost = task(TaskState::Queued);
+        lost = lost.claim().unwrap().attempt_ended(AttemptEnd::GivenBack, NOW).unwrap();
+        assert_eq!((lost.state.clone(), lost.losses), (TaskState::Queued, 0));
         for expected in ["queued", "queued", "dead"] {
             lost = lost.claim().unwrap().attempt_ended(AttemptEnd::Lost, NOW).unwrap();
             assert_eq!(lost.state.name().name(), expected);

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::{Engine, Result};
 
+/// Days after which a person has to sign in again, however busy the session was.
+const SESSION_LASTS_DAYS: i32 = 7;
+
 /// A session as it is stored.
 pub struct SessionRow {
     pub data: Value,
@@ -37,12 +40,14 @@ impl Engine {
     }
 
     pub async fn load_session(&self, id_hash: &[u8]) -> Result<Option<SessionRow>> {
-        let now = self.clock.now(&self.database).await?;
         let row = sqlx::query_as!(
             SessionRow,
-            "select data, created_at, expires_at from session where id_hash = $1 and expires_at > $2",
+            "select data, created_at, expires_at
+             from session, coalesce($2::timestamptz, clock_timestamp()) as now
+             where id_hash = $1 and expires_at > now and created_at > now - $3::int * interval '1 day'",
             id_hash,
-            now
+            self.clock.by_hand(),
+            SESSION_LASTS_DAYS
         )
         .fetch_optional(&self.database.system)
         .await?;

@@ -128,13 +128,18 @@ pub(super) struct ApiKeyRow {
     pub workspace_id: WorkspaceId,
     pub hash: Vec<u8>,
     pub role: Role,
+    /// Its last use was written down more than a minute ago.
+    pub is_due_for_touch: bool,
 }
 
-/// The key with this prefix, unless it has expired or was revoked.
-pub(super) async fn live_api_key(conn: &mut PgConnection, prefix: &str, now: Timestamp) -> Result<Option<ApiKeyRow>> {
+/// The key with this prefix, unless it has expired or was revoked. Without a time, by the database's clock.
+pub(super) async fn live_api_key(conn: &mut PgConnection, prefix: &str, now: Option<Timestamp>) -> Result<Option<ApiKeyRow>> {
     let row = sqlx::query_as!(
         ApiKeyRow,
-        "select id, workspace_id, hash, role from api_key where prefix = $1 and expires_at > $2 and revoked_at is null",
+        r#"select id, workspace_id, hash, role,
+                  (last_used_at is null or last_used_at < now - interval '1 minute') as "is_due_for_touch!"
+           from api_key, coalesce($2::timestamptz, clock_timestamp()) as now
+           where prefix = $1 and expires_at > now and revoked_at is null"#,
         prefix,
         now
     )
@@ -143,14 +148,9 @@ pub(super) async fn live_api_key(conn: &mut PgConnection, prefix: &str, now: Tim
     Ok(row)
 }
 
-/// At most once a minute, so that a busy key does not write on every request.
-pub(super) async fn touch_api_key(conn: &mut PgConnection, id: ApiKeyId, now: Timestamp) -> Result<()> {
-    sqlx::query!(
-        "update api_key set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 minute')",
-        id.0,
-        now
-    )
-    .execute(conn)
-    .await?;
+pub(super) async fn touch_api_key(conn: &mut PgConnection, id: ApiKeyId, now: Option<Timestamp>) -> Result<()> {
+    sqlx::query!("update api_key set last_used_at = coalesce($2::timestamptz, clock_timestamp()) where id = $1", id.0, now)
+        .execute(conn)
+        .await?;
     Ok(())
 }

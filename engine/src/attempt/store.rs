@@ -250,6 +250,17 @@ pub(crate) async fn live(conn: &mut PgConnection, task: TaskId) -> Result<Option
     Ok(row.map(|row| (row.runner_id, AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number })))
 }
 
+/// Everything a runner holds.
+pub(super) async fn held_by(conn: &mut PgConnection, session: &RunnerSession) -> Result<Vec<AttemptKey>> {
+    let rows = sqlx::query!(
+        "select id, task_id, number from attempt where runner_id = $1 and state in ('claimed', 'running', 'verifying')",
+        session.id().0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
+}
+
 /// Attempts whose lease has run out.
 pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<AttemptKey>> {
     let rows = sqlx::query!(

@@ -19,6 +19,17 @@ impl Engine {
         tx.commit(view).await
     }
 
+    /// Where a task stands, and nothing else about it.
+    pub async fn task_state(&self, actor: &Actor, id: TaskId) -> Result<TaskStateName> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let state = sqlx::query_scalar!("select state from task where id = $1", id.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::not_found("task", id))?;
+        tx.commit(state).await
+    }
+
     /// Tasks, newest first.
     pub async fn list_tasks(&self, actor: &Actor, filter: TaskFilter) -> Result<Page<TaskSummary>> {
         actor.may(Permission::ReadTasks)?;

@@ -1,0 +1,260 @@
+use chrono::TimeDelta;
+use domain::{
+    CheckStatus, FailureCode, NewTask, Priority, TaskStateName,
+    protocol::{Assignment, AttemptReport},
+};
+use engine::{
+    Clock, Error,
+    testing::{TestEngine, TestRunner, report},
+};
+use sqlx::PgPool;
+
+use crate::scenario::{checked, state};
+
+/// Past the grace that every runner has after the server's start.
+fn after_the_grace() -> TimeDelta {
+    TimeDelta::seconds(200)
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_most_urgent_goes_first_and_among_equals_the_oldest(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    for (title, priority) in
+        [("n1", Priority::Normal), ("l1", Priority::Low), ("n2", Priority::Normal), ("u1", Priority::Urgent), ("h1", Priority::High)]
+    {
+        test.create(&ada, NewTask { priority, ..checked(title) }).await;
+        test.advance(TimeDelta::seconds(1));
+    }
+    let runner = test.runner("r1").await;
+    let mut order = vec![];
+    for _ in 0..5 {
+        order.push(runner.claims_one().await.title);
+    }
+    assert_eq!(order, ["u1", "h1", "n1", "n2", "l1"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn many_claimers_take_every_task_once(pool: PgPool) {
+    let test = TestEngine::with_clock(&pool, Clock::Database).await;
+    let ada = test.owner().await;
+    for number in 0..60 {
+        test.create(&ada, checked(&format!("task {number}"))).await;
+    }
+    let (one, two, three) = (test.runner("r1").await, test.runner("r2").await, test.runner("r3").await);
+    let drain = async |runner: &TestRunner| {
+        let mut taken = vec![];
+        loop {
+            let some = runner.claims(3).await;
+            if some.is_empty() {
+                return taken;
+            }
+            taken.extend(some.into_iter().map(|assignment| assignment.attempt.task_id));
+        }
+    };
+    let (a, b, c) = tokio::join!(drain(&one), drain(&two), drain(&three));
+    let mut all = [a, b, c].concat();
+    all.sort();
+    let claimed = all.len();
+    all.dedup();
+    assert_eq!((claimed, all.len()), (60, 60));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn whoever_lost_the_task_can_write_nothing_more_about_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let (first, second) = (test.runner("r1").await, test.runner("r2").await);
+    let lost = first.claims_one().await;
+    first.starts(lost.attempt).await.unwrap();
+    test.advance(after_the_grace());
+    test.rescue().await;
+    let held = second.claims_one().await;
+    assert_eq!(held.attempt.number, 2);
+
+    let refused = |result: engine::Result<()>| assert!(matches!(result, Err(Error::StaleLease)), "{result:?}");
+    refused(first.logs(lost.attempt, 0, "late").await);
+    refused(first.verifies(lost.attempt).await);
+    refused(first.reports(lost.attempt, report(&lost, CheckStatus::Passed)).await);
+    assert_eq!(first.renews(lost.attempt).await.unwrap(), (false, false));
+    // Nor with the number of the attempt that holds it, which was given to another runner.
+    refused(first.starts(held.attempt).await);
+    refused(first.reports(held.attempt, report(&held, CheckStatus::Passed)).await);
+    refused(first.logs(held.attempt, 0, "forged").await);
+    second.succeeds(&held).await.unwrap();
+    refused(second.reports(held.attempt, report(&held, CheckStatus::Failed)).await);
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Succeeded);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_silent_runner_loses_its_task_after_the_lease_and_not_before(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let runner = test.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    let now = async || state(&test.engine.get_task(&ada, task).await.unwrap());
+    test.advance(TimeDelta::seconds(119));
+    test.rescue().await;
+    assert_eq!(now().await, TaskStateName::Running);
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+    test.advance(TimeDelta::seconds(119));
+    test.rescue().await;
+    assert_eq!(now().await, TaskStateName::Running, "renewed in between");
+    test.advance(TimeDelta::seconds(2));
+    // Late, but nobody has taken the task back: what it says still counts.
+    runner.logs(attempt, 0, "still here").await.unwrap();
+    test.rescue().await;
+    assert_eq!(now().await, TaskStateName::Queued);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
+    let before = TestEngine::new(&pool).await;
+    let ada = before.owner().await;
+    let task = before.create(&ada, checked("one")).await.summary.id;
+    let runner = before.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    // The server was away for an hour; a new one starts on the same database.
+    let clock = Clock::manual("2026-11-20T10:00:00Z".parse().unwrap());
+    let after = TestEngine::with_clock(&pool, clock).await;
+    after.rescue().await;
+    assert_eq!(state(&after.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
+    let runner = after.runner("r1").await;
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_that_loses_its_runner_three_times_is_set_aside(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("poison")).await.summary.id;
+    let runner = test.runner("r1").await;
+    for expected in [TaskStateName::Queued, TaskStateName::Queued, TaskStateName::Dead] {
+        let attempt = runner.claims_one().await.attempt;
+        runner.comes_back_without(attempt).await.unwrap();
+        runner.comes_back_without(attempt).await.unwrap();
+        assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), expected);
+    }
+    assert_eq!(state(&test.engine.retry_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_is_stopped_gives_its_tasks_back_and_nobody_is_charged(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let runner = test.runner("r1").await;
+    for _ in 0..4 {
+        let attempt = runner.claims_one().await.attempt;
+        runner.starts(attempt).await.unwrap();
+        assert_eq!(test.engine.give_back(&runner.session).await.unwrap(), 1);
+        // What its next life says about the same attempt comes too late to count.
+        runner.comes_back_without(attempt).await.unwrap();
+        assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+    }
+    assert_eq!(test.engine.give_back(&runner.session).await.unwrap(), 0);
+}
+
+/// The failure a task ends with when its only attempt is reported like this.
+async fn failure_of(
+    test: &TestEngine,
+    ada: &domain::Actor,
+    make: impl Fn(&Assignment) -> AttemptReport,
+    verify: bool,
+) -> (TaskStateName, FailureCode) {
+    let task = test.create(ada, NewTask { max_attempts: 1, ..checked("one") }).await.summary.id;
+    let runner = test.runner("r1").await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    if verify {
+        runner.verifies(assignment.attempt).await.unwrap();
+    }
+    runner.reports(assignment.attempt, make(&assignment)).await.unwrap();
+    let task = test.engine.get_task(ada, task).await.unwrap();
+    (state(&task), task.summary.state.failure().expect("it failed").code)
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn success_needs_exactly_the_checks_of_the_task(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let passed = |assignment: &Assignment| report(assignment, CheckStatus::Passed);
+    let failed = (TaskStateName::Failed, FailureCode::RunnerFault);
+    assert_eq!(failure_of(&test, &ada, |one| AttemptReport { verification: None, ..passed(one) }, true).await, failed);
+    assert_eq!(failure_of(&test, &ada, passed, false).await, failed, "without ever verifying");
+    let without_checks = |one: &Assignment| {
+        let mut report = passed(one);
+        report.verification.as_mut().unwrap().checks.clear();
+        report
+    };
+    assert_eq!(failure_of(&test, &ada, without_checks, true).await, failed);
+    let with_an_easier_check = |one: &Assignment| {
+        let mut report = passed(one);
+        report.verification.as_mut().unwrap().checks[0].spec.target = Some("true".into());
+        report
+    };
+    assert_eq!(failure_of(&test, &ada, with_an_easier_check, true).await, failed);
+    let timed_out = |one: &Assignment| report(one, CheckStatus::TimedOut);
+    assert_eq!(failure_of(&test, &ada, timed_out, true).await, (TaskStateName::Failed, FailureCode::ChecksFailed));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn some_passed_checks_make_a_partial_result(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let mut new = NewTask { max_attempts: 1, ..checked("half") };
+    new.checks.push(domain::CheckSpec::new(domain::CheckKind::GitClean, None));
+    let task = test.create(&ada, new).await.summary.id;
+    let runner = test.runner("r1").await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    runner.verifies(assignment.attempt).await.unwrap();
+    let mut half = report(&assignment, CheckStatus::Passed);
+    half.verification.as_mut().unwrap().checks[1].status = CheckStatus::Failed;
+    runner.reports(assignment.attempt, half).await.unwrap();
+    let task = test.engine.get_task(&ada, task).await.unwrap();
+    assert_eq!((state(&task), task.summary.checks_passed), (TaskStateName::Partial, Some(1)));
+    assert_eq!(task.summary.state.reason().as_deref(), Some("1 of 2 checks failed: git_clean"));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_row_that_cannot_be_read_fails_alone(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let poisoned = test.create(&ada, checked("poisoned")).await.summary.id;
+    test.create(&ada, checked("healthy")).await;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(poisoned.0).execute(&pool).await.unwrap();
+    let runner = test.runner("r1").await;
+    let claimed = runner.claims(5).await;
+    assert_eq!(claimed.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(), ["healthy"]);
+    assert_eq!(test.engine.task_state(&ada, poisoned).await.unwrap(), TaskStateName::Failed);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_an_attempt_left_is_kept_with_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let runner = test.runner("r1").await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    runner.verifies(assignment.attempt).await.unwrap();
+    let diff =
+        domain::protocol::NewArtifact { kind: domain::ArtifactKind::Diff, name: "changes.diff".into(), content: b"+hello\n".to_vec() };
+    runner.reports(assignment.attempt, AttemptReport { artifacts: vec![diff], ..report(&assignment, CheckStatus::Passed) }).await.unwrap();
+    let view = test.engine.get_task(&ada, task).await.unwrap();
+    let attempt = &view.attempt_list[0];
+    assert_eq!(
+        (attempt.branch.as_deref(), attempt.commit.as_deref(), attempt.exit_code),
+        (Some("muster/test-1"), Some("fedcba9876543210"), Some(0))
+    );
+    let artifact = &attempt.artifacts[0];
+    let (found, content) = test.engine.artifact(&ada, artifact.id).await.unwrap();
+    assert_eq!((&found, content.as_slice(), found.size), (artifact, b"+hello\n".as_slice(), 7));
+    assert_eq!(test.engine.task_diff(&ada, task, 1).await.unwrap().as_deref(), Some("+hello\n"));
+    assert_eq!(test.engine.task_diff(&ada, task, 2).await.unwrap(), None);
+}

@@ -1,0 +1,10 @@
+//! Every use case against real Postgres. Each test has a database of its own and a clock that it moves; services are stepped by hand.
+
+mod accounts;
+mod attempts;
+mod events;
+mod logs;
+mod model;
+mod scenario;
+mod tasks;
+mod tenants;

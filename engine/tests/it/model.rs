@@ -1,0 +1,394 @@
+//! The pure model judges the database: random commands are carried out by the engine and by `domain` alone, and after each one
+//! every task has to stand where the model says. A difference is shrunk to the shortest list of commands that shows it.
+
+use chrono::TimeDelta;
+use domain::{
+    Actor, CheckStatus, Failure, FailureCode, NewTask, Task, TaskId, TaskState, TaskStateName, Timestamp,
+    protocol::{Assignment, AttemptReport, WorkOutcome},
+    task::{AttemptEnd, Parents},
+};
+use engine::{
+    Error,
+    testing::{START, TestEngine, TestRunner, report},
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner as Cases},
+};
+use sqlx::PgPool;
+
+use crate::scenario::checked;
+
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    /// With up to two parents, picked by number.
+    Create {
+        first: Option<u8>,
+        second: Option<u8>,
+        max_attempts: u32,
+    },
+    Cancel(u8),
+    Retry(u8),
+    Depend {
+        task: u8,
+        on: u8,
+    },
+    Claim,
+    Start(u8),
+    Verify(u8),
+    Report {
+        task: u8,
+        how: How,
+    },
+    Lose(u8),
+    /// Time passes and the dispatcher looks.
+    Wait(u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Passed,
+    ChecksFailed,
+    CommandFailed,
+    Hopeless,
+    Cancelled,
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let how = prop_oneof![Just(How::Passed), Just(How::ChecksFailed), Just(How::CommandFailed), Just(How::Hopeless), Just(How::Cancelled)];
+    prop_oneof![
+        3 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32).prop_map(|(first, second, max_attempts)| Command::Create { first, second, max_attempts }),
+        1 => any::<u8>().prop_map(Command::Cancel),
+        1 => any::<u8>().prop_map(Command::Retry),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(task, on)| Command::Depend { task, on }),
+        4 => Just(Command::Claim),
+        3 => any::<u8>().prop_map(Command::Start),
+        3 => any::<u8>().prop_map(Command::Verify),
+        4 => (any::<u8>(), how).prop_map(|(task, how)| Command::Report { task, how }),
+        1 => any::<u8>().prop_map(Command::Lose),
+        2 => (0..4_u8).prop_map(Command::Wait),
+    ]
+}
+
+/// The tasks as `domain` alone has them.
+struct Model {
+    now: Timestamp,
+    tasks: Vec<Modelled>,
+}
+
+#[derive(Clone)]
+struct Modelled {
+    task: Task,
+    parents: Vec<usize>,
+    queued_at: Option<Timestamp>,
+    /// The attempt that holds it, and whether it has begun.
+    held: Option<(Assignment, bool)>,
+}
+
+impl Model {
+    fn parents(&self, of: &[usize]) -> Parents {
+        let mut sorted = of.to_vec();
+        sorted.sort_unstable();
+        let tasks = || sorted.iter().map(|index| &self.tasks[*index].task);
+        if let Some(failed) = tasks().find(|task| task.state.is_final() && task.state.name() != TaskStateName::Succeeded) {
+            return Parents::Failed { id: failed.id, title: failed.title.clone(), state: failed.state.name() };
+        }
+        if tasks().all(|task| task.state.name() == TaskStateName::Succeeded) { Parents::AllSucceeded } else { Parents::Waiting }
+    }
+
+    fn set(&mut self, index: usize, task: Task) {
+        let one = &mut self.tasks[index];
+        one.queued_at = (task.state == TaskState::Queued).then(|| one.queued_at.unwrap_or(self.now));
+        let ended = task.state.is_final();
+        one.task = task;
+        if !matches!(one.task.state, TaskState::Running { .. } | TaskState::Verifying { .. }) {
+            one.held = None;
+        }
+        if ended {
+            self.release_children(index);
+        }
+    }
+
+    fn release_children(&mut self, parent: usize) {
+        for index in 0..self.tasks.len() {
+            let child = &self.tasks[index];
+            if child.task.state == TaskState::Blocked && child.parents.contains(&parent) {
+                let ended = &self.tasks[parent].task;
+                let parents = match ended.state.name() {
+                    TaskStateName::Succeeded => self.parents(&child.parents),
+                    state => Parents::Failed { id: ended.id, title: ended.title.clone(), state },
+                };
+                let task = child.task.clone().parent_ended(parents, self.now).unwrap();
+                self.set(index, task);
+            }
+        }
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        from == to || self.tasks[from].parents.iter().any(|parent| self.reaches(*parent, to))
+    }
+
+    fn next_in_queue(&self) -> Option<usize> {
+        let queued = (0..self.tasks.len()).filter(|index| self.tasks[*index].task.state == TaskState::Queued);
+        queued.min_by_key(|index| (self.tasks[*index].queued_at, self.tasks[*index].task.id))
+    }
+
+    fn pick(&self, number: u8) -> Option<usize> {
+        (!self.tasks.is_empty()).then(|| usize::from(number) % self.tasks.len())
+    }
+}
+
+struct World {
+    test: TestEngine,
+    ada: Actor,
+    runner: TestRunner,
+    model: Model,
+}
+
+impl World {
+    async fn new(pool: &PgPool) -> Self {
+        let test = TestEngine::new(pool).await;
+        let ada = match test.engine.needs_owner().await.unwrap() {
+            true => test.owner().await,
+            false => test.stranger().await,
+        };
+        let runner = test.runner("r1").await;
+        Self { ada, runner, model: Model { now: START.parse().unwrap(), tasks: vec![] }, test }
+    }
+
+    async fn apply(&mut self, command: Command) -> Result<(), String> {
+        match command {
+            Command::Create { first, second, max_attempts } => self.create(first, second, max_attempts).await,
+            Command::Cancel(number) => {
+                let Some(index) = self.model.pick(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().cancel(&self.ada.label(), self.model.now).ok();
+                let done = self.test.engine.cancel_task(&self.ada, self.id(index)).await;
+                self.agree(index, expected, done.map(drop))
+            }
+            Command::Retry(number) => {
+                let Some(index) = self.model.pick(number) else { return Ok(()) };
+                let parents = self.model.parents(&self.model.tasks[index].parents);
+                let expected = self.model.tasks[index].task.clone().retry(parents).ok();
+                let done = self.test.engine.retry_task(&self.ada, self.id(index)).await;
+                self.agree(index, expected, done.map(drop))
+            }
+            Command::Depend { task, on } => self.depend(task, on).await,
+            Command::Claim => self.claim().await,
+            Command::Start(number) => {
+                let Some((index, assignment, begun)) = self.held(number) else { return Ok(()) };
+                let done = self.runner.starts(assignment.attempt).await;
+                if done.is_ok() == begun {
+                    return Err(format!("starting answered {done:?}"));
+                }
+                self.model.tasks[index].held = Some((assignment, true));
+                Ok(())
+            }
+            Command::Verify(number) => {
+                let Some((index, assignment, begun)) = self.held(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().verify().ok().filter(|_| begun);
+                let done = self.runner.verifies(assignment.attempt).await;
+                self.agree(index, expected, done)
+            }
+            Command::Report { task, how } => self.report(task, how).await,
+            Command::Lose(number) => {
+                let Some((index, assignment, _)) = self.held(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().attempt_ended(AttemptEnd::Lost, self.model.now).ok();
+                let done = self.runner.comes_back_without(assignment.attempt).await;
+                self.agree(index, expected, done)
+            }
+            Command::Wait(seconds) => {
+                let by = TimeDelta::seconds(seconds.into());
+                self.test.advance(by);
+                self.model.now += by;
+                self.test.dispatch().await;
+                for index in 0..self.model.tasks.len() {
+                    if let Ok(due) = self.model.tasks[index].task.clone().due(self.model.now) {
+                        self.model.set(index, due);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn id(&self, index: usize) -> TaskId {
+        self.model.tasks[index].task.id
+    }
+
+    fn held(&self, number: u8) -> Option<(usize, Assignment, bool)> {
+        let index = self.model.pick(number)?;
+        let (assignment, begun) = self.model.tasks[index].held.clone()?;
+        Some((index, assignment, begun))
+    }
+
+    /// The engine did what the model expects, or refused what the model refuses.
+    fn agree(&mut self, index: usize, expected: Option<Task>, done: engine::Result<()>) -> Result<(), String> {
+        match (expected, done) {
+            (Some(task), Ok(())) => {
+                self.model.set(index, task);
+                Ok(())
+            }
+            (None, Err(Error::InvalidTransition(_) | Error::Conflict(_) | Error::StaleLease | Error::Invalid(_))) => Ok(()),
+            (expected, done) => Err(format!("the model says {expected:?}, the engine {done:?}")),
+        }
+    }
+
+    async fn create(&mut self, first: Option<u8>, second: Option<u8>, max_attempts: u32) -> Result<(), String> {
+        let mut parents: Vec<_> = [first, second].into_iter().flatten().filter_map(|number| self.model.pick(number)).collect();
+        parents.dedup();
+        let depends_on = parents.iter().map(|index| self.id(*index)).collect();
+        let title = format!("task {}", self.model.tasks.len());
+        let new = NewTask { depends_on, max_attempts, ..checked(&title) };
+        let view = self.test.engine.create_task(&self.ada, new.clone()).await.map_err(|error| format!("creating: {error:?}"))?;
+        let state = TaskState::initial(self.model.parents(&parents), self.model.now);
+        let task = Task {
+            id: view.summary.id,
+            workspace_id: self.ada.workspace_id,
+            repository_id: domain::RepositoryId(uuid::Uuid::nil()),
+            title,
+            work: view.work,
+            base_ref: None,
+            files: vec![],
+            success_criteria: vec![],
+            checks: new.checks,
+            priority: new.priority,
+            timeout_seconds: view.timeout_seconds,
+            max_attempts: view.summary.max_attempts,
+            state,
+            attempts: 0,
+            failures: 0,
+            losses: 0,
+            created_at: self.model.now,
+            created_by: self.ada.label(),
+        };
+        let queued_at = (task.state == TaskState::Queued).then_some(self.model.now);
+        self.model.tasks.push(Modelled { task, parents, queued_at, held: None });
+        Ok(())
+    }
+
+    async fn depend(&mut self, task: u8, on: u8) -> Result<(), String> {
+        let (Some(index), Some(on)) = (self.model.pick(task), self.model.pick(on)) else { return Ok(()) };
+        let one = &self.model.tasks[index];
+        let known = one.parents.contains(&on);
+        let parent = &self.model.tasks[on].task;
+        let succeeded = parent.state.name() == TaskStateName::Succeeded;
+        let ended_badly = parent.state.is_final() && !succeeded;
+        let expected = if self.model.reaches(on, index) || ended_badly {
+            None
+        } else if known || succeeded {
+            Some(one.task.clone())
+        } else {
+            one.task.clone().depend().ok()
+        };
+        let done = self.test.engine.add_dependencies(&self.ada, self.id(index), &[self.id(on)]).await;
+        if expected.is_some() && done.is_ok() && !known {
+            self.model.tasks[index].parents.push(on);
+        }
+        self.agree(index, expected, done.map(drop))
+    }
+
+    async fn claim(&mut self) -> Result<(), String> {
+        let claimed = self.runner.claims(1).await.pop();
+        let expected = self.model.next_in_queue();
+        let (Some(assignment), Some(index)) = (&claimed, expected) else {
+            return if claimed.is_none() && expected.is_none() {
+                Ok(())
+            } else {
+                Err(format!("claimed {claimed:?}, expected task {expected:?}"))
+            };
+        };
+        if assignment.attempt.task_id != self.id(index) {
+            return Err(format!("claimed {}, expected task {index}", assignment.title));
+        }
+        let task = self.model.tasks[index].task.clone().claim().unwrap();
+        if task.attempts != assignment.attempt.number {
+            return Err(format!("attempt {} instead of {}", assignment.attempt.number, task.attempts));
+        }
+        self.model.set(index, task);
+        self.model.tasks[index].held = Some((assignment.clone(), false));
+        Ok(())
+    }
+
+    async fn report(&mut self, number: u8, how: How) -> Result<(), String> {
+        let Some((index, assignment, _)) = self.held(number) else { return Ok(()) };
+        let before = self.model.tasks[index].task.clone();
+        let verifying = matches!(before.state, TaskState::Verifying { .. });
+        let failed = |code| AttemptEnd::Failed(Failure::new(code, ""));
+        let outcome = |code| WorkOutcome::Failed { failure: Failure::new(code, "as the test wants it") };
+        let completed = |status| report(&assignment, status);
+        let without_checks = |outcome| AttemptReport { outcome, verification: None, ..completed(CheckStatus::Passed) };
+        let (sent, end) = match how {
+            How::Passed if verifying => (completed(CheckStatus::Passed), AttemptEnd::Succeeded),
+            How::Passed => (completed(CheckStatus::Passed), failed(FailureCode::RunnerFault)),
+            How::ChecksFailed if verifying => (completed(CheckStatus::Failed), failed(FailureCode::ChecksFailed)),
+            How::ChecksFailed => (completed(CheckStatus::Failed), failed(FailureCode::RunnerFault)),
+            How::CommandFailed => (without_checks(outcome(FailureCode::CommandFailed)), failed(FailureCode::CommandFailed)),
+            How::Hopeless => (without_checks(outcome(FailureCode::RefNotFound)), failed(FailureCode::RefNotFound)),
+            How::Cancelled => (without_checks(WorkOutcome::Cancelled), AttemptEnd::Cancelled),
+        };
+        let expected = before.attempt_ended(end, self.model.now).ok();
+        let done = self.runner.reports(assignment.attempt, sent).await;
+        self.agree(index, expected, done)
+    }
+
+    /// Every task stands where the model says.
+    async fn compare(&self) -> Result<(), String> {
+        for (index, one) in self.model.tasks.iter().enumerate() {
+            let view = self.test.engine.get_task(&self.ada, one.task.id).await.map_err(|error| format!("{error:?}"))?;
+            let (found, expected) = (view.summary.state.name(), one.task.state.name());
+            let times = (view.summary.state.ended_at(), one.task.state.ended_at());
+            let run_at = |state: &TaskState| if let TaskState::Scheduled { run_at } = state { Some(*run_at) } else { None };
+            let due = (run_at(&view.summary.state), run_at(&one.task.state));
+            if found != expected || times.0 != times.1 || due.0 != due.1 || view.summary.attempts != one.task.attempts {
+                return Err(format!("task {index} is {:?}, the model says {:?}", view.summary.state, one.task.state));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn run(pool: &PgPool, commands: &[Command]) -> Result<(), String> {
+    // What an earlier case left queued is not this one's: it is cancelled before.
+    sqlx::query("update task set state = 'cancelled', queued_at = null, run_at = null, ended_at = now(), cancelled_by = 'test' where state in ('queued', 'scheduled')")
+        .execute(pool)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut world = World::new(pool).await;
+    for (step, command) in commands.iter().enumerate() {
+        world.apply(*command).await.map_err(|error| format!("step {step}, {command:?}: {error}"))?;
+        world.compare().await.map_err(|error| format!("after step {step}, {command:?}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// How many lists of commands are tried; `MUSTER_MODEL_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("MUSTER_MODEL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_database_does_what_the_model_says(pool: PgPool) {
+    let mut seed = [0_u8; 32];
+    seed[..16].copy_from_slice(uuid::Uuid::now_v7().as_bytes());
+    println!("seed {seed:?}");
+    let mut runner = Cases::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    for _ in 0..cases() {
+        let mut tree = vec(command(), 1..40).new_tree(&mut runner).unwrap();
+        let Err(mut difference) = run(&pool, &tree.current()).await else { continue };
+        let mut smallest = tree.current();
+        let mut simpler = tree.simplify();
+        while simpler {
+            match run(&pool, &tree.current()).await {
+                Err(found) => {
+                    difference = found;
+                    smallest = tree.current();
+                    simpler = tree.simplify();
+                }
+                Ok(()) => simpler = tree.complicate(),
+            }
+        }
+        panic!("{difference}\nwith {smallest:#?}");
+    }
+}
