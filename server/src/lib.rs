@@ -1,1 +1,24 @@
+//! The `muster` binary: serving, the local runner, and the command line.
+//!
+//! There are no decisions about tasks here. Handlers extract, call one engine method, and return.
 
+// A page is one type as deep as its elements.
+#![recursion_limit = "256"]
+
+pub mod admin;
+pub mod api;
+mod assets;
+mod auth;
+pub mod cli;
+pub mod config;
+mod http_server;
+mod local_runner;
+mod metrics;
+mod middleware;
+pub mod postgres;
+pub mod router;
+pub mod serve;
+mod session_store;
+mod sse;
+mod state;
+mod telemetry;

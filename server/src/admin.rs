@@ -1,0 +1,45 @@
+//! What whoever controls the server's machine may do without signing in. These open the database themselves, whether or not
+//! Muster is serving.
+
+use domain::{Role, UserId, account::NewOwner};
+use thiserror::Error;
+
+use crate::{
+    config::StateConfig,
+    state::{State, StateError},
+};
+
+#[derive(Debug, Error)]
+pub enum AdminError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("{}", describe(.0))]
+    Refused(engine::Error),
+}
+
+/// Every field that is not right, each on a line of its own.
+fn describe(error: &engine::Error) -> String {
+    match error {
+        engine::Error::Invalid(invalid) => {
+            let lines = invalid.errors.iter().map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), error.message));
+            lines.collect::<Vec<_>>().join("\n        ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Makes the first owner.
+pub async fn create_owner(config: &StateConfig, owner: NewOwner) -> Result<UserId, AdminError> {
+    let state = State::open(config).await?;
+    let made = state.engine.create_owner_here(owner).await;
+    state.close().await?;
+    made.map_err(AdminError::Refused)
+}
+
+/// Makes an API key and returns it, for the only time.
+pub async fn create_key(config: &StateConfig, name: &str, role: Role) -> Result<String, AdminError> {
+    let state = State::open(config).await?;
+    let made = state.engine.create_key_here(name, role).await;
+    state.close().await?;
+    made.map(|key| key.reveal().to_owned()).map_err(AdminError::Refused)
+}

@@ -1,0 +1,180 @@
+//! Tasks.
+
+use app::problem::Problem;
+use axum::{
+    Json,
+    body::Body,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+};
+use domain::{Event, NewTask, Page, TaskFilter, TaskId, TaskSummary, TaskView};
+use engine::Engine;
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{ApiJson, ApiQuery, Id};
+use crate::{auth::Who, sse};
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Hand in a task.
+#[utoipa::path(
+    post, path = "/tasks", tag = "tasks", operation_id = "create_task", request_body = NewTask,
+    responses(
+        (status = 201, description = "It is stored and will be carried out.", body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Nothing is stored; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(new): ApiJson<NewTask>) -> Result<Response, Problem> {
+    let task = engine.create_task(&actor, new).await?;
+    let location = format!("/api/v1/tasks/{}", task.summary.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(task)).into_response())
+}
+
+/// Tasks, newest first.
+#[utoipa::path(
+    get, path = "/tasks", tag = "tasks", operation_id = "list_tasks", params(TaskFilter),
+    responses(
+        (status = 200, body = Page<TaskSummary>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list_tasks(State(engine): State<Engine>, Who(actor): Who, ApiQuery(filter): ApiQuery<TaskFilter>) -> Answer<Page<TaskSummary>> {
+    Ok(Json(engine.list_tasks(&actor, filter).await?))
+}
+
+/// A task with its attempts, checks and artifacts.
+#[utoipa::path(
+    get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.get_task(&actor, id).await?))
+}
+
+/// End a task. What waits ends at once; what runs ends when its runner has stopped it.
+#[utoipa::path(
+    post, path = "/tasks/{id}/cancel", tag = "tasks", operation_id = "cancel_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended already.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.cancel_task(&actor, id).await?))
+}
+
+/// Bring an ended task back, with a fresh allowance of attempts.
+#[utoipa::path(
+    post, path = "/tasks/{id}/retry", tag = "tasks", operation_id = "retry_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, has succeeded, or waits for a task that did not succeed.", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.retry_task(&actor, id).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDependencies {
+    /// Tasks that have to succeed first.
+    depends_on: Vec<TaskId>,
+}
+
+/// Make a task that has not begun wait for others too.
+#[utoipa::path(
+    post, path = "/tasks/{id}/dependencies", tag = "tasks", operation_id = "add_dependencies", params(("id" = TaskId, Path)),
+    request_body = NewDependencies,
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has begun.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A task does not exist, has failed, or would close a cycle.", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn add_dependencies(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<TaskId>,
+    ApiJson(new): ApiJson<NewDependencies>,
+) -> Answer<TaskView> {
+    Ok(Json(engine.add_dependencies(&actor, id, &new.depends_on).await?))
+}
+
+/// What happened to a task, oldest first.
+#[utoipa::path(
+    get, path = "/tasks/{id}/events", tag = "tasks", operation_id = "task_events", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = Vec<Event>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn task_events(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<Vec<Event>> {
+    Ok(Json(engine.task_events(&actor, id).await?))
+}
+
+#[derive(Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct LogPosition {
+    /// The byte to start at; 0 unless given. `Last-Event-ID` wins.
+    offset: Option<i64>,
+}
+
+/// A task's log. As an event stream when that is accepted: pieces named `log`, each with the byte offset after it as its id, then one
+/// `end` when the task has ended. Otherwise the bytes so far, as a file.
+#[utoipa::path(
+    get, path = "/tasks/{id}/log", tag = "tasks", operation_id = "task_log", params(("id" = TaskId, Path), LogPosition),
+    responses(
+        (status = 200, description = "The log.", content((domain::LogChunk = "text/event-stream"), (String = "application/octet-stream"))),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn task_log(
+    State(engine): State<Engine>,
+    State(stop): State<CancellationToken>,
+    Who(actor): Who,
+    Id(id): Id<TaskId>,
+    Query(position): Query<LogPosition>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accepts.contains("text/event-stream") {
+        engine.task_state(&actor, id).await?;
+        let name = format!("attachment; filename=\"task-{}.log\"", id.short());
+        let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CONTENT_DISPOSITION, name.as_str())];
+        return Ok((headers, Body::from_stream(sse::raw_log(engine, actor, id))).into_response());
+    }
+    let from = match sse::last_event_id(&headers, None) {
+        Some(text) => text.parse().map_err(|_| Problem::bad_request("Last-Event-ID is not a position of this log."))?,
+        None => position.offset.unwrap_or(0),
+    };
+    // Whatever is wrong is said before the stream begins.
+    engine.task_log(&actor, id, from).await?;
+    Ok(sse::log(engine, actor, id, from, stop).into_response())
+}

@@ -1,0 +1,60 @@
+//! What can be set, from flags or the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+pub use crate::postgres::default_state_dir;
+
+/// Where Muster keeps its state; every command that opens it needs this.
+#[derive(Args, Clone)]
+pub struct StateConfig {
+    /// Where Muster keeps its database, mirrors and keys.
+    #[arg(long, env = "MUSTER_STATE_DIR", value_name = "FOLDER", default_value_os_t = default_state_dir())]
+    pub state_dir: PathBuf,
+    /// A Postgres to use instead of Muster's own.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+#[derive(Args, Clone)]
+pub struct ServeConfig {
+    #[command(flatten)]
+    pub state: StateConfig,
+    /// Where to listen. Port 0 picks a free one.
+    #[arg(long, env = "MUSTER_ADDR", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7878")]
+    pub addr: SocketAddr,
+    /// How people reach it, when that is not where it listens; with https the cookies are kept to https.
+    #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Attempts carried out at once on this machine; 0 for none, when runners elsewhere do the work.
+    #[arg(long, env = "MUSTER_SLOTS", value_name = "N", default_value_t = default_slots())]
+    pub slots: u32,
+    /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
+    #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
+    pub agent_command: Option<String>,
+    /// How the log on standard error is written.
+    #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One for every processor, and at least two, so that a task that waits does not hold up the next.
+fn default_slots() -> u32 {
+    std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)
+}
+
+impl ServeConfig {
+    /// How people reach it, without a slash at the end.
+    pub fn origin(&self, listening: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{listening}"),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Every route of the product, and what surrounds them.
+
+use std::time::Duration;
+
+use app::{App, SiteAssets, problem::Problem, ssr::AppState};
+use axum::{
+    Router,
+    extract::{FromRef, State},
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::{any, get},
+};
+use engine::Engine;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use leptos::config::LeptosOptions;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    csrf::CsrfLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::TimeoutLayer,
+};
+use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+
+use crate::{api, assets, auth, metrics, middleware, session_store::PostgresSessions};
+
+/// Bytes of a request to the API.
+const API_BODY: usize = 1024 * 1024;
+/// Bytes of a form.
+const FORM_BODY: usize = 256 * 1024;
+/// For the head of an answer; streams go on after it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What handlers can reach.
+#[derive(Clone, FromRef)]
+pub struct ServerState {
+    pub engine: Engine,
+    pub leptos_options: LeptosOptions,
+    pub assets: SiteAssets,
+    /// Cancelled when the server stops: streams end, and `/readyz` says no.
+    pub stop: CancellationToken,
+    /// Whether people reach it by https.
+    #[from_ref(skip)]
+    pub secure: bool,
+    /// How people reach it.
+    #[from_ref(skip)]
+    pub origin: String,
+}
+
+pub fn router(state: ServerState) -> Router {
+    let app_state = AppState { leptos_options: state.leptos_options.clone(), engine: state.engine.clone(), assets: state.assets.clone() };
+    let (api, document) = api::router();
+    let api = api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(state.clone());
+    let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
+    Router::new()
+        .merge(api)
+        .merge(pages(app_state))
+        .layer(signed_in)
+        .merge(plain(&state))
+        .merge(api::docs(document))
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(REQUEST_ID, middleware::NewRequestId))
+                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+                .layer(from_fn(middleware::trace))
+                .layer(from_fn(metrics::count))
+                .layer(from_fn(middleware::security_headers))
+                .layer(CompressionLayer::new())
+                .layer(from_fn(middleware::complete_problem))
+                .layer(CatchPanicLayer::custom(middleware::panicked))
+                .layer(from_fn(middleware::plain_errors_as_problems))
+                .layer(csrf(&state))
+                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
+        )
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Requests that change something are taken from our own pages only. Fetch metadata decides; without it, the Origin.
+fn csrf(state: &ServerState) -> CsrfLayer {
+    let layer = CsrfLayer::new();
+    layer.clone().add_trusted_origin(&state.origin).unwrap_or(layer)
+}
+
+fn sessions(state: &ServerState) -> SessionManagerLayer<PostgresSessions> {
+    SessionManagerLayer::new(PostgresSessions(state.engine.clone()))
+        // The __Host- prefix makes the browser insist on https, the whole host and the root path; plain http cannot have it.
+        .with_name(if state.secure { "__Host-muster" } else { "muster" })
+        .with_secure(state.secure)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnInactivity(auth::SESSION_IDLE))
+}
+
+/// The pages and the functions behind their forms.
+fn pages(state: AppState) -> Router {
+    let routes = generate_route_list(App);
+    let assets = state.assets.clone();
+    let document = move || app::ssr::document(assets.clone());
+    let context = state.clone();
+    let not_found = {
+        let document = document.clone();
+        leptos_axum::render_app_async_with_context(move || leptos::prelude::provide_context(context.clone()), document)
+    };
+    let server_fns = {
+        let context = state.clone();
+        move |request: axum::extract::Request| {
+            let context = context.clone();
+            async move { leptos_axum::handle_server_fns_with_context(move || leptos::prelude::provide_context(context.clone()), request).await }
+        }
+    };
+    let forms = Router::new().route("/_fn/{*name}", any(server_fns)).layer(RequestBodyLimitLayer::new(FORM_BODY));
+    Router::new()
+        .leptos_routes_with_context(
+            &state,
+            routes,
+            {
+                let state = state.clone();
+                move || leptos::prelude::provide_context(state.clone())
+            },
+            document,
+        )
+        .fallback(move |request: axum::extract::Request| {
+            let page = not_found.clone();
+            async move {
+                if request.uri().path().starts_with("/api/") {
+                    return Problem::not_found("There is nothing at this address of the API.").into_response();
+                }
+                let mut response = page(request).await;
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                response
+            }
+        })
+        .layer(from_fn(auth::require_sign_in))
+        .merge(forms)
+        .with_state(state)
+}
+
+/// What needs no session: files, health and figures.
+fn plain(state: &ServerState) -> Router {
+    let ready = |State(state): State<ServerState>| async move {
+        if state.stop.is_cancelled() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        match state.engine.ready().await {
+            Ok(()) => (StatusCode::OK, "ready\n"),
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        }
+    };
+    Router::new()
+        .route("/assets/{*name}", get(assets::asset))
+        .route("/favicon.svg", get(|headers: HeaderMap| assets::public_file("favicon.svg", headers)))
+        .route("/favicon.ico", get(|| async { (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, "/favicon.svg")]) }))
+        .route("/robots.txt", get(|| async { "User-agent: *\nDisallow: /\n" }))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::render))
+        .with_state(state.clone())
+}

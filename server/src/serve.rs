@@ -1,0 +1,161 @@
+//! `muster serve`: everything that runs, in the order in which it starts and stops.
+
+use std::{net::SocketAddr, time::Duration};
+
+use engine::{Dispatcher, Engine, Rescuer, Service, Tailer, Tick};
+use leptos::config::LeptosOptions;
+use thiserror::Error;
+use tokio::{net::TcpListener, signal::unix, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info};
+
+use crate::{
+    assets,
+    config::ServeConfig,
+    http_server,
+    local_runner::LocalRunner,
+    metrics,
+    postgres::{PostgresError, StateLock},
+    router::{self, ServerState},
+    state::{State, StateError},
+    telemetry,
+};
+
+/// Why Muster cannot start, in one line that says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{addr} cannot be listened on: {reason}")]
+    Listen { addr: SocketAddr, reason: String },
+    #[error("MUSTER_PUBLIC_URL is not an http or https address: {0}")]
+    PublicUrl(String),
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the database does not answer: {0}")]
+    Engine(#[from] engine::Error),
+    #[error("the signals of the operating system cannot be heard: {0}")]
+    Signal(#[from] std::io::Error),
+}
+
+/// A Muster that serves. Stop it, or it is cut off in the middle.
+pub struct Running {
+    origin: String,
+    setup_url: Option<String>,
+    state: State,
+    stop: CancellationToken,
+    http: JoinHandle<()>,
+    runner: Option<LocalRunner>,
+    tracker: TaskTracker,
+    _lock: StateLock,
+}
+
+impl Running {
+    /// Where people reach it.
+    pub fn url(&self) -> &str {
+        &self.origin
+    }
+
+    /// The one-time link for the first owner, while there is none.
+    pub fn setup_url(&self) -> Option<&str> {
+        self.setup_url.as_deref()
+    }
+
+    /// Not ready at once; requests finish, streams are told to come back; what runs is ended and given back; the database last.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.http.await;
+        if let Some(runner) = self.runner {
+            runner.stop(&self.state.engine).await;
+        }
+        self.tracker.close();
+        self.tracker.wait().await;
+        if let Err(error) = self.state.close().await {
+            error!("The database was not closed in order: {error}");
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM; a second one ends it at once.
+pub async fn serve(config: ServeConfig) -> Result<(), StartError> {
+    telemetry::start(config.log_format);
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let running = tokio::select! {
+        running = start(config) => running?,
+        _ = interrupt.recv() => return Ok(()),
+    };
+    info!("Muster serves at {}", running.url());
+    if let Some(url) = running.setup_url() {
+        info!("Nobody can sign in yet. Open this link once to become the owner: {url}");
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    info!("Stopping");
+    tokio::select! {
+        () = running.stop() => info!("Stopped"),
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
+    metrics::start();
+    if let Some(url) = config.public_url.as_deref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(StartError::PublicUrl(url.to_owned()));
+    }
+    let listener = listen(config.addr).await?;
+    let addr = listener.local_addr().map_err(|error| StartError::Listen { addr: config.addr, reason: error.to_string() })?;
+    let lock = StateLock::take(&config.state.state_dir)?;
+    let state = State::open(&config.state).await?;
+    let engine = state.engine.clone();
+    let origin = config.origin(addr);
+    let setup_url = engine.setup_token().await?.map(|token| format!("{origin}/setup?token={token}"));
+
+    let stop = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    start_service(Tailer::default(), &engine, &stop, &tracker);
+    start_service(Dispatcher, &engine, &stop, &tracker);
+    start_service(Rescuer, &engine, &stop, &tracker);
+    start_service(SessionSweeper, &engine, &stop, &tracker);
+    let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
+    let server = ServerState {
+        engine,
+        leptos_options: LeptosOptions::builder().output_name("muster").build(),
+        assets: assets::names(),
+        secure: origin.starts_with("https://"),
+        origin: origin.clone(),
+        stop: stop.clone(),
+    };
+    let http = tracker.spawn(http_server::serve(listener, router::router(server), stop.clone()));
+    Ok(Running { origin, setup_url, state, stop, http, runner, tracker, _lock: lock })
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there; stop it, or choose another address with --addr".to_owned(),
+            _ => error.to_string(),
+        };
+        StartError::Listen { addr, reason }
+    })
+}
+
+fn start_service<S: Service>(service: S, engine: &Engine, stop: &CancellationToken, tracker: &TaskTracker) {
+    tracker.spawn(engine::supervise(service, engine.clone(), stop.clone()));
+}
+
+/// Removes sessions that have expired.
+struct SessionSweeper;
+
+impl Service for SessionSweeper {
+    const NAME: &'static str = "session sweeper";
+    const EVERY: Duration = Duration::from_mins(10);
+
+    async fn tick(&mut self, engine: &Engine) -> engine::Result<Tick> {
+        let deleted = engine.delete_expired_sessions().await?;
+        Ok(if deleted > 0 { Tick::Busy } else { Tick::Idle })
+    }
+}

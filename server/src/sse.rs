@@ -1,0 +1,137 @@
+//! Streams to browsers and scripts. Every one can be resumed, ends when the server stops, and is ended by the server from time to
+//! time so that whoever listens is looked at again.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use domain::{Actor, TaskId};
+use engine::{Engine, EventStream, Hint};
+use futures::Stream;
+use http::HeaderMap;
+use serde::Serialize;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+/// A comment this often keeps proxies from closing a quiet stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How soon a browser comes back after the stream has ended.
+const RETRY: Duration = Duration::from_secs(2);
+/// A stream lives no longer; the reader comes back and is authorised again.
+const MAX_AGE: Duration = Duration::from_mins(10);
+/// Messages that may wait for a slow reader before the writer waits too.
+const WAITING: usize = 64;
+/// How often the log is looked at without a hint.
+const LOG_POLL: Duration = Duration::from_secs(1);
+
+pub type Stream1 = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
+
+/// The position a reader has reached, from the header or from `?last_event_id=`.
+pub fn last_event_id(headers: &HeaderMap, query: Option<String>) -> Option<String> {
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    header.or(query).filter(|id| !id.is_empty())
+}
+
+/// The events of a workspace.
+pub fn events(mut stream: EventStream, stop: CancellationToken) -> Stream1 {
+    let first = Event::default().retry(RETRY).id(stream.cursor().to_string()).comment("following");
+    send(stop, Some(first), move |sender| async move {
+        loop {
+            match stream.next().await {
+                Ok(event) => {
+                    if !push(&sender, Event::default().event("event").id(event.cursor.clone()), &event).await {
+                        return;
+                    }
+                }
+                Err(error) => return warn!("A stream of events ended: {error}"),
+            }
+        }
+    })
+}
+
+/// A task's log from a byte on, until the task has ended and everything was sent.
+pub fn log(engine: Engine, actor: Actor, task: TaskId, from: i64, stop: CancellationToken) -> Stream1 {
+    let first = Event::default().retry(RETRY).comment("following");
+    send(stop, Some(first), move |sender| async move {
+        if let Err(error) = follow_log(&engine, &actor, task, from, &sender).await {
+            warn!("A stream of a log ended: {error}");
+        }
+    })
+}
+
+async fn follow_log(engine: &Engine, actor: &Actor, task: TaskId, from: i64, sender: &Sender) -> engine::Result<()> {
+    let mut offset = from;
+    let mut hints = engine.hints();
+    loop {
+        // Before the log is read: once it is final, what is read is all there is.
+        let ended = engine.task_state(actor, task).await?.is_final();
+        let chunks = engine.task_log(actor, task, offset).await?;
+        if chunks.is_empty() && ended {
+            push(sender, Event::default().event("end").id(offset.to_string()), &serde_json::json!({ "end": offset })).await;
+            return Ok(());
+        }
+        for chunk in &chunks {
+            if !push(sender, Event::default().event("log").id(chunk.end.to_string()), chunk).await {
+                return Ok(());
+            }
+            offset = chunk.end;
+        }
+        if chunks.is_empty() {
+            let deadline = Instant::now() + LOG_POLL;
+            while let Ok(hint) = tokio::time::timeout_at(deadline, hints.recv()).await {
+                if matches!(hint, Ok(Hint::Log(grown)) if grown == task) || matches!(hint, Ok(Hint::Events) | Err(_)) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+type Sender = mpsc::Sender<Result<Event, Infallible>>;
+
+async fn push(sender: &Sender, event: Event, data: &impl Serialize) -> bool {
+    match event.json_data(data) {
+        Ok(event) => sender.send(Ok(event)).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Runs a writer until it is done, the reader has gone, the server stops or the stream has lived long enough.
+fn send<F: Future<Output = ()> + Send + 'static>(
+    stop: CancellationToken,
+    first: Option<Event>,
+    write: impl FnOnce(Sender) -> F + Send + 'static,
+) -> Stream1 {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    if let Some(first) = first {
+        // The channel is empty, so there is room.
+        let _ = sender.try_send(Ok(first));
+    }
+    TaskTracker::new().spawn(async move {
+        let gone = sender.clone();
+        tokio::select! {
+            () = write(sender) => {}
+            () = gone.closed() => {}
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(MAX_AGE) => {}
+        }
+    });
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// Bytes of a log, for whoever wants the file.
+pub fn raw_log(engine: Engine, actor: Actor, task: TaskId) -> impl Stream<Item = engine::Result<Vec<u8>>> {
+    futures::stream::unfold((engine, actor, Some(0_i64)), move |(engine, actor, from)| async move {
+        let from = from?;
+        match engine.task_log_raw(&actor, task, from).await {
+            Ok(chunks) if chunks.is_empty() => None,
+            Ok(chunks) => {
+                let bytes: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
+                let next = from + bytes.len() as i64;
+                Some((Ok(bytes), (engine, actor, Some(next))))
+            }
+            Err(error) => Some((Err(error), (engine, actor, None))),
+        }
+    })
+}
