@@ -1,1 +1,65 @@
+//! Pages, components and server functions: everything a person sees of Muster. Isomorphic: the server renders the pages, the
+//! browser takes them over, and every flow works without it.
+//!
+//! A page asks through a server function of one expression, and the server function asks the engine. Server-only code is in
+//! `ssr` and in the bodies of server functions; browser-only code runs in effects and event handlers. A page never merges what an
+//! event says into what it shows: it fetches again.
 
+pub mod account;
+pub mod components;
+mod dev;
+mod fetched;
+mod layout;
+mod live;
+mod not_found;
+mod overview;
+pub mod problem;
+mod repository;
+mod shell;
+mod sse;
+#[cfg(feature = "ssr")]
+pub mod ssr;
+pub mod task;
+pub mod text;
+
+pub use shell::{SiteAssets, shell};
+
+use leptos::prelude::*;
+use leptos_meta::provide_meta_context;
+use leptos_router::{
+    SsrMode,
+    components::{ParentRoute, Route, Router, Routes},
+    path,
+};
+
+use account::{setup_page::SetupPage, sign_in_page::SignInPage};
+use components::{time::provide_clock, toast::Toasts};
+use dev::ComponentsPage;
+use layout::Frame;
+use not_found::NotFoundPage;
+use overview::overview_page::OverviewPage;
+use task::{detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+
+/// Every page and its address. All are rendered whole before the first byte is sent, so that they are complete without scripts
+/// and can answer with a redirect.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_clock();
+    Toasts::provide();
+    view! {
+        <Router>
+            <Routes fallback=NotFoundPage>
+                <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
+                <Route path=path!("/setup") view=SetupPage ssr=SsrMode::Async />
+                <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
+                    <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
+                    <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
+                    <Route path=path!("tasks/new") view=NewTaskPage ssr=SsrMode::Async />
+                    <Route path=path!("tasks/:id") view=TaskDetailPage ssr=SsrMode::Async />
+                    <Route path=path!("dev/components") view=ComponentsPage ssr=SsrMode::Async />
+                </ParentRoute>
+            </Routes>
+        </Router>
+    }
+}

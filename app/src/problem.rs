@@ -8,6 +8,7 @@ use server_fn::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Stable; `/problems/<name>`.
     #[serde(rename = "type")]

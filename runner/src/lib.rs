@@ -1,1 +1,86 @@
+//! Executes attempts: takes an assignment, prepares a worktree, does the work in it, checks the result, saves what changed and
+//! reports.
+//!
+//! It knows the `domain` alone and speaks [`domain::protocol`] over a [`Link`], so the same code runs inside `muster serve` and,
+//! over a socket, on another machine. What it promises:
+//!
+//! * Before an attempt's work starts, the journal names it. An attempt that is not reported is `lost` in the next `Hello`.
+//! * When an attempt has ended, for whatever reason, nothing of it runs any more; see [`process`].
+//! * What the work changed is on the attempt's branch before its folder goes, or the folder stays and the report says where; see
+//!   [`save`].
+//! * Checks come from the assignment and run after the work's processes are gone; see [`verify`].
+//!
+//! The walk of one attempt is [`attempt::walk`]. Nothing here stores anything but the files below `state_dir`.
 
+mod attempt;
+mod backend;
+pub mod clock;
+mod config;
+mod folders;
+mod git;
+mod heartbeat;
+mod held;
+mod journal;
+mod life;
+mod log;
+mod mirror;
+mod outbox;
+mod process;
+mod recover;
+mod save;
+mod verify;
+mod worktree;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use domain::protocol::{Numbered, ToRunner};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Limits, RunnerConfig};
+
+/// What carries the messages: the two ends of two bounded channels in process, a socket later.
+pub struct Link {
+    pub to_server: mpsc::Sender<Numbered>,
+    pub from_server: mpsc::Receiver<ToRunner>,
+}
+
+/// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.
+#[derive(Debug, Error)]
+pub enum RunnerError {
+    #[error("the runner cannot use its folder {path}; see that it exists, belongs to this user and has room")]
+    State {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("another runner uses the folder {0}; end that one, or give this one a folder of its own")]
+    InUse(PathBuf),
+    #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
+    GitMissing(#[source] io::Error),
+    #[error("the server closed the link before it welcomed the runner")]
+    NotWelcome,
+}
+
+/// Runs until `stop` is cancelled or the link closes; returns when nothing of any attempt is left running.
+///
+/// On stop no new work is taken. What still runs is ended and saved, but not reported: it stays in the journal, and the next
+/// life's `Hello` names it as lost, so that the server starts it again.
+pub async fn run(config: RunnerConfig, link: Link, stop: CancellationToken) -> Result<(), RunnerError> {
+    run_with(config, Limits::default(), link, stop).await
+}
+
+/// As [`run`], with other limits than the usual ones.
+pub async fn run_with(config: RunnerConfig, limits: Limits, link: Link, stop: CancellationToken) -> Result<(), RunnerError> {
+    life::run(config, limits, link, stop).await
+}
+
+/// The guarded value, also after a panic elsewhere: every guarded section leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -55,7 +55,7 @@ pub async fn complete_problem(request: Request, next: Next) -> Response {
     let completed = problem.into_response();
     parts.status = completed.status();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.extend(completed.headers().clone().into_iter().filter_map(|(name, value)| Some((name?, value))));
+    parts.headers.extend(completed.headers().clone());
     Response::from_parts(parts, completed.into_body())
 }
 

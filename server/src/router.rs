@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRef, State},
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{any, get},
+    routing::get,
 };
 use engine::Engine;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -97,7 +97,7 @@ fn sessions(state: &ServerState) -> SessionManagerLayer<PostgresSessions> {
         .with_expiry(Expiry::OnInactivity(auth::SESSION_IDLE))
 }
 
-/// The pages and the functions behind their forms.
+/// The pages, and the functions behind their forms, which leptos finds by itself.
 fn pages(state: AppState) -> Router {
     let routes = generate_route_list(App);
     let assets = state.assets.clone();
@@ -107,14 +107,6 @@ fn pages(state: AppState) -> Router {
         let document = document.clone();
         leptos_axum::render_app_async_with_context(move || leptos::prelude::provide_context(context.clone()), document)
     };
-    let server_fns = {
-        let context = state.clone();
-        move |request: axum::extract::Request| {
-            let context = context.clone();
-            async move { leptos_axum::handle_server_fns_with_context(move || leptos::prelude::provide_context(context.clone()), request).await }
-        }
-    };
-    let forms = Router::new().route("/_fn/{*name}", any(server_fns)).layer(RequestBodyLimitLayer::new(FORM_BODY));
     Router::new()
         .leptos_routes_with_context(
             &state,
@@ -137,7 +129,7 @@ fn pages(state: AppState) -> Router {
             }
         })
         .layer(from_fn(auth::require_sign_in))
-        .merge(forms)
+        .layer(RequestBodyLimitLayer::new(FORM_BODY))
         .with_state(state)
 }
 

@@ -1,1 +1,11 @@
+//! Muster from the outside: over HTTP, on the command line, and as a set of files.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod auth;
+mod cli;
+mod http;
+mod migrations;
+mod private_postgres;
+mod tasks;

@@ -1,0 +1,88 @@
+//! The skeleton of a page's content: loading, then the content, or what went wrong; and the way to the sign-in page for those who
+//! are not signed in.
+
+use leptos::prelude::*;
+use leptos_router::{components::Redirect, hooks::use_location};
+
+use crate::{
+    account::sign_in_path,
+    components::{ErrorView, Loading},
+    problem::Problem,
+};
+
+#[derive(Clone, PartialEq)]
+enum Stage {
+    Pending,
+    Ready,
+    Failed(Problem),
+}
+
+/// Shows `content` of what was fetched. The content is made once and given a signal, so that fetching again changes only what
+/// changed and nothing in it loses its state. When fetching again fails for a passing reason, what is there stays.
+pub fn fetched<T, V>(
+    resource: Resource<Result<T, Problem>>,
+    lines: usize,
+    content: impl Fn(Signal<T>) -> V + Clone + Send + Sync + 'static,
+) -> impl IntoView
+where
+    T: Clone + PartialEq + Send + Sync + 'static,
+    V: IntoView + 'static,
+{
+    view! {
+        <Transition fallback=move || view! { <Loading lines=lines /> }>
+            {
+                let content = content.clone();
+                inner(resource, move |value| content(value).into_any())
+            }
+        </Transition>
+    }
+}
+
+fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
+    resource: Resource<Result<T, Problem>>,
+    content: impl Fn(Signal<T>) -> AnyView + Send + Sync + 'static,
+) -> impl IntoView {
+    let stage = Memo::new(move |previous: Option<&Stage>| {
+        resource.with(|result| match result {
+            None => Stage::Pending,
+            Some(Ok(_)) => Stage::Ready,
+            Some(Err(problem)) if previous == Some(&Stage::Ready) && is_passing(problem) => Stage::Ready,
+            Some(Err(problem)) => Stage::Failed(problem.clone()),
+        })
+    });
+    move || match stage.get() {
+        Stage::Pending => ().into_any(),
+        Stage::Failed(problem) => problem_view(&problem).into_any(),
+        Stage::Ready => {
+            let Some(Ok(first)) = resource.get_untracked() else { return ().into_any() };
+            let value = Memo::new(move |previous: Option<&T>| {
+                resource.with(|result| match (result, previous) {
+                    (Some(Ok(value)), _) => value.clone(),
+                    (_, Some(previous)) => previous.clone(),
+                    _ => first.clone(),
+                })
+            });
+            content(value.into())
+        }
+    }
+}
+
+/// A server that restarts or a network that is away is no reason to take the page from its reader.
+fn is_passing(problem: &Problem) -> bool {
+    problem.status == 0 || problem.status >= 500
+}
+
+/// A problem as a page shows it; for those who are not signed in, the way to do so and back.
+pub fn problem_view(problem: &Problem) -> impl IntoView + use<> {
+    let location = use_location();
+    let here = format!("{}{}", location.pathname.get_untracked(), query(&location.search.get_untracked()));
+    if problem.status == 401 {
+        return view! { <Redirect path=sign_in_path(&here) /> }.into_any();
+    }
+    let retry = is_passing(problem).then_some(here);
+    view! { <ErrorView title=problem.title.clone() detail=problem.detail.clone() reference=problem.instance.clone() retry=retry /> }.into_any()
+}
+
+fn query(search: &str) -> String {
+    if search.is_empty() { String::new() } else { format!("?{}", search.trim_start_matches('?')) }
+}

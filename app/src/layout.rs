@@ -1,0 +1,117 @@
+//! The frame around every page of those who are signed in: where one can go, who one is, and whether what one sees is live.
+
+pub mod shortcuts;
+
+use domain::Identity;
+use leptos::{html, prelude::*};
+use leptos_router::{
+    components::{A, Outlet},
+    hooks::use_location,
+};
+
+use crate::{
+    account::identity,
+    components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
+    live::provide_live,
+    problem::Problem,
+};
+use shortcuts::Shortcuts;
+
+/// Who is signed in, for pages that say "you".
+pub type Who = Resource<Result<Identity, Problem>>;
+
+#[component]
+pub fn Frame() -> impl IntoView {
+    let who: Who = Resource::new(|| (), |()| identity());
+    provide_context(who);
+    let live = provide_live();
+    let main = NodeRef::<html::Main>::new();
+    focus_after_navigation(main);
+    view! {
+        <a class="l-skip" href="#main" rel="external">"Skip to the content"</a>
+        <div class="l-frame">
+            <header class="l-side">
+                <a class="l-side__brand" href="/" aria-label="Muster, overview"><Mark /><span class="l-side__name">"Muster"</span></a>
+                <nav class="l-side__nav" aria-label="Main">
+                    <A href="/" exact=true attr:class="l-side__link">{icon(Icon::Home)}<span>"Overview"</span></A>
+                    <A href="/tasks" attr:class="l-side__link">{icon(Icon::List)}<span>"Tasks"</span></A>
+                </nav>
+                <div class="l-side__foot">
+                    <p class="l-side__lost" role="status">
+                        {move || live.is_lost().get().then(|| view! { {icon(Icon::Ring)} <span>"Reconnecting…"</span> })}
+                    </p>
+                    <Shortcuts />
+                    <a class="l-side__link l-side__link--docs" href="/api/docs" rel="external">{icon(Icon::File)}<span>"API"</span></a>
+                    <PersonMenu who=who />
+                </div>
+            </header>
+            <main class="l-main" id="main" tabindex="-1" node_ref=main>
+                <Outlet />
+            </main>
+        </div>
+        <ToastCorner />
+    }
+}
+
+/// After going to another page the keyboard continues in its content, as it would after a page load.
+fn focus_after_navigation(main: NodeRef<html::Main>) {
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<String>| {
+        let path = path.get();
+        if before.is_some_and(|before| before != path)
+            && let Some(main) = main.get_untracked()
+        {
+            _ = main.focus();
+        }
+        path
+    });
+}
+
+/// Opens without scripts, as it is a `<details>`.
+#[component]
+fn PersonMenu(who: Who) -> impl IntoView {
+    let name = move || match who.get() {
+        Some(Ok(Identity { user: Some(user), .. })) => user.name,
+        Some(Ok(identity)) => identity.workspace.name,
+        _ => String::new(),
+    };
+    let about = move || match who.get() {
+        Some(Ok(Identity { user: Some(user), workspace, .. })) => format!("{} · {}", user.email, workspace.name),
+        _ => String::new(),
+    };
+    view! {
+        <details class="l-person" name="menu">
+            <summary class="l-side__link">
+                <span class="l-person__face" aria-hidden="true">
+                    <Suspense>{move || name().chars().next().unwrap_or('·').to_string()}</Suspense>
+                </span>
+                <span class="l-person__name"><Suspense fallback=|| "Account">{name}</Suspense></span>
+            </summary>
+            <div class="l-person__menu">
+                <p class="l-person__about"><Suspense>{about}</Suspense></p>
+                <ThemeSwitch />
+                <form method="post" action="/_fn/sign_out">
+                    <button class="c-button" type="submit">"Sign out"</button>
+                </form>
+            </div>
+        </details>
+    }
+}
+
+/// The mark and the name, for pages that stand alone.
+#[component]
+pub fn Brand() -> impl IntoView {
+    view! { <p class="l-brand"><Mark /><span>"Muster"</span></p> }
+}
+
+/// Three in a row, and the last one has passed. Also `public/favicon.svg`.
+#[component]
+pub fn Mark() -> impl IntoView {
+    view! {
+        <svg class="l-mark" viewBox="0 0 32 32" aria-hidden="true">
+            <rect class="l-mark__ground" width="32" height="32" rx="8" />
+            <path class="l-mark__row" d="M8 10v12M14 10v12" />
+            <path class="l-mark__tick" d="M18.5 17.5l3 4L26 10" />
+        </svg>
+    }
+}

@@ -1,0 +1,130 @@
+//! The start page: how much is where, what happens now, what ended last, and who does the work.
+
+use domain::{Overview, Runner, overview::StateCount};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use super::overview;
+use crate::{
+    components::{Badge, ButtonKind, CopyButton, Empty, Icon, LinkButton, Time, Tone},
+    fetched::fetched,
+    live::use_live,
+    task::{
+        row::task_rows,
+        state_badge::{state_label, state_shape, state_tone},
+    },
+};
+
+#[component]
+pub fn OverviewPage() -> impl IntoView {
+    let overview = Resource::new(|| (), |()| overview());
+    use_live(overview, |_| true);
+    view! {
+        <Title text="Overview · Muster" />
+        <div class="l-head">
+            <h1 class="l-head__title">"Overview"</h1>
+            <div class="l-head__acts">
+                <LinkButton href="/tasks/new" text="New task" kind=ButtonKind::Primary shape=Icon::Plus />
+            </div>
+        </div>
+        {fetched(overview, 6, content)}
+    }
+}
+
+fn content(overview: Signal<Overview>) -> impl IntoView {
+    let is_new = Memo::new(move |_| overview.with(|overview| overview.counts.iter().all(|count| count.tasks == 0)));
+    let active = Signal::derive(move || overview.with(|overview| overview.active.clone()));
+    let ended = Signal::derive(move || overview.with(|overview| overview.ended.clone()));
+    view! {
+        {move || {
+            if is_new.get() {
+                view! { <FirstRun /> }.into_any()
+            } else {
+                view! {
+                    <Counts overview=overview />
+                    <section class="l-part" aria-labelledby="active">
+                        <h2 class="l-part__title" id="active">"Active now"</h2>
+                        {task_rows(active, "Tasks that run or are checked now", "Nothing runs at the moment.")}
+                    </section>
+                    <section class="l-part" aria-labelledby="ended">
+                        <h2 class="l-part__title" id="ended">"Ended last"</h2>
+                        {task_rows(ended, "Tasks that ended last", "Nothing has ended yet.")}
+                    </section>
+                }
+                    .into_any()
+            }
+        }}
+        <section class="l-part" aria-labelledby="runners">
+            <h2 class="l-part__title" id="runners">"Runners"</h2>
+            {move || runners(overview.with(|overview| overview.runners.clone()))}
+        </section>
+    }
+}
+
+/// How many tasks are in each state. A state without tasks is left out, except for those a glance is for.
+#[component]
+fn Counts(overview: Signal<Overview>) -> impl IntoView {
+    let shown = move || {
+        let counts = overview.with(|overview| overview.counts.clone());
+        counts.into_iter().filter(|count| count.tasks > 0 || is_always_shown(count)).map(count_tile).collect_view()
+    };
+    view! { <nav class="p-overview__counts" aria-label="Tasks by state">{shown}</nav> }
+}
+
+fn is_always_shown(count: &StateCount) -> bool {
+    use domain::TaskStateName::{Failed, Queued, Running, Succeeded};
+    matches!(count.state, Queued | Running | Succeeded | Failed)
+}
+
+fn count_tile(count: StateCount) -> impl IntoView {
+    let href = format!("/tasks?state={}", count.state.name());
+    let class = format!("p-overview__count p-overview__count--{}", state_tone(count.state).name());
+    view! {
+        <a class=class href=href data-empty=(count.tasks == 0).then_some("")>
+            <span class="p-overview__number">{count.tasks}</span>
+            <span class="p-overview__state">{crate::components::icon(state_shape(count.state))} {state_label(count.state)}</span>
+        </a>
+    }
+}
+
+fn runners(runners: Vec<Runner>) -> impl IntoView {
+    if runners.is_empty() {
+        return view! { <p class="u-quiet">"No runner has called in yet. Tasks wait until one does."</p> }.into_any();
+    }
+    let cards = runners.into_iter().map(|runner| {
+        let (tone, shape, word) = match (runner.online, runner.busy > 0) {
+            (false, _) => (Tone::Bad, Icon::Cross, "Offline"),
+            (true, true) => (Tone::Busy, Icon::Ring, "Working"),
+            (true, false) => (Tone::Good, Icon::Check, "Ready"),
+        };
+        let slots = i64::from(runner.slots);
+        let label = format!("{} of {} slots busy", runner.busy, slots);
+        view! {
+            <li class="p-overview__runner">
+                <span class="p-overview__runner-name">{runner.name}</span>
+                <Badge tone=tone shape=shape text=word />
+                <meter class="p-overview__meter" min="0" max=slots.max(1) value=runner.busy aria-label=label.clone()></meter>
+                <span class="u-quiet">{label}", seen " <Time at=runner.last_seen_at /></span>
+            </li>
+        }
+    });
+    view! { <ul class="p-overview__runners">{cards.collect_view()}</ul> }.into_any()
+}
+
+const FIRST_COMMAND: &str = "muster task run --repo . --command \"make test\" --check git_clean";
+
+/// Shown until there is a task.
+#[component]
+fn FirstRun() -> impl IntoView {
+    view! {
+        <Empty title="Hand over the first task" shape=Icon::Shield>
+            <p>"Say what to do and what counts as done. Muster runs it on its own branch, checks the result itself, and shows all of it here."</p>
+            <p><LinkButton href="/tasks/new" text="New task" kind=ButtonKind::Primary shape=Icon::Plus /></p>
+            <p>"Or from a terminal, in a git repository:"</p>
+            <p class="c-command">
+                <code>{FIRST_COMMAND}</code>
+                <CopyButton text=FIRST_COMMAND.to_owned() label="Copy the command" />
+            </p>
+        </Empty>
+    }
+}

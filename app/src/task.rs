@@ -1,0 +1,63 @@
+//! Tasks: what the pages ask the server for. Each server function is one call of the engine's method of the same name.
+
+pub mod detail;
+pub mod detail_page;
+pub mod form;
+pub mod list_page;
+pub mod new_page;
+pub mod row;
+pub mod state_badge;
+
+use domain::{Event, Page, TaskFilter, TaskId, TaskSummary, TaskView};
+use leptos::prelude::*;
+
+use crate::{components::log_view::LogStart, problem::Problem};
+use detail::diff::DiffText;
+use form::TaskForm;
+
+#[server(prefix = "/_fn", endpoint = "list_tasks")]
+pub async fn list_tasks(#[server(default)] filter: TaskFilter) -> Result<Page<TaskSummary>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.list_tasks(&actor, filter).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "get_task")]
+pub async fn get_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.get_task(&actor, id).await).await
+}
+
+/// Creates what the form describes and goes on to its page.
+#[server(prefix = "/_fn", endpoint = "create_task")]
+pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, Problem> {
+    let new = form.to_new_task()?;
+    crate::ssr::call(async |engine, actor| engine.create_task(&actor, new).await)
+        .await
+        .map_err(|problem| form.locate(problem))
+        .inspect(|task| leptos_axum::redirect(&format!("/tasks/{}", task.summary.id)))
+}
+
+#[server(prefix = "/_fn", endpoint = "cancel_task")]
+pub async fn cancel_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.cancel_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "retry_task")]
+pub async fn retry_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.retry_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "task_events")]
+pub async fn task_events(id: TaskId) -> Result<Vec<Event>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.task_events(&actor, id).await).await
+}
+
+/// The log from a byte on, rendered as far as it goes. Asked for by the server itself; a browser reads the stream.
+#[server(prefix = "/_fn", endpoint = "task_log")]
+pub async fn task_log(id: TaskId, from: i64) -> Result<LogStart, Problem> {
+    crate::ssr::call(async |engine, actor| engine.task_log(&actor, id, from).await).await.map(|chunks| detail::log::start(from, &chunks))
+}
+
+/// What an attempt changed, cut where it gets too long for a page.
+#[server(prefix = "/_fn", endpoint = "task_diff")]
+pub async fn task_diff(id: TaskId, attempt: i32) -> Result<Option<DiffText>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.task_diff(&actor, id, attempt).await).await.map(|diff| diff.map(DiffText::cut))
+}

@@ -1,0 +1,11 @@
+//! The parts of a task's page.
+
+pub mod acts;
+pub mod attempts;
+pub mod checks;
+pub mod definition;
+pub mod diff;
+pub mod facts;
+pub mod log;
+pub mod steps;
+pub mod timeline;

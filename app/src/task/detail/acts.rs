@@ -1,0 +1,100 @@
+//! What a person can do with a task: cancel, retry, duplicate, follow up. Forms, so they work without scripts; with scripts a
+//! cancellation is asked about first.
+
+use domain::{TaskId, TaskState, TaskView};
+use leptos::{form::ActionForm, prelude::*};
+
+use crate::{
+    components::{Button, ButtonKind, Dialog, Icon, LinkButton, Notice, Tone, icon, toast::Toasts},
+    problem::Problem,
+    task::{CancelTask, RetryTask},
+    text::capitalised,
+};
+
+const CANCEL_FORM: &str = "cancel-form";
+
+#[component]
+pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    let cancel = ServerAction::<CancelTask>::new();
+    let retry = ServerAction::<RetryTask>::new();
+    let answers = [
+        (cancel.value(), "Cancellation asked for"),
+        (retry.value(), "The task was brought back"),
+    ];
+    for (value, success) in answers {
+        Effect::new(move |first: Option<()>| {
+            let answer = value.get();
+            if first.is_none() {
+                return;
+            }
+            match answer {
+                Some(Ok(_)) => Toasts::show(Tone::Good, success),
+                Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
+                None => return,
+            }
+            refresh.run(());
+        });
+    }
+    let can_cancel = Memo::new(move |_| task.with(|task| can_cancel(&task.summary.state)));
+    let can_retry = Memo::new(move |_| task.with(|task| can_retry(&task.summary.state)));
+    view! {
+        <div class="l-head__acts">
+            {move || can_retry.get().then(|| view! {
+                <ActionForm action=retry>
+                    <input type="hidden" name="id" value=id.to_string() />
+                    <Button text="Retry" shape=Icon::Retry busy=retry.pending() />
+                </ActionForm>
+            })}
+            {move || can_cancel.get().then(|| view! { <CancelForm id=id cancel=cancel /> })}
+            <LinkButton href=format!("/tasks/new?from={id}") text="Duplicate" shape=Icon::Copy />
+            <LinkButton href=format!("/tasks/new?depends_on={id}") text="Follow up" shape=Icon::Plus />
+        </div>
+        {move || refusal(cancel.value().get()).or_else(|| refusal(retry.value().get()))}
+    }
+}
+
+fn can_cancel(state: &TaskState) -> bool {
+    !state.is_final() && state.cancel_requested().is_none()
+}
+
+fn can_retry(state: &TaskState) -> bool {
+    state.is_final() && !matches!(state, TaskState::Succeeded { .. })
+}
+
+/// The server's no, at its place in the page.
+fn refusal(answer: Option<Result<TaskView, Problem>>) -> Option<impl IntoView> {
+    let problem = answer?.err()?;
+    let detail = format!("{}.", capitalised(problem.detail.trim_end_matches('.')));
+    Some(view! { <div class="l-head__below"><Notice tone=Tone::Bad title=problem.title><p>{detail}</p></Notice></div> })
+}
+
+#[component]
+fn CancelForm(id: TaskId, cancel: ServerAction<CancelTask>) -> impl IntoView {
+    let asks = RwSignal::new(false);
+    view! {
+        <ActionForm action=cancel attr:id=CANCEL_FORM>
+            <input type="hidden" name="id" value=id.to_string() />
+            <button
+                class="c-button"
+                type="submit"
+                disabled=cancel.pending()
+                on:click=move |event| {
+                    event.prevent_default();
+                    asks.set(true);
+                }
+            >
+                {icon(Icon::Ban)}
+                <span class="c-button__text">"Cancel"</span>
+            </button>
+        </ActionForm>
+        <Dialog id="cancel-dialog" title="Cancel this task?" open=asks>
+            <p>"What still runs is ended. What was changed so far stays on its branch, and the task can be brought back later."</p>
+            <div class="c-dialog__acts">
+                <Button text="Keep it" kind=ButtonKind::Plain on_press=Callback::new(move |()| asks.set(false)) />
+                <button class="c-button c-button--danger" type="submit" form=CANCEL_FORM on:click=move |_| asks.set(false)>
+                    <span class="c-button__text">"Cancel the task"</span>
+                </button>
+            </div>
+        </Dialog>
+    }
+}

@@ -1,0 +1,67 @@
+//! Every attempt, newest first.
+
+use domain::{Attempt, TaskId, TaskView};
+use leptos::prelude::*;
+
+use crate::{
+    components::{DataTable, Elapsed, Empty, Icon, Time},
+    task::state_badge::attempt_badge,
+    text::capitalised,
+};
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("Attempt", "c-table__short"),
+    ("State", "c-table__state"),
+    ("Runner", "c-table__place"),
+    ("Started", "c-table__time"),
+    ("Took", "c-table__short"),
+    ("Exit", "c-table__short"),
+    ("Checks", "c-table__short"),
+    ("Result", ""),
+];
+
+pub fn attempts(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
+    move || {
+        let attempts = task.with(|task| task.attempt_list.clone());
+        if attempts.is_empty() {
+            return view! { <Empty title="No attempt yet" shape=Icon::Clock><p>"It begins when a runner takes the task."</p></Empty> }.into_any();
+        }
+        view! {
+            <DataTable caption="Attempts, newest first" columns=COLUMNS>
+                {attempts.into_iter().rev().map(|attempt| row(id, attempt)).collect_view()}
+            </DataTable>
+        }
+        .into_any()
+    }
+}
+
+fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
+    let number = attempt.number;
+    let checks = match &attempt.verification {
+        Some(report) if report.checks.is_empty() => "none".to_owned(),
+        Some(report) => format!("{} of {}", report.passed(), report.checks.len()),
+        None => "–".to_owned(),
+    };
+    let failure = attempt.failure.as_ref().map(|failure| capitalised(&failure.message));
+    let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
+    view! {
+        <tr class="c-table__row">
+            <th class="c-table__short" scope="row" data-label="Attempt">{number}</th>
+            <td class="c-table__state" data-label="State">{attempt_badge(attempt.state)}</td>
+            <td class="c-table__place" data-label="Runner">{attempt.runner}</td>
+            <td class="c-table__time" data-label="Started"><Time at=attempt.started_at.unwrap_or(attempt.claimed_at) /></td>
+            <td class="c-table__short" data-label="Took"><Elapsed from=attempt.claimed_at to=attempt.ended_at /></td>
+            <td class="c-table__short" data-label="Exit">{attempt.exit_code.map_or("–".to_owned(), |code| code.to_string())}</td>
+            <td class="c-table__short" data-label="Checks">
+                <a href=format!("/tasks/{id}?view=checks&attempt={number}") data-noscroll="" aria-label=format!("Checks of attempt {number}: {checks}")>
+                    {checks.clone()}
+                </a>
+            </td>
+            <td class="c-table__main" data-label="Result">
+                {failure.map(|failure| view! { <p>{failure}</p> })}
+                {commit.map(|commit| view! { <code>{commit}</code> " " })}
+                <a href=format!("/tasks/{id}?view=diff&attempt={number}") data-noscroll="" aria-label=format!("Diff of attempt {number}")>"Diff"</a>
+            </td>
+        </tr>
+    }
+}

@@ -1,0 +1,127 @@
+//! The facts beside a task: where it works, what came of it, and how to get hold of it.
+
+use domain::{Attempt, CheckStatus, TaskId, TaskView};
+use leptos::prelude::*;
+
+use crate::{
+    components::{CopyButton, Elapsed, Icon, icon, time::exact},
+    task::state_badge::state_badge,
+    text::{duration, short_location},
+};
+
+pub fn facts(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
+    view! {
+        {move || task.with(|task| check_list(id, task))}
+        <dl class="c-facts">{move || task.with(entries)}</dl>
+    }
+}
+
+/// Every check at a glance, whichever view is open.
+fn check_list(id: TaskId, task: &TaskView) -> impl IntoView + use<> {
+    let report = task.attempt_list.last().and_then(|attempt| attempt.verification.as_ref());
+    let rows: Vec<_> = match report {
+        Some(report) => report.checks.iter().map(|check| (check.spec.clone(), Some(check.status))).collect(),
+        None => task.check_specs.iter().map(|spec| (spec.clone(), None)).collect(),
+    };
+    if rows.is_empty() {
+        return view! { <p class="p-task__no-checks">{icon(Icon::Alert)} " No checks: its success cannot be verified."</p> }.into_any();
+    }
+    let items = rows.into_iter().map(|(spec, status)| {
+        let (class, shape, word) = match status {
+            None => ("u-quiet", Icon::Dots, "not run yet"),
+            Some(CheckStatus::Passed) => ("u-good", Icon::Check, "passed"),
+            Some(CheckStatus::Failed) => ("u-bad", Icon::Cross, "failed"),
+            Some(CheckStatus::TimedOut) => ("u-bad", Icon::Clock, "timed out"),
+            Some(CheckStatus::Error) => ("u-bad", Icon::Alert, "error"),
+        };
+        view! {
+            <li class="c-checklist__item">
+                <span class=class>{icon(shape)}<span class="u-unseen">{word}": "</span></span>
+                <span class="c-checklist__text">
+                    {spec.kind.label()}
+                    {spec.target.map(|target| view! { <code>{target}</code> })}
+                </span>
+            </li>
+        }
+    });
+    view! {
+        <a class="c-checklist" href=format!("/tasks/{id}?view=checks") data-noscroll="" aria-label="Checks">
+            <ul>{items.collect_view()}</ul>
+        </a>
+    }
+    .into_any()
+}
+
+fn entries(task: &TaskView) -> impl IntoView + use<> {
+    let latest = task.attempt_list.last();
+    let repository = task.summary.repository.clone();
+    view! {
+        {fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
+        {fact("Base", base(task, latest))}
+        {latest.and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
+        {fact("Attempts", format!("{} of {}", task.summary.attempts, task.summary.max_attempts))}
+        {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
+        {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
+        {fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default()))}
+        {fact("Created", exact(task.summary.created_at))}
+        {task.summary.state.ended_at().map(|at| fact("Ended", exact(at)))}
+        {links("Waits for", &task.depends_on)}
+        {links("Waited for by", &task.dependents)}
+    }
+}
+
+fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
+    view! { <div class="c-facts__fact"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
+}
+
+fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
+    let name = task.base_ref.clone().unwrap_or_else(|| "default branch".to_owned());
+    let commit = latest.and_then(|attempt| attempt.base_commit.as_ref()).map(|commit| commit.chars().take(10).collect::<String>());
+    view! { {name} {commit.map(|commit| view! { " " <code>{commit}</code> })} }
+}
+
+fn branch_facts(repository: &str, branch: String) -> impl IntoView + use<> {
+    let command = fetch_command(repository, &branch);
+    view! {
+        {fact("Branch", view! { <code class="c-facts__long">{branch.clone()}</code> <CopyButton text=branch.clone() label="Copy the branch's name" /> })}
+        {fact("Get it", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
+    }
+}
+
+/// What a person types to have the result in front of them.
+fn fetch_command(repository: &str, branch: &str) -> String {
+    if repository.starts_with('/') {
+        return format!("git -C {} switch {}", quoted(repository), quoted(branch));
+    }
+    format!("git fetch {} {branch} && git switch -c {branch} FETCH_HEAD", quoted(repository), branch = quoted(branch))
+}
+
+/// For a POSIX shell.
+fn quoted(text: &str) -> String {
+    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | ':' | '@' | '+'));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+fn links(name: &'static str, links: &[domain::task::TaskLink]) -> impl IntoView + use<> {
+    let items: Vec<_> = links
+        .iter()
+        .map(|link| view! { <li><a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a> " " {state_badge(link.state)}</li> })
+        .collect();
+    (!items.is_empty()).then(|| fact(name, view! { <ul class="c-facts__links">{items}</ul> }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_pasted_into_a_shell() {
+        assert_eq!(fetch_command("/srv/app", "muster/ab-1"), "git -C /srv/app switch muster/ab-1");
+        assert_eq!(fetch_command("/srv/my app", "x"), "git -C '/srv/my app' switch x");
+        assert_eq!(
+            fetch_command("https://example.org/a.git", "muster/1"),
+            "git fetch https://example.org/a.git muster/1 && git switch -c muster/1 FETCH_HEAD"
+        );
+        assert_eq!(quoted("it's; rm -rf /"), r"'it'\''s; rm -rf /'");
+    }
+}

@@ -1,0 +1,211 @@
+//! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
+//! a link, and only what is looked at is fetched.
+
+use domain::{Failure, TaskId, TaskState, TaskView};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+use super::{
+    detail::{acts::Acts, attempts::attempts, checks::checks, definition::definition, diff::Diff, facts::facts, log::Log, steps::Steps, timeline::Timeline},
+    get_task,
+    state_badge::{priority_badge, proof_badge, state_badge},
+};
+use crate::{
+    components::{CopyButton, Notice, Time, Tone},
+    fetched::fetched,
+    live::use_live,
+    not_found::NotHere,
+    text::{capitalised, for_document_title},
+};
+
+#[component]
+pub fn TaskDetailPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get_str("id").and_then(|id| id.parse::<TaskId>().ok())));
+    move || match id.get() {
+        Some(id) => view! { <TaskDetail id=id /> }.into_any(),
+        None => view! { <NotHere /> }.into_any(),
+    }
+}
+
+#[component]
+fn TaskDetail(id: TaskId) -> impl IntoView {
+    let task = Resource::new(|| (), move |()| get_task(id));
+    // Its neighbours' states are shown too.
+    use_live(task, move |event| {
+        event.task_id == id
+            || task.with_untracked(|task| match task {
+                Some(Ok(task)) => task.depends_on.iter().chain(&task.dependents).any(|link| link.id == event.task_id),
+                _ => false,
+            })
+    });
+    let refresh = Callback::new(move |()| task.refetch());
+    fetched(task, 12, move |task| view! { <TaskContent id=id task=task refresh=refresh /> })
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    Log,
+    Checks,
+    Diff,
+    Attempts,
+    Timeline,
+    Definition,
+}
+
+impl View {
+    const ALL: [Self; 6] = [Self::Log, Self::Checks, Self::Diff, Self::Attempts, Self::Timeline, Self::Definition];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Checks => "checks",
+            Self::Diff => "diff",
+            Self::Attempts => "attempts",
+            Self::Timeline => "timeline",
+            Self::Definition => "definition",
+        }
+    }
+
+    fn parse(name: &str) -> Self {
+        Self::ALL.into_iter().find(|view| view.name() == name).unwrap_or(Self::Log)
+    }
+}
+
+#[component]
+fn TaskContent(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    let query = use_query_map();
+    let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default())));
+    let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));
+    let attempt = Memo::new(move |_| asked_attempt.get().unwrap_or_else(|| task.with(|task| task.summary.attempts)));
+    let title = Memo::new(move |_| task.with(|task| task.summary.title.clone()));
+    view! {
+        <Title text=move || format!("{} · Muster", for_document_title(&title.get())) />
+        <div class="p-task">
+            <div class="l-head">
+                <div class="l-head__text">
+                    <p class="p-task__crumb"><a href="/tasks">"Tasks"</a></p>
+                    <h1 class="l-head__title">{title}</h1>
+                    <div class="p-task__badges">
+                        {move || badges(task)}
+                        <span class="p-task__id">
+                            <code>{id.short()}</code>
+                            <CopyButton text=id.to_string() label="Copy the task's id" />
+                        </span>
+                        <span class="u-quiet">
+                            {move || task.with(|task| task.created_by.clone())} ", "
+                            {move || view! { <Time at=task.with(|task| task.summary.created_at) /> }}
+                        </span>
+                    </div>
+                </div>
+                <Acts id=id task=task refresh=refresh />
+            </div>
+            <Steps task=task />
+            {move || notice(task)}
+            <div class="p-task__columns">
+                <div class="p-task__main">
+                    {tabs(id, task, view)}
+                    {move || match view.get() {
+                        View::Log => view! { <Log id=id task=task /> }.into_any(),
+                        View::Checks => checks(task, attempt).into_any(),
+                        View::Diff => view! { <Diff id=id task=task attempt=attempt /> }.into_any(),
+                        View::Attempts => attempts(id, task).into_any(),
+                        View::Timeline => view! { <Timeline id=id /> }.into_any(),
+                        View::Definition => definition(task).into_any(),
+                    }}
+                </div>
+                <aside class="p-task__facts" aria-label="Facts">{facts(id, task)}</aside>
+            </div>
+        </div>
+    }
+}
+
+fn badges(task: Signal<TaskView>) -> impl IntoView {
+    task.with(|task| {
+        let succeeded = matches!(task.summary.state, TaskState::Succeeded { .. });
+        view! {
+            {state_badge(task.summary.state.name())}
+            {succeeded.then(|| proof_badge(task.summary.checks))}
+            {(task.summary.priority != domain::Priority::Normal).then(|| priority_badge(task.summary.priority))}
+        }
+    })
+}
+
+/// What deserves to be said before everything else: why it failed, was skipped, or still goes on.
+fn notice(task: Signal<TaskView>) -> AnyView {
+    let state = task.with(|task| task.summary.state.clone());
+    match &state {
+        TaskState::Partial { failure, .. } => failure_notice(Tone::Warn, "Only some of the required checks passed", failure),
+        TaskState::Failed { failure, .. } => failure_notice(Tone::Bad, "This task failed", failure),
+        TaskState::Dead { failure, .. } => failure_notice(Tone::Bad, "This task was set aside", failure),
+        TaskState::Skipped { reason, because_of, .. } => {
+            let href = format!("/tasks/{because_of}");
+            let reason = format!("{}.", capitalised(reason));
+            view! { <Notice tone=Tone::Dim title="This task never ran"><p>{reason} " " <a href=href>"See that task"</a></p></Notice> }.into_any()
+        }
+        TaskState::Cancelled { .. } => ().into_any(),
+        TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
+        running if running.cancel_requested().is_some() => {
+            view! { <Notice tone=Tone::Info title="Cancellation asked for"><p>"The runner is ending what still runs."</p></Notice> }.into_any()
+        }
+        _ => ().into_any(),
+    }
+}
+
+fn failure_notice(tone: Tone, title: &'static str, failure: &Failure) -> AnyView {
+    let (message, advice) = (capitalised(&failure.message), failure.code.advice());
+    view! {
+        <Notice tone=tone title=title>
+            <p class="p-task__message">{message}</p>
+            <p>{advice}</p>
+        </Notice>
+    }
+    .into_any()
+}
+
+/// Why it waits: after a failed attempt there is something to say.
+fn waiting_notice(task: Signal<TaskView>, run_at: domain::Timestamp) -> AnyView {
+    let last = task.with(|task| task.attempt_list.last().and_then(|attempt| attempt.failure.clone().map(|failure| (attempt.number, failure))));
+    let Some((number, failure)) = last else { return ().into_any() };
+    let title = format!("Attempt {number} failed; the next one is on its way");
+    view! {
+        <Notice tone=Tone::Warn title=title>
+            <p class="p-task__message">{capitalised(&failure.message)}</p>
+            <p>"It starts " <Time at=run_at /> "."</p>
+        </Notice>
+    }
+    .into_any()
+}
+
+fn tabs(id: TaskId, task: Signal<TaskView>, current: Memo<View>) -> impl IntoView {
+    let label = move |view| {
+        task.with(|task| match view {
+            View::Log => ("Log", None),
+            View::Checks => ("Checks", checks_count(task)),
+            View::Diff => ("Diff", None),
+            View::Attempts => ("Attempts", Some(task.attempt_list.len().to_string())),
+            View::Timeline => ("Timeline", None),
+            View::Definition => ("Definition", None),
+        })
+    };
+    let tab = move |view: View| {
+        let href = if view == View::Log { format!("/tasks/{id}") } else { format!("/tasks/{id}?view={}", view.name()) };
+        view! {
+            <a class="c-tabs__tab" href=href data-noscroll="" aria-current=move || (current.get() == view).then_some("page")>
+                {move || label(view).0}
+                {move || label(view).1.map(|count| view! { <span class="c-tabs__count">{count}</span> })}
+            </a>
+        }
+    };
+    view! { <nav class="c-tabs" aria-label="Views of this task">{View::ALL.map(tab)}</nav> }
+}
+
+fn checks_count(task: &TaskView) -> Option<String> {
+    match (task.summary.checks, task.summary.checks_passed) {
+        (0, _) => None,
+        (all, Some(passed)) => Some(format!("{passed}/{all}")),
+        (all, None) => Some(all.to_string()),
+    }
+}

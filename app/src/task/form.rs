@@ -1,0 +1,305 @@
+//! The new-task form as it travels: texts as they were typed, and what they mean. Pure.
+//!
+//! What is wrong is said about the fields of the form: a JSON pointer that names the third check of the task leads to the row in
+//! which it was typed, and one that names a line of a list leads to the list.
+
+use domain::{CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Work};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    problem::Problem,
+    text::{capitalised, duration, parse_duration},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskForm {
+    pub title: String,
+    /// `command` or `prompt`: which of the two is meant.
+    pub work: String,
+    pub command: String,
+    pub prompt: String,
+    pub repository: String,
+    pub base_ref: String,
+    /// One per line, as are the criteria.
+    pub files: String,
+    pub success_criteria: String,
+    pub checks: Vec<CheckRow>,
+    pub priority: String,
+    /// Ids, separated by white space or commas.
+    pub depends_on: String,
+    pub timeout: String,
+    pub max_attempts: String,
+}
+
+/// A row without a kind is no check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckRow {
+    pub kind: String,
+    pub target: String,
+    /// Not empty: it has to pass.
+    pub required: String,
+}
+
+impl Default for TaskForm {
+    fn default() -> Self {
+        let usual = NewTask::command("", "", "");
+        Self {
+            title: String::new(),
+            work: "command".into(),
+            command: String::new(),
+            prompt: String::new(),
+            repository: String::new(),
+            base_ref: String::new(),
+            files: String::new(),
+            success_criteria: String::new(),
+            checks: vec![],
+            priority: usual.priority.name().into(),
+            depends_on: String::new(),
+            timeout: duration(usual.timeout_seconds),
+            max_attempts: usual.max_attempts.to_string(),
+        }
+    }
+}
+
+impl TaskForm {
+    /// A new task like one that is there.
+    pub fn like(task: &TaskView) -> Self {
+        let (work, command, prompt) = match &task.work {
+            Work::Command(text) => ("command", text.clone(), String::new()),
+            Work::Prompt(text) => ("prompt", String::new(), text.clone()),
+        };
+        Self {
+            title: task.summary.title.clone(),
+            work: work.into(),
+            command,
+            prompt,
+            repository: task.summary.repository.clone(),
+            base_ref: task.base_ref.clone().unwrap_or_default(),
+            files: task.files.join("\n"),
+            success_criteria: task.success_criteria.join("\n"),
+            checks: task.check_specs.iter().map(CheckRow::of).collect(),
+            priority: task.summary.priority.name().into(),
+            depends_on: task.depends_on.iter().map(|link| link.id.to_string()).collect::<Vec<_>>().join("\n"),
+            timeout: duration(u32::try_from(task.timeout_seconds).unwrap_or_default()),
+            max_attempts: task.summary.max_attempts.to_string(),
+        }
+    }
+
+    /// What it asks for, or everything that is wrong with it as far as can be told here.
+    pub fn to_new_task(&self) -> Result<NewTask, Problem> {
+        let mut errors = vec![];
+        let new = self.read(&mut errors);
+        if let Err(Invalid { errors: more }) = new.validate() {
+            let known: Vec<String> = errors.iter().map(|error: &FieldError| error.pointer.clone()).collect();
+            errors.extend(self.relocated(more).into_iter().filter(|error| !known.contains(&error.pointer)));
+        }
+        if errors.is_empty() {
+            return Ok(new);
+        }
+        let detail = Invalid { errors: errors.clone() }.to_string();
+        Err(Problem::invalid(errors, detail))
+    }
+
+    /// What the engine said about the task, said about the form.
+    pub fn locate(&self, problem: Problem) -> Problem {
+        Problem { errors: self.relocated(problem.errors), ..problem }
+    }
+
+    fn read(&self, errors: &mut Vec<FieldError>) -> NewTask {
+        let mut note = |pointer: &str, code: &str, message: &str| {
+            errors.push(FieldError { pointer: pointer.into(), code: code.into(), message: message.into() });
+        };
+        let is_prompt = self.work == "prompt";
+        let text = |text: &str| Some(text.replace("\r\n", "\n")).filter(|text| !text.trim().is_empty());
+        let mut new = NewTask::command(self.title.trim(), self.repository.trim(), "");
+        new.command = text(&self.command).filter(|_| !is_prompt);
+        new.prompt = text(&self.prompt).filter(|_| is_prompt);
+        if is_prompt && new.prompt.is_none() {
+            new.prompt = Some(String::new());
+        }
+        new.base_ref = Some(self.base_ref.trim().to_owned()).filter(|name| !name.is_empty());
+        new.files = lines(&self.files).map(|(_, line)| line.to_owned()).collect();
+        new.success_criteria = lines(&self.success_criteria).map(|(_, line)| line.to_owned()).collect();
+        match Priority::ALL.into_iter().find(|priority| priority.name() == self.priority) {
+            Some(priority) => new.priority = priority,
+            None => note("/priority", "unknown", "is not a priority"),
+        }
+        match parse_duration(&self.timeout) {
+            Ok(seconds) => new.timeout_seconds = seconds,
+            Err(message) => note("/timeout_seconds", "malformed", message),
+        }
+        match self.max_attempts.trim().parse() {
+            Ok(attempts) => new.max_attempts = attempts,
+            Err(_) => note("/max_attempts", "malformed", "must be a number"),
+        }
+        for id in self.ids() {
+            match id.parse::<TaskId>() {
+                Ok(id) => new.depends_on.push(id),
+                Err(_) => note("/depends_on", "malformed", &format!("“{id}” is not the id of a task")),
+            }
+        }
+        for (row, check) in self.checks.iter().enumerate() {
+            match CheckKind::parse(&check.kind) {
+                Some(kind) => new.checks.push(check.spec(kind)),
+                None if check.kind.is_empty() && check.target.trim().is_empty() => {}
+                None => note(&format!("/checks/{row}/kind"), "required", "say what kind of check this is"),
+            }
+        }
+        new
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.depends_on.split([' ', ',', ';', '\n', '\r', '\t']).filter(|id| !id.is_empty())
+    }
+
+    fn relocated(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
+        errors.into_iter().map(|error| self.relocate(error)).collect()
+    }
+
+    fn relocate(&self, error: FieldError) -> FieldError {
+        let mut parts = error.pointer.split('/').skip(1);
+        let (Some(field), Some(Ok(index))) = (parts.next(), parts.next().map(str::parse::<usize>)) else { return error };
+        let rest = parts.next().unwrap_or("target");
+        let list = match field {
+            "checks" => {
+                let row = self.checks.iter().enumerate().filter(|(_, row)| CheckKind::parse(&row.kind).is_some()).nth(index);
+                let row = row.map_or(index, |(row, _)| row);
+                return FieldError { pointer: format!("/checks/{row}/{rest}"), ..error };
+            }
+            "files" => &self.files,
+            "success_criteria" => &self.success_criteria,
+            _ => return FieldError { pointer: format!("/{field}"), ..error },
+        };
+        let line = lines(list).nth(index).map_or(index, |(line, _)| line);
+        FieldError { pointer: format!("/{field}"), message: format!("line {} {}", line + 1, error.message), ..error }
+    }
+}
+
+impl CheckRow {
+    fn of(spec: &CheckSpec) -> Self {
+        Self {
+            kind: spec.kind.name().into(),
+            target: spec.target.clone().unwrap_or_default(),
+            required: if spec.required { "yes".into() } else { String::new() },
+        }
+    }
+
+    fn spec(&self, kind: CheckKind) -> CheckSpec {
+        let target = Some(self.target.trim().to_owned()).filter(|target| !target.is_empty());
+        CheckSpec { required: !self.required.is_empty(), ..CheckSpec::new(kind, target) }
+    }
+}
+
+/// Lines that say something, with their place in the text.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty())
+}
+
+/// What is wrong with one field, as sentences.
+pub fn messages(problem: Option<&Problem>, pointer: &str) -> Vec<String> {
+    let errors = problem.map(|problem| problem.errors.as_slice()).unwrap_or_default();
+    errors.iter().filter(|error| error.pointer == pointer).map(|error| format!("{}.", capitalised(&error.message))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> TaskForm {
+        TaskForm {
+            title: " Tidy up ".into(),
+            command: "make tidy\r\nmake test".into(),
+            repository: "/srv/app".into(),
+            ..TaskForm::default()
+        }
+    }
+
+    fn row(kind: &str, target: &str) -> CheckRow {
+        CheckRow { kind: kind.into(), target: target.into(), required: "yes".into() }
+    }
+
+    fn wrong(form: &TaskForm) -> Vec<(String, String)> {
+        match form.to_new_task() {
+            Ok(_) => vec![],
+            Err(problem) => problem.errors.into_iter().map(|error| (error.pointer, error.message)).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_typed_becomes_a_task() {
+        let form = TaskForm {
+            base_ref: " main ".into(),
+            files: "src/a.rs\n\n  src/b.rs  \n".into(),
+            success_criteria: "It builds\nIt is quick".into(),
+            checks: vec![row("", ""), row("test_passes", " auto "), CheckRow { required: String::new(), ..row("git_clean", "") }],
+            priority: "high".into(),
+            depends_on: "0190a2b4-7d34-7c11-8a52-0123456789ab, 0190a2b4-7d34-7c11-8a52-0123456789ac".into(),
+            timeout: "90s".into(),
+            max_attempts: "2".into(),
+            ..filled()
+        };
+        let new = form.to_new_task().unwrap();
+        assert_eq!(new.title, "Tidy up");
+        assert_eq!(new.command.as_deref(), Some("make tidy\nmake test"));
+        assert_eq!((new.prompt, new.base_ref), (None, Some("main".into())));
+        assert_eq!(new.files, ["src/a.rs", "src/b.rs"]);
+        assert_eq!(new.success_criteria.len(), 2);
+        assert_eq!(new.checks[0], CheckSpec::new(CheckKind::TestPasses, Some("auto".into())));
+        assert_eq!(new.checks[1], CheckSpec { required: false, ..CheckSpec::new(CheckKind::GitClean, None) });
+        assert_eq!((new.priority, new.timeout_seconds, new.max_attempts, new.depends_on.len()), (Priority::High, 90, 2, 2));
+    }
+
+    #[test]
+    fn only_the_chosen_kind_of_work_counts() {
+        let form = TaskForm { work: "prompt".into(), prompt: "Tidy up.".into(), ..filled() };
+        let new = form.to_new_task().unwrap();
+        assert_eq!((new.command, new.prompt.as_deref()), (None, Some("Tidy up.")));
+        assert_eq!(wrong(&TaskForm { command: "  ".into(), ..filled() })[0].0, "/command");
+        assert_eq!(wrong(&TaskForm { work: "prompt".into(), ..filled() })[0].0, "/prompt");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once_and_at_its_field() {
+        let form = TaskForm {
+            title: String::new(),
+            repository: "here".into(),
+            files: format!("ok\n\n{}", "x".repeat(1001)),
+            checks: vec![row("", ""), row("file_exists", "../out"), row("", "cargo test")],
+            priority: "asap".into(),
+            depends_on: "nonsense".into(),
+            timeout: "soon".into(),
+            max_attempts: "many".into(),
+            ..filled()
+        };
+        let pointers: Vec<String> = wrong(&form).into_iter().map(|(pointer, _)| pointer).collect();
+        assert_eq!(
+            pointers,
+            [
+                "/priority",
+                "/timeout_seconds",
+                "/max_attempts",
+                "/depends_on",
+                "/checks/2/kind",
+                "/title",
+                "/repository",
+                "/files",
+                "/checks/1/target",
+            ]
+        );
+        let problem = form.to_new_task().unwrap_err();
+        assert!(messages(Some(&problem), "/files")[0].starts_with("Line 3 is 1001 characters long"));
+        assert_eq!(messages(Some(&problem), "/nothing"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_engine_says_leads_to_the_row_it_was_typed_in() {
+        let form = TaskForm { checks: vec![row("", ""), row("git_clean", ""), row("", ""), row("test_passes", "x")], ..filled() };
+        let invalid = Invalid::field("/checks/1/target", "x", "is wrong");
+        let located = form.locate(Problem::invalid(invalid.errors, "x"));
+        assert_eq!(located.errors[0].pointer, "/checks/3/target");
+        let invalid = Invalid::field("/depends_on/0", "not_found", "does not exist");
+        assert_eq!(form.locate(Problem::invalid(invalid.errors, "x")).errors[0].pointer, "/depends_on");
+    }
+}

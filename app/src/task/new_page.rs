@@ -1,0 +1,384 @@
+//! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
+
+use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS};
+use leptos::{form::ActionForm, prelude::*};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+use super::{
+    CreateTask,
+    form::{CheckRow, TaskForm, messages},
+    get_task,
+};
+use crate::{
+    components::{
+        Button, ButtonKind, Icon, LinkButton, Notice, SelectField, TextAreaField, TextField, Tone,
+        field::{Choice, error_text, options},
+        icon,
+    },
+    fetched::fetched,
+    problem::Problem,
+    repository::list_repositories,
+    text::capitalised,
+};
+
+/// Rows for checks that are there from the start: as many as a person without scripts may need.
+const EMPTY_ROWS: usize = 3;
+
+#[component]
+pub fn NewTaskPage() -> impl IntoView {
+    let query = use_query_map();
+    let asked = move || query.with(|query| (query.get_str("from").map(str::to_owned), query.get_str("depends_on").map(str::to_owned)));
+    let start = Resource::new(asked, |(from, depends_on)| start_form(from, depends_on));
+    view! {
+        <Title text="New task · Muster" />
+        <div class="l-head">
+            <h1 class="l-head__title">"New task"</h1>
+        </div>
+        {fetched(start, 8, |form| view! { <NewTaskForm form=form.get_untracked() /> })}
+    }
+}
+
+/// What the form holds when it is opened.
+async fn start_form(from: Option<String>, depends_on: Option<String>) -> Result<TaskForm, Problem> {
+    let mut form = match from.and_then(|from| from.parse::<TaskId>().ok()) {
+        Some(from) => TaskForm::like(&get_task(from).await?),
+        None => TaskForm::default(),
+    };
+    if let Some(depends_on) = depends_on {
+        form.depends_on = depends_on;
+    }
+    Ok(form)
+}
+
+#[component]
+fn NewTaskForm(form: TaskForm) -> impl IntoView {
+    let create = ServerAction::<CreateTask>::new();
+    let problem = Memo::new(move |_| create.value().get().and_then(Result::err));
+    let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
+    view! {
+        <ActionForm action=create attr:class="p-new" attr:id="new-task">
+            {move || problem.get().map(summary)}
+            <section class="p-new__part">
+                <TextField
+                    id="title"
+                    label="Title"
+                    name="form[title]"
+                    value=form.title.clone()
+                    required=true
+                    autofocus=true
+                    max=200_u32
+                    placeholder="What is to be done, in a few words"
+                    errors=errors("/title")
+                />
+                <WorkFields form=form.clone() problem=problem />
+            </section>
+            <section class="p-new__part" aria-labelledby="where">
+                <h2 class="p-new__heading" id="where">"Where"</h2>
+                <div class="p-new__pair">
+                    <TextField
+                        id="repository"
+                        label="Repository"
+                        name="form[repository]"
+                        value=form.repository.clone()
+                        required=true
+                        code=true
+                        max=2000_u32
+                        list="repositories"
+                        hint="An absolute path on the runner's machine, or a git URL."
+                        errors=errors("/repository")
+                    />
+                    <TextField
+                        id="base-ref"
+                        label="Base"
+                        name="form[base_ref]"
+                        value=form.base_ref.clone()
+                        optional=true
+                        code=true
+                        max=250_u32
+                        hint="A branch, tag or commit; the default branch if empty."
+                        errors=errors("/base_ref")
+                    />
+                </div>
+                <KnownRepositories />
+            </section>
+            <section class="p-new__part" aria-labelledby="done">
+                <h2 class="p-new__heading" id="done">"What counts as done"</h2>
+                <p class="u-quiet">
+                    "Muster runs the checks itself, after the work has ended. Without a check a task can succeed, but never as verified."
+                </p>
+                <CheckRows rows=form.checks.clone() problem=problem />
+                <TextAreaField
+                    id="criteria"
+                    label="Success criteria in words"
+                    name="form[success_criteria]"
+                    value=form.success_criteria.clone()
+                    optional=true
+                    rows=2
+                    hint="One per line. Handed to the work, and shown beside the result."
+                    errors=errors("/success_criteria")
+                />
+            </section>
+            <More form=form errors=errors />
+            <div class="p-new__acts">
+                <Button text="Create task" kind=ButtonKind::Primary busy=create.pending() />
+                <LinkButton href="/tasks" text="Back to the list" kind=ButtonKind::Quiet />
+            </div>
+        </ActionForm>
+    }
+}
+
+/// What is wrong, before the fields that say it again at their place.
+fn summary(problem: Problem) -> impl IntoView {
+    let title = if problem.status == 422 { "The task was not created".to_owned() } else { problem.title };
+    let details = if problem.errors.is_empty() {
+        vec![problem.detail]
+    } else {
+        problem.errors.iter().map(|error| format!("{}: {}.", field_name(&error.pointer), error.message)).collect()
+    };
+    view! {
+        <Notice tone=Tone::Bad title=title>
+            <ul class="c-notice__list">{details.into_iter().map(|detail| view! { <li>{capitalised(&detail)}</li> }).collect_view()}</ul>
+        </Notice>
+    }
+}
+
+/// `/checks/2/target` is the third check.
+fn field_name(pointer: &str) -> String {
+    let mut parts = pointer.split('/').skip(1);
+    let field = parts.next().unwrap_or_default().replace('_', " ");
+    match (field.as_str(), parts.next().and_then(|row| row.parse::<usize>().ok())) {
+        ("checks", Some(row)) => format!("check {}", row + 1),
+        ("timeout seconds", _) => "time limit".to_owned(),
+        _ => field,
+    }
+}
+
+/// A command or a prompt. Both fields are in the document, and the style sheet shows the chosen one, so it works without scripts.
+#[component]
+fn WorkFields(form: TaskForm, problem: Memo<Option<Problem>>) -> impl IntoView {
+    let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
+    let is_prompt = form.work == "prompt";
+    view! {
+        <fieldset class="p-new__work">
+            <legend class="c-field__label">"Work"</legend>
+            <div class="c-segments">
+                <label class="c-segments__choice">
+                    <input type="radio" name="form[work]" value="command" checked=!is_prompt />
+                    <span>"Command"</span>
+                </label>
+                <label class="c-segments__choice">
+                    <input type="radio" name="form[work]" value="prompt" checked=is_prompt />
+                    <span>"Prompt"</span>
+                </label>
+            </div>
+            <div class="p-new__command">
+                <TextAreaField
+                    id="command"
+                    label="Shell command"
+                    name="form[command]"
+                    value=form.command
+                    code=true
+                    rows=4
+                    max=100_000_u32
+                    placeholder="make test"
+                    hint="Runs in a fresh worktree of the repository, on a branch of its own."
+                    errors=errors("/command")
+                />
+            </div>
+            <div class="p-new__prompt">
+                <TextAreaField
+                    id="prompt"
+                    label="Prompt for an agent"
+                    name="form[prompt]"
+                    value=form.prompt
+                    rows=6
+                    max=100_000_u32
+                    hint="In words. The runner hands it to its agent, which works in a fresh worktree."
+                    errors=errors("/prompt")
+                />
+            </div>
+        </fieldset>
+    }
+}
+
+/// Suggestions for the repository field; the form does not wait for them and works without.
+#[component]
+fn KnownRepositories() -> impl IntoView {
+    let known = Resource::new(|| (), |()| list_repositories());
+    view! {
+        <datalist id="repositories">
+            <Suspense>
+                {move || {
+                    known
+                        .get()
+                        .and_then(Result::ok)
+                        .map(|known| known.into_iter().map(|one| view! { <option value=one.location></option> }).collect_view())
+                }}
+            </Suspense>
+        </datalist>
+    }
+}
+
+#[component]
+fn CheckRows(rows: Vec<CheckRow>, problem: Memo<Option<Problem>>) -> impl IntoView {
+    let start: Vec<(usize, CheckRow)> =
+        rows.into_iter().chain(std::iter::repeat_n(empty_row(), EMPTY_ROWS)).take(MAX_CHECKS).enumerate().collect();
+    let next_key = StoredValue::new(start.len());
+    let rows = RwSignal::new(start);
+    let add = Callback::new(move |()| {
+        let key = next_key.get_value();
+        next_key.set_value(key + 1);
+        rows.update(|rows| rows.push((key, empty_row())));
+    });
+    let errors = move |key: usize| {
+        Signal::derive(move || {
+            let row = rows.with(|rows| rows.iter().position(|(other, _)| *other == key));
+            let Some(row) = row else { return vec![] };
+            problem.with(|problem| {
+                let at = |field: &str| messages(problem.as_ref(), &format!("/checks/{row}/{field}"));
+                [at("kind"), at("target"), at("timeout_seconds")].concat()
+            })
+        })
+    };
+    view! {
+        <fieldset class="p-new__checks">
+            <legend class="c-field__label">"Checks"</legend>
+            <For each=move || rows.get() key=|(key, _)| *key let:row>
+                {check_row(row.0, row.1, errors(row.0), move || rows.update(|rows| rows.retain(|(other, _)| *other != row.0)))}
+            </For>
+            <span class="u-js">
+                <Button text="Add a check" kind=ButtonKind::Quiet shape=Icon::Plus on_press=add />
+            </span>
+            <p class="c-field__hint">
+                <code>"auto"</code> " as the test command lets Muster find it from the project's files: "
+                "Cargo.toml, package.json, go.mod, pyproject.toml, a Makefile with a test target. If it finds none, the check fails."
+            </p>
+            <p class="c-field__error">{move || problem.with(|problem| error_text(messages(problem.as_ref(), "/checks")))}</p>
+        </fieldset>
+    }
+}
+
+fn empty_row() -> CheckRow {
+    CheckRow { required: "yes".into(), ..CheckRow::default() }
+}
+
+fn kinds() -> Vec<Choice> {
+    std::iter::once(("", "No check")).chain(CheckKind::ALL.map(|kind| (kind.name(), kind.label()))).collect()
+}
+
+fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: impl Fn() + Send + Sync + 'static) -> impl IntoView {
+    let name = move |field: &str| format!("form[checks][{key}][{field}]");
+    let error_id = format!("check-{key}-error");
+    let number = key + 1;
+    view! {
+        <div class="p-new__check" role="group" aria-label=format!("Check {number}")>
+            <select class="c-input c-input--select" name=name("kind") aria-label=format!("Kind of check {number}")>
+                {options(kinds(), &row.kind)}
+            </select>
+            <input
+                class="c-input c-input--code"
+                name=name("target")
+                value=row.target.clone()
+                maxlength="10000"
+                spellcheck="false"
+                autocapitalize="none"
+                placeholder="path, command, or auto"
+                aria-label=format!("Target of check {number}")
+                aria-describedby=error_id.clone()
+                aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
+            />
+            <label class="c-check">
+                <input type="checkbox" name=name("required") value="yes" checked=!row.required.is_empty() />
+                <span>"must pass"</span>
+            </label>
+            <button class="c-button c-button--quiet c-button--icon u-js" type="button" title="Remove this check" on:click=move |_| remove()>
+                {icon(Icon::Close)}
+                <span class="u-unseen">{format!("Remove check {number}")}</span>
+            </button>
+            <p class="c-field__error" id=error_id>{move || error_text(errors.get())}</p>
+        </div>
+    }
+}
+
+#[component]
+fn More<E>(form: TaskForm, errors: E) -> impl IntoView
+where
+    E: Fn(&'static str) -> Signal<Vec<String>> + 'static,
+{
+    let usual = TaskForm::default();
+    let is_open = form.priority != usual.priority || form.depends_on != usual.depends_on || form.files != usual.files;
+    let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
+    view! {
+        <details class="p-new__more" open=is_open>
+            <summary class="p-new__heading">"More: priority, dependencies, files, limits"</summary>
+            <div class="p-new__part">
+                <div class="p-new__trio">
+                    <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
+                    <TextField
+                        id="timeout"
+                        label="Time limit"
+                        name="form[timeout]"
+                        value=form.timeout
+                        max=20_u32
+                        hint="For one attempt, such as 90s, 15m or 1h 30m."
+                        errors=errors("/timeout_seconds")
+                    />
+                    <TextField
+                        id="attempts"
+                        label="Attempts at most"
+                        name="form[max_attempts]"
+                        kind="number"
+                        value=form.max_attempts
+                        hint="1 to 10; a failed check is handed to the next one."
+                        errors=errors("/max_attempts")
+                    />
+                </div>
+                <TextAreaField
+                    id="depends-on"
+                    label="Depends on"
+                    name="form[depends_on]"
+                    value=form.depends_on
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="Ids of tasks that have to succeed first. When one of them does not, this task is skipped."
+                    errors=errors("/depends_on")
+                />
+                <TextAreaField
+                    id="files"
+                    label="Files of interest"
+                    name="form[files]"
+                    value=form.files
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="One per line; a hint for the work."
+                    errors=errors("/files")
+                />
+            </div>
+        </details>
+    }
+}
+
+fn priority_name(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Urgent => "Urgent",
+        Priority::High => "High",
+        Priority::Normal => "Normal",
+        Priority::Low => "Low",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_read_as_names() {
+        assert_eq!(field_name("/checks/1/target"), "check 2");
+        assert_eq!(field_name("/success_criteria"), "success criteria");
+        assert_eq!(field_name("/timeout_seconds"), "time limit");
+        assert_eq!(field_name(""), "");
+    }
+}

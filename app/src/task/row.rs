@@ -1,0 +1,78 @@
+//! Tasks in a list: on the list page and on the overview.
+
+use domain::{TaskId, TaskStateName, TaskSummary};
+use leptos::prelude::*;
+
+use super::state_badge::{priority_badge, state_badge};
+use crate::{
+    components::{DataTable, Time},
+    text::short_location,
+};
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("State", "c-table__state"),
+    ("Task", ""),
+    ("Repository", "c-table__place"),
+    ("Checks", "c-table__short"),
+    ("Priority", "c-table__short"),
+    ("Attempts", "c-table__short"),
+    ("Created", "c-table__time"),
+];
+
+/// The table, or `empty` in its place. A row keeps its place in the document while its task is listed, so the keyboard's focus
+/// stays with the task.
+pub fn task_rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, empty: &'static str) -> impl IntoView {
+    let has_rows = Memo::new(move |_| tasks.with(|tasks| !tasks.is_empty()));
+    move || {
+        if !has_rows.get() {
+            return view! { <p class="u-quiet">{empty}</p> }.into_any();
+        }
+        let ids = move || tasks.with(|tasks| tasks.iter().map(|task| task.id).collect::<Vec<_>>());
+        view! {
+            <DataTable caption=caption columns=COLUMNS>
+                <For each=ids key=|id| *id let:id>
+                    {task_row(tasks, id)}
+                </For>
+            </DataTable>
+        }
+        .into_any()
+    }
+}
+
+fn task_row(tasks: Signal<Vec<TaskSummary>>, id: TaskId) -> impl IntoView {
+    let task = Memo::new(move |previous: Option<&Option<TaskSummary>>| {
+        let found = tasks.with(|tasks| tasks.iter().find(|task| task.id == id).cloned());
+        found.or_else(|| previous.cloned().flatten())
+    });
+    move || task.get().map(cells)
+}
+
+fn cells(task: TaskSummary) -> impl IntoView {
+    let state = task.state.name();
+    view! {
+        <tr class="c-table__row">
+            <td class="c-table__state" data-label="State">{state_badge(state)}</td>
+            <td class="c-table__main" data-label="Task">
+                <a class="c-table__link" href=format!("/tasks/{}", task.id) data-row="">{task.title.clone()}</a>
+                <span class="c-table__id">{task.id.short()}</span>
+            </td>
+            <td class="c-table__place" data-label="Repository" title=task.repository.clone()>{short_location(&task.repository)}</td>
+            <td class="c-table__short" data-label="Checks">{checks(&task)}</td>
+            <td class="c-table__short" data-label="Priority">{priority_badge(task.priority)}</td>
+            <td class="c-table__short" data-label="Attempts">{task.attempts} <span class="u-quiet">" of " {task.max_attempts}</span></td>
+            <td class="c-table__time" data-label="Created"><Time at=task.created_at /></td>
+        </tr>
+    }
+}
+
+/// `2 of 3`, or that nothing could have said otherwise.
+fn checks(task: &TaskSummary) -> impl IntoView + use<> {
+    let (class, text) = match (task.checks, task.checks_passed, task.state.name()) {
+        (0, _, TaskStateName::Succeeded) => ("u-warn", "unverified".to_owned()),
+        (0, ..) => ("u-quiet", "none".to_owned()),
+        (all, None, _) => ("u-quiet", format!("– of {all}")),
+        (all, Some(passed), _) if passed == all => ("u-good", format!("{passed} of {all}")),
+        (all, Some(passed), _) => ("u-bad", format!("{passed} of {all}")),
+    };
+    view! { <span class=class>{text}</span> }
+}

@@ -1,0 +1,114 @@
+//! Small texts that several pages share. Pure.
+
+/// `1 task`, `2 tasks`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// The last two parts of a path or URL, which is how people tell repositories apart.
+pub fn short_location(location: &str) -> String {
+    let trimmed = location.trim_end_matches('/').trim_end_matches(".git");
+    let path = trimmed.split_once("://").map_or(trimmed, |(_, rest)| rest);
+    let mut parts: Vec<&str> = path.rsplit(['/', ':']).filter(|part| !part.is_empty()).take(2).collect();
+    parts.reverse();
+    if parts.is_empty() { location.to_owned() } else { parts.join("/") }
+}
+
+/// A sentence begins with a capital letter.
+pub fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+/// Somebody's words in the title of the document, which the framework writes into the page without escaping it.
+pub fn for_document_title(text: &str) -> String {
+    text.replace('<', "‹").replace('>', "›")
+}
+
+/// Escapes what goes into a query value.
+pub fn query_value(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
+            other => escaped.push_str(&format!("%{other:02X}")),
+        }
+    }
+    escaped
+}
+
+/// A time limit as people write it: `90s`, `15m`, `1h 30m`, or a bare number of minutes. In seconds.
+pub fn parse_duration(text: &str) -> Result<u32, &'static str> {
+    const WRONG: &str = "must be a time such as 90s, 15m or 1h 30m";
+    let text = text.trim();
+    if let Ok(minutes) = text.parse::<u32>() {
+        return minutes.checked_mul(60).ok_or(WRONG);
+    }
+    let mut total = 0_u32;
+    let mut digits = String::new();
+    for character in text.chars().filter(|character| !character.is_whitespace()) {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        let seconds = match character.to_ascii_lowercase() {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return Err(WRONG),
+        };
+        let number: u32 = std::mem::take(&mut digits).parse().map_err(|_| WRONG)?;
+        total = number.checked_mul(seconds).and_then(|part| total.checked_add(part)).ok_or(WRONG)?;
+    }
+    if digits.is_empty() && !text.is_empty() { Ok(total) } else { Err(WRONG) }
+}
+
+/// The other way round: `1h 30m`.
+pub fn duration(seconds: u32) -> String {
+    let parts = [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")];
+    let parts: Vec<String> = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}")).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_told_by_their_last_parts() {
+        assert_eq!(short_location("/srv/git/app.git"), "git/app");
+        assert_eq!(short_location("https://example.org/team/app.git"), "team/app");
+        assert_eq!(short_location("git@example.org:team/app"), "team/app");
+        assert_eq!(short_location("/app/"), "app");
+        assert_eq!(short_location("/"), "/");
+    }
+
+    #[test]
+    fn durations_go_both_ways() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h 30m", 5400), ("1H", 3600), ("2", 120), ("1h5m10s", 3910)] {
+            assert_eq!(parse_duration(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "x", "1d", "m", "1h30", "-5", "99999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        for seconds in [1, 60, 90, 3600, 5400, 86_400, 3661] {
+            assert_eq!(parse_duration(&duration(seconds)), Ok(seconds));
+        }
+    }
+
+    #[test]
+    fn query_values_hold_anything() {
+        assert_eq!(query_value("/tasks?state=failed&x=ä"), "%2Ftasks%3Fstate%3Dfailed%26x%3D%C3%A4");
+    }
+
+    #[test]
+    fn words_and_counts() {
+        assert_eq!(count(1, "task"), "1 task");
+        assert_eq!(count(0, "task"), "0 tasks");
+        assert_eq!(capitalised("must not be empty"), "Must not be empty");
+        assert_eq!(capitalised(""), "");
+    }
+}

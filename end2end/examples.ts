@@ -1,0 +1,114 @@
+// One of everything that a page can show, for those who look at all of them: the accessibility check and the screenshots.
+import type { Page } from "@playwright/test";
+import type { Api } from "./fixtures.ts";
+import { openPersonMenu } from "./pages.ts";
+
+export interface Example {
+  name: string;
+  path: string;
+  signedOut?: boolean;
+  /** Brings the page into the state that is meant, after it has been opened. */
+  prepare?: (page: Page) => Promise<void>;
+}
+
+const colourful = [
+  `printf '\\033[1mBuilding\\033[0m 3 packages\\n'`,
+  `for name in core web cli; do printf '  \\033[32m✓\\033[0m %s in 0.%s s\\n' $name $(( RANDOM % 9 )); done`,
+  `printf '\\033[33mwarning\\033[0m: unused variable \`x\`\\n' >&2`,
+  `printf '\\nfn greet() {\\n    println!("hello");\\n}\\n' >> README.md`,
+  `sed -i 's/hello/good morning/' greeting.sh`,
+  `mkdir -p src && printf 'pub fn add(a: i32, b: i32) -> i32 {\\n    a + b\\n}\\n' > src/lib.rs`,
+].join("\n");
+
+/** Makes the tasks, waits until each is where it should be, and names every page. */
+export async function prepareExamples(api: Api): Promise<{ examples: Example[]; running: string }> {
+  const proven = await api.createTask({
+    title: "Greet people by the time of day",
+    command: colourful,
+    checks: [
+      { kind: "file_exists", target: "src/lib.rs" },
+      { kind: "command_succeeds", target: "./greeting.sh" },
+      { kind: "git_clean" },
+    ],
+    priority: "high",
+  });
+  const partial = await api.createTask({
+    title: "Make the importer twice as fast without changing what it writes",
+    command: "echo 'measuring…'; seq 1 40; echo 'no faster than before' >&2",
+    checks: [
+      { kind: "file_exists", target: "README.md" },
+      { kind: "command_succeeds", target: "echo 'expected 2.0, got 1.1' >&2; exit 1" },
+    ],
+    max_attempts: 2,
+    priority: "urgent",
+  });
+  const failed = await api.createTask({ title: "Upgrade the database driver", command: "echo 'error: no such version'; exit 101" });
+  const skipped = await api.createTask({ title: "Announce the upgrade", command: "true", depends_on: [failed] });
+  const unverified = await api.createTask({ title: "Tidy the changelog", command: "echo done", priority: "low" });
+  await api.reaches(proven, "succeeded");
+  await api.reaches(partial, "partial");
+  await api.reaches(skipped, "skipped");
+  await api.reaches(unverified, "succeeded");
+  const cancelled = await api.createTask({ title: "Rewrite everything", command: "sleep 300" });
+  await api.reaches(cancelled, "running");
+  await api.cancel(cancelled);
+  await api.reaches(cancelled, "cancelled");
+  const running = await api.createTask({
+    title: "Sweep the test suite for flaky tests",
+    command: "for n in $(seq 1 30); do echo \"run $n: 214 passed\"; done; sleep 600",
+    checks: [{ kind: "test_passes", target: "auto" }],
+  });
+  const blocked = await api.createTask({ title: "Publish the report on flaky tests", command: "true", depends_on: [running] });
+  await api.reaches(running, "running");
+
+  const task = (name: string, id: string, view?: string): Example => ({ name, path: `/tasks/${id}${view ? `?view=${view}` : ""}` });
+  const examples: Example[] = [
+    { name: "sign-in", path: "/sign-in", signedOut: true },
+    { name: "setup-over", path: "/setup", signedOut: true },
+    { name: "overview", path: "/" },
+    { name: "tasks", path: "/tasks" },
+    { name: "tasks-filtered", path: "/tasks?state=failed" },
+    { name: "tasks-none", path: "/tasks?text=there+is+no+such+task" },
+    { name: "new-task", path: "/tasks/new" },
+    { name: "new-task-filled", path: `/tasks/new?from=${partial}` },
+    { name: "new-task-refused", path: "/tasks/new", prepare: sendNonsense },
+    task("task-running", running),
+    task("task-proven", proven),
+    ...["checks", "diff", "attempts", "timeline", "definition"].map((view) => task(`task-${view}`, proven, view)),
+    task("task-partial", partial),
+    task("task-partial-checks", partial, "checks"),
+    task("task-partial-attempts", partial, "attempts"),
+    task("task-failed", failed),
+    task("task-skipped", skipped),
+    task("task-blocked", blocked),
+    task("task-cancelled", cancelled),
+    task("task-unverified-checks", unverified, "checks"),
+    { name: "task-cancel-asked", path: `/tasks/${running}`, prepare: askToCancel },
+    { name: "shortcuts", path: "/", prepare: openShortcuts },
+    { name: "person-menu", path: "/", prepare: openPersonMenu },
+    { name: "not-found", path: "/nothing/here" },
+    { name: "components", path: "/dev/components" },
+  ];
+  return { examples, running };
+}
+
+async function sendNonsense(page: Page): Promise<void> {
+  await page.getByLabel("Title").fill("Fix it");
+  await page.getByLabel("Repository").fill("somewhere");
+  await page.getByLabel("Shell command").fill("make");
+  await page.getByLabel("Kind of check 1").selectOption("file_exists");
+  await page.getByLabel("Target of check 1").fill("../outside");
+  await page.getByRole("button", { name: "Create task" }).click();
+  await page.getByRole("alert").waitFor();
+}
+
+async function askToCancel(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog").waitFor();
+}
+
+/** The button has no text on a narrow screen, but the key works everywhere. */
+async function openShortcuts(page: Page): Promise<void> {
+  await page.locator("html").press("?");
+  await page.getByRole("dialog").waitFor();
+}

@@ -1,0 +1,169 @@
+// What the specs share: a page that is signed in and watched for trouble, the public API, and a repository to work on.
+import { AxeBuilder } from "@axe-core/playwright";
+import { test as base, expect, type APIRequestContext, type Page } from "@playwright/test";
+import { owner } from "./muster.mjs";
+
+export { expect, owner };
+
+export interface NewTask {
+  title: string;
+  command: string;
+  checks?: { kind: string; target?: string }[];
+  max_attempts?: number;
+  priority?: string;
+  depends_on?: string[];
+  repository?: string;
+  base_ref?: string;
+}
+
+/** The public API with the key of an owner. */
+export class Api {
+  constructor(
+    private readonly request: APIRequestContext,
+    readonly repository: string,
+  ) {}
+
+  async createTask(task: NewTask): Promise<string> {
+    const answer = await this.request.post("/api/v1/tasks", { data: { repository: this.repository, max_attempts: 1, ...task } });
+    expect(answer.status(), await answer.text()).toBe(201);
+    return (await answer.json()).id;
+  }
+
+  async cancel(id: string): Promise<void> {
+    const answer = await this.request.post(`/api/v1/tasks/${id}/cancel`);
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  async state(id: string): Promise<string> {
+    return (await (await this.request.get(`/api/v1/tasks/${id}`)).json()).state;
+  }
+
+  /** Every byte of a task's log, as it is. */
+  async rawLog(id: string): Promise<string> {
+    return (await this.request.get(`/api/v1/tasks/${id}/log`)).text();
+  }
+
+  async reaches(id: string, state: string): Promise<void> {
+    await expect.poll(() => this.state(id), { message: `task ${id}`, timeout: 45_000 }).toBe(state);
+  }
+}
+
+interface ForEachTest {
+  api: Api;
+  /** Whether pages come alive in this project's browser. */
+  hydrated: boolean;
+  /** What a page may complain about in this test; everything else fails it. */
+  expectedComplaints: RegExp[];
+  signedOut: boolean;
+  /** Watches a further page as the own one is watched. */
+  watched: (page: Page) => Promise<Page>;
+  /** Waits for what a page shows: with JavaScript it arrives by itself, without it takes a reload. */
+  arrives: (assertion: (timeout: number) => Promise<void>) => Promise<void>;
+}
+
+interface ForEachWorker {
+  signedInState: string;
+}
+
+export const test = base.extend<ForEachTest, ForEachWorker>({
+  expectedComplaints: [[], { option: true }],
+  signedOut: [false, { option: true }],
+
+  hydrated: async ({ javaScriptEnabled }, use) => use(javaScriptEnabled !== false),
+
+  signedInState: [
+    async ({ browser }, use, worker) => {
+      const path = worker.project.outputDir + `/signed-in-${worker.workerIndex}.json`;
+      const page = await browser.newPage({ baseURL: process.env.MUSTER_E2E_URL });
+      await signIn(page);
+      await page.context().storageState({ path });
+      await page.close();
+      await use(path);
+    },
+    { scope: "worker" },
+  ],
+
+  storageState: async ({ signedOut, signedInState }, use) => use(signedOut ? { cookies: [], origins: [] } : signedInState),
+
+  api: async ({ playwright }, use) => {
+    const { MUSTER_E2E_URL, MUSTER_E2E_KEY, MUSTER_E2E_REPOSITORY } = process.env;
+    if (!MUSTER_E2E_URL || !MUSTER_E2E_KEY || !MUSTER_E2E_REPOSITORY) throw new Error("the global setup did not run");
+    const request = await playwright.request.newContext({
+      baseURL: MUSTER_E2E_URL,
+      extraHTTPHeaders: { authorization: `Bearer ${MUSTER_E2E_KEY}` },
+    });
+    await use(new Api(request, MUSTER_E2E_REPOSITORY));
+    await request.dispose();
+  },
+
+  watched: async ({ expectedComplaints, hydrated }, use) => {
+    const complaints: string[] = [];
+    await use(async (page) => {
+      await page.addInitScript(noteHydration);
+      return watch(page, complaints);
+    });
+    // without scripts nothing uses what was loaded ahead for them
+    const expected = hydrated ? expectedComplaints : [...expectedComplaints, /preloaded using link preload/];
+    const unexpected = complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint)));
+    expect(unexpected, "what pages complained about").toEqual([]);
+  },
+
+  page: async ({ page, watched }, use) => use(await watched(page)),
+
+  arrives: async ({ page, hydrated }, use) =>
+    use(async (assertion) => {
+      if (hydrated) return assertion(30_000);
+      await expect(async () => {
+        await page.reload();
+        await assertion(500);
+      }).toPass({ timeout: 45_000, intervals: [250] });
+    }),
+});
+
+/** Errors and warnings on the console (a failed hydration and a breach of the content policy are there), exceptions, and dialogs. */
+function watch(page: Page, complaints: string[]): Page {
+  page.on("console", (message) => {
+    if (["error", "warning", "assert"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()} (${message.location().url} on ${page.url()})`);
+  });
+  page.on("pageerror", (error) => complaints.push(`exception: ${error.message} (${page.url()})`));
+  page.on("dialog", (dialog) => {
+    complaints.push(`dialog: ${dialog.message()} (${page.url()})`);
+    void dialog.dismiss();
+  });
+  return page;
+}
+
+export async function signIn(page: Page, { email, password } = owner): Promise<void> {
+  await page.goto("/sign-in");
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).not.toHaveURL(/sign-in/);
+}
+
+/** A title that no other test uses, also when a test runs again. */
+export function unique(words: string): string {
+  return `${words} ${Math.random().toString(36).slice(2, 8)}`;
+}
+
+export async function expectAccessible(page: Page, name: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.target.join(" ")}`));
+  expect.soft(found, name).toEqual([]);
+}
+
+/** Until scripts have taken the page over. */
+export async function hydration(page: Page): Promise<void> {
+  await page.waitForFunction(() => "hydrated" in window);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+}
+
+/** Runs before the page's own scripts: notes when the module has been made, after which the page is hydrated in the same turn. */
+function noteHydration(): void {
+  const instantiate = WebAssembly.instantiateStreaming;
+  WebAssembly.instantiateStreaming = async (...parts: Parameters<typeof instantiate>) => {
+    const made = await instantiate(...parts);
+    setTimeout(() => Object.assign(window, { hydrated: true }));
+    return made;
+  };
+}

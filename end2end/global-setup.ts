@@ -1,0 +1,31 @@
+// Starts the Muster under test once before all tests, from the debug build that `cargo xtask build` made, and deletes it after them.
+// What it wrote is kept in test-results/server.log; a panic in there fails the run, whatever the tests saw.
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { FullConfig } from "@playwright/test";
+import { binary, createOwnerAndKey, remove, sampleRepository, serve, settings, temporaryFolder } from "./muster.mjs";
+
+export default async function start(config: FullConfig): Promise<() => Promise<void>> {
+  const results = join(config.configFile ?? ".", "../test-results");
+  mkdirSync(results, { recursive: true });
+  const muster = binary("debug");
+  const folder = temporaryFolder();
+  const own = await settings(folder);
+  const log = join(results, "server.log");
+  const server = await serve(muster, own, log);
+  const stop = async () => {
+    await server.stop();
+    remove(folder);
+    const panics = readFileSync(log, "utf8").split("\n").filter((line) => line.includes(" panicked at "));
+    if (panics.length > 0) throw new Error(`the server panicked ${panics.length} times: ${panics[0]}; see ${log}`);
+  };
+  try {
+    process.env.MUSTER_E2E_KEY = createOwnerAndKey(muster, own.env);
+    process.env.MUSTER_E2E_REPOSITORY = sampleRepository(join(folder, "sample"));
+    process.env.MUSTER_E2E_URL = own.url;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return stop;
+}

@@ -1,0 +1,132 @@
+//! The walk of one attempt: prepare, work, verify, save, report.
+//!
+//! Whatever happens on the way, the walk comes to its end: processes are gone, what was changed is saved, the folder is removed or
+//! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
+
+mod walk;
+
+use std::sync::Arc;
+
+use domain::{
+    AttemptKey, Failure, FailureCode,
+    protocol::{Assignment, AttemptReport, ToServer, WorkOutcome},
+};
+use tokio::{task::JoinError, time::Instant};
+use tracing::{error, warn};
+
+use crate::{
+    held::{Order, Orders, Why},
+    life::Runner,
+    recover,
+};
+
+/// Carries out an assignment to its last word, and lets go of it.
+pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, orders: Orders, taken_at: Instant) {
+    let key = assignment.attempt;
+    // A task of its own, so that a panic in it is caught here.
+    let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, orders.clone(), taken_at));
+    let report = match walk.await {
+        Ok(report) => report,
+        Err(error) => Some(after_a_fault(&runner, key, error).await),
+    };
+    last_word(&runner, key, report, orders).await;
+    runner.held.release(key.attempt_id);
+}
+
+async fn after_a_fault(runner: &Runner, key: AttemptKey, error: JoinError) -> AttemptReport {
+    error!(attempt.id = %key.attempt_id, "Attempt {} of task {} met an error of the runner's own: {error}", key.number, key.task_id);
+    let mut message = format!("an error inside the runner: {}", what_panicked(error));
+    if let Some(entry) = runner.journal.read(key.attempt_id).await
+        && let Err(error) = recover::put_away(runner, &entry).await
+    {
+        message.push_str(&format!("; {error}; what there is of it is in {}", entry.folder.display()));
+    }
+    without_work(WorkOutcome::Failed { failure: Failure::new(FailureCode::RunnerFault, message) })
+}
+
+fn what_panicked(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else { return "it was cut short".into() };
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast::<&'static str>().map_or_else(|_| "a panic".into(), |message| (*message).to_owned()),
+    }
+}
+
+fn without_work(outcome: WorkOutcome) -> AttemptReport {
+    AttemptReport { outcome, exit_code: None, branch: None, commit: None, verification: None, artifacts: vec![] }
+}
+
+/// Reports, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.
+async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, mut orders: Orders) {
+    let answered = match report {
+        Some(report) => {
+            let report = ToServer::Report { attempt: key, report: Box::new(report) };
+            let say = async {
+                // The outcome is never known before the log is.
+                runner.outbox.all_answered(key.attempt_id).await;
+                runner.outbox.ask(report).await.is_ok()
+            };
+            tokio::select! {
+                answered = say => answered,
+                () = not_worth_waiting(runner, &mut orders) => false,
+            }
+        }
+        None => false,
+    };
+    if answered || orders.current() == Order::Abandon(Why::Stale) {
+        runner.journal.remove(key.attempt_id).await;
+    } else {
+        warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} ends without a report", key.number, key.task_id);
+    }
+}
+
+async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
+    if orders.silenced().await == Why::Stopping {
+        tokio::time::sleep(runner.limits.last_report).await;
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use domain::{AttemptId, TaskId};
+    use tokio::{process::Command, sync::mpsc};
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Limits, RunnerConfig, journal::Entry, process};
+
+    #[tokio::test]
+    async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let config = RunnerConfig { name: "local".into(), state_dir: state.path().into(), slots: 1, agent_command: None };
+        let (to_server, _from_runner) = mpsc::channel(1);
+        let runner = Runner::open(config, Limits::default(), to_server, CancellationToken::new()).await.unwrap();
+        let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
+        let folder = runner.folders.attempt(key.attempt_id);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut entry = Entry {
+            attempt: key,
+            title: "Tidy up".into(),
+            repository: "/srv/app".into(),
+            mirror: runner.mirrors.path("/srv/app"),
+            folder: folder.clone(),
+            worktree: None,
+            leader: None,
+            boot: process::boot(),
+        };
+        let mut trace = entry.trace();
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let mut child = process::start(command, &mut trace).unwrap();
+        entry.leader = trace.leader;
+        runner.journal.write(&entry).await.unwrap();
+
+        let panicked = runner.tracker.spawn(async { panic!("the roof fell in") }).await;
+        let report = after_a_fault(&runner, key, panicked.unwrap_err()).await;
+        let failure = Failure::new(FailureCode::RunnerFault, "an error inside the runner: the roof fell in");
+        assert_eq!(report.outcome, WorkOutcome::Failed { failure });
+        assert!(!folder.exists());
+        assert!(!child.wait().await.unwrap().success(), "it was killed");
+    }
+}

@@ -1,0 +1,306 @@
+//! The steps of an attempt in their order, and what each way of ending comes to.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport,
+    protocol::{Assignment, AttemptReport, NewArtifact, ToServer, WorkOutcome},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::without_work;
+use crate::{
+    backend::shell::{self, Script},
+    folders::private_folder,
+    git::Git,
+    held::{Order, Orders, Why},
+    journal::{Checkout, Entry},
+    life::Runner,
+    log::{Log, pump::pump},
+    mirror::{self, Refused},
+    process::{self, End, MARKER},
+    recover,
+    save::{Saved, save},
+    verify::{Interrupted, Verification},
+    worktree,
+};
+
+/// Of a command, as the log shows it before its output.
+const SHOWN_COMMAND: usize = 4000;
+
+struct Attempt {
+    runner: Arc<Runner>,
+    assignment: Assignment,
+    entry: Entry,
+    log: Log,
+}
+
+/// How the work and its checks ended.
+enum Ended {
+    Completed(VerificationReport),
+    Failed(Failure),
+    TimedOut,
+    Told(Order),
+}
+
+impl From<Interrupted> for Ended {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Told(order) => Self::Told(order),
+            Interrupted::Survivors(survivors) => fault(survivors.to_string()),
+        }
+    }
+}
+
+fn fault(message: impl Into<String>) -> Ended {
+    Ended::Failed(Failure::new(FailureCode::RunnerFault, message))
+}
+
+/// From the assignment to the report; nothing when nothing may be said.
+pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders: Orders, taken_at: Instant) -> Option<AttemptReport> {
+    // The server knows the slots; this is for one that is wrong about them.
+    let _slot = tokio::select! {
+        slot = runner.slots.acquire() => slot,
+        order = orders.told() => return report_told(order),
+    };
+    let mut attempt = Attempt::new(Arc::clone(&runner), assignment, orders.clone());
+    if let Err(failure) = Script::of(&attempt.assignment.work, runner.config.agent_command.as_deref()) {
+        return Some(without_work(WorkOutcome::Failed { failure }));
+    }
+    let give_up = CancellationToken::new();
+    let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
+    let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
+        Ok(checkout) => checkout,
+        Err(refused) => return attempt.not_prepared(refused, &orders).await,
+    };
+    attempt.first_heartbeat(taken_at, &mut orders).await;
+    let (ended, exit_code) = match orders.current() {
+        Order::Work => attempt.work_and_verify(&checkout, &mut orders).await,
+        order => (Ended::Told(order), None),
+    };
+    attempt.finish(ended, exit_code, &checkout).await
+}
+
+fn report_told(order: Order) -> Option<AttemptReport> {
+    match order {
+        Order::Cancel => Some(without_work(WorkOutcome::Cancelled)),
+        Order::Work | Order::Abandon(_) => None,
+    }
+}
+
+impl Attempt {
+    fn new(runner: Arc<Runner>, assignment: Assignment, orders: Orders) -> Self {
+        let entry = Entry {
+            attempt: assignment.attempt,
+            title: assignment.title.clone(),
+            mirror: runner.mirrors.path(&assignment.repository),
+            repository: assignment.repository.clone(),
+            folder: runner.folders.attempt(assignment.attempt.attempt_id),
+            worktree: None,
+            leader: None,
+            boot: process::boot(),
+        };
+        let log = Log::new(assignment.attempt, Arc::clone(&runner.outbox), orders);
+        Self { runner, assignment, entry, log }
+    }
+
+    /// The journal first, then the mirror, then a worktree on it.
+    async fn prepare(&mut self, git: &Git) -> Result<Checkout, Refused> {
+        private_folder(&self.entry.folder)?;
+        let checkout = {
+            let fetched = async {
+                let turn = self.runner.mirrors.turn(&self.entry.mirror).await;
+                mirror::refresh(git, &self.entry.mirror, &self.entry.repository).await.map(|()| turn)
+            };
+            let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
+            written?;
+            let _turn = fetched?;
+            worktree::add(git, &self.entry.mirror, &self.entry.folder.join("work"), &self.assignment).await?
+        };
+        self.entry.worktree = Some(checkout.clone());
+        self.runner.journal.write(&self.entry).await?;
+        Ok(checkout)
+    }
+
+    async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        if let Err(error) = recover::remove(&self.runner, &self.entry).await {
+            warn!("Could not remove {}: {error}", self.entry.folder.display());
+        }
+        let failure = match refused {
+            Refused::Task(failure) => failure,
+            Refused::Runner(reason) => Failure::new(FailureCode::RunnerFault, format!("the runner could not make a worktree: {reason}")),
+            Refused::GivenUp => return report_told(orders.current()),
+        };
+        match orders.current() {
+            Order::Abandon(_) => None,
+            Order::Work | Order::Cancel => Some(without_work(WorkOutcome::Failed { failure })),
+        }
+    }
+
+    /// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
+    async fn first_heartbeat(&self, taken_at: Instant, orders: &mut Orders) {
+        let mut renewed = self.runner.renewed.subscribe();
+        tokio::select! {
+            _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
+            _ = orders.told() => {}
+        }
+    }
+
+    async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Ended, Option<i32>) {
+        let (ended, exit_code) = self.work(checkout, orders).await;
+        if let Some(ended) = ended {
+            return (ended, exit_code);
+        }
+        self.tell(ToServer::Verifying { attempt: self.entry.attempt }, orders).await;
+        let verification = Verification {
+            assignment: &self.assignment,
+            entry: &self.entry,
+            checkout,
+            limits: &self.runner.limits,
+            git: &self.runner.git,
+            log: &self.log,
+        };
+        let ended = verification.run(orders).await.map_or_else(Ended::from, Ended::Completed);
+        (ended, exit_code)
+    }
+
+    /// Nothing when the work ended well and waits for its checks.
+    async fn work(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+        let (runner, assignment) = (Arc::clone(&self.runner), self.assignment.clone());
+        let script = match Script::of(&assignment.work, runner.config.agent_command.as_deref()) {
+            Ok(script) => script,
+            Err(failure) => return (Some(Ended::Failed(failure)), None),
+        };
+        self.announce(checkout, &script, orders).await;
+        let mut trace = self.entry.trace();
+        let started = shell::work(&script, &assignment, &self.entry.folder, &checkout.path, &runner.identity)
+            .and_then(|command| process::start(command, &mut trace));
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
+        };
+        self.entry.leader = trace.leader;
+        let began = Instant::now();
+        let time = Duration::from_secs(assignment.timeout_seconds.into());
+        let over = CancellationToken::new();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let reading = async {
+            let stdout = async {
+                if let Some(pipe) = stdout {
+                    pump(pipe, LogStream::Stdout, &self.log, &over).await;
+                }
+            };
+            let stderr = async {
+                if let Some(pipe) = stderr {
+                    pump(pipe, LogStream::Stderr, &self.log, &over).await;
+                }
+            };
+            tokio::join!(stdout, stderr);
+        };
+        let journal = async {
+            if let Err(error) = runner.journal.write(&self.entry).await {
+                // The mark in its environment finds the process as well.
+                warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
+            }
+        };
+        let attended = process::attend(&mut child, &trace, time, orders, &runner.limits, reading, &over);
+        let (end, ()) = tokio::join!(attended, journal);
+        self.log.say_what_is_missing().await;
+        self.judge(end, script.subject(), began.elapsed()).await
+    }
+
+    /// A link that is gone shows itself when the report is sent.
+    async fn tell(&self, message: ToServer, orders: &Orders) {
+        drop(orders.unless_silenced(self.runner.outbox.send(message)).await);
+    }
+
+    async fn announce(&self, checkout: &Checkout, script: &Script<'_>, orders: &Orders) {
+        let (attempt, base_commit, branch) = (self.entry.attempt, checkout.base_commit.clone(), checkout.branch.clone());
+        let start = base_commit.get(..12).unwrap_or(&base_commit);
+        let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
+        if !self.assignment.failed_checks.is_empty() {
+            let count = self.assignment.failed_checks.len();
+            lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));
+        }
+        let command: String = script.command().chars().take(SHOWN_COMMAND).collect();
+        lines.push_str(&format!("\n$ {}", command.trim_end()));
+        self.tell(ToServer::Started { attempt, base_commit, branch }, orders).await;
+        self.log.say(&lines).await;
+    }
+
+    async fn judge(
+        &self,
+        end: Result<std::io::Result<End>, process::Survivors>,
+        subject: &str,
+        took: Duration,
+    ) -> (Option<Ended>, Option<i32>) {
+        let seconds = took.as_secs_f64();
+        match end {
+            Ok(Ok(End::Exited(status))) => {
+                let how = process::how_it_ended(status);
+                self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
+                let failed = || Ended::Failed(Failure::new(FailureCode::CommandFailed, format!("{subject} {how}")));
+                ((!status.success()).then(failed), status.code())
+            }
+            Ok(Ok(End::TimedOut)) => {
+                self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
+                (Some(Ended::TimedOut), None)
+            }
+            Ok(Ok(End::Told(order))) => {
+                match order {
+                    Order::Cancel => self.log.say(&format!("Cancelled after {seconds:.1} s")).await,
+                    Order::Abandon(Why::Stopping) => self.log.say_last("The runner stops; the task will be started again"),
+                    Order::Work | Order::Abandon(Why::Fenced | Why::Stale) => {}
+                }
+                (Some(Ended::Told(order)), None)
+            }
+            Ok(Err(error)) => (Some(fault(format!("{subject} could not be waited for: {error}"))), None),
+            Err(survivors) => (Some(fault(survivors.to_string())), None),
+        }
+    }
+
+    /// Saves whatever was done, clears up, and says how it went.
+    async fn finish(self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
+        let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
+        let git = self.runner.git.for_attempt(marker, CancellationToken::new());
+        let (ended, saved) = match save(&git, &self.entry, checkout).await {
+            Ok(saved) => {
+                for note in &saved.notes {
+                    self.log.say(note).await;
+                }
+                if let Err(error) = recover::remove(&self.runner, &self.entry).await {
+                    warn!("Could not remove {}: {error}", self.entry.folder.display());
+                }
+                (ended, saved)
+            }
+            Err(error) => {
+                let folder = checkout.path.display();
+                warn!("The work of attempt {} could not be saved, it stays in {folder}: {error}", self.entry.attempt.attempt_id);
+                let message =
+                    format!("the work could not be saved ({error}); it is kept in {folder} on the runner {}", self.runner.config.name);
+                let unsaved = Ended::Failed(Failure::new(FailureCode::WorkNotSaved, message));
+                // Nobody hears of an abandoned attempt; the warning above has to do.
+                let ended = if matches!(ended, Ended::Told(Order::Abandon(_))) { ended } else { unsaved };
+                (ended, Saved { commit: None, diff: vec![], notes: vec![] })
+            }
+        };
+        let (outcome, verification) = match ended {
+            Ended::Completed(report) => (WorkOutcome::Completed, Some(report)),
+            Ended::Failed(failure) => (WorkOutcome::Failed { failure }, None),
+            Ended::TimedOut => (WorkOutcome::TimedOut { seconds: self.assignment.timeout_seconds }, None),
+            Ended::Told(Order::Cancel) => (WorkOutcome::Cancelled, None),
+            Ended::Told(Order::Work | Order::Abandon(_)) => return None,
+        };
+        let diff =
+            (!saved.diff.is_empty()).then(|| NewArtifact { kind: ArtifactKind::Diff, name: "changes.diff".into(), content: saved.diff });
+        let branch = saved.commit.as_ref().map(|_| checkout.branch.clone());
+        Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts: diff.into_iter().collect() })
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

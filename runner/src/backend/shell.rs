@@ -1,0 +1,204 @@
+//! The `shell` backend: a command, or a prompt for the agent that the runner was started with, through `sh` in the worktree.
+//!
+//! What the work finds in its environment is listed in [`environment`]; nothing else of the runner's gets through.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    path::Path,
+    process::Stdio,
+};
+
+use domain::{CheckResult, Failure, FailureCode, Work, protocol::Assignment};
+use tokio::process::Command;
+
+use crate::process::MARKER;
+
+/// What the work may know of the runner's own environment, with everything that starts with `LC_`.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER"];
+/// Longer commands are run from a file: the system takes at most 128 KiB in one argument.
+const LONGEST_ARGUMENT: usize = 100_000;
+/// What is longer is cut in the environment, for the same reason.
+const LONGEST_VARIABLE: usize = 64 * 1024;
+/// Of the failed checks as text. The file has all of it.
+const LONGEST_SUMMARY: usize = 4 * 1024;
+
+/// The work as a command for the shell.
+pub(crate) enum Script<'a> {
+    Command(&'a str),
+    Agent { command: &'a str, prompt: &'a str },
+}
+
+impl<'a> Script<'a> {
+    pub fn of(work: &'a Work, agent_command: Option<&'a str>) -> Result<Self, Failure> {
+        match (work, agent_command) {
+            (Work::Command(command), _) => Ok(Self::Command(command)),
+            (Work::Prompt(prompt), Some(command)) => Ok(Self::Agent { command, prompt }),
+            (Work::Prompt(_), None) => {
+                let message = "the task is a prompt, and this runner has no agent to give it to";
+                Err(Failure::new(FailureCode::BackendMissing, message))
+            }
+        }
+    }
+
+    pub fn command(&self) -> &'a str {
+        match self {
+            Self::Command(command) | Self::Agent { command, .. } => command,
+        }
+    }
+
+    /// How messages name it.
+    pub fn subject(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "the command",
+            Self::Agent { .. } => "the agent",
+        }
+    }
+}
+
+/// Makes the command that does the work, and the files it needs beside the worktree.
+pub(crate) fn work(
+    script: &Script<'_>,
+    assignment: &Assignment,
+    folder: &Path,
+    worktree: &Path,
+    identity: &[(&str, &str)],
+) -> io::Result<Command> {
+    let mut command = shell(script.command(), folder, worktree)?;
+    command.envs(environment(assignment, folder)?).envs(identity.iter().copied());
+    command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1");
+    if let Script::Agent { prompt, .. } = script {
+        let file = folder.join("prompt.md");
+        fs::write(&file, prompt)?;
+        command.env("MUSTER_PROMPT_FILE", &file).stdin(Stdio::from(File::open(&file)?));
+    }
+    if !assignment.failed_checks.is_empty() {
+        let file = folder.join("failed_checks.json");
+        fs::write(&file, serde_json::to_vec_pretty(&assignment.failed_checks)?)?;
+        command.env("MUSTER_FAILED_CHECKS", &file).env("MUSTER_FAILED_CHECKS_TEXT", summary(&assignment.failed_checks));
+    }
+    Ok(command)
+}
+
+/// Makes the command of a check: as [`work`], without what is meant for whoever does the work.
+pub(crate) fn check(command: &str, assignment: &Assignment, folder: &Path, worktree: &Path) -> io::Result<Command> {
+    let mut command = shell(command, folder, worktree)?;
+    command.envs(environment(assignment, folder)?);
+    Ok(command)
+}
+
+fn shell(text: &str, folder: &Path, worktree: &Path) -> io::Result<Command> {
+    let mut command = Command::new("sh");
+    if text.len() > LONGEST_ARGUMENT {
+        let file = folder.join("command.sh");
+        fs::write(&file, text)?;
+        command.arg(file);
+    } else {
+        command.arg("-c").arg(text);
+    }
+    command.env_clear().current_dir(worktree).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsString, OsString)>> {
+    let temporary = folder.join("tmp");
+    fs::create_dir_all(&temporary)?;
+    let inherited =
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_")));
+    let attempt = &assignment.attempt;
+    let own: [(&str, OsString); 7] = [
+        ("TMPDIR", temporary.into()),
+        ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
+        (MARKER, attempt.attempt_id.to_string().into()),
+        ("MUSTER_ATTEMPT", attempt.number.to_string().into()),
+        ("MUSTER_TASK_TITLE", assignment.title.clone().into()),
+        ("MUSTER_FILES", lines(&assignment.files).into()),
+        ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
+    ];
+    Ok(inherited.chain(own.into_iter().map(|(name, value)| (name.into(), value))).collect())
+}
+
+/// As many whole lines as fit.
+fn lines(values: &[String]) -> String {
+    let mut text = String::new();
+    for value in values {
+        if text.len() + value.len() + 1 > LONGEST_VARIABLE {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(value);
+    }
+    text
+}
+
+/// What failed before, for an agent to read: each check with the end of what it printed, which usually says why.
+fn summary(checks: &[CheckResult]) -> String {
+    let share = LONGEST_SUMMARY / checks.len().max(1);
+    let mut text = String::new();
+    for check in checks {
+        let target = check.command.as_ref().or(check.spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
+        let head = format!("{}{target}: {}\n", check.spec.kind.name(), check.status.name());
+        text.push_str(&head);
+        text.push_str(end_of(&check.output, share.saturating_sub(head.len())));
+        text.push('\n');
+    }
+    text.replace('\0', "")
+}
+
+fn end_of(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+/// What git in the work signs commits with: the user's own name where there is one, else Muster's. Fails when there is no git.
+pub(crate) async fn identity() -> io::Result<Vec<(&'static str, &'static str)>> {
+    let asked = Command::new("git").args(["config", "--get", "user.email"]).current_dir("/").stdin(Stdio::null()).output().await?;
+    if asked.status.success() {
+        return Ok(vec![]);
+    }
+    let email = "muster@localhost";
+    Ok(vec![("GIT_AUTHOR_NAME", "Muster"), ("GIT_AUTHOR_EMAIL", email), ("GIT_COMMITTER_NAME", "Muster"), ("GIT_COMMITTER_EMAIL", email)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{CheckKind, CheckSpec, CheckStatus};
+
+    #[test]
+    fn a_summary_keeps_the_end_of_every_output() {
+        let check = |name: &str| CheckResult {
+            spec: CheckSpec::new(CheckKind::CommandSucceeds, Some(name.into())),
+            status: CheckStatus::Failed,
+            output: format!("{}é: the reason of {name}", "x".repeat(10_000)),
+            command: None,
+            duration_ms: 1,
+        };
+        let text = summary(&[check("one"), check("two")]);
+        assert!(text.len() <= LONGEST_SUMMARY + 2);
+        assert!(text.contains("command_succeeds one: failed\n") && text.contains("the reason of one\n"));
+        assert!(text.contains("the reason of two\n"));
+    }
+
+    #[test]
+    fn lists_are_cut_between_lines() {
+        let long = vec!["x".repeat(1000); 200];
+        let text = lines(&long);
+        assert!(text.len() <= LONGEST_VARIABLE);
+        assert!(text.lines().all(|line| line.len() == 1000));
+        assert_eq!(lines(&["a".into(), "b".into()]), "a\nb");
+    }
+
+    #[test]
+    fn a_prompt_needs_an_agent() {
+        let prompt = Work::Prompt("tidy up".into());
+        assert!(matches!(Script::of(&prompt, None), Err(Failure { code: FailureCode::BackendMissing, .. })));
+        assert_eq!(Script::of(&prompt, Some("agent")).map(|script| script.subject()), Ok("the agent"));
+    }
+}

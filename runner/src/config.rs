@@ -1,0 +1,47 @@
+//! What a runner is told when it starts.
+
+use std::{path::PathBuf, time::Duration};
+
+use domain::check::VERIFICATION_TIMEOUT_SECONDS;
+
+#[derive(Clone, Debug)]
+pub struct RunnerConfig {
+    /// How the server and its pages name this runner.
+    pub name: String,
+    /// Everything the runner keeps: journal, mirrors, the folders of running attempts. One runner at a time.
+    pub state_dir: PathBuf,
+    /// How many attempts run at once; at least one.
+    pub slots: u32,
+    /// What carries out a prompt: a shell command that reads it from its standard input. Without it, prompts fail.
+    pub agent_command: Option<String>,
+}
+
+/// How long the runner waits for what does not end by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From SIGINT to SIGTERM. Agents need it to write down where they stand.
+    pub interrupt: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub terminate: Duration,
+    /// For processes that even SIGKILL does not end at once.
+    pub kill: Duration,
+    /// For pipes that something still holds open after every known process is gone.
+    pub pipes: Duration,
+    /// For all checks of an attempt together.
+    pub verification: Duration,
+    /// For a report to be stored when the runner is asked to stop.
+    pub last_report: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            interrupt: Duration::from_secs(10),
+            terminate: Duration::from_secs(5),
+            kill: Duration::from_secs(30),
+            pipes: Duration::from_secs(5),
+            verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
+            last_report: Duration::from_secs(5),
+        }
+    }
+}

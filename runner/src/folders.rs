@@ -1,0 +1,122 @@
+//! What lies where below the runner's folder, who may look into it (nobody else), and how a folder is thrown away.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use domain::AttemptId;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::{RunnerError, git};
+
+pub(crate) struct Folders {
+    /// One file for each attempt that is not reported; see [`crate::journal`].
+    pub journal: PathBuf,
+    /// One bare repository for each location; see [`crate::mirror`].
+    pub mirrors: PathBuf,
+    /// The runner's own git settings.
+    pub gitconfig: PathBuf,
+    attempts: PathBuf,
+    /// Folders on their way out: moved here in one step, then deleted at leisure.
+    trash: PathBuf,
+    /// Held for as long as this runner lives, so that no other one uses the folder.
+    _lock: File,
+}
+
+impl Folders {
+    pub async fn open(state_dir: &Path) -> Result<Self, RunnerError> {
+        let path = state_dir.to_owned();
+        let failed = |source| RunnerError::State { path: path.clone(), source };
+        let opened = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || open(&path)
+        });
+        match opened.await.map_err(io::Error::other).map_err(failed)?.map_err(failed)? {
+            Some(folders) => Ok(folders),
+            None => Err(RunnerError::InUse(path)),
+        }
+    }
+
+    /// Where everything of one attempt lies, its worktree included.
+    pub fn attempt(&self, id: AttemptId) -> PathBuf {
+        self.attempts.join(id.to_string())
+    }
+
+    /// Takes a folder away in one step. Deleting it goes on by itself; what a crash leaves of it goes at the next start.
+    pub async fn throw_away(&self, folder: &Path, tracker: &TaskTracker) -> io::Result<()> {
+        let Some(name) = folder.file_name() else { return Ok(()) };
+        let gone = self.trash.join(name);
+        match tokio::fs::rename(folder, &gone).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
+        tracker.spawn_blocking(move || delete_or_warn(&gone));
+        Ok(())
+    }
+}
+
+/// Nothing when another runner holds the lock.
+fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
+    private_folder(state_dir)?;
+    let state_dir = state_dir.canonicalize()?;
+    let lock = File::create(state_dir.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let folders = Folders {
+        journal: state_dir.join("journal"),
+        mirrors: state_dir.join("mirrors"),
+        gitconfig: state_dir.join("gitconfig"),
+        attempts: state_dir.join("attempts"),
+        trash: state_dir.join("trash"),
+        _lock: lock,
+    };
+    for folder in [&folders.journal, &folders.mirrors, &folders.attempts, &folders.trash] {
+        private_folder(folder)?;
+    }
+    fs::write(&folders.gitconfig, git::SETTINGS)?;
+    for entry in fs::read_dir(&folders.trash)? {
+        delete_or_warn(&entry?.path());
+    }
+    Ok(Some(folders))
+}
+
+/// Makes a folder that only this user can look into, its parents included.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+fn delete_or_warn(path: &Path) {
+    if let Err(error) = delete(path) {
+        warn!("Could not delete {}, will try again at the next start: {error}", path.display());
+    }
+}
+
+/// Deletes a folder also where the work left folders that may not be written to.
+fn delete(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(path)?;
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    }
+}
+
+fn make_writable(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! Calls of the git command line: with arguments, never through a shell; with the runner's own settings, never those of the user
+//! or the machine; with a bound on time and output; never asking anybody anything.
+
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The settings of all calls. Whoever runs the runner adds theirs, such as a credential helper, in `gitconfig.local` beside it.
+pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your own settings belong in gitconfig.local, in this folder.
+[user]
+	name = Muster
+	email = muster@localhost
+[safe]
+	directory = *
+[core]
+	hooksPath = /dev/null
+	fsmonitor = false
+	excludesFile = /dev/null
+	attributesFile = /dev/null
+	quotePath = false
+	packedRefsTimeout = 10000
+	filesRefLockTimeout = 10000
+[init]
+	defaultBranch = main
+[commit]
+	gpgSign = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[protocol "ext"]
+	allow = never
+[submodule]
+	recurse = false
+[advice]
+	detachedHead = false
+	addEmbeddedRepo = false
+	defaultBranchName = false
+[http]
+	lowSpeedLimit = 1000
+	lowSpeedTime = 60
+[include]
+	path = gitconfig.local
+"#;
+
+/// Repeated where a repository's own settings cannot override them, as those run commands of somebody else's choice.
+const FORCED: [(&str, &str); 3] = [("core.hooksPath", "/dev/null"), ("core.fsmonitor", "false"), ("protocol.ext.allow", "never")];
+
+/// What git may know of the runner's environment: how to find programs, keys and proxies. Nothing of Muster's own.
+const ENVIRONMENT: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
+
+/// From asking git to end until it is killed. Asked, it removes its lock files.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MOST_ERROR_BYTES: usize = 64 * 1024;
+
+pub(crate) type Argument<'a> = &'a (dyn AsRef<OsStr> + Sync);
+
+#[derive(Clone)]
+pub(crate) struct Git {
+    gitconfig: PathBuf,
+    /// Marks the calls made for an attempt, so that a later life finds what a dead one left running.
+    marker: Option<(&'static str, String)>,
+    give_up: CancellationToken,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// No repository yet: the folder to stand in.
+    Folder(&'a Path),
+    Mirror(&'a Path),
+    /// A worktree, found by what the runner knows about it and not by files that the work could have changed.
+    Worktree {
+        mirror: &'a Path,
+        git_dir: &'a Path,
+        path: &'a Path,
+        index: &'a Path,
+    },
+}
+
+/// How much time a call may take, and how many bytes of its output are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub time: Duration,
+    pub output: usize,
+}
+
+impl Bounds {
+    /// For calls that stay on this machine and say little.
+    pub const LOCAL: Self = Self { time: Duration::from_secs(600), output: 1024 * 1024 };
+    /// For calls that move a repository. A transfer that stands still ends much earlier.
+    pub const TRANSFER: Self = Self { time: Duration::from_secs(3600), output: 1024 * 1024 };
+}
+
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub bytes: Vec<u8>,
+    /// More was said than was kept.
+    pub cut: bool,
+}
+
+impl Output {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).trim().to_owned()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    #[error("git could not be started: {0}")]
+    NotStarted(#[from] io::Error),
+    /// `said` is what it wrote to its standard error.
+    #[error("{}", last_words(said))]
+    Failed { code: Option<i32>, said: String },
+    #[error("git took longer than {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("git was told to end")]
+    GivenUp,
+}
+
+impl Git {
+    pub fn new(gitconfig: PathBuf) -> Self {
+        Self { gitconfig, marker: None, give_up: CancellationToken::new() }
+    }
+
+    /// The same for one attempt. Once `give_up` is cancelled, calls end early.
+    pub fn for_attempt(&self, marker: (&'static str, String), give_up: CancellationToken) -> Self {
+        Self { gitconfig: self.gitconfig.clone(), marker: Some(marker), give_up }
+    }
+
+    pub async fn run(&self, place: Place<'_>, arguments: &[Argument<'_>], bounds: Bounds) -> Result<Output, GitError> {
+        self.run_with_input(place, arguments, b"", bounds).await
+    }
+
+    pub async fn run_with_input(
+        &self,
+        place: Place<'_>,
+        arguments: &[Argument<'_>],
+        input: &[u8],
+        bounds: Bounds,
+    ) -> Result<Output, GitError> {
+        let mut child = self.command(place, arguments).spawn()?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let work = async {
+            let feed = async {
+                if let Some(mut stdin) = stdin {
+                    // A git that does not want all of it says why by its exit status.
+                    let _ = stdin.write_all(input).await;
+                }
+            };
+            let ((), output, error) = tokio::join!(feed, read(stdout, bounds.output), read_to_its_end(stderr));
+            (output, error, child.wait().await)
+        };
+        let result = tokio::select! {
+            done = work => Ok(done),
+            () = tokio::time::sleep(bounds.time) => Err(GitError::TimedOut(bounds.time)),
+            () = self.give_up.cancelled() => Err(GitError::GivenUp),
+        };
+        let (output, error, status) = match result {
+            Ok(done) => done,
+            Err(error) => {
+                end(&mut child, group).await;
+                return Err(error);
+            }
+        };
+        let status = status?;
+        if status.success() || output.cut {
+            return Ok(output);
+        }
+        Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })
+    }
+
+    fn command(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> Command {
+        let mut command = Command::new("git");
+        command.env_clear();
+        for name in ENVIRONMENT {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("LC_ALL", "C")
+            .env("GIT_CONFIG_GLOBAL", &self.gitconfig)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+            .env("GIT_CONFIG_COUNT", FORCED.len().to_string());
+        for (index, (key, value)) in FORCED.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        if let Some((name, value)) = &self.marker {
+            command.env(name, value);
+        }
+        match place {
+            Place::Folder(folder) => command.current_dir(folder),
+            Place::Mirror(mirror) => command.current_dir(mirror).env("GIT_DIR", mirror),
+            Place::Worktree { mirror, git_dir, path, index } => command
+                .current_dir(path)
+                .env("GIT_DIR", git_dir)
+                .env("GIT_COMMON_DIR", mirror)
+                .env("GIT_WORK_TREE", path)
+                .env("GIT_INDEX_FILE", index),
+        };
+        command.args(arguments.iter().map(|argument| argument.as_ref()));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, so that its helpers end with it.
+        command.process_group(0).kill_on_drop(true);
+        command
+    }
+}
+
+/// Reads up to `most` bytes. What comes after is not waited for, and a git that wants to say it ends.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> Output {
+    let mut bytes = vec![];
+    let Some(pipe) = pipe else { return Output { bytes, cut: false } };
+    // A pipe that breaks has nothing more to say.
+    let _ = pipe.take(most as u64 + 1).read_to_end(&mut bytes).await;
+    let cut = bytes.len() > most;
+    bytes.truncate(most);
+    Output { bytes, cut }
+}
+
+/// Keeps the first bytes, and reads on, so that a git with much to complain about goes on.
+async fn read_to_its_end(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = vec![];
+    let Some(mut pipe) = pipe else { return kept };
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        let room = MOST_ERROR_BYTES - kept.len();
+        kept.extend_from_slice(&buffer[..read.min(room)]);
+    }
+    kept
+}
+
+async fn end(child: &mut Child, group: Option<Pid>) {
+    for signal in [Signal::TERM, Signal::KILL] {
+        if let Some(group) = group {
+            // It may be gone by now.
+            let _ = kill_process_group(group, signal);
+        }
+        if tokio::time::timeout(PATIENCE, child.wait()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// The line of git's complaint that says why, without what could be a secret in a URL.
+fn last_words(said: &str) -> String {
+    let noise = ["hint:", "warning:", "Cloning into", "Please make sure", "and the repository exists"];
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)));
+    let line = lines.next().unwrap_or("git gave no reason");
+    let line = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);
+    without_credentials(line).replace('\0', "")
+}
+
+fn without_credentials(line: &str) -> String {
+    let mut clean = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.push_str(before);
+        clean.push_str("://");
+        let authority = after.split(|c: char| c == '/' || c == '\'' || c.is_whitespace()).next().unwrap_or_default();
+        rest = match authority.rfind('@') {
+            Some(at) => &after[at + 1..],
+            None => after,
+        };
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_first_line_that_says_something() {
+        let said =
+            "warning: redirecting\nfatal: '/srv/x' does not appear to be a git repository\nfatal: Could not read from remote repository.\n";
+        assert_eq!(last_words(said), "'/srv/x' does not appear to be a git repository");
+        assert_eq!(last_words(""), "git gave no reason");
+    }
+
+    #[test]
+    fn credentials_are_left_out() {
+        assert_eq!(
+            last_words("fatal: unable to access 'https://me:secret@example.org/a.git/': Could not resolve host: example.org"),
+            "unable to access 'https://example.org/a.git/': Could not resolve host: example.org"
+        );
+        assert_eq!(without_credentials("ssh://git@example.org/a and https://b/c@d"), "ssh://example.org/a and https://b/c@d");
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_when_it_is_given_up_and_when_its_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Folder(folder.path());
+        let forever: [Argument<'_>; 2] = [&"hash-object", &"/dev/zero"];
+        let give_up = CancellationToken::new();
+        let git = Git::new(folder.path().join("gitconfig")).for_attempt(("MUSTER_ATTEMPT_ID", "x".into()), give_up.clone());
+        let short = Bounds { time: Duration::from_millis(50), output: 100 };
+        assert!(matches!(git.run(place, &forever, short).await, Err(GitError::TimedOut(_))));
+        give_up.cancel();
+        assert!(matches!(git.run(place, &forever, Bounds::LOCAL).await, Err(GitError::GivenUp)));
+    }
+
+    #[tokio::test]
+    async fn output_beyond_the_bound_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::new(folder.path().join("gitconfig"));
+        let bounds = Bounds { output: 10, ..Bounds::LOCAL };
+        let output = git.run(Place::Folder(folder.path()), &[&"help", &"--all"], bounds).await.unwrap();
+        assert_eq!((output.bytes.len(), output.cut), (10, true));
+    }
+}

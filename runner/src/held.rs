@@ -1,0 +1,151 @@
+//! The attempts this runner holds, and what each of them has been told to do.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Mutex,
+};
+
+use domain::{AttemptId, AttemptKey};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::lock;
+
+/// What an attempt is told. A later kind in this list overrides an earlier one, never the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    Work,
+    /// End the work, and report it as cancelled.
+    Cancel,
+    /// End and save the work, and report nothing more.
+    Abandon(Why),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// The runner stops; the journal keeps the attempt for its next life.
+    Stopping,
+    /// The server has not answered for as long as a lease lasts, so somebody else may hold the attempt by now.
+    Fenced,
+    /// The server said that somebody else holds it.
+    Stale,
+}
+
+#[derive(Default)]
+pub(crate) struct Held(Mutex<HashMap<AttemptId, (AttemptKey, watch::Sender<Order>)>>);
+
+impl Held {
+    /// Nothing when the attempt is held already.
+    pub fn take(&self, key: AttemptKey) -> Option<Orders> {
+        match lock(&self.0).entry(key.attempt_id) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(vacant) => {
+                let (sender, receiver) = watch::channel(Order::Work);
+                vacant.insert((key, sender));
+                Some(Orders(receiver))
+            }
+        }
+    }
+
+    pub fn release(&self, id: AttemptId) {
+        lock(&self.0).remove(&id);
+    }
+
+    pub fn keys(&self) -> Vec<AttemptKey> {
+        lock(&self.0).values().map(|(key, _)| *key).collect()
+    }
+
+    pub fn order(&self, id: AttemptId, order: Order) {
+        if let Some((_, sender)) = lock(&self.0).get(&id) {
+            tell(sender, order);
+        }
+    }
+
+    pub fn order_all(&self, order: Order) {
+        for (_, sender) in lock(&self.0).values() {
+            tell(sender, order);
+        }
+    }
+}
+
+fn tell(sender: &watch::Sender<Order>, order: Order) {
+    sender.send_if_modified(|current| {
+        let overrides = order > *current;
+        if overrides {
+            *current = order;
+        }
+        overrides
+    });
+}
+
+/// One attempt's end of it.
+#[derive(Clone)]
+pub(crate) struct Orders(watch::Receiver<Order>);
+
+impl Orders {
+    pub fn current(&self) -> Order {
+        *self.0.borrow()
+    }
+
+    /// Waits until the attempt is told anything but to work.
+    pub async fn told(&mut self) -> Order {
+        self.wait(|order| *order != Order::Work).await
+    }
+
+    /// Waits until nothing more may be said about the attempt.
+    pub async fn silenced(&mut self) -> Why {
+        loop {
+            if let Order::Abandon(why) = self.wait(|order| matches!(order, Order::Abandon(_))).await {
+                return why;
+            }
+        }
+    }
+
+    /// Waits for something, but no longer than anything may be said about the attempt.
+    pub async fn unless_silenced<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut orders = self.clone();
+        tokio::select! {
+            biased;
+            _ = orders.silenced() => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Does something that can be cut short: told to end, it hears of it through `give_up`, and is seen to its end all the same.
+    pub async fn or_give_up<T>(&mut self, give_up: &CancellationToken, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            _ = self.told() => give_up.cancel(),
+        }
+        work.await
+    }
+
+    async fn wait(&mut self, wanted: impl Fn(&Order) -> bool) -> Order {
+        if let Ok(order) = self.0.wait_for(wanted).await {
+            return *order;
+        }
+        // Released while somebody still listens: no order will come any more.
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::TaskId;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_order_is_never_taken_back() {
+        let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
+        let held = Held::default();
+        let orders = held.take(key).unwrap();
+        assert!(held.take(key).is_none());
+        held.order(key.attempt_id, Order::Abandon(Why::Stopping));
+        held.order(key.attempt_id, Order::Cancel);
+        assert_eq!(orders.current(), Order::Abandon(Why::Stopping));
+        held.order_all(Order::Abandon(Why::Stale));
+        assert_eq!(orders.current(), Order::Abandon(Why::Stale));
+    }
+}

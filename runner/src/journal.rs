@@ -1,0 +1,142 @@
+//! What the runner has to clear up if it dies: one small file for each attempt, written before its work starts and removed when
+//! its report is stored.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use domain::{AttemptId, AttemptKey};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::process::{Leader, Trace, boot};
+
+/// How the extension of a file begins that is not complete.
+const UNFINISHED: &str = "unfinished";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub attempt: AttemptKey,
+    pub title: String,
+    /// Where the repository is, and the runner's mirror of it.
+    pub repository: String,
+    pub mirror: PathBuf,
+    /// Everything of the attempt lies below it.
+    pub folder: PathBuf,
+    /// Absent until there is one; nothing has been done before.
+    pub worktree: Option<Checkout>,
+    /// The first process of the work, once it runs.
+    pub leader: Option<Leader>,
+    /// Which start of the machine the process numbers belong to.
+    pub boot: String,
+}
+
+impl Entry {
+    /// What the attempt's processes have in common. Of an earlier start of the machine none are left.
+    pub fn trace(&self) -> Trace {
+        Trace {
+            attempt: self.attempt.attempt_id.to_string(),
+            folder: self.folder.clone(),
+            leader: self.leader.filter(|_| self.boot == boot()),
+            of_this_life: false,
+        }
+    }
+}
+
+/// A worktree, as far as it takes to save what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkout {
+    pub path: PathBuf,
+    /// What git keeps about it, inside the mirror.
+    pub git_dir: PathBuf,
+    pub base_commit: String,
+    pub branch: String,
+}
+
+#[derive(Clone)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+}
+
+impl Journal {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// On return the entry survives a crash of the machine.
+    pub async fn write(&self, entry: &Entry) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(entry)?;
+        let path = self.path(entry.attempt.attempt_id);
+        tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)?
+    }
+
+    /// A file that stays by mistake costs one superfluous `lost`, which the server knows to ignore.
+    pub async fn remove(&self, id: AttemptId) {
+        let path = self.path(id);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => warn!("Could not remove {}: {error}", path.display()),
+            _ => {}
+        }
+    }
+
+    pub async fn read(&self, id: AttemptId) -> Option<Entry> {
+        let text = tokio::fs::read(self.path(id)).await.ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Everything that earlier lives have left. A file that cannot be read is set aside, so that a person can look at it.
+    pub async fn entries(&self) -> Vec<Entry> {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || read_all(&folder)).await.unwrap_or_default()
+    }
+
+    fn path(&self, id: AttemptId) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+}
+
+/// Writes a file so that at any moment either the old or the new content is there.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Several may write the same file at once; the last one counts.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let fresh = path.with_extension(format!("{UNFINISHED}{}", WRITES.fetch_add(1, Ordering::Relaxed)));
+    let mut file = File::create(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn read_all(folder: &Path) -> Vec<Entry> {
+    let Ok(files) = fs::read_dir(folder) else { return vec![] };
+    let mut entries = vec![];
+    for path in files.flatten().map(|file| file.path()) {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => entries.extend(read_or_set_aside(&path)),
+            // Written when the runner died; what it was to replace is still there.
+            Some(extension) if extension.starts_with(UNFINISHED) => drop(fs::remove_file(&path)),
+            _ => {}
+        }
+    }
+    entries
+}
+
+fn read_or_set_aside(path: &Path) -> Option<Entry> {
+    let text = fs::read(path).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            let aside = path.with_extension("unreadable");
+            warn!("The journal's {} cannot be read ({error}); it is now {}", path.display(), aside.display());
+            // Failing that it is found again at the next start.
+            let _ = fs::rename(path, &aside);
+            None
+        }
+    }
+}

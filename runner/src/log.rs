@@ -1,0 +1,108 @@
+//! An attempt's log: what the work writes and what Muster says about it, in one sequence of bytes.
+
+pub(crate) mod pump;
+
+use std::sync::{Arc, Mutex};
+
+use domain::{AttemptKey, LogStream, log::LOG_LIMIT, protocol::Numbered, protocol::ToServer};
+use tokio::sync::mpsc::Permit;
+
+use crate::{
+    held::Orders,
+    lock,
+    outbox::{Outbox, Then},
+};
+
+/// Kept free for what Muster itself says after the work has used up its share.
+const OWN_SHARE: u64 = 64 * 1024;
+
+pub(crate) struct Log {
+    attempt: AttemptKey,
+    outbox: Arc<Outbox>,
+    /// Once they say to be silent, nothing more is written.
+    orders: Orders,
+    written: Mutex<Written>,
+}
+
+#[derive(Default)]
+struct Written {
+    offset: u64,
+    inside_a_line: bool,
+    /// Bytes of output beyond the limit. Once some are missing, all that follow are, so that no reader takes two pieces for one.
+    dropped: u64,
+}
+
+impl Written {
+    fn room(&self) -> usize {
+        if self.dropped > 0 {
+            return 0;
+        }
+        usize::try_from((LOG_LIMIT - OWN_SHARE).saturating_sub(self.offset)).unwrap_or(usize::MAX)
+    }
+}
+
+impl Log {
+    pub fn new(attempt: AttemptKey, outbox: Arc<Outbox>, orders: Orders) -> Self {
+        Self { attempt, outbox, orders, written: Mutex::default() }
+    }
+
+    /// What the work wrote, at most [`domain::log::LOG_CHUNK_LIMIT`] bytes. Returns when the server has room for it; at once when
+    /// the log is full, so that the work goes on.
+    pub async fn output(&self, stream: LogStream, bytes: &[u8]) {
+        {
+            let mut written = lock(&self.written);
+            if written.room() == 0 {
+                written.dropped += bytes.len() as u64;
+                return;
+            }
+        }
+        let Some(permit) = self.permit().await else { return };
+        let mut written = lock(&self.written);
+        let room = written.room();
+        let kept = if bytes.len() > room { &bytes[..pump::border(&bytes[..room])] } else { bytes };
+        written.dropped += (bytes.len() - kept.len()) as u64;
+        if !kept.is_empty() {
+            self.append(&mut written, permit, stream, kept.to_vec());
+        }
+    }
+
+    /// A line of Muster's own.
+    pub async fn say(&self, line: &str) {
+        if let Some(permit) = self.permit().await {
+            self.append_line(permit, line);
+        }
+    }
+
+    /// As [`say`](Self::say) if there is room now, also when the log is to be silent.
+    pub fn say_last(&self, line: &str) {
+        if let Some(permit) = self.outbox.try_reserve() {
+            self.append_line(permit, line);
+        }
+    }
+
+    /// Says how much of the output is missing, if any is.
+    pub async fn say_what_is_missing(&self) {
+        let dropped = lock(&self.written).dropped;
+        if dropped > 0 {
+            let limit = LOG_LIMIT / 1024 / 1024;
+            self.say(&format!("The log of an attempt holds {limit} MiB: {dropped} more bytes of output were left out")).await;
+        }
+    }
+
+    async fn permit(&self) -> Option<Permit<'_, Numbered>> {
+        self.orders.unless_silenced(self.outbox.reserve()).await?.ok()
+    }
+
+    fn append_line(&self, permit: Permit<'_, Numbered>, line: &str) {
+        let mut written = lock(&self.written);
+        let start = if written.inside_a_line { "\n" } else { "" };
+        self.append(&mut written, permit, LogStream::Muster, format!("{start}{line}\n").into_bytes());
+    }
+
+    fn append(&self, written: &mut Written, permit: Permit<'_, Numbered>, stream: LogStream, bytes: Vec<u8>) {
+        let offset = written.offset;
+        written.offset += bytes.len() as u64;
+        written.inside_a_line = bytes.last().is_some_and(|last| *last != b'\n');
+        self.outbox.post(permit, ToServer::Log { attempt: self.attempt, offset, stream, bytes }, Then::Nothing);
+    }
+}

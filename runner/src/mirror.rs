@@ -1,0 +1,243 @@
+//! The runner's own copy of each repository. Worktrees hang on it, so a user's checkout is never touched while work goes on, and
+//! a second attempt on the same repository fetches only what is new.
+//!
+//! In a mirror, `refs/remotes/origin/*` and `refs/tags/*` are what the repository has, [`HEAD`] is what its `HEAD` pointed to, and
+//! `refs/heads/*` are the branches of attempts.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use domain::{Failure, FailureCode, repository};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use crate::{
+    git::{Argument, Bounds, Git, GitError, Place},
+    journal::replace,
+    lock,
+};
+
+const HEAD: &str = "refs/muster/head";
+
+pub(crate) struct Mirrors {
+    folder: PathBuf,
+    /// One at a time may fetch into a mirror, or hang a worktree on it.
+    turns: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Why there is no worktree.
+pub(crate) enum Refused {
+    /// The repository or the ref is not what the task says.
+    Task(Failure),
+    /// Something is wrong on this machine.
+    Runner(String),
+    /// The attempt was told to end.
+    GivenUp,
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Runner(error.to_string())
+    }
+}
+
+impl From<GitError> for Refused {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::GivenUp => Self::GivenUp,
+            other => Self::Runner(other.to_string()),
+        }
+    }
+}
+
+impl Mirrors {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, turns: Mutex::default() }
+    }
+
+    pub fn path(&self, location: &str) -> PathBuf {
+        let digest = Sha256::digest(location.as_bytes());
+        let name: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(format!("{name}.git"))
+    }
+
+    pub async fn turn(&self, mirror: &Path) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.turns).entry(mirror.to_owned()).or_default());
+        turn.lock_owned().await
+    }
+
+    /// Removes what git calls that were killed have left in the way. Only for a runner of which nothing runs.
+    pub async fn clear_locks(&self) {
+        let folder = self.folder.clone();
+        let cleared = tokio::task::spawn_blocking(move || {
+            for mirror in fs::read_dir(&folder)?.flatten() {
+                clear_locks(&mirror.path())?;
+            }
+            io::Result::Ok(())
+        });
+        if let Ok(Err(error)) = cleared.await {
+            warn!("Could not clear the mirrors of old lock files: {error}");
+        }
+    }
+}
+
+fn clear_locks(folder: &Path) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type()?.is_dir() {
+            // Objects are the bulk of a mirror, and are written without locks.
+            if name != "objects" {
+                clear_locks(&path)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "lock") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the mirror hold what the repository holds now. The caller has the mirror's turn.
+pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+    let unavailable = |reason: String| Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason));
+    if let Err(reason) = repository::check_location(location) {
+        return Err(unavailable(format!("the repository's location {reason}")));
+    }
+    if location.starts_with('/') && !Path::new(location).is_dir() {
+        return Err(unavailable(format!("there is no folder {location} on the runner's machine")));
+    }
+    let done = if mirror.is_dir() {
+        restore_settings(mirror)?;
+        fetch(git, mirror, location).await
+    } else {
+        create(git, mirror, location).await
+    };
+    done.map_err(|refused| match refused {
+        Refused::Runner(reason) => unavailable(format!("cannot fetch {location}: {reason}")),
+        other => other,
+    })
+}
+
+/// In one step for everybody else: the mirror is there when it is whole.
+async fn create(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+    let fresh = mirror.with_extension("new");
+    if fresh.exists() {
+        tokio::fs::remove_dir_all(&fresh).await?;
+    }
+    let folder = mirror.parent().unwrap_or(mirror);
+    git.run(Place::Folder(folder), &[&"clone", &"--bare", &"--quiet", &"--", &location, &fresh], Bounds::TRANSFER).await?;
+    fetch(git, &fresh, location).await?;
+    // A clone makes branches of the repository's; here they belong to the attempts.
+    let place = Place::Mirror(&fresh);
+    let delete = git.run(place, &[&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"], Bounds::LOCAL).await?;
+    git.run_with_input(place, &[&"update-ref", &"--stdin"], &delete.bytes, Bounds::LOCAL).await?;
+    let fetched: [Argument<'_>; 4] = [&"config", &"--add", &"remote.origin.fetch", &"+refs/heads/*:refs/remotes/origin/*"];
+    git.run(place, &fetched, Bounds::LOCAL).await?;
+    fs::copy(fresh.join("config"), settings_of(mirror))?;
+    fs::rename(&fresh, mirror)?;
+    Ok(())
+}
+
+async fn fetch(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+    let place = Place::Mirror(mirror);
+    let all: [Argument<'_>; 11] = [
+        &"fetch",
+        &"--quiet",
+        &"--prune",
+        &"--no-tags",
+        &"--no-write-fetch-head",
+        &"--no-recurse-submodules",
+        &"--end-of-options",
+        &location,
+        &"+refs/heads/*:refs/remotes/origin/*",
+        &"+refs/tags/*:refs/tags/*",
+        &"+HEAD:refs/muster/head",
+    ];
+    match git.run(place, &all, Bounds::TRANSFER).await {
+        Ok(_) => Ok(()),
+        // It has no commits, or its HEAD points to a branch that is not there.
+        Err(GitError::Failed { said, .. }) if said.contains("remote ref HEAD") => {
+            git.run(place, &all[..all.len() - 1], Bounds::TRANSFER).await?;
+            git.run(place, &[&"update-ref", &"-d", &HEAD], Bounds::LOCAL).await?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The commit that a branch, tag or commit id means. What the repository has comes before what earlier attempts left.
+pub(crate) async fn resolve(git: &Git, mirror: &Path, base_ref: Option<&str>) -> Result<String, Refused> {
+    let not_found = |message: String| Refused::Task(Failure::new(FailureCode::RefNotFound, message));
+    let candidates = match base_ref {
+        None => vec![HEAD.to_owned()],
+        Some(name) => match repository::check_ref(name) {
+            Ok(()) => candidates(name),
+            Err(reason) => return Err(not_found(format!("'{name}' {reason}"))),
+        },
+    };
+    let question: String = candidates.iter().map(|name| format!("{name}^{{commit}}\n")).collect();
+    let arguments: [Argument<'_>; 2] = [&"cat-file", &"--batch-check=%(objectname)"];
+    let answer = git.run_with_input(Place::Mirror(mirror), &arguments, question.as_bytes(), Bounds::LOCAL).await?;
+    let found = answer.text().lines().find(|line| line.len() >= 40 && line.bytes().all(|byte| byte.is_ascii_hexdigit())).map(str::to_owned);
+    found.ok_or_else(|| match base_ref {
+        Some(name) => not_found(format!("the repository has no branch, tag or commit '{name}'")),
+        None => not_found("the repository has no commit to start from: its HEAD points to nothing".into()),
+    })
+}
+
+fn candidates(name: &str) -> Vec<String> {
+    if let Some(branch) = name.strip_prefix("refs/heads/") {
+        return vec![format!("refs/remotes/origin/{branch}"), name.to_owned()];
+    }
+    if name.starts_with("refs/") {
+        return vec![name.to_owned()];
+    }
+    let mut candidates = vec![format!("refs/remotes/origin/{name}"), format!("refs/tags/{name}"), format!("refs/heads/{name}")];
+    if let Some(branch) = name.strip_prefix("origin/") {
+        candidates.push(format!("refs/remotes/origin/{branch}"));
+    }
+    if name == "HEAD" {
+        candidates.push(HEAD.to_owned());
+    }
+    if (4..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        candidates.push(name.to_owned());
+    }
+    candidates
+}
+
+/// Puts back what git reads beside the history. The work has write access to it through its worktree, and could make git run
+/// commands or overlook files.
+pub(crate) fn restore_settings(mirror: &Path) -> io::Result<()> {
+    let settings = fs::read(settings_of(mirror))?;
+    let config = mirror.join("config");
+    if fs::read(&config).ok().as_ref() != Some(&settings) {
+        replace(&config, &settings)?;
+    }
+    for name in ["exclude", "attributes", "grafts"] {
+        match fs::remove_file(mirror.join("info").join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn settings_of(mirror: &Path) -> PathBuf {
+    mirror.with_extension("config")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_comes_before_a_tag_and_a_commit() {
+        assert_eq!(candidates("beef"), ["refs/remotes/origin/beef", "refs/tags/beef", "refs/heads/beef", "beef"]);
+        assert_eq!(candidates("refs/heads/main"), ["refs/remotes/origin/main", "refs/heads/main"]);
+        assert_eq!(candidates("refs/tags/v1"), ["refs/tags/v1"]);
+    }
+}

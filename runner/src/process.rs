@@ -1,0 +1,211 @@
+//! Processes of attempts: starts them in a session of their own, sees them through, and ends everything that came of them.
+//!
+//! The first process, the leader, decides how the work ended. When it is gone, or is to go, everything that came of it is ended as
+//! well, wherever it moved: see [`census`]. Nothing here returns while a known process of the attempt lives, except after
+//! [`Limits::kill`] with its number in the error.
+
+mod census;
+
+use std::{io, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus, time::Duration};
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Limits,
+    held::{Order, Orders},
+};
+
+pub(crate) use census::boot;
+
+/// The environment variable that marks every process of an attempt.
+pub(crate) const MARKER: &str = "MUSTER_ATTEMPT_ID";
+
+/// How often a census is taken while processes are waited for.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// The first process of a session. The start time (in the kernel's ticks since boot) tells it from a later one with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    pub pid: i32,
+    pub start: u64,
+}
+
+/// What the processes of an attempt have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    /// The value of [`MARKER`].
+    pub attempt: String,
+    /// Nobody else has business below it.
+    pub folder: PathBuf,
+    pub leader: Option<Leader>,
+    /// The leader was this life's own child, so its number cannot have become somebody else's session meanwhile.
+    pub of_this_life: bool,
+}
+
+/// How the leader's time ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Exited(ExitStatus),
+    TimedOut,
+    Told(Order),
+}
+
+#[derive(Debug, Error)]
+#[error("these processes could not be ended: {}", .0.iter().map(i32::to_string).collect::<Vec<_>>().join(", "))]
+pub(crate) struct Survivors(Vec<i32>);
+
+/// Starts a command in a session and process group of its own. Its leader is put into the trace.
+pub(crate) fn start(command: Command, trace: &mut Trace) -> io::Result<Child> {
+    let wrapped: Box<dyn ChildWrapper> = CommandWrap::from(command).wrap(ProcessSession).spawn()?;
+    // What the wrapper adds to waiting is done by the census here, for more than the group.
+    let child: Box<dyn std::any::Any> = wrapped.into_inner();
+    let child = *child.downcast::<Child>().map_err(|_| io::Error::other("the started process cannot be waited for"))?;
+    trace.leader = child.id().and_then(|id| i32::try_from(id).ok()).map(|pid| Leader { pid, start: census::start_of(pid) });
+    trace.of_this_life = true;
+    Ok(child)
+}
+
+/// Waits until the leader ends, its time is over or the attempt is told to end, and then until nothing of it is left.
+async fn see_through(
+    child: &mut Child,
+    trace: &Trace,
+    time: Duration,
+    orders: &mut Orders,
+    limits: &Limits,
+) -> Result<io::Result<End>, Survivors> {
+    let end = tokio::select! {
+        biased;
+        status = child.wait() => status.map(End::Exited),
+        order = orders.told() => Ok(End::Told(order)),
+        () = tokio::time::sleep(time) => Ok(End::TimedOut),
+    };
+    let steps: &[(Signal, Duration)] = match &end {
+        // What it left in the background has no say any more.
+        Ok(End::Exited(_)) => &[(Signal::TERM, limits.terminate)],
+        _ => &[(Signal::INT, limits.interrupt), (Signal::TERM, limits.terminate)],
+    };
+    finish(Some(child), trace, steps, limits).await?;
+    Ok(end)
+}
+
+/// As [`see_through`], while `reading` takes in what the processes write. `over` is cancelled when everything is gone and something
+/// unknown holds the pipes open still, for longer than is worth waiting.
+pub(crate) async fn attend(
+    child: &mut Child,
+    trace: &Trace,
+    time: Duration,
+    orders: &mut Orders,
+    limits: &Limits,
+    reading: impl Future<Output = ()>,
+    over: &CancellationToken,
+) -> Result<io::Result<End>, Survivors> {
+    let gone = CancellationToken::new();
+    let work = async {
+        let end = see_through(child, trace, time, orders, limits).await;
+        gone.cancel();
+        end
+    };
+    let reading = async {
+        tokio::pin!(reading);
+        let patience = async {
+            gone.cancelled().await;
+            tokio::time::sleep(limits.pipes).await;
+        };
+        tokio::select! {
+            () = &mut reading => return,
+            () = patience => over.cancel(),
+        }
+        reading.await;
+    };
+    tokio::join!(work, reading).0
+}
+
+/// Ends everything of an attempt at once. For what an earlier life left.
+pub(crate) async fn kill(trace: &Trace, limits: &Limits) -> Result<(), Survivors> {
+    finish(None, trace, &[], limits).await
+}
+
+async fn finish(mut child: Option<&mut Child>, trace: &Trace, steps: &[(Signal, Duration)], limits: &Limits) -> Result<(), Survivors> {
+    if left(&mut child, trace).await.is_empty() {
+        return Ok(());
+    }
+    for (signal, patience) in steps {
+        let deadline = Instant::now() + *patience;
+        census::signal(trace, *signal).await;
+        while Instant::now() < deadline {
+            tokio::time::sleep(LOOK.min(*patience)).await;
+            if left(&mut child, trace).await.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+    let deadline = Instant::now() + limits.kill;
+    loop {
+        census::signal(trace, Signal::KILL).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let left = left(&mut child, trace).await;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Survivors(left));
+        }
+    }
+}
+
+/// What is left, its leader included. A process that forks and ends while the census is taken can be missed with its child, so
+/// that only a second look that finds nothing counts.
+async fn left(child: &mut Option<&mut Child>, trace: &Trace) -> Vec<i32> {
+    if let Some(child) = child {
+        // It has to be waited for, or it stays as a zombie.
+        if let Ok(None) = child.try_wait() {
+            return child.id().and_then(|id| i32::try_from(id).ok()).into_iter().collect();
+        }
+    }
+    for _ in 0..2 {
+        let found = census::take(trace).await;
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    vec![]
+}
+
+/// "ended with exit status 1", "was ended by signal 9 (SIGKILL)"
+pub(crate) fn how_it_ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => match signal_name(signal) {
+            Some(name) => format!("was ended by signal {signal} ({name})"),
+            None => format!("was ended by signal {signal}"),
+        },
+        (None, None) => "ended in a way that the system does not tell".into(),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    let names = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::XCPU, "SIGXCPU"),
+    ];
+    names.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
+}

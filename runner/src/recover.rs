@@ -1,0 +1,75 @@
+//! Puts away what an attempt has left without coming to its end: after a life of the runner that was cut short, or after an error
+//! of the runner's own.
+
+use std::io;
+
+use domain::AttemptKey;
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::{
+    journal::Entry,
+    life::Runner,
+    process::{self, MARKER, Survivors},
+    save::{SaveError, Saved, save},
+};
+
+#[derive(Debug, Error)]
+pub(crate) enum NotPutAway {
+    #[error("{0}")]
+    Survivors(#[from] Survivors),
+    #[error("its work could not be saved: {0}")]
+    Save(#[from] SaveError),
+    #[error("its folder could not be removed: {0}")]
+    Folder(#[from] io::Error),
+}
+
+/// Ends, saves and removes what earlier lives have left, and says which attempts that were.
+pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
+    let entries = runner.journal.entries().await;
+    // First of all, so that nothing of them writes any more while git works.
+    for entry in &entries {
+        if let Err(error) = process::kill(&entry.trace(), &runner.limits).await {
+            warn!(attempt.id = %entry.attempt.attempt_id, "An earlier life's attempt still runs: {error}");
+        }
+    }
+    runner.mirrors.clear_locks().await;
+    for entry in &entries {
+        let id = entry.attempt.attempt_id;
+        match put_away(runner, entry).await {
+            Ok(Some(Saved { commit: Some(commit), .. })) => info!(attempt.id = %id, "Saved the work of an earlier life as {commit}"),
+            Ok(_) => {}
+            Err(error) => {
+                warn!(attempt.id = %id, "Attempt {id} of an earlier life is not cleared up, its folder {} stays: {error}", entry.folder.display());
+            }
+        }
+    }
+    entries.into_iter().map(|entry| entry.attempt).collect()
+}
+
+/// Ends what runs of it, saves what it did, and removes its folder. On an error the folder stays.
+pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Saved>, NotPutAway> {
+    process::kill(&entry.trace(), &runner.limits).await?;
+    let mut saved = None;
+    if let Some(checkout) = &entry.worktree
+        && checkout.path.exists()
+    {
+        let marker = (MARKER, entry.attempt.attempt_id.to_string());
+        let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
+        saved = Some(save(&git, entry, checkout).await?);
+    }
+    remove(runner, entry).await?;
+    Ok(saved)
+}
+
+/// The attempt's folder and what the mirror knows about it. Only for what is saved.
+pub(crate) async fn remove(runner: &Runner, entry: &Entry) -> io::Result<()> {
+    runner.folders.throw_away(&entry.folder, &runner.tracker).await?;
+    if let Some(checkout) = &entry.worktree {
+        match tokio::fs::remove_dir_all(&checkout.git_dir).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Runs an attempt's checks, after its work's processes are gone. What is checked comes from the assignment, and what `auto` runs
+//! from the project's files at the base commit: never from a file that the work could have changed.
+//!
+//! All checks run, in order, whatever came of those before; each leaves nothing running behind.
+
+mod detect;
+mod output;
+
+use std::{io, path::Path, time::Duration};
+
+use domain::{
+    CheckKind, CheckResult, CheckSpec, CheckStatus, VerificationReport,
+    check::{AUTO, stays_inside},
+    protocol::Assignment,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Limits,
+    backend::shell,
+    clock,
+    git::{Bounds, Git, GitError, Place},
+    held::{Order, Orders},
+    journal::{Checkout, Entry},
+    log::Log,
+    process::{self, End, Survivors},
+    save,
+};
+use output::{Output, collect, fit};
+
+/// What the checks of one attempt need to know.
+pub(crate) struct Verification<'a> {
+    pub assignment: &'a Assignment,
+    pub entry: &'a Entry,
+    pub checkout: &'a Checkout,
+    pub limits: &'a Limits,
+    pub git: &'a Git,
+    pub log: &'a Log,
+}
+
+/// Why there is no report.
+pub(crate) enum Interrupted {
+    Told(Order),
+    Survivors(Survivors),
+}
+
+impl From<Survivors> for Interrupted {
+    fn from(survivors: Survivors) -> Self {
+        Self::Survivors(survivors)
+    }
+}
+
+/// How one check went.
+struct Verdict {
+    status: CheckStatus,
+    output: String,
+    /// What `auto` chose.
+    command: Option<String>,
+}
+
+impl Verdict {
+    fn new(status: CheckStatus, output: impl Into<String>) -> Self {
+        Self { status, output: output.into(), command: None }
+    }
+}
+
+impl Verification<'_> {
+    pub async fn run(&self, orders: &mut Orders) -> Result<VerificationReport, Interrupted> {
+        let (started_at, started) = (clock::now(), Instant::now());
+        let specs = &self.assignment.checks;
+        let mut checks = Vec::with_capacity(specs.len());
+        for (index, spec) in specs.iter().enumerate() {
+            let began = Instant::now();
+            let left = self.limits.verification.saturating_sub(started.elapsed());
+            let verdict = if left.is_zero() {
+                let seconds = self.limits.verification.as_secs();
+                Verdict::new(CheckStatus::TimedOut, format!("not run: the checks together took longer than {seconds} seconds"))
+            } else {
+                self.check(spec, left.min(Duration::from_secs(spec.timeout_seconds.into())), orders).await?
+            };
+            let duration_ms = milliseconds(began.elapsed());
+            self.log.say(&line(index, specs.len(), spec, &verdict, duration_ms)).await;
+            let Verdict { status, output, command } = verdict;
+            checks.push(CheckResult { spec: spec.clone(), status, output: fit(&output), command, duration_ms });
+        }
+        Ok(VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) })
+    }
+
+    async fn check(&self, spec: &CheckSpec, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+        if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
+            return Err(Interrupted::Told(order));
+        }
+        let target = spec.target.as_deref().unwrap_or_default();
+        match spec.kind {
+            CheckKind::FileExists => Ok(file_exists(&self.checkout.path, target)),
+            CheckKind::CommandSucceeds => self.command(target, time, orders).await,
+            CheckKind::TestPasses if target.trim() == AUTO => self.automatic_test(time, orders).await,
+            CheckKind::TestPasses => self.command(target, time, orders).await,
+            CheckKind::GitClean => {
+                let give_up = CancellationToken::new();
+                let verdict = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
+                verdict.ok_or_else(|| Interrupted::Told(orders.current()))
+            }
+        }
+    }
+
+    async fn automatic_test(&self, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+        match detect::test_command(self.git, &self.entry.mirror, &self.checkout.base_commit).await {
+            Ok(Some(command)) => {
+                let verdict = self.command(command, time, orders).await?;
+                Ok(Verdict { command: Some(command.to_owned()), ..verdict })
+            }
+            Ok(None) => Ok(Verdict::new(CheckStatus::Error, detect::NOTHING_FOUND)),
+            Err(error) => Ok(Verdict::new(CheckStatus::Error, format!("the project's files at the base commit cannot be read: {error}"))),
+        }
+    }
+
+    async fn command(&self, command: &str, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+        let mut trace = self.entry.trace();
+        let started = shell::check(command, self.assignment, &self.entry.folder, &self.checkout.path)
+            .and_then(|command| process::start(command, &mut trace));
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
+        };
+        let (output, over) = (Output::default(), CancellationToken::new());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let reading = async {
+            tokio::join!(collect(stdout, &output, &over), collect(stderr, &output, &over));
+        };
+        let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, &over).await?;
+        let (status, reason) = match end {
+            Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
+            Ok(End::Exited(status)) => (CheckStatus::Failed, Some(format!("the command {}", process::how_it_ended(status)))),
+            Ok(End::TimedOut) => (CheckStatus::TimedOut, Some(format!("ended, as it took longer than {} seconds", time.as_secs()))),
+            Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
+            Err(error) => (CheckStatus::Error, Some(format!("the command could not be waited for: {error}"))),
+        };
+        Ok(Verdict::new(status, output.into_text(reason.as_deref())))
+    }
+
+    /// Nothing when it was cut short.
+    async fn git_clean(&self, time: Duration, give_up: &CancellationToken) -> Option<Verdict> {
+        let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
+        match self.git_status(&git, time).await {
+            Ok(dirty) if dirty.is_empty() => Some(Verdict::new(CheckStatus::Passed, "")),
+            Ok(dirty) => Some(Verdict::new(CheckStatus::Failed, dirty)),
+            Err(GitError::GivenUp) => None,
+            Err(error @ GitError::TimedOut(_)) => Some(Verdict::new(CheckStatus::TimedOut, error.to_string())),
+            Err(error) => Some(Verdict::new(CheckStatus::Error, format!("git status failed: {error}"))),
+        }
+    }
+
+    async fn git_status(&self, git: &Git, time: Duration) -> Result<String, GitError> {
+        crate::mirror::restore_settings(&self.entry.mirror)?;
+        let index = self.entry.folder.join("index");
+        let place: Place<'_> = save::place(self.entry, self.checkout, &index);
+        save::fresh_index(git, place).await?;
+        let bounds = Bounds { time, ..Bounds::LOCAL };
+        let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
+        Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
+    }
+}
+
+/// A symbolic link counts as what it leads to, and must not lead out of the worktree.
+fn file_exists(worktree: &Path, target: &str) -> Verdict {
+    let failed = |reason: &str| Verdict::new(CheckStatus::Failed, format!("{target} {reason}"));
+    if !stays_inside(target) {
+        return failed("is not a path inside the repository");
+    }
+    let path = worktree.join(target);
+    let resolved = worktree.canonicalize().and_then(|worktree| Ok((worktree, path.canonicalize()?)));
+    match resolved {
+        Ok((worktree, found)) if found.starts_with(&worktree) => Verdict::new(CheckStatus::Passed, ""),
+        Ok(_) => failed("leads out of the repository by a symbolic link"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => failed("is a symbolic link that leads nowhere"),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => failed("does not exist"),
+        Err(error) => Verdict::new(CheckStatus::Error, format!("{target} cannot be looked at: {error}")),
+    }
+}
+
+fn line(index: usize, of: usize, spec: &CheckSpec, verdict: &Verdict, duration_ms: u64) -> String {
+    let target = verdict.command.as_ref().or(spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
+    let seconds = duration_ms as f64 / 1000.0;
+    let what = target.lines().next().unwrap_or_default();
+    format!("Check {} of {of}, {}{what}: {} ({seconds:.1} s)", index + 1, spec.kind.name(), verdict.status.name().replace('_', " "))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    #[test]
+    fn a_file_exists_inside_the_worktree_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let worktree = folder.path().join("work");
+        fs::create_dir_all(worktree.join("docs")).unwrap();
+        fs::write(folder.path().join("outside"), "").unwrap();
+        fs::write(worktree.join("docs/a.md"), "").unwrap();
+        symlink("docs/a.md", worktree.join("inner")).unwrap();
+        symlink("../outside", worktree.join("escape")).unwrap();
+        symlink("nowhere", worktree.join("dangling")).unwrap();
+        let outcome = |target: &str| {
+            let verdict = file_exists(&worktree, target);
+            format!("{} {}", verdict.status.name(), verdict.output)
+        };
+        assert_eq!(outcome("docs/a.md"), "passed ");
+        assert_eq!(outcome("inner"), "passed ");
+        assert_eq!(outcome("escape"), "failed escape leads out of the repository by a symbolic link");
+        assert_eq!(outcome("dangling"), "failed dangling is a symbolic link that leads nowhere");
+        assert_eq!(outcome("docs/b.md"), "failed docs/b.md does not exist");
+        assert_eq!(outcome("docs/a.md/b"), "failed docs/a.md/b does not exist");
+        assert_eq!(outcome("../outside"), "failed ../outside is not a path inside the repository");
+    }
+}

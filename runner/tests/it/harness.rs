@@ -1,0 +1,414 @@
+//! Plays the server over the two channels of a link: answers what it is told, and keeps all of it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use domain::{
+    AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, LogStream, RunnerId, TaskId, Work,
+    protocol::{Assignment, AttemptReport, Numbered, ToRunner, ToServer, WorkOutcome},
+};
+use runner::{Limits, Link, RunnerConfig, RunnerError};
+use tempfile::TempDir;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+/// Long for a busy machine, and never reached when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits so short that a test can sit them out.
+pub fn short() -> Limits {
+    let brief = Duration::from_millis(300);
+    Limits { interrupt: brief, terminate: brief, pipes: brief, last_report: brief, ..Limits::default() }
+}
+
+/// A git repository with one commit, as a user would have it.
+pub struct Repository {
+    _folder: TempDir,
+    pub path: PathBuf,
+}
+
+impl Repository {
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("project");
+        fs::create_dir(&path).unwrap();
+        let repository = Self { _folder: folder, path };
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository.commit(files);
+        repository
+    }
+
+    pub fn sample() -> Self {
+        Self::with(&[("README.md", "# Sample\n"), ("Makefile", "test:\n\t@echo tests ran\n")])
+    }
+
+    pub fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (name, content) in files {
+            let path = self.path.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "--allow-empty", "-m", "Commit"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    pub fn git(&self, arguments: &[&str]) -> String {
+        git(&self.path, arguments).unwrap_or_else(|error| panic!("git {arguments:?}: {error}"))
+    }
+
+    /// A file as it is on a branch.
+    pub fn show(&self, branch: &str, path: &str) -> Option<String> {
+        git(&self.path, &["show", &format!("{branch}:{path}")]).ok()
+    }
+
+    pub fn branches(&self) -> Vec<String> {
+        self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/muster"]).lines().map(str::to_owned).collect()
+    }
+
+    /// An attempt to carry out a command here.
+    pub fn command(&self, command: &str) -> Assignment {
+        Assignment {
+            attempt: AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 },
+            title: "Tidy up".into(),
+            work: Work::Command(command.into()),
+            repository: self.path.to_str().unwrap().into(),
+            base_ref: None,
+            files: vec![],
+            success_criteria: vec![],
+            checks: vec![],
+            timeout_seconds: 60,
+            failed_checks: vec![],
+        }
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new("git").args(arguments).current_dir(folder).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+pub fn checks(specs: &[(CheckKind, Option<&str>)]) -> Vec<CheckSpec> {
+    specs.iter().map(|(kind, target)| CheckSpec::new(*kind, target.map(str::to_owned))).collect()
+}
+
+/// What the played server asks of the runner's signs of life.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    pub heartbeat_seconds: u32,
+    pub lease_seconds: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { heartbeat_seconds: 1, lease_seconds: 120 }
+    }
+}
+
+/// How the played server behaves.
+#[derive(Clone, Default)]
+struct Manners {
+    /// Answers nothing from now on.
+    mute: bool,
+    /// Keeps the answers to log pieces back.
+    holds_logs: bool,
+    stale: HashSet<AttemptId>,
+    terms: Terms,
+}
+
+struct Floor {
+    heard: watch::Sender<Vec<ToServer>>,
+    manners: Mutex<Manners>,
+    held_back: Mutex<Vec<u64>>,
+}
+
+/// A runner, and the server it talks to.
+pub struct Server {
+    floor: Arc<Floor>,
+    to_runner: mpsc::Sender<ToRunner>,
+    stop: CancellationToken,
+    runner: JoinHandle<Result<(), RunnerError>>,
+    pub state: PathBuf,
+}
+
+/// A state folder that outlives the runners in it.
+pub struct State(TempDir);
+
+impl State {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("runner")
+    }
+}
+
+pub fn config(state_dir: PathBuf) -> RunnerConfig {
+    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None }
+}
+
+impl Server {
+    pub async fn with(state: &State) -> Self {
+        Self::with_config(config(state.path()), short()).await
+    }
+
+    pub async fn with_config(config: RunnerConfig, limits: Limits) -> Self {
+        Self::with_terms(config, limits, Terms::default()).await
+    }
+
+    /// Returns when the runner is welcome.
+    pub async fn with_terms(config: RunnerConfig, limits: Limits, terms: Terms) -> Self {
+        let (to_server, from_runner) = mpsc::channel(64);
+        let (to_runner, from_server) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let state = config.state_dir.clone();
+        let tracker = TaskTracker::new();
+        let runner = tracker.spawn(runner::run_with(config, limits, Link { to_server, from_server }, stop.clone()));
+        let manners = Manners { terms, ..Manners::default() };
+        let floor = Arc::new(Floor { heard: watch::Sender::new(vec![]), manners: Mutex::new(manners), held_back: Mutex::default() });
+        tracker.spawn(answer(Arc::clone(&floor), from_runner, to_runner.clone()));
+        let server = Self { floor, to_runner, stop, runner, state };
+        server.until("the runner is there", |heard| heard.iter().any(|message| matches!(message, ToServer::Heartbeat { .. }))).await;
+        server
+    }
+
+    pub async fn tell(&self, message: ToRunner) {
+        self.to_runner.send(message).await.unwrap();
+    }
+
+    pub async fn assign(&self, assignment: &Assignment) -> AttemptKey {
+        self.tell(ToRunner::Assign { assignment: Box::new(assignment.clone()) }).await;
+        assignment.attempt
+    }
+
+    pub async fn cancel(&self, attempt: AttemptKey) {
+        self.tell(ToRunner::Cancel { attempt }).await;
+    }
+
+    /// Assigns, and waits for the report.
+    pub async fn carry_out(&self, assignment: &Assignment) -> AttemptReport {
+        let attempt = self.assign(assignment).await;
+        self.report(attempt).await
+    }
+
+    pub async fn report(&self, attempt: AttemptKey) -> AttemptReport {
+        self.until("the report", |heard| report_of(heard, attempt).is_some()).await;
+        report_of(&self.heard(), attempt).unwrap()
+    }
+
+    pub fn has_report(&self, attempt: AttemptKey) -> bool {
+        report_of(&self.heard(), attempt).is_some()
+    }
+
+    /// What every later message about the attempt is answered with.
+    pub fn take_back(&self, attempt: AttemptKey) {
+        self.floor.manners.lock().unwrap().stale.insert(attempt.attempt_id);
+    }
+
+    pub fn fall_silent(&self) {
+        self.floor.manners.lock().unwrap().mute = true;
+    }
+
+    pub fn hold_logs(&self) {
+        self.floor.manners.lock().unwrap().holds_logs = true;
+    }
+
+    pub async fn release_logs(&self) {
+        self.floor.manners.lock().unwrap().holds_logs = false;
+        let held_back = std::mem::take(&mut *self.floor.held_back.lock().unwrap());
+        for sequence in held_back {
+            self.tell(ToRunner::Stored { sequence }).await;
+        }
+    }
+
+    /// Asks the runner to stop, and waits until it has.
+    pub async fn stop(mut self) -> Vec<ToServer> {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, &mut self.runner).await.expect("the runner stops").unwrap().unwrap();
+        self.floor.heard.borrow().clone()
+    }
+
+    pub fn heard(&self) -> Vec<ToServer> {
+        self.floor.heard.borrow().clone()
+    }
+
+    pub async fn until(&self, what: &str, is_there: impl Fn(&[ToServer]) -> bool) {
+        let mut heard = self.floor.heard.subscribe();
+        let found = tokio::time::timeout(PATIENCE, heard.wait_for(|heard| is_there(heard))).await.is_ok();
+        assert!(found, "{what} did not come; heard was {:#?}", self.heard());
+    }
+
+    pub async fn until_output(&self, attempt: AttemptKey, text: &str) {
+        self.until(text, |heard| log_of(heard, attempt, Some(LogStream::Stdout)).contains(text)).await;
+    }
+
+    pub async fn until_muster_says(&self, attempt: AttemptKey, text: &str) {
+        self.until(text, |heard| log_of(heard, attempt, Some(LogStream::Muster)).contains(text)).await;
+    }
+
+    /// The attempt's log so far, all streams together.
+    pub fn log(&self, attempt: AttemptKey) -> String {
+        log_of(&self.heard(), attempt, None)
+    }
+
+    pub fn output(&self, attempt: AttemptKey, stream: LogStream) -> String {
+        log_of(&self.heard(), attempt, Some(stream))
+    }
+
+    pub fn lost(&self) -> Vec<AttemptKey> {
+        self.heard()
+            .iter()
+            .find_map(|message| match message {
+                ToServer::Hello { lost, .. } => Some(lost.clone()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// The attempt's folder, worktree included.
+    pub fn folder(&self, attempt: AttemptKey) -> PathBuf {
+        self.state.join("attempts").join(attempt.attempt_id.to_string())
+    }
+
+    pub fn journal(&self) -> usize {
+        fs::read_dir(self.state.join("journal")).unwrap().count()
+    }
+
+    /// The journal forgets an attempt right after its report is stored.
+    pub async fn until_the_journal_is_empty(&self) {
+        for _ in 0..1000 {
+            if self.journal() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the journal still has {} entries", self.journal());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Answers every message, and insists on the order that the protocol promises.
+async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<Numbered>, to_runner: mpsc::Sender<ToRunner>) {
+    let mut last = 0;
+    let mut log_ends: HashMap<AttemptId, u64> = HashMap::new();
+    while let Some(Numbered { sequence, message }) = from_runner.recv().await {
+        assert_eq!(sequence, last + 1, "numbers rise by one");
+        last = sequence;
+        if let ToServer::Log { attempt, offset, bytes, .. } = &message {
+            let end = log_ends.entry(attempt.attempt_id).or_default();
+            assert_eq!(*offset, *end, "a log has no gaps");
+            *end += bytes.len() as u64;
+        }
+        let manners = floor.manners.lock().unwrap().clone();
+        let mut answers = vec![];
+        match &message {
+            ToServer::Hello { .. } => answers.push(ToRunner::Welcome {
+                runner_id: RunnerId(Uuid::now_v7()),
+                heartbeat_seconds: manners.terms.heartbeat_seconds,
+                lease_seconds: manners.terms.lease_seconds,
+            }),
+            ToServer::Heartbeat { attempts } => {
+                let stale = attempts.iter().filter(|attempt| manners.stale.contains(&attempt.attempt_id));
+                answers.extend(stale.map(|attempt| ToRunner::Stale { sequence, attempt: *attempt }));
+            }
+            _ => {}
+        }
+        match about(&message) {
+            Some(attempt) if manners.stale.contains(&attempt.attempt_id) => answers.push(ToRunner::Stale { sequence, attempt }),
+            Some(_) if manners.holds_logs && matches!(message, ToServer::Log { .. }) => floor.held_back.lock().unwrap().push(sequence),
+            _ => answers.push(ToRunner::Stored { sequence }),
+        }
+        floor.heard.send_modify(|heard| heard.push(message));
+        for answer in answers.into_iter().filter(|_| !manners.mute) {
+            if to_runner.send(answer).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn about(message: &ToServer) -> Option<AttemptKey> {
+    match message {
+        ToServer::Hello { .. } | ToServer::Heartbeat { .. } => None,
+        ToServer::Started { attempt, .. }
+        | ToServer::Log { attempt, .. }
+        | ToServer::Verifying { attempt }
+        | ToServer::Report { attempt, .. } => Some(*attempt),
+    }
+}
+
+fn report_of(heard: &[ToServer], wanted: AttemptKey) -> Option<AttemptReport> {
+    heard.iter().find_map(|message| match message {
+        ToServer::Report { attempt, report } if *attempt == wanted => Some((**report).clone()),
+        _ => None,
+    })
+}
+
+fn log_of(heard: &[ToServer], wanted: AttemptKey, only: Option<LogStream>) -> String {
+    let bytes: Vec<u8> = heard
+        .iter()
+        .flat_map(|message| match message {
+            ToServer::Log { attempt, stream, bytes, .. } if *attempt == wanted && only.is_none_or(|only| only == *stream) => bytes.clone(),
+            _ => vec![],
+        })
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// "failed command_failed: the command ended with exit status 1"
+pub fn outcome(report: &AttemptReport) -> String {
+    match &report.outcome {
+        WorkOutcome::Completed => "completed".into(),
+        WorkOutcome::Failed { failure } => format!("failed {}: {}", failure.code.name(), failure.message),
+        WorkOutcome::TimedOut { seconds } => format!("timed out after {seconds} s"),
+        WorkOutcome::Cancelled => "cancelled".into(),
+    }
+}
+
+pub fn failure_code(report: &AttemptReport) -> Option<FailureCode> {
+    match &report.outcome {
+        WorkOutcome::Failed { failure } => Some(failure.code),
+        _ => None,
+    }
+}
+
+pub fn statuses(report: &AttemptReport) -> Vec<CheckStatus> {
+    report.verification.iter().flat_map(|report| &report.checks).map(|check| check.status).collect()
+}
+
+pub fn check_output(report: &AttemptReport, index: usize) -> &str {
+    &report.verification.as_ref().unwrap().checks[index].output
+}
+
+pub fn diff(report: &AttemptReport) -> String {
+    report.artifacts.iter().map(|artifact| String::from_utf8_lossy(&artifact.content).into_owned()).collect()
+}
+
+/// Whether a process does anything still; one that only nobody has waited for does not.
+pub fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    !matches!(state, None | Some("Z" | "X"))
+}
+
+/// The process numbers that a command has written into a file, one a line.
+pub fn pids(path: &Path) -> Vec<i32> {
+    fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
+}

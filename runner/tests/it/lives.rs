@@ -1,0 +1,138 @@
+//! A runner that stops or dies, and the one that comes after it.
+
+use std::time::Duration;
+
+use domain::protocol::ToServer;
+use runner::{Link, RunnerError};
+use tempfile::NamedTempFile;
+use tokio::{runtime::Runtime, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Repository, Server, State, config, is_alive, outcome, pids, short};
+
+/// All tasks of a life are dropped where they stand, as when its process is killed; what it started runs on.
+fn dies(life: Runtime) {
+    life.shutdown_timeout(Duration::from_millis(100));
+}
+
+#[test]
+fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let file = NamedTempFile::new().unwrap();
+    let note = format!("echo $$ >> {}", file.path().display());
+    let command = format!(
+        "echo half > half.txt; (setsid env -i sh -c '{note}; exec sleep 600' &); setsid sh -c '{note}; exec sleep 600' &
+        {note}; until test $(wc -l < {}) -eq 3; do sleep 0.01; done; echo ready; exec sleep 600",
+        file.path().display()
+    );
+    let assignment = repository.command(&command);
+    let attempt = assignment.attempt;
+    let first = Runtime::new().unwrap();
+    first.block_on(async {
+        let server = Server::with(&state).await;
+        server.assign(&assignment).await;
+        server.until_output(attempt, "ready").await;
+        // Its tasks must not be told to stop.
+        std::mem::forget(server);
+    });
+    dies(first);
+    assert!(pids(file.path()).iter().all(|pid| is_alive(*pid)), "the work outlives its runner");
+
+    Runtime::new().unwrap().block_on(async {
+        let server = Server::with(&state).await;
+        assert_eq!(server.lost(), [attempt]);
+        assert_eq!(pids(file.path()).into_iter().filter(|pid| is_alive(*pid)).count(), 0);
+        assert!(!server.folder(attempt).exists());
+        let branch = format!("muster/{}-1", attempt.task_id.short());
+        assert_eq!(repository.show(&branch, "half.txt").as_deref(), Some("half"));
+        server.until_the_journal_is_empty().await;
+        let again = server.carry_out(&repository.command("true")).await;
+        assert_eq!(outcome(&again), "completed");
+    });
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_work_without_a_report_and_the_next_life_tells_it_as_lost() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let file = NamedTempFile::new().unwrap();
+    let command =
+        format!("trap '' INT; echo half > half.txt; echo $$ > {}; echo ready; while :; do sleep 0.05; done", file.path().display());
+    let attempt = server.assign(&repository.command(&command)).await;
+    server.until_output(attempt, "ready").await;
+    let folder = server.folder(attempt);
+    let heard = server.stop().await;
+    assert!(!heard.iter().any(|message| matches!(message, ToServer::Report { .. })));
+    let last = heard.iter().rev().find_map(|message| match message {
+        ToServer::Log { bytes, .. } => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    assert_eq!(last.as_deref(), Some("The runner stops; the task will be started again\n"));
+    assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
+    assert!(!folder.exists());
+    let branch = format!("muster/{}-1", attempt.task_id.short());
+    assert_eq!(repository.show(&branch, "half.txt").as_deref(), Some("half"));
+
+    let next = Server::with(&state).await;
+    assert_eq!(next.lost(), [attempt]);
+    next.until_the_journal_is_empty().await;
+    next.stop().await;
+    assert!(Server::with(&state).await.lost().is_empty(), "it is told once");
+}
+
+#[tokio::test]
+async fn a_folder_has_one_runner() {
+    let state = State::new();
+    let server = Server::with(&state).await;
+    let (to_server, _from_runner) = mpsc::channel(1);
+    let (_to_runner, from_server) = mpsc::channel(1);
+    let second = runner::run(config(state.path()), Link { to_server, from_server }, CancellationToken::new()).await;
+    assert!(matches!(second, Err(RunnerError::InUse(_))), "{second:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_that_closes_ends_the_runner() {
+    let state = State::new();
+    let (to_server, mut from_runner) = mpsc::channel(1);
+    let (to_runner, from_server) = mpsc::channel(1);
+    let life = runner::run_with(config(state.path()), short(), Link { to_server, from_server }, CancellationToken::new());
+    let server = async {
+        let hello = from_runner.recv().await;
+        drop(to_runner);
+        hello
+    };
+    let (ended, hello) = tokio::join!(life, server);
+    assert!(matches!(ended, Err(RunnerError::NotWelcome)), "{ended:?}");
+    assert!(matches!(hello.unwrap().message, ToServer::Hello { .. }));
+}
+
+#[tokio::test]
+async fn what_a_killed_git_left_in_a_mirror_is_no_obstacle() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    server.carry_out(&repository.command("true")).await;
+    server.stop().await;
+    let mirrors = std::fs::read_dir(state.path().join("mirrors")).unwrap();
+    let mirror = mirrors.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "git")).unwrap();
+    std::fs::write(mirror.join("refs/remotes/origin/main.lock"), "").unwrap();
+    std::fs::write(mirror.join("packed-refs.lock"), "").unwrap();
+    repository.commit(&[("later.txt", "x\n")]);
+    let server = Server::with(&state).await;
+    let report = server.carry_out(&repository.command("test -e later.txt")).await;
+    assert_eq!(outcome(&report), "completed");
+}
+
+#[tokio::test]
+async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let attempt = server.assign(&repository.command("sleep 600")).await;
+    server
+        .until("it is held", |heard| {
+            heard.iter().any(|message| matches!(message, ToServer::Heartbeat { attempts } if !attempts.is_empty()))
+        })
+        .await;
+    server.stop().await;
+    assert_eq!(Server::with(&state).await.lost(), [attempt]);
+}

@@ -1,0 +1,126 @@
+//! Nothing that the work has done is thrown away, however odd the way it left it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Command,
+};
+
+use domain::FailureCode;
+
+use crate::harness::{Repository, Server, State, diff, failure_code, outcome};
+
+#[tokio::test]
+async fn changes_of_every_kind_are_committed_with_the_task_in_the_message() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), ("b.txt", "b\n"), (".gitignore", "*.tmp\n")]));
+    let server = Server::with(&state).await;
+    let assignment = repository.command("rm a.txt; mv b.txt c.txt; echo n > 'näme with space.txt'; printf '\\0\\1' > binary; touch x.tmp");
+    let report = server.carry_out(&assignment).await;
+    let branch = report.branch.clone().unwrap();
+    let message = repository.git(&["log", "-1", "--format=%an <%ae>%n%B", &branch]);
+    assert_eq!(message, format!("Muster <muster@localhost>\nTidy up\n\nMuster-Task: {}", assignment.attempt.task_id));
+    let files = repository.git(&["-c", "core.quotePath=false", "ls-tree", "--name-only", &branch]);
+    assert_eq!(files, ".gitignore\nbinary\nc.txt\nnäme with space.txt");
+    let diff = diff(&report);
+    assert!(diff.contains("rename from b.txt") && diff.contains("Binary files") && diff.contains("deleted file"), "{diff}");
+}
+
+#[tokio::test]
+async fn a_repository_inside_the_worktree_keeps_its_files() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let commands = [
+        "git init --quiet inner; echo x > inner/x.txt",
+        "git init --quiet inner; echo x > inner/x.txt; cd inner; git add .; git commit --quiet -m Inner; echo y > y.txt",
+    ];
+    for command in commands {
+        let assignment = repository.command(command);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed");
+        assert_eq!(repository.show(&report.branch.unwrap(), "inner/x.txt").as_deref(), Some("x"), "{command}");
+        assert!(server.log(assignment.attempt).contains("inner is a repository of its own"));
+    }
+}
+
+#[tokio::test]
+async fn work_that_moves_around_in_git_loses_nothing() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let report = server
+        .carry_out(
+            &repository.command("git checkout --quiet -b elsewhere; echo x > x.txt; git add .; git commit --quiet -m X; echo y > y.txt"),
+        )
+        .await;
+    let branch = report.branch.unwrap();
+    assert_eq!(repository.show(&branch, "x.txt").as_deref(), Some("x"));
+    assert_eq!(repository.show(&branch, "y.txt").as_deref(), Some("y"));
+
+    let back = "echo x > x.txt; git add .; git commit --quiet -m X; git checkout --quiet --detach HEAD~1; echo z > z.txt";
+    let report = server.carry_out(&repository.command(back)).await;
+    let branch = report.branch.unwrap();
+    assert_eq!(repository.show(&branch, "z.txt").as_deref(), Some("z"), "what was checked is what is reported");
+    assert_eq!(repository.show(&branch, "x.txt"), None);
+    assert_eq!(repository.show(&format!("{branch}-left"), "x.txt").as_deref(), Some("x"));
+
+    let locked = "echo l > l.txt; dir=$(git rev-parse --git-dir); touch $dir/index.lock; rm .git";
+    let report = server.carry_out(&repository.command(locked)).await;
+    assert_eq!(repository.show(&report.branch.unwrap(), "l.txt").as_deref(), Some("l"));
+
+    let gone = server.carry_out(&repository.command("rm -rf \"$PWD\"")).await;
+    assert!(diff(&gone).contains("deleted file"), "{}", outcome(&gone));
+}
+
+#[tokio::test]
+async fn a_branch_that_cannot_be_pushed_stays_in_the_mirror() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    // A branch of this name leaves no room for branches below it.
+    let assignment = repository.command("echo x > x.txt");
+    repository.git(&["branch", "muster"]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    let log = server.log(assignment.attempt);
+    assert!(log.contains("could not be pushed to"), "{log}");
+    let mirrors = fs::read_dir(state.path().join("mirrors")).unwrap().flatten().map(|entry| entry.path());
+    let mirror = mirrors.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).unwrap();
+    let shown = Command::new("git").args(["show", &format!("{}:x.txt", report.branch.unwrap())]).current_dir(mirror).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), "x\n");
+}
+
+#[tokio::test]
+async fn work_that_cannot_be_saved_is_kept_and_said_so() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    // Objects cannot be written where a file is in the way.
+    let command = "echo precious > precious.txt; cd \"$(git rev-parse --git-common-dir)\"; mv objects objects.gone; touch objects";
+    let assignment = repository.command(command);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    let kept = server.folder(assignment.attempt).join("work");
+    assert!(outcome(&report).contains(kept.canonicalize().unwrap().to_str().unwrap()), "{}", outcome(&report));
+    assert_eq!(fs::read_to_string(kept.join("precious.txt")).unwrap(), "precious\n");
+}
+
+#[tokio::test]
+async fn a_repository_stays_its_owners() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let owner = fs::metadata(repository.path.join(".git")).unwrap().uid();
+    // Only root can give it to somebody else; for everybody else it is theirs already.
+    let nobody = 65534;
+    let given = std::os::unix::fs::chown(&repository.path, Some(nobody), Some(nobody)).is_ok();
+    if given {
+        assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&repository.path).status().unwrap().success());
+        let folder = repository.path.parent().unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let server = Server::with(&state).await;
+    let assignment = repository.command("seq 100 > x.txt");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    let listed = Command::new("find").arg(repository.path.join(".git")).args(["-printf", "%U\\n"]).output().unwrap();
+    let owners: BTreeSet<_> = String::from_utf8_lossy(&listed.stdout).lines().map(|line| line.parse::<u32>().unwrap()).collect();
+    assert_eq!(owners, BTreeSet::from([if given { nobody } else { owner }]));
+    let branch = repository.path.join(".git/refs/heads").join(report.branch.unwrap());
+    assert!(branch.exists(), "{}", server.log(assignment.attempt));
+}

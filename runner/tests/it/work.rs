@@ -1,0 +1,264 @@
+//! From the assignment to the report.
+
+use std::fs;
+
+use domain::{CheckKind, CheckStatus, FailureCode, LogStream, Work, protocol::ToServer};
+use runner::RunnerConfig;
+
+use crate::harness::{Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses};
+
+#[tokio::test]
+async fn a_task_is_done_checked_and_saved() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment =
+        repository.command("echo working; echo careful >&2; echo hello > hello.txt; git add hello.txt; git commit --quiet -m 'Say hello'");
+    assignment.checks = checks(&[
+        (CheckKind::FileExists, Some("hello.txt")),
+        (CheckKind::CommandSucceeds, Some("grep hello hello.txt")),
+        (CheckKind::TestPasses, Some("auto")),
+        (CheckKind::GitClean, None),
+    ]);
+    let report = server.carry_out(&assignment).await;
+
+    assert_eq!(outcome(&report), "completed");
+    assert_eq!(report.exit_code, Some(0));
+    assert_eq!(statuses(&report), [CheckStatus::Passed; 4], "{report:#?}");
+    assert_eq!(check_output(&report, 1), "hello\n");
+    assert_eq!(check_output(&report, 2), "tests ran\n");
+    assert_eq!(report.verification.as_ref().unwrap().checks[2].command.as_deref(), Some("make test"));
+
+    let branch = format!("muster/{}-1", assignment.attempt.task_id.short());
+    assert_eq!(report.branch.as_deref(), Some(branch.as_str()));
+    assert_eq!(report.commit.as_deref(), Some(repository.git(&["rev-parse", &branch]).as_str()));
+    assert_eq!(repository.show(&branch, "hello.txt").as_deref(), Some("hello"));
+    assert!(diff(&report).contains("+hello"), "{}", diff(&report));
+    assert_eq!(repository.git(&["status", "--porcelain"]), "", "the user's checkout is as it was");
+
+    let attempt = assignment.attempt;
+    assert_eq!(server.output(attempt, LogStream::Stdout), "working\n");
+    assert_eq!(server.output(attempt, LogStream::Stderr), "careful\n");
+    let said = server.output(attempt, LogStream::Muster);
+    for line in
+        ["Fetched /", "Branch muster/", "$ echo working;", "The command ended with exit status 0", "Check 4 of 4, git_clean: passed"]
+    {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(!server.folder(attempt).exists());
+    server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test]
+async fn what_is_said_comes_in_order() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command("true");
+    let report = server.carry_out(&assignment).await;
+    let heard = server.heard();
+    let at = |wanted: &dyn Fn(&ToServer) -> bool| heard.iter().position(wanted).unwrap();
+    let held = at(&|message| matches!(message, ToServer::Heartbeat { attempts } if attempts.contains(&assignment.attempt)));
+    let started = at(&|message| matches!(message, ToServer::Started { .. }));
+    let verifying = at(&|message| matches!(message, ToServer::Verifying { .. }));
+    let reported = at(&|message| matches!(message, ToServer::Report { .. }));
+    assert!(held < started && started < verifying && verifying < reported);
+    assert_eq!((report.branch, report.commit), (None, None), "nothing was changed");
+    assert!(report.artifacts.is_empty());
+    assert_eq!(repository.branches(), Vec::<String>::new());
+    let ToServer::Started { base_commit, .. } = &heard[started] else { unreachable!() };
+    assert_eq!(*base_commit, repository.git(&["rev-parse", "HEAD"]));
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_not_checked_but_its_work_is_saved() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("echo half > half.txt; exit 3");
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "failed command_failed: the command ended with exit status 3");
+    assert_eq!(report.exit_code, Some(3));
+    assert_eq!(report.verification, None);
+    assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"));
+
+    let killed = server.carry_out(&repository.command("kill -KILL $$")).await;
+    assert_eq!(outcome(&killed), "failed command_failed: the command was ended by signal 9 (SIGKILL)");
+    assert_eq!(killed.exit_code, None);
+}
+
+#[tokio::test]
+async fn the_environment_is_what_is_promised_and_nothing_else() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment =
+        repository.command("env -0 | cut -z -d= -f1 | tr '\\0' '\\n'; printf '%s|%s' \"$MUSTER_FILES\" \"$MUSTER_ATTEMPT\" >&2");
+    assignment.files = vec!["a.rs".into(), "b c.rs".into()];
+    server.carry_out(&assignment).await;
+    assert_eq!(server.output(assignment.attempt, LogStream::Stderr), "a.rs\nb c.rs|1");
+    let allowed = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER", "TMPDIR", "FORCE_COLOR", "CLICOLOR_FORCE", "PWD"];
+    let prefixes = ["LC_", "MUSTER_", "GIT_AUTHOR_", "GIT_COMMITTER_"];
+    let names = server.output(assignment.attempt, LogStream::Stdout);
+    assert!(names.lines().any(|name| name == "MUSTER_TASK_ID"), "{names}");
+    for name in names.lines() {
+        assert!(allowed.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix)), "{name} in {names}");
+    }
+}
+
+#[tokio::test]
+async fn failed_checks_reach_the_next_attempt() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut first = repository.command("true");
+    first.checks = checks(&[(CheckKind::CommandSucceeds, Some("echo the door is shut; exit 1"))]);
+    let report = server.carry_out(&first).await;
+
+    let mut second =
+        repository.command("cat \"$MUSTER_FAILED_CHECKS\"; echo; echo \"$MUSTER_FAILED_CHECKS_TEXT\" >&2; git status --porcelain");
+    second.attempt.number = 2;
+    second.failed_checks = report.verification.unwrap().failed().cloned().collect();
+    server.carry_out(&second).await;
+    let given: Vec<domain::CheckResult> = {
+        let output = server.output(second.attempt, LogStream::Stdout);
+        serde_json::from_str(&output).expect("the file holds the checks, and lies outside of the worktree")
+    };
+    assert_eq!(given, second.failed_checks);
+    let text = server.output(second.attempt, LogStream::Stderr);
+    assert!(text.contains("command_succeeds") && text.contains("the door is shut"), "{text}");
+}
+
+#[tokio::test]
+async fn a_prompt_goes_to_the_agent() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let agent = "read line; echo \"read $line\"; cat \"$MUSTER_PROMPT_FILE\"; echo done > answer.txt";
+    let config = RunnerConfig { agent_command: Some(agent.into()), ..config(state.path()) };
+    let server = Server::with_config(config, short()).await;
+    let mut assignment = repository.command("");
+    assignment.work = Work::Prompt("Tidy up\nthe cellar".into());
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout), "read Tidy up\nTidy up\nthe cellar");
+    assert!(diff(&report).contains("answer.txt"));
+}
+
+#[tokio::test]
+async fn a_prompt_without_an_agent_fails_at_once() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("");
+    assignment.work = Work::Prompt("Tidy up".into());
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::BackendMissing));
+}
+
+#[tokio::test]
+async fn a_command_longer_than_the_system_takes_is_run_all_the_same() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command(&format!("# {}\necho ran", "x".repeat(200_000)));
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout), "ran\n");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_said_so() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("true");
+    assignment.repository = "/nonexistent/repository".into();
+    let report = server.carry_out(&assignment).await;
+    let expected = "failed repository_unavailable: there is no folder /nonexistent/repository on the runner's machine";
+    assert_eq!(outcome(&report), expected);
+
+    let plain = tempfile::tempdir().unwrap();
+    assignment = repository.command("true");
+    assignment.repository = plain.path().to_str().unwrap().into();
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::RepositoryUnavailable), "{}", outcome(&report));
+
+    assignment = repository.command("true");
+    assignment.repository = "ext::sh -c id".into();
+    assert_eq!(failure_code(&server.carry_out(&assignment).await), Some(FailureCode::RepositoryUnavailable));
+    let started = server.heard().iter().any(|message| matches!(message, ToServer::Started { .. }));
+    assert!(!started, "no work was done");
+    assert!(!server.folder(assignment.attempt).exists());
+}
+
+#[tokio::test]
+async fn the_work_starts_from_the_ref_that_was_asked_for() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["tag", "v1"]);
+    repository.git(&["checkout", "--quiet", "-b", "feature/x"]);
+    let on_branch = repository.commit(&[("feature.txt", "x\n")]);
+    repository.git(&["checkout", "--quiet", "main"]);
+    let server = Server::with(&state).await;
+    let cases = [
+        (Some("feature/x"), &on_branch),
+        (Some("refs/heads/feature/x"), &on_branch),
+        (Some("origin/feature/x"), &on_branch),
+        (Some("v1"), &first),
+        (Some(&on_branch[..10]), &on_branch),
+        (None, &first),
+    ];
+    for (base_ref, expected) in cases {
+        let mut assignment = repository.command("git rev-parse HEAD");
+        assignment.base_ref = base_ref.map(str::to_owned);
+        server.carry_out(&assignment).await;
+        assert_eq!(server.output(assignment.attempt, LogStream::Stdout).trim(), expected, "{base_ref:?}");
+    }
+    let moved = repository.commit(&[("later.txt", "x\n")]);
+    let assignment = repository.command("git rev-parse HEAD");
+    server.carry_out(&assignment).await;
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout).trim(), moved, "a new commit is fetched");
+}
+
+#[tokio::test]
+async fn a_ref_that_is_not_there_is_said_so() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    for base_ref in ["nowhere", "deadbeef", "--help", "refs/heads/nowhere"] {
+        let mut assignment = repository.command("true");
+        assignment.base_ref = Some(base_ref.into());
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::RefNotFound), "{base_ref}: {}", outcome(&report));
+        assert!(!server.folder(assignment.attempt).exists());
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let mut assignment = repository.command("true");
+    assert!(std::process::Command::new("git").args(["init", "--quiet"]).arg(empty.path()).status().unwrap().success());
+    assignment.repository = empty.path().to_str().unwrap().into();
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::RefNotFound), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn a_branch_of_an_earlier_attempt_can_be_built_on() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let first = server.carry_out(&repository.command("echo one > one.txt")).await;
+    let mut second = repository.command("cat one.txt");
+    second.base_ref = first.branch;
+    server.carry_out(&second).await;
+    assert_eq!(server.output(second.attempt, LogStream::Stdout), "one\n");
+}
+
+#[tokio::test]
+async fn attempts_work_side_by_side_and_an_error_in_one_is_no_error_of_the_others() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignments: Vec<_> = (0..6).map(|index| repository.command(&format!("echo {index} > file-{index}.txt"))).collect();
+    // In the way of the folder that the runner is about to make.
+    let broken = repository.command("true");
+    fs::write(server.folder(broken.attempt), "").unwrap();
+    for assignment in assignments.iter().chain([&broken]) {
+        server.assign(assignment).await;
+    }
+    for (index, assignment) in assignments.iter().enumerate() {
+        let report = server.report(assignment.attempt).await;
+        assert_eq!(outcome(&report), "completed");
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.show(&branch, &format!("file-{index}.txt")), Some(index.to_string()));
+        assert_eq!(repository.git(&["rev-list", "--count", &format!("main..{branch}")]), "1");
+    }
+    assert_eq!(failure_code(&server.report(broken.attempt).await), Some(FailureCode::RunnerFault));
+}

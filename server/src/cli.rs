@@ -1,0 +1,135 @@
+//! The command line of `muster`: its verbs and options, and where each is carried out.
+//!
+//! `task` verbs speak to a server by its REST API; `serve` and `demo` are the server; `admin` works on the database of this machine.
+//! Whatever a verb does, stdout holds its output, stderr what a person should know, and the exit status how it went.
+
+mod admin;
+mod client;
+mod connection;
+mod demo;
+mod demo_screen;
+mod demo_tasks;
+mod error;
+mod find_task;
+mod follow;
+mod key_file;
+mod log_output;
+mod output;
+mod reconnect;
+mod sample_repository;
+mod task_change;
+mod task_list;
+mod task_logs;
+mod task_result;
+mod task_run;
+mod task_show;
+mod terminal_text;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ServeConfig;
+use error::{CliError, Exit};
+
+/// A self-hosted control plane for teams of coding agents: nothing lands until it passes muster.
+#[derive(Parser)]
+#[command(name = "muster", version, max_term_width = 120, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  MUSTER_URL        the server that `task` speaks to [default: http://127.0.0.1:7878]
+  MUSTER_API_KEY    who asks; `muster admin create-key` makes one
+  MUSTER_STATE_DIR  where a server on this machine keeps its state
+  MUSTER_ADDR       where `serve` listens
+  DATABASE_URL      a Postgres of yours, instead of Muster's own
+  NO_COLOR          no colors
+
+Exit status:
+  0  done; with --watch, the task succeeded
+  1  it did not succeed, or could not be done
+  2  the command line does not make sense
+  4  no API key, or one that is refused
+
+Examples:
+  muster demo
+  muster serve
+  muster task run --command 'make test' --watch
+  muster task list --state running";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server: pages, API, and a runner on this machine.
+    Serve {
+        #[command(flatten)]
+        config: Box<ServeConfig>,
+    },
+    /// Hand in tasks and look after them.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Owners and API keys, on the server's own machine.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+    /// Start a server and watch it do three tasks.
+    Demo(Box<demo::DemoArgs>),
+}
+
+#[derive(Subcommand)]
+enum TaskCommand {
+    /// Hand in a task, and with --watch see it through.
+    Run(Box<task_run::RunArgs>),
+    /// List tasks, newest first.
+    List(task_list::ListArgs),
+    /// Show one task with its checks, attempts and history.
+    Show(task_show::ShowArgs),
+    /// Print what a task's attempts wrote.
+    Logs(task_logs::LogsArgs),
+    /// End a task: at once when it waits, as soon as its work has stopped when it runs.
+    Cancel(task_change::ChangeArgs),
+    /// Bring an ended task back, with all its attempts ahead of it.
+    Retry(task_change::ChangeArgs),
+}
+
+/// Carries out the command, says what went wrong, and gives the exit status.
+pub async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve { config } => serve(*config).await,
+        Command::Task(command) => task(command).await,
+        Command::Admin(command) => admin::run(command).await,
+        Command::Demo(args) => demo::demo(*args).await,
+    };
+    done.unwrap_or_else(|error| error::report(&error)).into()
+}
+
+async fn serve(config: ServeConfig) -> Result<Exit, CliError> {
+    crate::serve::serve(config).await.map_err(|error| CliError::failed(error.to_string()))?;
+    Ok(Exit::Done)
+}
+
+async fn task(command: TaskCommand) -> Result<Exit, CliError> {
+    match command {
+        TaskCommand::Run(args) => task_run::run(&args).await,
+        TaskCommand::List(args) => task_list::list(&args).await,
+        TaskCommand::Show(args) => task_show::show(&args).await,
+        TaskCommand::Logs(args) => task_logs::logs(&args).await,
+        TaskCommand::Cancel(args) => task_change::cancel(&args).await,
+        TaskCommand::Retry(args) => task_change::retry(&args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,242 @@
+//! `muster task run`
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use clap::{Args, builder::PossibleValuesParser};
+use domain::{
+    CheckSpec, NewTask, Priority, TaskView, repository,
+    task::{ATTEMPTS_MAX, TIMEOUT_SECONDS_MAX},
+};
+
+use super::{
+    client::Client,
+    connection::ConnectionArgs,
+    error::{CliError, Exit},
+    find_task::{TaskName, find_task, parse_task_name},
+    output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
+    task_result::shown,
+    watch::watch_task,
+    words::dim,
+};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A check is KIND=VALUE. All of them have to pass before the task counts as done:
+  file_exists=PATH            the file is there
+  command_succeeds=COMMAND    the shell command exits with 0
+  test_passes=COMMAND|auto    the tests pass; auto finds the project's own command
+  git_clean                   the work left nothing uncommitted
+
+With --watch the exit status is 0 only when the task succeeded, 1 when it did not.
+
+Examples:
+  muster task run --command 'make format' --check git_clean --watch
+  muster task run Write a test for the date parser --check test_passes=auto
+  muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f")]
+pub struct RunArgs {
+    /// What to do, in words, for the agent of the runner.
+    #[arg(value_name = "PROMPT", required_unless_present = "command", conflicts_with = "command")]
+    prompt: Vec<String>,
+    /// What to do, as a shell command.
+    #[arg(long, short, value_name = "COMMAND")]
+    command: Option<String>,
+    /// The git repository: a path on the runner's machine or a URL [default: the one around the current folder].
+    #[arg(long, value_name = "PATH|URL")]
+    repo: Option<String>,
+    /// One line that names the task [default: the beginning of the command or prompt].
+    #[arg(long)]
+    title: Option<String>,
+    /// What has to hold when the work is done; may be given more than once.
+    #[arg(long = "check", value_name = "KIND=VALUE", value_parser = CheckSpec::parse)]
+    checks: Vec<CheckSpec>,
+    /// The branch, tag or commit to start from [default: the repository's default branch].
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// The lane the task queues in.
+    #[arg(long, default_value = Priority::Normal.name(), value_parser = PossibleValuesParser::new(Priority::ALL.map(Priority::name)))]
+    priority: String,
+    /// A task that has to succeed first; may be given more than once.
+    #[arg(long, value_name = "TASK", value_parser = parse_task_name)]
+    after: Vec<TaskName>,
+    /// How long one attempt may work: 90, 90s, 10m, 2h [default: an hour].
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    timeout: Option<u32>,
+    /// How many attempts may fail before the task has failed [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(ATTEMPTS_MAX)))]
+    attempts: Option<u32>,
+    /// A file the work is about; may be given more than once.
+    #[arg(long = "file", value_name = "PATH")]
+    files: Vec<String>,
+    /// What counts as done, in words; may be given more than once.
+    #[arg(long = "criterion", value_name = "TEXT")]
+    criteria: Vec<String>,
+    /// Show the log and what happens until the task is final.
+    #[arg(long, short)]
+    watch: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
+    let mut new = new_task(args)?;
+    // Before anything is asked of the server, so that a wrong command line is told as one.
+    new.validate().map_err(CliError::Invalid)?;
+    let client = args.connection.client()?;
+    for name in &args.after {
+        new.depends_on.push(find_task(&client, name).await?);
+    }
+    let task = client.create_task(&new).await?;
+    let output = args.output.output();
+    if args.watch {
+        return watch_task(&client, &task, output).await;
+    }
+    print(&client, &task, output)?;
+    Ok(Exit::Done)
+}
+
+fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
+    let repository = match &args.repo {
+        Some(repository) => location(repository)?,
+        None => current_repository()?,
+    };
+    let prompt = args.prompt.join(" ");
+    let title = args.title.clone().unwrap_or_else(|| title_of(args.command.as_deref().unwrap_or(&prompt)));
+    let priority = Priority::ALL.into_iter().find(|priority| priority.name() == args.priority).unwrap_or_default();
+    let usual = NewTask::command(title, repository, "");
+    Ok(NewTask {
+        command: args.command.clone(),
+        prompt: args.command.is_none().then_some(prompt),
+        base_ref: args.base.clone(),
+        files: args.files.clone(),
+        success_criteria: args.criteria.clone(),
+        checks: args.checks.clone(),
+        priority,
+        timeout_seconds: args.timeout.unwrap_or(usual.timeout_seconds),
+        max_attempts: args.attempts.unwrap_or(usual.max_attempts),
+        ..usual
+    })
+}
+
+/// What can be a URL is taken as one; everything else is a path, and made absolute.
+fn location(text: &str) -> Result<String, CliError> {
+    if !text.starts_with('/') && !Path::new(text).exists() && repository::check_location(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let absolute = std::fs::canonicalize(text).or_else(|_| std::path::absolute(text)).map_err(|error| CliError::Usage {
+        message: format!("'{text}' is neither a path nor a URL: {error}"),
+        remedy: "give a path such as . or /srv/app, or an https or ssh URL".into(),
+    })?;
+    as_text(absolute)
+}
+
+fn current_repository() -> Result<String, CliError> {
+    let outside = || CliError::Usage {
+        message: "the current folder is not inside a git repository".into(),
+        remedy: "name the repository with --repo PATH or --repo URL".into(),
+    };
+    let found = Command::new("git").args(["rev-parse", "--show-toplevel"]).output().map_err(|error| CliError::Usage {
+        message: format!("git cannot be started to find the repository: {error}"),
+        remedy: "name the repository with --repo PATH or --repo URL".into(),
+    })?;
+    let path = String::from_utf8(found.stdout).map_err(|_| outside())?;
+    match path.trim_end_matches('\n') {
+        path if found.status.success() && !path.is_empty() => Ok(path.to_owned()),
+        _ => Err(outside()),
+    }
+}
+
+fn as_text(path: PathBuf) -> Result<String, CliError> {
+    path.into_os_string().into_string().map_err(|path| CliError::Usage {
+        message: format!("the path {} is not UTF-8, which Muster needs", path.display()),
+        remedy: "give the repository a name in UTF-8".into(),
+    })
+}
+
+const TITLE_CHARACTERS: usize = 80;
+
+/// The first line of the work, cut at a word.
+fn title_of(work: &str) -> String {
+    let line = work.trim().lines().next().unwrap_or_default();
+    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().count() <= TITLE_CHARACTERS {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE_CHARACTERS).collect();
+    let at_word = cut.rsplit_once(' ').map(|(words, _)| words).filter(|words| words.chars().count() > TITLE_CHARACTERS / 2);
+    format!("{}…", at_word.unwrap_or(&cut))
+}
+
+/// `90`, `90s`, `10m`, `2h`, `1d`
+fn parse_seconds(text: &str) -> Result<u32, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit.trim() {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("give seconds, or a number with s, m, h or d, such as 10m".into()),
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
+    match seconds {
+        Some(seconds @ 1..=TIMEOUT_SECONDS_MAX) => Ok(seconds),
+        _ => Err("must be between 1 second and 1 day".into()),
+    }
+}
+
+fn print(client: &Client, task: &TaskView, output: Output) -> Result<(), CliError> {
+    let summary = &task.summary;
+    match output {
+        Output::Json => print_json(task)?,
+        Output::Pipe => print_tab_separated(&[vec![summary.id.to_string()]])?,
+        Output::Terminal => {
+            let (id, dim) = (summary.id.short(), dim());
+            let state = summary.state.name().phrase();
+            print_text(&format!(
+                "Task {id} “{}”: {state}\n  {dim}page:{dim:#} {}\n  {dim}log:{dim:#}  muster task logs {id} --follow\n",
+                shown(&summary.title),
+                client.page_of(summary.id)
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_people_write_them() {
+        for (text, seconds) in [("600", 600), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            assert_eq!(parse_seconds(text), Ok(seconds), "{text}");
+        }
+        for bad in ["", "0", "m", "-5", "1.5h", "2d", "99999999999", "10x"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_the_beginning_of_the_work() {
+        assert_eq!(title_of("  make tidy\nmake test"), "make tidy");
+        let long = title_of(&"several words ".repeat(20));
+        assert!(long.chars().count() <= TITLE_CHARACTERS + 1 && long.ends_with("several…"), "{long}");
+        assert_eq!(title_of(&"x".repeat(200)).chars().count(), TITLE_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn a_url_stays_and_a_path_becomes_absolute() {
+        for url in ["https://example.org/app.git", "git@example.org:team/app.git", "ssh://git@example.org/app"] {
+            assert_eq!(location(url).unwrap(), url);
+        }
+        assert!(Path::new(&location("./not/there").unwrap()).is_absolute());
+        assert_eq!(location("/").unwrap(), "/");
+    }
+}

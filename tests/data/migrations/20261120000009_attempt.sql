@@ -1,0 +1,2 @@
+insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, started_at, lease_until, ended_at, base_commit, branch, exit_code, log_start, log_bytes)
+values ('00000000-0000-7000-8000-000000000007', '00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000005', 1, '00000000-0000-7000-8000-000000000004', 'succeeded', '2026-11-01T00:00:01Z', '2026-11-01T00:00:02Z', '2026-11-01T00:02:00Z', '2026-11-01T00:01:00Z', 'abc', 'muster/x-1', 0, 0, 5);

@@ -1,0 +1,86 @@
+//! Rules of the house that a compiler does not know.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Who may use whom. Everything that is not here is a mistake; a new line is a decision.
+const EDGES: [(&str, &str); 14] = [
+    ("engine", "domain"),
+    ("runner", "domain"),
+    ("app", "domain"),
+    ("app", "engine"),
+    ("frontend", "app"),
+    ("server", "app"),
+    ("server", "domain"),
+    ("server", "engine"),
+    ("server", "runner"),
+    ("tests", "app"),
+    ("tests", "domain"),
+    ("tests", "engine"),
+    ("tests", "runner"),
+    ("tests", "server"),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+#[test]
+fn crates_use_only_whom_they_may() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(["--offline".into()]).exec().unwrap();
+    let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    let mut found = vec![];
+    for package in metadata.workspace_packages() {
+        for dependency in package.dependencies.iter().filter(|one| one.kind == DependencyKind::Normal) {
+            if members.contains(&dependency.name) {
+                found.push((package.name.to_string(), dependency.name.clone()));
+            }
+            let sql = dependency.name == "sqlx" && !["engine", "domain", "tests"].contains(&package.name.as_str());
+            let web = ["axum", "leptos"].contains(&dependency.name.as_str()) && ["domain", "engine", "runner"].contains(&package.name.as_str());
+            assert!(!sql && !web, "{} must not use {}", package.name, dependency.name);
+        }
+    }
+    found.sort();
+    let mut allowed = EDGES.map(|(from, to)| (from.to_owned(), to.to_owned())).to_vec();
+    allowed.sort();
+    assert_eq!(found, allowed);
+}
+
+/// Every Rust file below a folder.
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+}
+
+#[test]
+fn only_the_engine_speaks_sql() {
+    for name in ["domain", "runner", "app", "server", "frontend"] {
+        for file in sources(&root().join(name).join("src")) {
+            let text = fs::read_to_string(&file).unwrap();
+            let speaks = text.contains("sqlx::query") || text.contains("query!(") || text.contains("sqlx::raw_sql");
+            assert!(!speaks, "{} contains SQL", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_pages_are_split_by_cfg_in_two_places() {
+    let mut places = vec![];
+    for file in sources(&root().join("app/src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        places.extend(text.lines().filter(|line| line.trim_start().starts_with("#[cfg(feature")).map(|_| file.file_name().unwrap().to_owned()));
+    }
+    places.sort();
+    assert_eq!(places, ["lib.rs", "problem.rs"]);
+}
+
+#[test]
+fn no_file_has_grown_beyond_its_idea() {
+    for name in ["domain", "engine", "runner", "app", "server", "frontend", "xtask"] {
+        for file in sources(&root().join(name).join("src")) {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            assert!(lines <= 600, "{} has {lines} lines: split it by idea", file.display());
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The `muster` binary as people and scripts meet it: what goes to stdout, what to stderr, and what the exit status says.
+
+use std::{
+    fs::{self, Permissions},
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_2_and_no_key_is_4() {
+    let machine = Machine::new();
+    for wrong in [
+        &[][..],
+        &["frobnicate"],
+        &["task", "run"],
+        &["task", "run", "--command", "true", "--check", "nope=x"],
+        &["task", "run", "--command", "true", "--check", "file_exists=/etc/passwd"],
+        &["task", "run", "--command", "true", "--timeout", "0"],
+        &["task", "run", "--command", "true", "--repo", "/srv/app", "--title", " "],
+        &["task", "run", "--command", "true"],
+        &["task", "list", "--state", "finished"],
+        &["task", "show", "x"],
+        &["task", "list", "--url", "example.org"],
+        &["admin", "create-owner", "--name", "Ada"],
+    ] {
+        let output = machine.muster(wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{wrong:?}");
+    }
+
+    let no_key = machine.muster(&["task", "list"]).output().unwrap();
+    assert_eq!(no_key.status.code(), Some(4));
+    assert_eq!(
+        stderr(&no_key),
+        "muster: no API key: MUSTER_API_KEY is not set\n  \
+         try: make a key with `muster admin create-key --name NAME` and set MUSTER_API_KEY to it\n"
+    );
+
+    // the port is free once more when the listener is dropped
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{free}");
+    let nobody = machine.muster(&["task", "list", "--url", &url]).env("MUSTER_API_KEY", "mst_key_x").output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert_eq!(
+        stderr(&nobody),
+        format!(
+            "muster: nothing answers at {url}/: Connection refused\n  try: start it with `muster serve`, or set MUSTER_URL to where it runs\n"
+        )
+    );
+}
+
+#[test]
+fn a_server_and_everything_the_command_line_does_with_it() {
+    let machine = Machine::new();
+    let server = machine.serves();
+    port_in_use_is_one_line(&server);
+    the_first_owner_needs_no_browser(&machine);
+    keys_decide(&machine, &server);
+    let client = Client { machine: &machine, url: &server.url, key: machine.creates_key("member") };
+    watching_shows_the_log_and_tells_how_it_ended(&client);
+    lists_and_pages_are_plain_in_a_pipe(&client);
+    what_runs_can_be_left_cancelled_and_retried(&client);
+    server.stops();
+}
+
+#[test]
+fn the_demo_ends_with_three_verified_results() {
+    let machine = Machine::new();
+    let output = machine.muster(&["demo", "--addr", "127.0.0.1:0"]).env("MUSTER_DEMO_EXIT", "1").output().unwrap();
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", stderr(&output));
+    assert!(!text.contains('\x1b'), "{text}");
+    let (_, results) = text.split_once("Verified results").unwrap();
+    let lines: Vec<_> = results.lines().filter(|line| line.contains("  succeeded  ")).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].contains("3 of 3 checks passed") && lines[0].ends_with("1 attempt"), "{text}");
+    assert!(lines[1].contains("3 of 3 checks passed") && lines[1].ends_with("1 attempt"), "{text}");
+    assert!(lines[2].contains("2 of 2 checks passed") && lines[2].ends_with("2 attempts"), "{text}");
+    assert!(!machine.state_dir().join("postgres/postmaster.pid").exists(), "its Postgres is stopped");
+}
+
+fn port_in_use_is_one_line(server: &Server) {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let other = Machine::new();
+    let refused = other.muster(&["serve", "--addr", address]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(said.starts_with(&format!("muster: {address} ")) && said.lines().count() == 1, "{said}");
+}
+
+fn the_first_owner_needs_no_browser(machine: &Machine) {
+    let create = |password: &str| {
+        let mut command =
+            machine.muster(&["admin", "create-owner", "--name", "Ada", "--email", "ada@example.org", "--password-stdin", "--json"]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        writeln!(process.stdin.take().unwrap(), "{password}").unwrap();
+        process.wait_with_output().unwrap()
+    };
+    let short = create("short");
+    assert_eq!(short.status.code(), Some(2));
+    assert!(stderr(&short).contains("  /password: needs at least 15 characters"), "{}", stderr(&short));
+    let made = create("a quiet morning walk");
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    assert_eq!(serde_json::from_slice::<Value>(&made.stdout).unwrap()["email"], "ada@example.org");
+    assert_eq!(create("a quiet morning walk").status.code(), Some(1), "there is one already");
+}
+
+fn keys_decide(machine: &Machine, server: &Server) {
+    let wrong = Client { machine, url: &server.url, key: "mst_key_wrong".into() };
+    assert_eq!(wrong.run(&["task", "list"]).status.code(), Some(4));
+
+    let viewer = Client { machine, url: &server.url, key: machine.creates_key("viewer") };
+    assert_eq!(viewer.run(&["task", "list"]).status.code(), Some(0));
+    let refused = viewer.run(&["task", "run", "--repo", "/srv/app", "--command", "true"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("the permission to create tasks"), "{}", stderr(&refused));
+
+    // saved beside the state, a key is found without a word
+    let saved = machine.muster(&["admin", "create-key", "--name", "here", "--save"]).output().unwrap();
+    assert_eq!((saved.status.code(), saved.stdout.len()), (Some(0), 0), "{}", stderr(&saved));
+    let mode = fs::metadata(machine.state_dir().join("cli-key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let listed = machine.muster(&["task", "list", "--url", &server.url]).output().unwrap();
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+}
+
+fn watching_shows_the_log_and_tells_how_it_ended(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let task = ["task", "run", "--repo", repository.to_str().unwrap(), "--attempts", "1", "--watch"];
+    let run = |rest: &[&str]| client.run(&[&task[..], rest].concat());
+
+    let good = run(&["--command", "echo one; echo two >&2; touch done.txt", "--check", "file_exists=done.txt"]);
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+    for line in ["one", "two"] {
+        assert_eq!(stdout(&good).lines().filter(|shown| *shown == line).count(), 1, "{}", stdout(&good));
+    }
+    assert!(stderr(&good).contains("succeeded  1 of 1 checks passed"), "{}", stderr(&good));
+
+    let bad = run(&["--command", "true", "--check", "file_exists=missing.txt"]);
+    assert_eq!(bad.status.code(), Some(1), "{}", stderr(&bad));
+    assert!(stderr(&bad).contains("failed file_exists=missing.txt"), "{}", stderr(&bad));
+
+    let watched = run(&["--command", "printf 'a\\nb'", "--json"]);
+    assert_eq!(watched.status.code(), Some(0), "{}", stderr(&watched));
+    let lines: Vec<Value> = stdout(&watched).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["task"]["title"], "printf 'a\\nb'");
+    assert_eq!(lines.last().unwrap()["task"]["state"], "succeeded");
+    let numbers: Vec<_> = lines.iter().filter_map(|line| line["event"]["number"].as_u64()).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "every event once, in order");
+    let pieces: Vec<_> = lines.iter().filter(|line| line["log"]["stream"] == "stdout").collect();
+    let text: String = pieces.iter().map(|piece| piece["log"]["text"].as_str().unwrap()).collect();
+    assert_eq!(text, "a\nb");
+}
+
+fn lists_and_pages_are_plain_in_a_pipe(client: &Client<'_>) {
+    let listed = stdout(&client.run(&["task", "list"]));
+    assert!(!listed.contains('\x1b'), "{listed}");
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row.len() == 7), "{listed}");
+    assert_eq!(rows[1][1..4], ["failed", "0/1", "1/1"], "{listed}");
+
+    let page: Value = serde_json::from_str(&stdout(&client.run(&["task", "list", "--json", "--limit", "2"]))).unwrap();
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    assert!(page["next_cursor"].is_string());
+    let failed: Value = serde_json::from_str(&stdout(&client.run(&["task", "list", "--json", "--state", "failed"]))).unwrap();
+    assert_eq!(failed["items"][0]["id"], rows[1][0]);
+
+    let full = rows[0][0];
+    let short = &full[full.len() - 8..];
+    let shown: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", short, "--json"]))).unwrap();
+    assert_eq!(shown["id"], full);
+    assert!(stdout(&client.run(&["task", "show", short])).contains("state\tsucceeded\n"));
+    let log = stdout(&client.run(&["task", "logs", short]));
+    assert!(log.contains("a\nb"), "{log}");
+    assert_eq!(stdout(&client.run(&["task", "logs", short, "--follow"])), log);
+
+    let unknown = client.run(&["task", "show", "00000000"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).starts_with("muster: there is no task 00000000\n"), "{}", stderr(&unknown));
+
+    // a reader that goes away is no error
+    let mut list = client.command(&["task", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(list.stdout.take());
+    let mut said = String::new();
+    list.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((list.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+fn what_runs_can_be_left_cancelled_and_retried(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let arguments = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "echo working; sleep 600", "--watch"];
+    let mut watching = client.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_line(BufReader::new(watching.stdout.take().unwrap()), "working");
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    let left = watching.wait_with_output().unwrap();
+    assert_eq!(left.status.code(), Some(130));
+    let said = stderr(&left);
+    let (_, id) = said.trim_end().rsplit_once("goes on; cancel it with: muster task cancel ").unwrap();
+
+    let state = || serde_json::from_str::<Value>(&stdout(&client.run(&["task", "show", id, "--json"]))).unwrap()["state"].clone();
+    assert_eq!(state(), "running");
+    assert_eq!(client.run(&["task", "cancel", id]).status.code(), Some(0));
+    // it ends when the task does
+    assert_eq!(client.run(&["task", "logs", id, "--follow"]).status.code(), Some(0));
+    assert_eq!(state(), "cancelled");
+    let again = client.run(&["task", "cancel", id]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("cannot cancel a task that is cancelled"), "{}", stderr(&again));
+
+    let retried: Value = serde_json::from_str(&stdout(&client.run(&["task", "retry", id, "--json"]))).unwrap();
+    assert_eq!(retried["id"], id);
+    assert_eq!(client.run(&["task", "cancel", id]).status.code(), Some(0));
+    assert_eq!(client.run(&["task", "logs", id, "--follow"]).status.code(), Some(0));
+    assert_eq!(state(), "cancelled");
+}
+
+/// A machine with nothing of Muster on it. Root's Postgres runs as another user, who must be able to reach the folder.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("muster-cli-").permissions(Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
+        Self { folder }
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The command line with an environment of its own, in a folder outside any repository.
+    fn muster(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(muster());
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
+        command.env("MUSTER_STATE_DIR", self.state_dir());
+        command
+    }
+
+    fn serves(&self) -> Server {
+        let mut process = self.muster(&["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let line = wait_for_line(&mut log, "Muster serves at ");
+        // read on, or a full pipe would stop it
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Server { process, url: line.split_once("serves at ").unwrap().1.trim().to_owned() }
+    }
+
+    fn creates_key(&self, role: &str) -> String {
+        let output = self.muster(&["admin", "create-key", "--name", "tests", "--role", role]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output).trim().to_owned()
+    }
+
+    fn repository(&self) -> PathBuf {
+        let folder = self.folder.path().join("repository");
+        if !folder.exists() {
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("README.md"), "# A repository\n").unwrap();
+            for arguments in ["init --quiet --initial-branch main", "add .", "commit --quiet --message first"] {
+                let settings = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false"];
+                let done = Command::new("git").args(settings).args(arguments.split(' ')).current_dir(&folder).status().unwrap();
+                assert!(done.success(), "git {arguments}");
+            }
+        }
+        folder
+    }
+}
+
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    /// As Ctrl-C stops it: in order, and with 0.
+    fn stops(mut self) {
+        kill_process(Pid::from_child(&self.process), Signal::INT).unwrap();
+        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            // in order, so that no Postgres is left behind by a test that failed
+            let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+            let _ = self.process.wait();
+        }
+    }
+}
+
+struct Client<'a> {
+    machine: &'a Machine,
+    url: &'a str,
+    key: String,
+}
+
+impl Client<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.machine.muster(arguments);
+        command.env("MUSTER_URL", self.url).env("MUSTER_API_KEY", &self.key);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+/// The binary of this build. Cargo makes it when it is missing or old, from the very packages the tests were made with, so that
+/// all but the binary itself is there already.
+fn muster() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // <target folder>/<profile's folder>/deps/<this test>
+        let test = std::env::current_exe().unwrap();
+        let folder = test.ancestors().nth(2).unwrap();
+        let profile = match folder.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--exclude", "frontend", "--bin", "muster", "--profile", profile, "--target-dir"]);
+        let built = build.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(built.status.success(), "{}", stderr(&built));
+        folder.join("muster")
+    })
+}
+
+/// The first line that holds the text.
+fn wait_for_line(lines: impl BufRead, text: &str) -> String {
+    let mut seen = String::new();
+    for line in lines.lines().map_while(Result::ok) {
+        if line.contains(text) {
+            return line;
+        }
+        seen.push_str(&line);
+        seen.push('\n');
+    }
+    panic!("it ended without a line with {text:?}:\n{seen}");
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}

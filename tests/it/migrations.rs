@@ -1,0 +1,50 @@
+//! Migrations, with rows in the tables while they run.
+
+use std::fs;
+
+use engine::MIGRATOR;
+use sqlx::{PgPool, Row, migrate::Migrate};
+
+/// Rows as they were before the migration after this one; every migration that makes a table has some.
+fn rows_after(version: i64) -> Option<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/migrations");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&version.to_string()))?;
+    Some(fs::read_to_string(file).unwrap())
+}
+
+#[sqlx::test(migrations = false)]
+async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
+    let mut connection = pool.acquire().await.unwrap();
+    connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
+    for migration in MIGRATOR.iter() {
+        connection.apply("_sqlx_migrations", migration).await.unwrap_or_else(|error| panic!("{}: {error}", migration.description));
+        let makes_a_table = migration.sql.as_str().contains("create table");
+        match rows_after(migration.version) {
+            Some(rows) => {
+                let rows = sqlx::AssertSqlSafe(rows);
+                sqlx::raw_sql(rows).execute(&mut *connection).await.unwrap_or_else(|error| panic!("{}: {error}", migration.description));
+            }
+            None => assert!(!makes_a_table, "{} makes a table, so it needs rows in tests/data/migrations", migration.description),
+        }
+    }
+    let empty: Vec<String> = sqlx::query(
+        "select relname from pg_stat_user_tables
+         where relname <> '_sqlx_migrations' and (xpath('/row/c/text()', query_to_xml(format('select count(*) as c from %I', relname), false, true, '')))[1]::text = '0'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap()
+    .into_iter()
+    .map(|row| row.get("relname"))
+    .collect();
+    assert_eq!(empty, Vec::<String>::new(), "tables without rows");
+}
+
+#[sqlx::test(migrations = false)]
+async fn migrating_twice_changes_nothing(pool: PgPool) {
+    MIGRATOR.run(&pool).await.unwrap();
+    MIGRATOR.run(&pool).await.unwrap();
+    let applied: i64 = sqlx::query("select count(*) as n from _sqlx_migrations where success").fetch_one(&pool).await.unwrap().get("n");
+    assert_eq!(applied, MIGRATOR.iter().count() as i64);
+}
