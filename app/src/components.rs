@@ -29,4 +29,4 @@ pub use field::{Choice, SelectField, TextAreaField, TextField};
 pub use icon::{Icon, icon};
 pub use log_view::LogView;
 pub use theme_switch::ThemeSwitch;
-pub use time::{Elapsed, Time};
+pub use time::{Elapsed, Time, TimeOfDay};

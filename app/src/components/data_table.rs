@@ -12,6 +12,7 @@ pub fn DataTable(
     children: Children,
 ) -> impl IntoView {
     view! {
+        <div class="c-table-box">
         <table class="c-table">
             <caption class="u-unseen">{caption}</caption>
             <thead>
@@ -24,5 +25,6 @@ pub fn DataTable(
             </thead>
             <tbody>{children()}</tbody>
         </table>
+        </div>
     }
 }

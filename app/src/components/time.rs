@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use leptos::prelude::*;
 
 /// The reader's clock in milliseconds since 1970; nothing on the server and until the page is alive.
@@ -43,6 +43,22 @@ pub fn Time(at: DateTime<Utc>) -> impl IntoView {
     view! { <time class="c-time" datetime=iso(at) title=exact(at)>{text}</time> }
 }
 
+/// A moment to the second, in the reader's zone: for moments that are told apart from each other rather than from now.
+#[component]
+pub fn TimeOfDay(at: DateTime<Utc>) -> impl IntoView {
+    let clock = clock();
+    let is_alive = Memo::new(move |_| clock.get().is_some());
+    let text = move || {
+        if !is_alive.get() {
+            return of_day(at);
+        }
+        // Minutes that the reader's clock is behind UTC, at that moment.
+        let behind = js_sys::Date::new(&(at.timestamp_millis() as f64).into()).get_timezone_offset();
+        of_day(at - TimeDelta::minutes(behind as i64))
+    };
+    view! { <time class="c-time" datetime=iso(at) title=exact(at)>{text}</time> }
+}
+
 /// How long something took, or has taken so far.
 #[component]
 pub fn Elapsed(from: DateTime<Utc>, #[prop(into)] to: Option<DateTime<Utc>>) -> impl IntoView {
@@ -61,6 +77,11 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 fn short(at: DateTime<Utc>) -> String {
     let month = MONTHS.get(at.month0() as usize).copied().unwrap_or_default();
     format!("{} {month}, {:02}:{:02}", at.day(), at.hour(), at.minute())
+}
+
+/// `20 Nov, 12:19:03`
+fn of_day(at: DateTime<Utc>) -> String {
+    format!("{}:{:02}", short(at), at.second())
 }
 
 /// `2026-11-20 12:19:03 UTC`
@@ -129,6 +150,7 @@ mod tests {
     #[test]
     fn the_server_writes_utc() {
         assert_eq!(short(DateTime::UNIX_EPOCH), "1 Jan, 00:00");
+        assert_eq!(of_day(DateTime::UNIX_EPOCH), "1 Jan, 00:00:00");
         assert_eq!(exact(DateTime::UNIX_EPOCH), "1970-01-01 00:00:00 UTC");
         assert_eq!(iso(DateTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
     }

@@ -1,7 +1,7 @@
 //! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
 //! a link, and only what is looked at is fetched.
 
-use domain::{Failure, TaskId, TaskState, TaskView};
+use domain::{Failure, FailureCode, TaskId, TaskState, TaskView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -103,7 +103,7 @@ fn TaskContent(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
                 <Acts id=id task=task refresh=refresh />
             </div>
             <Steps task=task />
-            {move || notice(task)}
+            {move || notice(id, task)}
             <div class="p-task__columns">
                 <div class="p-task__main">
                     {tabs(id, task, view)}
@@ -134,12 +134,12 @@ fn badges(task: Signal<TaskView>) -> impl IntoView {
 }
 
 /// What deserves to be said before everything else: why it failed, was skipped, or still goes on.
-fn notice(task: Signal<TaskView>) -> AnyView {
+fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
     let state = task.with(|task| task.summary.state.clone());
     match &state {
-        TaskState::Partial { failure, .. } => failure_notice(Tone::Warn, "Only some of the required checks passed", failure),
-        TaskState::Failed { failure, .. } => failure_notice(Tone::Bad, "This task failed", failure),
-        TaskState::Dead { failure, .. } => failure_notice(Tone::Bad, "This task was set aside", failure),
+        TaskState::Partial { failure, .. } => failure_notice(id, Tone::Warn, "Only some of the required checks passed", failure),
+        TaskState::Failed { failure, .. } => failure_notice(id, Tone::Bad, "This task failed", failure),
+        TaskState::Dead { failure, .. } => failure_notice(id, Tone::Bad, "This task was set aside", failure),
         TaskState::Skipped { reason, because_of, .. } => {
             let href = format!("/tasks/{because_of}");
             let reason = format!("{}.", capitalised(reason));
@@ -154,12 +154,13 @@ fn notice(task: Signal<TaskView>) -> AnyView {
     }
 }
 
-fn failure_notice(tone: Tone, title: &'static str, failure: &Failure) -> AnyView {
+fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure) -> AnyView {
     let (message, advice) = (capitalised(&failure.message), failure.code.advice());
+    let checks = (failure.code == FailureCode::ChecksFailed).then(|| format!("/tasks/{id}?view=checks"));
     view! {
         <Notice tone=tone title=title>
             <p class="p-task__message">{message}</p>
-            <p>{advice}</p>
+            <p>{advice} {checks.map(|href| view! { " " <a href=href data-noscroll="">"See the checks"</a> })}</p>
         </Notice>
     }
     .into_any()

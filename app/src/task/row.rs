@@ -1,6 +1,6 @@
 //! Tasks in a list: on the list page and on the overview.
 
-use domain::{TaskId, TaskStateName, TaskSummary};
+use domain::{Priority, TaskId, TaskStateName, TaskSummary};
 use leptos::prelude::*;
 
 use super::state_badge::{priority_badge, state_badge};
@@ -49,6 +49,7 @@ fn task_row(tasks: Signal<Vec<TaskSummary>>, id: TaskId) -> impl IntoView {
 
 fn cells(task: TaskSummary) -> impl IntoView {
     let state = task.state.name();
+    let priority_class = if task.priority == Priority::Normal { "c-table__short c-table__usual" } else { "c-table__short" };
     view! {
         <tr class="c-table__row">
             <td class="c-table__state" data-label="State">{state_badge(state)}</td>
@@ -58,7 +59,7 @@ fn cells(task: TaskSummary) -> impl IntoView {
             </td>
             <td class="c-table__place" data-label="Repository" title=task.repository.clone()>{short_location(&task.repository)}</td>
             <td class="c-table__short" data-label="Checks">{checks(&task)}</td>
-            <td class="c-table__short" data-label="Priority">{priority_badge(task.priority)}</td>
+            <td class=priority_class data-label="Priority">{priority_badge(task.priority)}</td>
             <td class="c-table__short" data-label="Attempts">{task.attempts} <span class="u-quiet">" of " {task.max_attempts}</span></td>
             <td class="c-table__time" data-label="Created"><Time at=task.created_at /></td>
         </tr>

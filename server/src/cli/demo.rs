@@ -44,6 +44,9 @@ pub struct DemoArgs {
     config: ServeConfig,
 }
 
+/// They take seconds; a demo that nobody watches must not wait for ever.
+const TASKS_AT_MOST: Duration = Duration::from_secs(600);
+
 pub async fn demo(args: DemoArgs) -> Result<Exit, CliError> {
     let begun = Instant::now();
     // The demo is a conversation: the server's log is shown only to those who ask for it.
@@ -132,7 +135,11 @@ async fn run_tasks(client: &Client, state: &StateConfig) -> Result<bool, CliErro
     let mended = client.create_task(&demo_tasks::mended(&repository)).await?;
     let ids = [&plain, &dependent, &mended].map(|task| task.summary.id);
     let screen = DemoScreen::new(&[plain, dependent, mended]);
-    follow_tasks(client, &ids, &|seen| screen.show(seen)).await?;
+    let show = |seen| screen.show(seen);
+    tokio::time::timeout(TASKS_AT_MOST, follow_tasks(client, &ids, &show)).await.map_err(|_| CliError::Failed {
+        message: format!("the tasks did not end within {}", duration(TASKS_AT_MOST)),
+        remedy: Some("MUSTER_LOG=info muster demo shows what the server does".into()),
+    })??;
     let took = begun.elapsed();
     let ended: Vec<TaskView> = try_join_all(ids.map(|id| client.task(id))).await?;
     Ok(say_results(&ended, took))

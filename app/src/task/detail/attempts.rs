@@ -10,12 +10,11 @@ use crate::{
 };
 
 const COLUMNS: &[(&str, &str)] = &[
-    ("Attempt", "c-table__short"),
+    ("Attempt", "c-table__number"),
     ("State", "c-table__state"),
     ("Runner", "c-table__place"),
     ("Started", "c-table__time"),
     ("Took", "c-table__short"),
-    ("Exit", "c-table__short"),
     ("Checks", "c-table__short"),
     ("Result", ""),
 ];
@@ -46,12 +45,11 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
     view! {
         <tr class="c-table__row">
-            <th class="c-table__short" scope="row" data-label="Attempt">{number}</th>
+            <th class="c-table__number" scope="row" data-label="Attempt">{number}</th>
             <td class="c-table__state" data-label="State">{attempt_badge(attempt.state)}</td>
             <td class="c-table__place" data-label="Runner">{attempt.runner}</td>
             <td class="c-table__time" data-label="Started"><Time at=attempt.started_at.unwrap_or(attempt.claimed_at) /></td>
             <td class="c-table__short" data-label="Took"><Elapsed from=attempt.claimed_at to=attempt.ended_at /></td>
-            <td class="c-table__short" data-label="Exit">{attempt.exit_code.map_or("–".to_owned(), |code| code.to_string())}</td>
             <td class="c-table__short" data-label="Checks">
                 <a href=format!("/tasks/{id}?view=checks&attempt={number}") data-noscroll="" aria-label=format!("Checks of attempt {number}: {checks}")>
                     {checks.clone()}

@@ -56,15 +56,15 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
     let latest = task.attempt_list.last();
     let repository = task.summary.repository.clone();
     view! {
-        {fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
-        {fact("Base", base(task, latest))}
-        {latest.and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
+        {wide_fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
+        {wide_fact("Base", base(task, latest))}
+        {latest.filter(|attempt| attempt.commit.is_some()).and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
         {fact("Attempts", format!("{} of {}", task.summary.attempts, task.summary.max_attempts))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default()))}
-        {fact("Created", exact(task.summary.created_at))}
-        {task.summary.state.ended_at().map(|at| fact("Ended", exact(at)))}
+        {wide_fact("Created", exact(task.summary.created_at))}
+        {task.summary.state.ended_at().map(|at| wide_fact("Ended", exact(at)))}
         {links("Waits for", &task.depends_on)}
         {links("Waited for by", &task.dependents)}
     }
@@ -72,6 +72,11 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
 
 fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
     view! { <div class="c-facts__fact"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
+}
+
+/// One that needs the whole width.
+fn wide_fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
+    view! { <div class="c-facts__fact c-facts__fact--wide"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
 }
 
 fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
@@ -83,8 +88,8 @@ fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
 fn branch_facts(repository: &str, branch: String) -> impl IntoView + use<> {
     let command = fetch_command(repository, &branch);
     view! {
-        {fact("Branch", view! { <code class="c-facts__long">{branch.clone()}</code> <CopyButton text=branch.clone() label="Copy the branch's name" /> })}
-        {fact("Get it", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
+        {wide_fact("Branch", view! { <code class="c-facts__long">{branch.clone()}</code> <CopyButton text=branch.clone() label="Copy the branch's name" /> })}
+        {wide_fact("Get it", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
     }
 }
 
@@ -107,7 +112,7 @@ fn links(name: &'static str, links: &[domain::task::TaskLink]) -> impl IntoView 
         .iter()
         .map(|link| view! { <li><a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a> " " {state_badge(link.state)}</li> })
         .collect();
-    (!items.is_empty()).then(|| fact(name, view! { <ul class="c-facts__links">{items}</ul> }))
+    (!items.is_empty()).then(|| wide_fact(name, view! { <ul class="c-facts__links">{items}</ul> }))
 }
 
 #[cfg(test)]

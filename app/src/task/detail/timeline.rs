@@ -3,7 +3,7 @@
 use domain::{Event, Identity, TaskId, account::SYSTEM};
 use leptos::prelude::*;
 
-use crate::{components::Time, fetched::fetched, layout::Who, live::use_live, task::task_events};
+use crate::{components::TimeOfDay, fetched::fetched, layout::Who, live::use_live, task::task_events};
 
 #[component]
 pub fn Timeline(id: TaskId) -> impl IntoView {
@@ -26,7 +26,7 @@ pub fn Timeline(id: TaskId) -> impl IntoView {
 fn entry(event: Event, me: Option<&Identity>) -> impl IntoView + use<> {
     view! {
         <li class="c-timeline__entry" data-kind=event.kind.name()>
-            <span class="c-timeline__time"><Time at=event.at /></span>
+            <span class="c-timeline__time"><TimeOfDay at=event.at /></span>
             <span class="c-timeline__text">{event.kind.sentence()}</span>
             <span class="c-timeline__actor">{actor_name(&event.actor, me)}</span>
         </li>
