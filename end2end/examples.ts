@@ -28,7 +28,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     checks: [
       { kind: "file_exists", target: "src/lib.rs" },
       { kind: "command_succeeds", target: "./greeting.sh" },
-      { kind: "git_clean" },
+      { kind: "command_succeeds", target: "grep -c 'pub fn' src/lib.rs" },
     ],
     priority: "high",
   });

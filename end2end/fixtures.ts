@@ -1,4 +1,7 @@
 // What the specs share: a page that is signed in and watched for trouble, the public API, and a repository to work on.
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect, type APIRequestContext, type Page } from "@playwright/test";
 import { owner } from "./muster.mjs";
@@ -15,6 +18,11 @@ export interface NewTask {
   repository?: string;
   base_ref?: string;
 }
+
+/** The cookies of somebody who has not signed in. */
+export const nobody = { cookies: [], origins: [] };
+
+const final = ["succeeded", "partial", "failed", "cancelled", "skipped", "dead"];
 
 /** The public API with the key of an owner. */
 export class Api {
@@ -43,8 +51,15 @@ export class Api {
     return (await this.request.get(`/api/v1/tasks/${id}/log`)).text();
   }
 
+  /** Waits until a task is in a state; one that has ended otherwise will not get there. */
   async reaches(id: string, state: string): Promise<void> {
-    await expect.poll(() => this.state(id), { message: `task ${id}`, timeout: 45_000 }).toBe(state);
+    let now = "";
+    const arrived = async () => {
+      now = await this.state(id);
+      return now === state || final.includes(now);
+    };
+    await expect.poll(arrived, { message: `task ${id} should be ${state}`, timeout: 45_000 }).toBe(true);
+    expect(now, `task ${id}`).toBe(state);
   }
 }
 
@@ -55,6 +70,10 @@ interface ForEachTest {
   /** What a page may complain about in this test; everything else fails it. */
   expectedComplaints: RegExp[];
   signedOut: boolean;
+  /** Opens an address and waits until scripts have taken the page over, where there are any. */
+  visit: (address: string) => Promise<void>;
+  /** Holds a task's work up: put its command in front, and let it go when the test is ready. */
+  gate: { command: string; open: () => void };
   /** Watches a further page as the own one is watched. */
   watched: (page: Page) => Promise<Page>;
   /** Waits for what a page shows: with JavaScript it arrives by itself, without it takes a reload. */
@@ -83,7 +102,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
     { scope: "worker" },
   ],
 
-  storageState: async ({ signedOut, signedInState }, use) => use(signedOut ? { cookies: [], origins: [] } : signedInState),
+  storageState: async ({ signedOut, signedInState }, use) => use(signedOut ? nobody : signedInState),
 
   api: async ({ playwright }, use) => {
     const { MUSTER_E2E_URL, MUSTER_E2E_KEY, MUSTER_E2E_REPOSITORY } = process.env;
@@ -104,11 +123,23 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
     });
     // without scripts nothing uses what was loaded ahead for them
     const expected = hydrated ? expectedComplaints : [...expectedComplaints, /preloaded using link preload/];
-    const unexpected = complaints.filter((complaint) => !expected.some((pattern) => pattern.test(complaint)));
+    const unexpected = [...new Set(complaints)].filter((complaint) => !expected.some((pattern) => pattern.test(complaint)));
     expect(unexpected, "what pages complained about").toEqual([]);
   },
 
   page: async ({ page, watched }, use) => use(await watched(page)),
+
+  visit: async ({ page, hydrated }, use) =>
+    use(async (address) => {
+      await page.goto(address);
+      if (hydrated) await hydration(page);
+    }),
+
+  gate: async ({}, use) => {
+    const path = join(tmpdir(), unique("muster-gate").replace(" ", "-"));
+    await use({ command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
+    rmSync(path, { force: true });
+  },
 
   arrives: async ({ page, hydrated }, use) =>
     use(async (assertion) => {

@@ -50,7 +50,8 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
             Some(Err(problem)) => Stage::Failed(problem.clone()),
         })
     });
-    move || match stage.get() {
+    on_cleanup(|| leptos::logging::error!("inner gone"));
+    move || { leptos::logging::error!("stage {}", match stage.get() { Stage::Pending => "pending", Stage::Ready => "ready", _ => "failed"}); match stage.get() {
         Stage::Pending => ().into_any(),
         Stage::Failed(problem) => problem_view(&problem).into_any(),
         Stage::Ready => {
@@ -64,7 +65,7 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
             });
             content(value.into())
         }
-    }
+    }}
 }
 
 /// A server that restarts or a network that is away is no reason to take the page from its reader.

@@ -1,7 +1,7 @@
 import { expect, test, unique } from "../fixtures.ts";
 
-test("the first stop of the Tab key leads past the navigation", async ({ page }) => {
-  await page.goto("/tasks");
+test("the first stop of the Tab key leads past the navigation", async ({ page, visit }) => {
+  await visit("/tasks");
   await page.keyboard.press("Tab");
   const skip = page.getByRole("link", { name: "Skip to the content" });
   await expect(skip).toBeFocused();
@@ -11,11 +11,11 @@ test("the first stop of the Tab key leads past the navigation", async ({ page })
   await expect(page.getByRole("main").locator(":focus")).toBeVisible();
 });
 
-test("keys lead to pages, walk rows and open them, and rest while a person types", async ({ page, api }) => {
+test("keys lead to pages, walk rows and open them, and rest while a person types", async ({ page, visit, api }) => {
   const word = unique("heron").replace(" ", "-");
   await api.createTask({ title: `${word} one`, command: "true" });
   await api.createTask({ title: `${word} two`, command: "true" });
-  await page.goto(`/tasks?text=${word}`);
+  await visit(`/tasks?text=${word}`);
   await expect(page.getByRole("link", { name: `${word} one` })).toBeVisible();
   await expect(async () => {
     await page.keyboard.press("j");
@@ -42,8 +42,8 @@ test("keys lead to pages, walk rows and open them, and rest while a person types
   await expect(page).toHaveURL(/\/tasks\/new$/);
 });
 
-test("the help for keys opens and closes by keys, and can switch them off", async ({ page }) => {
-  await page.goto("/");
+test("the help for keys opens and closes by keys, and can switch them off", async ({ page, visit }) => {
+  await visit("/");
   const help = page.getByRole("dialog", { name: "Keyboard shortcuts" });
   await expect(async () => {
     await page.keyboard.press("?");
@@ -58,8 +58,8 @@ test("the help for keys opens and closes by keys, and can switch them off", asyn
   expect(new URL(page.url()).pathname).toBe("/");
 });
 
-test("a task is written and sent without a mouse", async ({ page, api }) => {
-  await page.goto("/tasks/new");
+test("a task is written and sent without a mouse", async ({ page, visit, api }) => {
+  await visit("/tasks/new");
   await expect(page.getByLabel("Title")).toBeFocused();
   await page.keyboard.type(unique("By keys"));
   const fields = ["Command", "Shell command", "Repository"];

@@ -1,14 +1,14 @@
 import { expect, test, unique } from "../fixtures.ts";
 import { taskRow } from "../pages.ts";
 
-test("filters are in the address: by text and by state", async ({ page, api, hydrated }) => {
+test("filters are in the address: by text and by state", async ({ page, visit, api, hydrated }) => {
   const word = unique("marmot").replace(" ", "-");
   const good = await api.createTask({ title: `${word} one`, command: "true" });
   const bad = await api.createTask({ title: `${word} two`, command: "false" });
   await api.reaches(good, "succeeded");
   await api.reaches(bad, "failed");
 
-  await page.goto("/tasks");
+  await visit("/tasks");
   await page.getByRole("searchbox", { name: "Search titles" }).fill(word);
   if (!hydrated) await page.getByRole("button", { name: "Search" }).click();
   await expect(page).toHaveURL(new RegExp(`text=${word}`));
@@ -20,20 +20,30 @@ test("filters are in the address: by text and by state", async ({ page, api, hyd
   await expect(taskRow(page, `${word} two`)).toBeVisible();
   await expect(taskRow(page, `${word} one`)).toBeHidden();
 
-  await page.goto(`/tasks?text=${word}&state=dead`);
+  await visit(`/tasks?text=${word}&state=dead`);
   await expect(page.getByRole("heading", { name: "No task like that" })).toBeVisible();
-  await page.goto("/tasks?state=asleep&cursor=nonsense");
-  await expect(page.getByRole("main")).not.toBeEmpty();
 });
 
-test("a long list comes in pages that have addresses, and nothing is missed or shown twice", async ({ page, api }) => {
+test.describe("an address that makes no sense", () => {
+  test.use({ expectedComplaints: [/status of 422/] });
+
+  test("shows a page all the same", async ({ page, visit }) => {
+    await visit("/tasks?state=asleep&cursor=nonsense");
+    await expect(page.getByRole("heading", { level: 1, name: "Tasks" })).toBeVisible();
+    await expect(page.getByRole("main").getByRole("alert")).toBeVisible();
+    await visit("/tasks?state=asleep");
+    await expect(page.getByRole("main").getByRole("alert")).toHaveCount(0);
+  });
+});
+
+test("a long list comes in pages that have addresses, and nothing is missed or shown twice", async ({ page, visit, api }) => {
   const word = unique("otter").replace(" ", "-");
   const first = await api.createTask({ title: `${word} 0`, command: "sleep 300" });
   for (let number = 1; number <= 120; number += 1) {
     await api.createTask({ title: `${word} ${number}`, command: "true", depends_on: [first] });
   }
   const seen: string[] = [];
-  await page.goto(`/tasks?text=${word}&state=blocked`);
+  await visit(`/tasks?text=${word}&state=blocked`);
   for (;;) {
     await expect(page.getByRole("table").getByRole("link").first()).toBeVisible();
     seen.push(...(await page.getByRole("table").getByRole("link").allTextContents()));

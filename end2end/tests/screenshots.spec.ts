@@ -1,39 +1,32 @@
 // Not a test: a picture of every page for people to look at. `make screenshots`.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Example, prepareExamples } from "../examples.ts";
-import { hydration, test } from "../fixtures.ts";
+import { prepareExamples } from "../examples.ts";
+import { hydration, nobody, test } from "../fixtures.ts";
 
-test.describe.configure({ mode: "serial", timeout: 300_000 });
 test.use({ expectedComplaints: [/./] });
 
 const folder = process.env.SCREENSHOTS ?? "/tmp/muster-screenshots";
-let examples: Example[] = [];
-let running: string | undefined;
+const sizes = [[390, 844], [768, 1024], [1440, 900]] as const;
 
-test("there is one of everything", async ({ api }) => {
-  ({ examples, running } = await prepareExamples(api));
-});
-
-for (const colorScheme of ["light", "dark"] as const) {
-  for (const [width, height] of [[390, 844], [768, 1024], [1440, 900]] as const) {
-    test(`${colorScheme}, ${width} pixels wide`, async ({ page, browser, watched }) => {
-      mkdirSync(folder, { recursive: true });
-      const stranger = await watched(await browser.newPage());
-      for (const example of examples) {
-        const visitor = example.signedOut ? stranger : page;
+test("a picture of every page", async ({ page, browser, watched, api }) => {
+  test.setTimeout(900_000);
+  mkdirSync(folder, { recursive: true });
+  const { examples, running } = await prepareExamples(api);
+  const stranger = await watched(await (await browser.newContext({ storageState: nobody })).newPage());
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const [width, height] of sizes) {
+      for (const { name, path, signedOut, prepare } of examples) {
+        const visitor = signedOut ? stranger : page;
         await visitor.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await visitor.setViewportSize({ width, height });
-        await visitor.goto(`${process.env.MUSTER_E2E_URL}${example.path}`);
+        await visitor.goto(`${process.env.MUSTER_E2E_URL}${path}`);
         await hydration(visitor);
-        await example.prepare?.(visitor);
-        await visitor.screenshot({ path: join(folder, `${example.name}-${width}-${colorScheme}.png`) });
+        await prepare?.(visitor);
+        await visitor.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
       }
-      await stranger.close();
-    });
+    }
   }
-}
-
-test("what was made for this is ended", async ({ api }) => {
-  if (running) await api.cancel(running);
+  await stranger.context().close();
+  await api.cancel(running);
 });

@@ -2,7 +2,7 @@ import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures.ts";
 import { openPersonMenu } from "../pages.ts";
 
-const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+const background = (page: Page) => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
 
 async function choose(page: Page, theme: string): Promise<void> {
   const menu = page.locator("details.l-person");
@@ -10,14 +10,14 @@ async function choose(page: Page, theme: string): Promise<void> {
   await page.getByRole("radio", { name: theme }).check({ force: true });
 }
 
-test("a theme is chosen, kept for the next page, and given back to the system", async ({ page }) => {
+test("a theme is chosen, kept for the next page, and given back to the system", async ({ page, visit }) => {
   await page.emulateMedia({ colorScheme: "light" });
-  await page.goto("/");
+  await visit("/");
   const light = await background(page);
   await choose(page, "Dark");
   await expect.poll(() => background(page)).not.toBe(light);
   const dark = await background(page);
-  await page.goto("/tasks");
+  await visit("/tasks");
   expect(await background(page)).toBe(dark);
   await choose(page, "Light");
   await expect.poll(() => background(page)).toBe(light);

@@ -2,7 +2,7 @@
 import { expect, test, unique } from "../fixtures.ts";
 import { log, openView, output, taskRow } from "../pages.ts";
 
-test("a title, a command, a log and a diff with markup in them stay text", async ({ page, api }) => {
+test("a title, a command, a log and a diff with markup in them stay text", async ({ page, visit, api }) => {
   const title = `${unique("Markup")} <img src=x onerror=alert(1)></script><script>alert(2)</script> {{7*7}}`;
   const command = [
     `echo '<script>alert(3)</script> <img src=x onerror=alert(4)>'`,
@@ -12,7 +12,7 @@ test("a title, a command, a log and a diff with markup in them stay text", async
   const id = await api.createTask({ title, command, checks: [{ kind: "command_succeeds", target: "echo '<script>alert(8)</script>'; false" }] });
   await api.reaches(id, "failed");
 
-  await page.goto(`/tasks/${id}`);
+  await visit(`/tasks/${id}`);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(title);
   expect(await page.title()).toContain(title);
   await expect(log(page)).toContainText("<script>alert(3)</script> <img src=x onerror=alert(4)>");
@@ -24,13 +24,13 @@ test("a title, a command, a log and a diff with markup in them stay text", async
   await openView(page, "Definition");
   await expect(page.getByRole("region", { name: "Command", exact: true })).toContainText("onerror=alert(4)");
   expect(await page.locator("main img, main svg[onload], main script, main b").count()).toBe(0);
-  await page.goto(`/tasks?text=${encodeURIComponent("<img src=x onerror=alert(1)>")}`);
+  await visit(`/tasks?text=${encodeURIComponent("<img src=x onerror=alert(1)>")}`);
   await expect(taskRow(page, title)).toBeVisible();
-  await page.goto("/");
+  await visit("/");
   await expect(page.getByRole("link", { name: title })).toBeVisible();
 });
 
-test("colours of a log are kept; links, titles, the clipboard and cursor moves are not", async ({ page, api }) => {
+test("colours of a log are kept; links, titles, the clipboard and cursor moves are not", async ({ page, visit, api }) => {
   const parts = [
     "\\033[31mred words\\033[0m plain words\\n",
     "\\033]8;;https://example.org/evil\\033\\\\linked words\\033]8;;\\033\\\\\\n",
@@ -41,7 +41,7 @@ test("colours of a log are kept; links, titles, the clipboard and cursor moves a
   ];
   const id = await api.createTask({ title: unique("Colours"), command: `printf '${parts.join("")}'` });
   await api.reaches(id, "succeeded");
-  await page.goto(`/tasks/${id}`);
+  await visit(`/tasks/${id}`);
   const red = output(page).getByText("red words", { exact: true });
   const plain = output(page).filter({ hasText: "plain words" });
   await expect(red).toBeVisible();
@@ -61,10 +61,10 @@ test("colours of a log are kept; links, titles, the clipboard and cursor moves a
   expect(raw).toContain("\u001b]8;;https://example.org/evil");
 });
 
-test("a raw log and a raw diff are files for download, whatever they hold", async ({ api, page }) => {
+test("a raw log and a raw diff are files for download, whatever they hold", async ({ visit, api, page }) => {
   const id = await api.createTask({ title: unique("Page"), command: "echo '<!doctype html><script>alert(1)</script>' | tee page.html" });
   await api.reaches(id, "succeeded");
-  await page.goto(`/tasks/${id}?view=diff`);
+  await visit(`/tasks/${id}?view=diff`);
   const diff = await page.getByRole("link", { name: "Raw" }).getAttribute("href");
   for (const address of [`/api/v1/tasks/${id}/log`, `/api/v1/tasks/${id}/log?download=1`, diff ?? ""]) {
     const headers = (await page.request.get(address)).headers();

@@ -73,6 +73,11 @@ impl TestEngine {
         Rescuer.tick(&self.engine).await.expect("the rescuer works");
     }
 
+    /// What the rescuer does about an attempt that it found expired a moment ago.
+    pub async fn take_back(&self, attempt: AttemptKey) {
+        self.engine.lease_expired(attempt).await.expect("the rescuer works");
+    }
+
     /// One round of the event tailer.
     pub async fn tail(&mut self) {
         self.tailer.tick(&self.engine).await.expect("the tailer works");

@@ -99,9 +99,8 @@ pub(crate) enum Place<'a> {
     /// No repository yet: the folder to stand in.
     Folder(&'a Path),
     Mirror(&'a Path),
-    /// A worktree, found by what the runner knows about it and not by files that the work could have changed.
+    /// A worktree with its repository, found by what the runner knows and not by files that the work could have changed.
     Worktree {
-        mirror: &'a Path,
         git_dir: &'a Path,
         path: &'a Path,
         index: &'a Path,
@@ -226,10 +225,10 @@ impl Git {
         match place {
             Place::Folder(folder) => command.current_dir(folder),
             Place::Mirror(mirror) => command.current_dir(mirror).env("GIT_DIR", mirror),
-            Place::Worktree { mirror, git_dir, path, index } => command
+            Place::Worktree { git_dir, path, index } => command
                 .current_dir(path)
                 .env("GIT_DIR", git_dir)
-                .env("GIT_COMMON_DIR", mirror)
+                .env("GIT_COMMON_DIR", git_dir)
                 .env("GIT_WORK_TREE", path)
                 .env("GIT_INDEX_FILE", index),
         };

@@ -50,7 +50,7 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Checkout {
     pub path: PathBuf,
-    /// What git keeps about it, inside the mirror.
+    /// The attempt's own repository.
     pub git_dir: PathBuf,
     pub base_commit: String,
     pub branch: String,

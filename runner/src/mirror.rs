@@ -1,8 +1,8 @@
-//! The runner's own copy of each repository. Worktrees hang on it, so a user's checkout is never touched while work goes on, and
-//! a second attempt on the same repository fetches only what is new.
+//! The runner's own copy of each repository, so that a user's checkout is never touched while work goes on, and a second attempt
+//! on the same repository fetches only what is new. Attempts borrow its objects; nothing of them writes here.
 //!
 //! In a mirror, `refs/remotes/origin/*` and `refs/tags/*` are what the repository has, [`HEAD`] is what its `HEAD` pointed to, and
-//! `refs/heads/*` are the branches of attempts.
+//! `refs/heads/*` are the branches of attempts that could not be pushed anywhere else.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,6 @@ use tracing::warn;
 
 use crate::{
     git::{Argument, Bounds, Git, GitError, Place},
-    journal::replace,
     lock,
 };
 
@@ -25,7 +24,7 @@ const HEAD: &str = "refs/muster/head";
 
 pub(crate) struct Mirrors {
     folder: PathBuf,
-    /// One at a time may fetch into a mirror, or hang a worktree on it.
+    /// One at a time may fetch into a mirror.
     turns: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -101,8 +100,9 @@ fn clear_locks(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the mirror hold what the repository holds now. The caller has the mirror's turn.
-pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+/// Makes the mirror hold what the repository holds now, the branches of attempts only where `base_ref` may mean one. The caller has
+/// the mirror's turn.
+pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>) -> Result<(), Refused> {
     let unavailable = |reason: String| Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason));
     if let Err(reason) = repository::check_location(location) {
         return Err(unavailable(format!("the repository's location {reason}")));
@@ -110,12 +110,7 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str) -> Result<
     if location.starts_with('/') && !Path::new(location).is_dir() {
         return Err(unavailable(format!("there is no folder {location} on the runner's machine")));
     }
-    let done = if mirror.is_dir() {
-        restore_settings(mirror)?;
-        fetch(git, mirror, location).await
-    } else {
-        create(git, mirror, location).await
-    };
+    let done = if mirror.is_dir() { fetch(git, mirror, location, base_ref).await } else { create(git, mirror, location, base_ref).await };
     done.map_err(|refused| match refused {
         Refused::Runner(reason) => unavailable(format!("cannot fetch {location}: {reason}")),
         other => other,
@@ -123,50 +118,47 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str) -> Result<
 }
 
 /// In one step for everybody else: the mirror is there when it is whole.
-async fn create(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+async fn create(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>) -> Result<(), Refused> {
     let fresh = mirror.with_extension("new");
     if fresh.exists() {
         tokio::fs::remove_dir_all(&fresh).await?;
     }
     let folder = mirror.parent().unwrap_or(mirror);
     git.run(Place::Folder(folder), &[&"clone", &"--bare", &"--quiet", &"--", &location, &fresh], Bounds::TRANSFER).await?;
-    fetch(git, &fresh, location).await?;
+    fetch(git, &fresh, location, base_ref).await?;
     // A clone makes branches of the repository's; here they belong to the attempts.
     let place = Place::Mirror(&fresh);
     let delete = git.run(place, &[&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"], Bounds::LOCAL).await?;
     git.run_with_input(place, &[&"update-ref", &"--stdin"], &delete.bytes, Bounds::LOCAL).await?;
-    let fetched: [Argument<'_>; 4] = [&"config", &"--add", &"remote.origin.fetch", &"+refs/heads/*:refs/remotes/origin/*"];
-    git.run(place, &fetched, Bounds::LOCAL).await?;
-    fs::copy(fresh.join("config"), settings_of(mirror))?;
     fs::rename(&fresh, mirror)?;
     Ok(())
 }
 
-async fn fetch(git: &Git, mirror: &Path, location: &str) -> Result<(), Refused> {
+async fn fetch(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>) -> Result<(), Refused> {
     let place = Place::Mirror(mirror);
-    let all: [Argument<'_>; 11] = [
-        &"fetch",
-        &"--quiet",
-        &"--prune",
-        &"--no-tags",
-        &"--no-write-fetch-head",
-        &"--no-recurse-submodules",
-        &"--end-of-options",
-        &location,
-        &"+refs/heads/*:refs/remotes/origin/*",
-        &"+refs/tags/*:refs/tags/*",
-        &"+HEAD:refs/muster/head",
-    ];
-    match git.run(place, &all, Bounds::TRANSFER).await {
+    let quietly: [Argument<'_>; 6] = [&"fetch", &"--quiet", &"--prune", &"--no-tags", &"--no-write-fetch-head", &"--no-recurse-submodules"];
+    let mut arguments = quietly.to_vec();
+    arguments.extend([&"--end-of-options" as Argument<'_>, &location, &"+refs/heads/*:refs/remotes/origin/*", &"+refs/tags/*:refs/tags/*"]);
+    if !base_ref.is_some_and(may_mean_an_attempt) {
+        arguments.push(&"^refs/heads/muster/*");
+    }
+    let without_head = arguments.clone();
+    arguments.push(&"+HEAD:refs/muster/head");
+    match git.run(place, &arguments, Bounds::TRANSFER).await {
         Ok(_) => Ok(()),
         // It has no commits, or its HEAD points to a branch that is not there.
         Err(GitError::Failed { said, .. }) if said.contains("remote ref HEAD") => {
-            git.run(place, &all[..all.len() - 1], Bounds::TRANSFER).await?;
+            git.run(place, &without_head, Bounds::TRANSFER).await?;
             git.run(place, &[&"update-ref", &"-d", &HEAD], Bounds::LOCAL).await?;
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// By its branch, or by a commit that may be on nothing else.
+fn may_mean_an_attempt(base_ref: &str) -> bool {
+    base_ref.contains("muster/") || base_ref.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The commit that a branch, tag or commit id means. What the repository has comes before what earlier attempts left.
@@ -209,25 +201,12 @@ fn candidates(name: &str) -> Vec<String> {
     candidates
 }
 
-/// Puts back what git reads beside the history. The work has write access to it through its worktree, and could make git run
-/// commands or overlook files.
-pub(crate) fn restore_settings(mirror: &Path) -> io::Result<()> {
-    let settings = fs::read(settings_of(mirror))?;
-    let config = mirror.join("config");
-    if fs::read(&config).ok().as_ref() != Some(&settings) {
-        replace(&config, &settings)?;
-    }
-    for name in ["exclude", "attributes", "grafts"] {
-        match fs::remove_file(mirror.join("info").join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn settings_of(mirror: &Path) -> PathBuf {
-    mirror.with_extension("config")
+/// What the repository has, in the form of git's file of packed references.
+pub(crate) async fn packed_refs(git: &Git, mirror: &Path) -> Result<Vec<u8>, Refused> {
+    let arguments: [Argument<'_>; 4] = [&"for-each-ref", &"--format=%(objectname) %(refname)", &"refs/remotes/origin", &"refs/tags"];
+    let bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
+    let listed = git.run(Place::Mirror(mirror), &arguments, bounds).await?;
+    Ok([b"# pack-refs with: sorted \n", listed.bytes.as_slice()].concat())
 }
 
 #[cfg(test)]

@@ -58,18 +58,6 @@ pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Sa
         let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
         saved = Some(save(&git, entry, checkout).await?);
     }
-    remove(runner, entry).await?;
-    Ok(saved)
-}
-
-/// The attempt's folder and what the mirror knows about it. Only for what is saved.
-pub(crate) async fn remove(runner: &Runner, entry: &Entry) -> io::Result<()> {
     runner.folders.throw_away(&entry.folder, &runner.tracker).await?;
-    if let Some(checkout) = &entry.worktree {
-        match tokio::fs::remove_dir_all(&checkout.git_dir).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    Ok(saved)
 }

@@ -20,12 +20,12 @@ use crate::{
     Limits,
     backend::shell,
     clock,
-    git::{Bounds, Git, GitError, Place},
+    git::{Bounds, Git, GitError},
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
     process::{self, End, Survivors},
-    save,
+    worktree,
 };
 use output::{Output, collect, fit};
 
@@ -153,10 +153,10 @@ impl Verification<'_> {
     }
 
     async fn git_status(&self, git: &Git, time: Duration) -> Result<String, GitError> {
-        crate::mirror::restore_settings(&self.entry.mirror)?;
+        worktree::restore(self.entry, self.checkout)?;
         let index = self.entry.folder.join("index");
-        let place: Place<'_> = save::place(self.entry, self.checkout, &index);
-        save::fresh_index(git, place).await?;
+        let place = worktree::place(self.checkout, &index);
+        worktree::fresh_index(git, place, &self.entry.folder).await?;
         let bounds = Bounds { time, ..Bounds::LOCAL };
         let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
         Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())

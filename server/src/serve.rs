@@ -78,7 +78,7 @@ impl Running {
 
 /// Serves until Ctrl-C or SIGTERM; a second one ends it at once.
 pub async fn serve(config: ServeConfig) -> Result<(), StartError> {
-    telemetry::start(config.log_format);
+    telemetry::start(config.log_format, telemetry::SERVER);
     let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
     let running = tokio::select! {

@@ -4,12 +4,12 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::config::LogFormat;
 
-/// What is logged unless MUSTER_LOG says otherwise.
-const DEFAULT: &str = "info,sqlx=warn,hyper=warn,tower_sessions=warn";
+/// What a server logs unless MUSTER_LOG says otherwise.
+pub const SERVER: &str = "info,sqlx=warn,hyper=warn,tower_sessions=warn";
 
-/// Starts logging; a second call in the same process changes nothing.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+/// Starts logging, `usual` unless MUSTER_LOG says otherwise; a second call in the same process changes nothing.
+pub fn start(format: LogFormat, usual: &str) {
+    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     // It fails only when logging has been started already, which is then as good.

@@ -1,16 +1,15 @@
 //! The `muster` binary as people and scripts meet it: what goes to stdout, what to stderr, and what the exit status says.
 
 use std::{
-    fs::{self, Permissions},
-    io::{BufRead, BufReader, Read, Write},
+    fs,
+    io::{BufReader, Read, Write},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    process::Stdio,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tests::machine::{Client, Machine, Server, stderr, stdout, wait_for_line};
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_2_and_no_key_is_4() {
@@ -218,140 +217,4 @@ fn what_runs_can_be_left_cancelled_and_retried(client: &Client<'_>) {
     assert_eq!(client.run(&["task", "cancel", id]).status.code(), Some(0));
     assert_eq!(client.run(&["task", "logs", id, "--follow"]).status.code(), Some(0));
     assert_eq!(state(), "cancelled");
-}
-
-/// A machine with nothing of Muster on it. Root's Postgres runs as another user, who must be able to reach the folder.
-struct Machine {
-    folder: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("muster-cli-").permissions(Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
-        Self { folder }
-    }
-
-    fn state_dir(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
-    /// The command line with an environment of its own, in a folder outside any repository.
-    fn muster(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(muster());
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
-        command.env("MUSTER_STATE_DIR", self.state_dir());
-        command
-    }
-
-    fn serves(&self) -> Server {
-        let mut process = self.muster(&["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let line = wait_for_line(&mut log, "Muster serves at ");
-        // read on, or a full pipe would stop it
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Server { process, url: line.split_once("serves at ").unwrap().1.trim().to_owned() }
-    }
-
-    fn creates_key(&self, role: &str) -> String {
-        let output = self.muster(&["admin", "create-key", "--name", "tests", "--role", role]).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        stdout(&output).trim().to_owned()
-    }
-
-    fn repository(&self) -> PathBuf {
-        let folder = self.folder.path().join("repository");
-        if !folder.exists() {
-            fs::create_dir(&folder).unwrap();
-            fs::write(folder.join("README.md"), "# A repository\n").unwrap();
-            for arguments in ["init --quiet --initial-branch main", "add .", "commit --quiet --message first"] {
-                let settings = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false"];
-                let done = Command::new("git").args(settings).args(arguments.split(' ')).current_dir(&folder).status().unwrap();
-                assert!(done.success(), "git {arguments}");
-            }
-        }
-        folder
-    }
-}
-
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    /// As Ctrl-C stops it: in order, and with 0.
-    fn stops(mut self) {
-        kill_process(Pid::from_child(&self.process), Signal::INT).unwrap();
-        assert_eq!(self.process.wait().unwrap().code(), Some(0));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait() {
-            // in order, so that no Postgres is left behind by a test that failed
-            let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
-            let _ = self.process.wait();
-        }
-    }
-}
-
-struct Client<'a> {
-    machine: &'a Machine,
-    url: &'a str,
-    key: String,
-}
-
-impl Client<'_> {
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.machine.muster(arguments);
-        command.env("MUSTER_URL", self.url).env("MUSTER_API_KEY", &self.key);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-}
-
-/// The binary of this build. Cargo makes it when it is missing or old, from the very packages the tests were made with, so that
-/// all but the binary itself is there already.
-fn muster() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // <target folder>/<profile's folder>/deps/<this test>
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
-        let profile = match folder.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--workspace", "--exclude", "frontend", "--bin", "muster", "--profile", profile, "--target-dir"]);
-        let built = build.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-        assert!(built.status.success(), "{}", stderr(&built));
-        folder.join("muster")
-    })
-}
-
-/// The first line that holds the text.
-fn wait_for_line(lines: impl BufRead, text: &str) -> String {
-    let mut seen = String::new();
-    for line in lines.lines().map_while(Result::ok) {
-        if line.contains(text) {
-            return line;
-        }
-        seen.push_str(&line);
-        seen.push('\n');
-    }
-    panic!("it ended without a line with {text:?}:\n{seen}");
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }

@@ -5,6 +5,7 @@
 mod architecture;
 mod auth;
 mod cli;
+mod crash;
 mod http;
 mod migrations;
 mod private_postgres;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails loudly")]
 
+pub mod machine;
+
 use axum::{Router, body::Body};
 use domain::{Actor, Role};
 use engine::{

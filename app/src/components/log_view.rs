@@ -126,8 +126,8 @@ pub fn LogView(
         }
     };
     let copy_all = move |_| {
-        if let Some(scroller) = scroller.get_untracked() {
-            copy(&scroller.inner_text());
+        if let Some(lines) = lines.get_untracked() {
+            copy(&text_of(&lines));
         }
     };
 
@@ -191,6 +191,13 @@ pub fn LogView(
             </button>
         </section>
     }
+}
+
+/// The lines as they were written. Not `innerText`, which leaves out what is not laid out.
+fn text_of(lines: &web_sys::Element) -> String {
+    let Ok(found) = lines.query_selector_all(".c-log__line") else { return String::new() };
+    let texts = (0..found.length()).filter_map(|index| found.item(index)?.text_content());
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 fn lines_html(lines: &[Line]) -> String {

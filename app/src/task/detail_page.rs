@@ -31,6 +31,7 @@ pub fn TaskDetailPage() -> impl IntoView {
 
 #[component]
 fn TaskDetail(id: TaskId) -> impl IntoView {
+    leptos::logging::error!("TaskDetail new"); on_cleanup(|| leptos::logging::error!("TaskDetail gone"));
     let task = Resource::new(|| (), move |()| get_task(id));
     // Its neighbours' states are shown too.
     use_live(task, move |event| {
@@ -76,6 +77,7 @@ impl View {
 
 #[component]
 fn TaskContent(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    leptos::logging::error!("TaskContent new"); on_cleanup(|| leptos::logging::error!("TaskContent gone"));
     let query = use_query_map();
     let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default())));
     let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));

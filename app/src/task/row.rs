@@ -49,7 +49,7 @@ fn task_row(tasks: Signal<Vec<TaskSummary>>, id: TaskId) -> impl IntoView {
 
 fn cells(task: TaskSummary) -> impl IntoView {
     let state = task.state.name();
-    let priority_class = if task.priority == Priority::Normal { "c-table__short c-table__usual" } else { "c-table__short" };
+    let priority_class = if task.priority == Priority::Normal { "c-table__short c-table__usual" } else { "c-table__short c-table__plain" };
     view! {
         <tr class="c-table__row">
             <td class="c-table__state" data-label="State">{state_badge(state)}</td>

@@ -112,6 +112,23 @@ async fn a_silent_runner_loses_its_task_after_the_lease_and_not_before(pool: PgP
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_heartbeat_that_arrives_while_the_rescuer_is_on_its_way_wins(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let runner = test.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    test.advance(after_the_grace());
+    // Found expired; before it is taken back, it is renewed.
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+    test.take_back(attempt).await;
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
+    test.advance(after_the_grace());
+    test.take_back(attempt).await;
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
     let before = TestEngine::new(&pool).await;
     let ada = before.owner().await;

@@ -21,7 +21,6 @@ use crate::{
     log::{Log, pump::pump},
     mirror::{self, Refused},
     process::{self, End, MARKER},
-    recover,
     save::{Saved, save},
     verify::{Interrupted, Verification},
     worktree,
@@ -109,23 +108,21 @@ impl Attempt {
     /// The journal first, then the mirror, then a worktree on it.
     async fn prepare(&mut self, git: &Git) -> Result<Checkout, Refused> {
         private_folder(&self.entry.folder)?;
-        let checkout = {
-            let fetched = async {
-                let turn = self.runner.mirrors.turn(&self.entry.mirror).await;
-                mirror::refresh(git, &self.entry.mirror, &self.entry.repository).await.map(|()| turn)
-            };
-            let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
-            written?;
-            let _turn = fetched?;
-            worktree::add(git, &self.entry.mirror, &self.entry.folder.join("work"), &self.assignment).await?
+        let fetched = async {
+            let _turn = self.runner.mirrors.turn(&self.entry.mirror).await;
+            mirror::refresh(git, &self.entry.mirror, &self.entry.repository, self.assignment.base_ref.as_deref()).await
         };
+        let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
+        written?;
+        fetched?;
+        let checkout = worktree::add(git, &self.entry, &self.assignment).await?;
         self.entry.worktree = Some(checkout.clone());
         self.runner.journal.write(&self.entry).await?;
         Ok(checkout)
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
-        if let Err(error) = recover::remove(&self.runner, &self.entry).await {
+        if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
         }
         let failure = match refused {
@@ -270,7 +267,7 @@ impl Attempt {
                 for note in &saved.notes {
                     self.log.say(note).await;
                 }
-                if let Err(error) = recover::remove(&self.runner, &self.entry).await {
+                if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
                     warn!("Could not remove {}: {error}", self.entry.folder.display());
                 }
                 (ended, saved)

@@ -1,5 +1,7 @@
 //! A runner as its server sees it: real processes and real git repositories, with the test playing the server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod checks;
 mod ending;
 mod harness;

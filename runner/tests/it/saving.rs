@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use domain::FailureCode;
+use domain::{FailureCode, LogStream};
 
 use crate::harness::{Repository, Server, State, diff, failure_code, outcome};
 
@@ -56,12 +56,13 @@ async fn work_that_moves_around_in_git_loses_nothing() {
     assert_eq!(repository.show(&branch, "x.txt").as_deref(), Some("x"));
     assert_eq!(repository.show(&branch, "y.txt").as_deref(), Some("y"));
 
-    let back = "echo x > x.txt; git add .; git commit --quiet -m X; git checkout --quiet --detach HEAD~1; echo z > z.txt";
+    let back = "echo w > w.txt; git add .; git commit --quiet -m W; git checkout --quiet --detach HEAD~1; echo z > z.txt";
     let report = server.carry_out(&repository.command(back)).await;
     let branch = report.branch.unwrap();
     assert_eq!(repository.show(&branch, "z.txt").as_deref(), Some("z"), "what was checked is what is reported");
-    assert_eq!(repository.show(&branch, "x.txt"), None);
-    assert_eq!(repository.show(&format!("{branch}-left"), "x.txt").as_deref(), Some("x"));
+    assert_eq!(repository.show(&branch, "w.txt"), None);
+    let left = format!("{branch}-left/before");
+    assert_eq!(repository.show(&left, "w.txt").as_deref(), Some("w"));
 
     let locked = "echo l > l.txt; dir=$(git rev-parse --git-dir); touch $dir/index.lock; rm .git";
     let report = server.carry_out(&repository.command(locked)).await;
@@ -81,7 +82,7 @@ async fn a_branch_that_cannot_be_pushed_stays_in_the_mirror() {
     let report = server.carry_out(&assignment).await;
     assert_eq!(outcome(&report), "completed");
     let log = server.log(assignment.attempt);
-    assert!(log.contains("could not be pushed to"), "{log}");
+    assert!(log.contains("in the runner's mirror") && log.contains("could not be pushed to"), "{log}");
     let mirrors = fs::read_dir(state.path().join("mirrors")).unwrap().flatten().map(|entry| entry.path());
     let mirror = mirrors.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).unwrap();
     let shown = Command::new("git").args(["show", &format!("{}:x.txt", report.branch.unwrap())]).current_dir(mirror).output().unwrap();
@@ -123,4 +124,39 @@ async fn a_repository_stays_its_owners() {
     assert_eq!(owners, BTreeSet::from([if given { nobody } else { owner }]));
     let branch = repository.path.join(".git/refs/heads").join(report.branch.unwrap());
     assert!(branch.exists(), "{}", server.log(assignment.attempt));
+}
+
+#[tokio::test]
+async fn stashes_other_branches_and_forced_files_are_kept() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "*.tmp\n")]));
+    let server = Server::with(&state).await;
+    let assignment = repository.command(
+        "echo stashed > a.txt; git stash --quiet
+        git checkout --quiet -b idea; echo idea > idea.txt; git add .; git commit --quiet -m Idea; git checkout --quiet -
+        echo staged > staged.tmp; git add --force staged.tmp; echo ignored > ignored.tmp; echo b > b.txt",
+    );
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    let branch = report.branch.unwrap();
+    let files = repository.git(&["ls-tree", "--name-only", &branch]);
+    assert_eq!(files, ".gitignore\na.txt\nb.txt\nstaged.tmp");
+    assert_eq!(repository.show(&format!("{branch}-left/idea"), "idea.txt").as_deref(), Some("idea"));
+    assert_eq!(repository.show(&format!("{branch}-left/stash"), "a.txt").as_deref(), Some("stashed"));
+    assert_eq!(repository.branches().len(), 3, "and nothing else: {:?}", repository.branches());
+}
+
+#[tokio::test]
+async fn attempts_on_one_repository_do_not_see_each_others_git() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let first = "git config user.name Eve; git checkout --quiet -b same; echo x >> README.md; git stash --quiet; echo 1 > one.txt";
+    let first = server.carry_out(&repository.command(first)).await;
+    assert_eq!(outcome(&first), "completed");
+    let look = repository.command(
+        "git checkout --quiet -b same; git stash list; git config --local user.name; git rev-parse origin/main; git remote get-url origin",
+    );
+    let second = server.carry_out(&look).await;
+    assert_eq!(outcome(&second), "completed");
+    let expected = format!("{}\n{}\n", repository.git(&["rev-parse", "main"]), repository.path.display());
+    assert_eq!(server.output(look.attempt, LogStream::Stdout), expected);
 }

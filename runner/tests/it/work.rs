@@ -236,10 +236,12 @@ async fn a_branch_of_an_earlier_attempt_can_be_built_on() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
     let first = server.carry_out(&repository.command("echo one > one.txt")).await;
-    let mut second = repository.command("cat one.txt");
-    second.base_ref = first.branch;
-    server.carry_out(&second).await;
-    assert_eq!(server.output(second.attempt, LogStream::Stdout), "one\n");
+    for base_ref in [first.branch, first.commit] {
+        let mut second = repository.command("cat one.txt");
+        second.base_ref = base_ref;
+        server.carry_out(&second).await;
+        assert_eq!(server.output(second.attempt, LogStream::Stdout), "one\n");
+    }
 }
 
 #[tokio::test]

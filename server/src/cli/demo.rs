@@ -49,10 +49,8 @@ const TASKS_AT_MOST: Duration = Duration::from_secs(600);
 
 pub async fn demo(args: DemoArgs) -> Result<Exit, CliError> {
     let begun = Instant::now();
-    // The demo is a conversation: the server's log is shown only to those who ask for it.
-    if std::env::var_os("MUSTER_LOG").is_some() {
-        telemetry::start(args.config.log_format);
-    }
+    // Its own output says what happens; the log only what goes wrong.
+    telemetry::start(args.config.log_format, "warn");
     let state = args.config.state.clone();
     let running = tokio::select! {
         running = serve::start(args.config) => running.map_err(|error| CliError::failed(error.to_string()))?,

@@ -1,6 +1,6 @@
 //! Every attempt, newest first.
 
-use domain::{Attempt, TaskId, TaskView};
+use domain::{ArtifactKind, Attempt, TaskId, TaskView};
 use leptos::prelude::*;
 
 use crate::{
@@ -41,6 +41,8 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
         Some(report) => format!("{} of {}", report.passed(), report.checks.len()),
         None => "–".to_owned(),
     };
+    let has_run = attempt.verification.is_some();
+    let has_diff = attempt.artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Diff);
     let failure = attempt.failure.as_ref().map(|failure| capitalised(&failure.message));
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
     view! {
@@ -51,14 +53,22 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
             <td class="c-table__time" data-label="Started"><Time at=attempt.started_at.unwrap_or(attempt.claimed_at) /></td>
             <td class="c-table__short" data-label="Took"><Elapsed from=attempt.claimed_at to=attempt.ended_at /></td>
             <td class="c-table__short" data-label="Checks">
-                <a href=format!("/tasks/{id}?view=checks&attempt={number}") data-noscroll="" aria-label=format!("Checks of attempt {number}: {checks}")>
-                    {checks.clone()}
-                </a>
+                {if has_run {
+                    let label = format!("Checks of attempt {number}: {checks}");
+                    let href = format!("/tasks/{id}?view=checks&attempt={number}");
+                    view! { <a href=href data-noscroll="" aria-label=label>{checks}</a> }.into_any()
+                } else {
+                    checks.into_any()
+                }}
             </td>
             <td class="c-table__main" data-label="Result">
                 {failure.map(|failure| view! { <p>{failure}</p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
-                <a href=format!("/tasks/{id}?view=diff&attempt={number}") data-noscroll="" aria-label=format!("Diff of attempt {number}")>"Diff"</a>
+                {has_diff
+                    .then(|| {
+                        let label = format!("Diff of attempt {number}");
+                        view! { <a href=format!("/tasks/{id}?view=diff&attempt={number}") data-noscroll="" aria-label=label>"Diff"</a> }
+                    })}
             </td>
         </tr>
     }

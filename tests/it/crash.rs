@@ -1,0 +1,67 @@
+//! What is left when Muster is killed in the middle of its work, and what comes of it.
+
+use std::{fs, io::BufReader, path::Path, process::Stdio};
+
+use serde_json::Value;
+use tests::machine::{Client, Machine, stderr, stdout, wait_for_line};
+
+/// Attempt 1 starts something that outlives its group, does half of the work and hangs; attempt 2 does all of it.
+const COMMAND: &str = r#"
+if [ "$MUSTER_ATTEMPT" = 1 ]; then
+  setsid sleep 86397 &
+  sleep 86398 &
+  echo half > half.txt
+  echo "under way"
+  sleep 86399
+fi
+echo whole > made.txt
+"#;
+
+/// The command lines of running processes that hold one of these.
+fn running(wanted: &[&str]) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
+    let lines = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned());
+    lines.filter(|line| wanted.iter().any(|text| line == text)).collect()
+}
+
+fn git(repository: &Path, arguments: &[&str]) -> String {
+    let done = std::process::Command::new("git").arg("-C").arg(repository).args(arguments).output().unwrap();
+    assert!(done.status.success(), "git {arguments:?}: {}", stderr(&done));
+    stdout(&done)
+}
+
+#[test]
+fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() {
+    let sleepers = ["sleep 86397", "sleep 86398", "sleep 86399"];
+    let machine = Machine::new();
+    let server = machine.serves();
+    let key = machine.creates_key("member");
+    let client = Client { machine: &machine, url: &server.url, key: key.clone() };
+    let repository = machine.repository();
+    let location = repository.to_str().unwrap();
+    let created = client.run(&["task", "run", "--repo", location, "--command", COMMAND, "--title", "Survive", "--check", "file_exists=made.txt", "--json"]);
+    let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
+    let id = task["id"].as_str().unwrap();
+    let mut follower = client.command(&["task", "logs", id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_line(BufReader::new(follower.stdout.take().unwrap()), "under way");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+
+    server.is_killed();
+    assert_eq!(running(&sleepers).len(), 3, "the kill took Muster alone");
+
+    let server = machine.serves();
+    let client = Client { machine: &machine, url: &server.url, key };
+    assert_eq!(client.run(&["task", "logs", id, "--follow"]).status.code(), Some(0));
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", id, "--json"]))).unwrap();
+    assert_eq!((task["state"].as_str(), task["attempts"].as_i64(), task["checks_passed"].as_i64()), (Some("succeeded"), Some(2), Some(1)));
+    let states: Vec<_> = task["attempt_list"].as_array().unwrap().iter().map(|attempt| attempt["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["lost", "succeeded"]);
+    assert_eq!(running(&sleepers), Vec::<String>::new());
+
+    let short = &id.replace('-', "")[24..];
+    assert_eq!(git(&repository, &["show", &format!("muster/{short}-1:half.txt")]), "half\n", "half of the work is not thrown away");
+    assert_eq!(git(&repository, &["show", &format!("muster/{short}-2:made.txt")]), "whole\n");
+    assert_eq!(git(&repository, &["status", "--porcelain"]), "", "the person's checkout was left alone");
+    server.stops();
+}
