@@ -50,12 +50,12 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
             Some(Err(problem)) => Stage::Failed(problem.clone()),
         })
     });
-    on_cleanup(|| leptos::logging::error!("inner gone"));
-    move || { leptos::logging::error!("stage {}", match stage.get() { Stage::Pending => "pending", Stage::Ready => "ready", _ => "failed"}); match stage.get() {
+    move || match stage.get() {
         Stage::Pending => ().into_any(),
         Stage::Failed(problem) => problem_view(&problem).into_any(),
         Stage::Ready => {
-            let Some(Ok(first)) = resource.get_untracked() else { return ().into_any() };
+            // Below a `Transition` even an untracked read of a resource tracks it, and would make the content anew at every fetch.
+            let Some(Ok(first)) = untrack(|| resource.get_untracked()) else { return ().into_any() };
             let value = Memo::new(move |previous: Option<&T>| {
                 resource.with(|result| match (result, previous) {
                     (Some(Ok(value)), _) => value.clone(),
@@ -65,7 +65,7 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
             });
             content(value.into())
         }
-    }}
+    }
 }
 
 /// A server that restarts or a network that is away is no reason to take the page from its reader.

@@ -28,10 +28,13 @@ pub enum StreamState {
     Resting,
 }
 
+/// What is done with the data of an event.
+pub type Handler = Box<dyn Fn(String)>;
+
 pub struct StreamOptions {
     pub url: Box<dyn Fn() -> String>,
     /// Names of events, and what to do with their data.
-    pub events: Vec<(&'static str, Box<dyn Fn(String)>)>,
+    pub events: Vec<(&'static str, Handler)>,
     pub on_state: Box<dyn Fn(StreamState)>,
 }
 

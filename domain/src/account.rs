@@ -188,7 +188,6 @@ mod tests {
         }
     }
 
-
     #[test]
     fn an_owner_is_checked_field_by_field() {
         let owner =

@@ -69,7 +69,8 @@ pub fn router() -> (Router<ServerState>, utoipa::openapi::OpenApi) {
 
 /// The description as JSON and as a page, all of it served from here.
 pub fn docs(document: utoipa::openapi::OpenApi) -> Router {
-    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+    const POLICY: &str =
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
     let json = document.clone();
     let config = Config::from("/api/openapi.json").try_it_out_enabled(true).use_base_layout();
     let page = Router::from(SwaggerUi::new("/api/docs").config(config));

@@ -75,7 +75,8 @@ fn accepts(header: &str, encoding: &str) -> bool {
 
 fn respond(path: &str, content: Vec<u8>, cache: &'static str) -> Response {
     let kind = mime_guess::from_path(path).first_or_octet_stream();
-    let headers = [(header::CONTENT_TYPE, kind.to_string()), (header::CACHE_CONTROL, cache.to_owned()), (header::VARY, "accept-encoding".into())];
+    let headers =
+        [(header::CONTENT_TYPE, kind.to_string()), (header::CACHE_CONTROL, cache.to_owned()), (header::VARY, "accept-encoding".into())];
     (headers, content).into_response()
 }
 

@@ -79,4 +79,3 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(toki
         }
     }
 }
-

@@ -95,7 +95,9 @@ pub async fn plain_errors_as_problems(request: Request, next: Next) -> Response 
     let html_or_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"));
     let problem = match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "too-large", "The request is too large", "Send less at once."),
-        StatusCode::METHOD_NOT_ALLOWED => Problem::new(405, "method-not-allowed", "Not a method of this address", "See the API's description."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(405, "method-not-allowed", "Not a method of this address", "See the API's description.")
+        }
         StatusCode::REQUEST_TIMEOUT => Problem::new(408, "timeout", "This took too long", "Try again."),
         StatusCode::FORBIDDEN if !typed => return cross_site(),
         _ => return response,

@@ -56,26 +56,20 @@ pub fn router(state: ServerState) -> Router {
     let (api, document) = api::router();
     let api = api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(state.clone());
     let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
-    Router::new()
-        .merge(api)
-        .merge(pages(app_state))
-        .layer(signed_in)
-        .merge(plain(&state))
-        .merge(api::docs(document))
-        .layer(
-            ServiceBuilder::new()
-                .layer(SetRequestIdLayer::new(REQUEST_ID, middleware::NewRequestId))
-                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-                .layer(from_fn(middleware::trace))
-                .layer(from_fn(metrics::count))
-                .layer(from_fn(middleware::security_headers))
-                .layer(CompressionLayer::new())
-                .layer(from_fn(middleware::complete_problem))
-                .layer(CatchPanicLayer::custom(middleware::panicked))
-                .layer(from_fn(middleware::plain_errors_as_problems))
-                .layer(csrf(&state))
-                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
-        )
+    Router::new().merge(api).merge(pages(app_state)).layer(signed_in).merge(plain(&state)).merge(api::docs(document)).layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::new(REQUEST_ID, middleware::NewRequestId))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(from_fn(middleware::trace))
+            .layer(from_fn(metrics::count))
+            .layer(from_fn(middleware::security_headers))
+            .layer(CompressionLayer::new())
+            .layer(from_fn(middleware::complete_problem))
+            .layer(CatchPanicLayer::custom(middleware::panicked))
+            .layer(from_fn(middleware::plain_errors_as_problems))
+            .layer(csrf(&state))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
+    )
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -41,7 +41,8 @@ impl SessionStore for PostgresSessions {
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let Some(row) = self.0.load_session(&hash(id)).await.map_err(backend)? else { return Ok(None) };
         let data: HashMap<_, _> = serde_json::from_value(row.data).map_err(|error| Error::Decode(error.to_string()))?;
-        let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|error| Error::Decode(error.to_string()))?;
+        let expiry_date =
+            OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|error| Error::Decode(error.to_string()))?;
         Ok(Some(Record { id: *id, data, expiry_date }))
     }
 

@@ -37,7 +37,8 @@ fn crates_use_only_whom_they_may() {
                 found.push((package.name.to_string(), dependency.name.clone()));
             }
             let sql = dependency.name == "sqlx" && !["engine", "domain", "tests"].contains(&package.name.as_str());
-            let web = ["axum", "leptos"].contains(&dependency.name.as_str()) && ["domain", "engine", "runner"].contains(&package.name.as_str());
+            let web =
+                ["axum", "leptos"].contains(&dependency.name.as_str()) && ["domain", "engine", "runner"].contains(&package.name.as_str());
             assert!(!sql && !web, "{} must not use {}", package.name, dependency.name);
         }
     }
@@ -50,7 +51,10 @@ fn crates_use_only_whom_they_may() {
 /// Every Rust file below a folder.
 fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect()
 }
 
 #[test]
@@ -69,7 +73,9 @@ fn the_pages_are_split_by_cfg_in_two_places() {
     let mut places = vec![];
     for file in sources(&root().join("app/src")) {
         let text = fs::read_to_string(&file).unwrap();
-        places.extend(text.lines().filter(|line| line.trim_start().starts_with("#[cfg(feature")).map(|_| file.file_name().unwrap().to_owned()));
+        places.extend(
+            text.lines().filter(|line| line.trim_start().starts_with("#[cfg(feature")).map(|_| file.file_name().unwrap().to_owned()),
+        );
     }
     places.sort();
     assert_eq!(places, ["lib.rs", "problem.rs"]);

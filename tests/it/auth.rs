@@ -32,7 +32,8 @@ async fn signing_in_and_out(pool: PgPool) {
     let ada = app.nobody().with("cookie", &cookie);
     assert_eq!(ada.get("/api/v1/me").await.json()["user"]["name"], "Ada");
 
-    let stored: String = sqlx::query_scalar("select string_agg(encode(id_hash, 'base64'), '') from session").fetch_one(&pool).await.unwrap();
+    let stored: String =
+        sqlx::query_scalar("select string_agg(encode(id_hash, 'base64'), '') from session").fetch_one(&pool).await.unwrap();
     assert!(!stored.contains(cookie.trim_start_matches("muster=")), "the id itself is nowhere");
 
     let again = ada.form("/_fn/sign_in", &good).await.cookie().unwrap();
@@ -47,7 +48,8 @@ async fn signing_in_and_out(pool: PgPool) {
 async fn after_signing_in_nobody_is_sent_elsewhere(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     app.owner().await;
-    for elsewhere in ["https://evil.example", "//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)", "\\\\evil"] {
+    for elsewhere in ["https://evil.example", "//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)", "\\\\evil"]
+    {
         let fields = [("email", "ada@example.org"), ("password", PASSWORD), ("next", elsewhere)];
         let answer = app.nobody().with("accept", "text/html").form("/_fn/sign_in", &fields).await;
         assert_eq!(answer.header("location"), "/", "{elsewhere}");

@@ -39,7 +39,19 @@ fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() 
     let client = Client { machine: &machine, url: &server.url, key: key.clone() };
     let repository = machine.repository();
     let location = repository.to_str().unwrap();
-    let created = client.run(&["task", "run", "--repo", location, "--command", COMMAND, "--title", "Survive", "--check", "file_exists=made.txt", "--json"]);
+    let created = client.run(&[
+        "task",
+        "run",
+        "--repo",
+        location,
+        "--command",
+        COMMAND,
+        "--title",
+        "Survive",
+        "--check",
+        "file_exists=made.txt",
+        "--json",
+    ]);
     let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
     let id = task["id"].as_str().unwrap();
     let mut follower = client.command(&["task", "logs", id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -47,7 +47,9 @@ async fn another_site_cannot_send_requests_in_the_persons_name(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     let ada = app.ada().await;
     let fields = [("email", "ada@example.org"), ("password", "x")];
-    for (name, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")] {
+    for (name, value) in
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")]
+    {
         let evil = if name == "origin" { ada.with(name, value).with("sec-fetch-site", "") } else { ada.with(name, value) };
         for path in ["/_fn/sign_in", "/_fn/sign_out", "/_fn/create_task"] {
             let answer = evil.form(path, &fields).await;
@@ -82,7 +84,8 @@ async fn bodies_are_bounded_and_of_the_right_kind(pool: PgPool) {
     let answer = script.send(Method::POST, "/api/v1/tasks", Some("application/json"), Body::from(huge)).await;
     assert_eq!(answer.problem(), ["413 /problems/too-large"]);
     let long_form = script.with("content-length", "300000");
-    let form = long_form.send(Method::POST, "/_fn/sign_in", Some("application/x-www-form-urlencoded"), Body::from("x".repeat(300_000))).await;
+    let form =
+        long_form.send(Method::POST, "/_fn/sign_in", Some("application/x-www-form-urlencoded"), Body::from("x".repeat(300_000))).await;
     assert_eq!(form.problem(), ["413 /problems/too-large"]);
     for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
         let answer = script.send(Method::POST, "/api/v1/tasks", kind, Body::from("{}")).await;

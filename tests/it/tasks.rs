@@ -31,7 +31,8 @@ async fn a_task_over_the_api(pool: PgPool) {
     assert_eq!(cancelled.json()["state"], "cancelled");
     assert_eq!(script.post(&format!("{path}/cancel"), &json!({})).await.problem(), ["409 /problems/invalid-transition"]);
     assert_eq!(script.post(&format!("{path}/retry"), &json!({})).await.json()["state"], "queued");
-    let kinds: Vec<_> = script.get(&format!("{path}/events")).await.json().as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
+    let kinds: Vec<_> =
+        script.get(&format!("{path}/events")).await.json().as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(kinds, ["task_created", "task_ended", "task_retried"]);
 }
 
@@ -111,7 +112,10 @@ async fn a_form_without_scripts_is_sent_back_to_its_page(pool: PgPool) {
     let id = app.script(Role::Member).await.post("/api/v1/tasks", &new_task()).await.json()["id"].as_str().unwrap().to_owned();
     let browser = ada.with("accept", "text/html").with("referer", &format!("http://muster.test/tasks/{id}"));
     let answer = browser.form("/_fn/cancel_task", &[("id", &id)]).await;
-    assert_eq!((answer.status, answer.header("location").trim_end_matches('?')), (StatusCode::FOUND, format!("http://muster.test/tasks/{id}").as_str()));
+    assert_eq!(
+        (answer.status, answer.header("location").trim_end_matches('?')),
+        (StatusCode::FOUND, format!("http://muster.test/tasks/{id}").as_str())
+    );
     let page = ada.get(&format!("/tasks/{id}")).await;
     assert!(page.text.contains("cancelled"), "the page shows it");
 }

@@ -17,6 +17,7 @@ pub struct Machine {
 }
 
 impl Machine {
+    #[expect(clippy::new_without_default, reason = "a new machine is a folder on the disk, not a default")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("muster-cli-").permissions(Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
         Self { folder }

@@ -23,15 +23,17 @@ use crate::{
 pub fn TaskDetailPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").and_then(|id| id.parse::<TaskId>().ok())));
-    move || match id.get() {
-        Some(id) => view! { <TaskDetail id=id /> }.into_any(),
-        None => view! { <NotHere /> }.into_any(),
+    // Keyed, so that another task gets a page of its own and nothing is left of the last one.
+    view! {
+        <For each=move || id.get() key=|id| *id let:id>
+            <TaskDetail id=id />
+        </For>
+        {move || id.get().is_none().then(|| view! { <NotHere /> })}
     }
 }
 
 #[component]
 fn TaskDetail(id: TaskId) -> impl IntoView {
-    leptos::logging::error!("TaskDetail new"); on_cleanup(|| leptos::logging::error!("TaskDetail gone"));
     let task = Resource::new(|| (), move |()| get_task(id));
     // Its neighbours' states are shown too.
     use_live(task, move |event| {
@@ -77,7 +79,6 @@ impl View {
 
 #[component]
 fn TaskContent(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
-    leptos::logging::error!("TaskContent new"); on_cleanup(|| leptos::logging::error!("TaskContent gone"));
     let query = use_query_map();
     let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default())));
     let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));

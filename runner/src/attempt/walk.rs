@@ -210,7 +210,7 @@ impl Attempt {
 
     /// A link that is gone shows itself when the report is sent.
     async fn tell(&self, message: ToServer, orders: &Orders) {
-        drop(orders.unless_silenced(self.runner.outbox.send(message)).await);
+        let _ = orders.unless_silenced(self.runner.outbox.send(message)).await;
     }
 
     async fn announce(&self, checkout: &Checkout, script: &Script<'_>, orders: &Orders) {

@@ -35,10 +35,10 @@ async fn a_timeout_ends_everything_and_keeps_the_work() {
     let file = NamedTempFile::new().unwrap();
     let mut assignment =
         repository.command(&format!("trap '' INT TERM; echo half > half.txt; {}; while :; do sleep 600; done", family(&file)));
-    assignment.timeout_seconds = 2;
+    assignment.timeout_seconds = 4;
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
-    assert_eq!(outcome(&report), "timed out after 2 s");
+    assert_eq!(outcome(&report), "timed out after 4 s");
     assert_eq!(report.verification, None);
     assert_eq!(server.output(assignment.attempt, LogStream::Stdout), "ready\n");
     assert_all_gone(&file);

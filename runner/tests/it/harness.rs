@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{
@@ -288,10 +288,12 @@ impl Server {
 
     /// The journal forgets an attempt right after its report is stored.
     pub async fn until_the_journal_is_empty(&self) {
-        for _ in 0..1000 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             if self.journal() == 0 {
                 return;
             }
+            // Nothing tells of it but the folder itself.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("the journal still has {} entries", self.journal());

@@ -23,7 +23,8 @@ use crate::auth::Who;
 )]
 pub async fn get_artifact(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<ArtifactId>) -> Result<Response, Problem> {
     let (artifact, content) = engine.artifact(&actor, id).await?;
-    let safe: String = artifact.name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
+    let safe: String =
+        artifact.name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")),

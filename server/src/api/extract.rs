@@ -51,7 +51,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        let value = serde_path_to_error::deserialize(deserializer).map_err(|error| wrong_field(&error.path().to_string(), &error.inner().to_string()))?;
+        let value = serde_path_to_error::deserialize(deserializer)
+            .map_err(|error| wrong_field(&error.path().to_string(), &error.inner().to_string()))?;
         Ok(Self(value))
     }
 }
@@ -96,8 +97,9 @@ impl<T: std::str::FromStr + Send, S: Send + Sync> FromRequestParts<S> for Id<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Path(text) =
-            axum::extract::Path::<String>::from_request_parts(parts, state).await.map_err(|error| Problem::bad_request(error.body_text()))?;
+        let axum::extract::Path(text) = axum::extract::Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Problem::bad_request(error.body_text()))?;
         text.parse().map(Self).map_err(|_| Problem::not_found("There is nothing with this id."))
     }
 }

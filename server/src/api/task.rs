@@ -45,7 +45,11 @@ pub async fn create_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(
         (status = 422, body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list_tasks(State(engine): State<Engine>, Who(actor): Who, ApiQuery(filter): ApiQuery<TaskFilter>) -> Answer<Page<TaskSummary>> {
+pub async fn list_tasks(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    ApiQuery(filter): ApiQuery<TaskFilter>,
+) -> Answer<Page<TaskSummary>> {
     Ok(Json(engine.list_tasks(&actor, filter).await?))
 }
 

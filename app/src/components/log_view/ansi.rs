@@ -215,7 +215,10 @@ mod tests {
         parse_line(raw, Style::default()).0.into_iter().map(|span| span.text).collect()
     }
 
-    fn styled(raw: &str) -> Vec<(Option<u8>, Option<u8>, Vec<Effect>, String)> {
+    /// Foreground, background, effects and the text that has them.
+    type Styled = (Option<u8>, Option<u8>, Vec<Effect>, String);
+
+    fn styled(raw: &str) -> Vec<Styled> {
         let effects = |style: Style| Effect::ALL.into_iter().filter(|effect| style.has(*effect)).collect();
         parse_line(raw, Style::default())
             .0
