@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { expect, test, unique } from "../fixtures.ts";
 
 test.describe("an address that leads nowhere", () => {
-  test.use({ expectedComplaints: [/status of 404/] });
+  test.use({ expectedComplaints: /status of 404/ });
 
   for (const path of ["/nothing/here", "/tasks/not-an-id", "/tasks/0190a2b4-7d34-7c11-8a52-0123456789ab"]) {
     test(`says so, and is a 404: ${path}`, async ({ page }) => {
@@ -17,7 +17,7 @@ test.describe("an address that leads nowhere", () => {
 });
 
 test.describe("a form on somebody else's page", () => {
-  test.use({ expectedComplaints: [/status of 403/] });
+  test.use({ expectedComplaints: /status of 403/ });
 
   test("cannot sign a person out or cancel their task, although the browser sends the cookie along", async ({ page, api }) => {
     const id = await api.createTask({ title: unique("Mine"), command: "sleep 30" });

@@ -51,7 +51,7 @@ test("a log arrives while the task runs, and goes on where the page began", asyn
 });
 
 test.describe("a connection that is lost", () => {
-  test.use({ expectedComplaints: [/ERR_|Failed to load resource|Failed to fetch/] });
+  test.use({ expectedComplaints: /ERR_|Failed to load resource|Failed to fetch/ });
 
   test("is taken up again at the exact byte: no gap, nothing twice", async ({ page, visit, api, gate }) => {
     test.slow();

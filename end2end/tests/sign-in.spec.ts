@@ -25,7 +25,7 @@ test("signing out ends the session, also for pages that are still open elsewhere
 });
 
 test.describe("a wrong password", () => {
-  test.use({ expectedComplaints: [/status of 401/] });
+  test.use({ expectedComplaints: /status of 401/ });
 
   test("is refused in the same words as an unknown address", async ({ page, visit, hydrated }) => {
     const answers: string[] = [];

@@ -33,7 +33,7 @@ test("a task from the form to a proven result: log, checks, diff", async ({ page
 });
 
 test.describe("a task that cannot be", () => {
-  test.use({ expectedComplaints: [/status of 422/] });
+  test.use({ expectedComplaints: /status of 422/ });
 
   test("what is wrong is said beside its field, and what was typed is still there", async ({ page, visit, api, hydrated }) => {
     await visit("/tasks/new");

@@ -5,12 +5,12 @@
 //! over a socket, on another machine. What it promises:
 //!
 //! * Before an attempt's work starts, the journal names it. An attempt that is not reported is `lost` in the next `Hello`.
-//! * When an attempt has ended, for whatever reason, nothing of it runs any more; see [`process`].
+//! * When an attempt has ended, for whatever reason, nothing of it runs any more; see `process.rs`.
 //! * What the work changed is on the attempt's branch before its folder goes, or the folder stays and the report says where; see
-//!   [`save`].
-//! * Checks come from the assignment and run after the work's processes are gone; see [`verify`].
+//!   `save.rs`.
+//! * Checks come from the assignment and run after the work's processes are gone; see `verify.rs`.
 //!
-//! The walk of one attempt is [`attempt::walk`]. Nothing here stores anything but the files below `state_dir`.
+//! The walk of one attempt is in `attempt/walk.rs`. Nothing here stores anything but the files below `state_dir`.
 
 mod attempt;
 mod backend;

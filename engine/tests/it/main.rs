@@ -1,5 +1,7 @@
 //! Every use case against real Postgres. Each test has a database of its own and a clock that it moves; services are stepped by hand.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod accounts;
 mod attempts;
 mod events;

@@ -372,7 +372,7 @@ fn cases() -> u32 {
 async fn the_database_does_what_the_model_says(pool: PgPool) {
     let mut seed = [0_u8; 32];
     seed[..16].copy_from_slice(uuid::Uuid::now_v7().as_bytes());
-    println!("seed {seed:?}");
+    eprintln!("seed {seed:?}");
     let mut runner = Cases::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
     for _ in 0..cases() {
         let mut tree = vec(command(), 1..40).new_tree(&mut runner).unwrap();
