@@ -65,9 +65,17 @@ mod tests {
         for good in ["/", "/tasks", "/tasks?state=failed&text=a%20b", "/tasks/0190#log"] {
             assert_eq!(local_path(good), good);
         }
-        for bad in
-            ["", "tasks", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nSet-Cookie: x", "/ä", "/sign-in", "/_fn/sign_out"]
-        {
+        for bad in [
+            "",
+            "tasks",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\r\nSet-Cookie: x",
+            "/ä",
+            "/sign-in",
+            "/_fn/sign_out",
+        ] {
             assert_eq!(local_path(bad), "/", "{bad:?}");
         }
     }

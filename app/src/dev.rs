@@ -20,7 +20,7 @@ use crate::{
 
 #[component]
 pub fn ComponentsPage() -> impl IntoView {
-    if cfg!(debug_assertions) { gallery().into_any() } else { view! { <NotHere /> }.into_any() }
+    if cfg!(debug_assertions) { gallery().into_any() } else { view! { <NotHere detail="There is nothing at this address." /> }.into_any() }
 }
 
 fn gallery() -> impl IntoView {

@@ -7,6 +7,7 @@ use leptos_router::{components::Redirect, hooks::use_location};
 use crate::{
     account::sign_in_path,
     components::{ErrorView, Loading},
+    not_found::NotHere,
     problem::Problem,
 };
 
@@ -70,7 +71,7 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
 
 /// A server that restarts or a network that is away is no reason to take the page from its reader.
 fn is_passing(problem: &Problem) -> bool {
-    problem.status == 0 || problem.status >= 500
+    matches!(problem.status, 0 | 429 | 500..)
 }
 
 /// A problem as a page shows it; for those who are not signed in, the way to do so and back.
@@ -80,8 +81,12 @@ pub fn problem_view(problem: &Problem) -> impl IntoView + use<> {
     if problem.status == 401 {
         return view! { <Redirect path=sign_in_path(&here) /> }.into_any();
     }
+    if problem.status == 404 {
+        return view! { <NotHere detail=problem.detail.clone() /> }.into_any();
+    }
     let retry = is_passing(problem).then_some(here);
-    view! { <ErrorView title=problem.title.clone() detail=problem.detail.clone() reference=problem.instance.clone() retry=retry /> }.into_any()
+    view! { <ErrorView title=problem.title.clone() detail=problem.detail.clone() reference=problem.instance.clone() retry=retry /> }
+        .into_any()
 }
 
 fn query(search: &str) -> String {

@@ -15,17 +15,17 @@ pub fn NotFoundPage() -> impl IntoView {
         <Title text="Not found · Muster" />
         <main class="p-alone">
             <Brand />
-            <h1 class="p-alone__title">"There is nothing at this address"</h1>
-            <NotHere />
+            <NotHere detail="There is nothing at this address." />
         </main>
     }
 }
 
 /// The same inside the frame, for a thing that does not exist.
 #[component]
-pub fn NotHere() -> impl IntoView {
+pub fn NotHere(#[prop(into)] detail: String) -> impl IntoView {
     view! {
-        <Empty title="Not found" shape=Icon::Search>
+        <h1 class="l-head__title">"Not found"</h1>
+        <Empty title=detail shape=Icon::Search>
             <p>"It may have been mistyped, or what was here is gone."</p>
             <p class="u-row">
                 <a class="c-button" href="/">"Overview"</a>

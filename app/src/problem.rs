@@ -102,7 +102,12 @@ mod from_engine {
                 Error::Busy => Self::new(429, "busy", "Too many requests at once", "Try again in a few seconds."),
                 Error::Unavailable(_) => {
                     log(&error);
-                    Self::new(503, "unavailable", "Not reachable at the moment", "The database does not answer. Try again in a few seconds.")
+                    Self::new(
+                        503,
+                        "unavailable",
+                        "Not reachable at the moment",
+                        "The database does not answer. Try again in a few seconds.",
+                    )
                 }
                 Error::Database(_) | Error::Inconsistent { .. } | Error::Hash => {
                     log(&error);

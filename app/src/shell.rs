@@ -21,10 +21,8 @@ const BEFORE_PAINT: &str = concat!(
 
 /// The whole document. Scripts carry the nonce of the answer's Content-Security-Policy.
 pub fn shell(assets: SiteAssets, nonce: String) -> impl IntoView {
-    let hydrate = format!(
-        "import init, {{ hydrate }} from {:?}; init({{ module_or_path: {:?} }}).then(hydrate);",
-        assets.script, assets.wasm
-    );
+    let hydrate =
+        format!("import init, {{ hydrate }} from {:?}; init({{ module_or_path: {:?} }}).then(hydrate);", assets.script, assets.wasm);
     view! {
         <!DOCTYPE html>
         <html lang="en">

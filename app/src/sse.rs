@@ -169,7 +169,16 @@ fn lost(inner: &Rc<Inner>) {
 fn later(inner: &Rc<Inner>, wait: Duration) {
     inner.forget_timer();
     let weak = Rc::downgrade(inner);
-    let timer = set_timeout_with_handle(move || with(&weak, |inner| if !document().hidden() { connect(inner) }), wait);
+    let timer = set_timeout_with_handle(
+        move || {
+            with(&weak, |inner| {
+                if !document().hidden() {
+                    connect(inner)
+                }
+            })
+        },
+        wait,
+    );
     *inner.timer.borrow_mut() = timer.ok();
 }
 

@@ -25,14 +25,42 @@ pub async fn get_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.get_task(&actor, id).await).await
 }
 
+/// The task of a page, by what stands in its address. When there is none, the answer's status says so as well.
+#[server(prefix = "/_fn", endpoint = "find_task")]
+pub async fn find_task(id: String) -> Result<TaskView, Problem> {
+    match id.parse() {
+        Ok(id) => get_task(id).await,
+        Err(_) => Err(Problem::not_found("There is no task of that id.")),
+    }
+    .inspect_err(|problem| {
+        if let (404, Some(answer)) = (problem.status, use_context::<leptos_axum::ResponseOptions>()) {
+            answer.set_status(http::StatusCode::NOT_FOUND);
+        }
+    })
+}
+
 /// Creates what the form describes and goes on to its page.
 #[server(prefix = "/_fn", endpoint = "create_task")]
 pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, Problem> {
-    let new = form.to_new_task()?;
-    crate::ssr::call(async |engine, actor| engine.create_task(&actor, new).await)
-        .await
-        .map_err(|problem| form.locate(problem))
-        .inspect(|task| leptos_axum::redirect(&format!("/tasks/{}", task.summary.id)))
+    let created = async {
+        let new = form.to_new_task()?;
+        crate::ssr::call(async |engine, actor| engine.create_task(&actor, new).await).await.map_err(|problem| form.locate(problem))
+    };
+    let is_plain_form = use_context::<http::request::Parts>()
+        .and_then(|request| request.headers.get(http::header::ACCEPT)?.to_str().ok().map(|accept| accept.contains("text/html")));
+    match created.await {
+        Ok(task) => {
+            leptos_axum::redirect(&format!("/tasks/{}", task.summary.id));
+            Ok(task)
+        }
+        Err(problem) => {
+            // Without scripts what was typed comes back with the answer.
+            if let (Some(true), Some(path)) = (is_plain_form, form.back_path(&problem)) {
+                leptos_axum::redirect(&path);
+            }
+            Err(problem)
+        }
+    }
 }
 
 #[server(prefix = "/_fn", endpoint = "cancel_task")]

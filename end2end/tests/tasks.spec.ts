@@ -20,7 +20,7 @@ test("a task from the form to a proven result: log, checks, diff", async ({ page
 
   await openView(page, "Checks");
   await expect(page.getByText("2 of 2 passed")).toBeVisible();
-  const checks = page.getByRole("listitem");
+  const checks = page.locator(".p-task__main").getByRole("listitem");
   await expect(checks.filter({ hasText: "File exists" })).toContainText("added.txt");
   await checks.filter({ hasText: "Command succeeds" }).locator("summary").click();
   await expect(page.getByRole("region", { name: "Output of Command succeeds" })).toHaveText(/^2/);

@@ -64,38 +64,37 @@ impl Engine {
         tx.commit(RunnerSession { id, name: name.to_owned(), slots }).await
     }
 
-    /// Carries out what one message says.
-    async fn handle(&self, session: &RunnerSession, message: &ToServer) -> Result<()> {
-        match message {
-            ToServer::Hello { .. } => Ok(()),
-            ToServer::Started { attempt, base_commit, branch } => self.attempt_started(session, *attempt, base_commit, branch).await,
-            ToServer::Log { attempt, offset, stream, bytes } => self.append_log(session, *attempt, *offset, *stream, bytes).await,
-            ToServer::Verifying { attempt } => self.attempt_verifying(session, *attempt).await,
-            ToServer::Report { attempt, report } => self.attempt_reported(session, *attempt, (**report).clone()).await,
+    /// Carries out what one message says; the answer to it comes last.
+    async fn handle(&self, session: &RunnerSession, numbered: &Numbered) -> Result<Vec<ToRunner>> {
+        let sequence = numbered.sequence;
+        match &numbered.message {
+            ToServer::Hello { .. } => {}
+            ToServer::Started { attempt, base_commit, branch } => self.attempt_started(session, *attempt, base_commit, branch).await?,
+            ToServer::Log { attempt, offset, stream, bytes } => self.append_log(session, *attempt, *offset, *stream, bytes).await?,
+            ToServer::Verifying { attempt } => self.attempt_verifying(session, *attempt).await?,
+            ToServer::Report { attempt, report } => self.attempt_reported(session, *attempt, (**report).clone()).await?,
             ToServer::Heartbeat { attempts } => {
-                let answer = self.heartbeat(session, attempts).await?;
-                for attempt in answer.stale {
-                    self.hub.send(session.id, ToRunner::Stale { sequence: 0, attempt });
-                    self.hub.release(session.id, attempt);
-                }
-                for attempt in answer.cancel {
-                    self.hub.cancel(session.id, attempt);
-                }
-                Ok(())
+                let held = self.heartbeat(session, attempts).await?;
+                held.stale.iter().for_each(|attempt| self.hub.release(session.id, *attempt));
+                let stale = held.stale.into_iter().map(|attempt| ToRunner::Stale { sequence, attempt });
+                let cancel = held.cancel.into_iter().map(|attempt| ToRunner::Cancel { attempt });
+                // What is stale is said before "stored", on which work begins.
+                return Ok(stale.chain(cancel).chain([ToRunner::Stored { sequence }]).collect());
             }
         }
+        Ok(vec![ToRunner::Stored { sequence }])
     }
 
     /// As [`handle`](Self::handle), until the database has answered one way or the other.
-    async fn answer(&self, session: &RunnerSession, numbered: &Numbered) -> ToRunner {
+    async fn answer(&self, session: &RunnerSession, numbered: &Numbered) -> Vec<ToRunner> {
         let sequence = numbered.sequence;
         loop {
-            match self.handle(session, &numbered.message).await {
-                Ok(()) => {
+            match self.handle(session, numbered).await {
+                Ok(answers) => {
                     if let ToServer::Report { attempt, .. } = &numbered.message {
                         self.hub.release(session.id, *attempt);
                     }
-                    return ToRunner::Stored { sequence };
+                    return answers;
                 }
                 Err(Error::Unavailable(reason)) => {
                     warn!("A message of runner {} waits for the database: {reason}", session.name);
@@ -107,11 +106,11 @@ impl Engine {
                             warn!("Runner {} was refused: {error}", session.name);
                         }
                         self.hub.release(session.id, attempt);
-                        return ToRunner::Stale { sequence, attempt };
+                        return vec![ToRunner::Stale { sequence, attempt }];
                     }
                     None => {
                         warn!("A message of runner {} had no effect: {error}", session.name);
-                        return ToRunner::Stored { sequence };
+                        return vec![ToRunner::Stored { sequence }];
                     }
                 },
             }
@@ -158,9 +157,9 @@ pub async fn serve_runner(
         open = tokio::select! {
             message = from_runner.recv() => match message {
                 Some(numbered) => {
-                    let answer = engine.answer(&session, &numbered).await;
+                    let answers = engine.answer(&session, &numbered).await;
                     engine.hints.work.notify_one();
-                    to_runner.send(answer).await.is_ok()
+                    send_all(&to_runner, answers).await
                 }
                 None => false,
             },
@@ -170,4 +169,13 @@ pub async fn serve_runner(
     drop(connection);
     info!(runner.id = %session.id, "Runner {name} has disconnected");
     Ok(Some(session))
+}
+
+async fn send_all(to_runner: &mpsc::Sender<ToRunner>, messages: Vec<ToRunner>) -> bool {
+    for message in messages {
+        if to_runner.send(message).await.is_err() {
+            return false;
+        }
+    }
+    true
 }

@@ -16,8 +16,9 @@ use tracing::{error, warn};
 
 use crate::{
     held::{Order, Orders, Why},
+    journal::Entry,
     life::Runner,
-    recover,
+    process, recover,
 };
 
 /// Carries out an assignment to its last word, and lets go of it.
@@ -31,6 +32,32 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, order
     };
     last_word(&runner, key, report, orders).await;
     runner.held.release(key.attempt_id);
+}
+
+/// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.
+pub(crate) async fn leave_to_the_next_life(runner: &Runner, assignment: &Assignment) {
+    note(runner, &entry(runner, assignment)).await;
+}
+
+async fn note(runner: &Runner, entry: &Entry) {
+    if let Err(error) = runner.journal.write(entry).await {
+        // The lease runs out by itself.
+        warn!(attempt.id = %entry.attempt.attempt_id, "The journal does not take attempt {}: {error}", entry.attempt.attempt_id);
+    }
+}
+
+/// An attempt as it is before anything is done about it.
+fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
+    Entry {
+        attempt: assignment.attempt,
+        title: assignment.title.clone(),
+        mirror: runner.mirrors.path(&assignment.repository),
+        repository: assignment.repository.clone(),
+        folder: runner.folders.attempt(assignment.attempt.attempt_id),
+        worktree: None,
+        leader: None,
+        boot: process::boot(),
+    }
 }
 
 async fn after_a_fault(runner: &Runner, key: AttemptKey, error: JoinError) -> AttemptReport {
@@ -94,7 +121,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Limits, RunnerConfig, journal::Entry, process};
+    use crate::{Limits, RunnerConfig};
 
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {

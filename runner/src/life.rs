@@ -177,14 +177,21 @@ async fn leave(runner: &Runner, from_server: &mut mpsc::Receiver<ToRunner>) {
     let mut open = true;
     loop {
         tokio::select! {
-            () = runner.tracker.wait() => return,
-            answer = from_server.recv(), if open => match answer {
+            () = runner.tracker.wait() => break,
+            message = from_server.recv(), if open => match message {
+                Some(ToRunner::Assign { assignment }) => attempt::leave_to_the_next_life(runner, &assignment).await,
                 Some(answer) => hear(runner, answer),
                 None => {
                     open = false;
                     runner.outbox.close();
                 }
             },
+        }
+    }
+    from_server.close();
+    while let Some(message) = from_server.recv().await {
+        if let ToRunner::Assign { assignment } = message {
+            attempt::leave_to_the_next_life(runner, &assignment).await;
         }
     }
 }

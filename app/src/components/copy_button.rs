@@ -21,7 +21,12 @@ pub fn CopyButton(
             return;
         }
         copied.set(true);
-        set_timeout(move || { copied.try_set(false); }, Duration::from_millis(1500));
+        set_timeout(
+            move || {
+                copied.try_set(false);
+            },
+            Duration::from_millis(1500),
+        );
     };
     let title = label.clone();
     view! {

@@ -153,8 +153,5 @@ pub fn SelectField(
 
 /// The options of a select, with one of them chosen.
 pub fn options(choices: Vec<Choice>, chosen: &str) -> impl IntoView + use<> {
-    choices
-        .into_iter()
-        .map(|(value, text)| view! { <option value=value selected=value == chosen>{text}</option> })
-        .collect_view()
+    choices.into_iter().map(|(value, text)| view! { <option value=value selected=value == chosen>{text}</option> }).collect_view()
 }

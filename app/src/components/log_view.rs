@@ -135,6 +135,7 @@ pub fn LogView(
         <section class="c-log" aria-label="Log">
             <div class="c-log__bar">
                 <span class="c-log__state" data-state=move || state.get().text() role="status">{move || state.get().text()}</span>
+                <span class="c-log__hint u-no-js">"Reload the page for newer lines."</span>
                 <span class="c-log__tools">
                     <button class="c-button c-button--quiet u-js" type="button" aria-pressed=move || following.get().to_string() on:click=follow>
                         {move || if following.get() { icon(Icon::Pause).into_any() } else { icon(Icon::Play).into_any() }}

@@ -17,7 +17,9 @@ pub fn provide_clock() {
     let clock = Clock(RwSignal::new(None));
     provide_context(clock);
     Effect::new(move |_| {
-        let tick = move || { clock.0.try_set(Some(now())); };
+        let tick = move || {
+            clock.0.try_set(Some(now()));
+        };
         tick();
         set_interval(tick, Duration::from_secs(1));
     });

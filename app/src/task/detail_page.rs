@@ -7,44 +7,47 @@ use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::{
-    detail::{acts::Acts, attempts::attempts, checks::checks, definition::definition, diff::Diff, facts::facts, log::Log, steps::Steps, timeline::Timeline},
-    get_task,
+    detail::{
+        acts::Acts, attempts::attempts, checks::checks, definition::definition, diff::Diff, facts::facts, log::Log, steps::Steps,
+        timeline::Timeline,
+    },
+    find_task,
     state_badge::{priority_badge, proof_badge, state_badge},
 };
 use crate::{
     components::{CopyButton, Notice, Time, Tone},
     fetched::fetched,
     live::use_live,
-    not_found::NotHere,
     text::{capitalised, for_document_title},
 };
 
 #[component]
 pub fn TaskDetailPage() -> impl IntoView {
     let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get_str("id").and_then(|id| id.parse::<TaskId>().ok())));
+    let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned)));
     // Keyed, so that another task gets a page of its own and nothing is left of the last one.
     view! {
-        <For each=move || id.get() key=|id| *id let:id>
+        <Title text="Task · Muster" />
+        <For each=move || id.get() key=String::clone let:id>
             <TaskDetail id=id />
         </For>
-        {move || id.get().is_none().then(|| view! { <NotHere /> })}
     }
 }
 
 #[component]
-fn TaskDetail(id: TaskId) -> impl IntoView {
-    let task = Resource::new(|| (), move |()| get_task(id));
+fn TaskDetail(id: String) -> impl IntoView {
+    let known = id.parse::<TaskId>().ok();
+    let task = Resource::new(|| (), move |()| find_task(id.clone()));
     // Its neighbours' states are shown too.
     use_live(task, move |event| {
-        event.task_id == id
+        Some(event.task_id) == known
             || task.with_untracked(|task| match task {
                 Some(Ok(task)) => task.depends_on.iter().chain(&task.dependents).any(|link| link.id == event.task_id),
                 _ => false,
             })
     });
     let refresh = Callback::new(move |()| task.refetch());
-    fetched(task, 12, move |task| view! { <TaskContent id=id task=task refresh=refresh /> })
+    fetched(task, 12, move |task| view! { <TaskContent task=task refresh=refresh /> })
 }
 
 /// What is looked at.
@@ -78,7 +81,8 @@ impl View {
 }
 
 #[component]
-fn TaskContent(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    let id = task.with_untracked(|task| task.summary.id);
     let query = use_query_map();
     let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default())));
     let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));
@@ -146,12 +150,14 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
         TaskState::Skipped { reason, because_of, .. } => {
             let href = format!("/tasks/{because_of}");
             let reason = format!("{}.", capitalised(reason));
-            view! { <Notice tone=Tone::Dim title="This task never ran"><p>{reason} " " <a href=href>"See that task"</a></p></Notice> }.into_any()
+            view! { <Notice tone=Tone::Dim title="This task never ran"><p>{reason} " " <a href=href>"See that task"</a></p></Notice> }
+                .into_any()
         }
         TaskState::Cancelled { .. } => ().into_any(),
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         running if running.cancel_requested().is_some() => {
-            view! { <Notice tone=Tone::Info title="Cancellation asked for"><p>"The runner is ending what still runs."</p></Notice> }.into_any()
+            view! { <Notice tone=Tone::Info title="Cancellation asked for"><p>"The runner is ending what still runs."</p></Notice> }
+                .into_any()
         }
         _ => ().into_any(),
     }
@@ -171,7 +177,8 @@ fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure
 
 /// Why it waits: after a failed attempt there is something to say.
 fn waiting_notice(task: Signal<TaskView>, run_at: domain::Timestamp) -> AnyView {
-    let last = task.with(|task| task.attempt_list.last().and_then(|attempt| attempt.failure.clone().map(|failure| (attempt.number, failure))));
+    let last =
+        task.with(|task| task.attempt_list.last().and_then(|attempt| attempt.failure.clone().map(|failure| (attempt.number, failure))));
     let Some((number, failure)) = last else { return ().into_any() };
     let title = format!("Attempt {number} failed; the next one is on its way");
     view! {

@@ -5,11 +5,15 @@
 
 use domain::{CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Work};
 use serde::{Deserialize, Serialize};
+use server_fn::{ServerFn, error::ServerFnUrlError};
 
 use crate::{
     problem::Problem,
-    text::{capitalised, duration, parse_duration},
+    text::{capitalised, duration, parse_duration, query_value},
 };
+
+/// Bytes of an address that every browser and proxy lets through.
+const PATH_LIMIT: usize = 8000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -85,6 +89,14 @@ impl TaskForm {
             timeout: duration(u32::try_from(task.timeout_seconds).unwrap_or_default()),
             max_attempts: task.summary.max_attempts.to_string(),
         }
+    }
+
+    /// The address of a form that holds this one and what is wrong with it, for browsers without scripts; nothing if it gets too long.
+    pub fn back_path(&self, problem: &Problem) -> Option<String> {
+        let draft = serde_json::to_string(self).ok()?;
+        let base = format!("http://muster/tasks/new?draft={}", query_value(&draft));
+        let url = ServerFnUrlError::new(super::CreateTask::PATH, problem.clone()).to_url(&base).ok()?;
+        Some(format!("{}?{}", url.path(), url.query()?)).filter(|path| path.len() <= PATH_LIMIT)
     }
 
     /// What it asks for, or everything that is wrong with it as far as can be told here.
@@ -291,6 +303,16 @@ mod tests {
         let problem = form.to_new_task().unwrap_err();
         assert!(messages(Some(&problem), "/files")[0].starts_with("Line 3 is 1001 characters long"));
         assert_eq!(messages(Some(&problem), "/nothing"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_scripts_what_was_typed_comes_back() {
+        let form = TaskForm { title: "a & b <c>".into(), ..filled() };
+        let problem = Problem::invalid(Invalid::field("/repository", "x", "is wrong").errors, "x");
+        let path = form.back_path(&problem).unwrap();
+        assert!(path.starts_with("/tasks/new?draft=") && path.is_ascii() && path.contains("&__path=%2F_fn%2Fcreate_task&__err="), "{path}");
+        let long = TaskForm { command: "x".repeat(PATH_LIMIT), ..form };
+        assert_eq!(long.back_path(&problem), None);
     }
 
     #[test]

@@ -162,7 +162,12 @@ fn pages(filter: &TaskFilter, next_cursor: Option<String>) -> impl IntoView + us
 /// What an address asks for. What makes no sense is passed over.
 fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> TaskFilter {
     let text = |name| query(name).map(|value| value.as_ref().trim().to_owned()).filter(|value| !value.is_empty());
-    TaskFilter { state: text("state").and_then(|name| TaskStateName::parse(&name)), text: text("text"), cursor: text("cursor"), limit: None }
+    TaskFilter {
+        state: text("state").and_then(|name| TaskStateName::parse(&name)),
+        text: text("text"),
+        cursor: text("cursor"),
+        limit: None,
+    }
 }
 
 /// The address of a filter.
@@ -180,12 +185,7 @@ mod tests {
 
     #[test]
     fn a_filter_and_its_address_are_the_same() {
-        let filter = TaskFilter {
-            state: Some(TaskStateName::Failed),
-            text: Some("a & b".into()),
-            cursor: Some("x=".into()),
-            limit: None,
-        };
+        let filter = TaskFilter { state: Some(TaskStateName::Failed), text: Some("a & b".into()), cursor: Some("x=".into()), limit: None };
         assert_eq!(list_path(&filter), "/tasks?state=failed&text=a%20%26%20b&cursor=x%3D");
         assert_eq!(list_path(&TaskFilter::default()), "/tasks");
         let read = read_filter(|name| match name {

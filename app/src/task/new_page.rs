@@ -1,7 +1,7 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
 use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{form::ActionForm, html, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
@@ -28,8 +28,8 @@ const EMPTY_ROWS: usize = 3;
 #[component]
 pub fn NewTaskPage() -> impl IntoView {
     let query = use_query_map();
-    let asked = move || query.with(|query| (query.get_str("from").map(str::to_owned), query.get_str("depends_on").map(str::to_owned)));
-    let start = Resource::new(asked, |(from, depends_on)| start_form(from, depends_on));
+    let asked = move || query.with(|query| ["from", "depends_on", "draft"].map(|name| query.get_str(name).map(str::to_owned)));
+    let start = Resource::new(asked, |[from, depends_on, draft]| start_form(from, depends_on, draft));
     view! {
         <Title text="New task · Muster" />
         <div class="l-head">
@@ -40,7 +40,10 @@ pub fn NewTaskPage() -> impl IntoView {
 }
 
 /// What the form holds when it is opened.
-async fn start_form(from: Option<String>, depends_on: Option<String>) -> Result<TaskForm, Problem> {
+async fn start_form(from: Option<String>, depends_on: Option<String>, draft: Option<String>) -> Result<TaskForm, Problem> {
+    if let Some(draft) = draft.and_then(|draft| serde_json::from_str(&draft).ok()) {
+        return Ok(draft);
+    }
     let mut form = match from.and_then(|from| from.parse::<TaskId>().ok()) {
         Some(from) => TaskForm::like(&get_task(from).await?),
         None => TaskForm::default(),
@@ -56,9 +59,17 @@ fn NewTaskForm(form: TaskForm) -> impl IntoView {
     let create = ServerAction::<CreateTask>::new();
     let problem = Memo::new(move |_| create.value().get().and_then(Result::err));
     let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
+    let said = NodeRef::<html::Div>::new();
+    // The button is at the end of the form and what is wrong at its beginning.
+    Effect::new(move |first: Option<()>| {
+        let is_wrong = problem.with(Option::is_some);
+        if let (Some(()), true, Some(said)) = (first, is_wrong, said.get_untracked()) {
+            _ = said.focus();
+        }
+    });
     view! {
         <ActionForm action=create attr:class="p-new" attr:id="new-task">
-            {move || problem.get().map(summary)}
+            <div node_ref=said tabindex="-1">{move || problem.get().map(summary)}</div>
             <section class="p-new__part">
                 <TextField
                     id="title"

@@ -77,12 +77,9 @@ impl Hub {
 
     /// Tells the runner to end an attempt. When it is not connected here, its next heartbeat tells it.
     pub(crate) fn cancel(&self, runner: RunnerId, attempt: AttemptKey) {
-        self.send(runner, ToRunner::Cancel { attempt });
-    }
-
-    pub(super) fn send(&self, runner: RunnerId, message: ToRunner) {
         if let Some(one) = self.lock().get(&runner) {
-            let _ = one.outgoing.try_send(message);
+            // A full queue costs one heartbeat: its answer says it again.
+            let _ = one.outgoing.try_send(ToRunner::Cancel { attempt });
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::without_work;
+use super::{entry, note, without_work};
 use crate::{
     backend::shell::{self, Script},
     folders::private_folder,
@@ -59,12 +59,18 @@ fn fault(message: impl Into<String>) -> Ended {
 
 /// From the assignment to the report; nothing when nothing may be said.
 pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders: Orders, taken_at: Instant) -> Option<AttemptReport> {
-    // The server knows the slots; this is for one that is wrong about them.
-    let _slot = tokio::select! {
-        slot = runner.slots.acquire() => slot,
-        order = orders.told() => return report_told(order),
-    };
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, orders.clone());
+    let _slot = match runner.slots.try_acquire() {
+        Ok(slot) => Ok(slot),
+        // The server knows the slots; this is for one that is wrong about them.
+        Err(_) => {
+            note(&runner, &attempt.entry).await;
+            tokio::select! {
+                slot = runner.slots.acquire() => slot,
+                order = orders.told() => return report_told(order),
+            }
+        }
+    };
     if let Err(failure) = Script::of(&attempt.assignment.work, runner.config.agent_command.as_deref()) {
         return Some(without_work(WorkOutcome::Failed { failure }));
     }
@@ -91,16 +97,7 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 
 impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, orders: Orders) -> Self {
-        let entry = Entry {
-            attempt: assignment.attempt,
-            title: assignment.title.clone(),
-            mirror: runner.mirrors.path(&assignment.repository),
-            repository: assignment.repository.clone(),
-            folder: runner.folders.attempt(assignment.attempt.attempt_id),
-            worktree: None,
-            leader: None,
-            boot: process::boot(),
-        };
+        let entry = entry(&runner, &assignment);
         let log = Log::new(assignment.attempt, Arc::clone(&runner.outbox), orders);
         Self { runner, assignment, entry, log }
     }

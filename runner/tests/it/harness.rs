@@ -233,6 +233,10 @@ impl Server {
         }
     }
 
+    pub fn ask_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Asks the runner to stop, and waits until it has.
     pub async fn stop(mut self) -> Vec<ToServer> {
         self.stop.cancel();

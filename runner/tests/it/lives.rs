@@ -136,3 +136,19 @@ async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
     server.stop().await;
     assert_eq!(Server::with(&state).await.lost(), [attempt]);
 }
+
+#[tokio::test]
+async fn an_assignment_that_crosses_the_stop_is_told_as_lost() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    // Keeps the runner busy with its stop until the assignment has arrived.
+    let working = server.assign(&repository.command("trap '' INT TERM; echo ready; while :; do sleep 600; done")).await;
+    server.until_output(working, "ready").await;
+    server.ask_to_stop();
+    let late = server.assign(&repository.command("echo late > late.txt")).await;
+    server.stop().await;
+    let mut lost = Server::with(&state).await.lost();
+    lost.sort_by_key(|key| key.attempt_id != working.attempt_id);
+    assert_eq!(lost, [working, late]);
+    assert_eq!(repository.branches(), Vec::<String>::new());
+}

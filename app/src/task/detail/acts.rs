@@ -17,10 +17,7 @@ const CANCEL_FORM: &str = "cancel-form";
 pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let cancel = ServerAction::<CancelTask>::new();
     let retry = ServerAction::<RetryTask>::new();
-    let answers = [
-        (cancel.value(), "Cancellation asked for"),
-        (retry.value(), "The task was brought back"),
-    ];
+    let answers = [(cancel.value(), "Cancellation asked for"), (retry.value(), "The task was brought back")];
     for (value, success) in answers {
         Effect::new(move |first: Option<()>| {
             let answer = value.get();

@@ -23,7 +23,8 @@ pub fn attempts(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
     move || {
         let attempts = task.with(|task| task.attempt_list.clone());
         if attempts.is_empty() {
-            return view! { <Empty title="No attempt yet" shape=Icon::Clock><p>"It begins when a runner takes the task."</p></Empty> }.into_any();
+            return view! { <Empty title="No attempt yet" shape=Icon::Clock><p>"It begins when a runner takes the task."</p></Empty> }
+                .into_any();
         }
         view! {
             <DataTable caption="Attempts, newest first" columns=COLUMNS>

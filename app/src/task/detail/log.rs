@@ -34,10 +34,13 @@ pub fn start(from: i64, chunks: &[LogChunk]) -> LogStart {
 #[component]
 pub fn Log(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
     let from = task.with_untracked(|task| (task.log_bytes - TAIL).max(0));
-    let rendered = Resource::new(|| (), move |()| async move {
-        // A browser that comes from another page has nothing rendered, and gets all of it from the stream.
-        if is_server() { task_log(id, from).await } else { Ok(start(from, &[])) }
-    });
+    let rendered = Resource::new(
+        || (),
+        move |()| async move {
+            // A browser that comes from another page has nothing rendered, and gets all of it from the stream.
+            if is_server() { task_log(id, from).await } else { Ok(start(from, &[])) }
+        },
+    );
     let empty = Signal::derive(move || task.with(|task| nothing_yet(task.summary.state.name(), task.log_bytes)));
     view! {
         <Suspense fallback=|| view! { <Loading lines=8 /> }>
