@@ -1,7 +1,7 @@
 // What Muster promises about itself, measured on this machine against the release build: `make bench`. Figures to look at, not tests:
 // the exit status says only whether everything could be measured. The table is also written to bench.json in cargo's target folder.
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,8 +30,16 @@ function note(what, value, unit, goal, better = "below") {
 
 const median = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)];
 const percentile = (values, part) => [...values].sort((one, other) => one - other)[Math.ceil(values.length * part) - 1];
-const residentMb = (pid) => Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" })) / 1024;
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** From /proc, as a small system may have no `ps`; macOS has no /proc. */
+function residentMb(pid) {
+  const status = `/proc/${pid}/status`;
+  const kilobytes = existsSync(status)
+    ? readFileSync(status, "utf8").match(/^VmRSS:\s+(\d+)/m)?.[1]
+    : execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" });
+  return Number(kilobytes) / 1024;
+}
 
 async function startTimes(own, log) {
   const first = await serve(muster, own, log);

@@ -146,8 +146,8 @@ fn log() -> impl IntoView {
     let chunk = domain::LogChunk { offset: screen.end(), end, attempt: 2, stream: domain::LogStream::Stdout, text: palette };
     screen.take(&chunk, &mut lines);
     debug_assert!(lines.iter().any(|line| line.kind == LineKind::Attempt(2)));
-    let start = LogStart::new(screen, &lines);
-    view! { <LogView start=start state=LogState::Live download="/x" empty="" begins_later=true on_ready=|_| () /> }
+    let start = LogStart::new(screen, &lines, true);
+    view! { <LogView start=start state=LogState::Live download="/x" empty="" on_ready=|_| () /> }
 }
 
 const DIFF: &str = "diff --git a/src/main.rs b/src/main.rs\nindex 1..2 100644\n--- a/src/main.rs\n+++ b/src/main.rs\n@@ -1,4 +1,5 @@ fn main() {\n \

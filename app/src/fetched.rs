@@ -8,6 +8,7 @@ use crate::{
     account::sign_in_path,
     components::{ErrorView, Loading},
     not_found::NotHere,
+    page_json::Fetched,
     problem::Problem,
 };
 
@@ -20,11 +21,7 @@ enum Stage {
 
 /// Shows `content` of what was fetched. The content is made once and given a signal, so that fetching again changes only what
 /// changed and nothing in it loses its state. When fetching again fails for a passing reason, what is there stays.
-pub fn fetched<T, V>(
-    resource: Resource<Result<T, Problem>>,
-    lines: usize,
-    content: impl Fn(Signal<T>) -> V + Clone + Send + Sync + 'static,
-) -> impl IntoView
+pub fn fetched<T, V>(resource: Fetched<T>, lines: usize, content: impl Fn(Signal<T>) -> V + Clone + Send + Sync + 'static) -> impl IntoView
 where
     T: Clone + PartialEq + Send + Sync + 'static,
     V: IntoView + 'static,
@@ -40,7 +37,7 @@ where
 }
 
 fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
-    resource: Resource<Result<T, Problem>>,
+    resource: Fetched<T>,
     content: impl Fn(Signal<T>) -> AnyView + Send + Sync + 'static,
 ) -> impl IntoView {
     let stage = Memo::new(move |previous: Option<&Stage>| {

@@ -13,16 +13,16 @@ use crate::{
     account::identity,
     components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
     live::provide_live,
-    problem::Problem,
+    page_json::{Fetched, fetch},
 };
 use shortcuts::Shortcuts;
 
 /// Who is signed in, for pages that say "you".
-pub type Who = Resource<Result<Identity, Problem>>;
+pub type Who = Fetched<Identity>;
 
 #[component]
 pub fn Frame() -> impl IntoView {
-    let who: Who = Resource::new(|| (), |()| identity());
+    let who: Who = fetch(|| (), |()| identity());
     provide_context(who);
     let live = provide_live();
     let main = NodeRef::<html::Main>::new();

@@ -13,6 +13,7 @@ mod layout;
 mod live;
 mod not_found;
 mod overview;
+pub mod page_json;
 pub mod problem;
 mod repository;
 mod shell;

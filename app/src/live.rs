@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     components::time::now,
+    page_json::{Fetched, read},
     sse::{Stream, StreamOptions, StreamState},
 };
 
@@ -57,7 +58,7 @@ impl Live {
 
     fn options(self) -> StreamOptions {
         let event = move |data: String| {
-            if let Ok(event) = serde_json::from_str::<Event>(&data) {
+            if let Some(event) = read::<Event>(&data) {
                 self.tell(&News::Event(&event));
             }
         };
@@ -105,7 +106,7 @@ impl Live {
 }
 
 /// Fetches a resource again whenever an event matches: at once, then at most every [`PAUSE`] milliseconds.
-pub fn use_live<T>(resource: Resource<T>, matches: impl Fn(&Event) -> bool + Send + Sync + 'static)
+pub fn use_live<T>(resource: Fetched<T>, matches: impl Fn(&Event) -> bool + Send + Sync + 'static)
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {

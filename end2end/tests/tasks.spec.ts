@@ -1,5 +1,6 @@
 import { expect, test, unique } from "../fixtures.ts";
 import { badge, fillTask, log, openView } from "../pages.ts";
+import { processesWith } from "../processes.ts";
 
 test("a task from the form to a proven result: log, checks, diff", async ({ page, visit, api, arrives }) => {
   const title = unique("Greet the world");
@@ -23,7 +24,7 @@ test("a task from the form to a proven result: log, checks, diff", async ({ page
   const checks = page.locator(".p-task__main").getByRole("listitem");
   await expect(checks.filter({ hasText: "File exists" })).toContainText("added.txt");
   await checks.filter({ hasText: "Command succeeds" }).locator("summary").click();
-  await expect(page.getByRole("region", { name: "Output of Command succeeds" })).toHaveText(/^2/);
+  await expect(page.getByRole("region", { name: "Output of Command succeeds" })).toHaveText(/^3/);
 
   await openView(page, "Diff");
   await expect(page.getByText("2 files changed")).toBeVisible();
@@ -35,7 +36,7 @@ test("a task from the form to a proven result: log, checks, diff", async ({ page
 test.describe("a task that cannot be", () => {
   test.use({ expectedComplaints: /status of 422/ });
 
-  test("what is wrong is said beside its field, and what was typed is still there", async ({ page, visit, api, hydrated }) => {
+  test("what is wrong is said beside its field, and what was typed is still there", async ({ page, visit, api }) => {
     await visit("/tasks/new");
     await fillTask(page, { title: "A title to keep", repository: "not/absolute", command: "true", checks: [["file_exists", "../outside"]] });
     await page.getByRole("button", { name: "Create task" }).click();
@@ -47,21 +48,19 @@ test.describe("a task that cannot be", () => {
     const target = page.getByLabel("Target of check 1");
     await expect(target).toHaveAccessibleDescription(/inside the repository/);
     await expect(page.getByLabel("Title")).not.toHaveAttribute("aria-invalid", "true");
-    if (hydrated) {
-      await expect(page.getByLabel("Title")).toHaveValue("A title to keep");
-      await repository.fill(api.repository);
-      await target.fill("README.md");
-    } else {
-      // a browser without scripts comes back to an empty form
-      await fillTask(page, { title: "A title to keep", repository: api.repository, command: "true" });
-    }
+    await expect(page.getByLabel("Title")).toHaveValue("A title to keep");
+    await expect(page.getByLabel("Shell command")).toHaveValue("true");
+    await repository.fill(api.repository);
+    await target.fill("README.md");
     await page.getByRole("button", { name: "Create task" }).click();
     await expect(page).toHaveURL(/\/tasks\/[0-9a-f-]{36}$/);
   });
 });
 
 test("a running task is cancelled, and nothing of it is left", async ({ page, visit, api, hydrated, arrives }) => {
-  const id = await api.createTask({ title: unique("Sleep on"), command: "echo awake; sleep 300 & sleep 300" });
+  const seconds = 300 + Math.random();
+  const command = `echo awake; (trap '' INT TERM; sleep ${seconds}) & sleep ${seconds}`;
+  const id = await api.createTask({ title: unique("Sleep on"), command });
   await api.reaches(id, "running");
   await visit(`/tasks/${id}`);
   await arrives((timeout) => expect(log(page)).toContainText("awake", { timeout }));
@@ -76,6 +75,7 @@ test("a running task is cancelled, and nothing of it is left", async ({ page, vi
   }
   await arrives((timeout) => expect(badge(page, "Cancelled")).toBeVisible({ timeout }));
   await expect(page.getByRole("button", { name: "Cancel", exact: true })).toBeHidden();
+  expect(processesWith(`sleep ${seconds}`)).toEqual([]);
 });
 
 test("a failed task says why, and is brought back as a new attempt", async ({ page, visit, api, arrives }) => {

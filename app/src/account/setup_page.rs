@@ -9,13 +9,14 @@ use super::{CreateOwner, needs_owner};
 use crate::{
     components::{Button, ButtonKind, ErrorView, Loading, Notice, TextField, Tone},
     layout::Brand,
+    page_json::fetch,
     problem::Problem,
     text::capitalised,
 };
 
 #[component]
 pub fn SetupPage() -> impl IntoView {
-    let needed = Resource::new(|| (), |()| needs_owner());
+    let needed = fetch(|| (), |()| needs_owner());
     view! {
         <Title text="First owner · Muster" />
         <main class="p-door">

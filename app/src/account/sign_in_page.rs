@@ -8,6 +8,7 @@ use super::{SignIn, local_path, needs_owner};
 use crate::{
     components::{Button, ButtonKind, Notice, TextField, Tone},
     layout::Brand,
+    page_json::fetch,
 };
 
 #[component]
@@ -54,7 +55,7 @@ pub fn SignInPage() -> impl IntoView {
 /// Says what to do while there is nobody who could sign in.
 #[component]
 fn NoOwnerYet() -> impl IntoView {
-    let needed = Resource::new(|| (), |()| needs_owner());
+    let needed = fetch(|| (), |()| needs_owner());
     view! {
         <Suspense>
             {move || {

@@ -32,6 +32,8 @@ const NEAR_END: i32 = 40;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStart {
     pub screen: Screen,
+    /// The first lines are not on the page.
+    begins_later: bool,
     /// Stays behind: it is in the page already.
     #[serde(skip)]
     html: String,
@@ -40,7 +42,10 @@ pub struct LogStart {
 }
 
 impl LogStart {
-    pub fn new(screen: Screen, lines: &[Line]) -> Self {
+    /// The newest lines of these, with what has begun. `begins_later` when there were others before them.
+    pub fn new(screen: Screen, lines: &[Line], begins_later: bool) -> Self {
+        let left_out = lines.len().saturating_sub(LINES_SHOWN);
+        let lines = &lines[left_out..];
         let mut html = String::new();
         for block in lines.chunks(BLOCK as usize) {
             html.push_str("<div class=\"c-log__block\">");
@@ -48,7 +53,7 @@ impl LogStart {
             html.push_str("</div>");
         }
         let open_html = lines_html(&screen.open_lines());
-        Self { screen, html, open_html }
+        Self { screen, begins_later: begins_later || left_out > 0, html, open_html }
     }
 }
 
@@ -84,9 +89,6 @@ pub fn LogView(
     /// What is said while there is no line.
     #[prop(into)]
     empty: Signal<&'static str>,
-    /// The beginning of the log is not on the page.
-    #[prop(into)]
-    begins_later: bool,
     on_ready: impl Fn(LogSink) + 'static,
 ) -> impl IntoView {
     let scroller = NodeRef::<html::Div>::new();
@@ -94,7 +96,7 @@ pub fn LogView(
     let open = NodeRef::<html::Div>::new();
     let following = RwSignal::new(true);
     let wraps = RwSignal::new(true);
-    let cut = RwSignal::new(begins_later);
+    let cut = RwSignal::new(start.begins_later);
 
     Effect::new(move |ready: Option<bool>| {
         if ready == Some(true) {
@@ -304,4 +306,32 @@ pub fn output_html(text: &str) -> String {
         html.push('\n');
     }
     html
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{LogChunk, LogStream};
+
+    use super::*;
+
+    #[test]
+    fn of_a_long_log_the_newest_lines_are_on_the_page() {
+        let text: String = (1..=LINES_SHOWN + 10).map(|number| format!("row {number}\n")).collect();
+        let (mut screen, mut lines) = (Screen::from_offset(0), vec![]);
+        screen.take(&LogChunk { offset: 0, end: text.len() as i64, attempt: 1, stream: LogStream::Stdout, text }, &mut lines);
+        let start = LogStart::new(screen, &lines, false);
+        assert!(start.begins_later);
+        assert_eq!(start.html.matches("c-log__line").count(), LINES_SHOWN);
+        assert!(start.html.ends_with(&format!("row {}</div></div>", LINES_SHOWN + 10)));
+        let few = LogStart::new(Screen::from_offset(0), &lines[..10], false);
+        assert!(!few.begins_later);
+    }
+
+    #[test]
+    fn what_a_check_printed_keeps_its_colours_over_lines() {
+        assert_eq!(
+            output_html("\x1b[32mok\nstill <green>\x1b[0m\nplain\n\n"),
+            concat!("<span class=\"f2 \">ok</span>\n", "<span class=\"f2 \">still &lt;green&gt;</span>\n", "plain\n",)
+        );
+    }
 }

@@ -9,6 +9,7 @@ use crate::{
     components::{Badge, ButtonKind, CopyButton, Empty, Icon, LinkButton, Time, Tone},
     fetched::fetched,
     live::use_live,
+    page_json::fetch,
     task::{
         row::task_rows,
         state_badge::{state_label, state_shape, state_tone},
@@ -17,7 +18,7 @@ use crate::{
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
-    let overview = Resource::new(|| (), |()| overview());
+    let overview = fetch(|| (), |()| overview());
     use_live(overview, |_| true);
     view! {
         <Title text="Overview · Muster" />

@@ -18,6 +18,7 @@ use crate::{
     components::{CopyButton, Notice, Time, Tone},
     fetched::fetched,
     live::use_live,
+    page_json::fetch,
     text::{capitalised, for_document_title},
 };
 
@@ -37,7 +38,7 @@ pub fn TaskDetailPage() -> impl IntoView {
 #[component]
 fn TaskDetail(id: String) -> impl IntoView {
     let known = id.parse::<TaskId>().ok();
-    let task = Resource::new(|| (), move |()| find_task(id.clone()));
+    let task = fetch(|| (), move |()| find_task(id.clone()));
     // Its neighbours' states are shown too.
     use_live(task, move |event| {
         Some(event.task_id) == known

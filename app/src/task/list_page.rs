@@ -19,6 +19,7 @@ use crate::{
     components::{ButtonKind, Empty, Icon, LinkButton, icon},
     fetched::fetched,
     live::use_live,
+    page_json::fetch,
     text::query_value,
 };
 
@@ -29,7 +30,7 @@ const TYPING_PAUSE: Duration = Duration::from_millis(250);
 pub fn TaskListPage() -> impl IntoView {
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(|query| read_filter(|name| query.get_str(name))));
-    let tasks = Resource::new(move || filter.get(), list_tasks);
+    let tasks = fetch(move || filter.get(), list_tasks);
     use_live(tasks, |_| true);
     view! {
         <Title text="Tasks · Muster" />

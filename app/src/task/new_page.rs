@@ -17,6 +17,7 @@ use crate::{
         icon,
     },
     fetched::fetched,
+    page_json::{fetch, read},
     problem::Problem,
     repository::list_repositories,
     text::capitalised,
@@ -29,7 +30,7 @@ const EMPTY_ROWS: usize = 3;
 pub fn NewTaskPage() -> impl IntoView {
     let query = use_query_map();
     let asked = move || query.with(|query| ["from", "depends_on", "draft"].map(|name| query.get_str(name).map(str::to_owned)));
-    let start = Resource::new(asked, |[from, depends_on, draft]| start_form(from, depends_on, draft));
+    let start = fetch(asked, |[from, depends_on, draft]| start_form(from, depends_on, draft));
     view! {
         <Title text="New task · Muster" />
         <div class="l-head">
@@ -41,7 +42,7 @@ pub fn NewTaskPage() -> impl IntoView {
 
 /// What the form holds when it is opened.
 async fn start_form(from: Option<String>, depends_on: Option<String>, draft: Option<String>) -> Result<TaskForm, Problem> {
-    if let Some(draft) = draft.and_then(|draft| serde_json::from_str(&draft).ok()) {
+    if let Some(draft) = draft.and_then(|draft| read(&draft)) {
         return Ok(draft);
     }
     let mut form = match from.and_then(|from| from.parse::<TaskId>().ok()) {
@@ -216,7 +217,7 @@ fn WorkFields(form: TaskForm, problem: Memo<Option<Problem>>) -> impl IntoView {
 /// Suggestions for the repository field; the form does not wait for them and works without.
 #[component]
 fn KnownRepositories() -> impl IntoView {
-    let known = Resource::new(|| (), |()| list_repositories());
+    let known = fetch(|| (), |()| list_repositories());
     view! {
         <datalist id="repositories">
             <Suspense>

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     components::{DiffView, Empty, Icon, diff_view::parse::parse},
     fetched::fetched,
+    page_json::fetch,
     task::task_diff,
 };
 
@@ -36,7 +37,7 @@ impl DiffText {
 pub fn Diff(id: TaskId, task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
     // The diff comes with the end of an attempt, so it is fetched again when there is another one.
     let artifact = Memo::new(move |_| task.with(|task| artifact(task, attempt.get())));
-    let diff = Resource::new(
+    let diff = fetch(
         move || (attempt.get(), artifact.get()),
         move |(attempt, artifact)| async move { if artifact.is_some() { task_diff(id, attempt).await } else { Ok(None) } },
     );

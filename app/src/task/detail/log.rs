@@ -15,6 +15,7 @@ use crate::{
         },
     },
     fetched::problem_view,
+    page_json::{fetch, read},
     sse::{Stream, StreamOptions, StreamState},
     task::task_log,
 };
@@ -28,13 +29,13 @@ pub fn start(from: i64, chunks: &[LogChunk]) -> LogStart {
     for chunk in chunks {
         screen.take(chunk, &mut lines);
     }
-    LogStart::new(screen, &lines)
+    LogStart::new(screen, &lines, from != 0)
 }
 
 #[component]
 pub fn Log(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
     let from = task.with_untracked(|task| (task.log_bytes - TAIL).max(0));
-    let rendered = Resource::new(
+    let rendered = fetch(
         || (),
         move |()| async move {
             // A browser that comes from another page has nothing rendered, and gets all of it from the stream.
@@ -83,7 +84,7 @@ fn LiveLog(id: TaskId, start: LogStart, from: i64, empty: Signal<&'static str>) 
         });
     };
     let download = format!("/api/v1/tasks/{id}/log?download=1");
-    view! { <LogView start=start state=state download=download empty=empty begins_later=from != 0 on_ready=on_ready /> }
+    view! { <LogView start=start state=state download=download empty=empty on_ready=on_ready /> }
 }
 
 type Kept = StoredValue<Option<Stream>, LocalStorage>;
@@ -92,13 +93,13 @@ type Kept = StoredValue<Option<Stream>, LocalStorage>;
 fn follow(id: TaskId, screen: Screen, sink: LogSink, state: RwSignal<LogState>, kept: Kept) -> Stream {
     let screen = Rc::new(RefCell::new(screen));
     let here = screen.clone();
-    let read = sink.clone();
+    let out = sink.clone();
     let on_log = move |data: String| {
-        let Ok(chunk) = serde_json::from_str::<LogChunk>(&data) else { return };
+        let Some(chunk) = read::<LogChunk>(&data) else { return };
         let mut lines = vec![];
         let taken = here.borrow_mut().take(&chunk, &mut lines);
         match taken {
-            Taken::Whole => read.write(lines, here.borrow().open_lines()),
+            Taken::Whole => out.write(lines, here.borrow().open_lines()),
             Taken::Known => {}
             Taken::OutOfPlace => act(kept, Stream::reopen),
         }

@@ -3,11 +3,11 @@
 use domain::{Event, Identity, TaskId, account::SYSTEM};
 use leptos::prelude::*;
 
-use crate::{components::TimeOfDay, fetched::fetched, layout::Who, live::use_live, task::task_events};
+use crate::{components::TimeOfDay, fetched::fetched, layout::Who, live::use_live, page_json::fetch, task::task_events};
 
 #[component]
 pub fn Timeline(id: TaskId) -> impl IntoView {
-    let events = Resource::new(|| (), move |()| task_events(id));
+    let events = fetch(|| (), move |()| task_events(id));
     use_live(events, move |event| event.task_id == id);
     let who = use_context::<Who>();
     let me = move || who.and_then(|who| who.get()).and_then(Result::ok);
