@@ -34,6 +34,7 @@ pub use log::RawLogChunk;
 pub use runner::{RunnerSession, serve_runner};
 pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer};
+use tokio_util::task::TaskTracker;
 
 use account::Passwords;
 use hints::Hints;
@@ -50,6 +51,8 @@ pub struct Engine {
     hints: Arc<Hints>,
     hub: Arc<Hub>,
     passwords: Arc<Passwords>,
+    /// What is carried through even when whoever asked for it has gone away.
+    undisturbed: TaskTracker,
     /// When this process became able to hear its runners: no lease is taken away within one lease of it.
     listening_since: domain::Timestamp,
 }
@@ -57,7 +60,15 @@ pub struct Engine {
 impl Engine {
     pub async fn new(database: Database, clock: Clock) -> Result<Self> {
         let listening_since = clock.now(&database).await?;
-        Ok(Self { database, clock, hints: Arc::default(), hub: Arc::default(), passwords: Arc::default(), listening_since })
+        Ok(Self {
+            database,
+            clock,
+            hints: Arc::default(),
+            hub: Arc::default(),
+            passwords: Arc::default(),
+            undisturbed: TaskTracker::new(),
+            listening_since,
+        })
     }
 
     /// Whether the database answers.

@@ -4,22 +4,24 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use domain::{Actor, EventKind, TaskId, Timestamp, WorkspaceId, account::SYSTEM};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio_util::task::TaskTracker;
 
-use crate::{Engine, Result, event, hints::Hints};
+use crate::{Engine, Error, Result, event, hints::Hints};
 
 pub(crate) struct Tx {
     inner: Transaction<'static, Postgres>,
     now: Timestamp,
     actor: String,
     hints: Arc<Hints>,
+    undisturbed: TaskTracker,
     recorded: bool,
 }
 
 impl Engine {
     /// A transaction inside the actor's workspace: the database shows it nothing else.
     pub(crate) async fn begin(&self, actor: &Actor) -> Result<Tx> {
-        let mut inner = self.database.app.begin().await?;
+        let mut inner = self.begin_undisturbed(&self.database.app).await?;
         let workspace = actor.workspace_id.to_string();
         let row =
             sqlx::query!(r#"select set_config('muster.workspace_id', $1, true) as workspace, clock_timestamp() as "now!""#, workspace)
@@ -30,13 +32,28 @@ impl Engine {
 
     /// A transaction of Muster itself, over all workspaces. `actor` is what its events are signed with.
     pub(crate) async fn begin_system(&self, actor: Option<String>) -> Result<Tx> {
-        let mut inner = self.database.system.begin().await?;
+        let mut inner = self.begin_undisturbed(&self.database.system).await?;
         let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *inner).await?;
         Ok(self.tx(inner, now, actor.unwrap_or_else(|| SYSTEM.into())))
     }
 
+    /// Whoever waits for a BEGIN may go away in the middle of it, and the connection would be back in the pool inside a transaction
+    /// that nobody ends. So it is carried through apart from them; what nobody takes is rolled back.
+    async fn begin_undisturbed(&self, pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+        let pool = pool.clone();
+        let begun = self.undisturbed.spawn(async move { pool.begin().await }).await;
+        Ok(begun.map_err(|_| Error::Unavailable(sqlx::Error::WorkerCrashed))??)
+    }
+
     fn tx(&self, inner: Transaction<'static, Postgres>, database_now: Timestamp, actor: String) -> Tx {
-        Tx { inner, now: self.clock.or(database_now), actor, hints: self.hints.clone(), recorded: false }
+        Tx {
+            inner,
+            now: self.clock.or(database_now),
+            actor,
+            hints: self.hints.clone(),
+            undisturbed: self.undisturbed.clone(),
+            recorded: false,
+        }
     }
 }
 
@@ -62,11 +79,17 @@ impl Tx {
         self.recorded = true;
     }
 
+    /// Carried through even when whoever waits for it goes away, so that what is committed is also hinted at.
     pub(crate) async fn commit<T>(self, answer: T) -> Result<T> {
-        self.inner.commit().await?;
-        if self.recorded {
-            self.hints.committed();
-        }
+        let committed = self.undisturbed.spawn(async move {
+            self.inner.commit().await?;
+            if self.recorded {
+                self.hints.committed();
+            }
+            Ok(())
+        });
+        let committed: sqlx::Result<()> = committed.await.map_err(|_| Error::Unavailable(sqlx::Error::WorkerCrashed))?;
+        committed?;
         Ok(answer)
     }
 }

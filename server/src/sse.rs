@@ -6,7 +6,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use domain::{Actor, TaskId};
 use engine::{Engine, EventStream, Hint};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::HeaderMap;
 use serde::Serialize;
 use tokio::{sync::mpsc, time::Instant};
@@ -122,7 +122,8 @@ fn send<F: Future<Output = ()> + Send + 'static>(
 
 /// Bytes of a log, for whoever wants the file.
 pub fn raw_log(engine: Engine, actor: Actor, task: TaskId) -> impl Stream<Item = engine::Result<Vec<u8>>> {
-    futures::stream::unfold((engine, actor, Some(0_i64)), move |(engine, actor, from)| async move {
+    // Fused: compression asks once more after the end.
+    let stream = futures::stream::unfold((engine, actor, Some(0_i64)), move |(engine, actor, from)| async move {
         let from = from?;
         match engine.task_log_raw(&actor, task, from).await {
             Ok(chunks) if chunks.is_empty() => None,
@@ -133,5 +134,6 @@ pub fn raw_log(engine: Engine, actor: Actor, task: TaskId) -> impl Stream<Item =
             }
             Err(error) => Some((Err(error), (engine, actor, None))),
         }
-    })
+    });
+    stream.fuse()
 }

@@ -40,15 +40,15 @@ fn TaskDetail(id: String) -> impl IntoView {
     let known = id.parse::<TaskId>().ok();
     let task = fetch(|| (), move |()| find_task(id.clone()));
     // Its neighbours' states are shown too.
-    use_live(task, move |event| {
-        Some(event.task_id) == known
-            || task.with_untracked(|task| match task {
-                Some(Ok(task)) => task.depends_on.iter().chain(&task.dependents).any(|link| link.id == event.task_id),
-                _ => false,
-            })
-    });
+    let neighbours = RwSignal::new(Vec::<TaskId>::new());
+    use_live(task, move |event| Some(event.task_id) == known || neighbours.with_untracked(|ids| ids.contains(&event.task_id)));
     let refresh = Callback::new(move |()| task.refetch());
-    fetched(task, 12, move |task| view! { <TaskContent task=task refresh=refresh /> })
+    fetched(task, 12, move |task: Signal<TaskView>| {
+        Effect::new(move |_| {
+            neighbours.set(task.with(|task| task.depends_on.iter().chain(&task.dependents).map(|link| link.id).collect()))
+        });
+        view! { <TaskContent task=task refresh=refresh /> }
+    })
 }
 
 /// What is looked at.

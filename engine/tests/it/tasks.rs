@@ -276,3 +276,33 @@ async fn the_database_refuses_what_the_domain_refuses(pool: PgPool) {
     assert_eq!(write("update task set state = 'running', queued_at = null, attempts = 1 where id = $1").await.unwrap(), 1);
     assert!(write("update task set attempts = 0 where id = $1").await.is_err(), "the fence never falls");
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_request_that_goes_away_leaves_no_transaction_open(pool: PgPool) {
+    use std::{pin::pin, task::Poll};
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    // The same request, dropped after its first, second, third, … step.
+    for steps in 0..60 {
+        let mut request = pin!(test.engine.create_task(&ada, checked("gone")));
+        let mut left = steps;
+        std::future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            request.as_mut().poll(context).map(drop)
+        })
+        .await;
+    }
+    for _ in 0..30 {
+        test.create(&ada, checked("stays")).await;
+    }
+    let open: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+}
