@@ -21,7 +21,7 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   };
   try {
     process.env.MUSTER_E2E_KEY = createOwnerAndKey(muster, own.env);
-    process.env.MUSTER_E2E_REPOSITORY = sampleRepository(join(folder, "sample"));
+    process.env.MUSTER_E2E_REPOSITORY = sampleRepository(join(folder, "acme/greetings"));
     process.env.MUSTER_E2E_URL = own.url;
   } catch (error) {
     await stop();

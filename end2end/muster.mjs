@@ -83,7 +83,7 @@ export function createOwnerAndKey(muster, env) {
 
 /** @param {string} folder */
 export function sampleRepository(folder) {
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   const git = (/** @type {string[]} */ ...words) => execFileSync("git", ["-C", folder, ...words], { stdio: "pipe" });
   git("init", "--quiet", "--initial-branch", "main");
   writeFileSync(join(folder, "README.md"), "# Sample\n\nOne line.\nAnother line.\n");

@@ -14,15 +14,16 @@ test("a picture of every page", async ({ page, browser, watched, api }) => {
   mkdirSync(folder, { recursive: true });
   const { examples, running } = await prepareExamples(api);
   const stranger = await watched(await (await browser.newContext({ storageState: nobody })).newPage());
-  for (const colorScheme of ["light", "dark"] as const) {
+  for (const { name, path, signedOut, prepare } of examples) {
+    const visitor = signedOut ? stranger : page;
+    await visitor.setViewportSize({ width: 1440, height: 900 });
+    await visitor.goto(`${process.env.MUSTER_E2E_URL}${path}`);
+    await hydration(visitor);
+    await prepare?.(visitor);
     for (const [width, height] of sizes) {
-      for (const { name, path, signedOut, prepare } of examples) {
-        const visitor = signedOut ? stranger : page;
+      await visitor.setViewportSize({ width, height });
+      for (const colorScheme of ["light", "dark"] as const) {
         await visitor.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await visitor.setViewportSize({ width, height });
-        await visitor.goto(`${process.env.MUSTER_E2E_URL}${path}`);
-        await hydration(visitor);
-        await prepare?.(visitor);
         await visitor.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
       }
     }
