@@ -171,7 +171,11 @@ pub async fn task_log(
     if !accepts.contains("text/event-stream") {
         engine.task_state(&actor, id).await?;
         let name = format!("attachment; filename=\"task-{}.log\"", id.short());
-        let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CONTENT_DISPOSITION, name.as_str())];
+        let headers = [
+            (header::CONTENT_TYPE, "application/octet-stream"),
+            (header::CONTENT_DISPOSITION, name.as_str()),
+            (header::CONTENT_SECURITY_POLICY, "sandbox"),
+        ];
         return Ok((headers, Body::from_stream(sse::raw_log(engine, actor, id))).into_response());
     }
     let from = match sse::last_event_id(&headers, None) {
