@@ -29,6 +29,8 @@ pub struct Database {
 pub enum DatabaseError {
     #[error("DATABASE_URL cannot be read: {0}")]
     Url(#[source] sqlx::Error),
+    #[error("DATABASE_URL must begin with postgres://")]
+    NotPostgres,
     #[error("the database cannot be reached: {0}")]
     Unreachable(#[source] sqlx::Error),
     #[error("this is Postgres {found}; Muster needs {OLDEST_MAJOR} or newer")]
@@ -42,6 +44,9 @@ pub enum DatabaseError {
 impl Database {
     /// Connects, refuses what is too old or not durable, and brings the tables up to date.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(DatabaseError::NotPostgres);
+        }
         let options: PgConnectOptions = url.parse().map_err(DatabaseError::Url)?;
         let mut connection = PgConnection::connect_with(&options).await.map_err(DatabaseError::Unreachable)?;
         check_server(&mut connection).await?;

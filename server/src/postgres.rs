@@ -13,12 +13,14 @@
 //! | `postgres-turn.lock`, `postgres-use.lock` | one process starts or stops at a time; the last user stops |
 //!
 //! It promises: no TCP, fsync on, checksums on; no folder that a person made is ever chmod-ed; a cluster of a version without
-//! binaries is refused and left as it is; a kill -9 of Muster, of Postgres or of the creation is repaired by the next start.
+//! binaries is refused and left as it is; a kill -9 of Muster, of Postgres or of the creation is repaired by the next start, one of
+//! Postgres while Muster serves within a second.
 //! Postgres does not run as root: started as root, it drops to the owner of the cluster, or `postgres`, or `nobody`.
 
 mod binaries;
 mod cluster;
 mod error;
+mod keeper;
 mod lock;
 mod places;
 mod postmaster;
@@ -35,13 +37,14 @@ use std::time::Instant;
 use tracing::info;
 
 pub use error::PostgresError;
+pub use keeper::KeptCluster;
 pub use lock::StateLock;
 pub use places::default_state_dir;
 
 use binaries::Search;
 use lock::{Turn, Use};
 use places::Places;
-use postmaster::Postmaster;
+use postmaster::{Postmaster, Running};
 use run_as::RunAs;
 
 /// A Postgres cluster of Muster's own in `<state_dir>/postgres`, running and accepting connections.
@@ -64,32 +67,25 @@ impl PrivateCluster {
     /// Every [`PostgresError`] but `AlreadyServing` and `Stop`. After an error nothing that this call started is left running, except
     /// a Postgres that is still recovering: it goes on, and a later start finds it further ahead.
     pub async fn start(state_dir: &Path) -> Result<Self, PostgresError> {
-        let began = Instant::now();
         let places = Places::prepare(state_dir)?;
         let turn = Turn::take(&places).await?;
-        let run_as = RunAs::for_cluster(&places.data())?;
-        run_as.check_reach(&places.state_dir)?;
-        let explicit = std::env::var_os("MUSTER_POSTGRES_BIN").and_then(|folder| std::path::absolute(folder).ok());
-        let search = Search { explicit, path: std::env::var_os("PATH"), state_dir: places.state_dir.clone() };
-        let binaries = binaries::find(&search, &run_as, &places.data(), cluster::version(&places.data())?).await?;
-
         let in_use = Use::begin(&turn, &places)?;
-        let running = postmaster::adopt(&places).await?;
-        let was_running = running.is_some();
-        let password = cluster::password(&places)?;
-        let running = match running {
-            Some(running) => running,
-            None => {
-                cluster::sweep(&places);
-                if cluster::version(&places.data())?.is_none() {
-                    cluster::create(&places, &run_as, &binaries, &password).await?;
-                }
-                postmaster::start(&places, &run_as, &binaries).await?
-            }
-        };
-        let act = if was_running { "already ran" } else { "started" };
-        info!(version = binaries.version, was_running, "Muster's own Postgres {act}, ready after {} ms", began.elapsed().as_millis());
-        Ok(Self { places, socket_folder: running.socket_folder, password, was_running, postmaster: running.postmaster, in_use })
+        let raised = raise(&turn, &places).await?;
+        let Raised { running: Running { postmaster, socket_folder }, was_running, password } = raised;
+        Ok(Self { places, socket_folder, password, was_running, postmaster, in_use })
+    }
+
+    /// Whether the server has ended although it is in use: killed by a person, by the kernel for its memory, by a fault.
+    async fn has_ended(&mut self) -> bool {
+        self.postmaster.is_gone().await
+    }
+
+    /// After [`has_ended`](Self::has_ended). The address stays the same.
+    async fn start_again(&mut self) -> Result<(), PostgresError> {
+        let turn = Turn::take(&self.places).await?;
+        let raised = raise(&turn, &self.places).await?;
+        self.postmaster = raised.running.postmaster;
+        Ok(())
     }
 
     /// For sqlx; holds the password, so it must not be logged.
@@ -122,6 +118,39 @@ impl PrivateCluster {
         info!("Muster's own Postgres stopped");
         Ok(())
     }
+}
+
+struct Raised {
+    running: Running,
+    was_running: bool,
+    password: String,
+}
+
+/// The running server of the cluster: the one that is there, or a new one, on a new cluster the first time.
+async fn raise(_turn: &Turn, places: &Places) -> Result<Raised, PostgresError> {
+    let began = Instant::now();
+    let run_as = RunAs::for_cluster(&places.data())?;
+    run_as.check_reach(&places.state_dir)?;
+    let explicit = std::env::var_os("MUSTER_POSTGRES_BIN").and_then(|folder| std::path::absolute(folder).ok());
+    let search = Search { explicit, path: std::env::var_os("PATH"), state_dir: places.state_dir.clone() };
+    let binaries = binaries::find(&search, &run_as, &places.data(), cluster::version(&places.data())?).await?;
+
+    let running = postmaster::adopt(places).await?;
+    let was_running = running.is_some();
+    let password = cluster::password(places)?;
+    let running = match running {
+        Some(running) => running,
+        None => {
+            cluster::sweep(places);
+            if cluster::version(&places.data())?.is_none() {
+                cluster::create(places, &run_as, &binaries, &password).await?;
+            }
+            postmaster::start(places, &run_as, &binaries).await?
+        }
+    };
+    let act = if was_running { "already ran" } else { "started" };
+    info!(version = binaries.version, was_running, "Muster's own Postgres {act}, ready after {} ms", began.elapsed().as_millis());
+    Ok(Raised { running, was_running, password })
 }
 
 impl fmt::Debug for PrivateCluster {

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     config::StateConfig,
-    postgres::{PostgresError, PrivateCluster},
+    postgres::{KeptCluster, PostgresError, PrivateCluster},
 };
 
 #[derive(Debug, Error)]
@@ -22,7 +22,7 @@ pub enum StateError {
 pub struct State {
     pub engine: Engine,
     database: Database,
-    cluster: Option<PrivateCluster>,
+    cluster: Option<KeptCluster>,
 }
 
 impl State {
@@ -32,7 +32,7 @@ impl State {
             None => {
                 let cluster = PrivateCluster::start(&config.state_dir).await?;
                 let url = cluster.url();
-                (Some(cluster), url)
+                (Some(KeptCluster::keep(cluster)), url)
             }
         };
         match open_engine(&url).await {

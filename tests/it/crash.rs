@@ -2,6 +2,7 @@
 
 use std::{fs, io::BufReader, path::Path, process::Stdio};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use tests::machine::{Client, Machine, stderr, stdout, wait_for_line};
 
@@ -75,5 +76,39 @@ fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() 
     assert_eq!(git(&repository, &["show", &format!("muster/{short}-1:half.txt")]), "half\n", "half of the work is not thrown away");
     assert_eq!(git(&repository, &["show", &format!("muster/{short}-2:made.txt")]), "whole\n");
     assert_eq!(git(&repository, &["status", "--porcelain"]), "", "the person's checkout was left alone");
+    server.stops();
+}
+
+#[test]
+fn a_postgres_that_is_killed_under_a_task_costs_neither_an_attempt_nor_a_line() {
+    let machine = Machine::new();
+    let server = machine.serves();
+    let client = Client { machine: &machine, url: &server.url, key: machine.creates_key("member") };
+    let repository = machine.repository();
+    let go = machine.folder.path().join("go");
+    // it writes before, during and after the outage, and waits in between for the test
+    let command = format!(
+        "for n in $(seq 1 500); do echo line $n; done; until [ -e {go} ]; do sleep 0.05; done; for n in $(seq 501 1000); do echo line $n; done",
+        go = go.display()
+    );
+    let created =
+        client.run(&["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command, "--title", "Outlast", "--json"]);
+    let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
+    let id = task["id"].as_str().unwrap();
+    let mut follower = client.command(&["task", "logs", id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_line(BufReader::new(follower.stdout.take().unwrap()), "line 500");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+
+    let killed = machine.postmaster().unwrap();
+    kill_process(killed, Signal::KILL).unwrap();
+    fs::write(&go, "").unwrap();
+
+    while machine.postmaster().is_none_or(|pid| pid == killed) || client.run(&["task", "show", id]).status.code() != Some(0) {}
+    let log = client.run(&["task", "logs", id, "--follow"]);
+    let expected: String = (1..=1000).map(|n| format!("line {n}\n")).collect();
+    assert!(stdout(&log).contains(&expected), "{}", stdout(&log));
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", id, "--json"]))).unwrap();
+    assert_eq!((task["state"].as_str(), task["attempts"].as_i64()), (Some("succeeded"), Some(1)));
     server.stops();
 }

@@ -6,6 +6,7 @@ mod architecture;
 mod auth;
 mod cli;
 mod crash;
+mod database_url;
 mod http;
 mod migrations;
 mod private_postgres;

@@ -51,6 +51,12 @@ impl Machine {
         stdout(&output).trim().to_owned()
     }
 
+    /// The process that is Muster's own Postgres.
+    pub fn postmaster(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.state_dir().join("postgres/postmaster.pid")).ok()?;
+        Pid::from_raw(text.lines().next()?.parse().ok()?)
+    }
+
     pub fn repository(&self) -> PathBuf {
         let folder = self.folder.path().join("repository");
         if !folder.exists() {

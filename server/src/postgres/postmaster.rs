@@ -150,7 +150,7 @@ impl Postmaster {
         Ok(())
     }
 
-    async fn is_gone(&mut self) -> bool {
+    pub async fn is_gone(&mut self) -> bool {
         match &mut self.origin {
             Origin::Started(child) => !matches!(child.try_wait(), Ok(None)),
             Origin::Adopted => look(self.pid, &self.places.data()).await != Seen::Ours,
