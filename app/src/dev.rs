@@ -1,7 +1,8 @@
 //! `/dev/components`: every component in every state, for the eyes of those who build them. In a release it is not there.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
+use leptos_router::LazyRoute;
 
 use crate::{
     components::{
@@ -15,30 +16,51 @@ use crate::{
         toast::ToastCard,
     },
     not_found::NotHere,
+    part::{NotLoaded, part},
     task::state_badge::{attempt_badge, check_badge, priority_badge, proof_badge, state_badge},
 };
 
-#[component]
-pub fn ComponentsPage() -> impl IntoView {
-    if cfg!(debug_assertions) { gallery().into_any() } else { view! { <NotHere detail="There is nothing at this address." /> }.into_any() }
+pub struct ComponentsPage;
+
+impl LazyRoute for ComponentsPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part(components_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(components_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn components_page() -> Result<AnyView, NotLoaded> {
+    Ok(if cfg!(debug_assertions) {
+        gallery().into_any()
+    } else {
+        view! { <NotHere detail="There is nothing at this address." /> }.into_any()
+    })
 }
 
 fn gallery() -> impl IntoView {
     view! {
         <Title text="Components · Muster" />
         <div class="l-head"><h1 class="l-head__title">"Components"</h1></div>
-        {part("Badges", badges())}
-        {part("Buttons", buttons())}
-        {part("Fields", fields())}
-        {part("Notices and toasts", notices())}
-        {part("Loading, empty, error", feedback())}
-        {part("Time, copy, theme, dialog", small())}
-        {part("Log", log())}
-        {part("Diff", view! { <DiffView files=parse(DIFF) download="/x" cut=true /> })}
+        {section("Badges", badges())}
+        {section("Buttons", buttons())}
+        {section("Fields", fields())}
+        {section("Notices and toasts", notices())}
+        {section("Loading, empty, error", feedback())}
+        {section("Time, copy, theme, dialog", small())}
+        {section("Log", log())}
+        {section("Diff", view! { <DiffView files=parse(DIFF) download="/x" cut=true /> })}
     }
 }
 
-fn part(title: &'static str, content: impl IntoView + 'static) -> impl IntoView {
+fn section(title: &'static str, content: impl IntoView + 'static) -> impl IntoView {
     view! { <section class="l-part"><h2 class="l-part__title">{title}</h2>{content.into_any()}</section> }
 }
 

@@ -73,8 +73,7 @@ fn is_passing(problem: &Problem) -> bool {
 
 /// A problem as a page shows it; for those who are not signed in, the way to do so and back.
 pub fn problem_view(problem: &Problem) -> impl IntoView + use<> {
-    let location = use_location();
-    let here = format!("{}{}", location.pathname.get_untracked(), query(&location.search.get_untracked()));
+    let here = here();
     if problem.status == 401 {
         return view! { <Redirect path=sign_in_path(&here) /> }.into_any();
     }
@@ -84,6 +83,12 @@ pub fn problem_view(problem: &Problem) -> impl IntoView + use<> {
     let retry = is_passing(problem).then_some(here);
     view! { <ErrorView title=problem.title.clone() detail=problem.detail.clone() reference=problem.instance.clone() retry=retry /> }
         .into_any()
+}
+
+/// The address of this page, as it is written in links.
+pub fn here() -> String {
+    let location = use_location();
+    format!("{}{}", location.pathname.get_untracked(), query(&location.search.get_untracked()))
 }
 
 fn query(search: &str) -> String {

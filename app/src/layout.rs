@@ -5,6 +5,7 @@ pub mod shortcuts;
 use domain::Identity;
 use leptos::{html, prelude::*};
 use leptos_router::{
+    LazyRoute,
     components::{A, Outlet},
     hooks::use_location,
 };
@@ -14,6 +15,7 @@ use crate::{
     components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
     live::provide_live,
     page_json::{Fetched, fetch},
+    task::{detail_page::TaskDetailPage, new_page::NewTaskPage},
 };
 use shortcuts::Shortcuts;
 
@@ -27,6 +29,7 @@ pub fn Frame() -> impl IntoView {
     let live = provide_live();
     let main = NodeRef::<html::Main>::new();
     focus_after_navigation(main);
+    load_ahead();
     view! {
         <a class="l-skip" href="#main" rel="external">"Skip to the content"</a>
         <div class="l-frame">
@@ -51,6 +54,19 @@ pub fn Frame() -> impl IntoView {
         </div>
         <ToastCorner />
     }
+}
+
+/// Once the first page has come to rest: the parts of the program for the pages that are likely to be opened next, so that opening one
+/// waits for its content alone.
+fn load_ahead() {
+    Effect::new(|| {
+        request_idle_callback(|| {
+            leptos::task::spawn_local(async {
+                TaskDetailPage::preload().await;
+                NewTaskPage::preload().await;
+            });
+        });
+    });
 }
 
 /// After going to another page the keyboard continues in its content, as it would after a page load.

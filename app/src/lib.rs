@@ -14,6 +14,7 @@ mod live;
 mod not_found;
 mod overview;
 pub mod page_json;
+mod part;
 pub mod problem;
 mod repository;
 mod shell;
@@ -28,7 +29,7 @@ pub use shell::{SiteAssets, shell};
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     components::{ParentRoute, Route, Router, Routes},
     path,
 };
@@ -41,7 +42,8 @@ use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use task::{detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
 
-/// Every page and its address. All are rendered whole before the first byte is sent, so that they are complete without scripts
+/// Every page and its address. Those that are not among the first ones a person sees are lazy: their part of the program is asked
+/// for when they are opened, or before that, once the first page has come to rest. All are rendered whole before the first byte is sent, so that they are complete without scripts
 /// and can answer with a redirect.
 #[component]
 pub fn App() -> impl IntoView {
@@ -52,13 +54,13 @@ pub fn App() -> impl IntoView {
         <Router>
             <Routes fallback=NotFoundPage>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
-                <Route path=path!("/setup") view=SetupPage ssr=SsrMode::Async />
+                <Route path=path!("/setup") view={Lazy::<SetupPage>::new()} ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
-                    <Route path=path!("tasks/new") view=NewTaskPage ssr=SsrMode::Async />
-                    <Route path=path!("tasks/:id") view=TaskDetailPage ssr=SsrMode::Async />
-                    <Route path=path!("dev/components") view=ComponentsPage ssr=SsrMode::Async />
+                    <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! site/manifest.json                  {"script": "/assets/…", "wasm": "/assets/…", "style": "/assets/…"}
-//! site/assets/muster.<hash>.js        what wasm-bindgen wrote; started with the address of the wasm file
-//! site/assets/muster_bg.<hash>.wasm
-//! site/assets/snippets.<hash>/…       JavaScript of crates, when there is any
+//! site/assets/app.<hash>/muster.js    what wasm-bindgen wrote; started with the address of the wasm file
+//! site/assets/app.<hash>/muster_bg.wasm
+//! site/assets/app.<hash>/…            the parts of the program that a page asks for when it is opened, and the script that does so
 //! site/assets/main.<hash>.css
 //! site/…                              public/ as it is
 //! ```
@@ -88,45 +88,46 @@ fn wasm(mode: Mode) -> Result<PathBuf> {
     let compiled = target()?.join(WASM_TARGET).join(folder).join("frontend.wasm");
     let inputs = Inputs::new().add(folder.as_bytes()).add_stamp(&compiled)?.add_file(&root()?.join("package-lock.json"))?;
     step(&format!("wasm-{folder}"), inputs, |result| {
-        let release = mode == Mode::Release;
+        let app = result.join("app");
+        fs::create_dir_all(&app)?;
+        let start = split(&compiled, &app)?;
         Bindgen::new()
-            .input_path(&compiled)
+            .input_path(&start)
             .out_name("muster")
             .web(true)?
             .typescript(false)
-            .demangle(release)
-            .remove_name_section(release)
+            // the parts find each other by these names
+            .keep_lld_exports(true)
+            .demangle(false)
+            .remove_name_section(mode == Mode::Release)
             .remove_producers_section(true)
-            .generate(result)
+            .generate(&app)
             .context("wasm-bindgen failed")?;
-        let module = result.join("muster_bg.wasm");
-        if release {
-            let tool = npm_tool("wasm-opt")?;
-            run(Command::new(tool).arg("-Oz").args(WASM_FEATURES).arg(&module).arg("--output").arg(&module))?;
+        fs::remove_file(start)?;
+        if mode == Mode::Release {
+            let modules = files_below(&app)?.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+            modules.into_iter().try_for_each(|module| make_small(&module))?;
         }
-        move_snippets(result)?;
-        name_by_content(result, "muster", "js")?;
-        name_by_content(result, "muster_bg", "wasm")?;
-        compress_folder(result, mode)
+        compress_folder(&app, mode)?;
+        name_folder_by_content(result, "app")
     })
 }
 
-/// Snippets have names that say nothing about their content, so their folder gets one that does.
-fn move_snippets(result: &Path) -> Result<()> {
-    let snippets = result.join("snippets");
-    if !snippets.exists() {
-        return Ok(());
-    }
-    let mut contents = vec![];
-    for path in files_below(&snippets)? {
-        contents.extend(fs::read(path)?);
-    }
-    let named = format!("snippets.{}", short_hash(&contents));
-    fs::rename(snippets, result.join(&named))?;
-    let script = result.join("muster.js");
-    let source = fs::read_to_string(&script)?;
-    fs::write(script, source.replace("'./snippets/", &format!("'./{named}/")).replace("\"./snippets/", &format!("\"./{named}/")))?;
-    Ok(())
+/// Cuts the program at its lazy pages. The parts and their loader come to lie in `app`; what the program starts with is given back.
+fn split(compiled: &Path, app: &Path) -> Result<PathBuf> {
+    let program = fs::read(compiled)?;
+    let start = app.join("start.wasm");
+    let mut options = wasm_split_cli_support::Options::new(&program);
+    options.output_dir = app;
+    options.main_out_path = &start;
+    options.main_module = "./muster.js";
+    options.link_name = "./parts.js";
+    wasm_split_cli_support::transform(options).map_err(|error| anyhow::anyhow!("the program could not be split: {error:#}"))?;
+    Ok(start)
+}
+
+fn make_small(module: &Path) -> Result<()> {
+    run(Command::new(npm_tool("wasm-opt")?).arg("-Oz").args(WASM_FEATURES).arg(module).arg("--output").arg(module))
 }
 
 fn styles(mode: Mode) -> Result<PathBuf> {
@@ -161,16 +162,25 @@ fn name_by_content(folder: &Path, stem: &str, extension: &str) -> Result<()> {
     Ok(())
 }
 
+/// The parts of the program name each other, so it is their folder that gets a name of its content.
+fn name_folder_by_content(parent: &Path, name: &str) -> Result<()> {
+    let mut contents = vec![];
+    for path in files_below(&parent.join(name))? {
+        contents.extend(path.file_name().unwrap_or_default().as_encoded_bytes());
+        contents.extend(fs::read(path)?);
+    }
+    fs::rename(parent.join(name), parent.join(format!("{name}.{}", short_hash(&contents))))?;
+    Ok(())
+}
+
 fn manifest(assets: &Path) -> Result<String> {
-    let named = |stem: &str, extension: &str| -> Result<String> {
-        let names = files_below(assets)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
-        let matching = names.into_iter().find(|name| {
-            let parts: Vec<_> = name.split('.').collect();
-            matches!(parts.as_slice(), [first, _, last] if *first == stem && *last == extension)
-        });
-        Ok(format!("/assets/{}", matching.with_context(|| format!("no {stem}.*.{extension} was made"))?))
+    let named = |stem: &str, file: &str| -> Result<String> {
+        let paths = files_below(assets)?;
+        let names = paths.iter().filter_map(|path| path.strip_prefix(assets).ok()?.to_str());
+        let mut matching = names.filter(|name| name.starts_with(stem) && name.ends_with(file));
+        Ok(format!("/assets/{}", matching.next().with_context(|| format!("no {stem}…{file} was made"))?))
     };
-    let (script, wasm, style) = (named("muster", "js")?, named("muster_bg", "wasm")?, named("main", "css")?);
+    let (script, wasm, style) = (named("app.", "/muster.js")?, named("app.", "/muster_bg.wasm")?, named("main.", ".css")?);
     Ok(format!("{{\"script\": \"{script}\", \"wasm\": \"{wasm}\", \"style\": \"{style}\"}}\n"))
 }
 

@@ -1,23 +1,40 @@
 //! The first owner, by the one-time link that the first start printed.
 
 use domain::account::{PASSWORD_MAX_BYTES, PASSWORD_MIN};
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{LazyRoute, hooks::use_query_map};
 
 use super::{CreateOwner, needs_owner};
 use crate::{
     components::{Button, ButtonKind, ErrorView, Loading, Notice, TextField, Tone},
     layout::Brand,
     page_json::fetch,
+    part::{NotLoaded, part},
     problem::Problem,
     text::capitalised,
 };
 
-#[component]
-pub fn SetupPage() -> impl IntoView {
+pub struct SetupPage;
+
+impl LazyRoute for SetupPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part(setup_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(setup_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn setup_page() -> Result<AnyView, NotLoaded> {
     let needed = fetch(|| (), |()| needs_owner());
-    view! {
+    Ok(view! {
         <Title text="First owner · Muster" />
         <main class="p-door">
             <div class="p-door__card">
@@ -43,6 +60,7 @@ pub fn SetupPage() -> impl IntoView {
             </div>
         </main>
     }
+    .into_any())
 }
 
 #[component]

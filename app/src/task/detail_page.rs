@@ -2,9 +2,12 @@
 //! a link, and only what is looked at is fetched.
 
 use domain::{Failure, FailureCode, TaskId, TaskState, TaskView};
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::{
+    LazyRoute,
+    hooks::{use_params_map, use_query_map},
+};
 
 use super::{
     detail::{
@@ -19,20 +22,38 @@ use crate::{
     fetched::fetched,
     live::use_live,
     page_json::fetch,
+    part::{NotLoaded, part},
     text::{capitalised, for_document_title},
 };
 
-#[component]
-pub fn TaskDetailPage() -> impl IntoView {
+pub struct TaskDetailPage;
+
+impl LazyRoute for TaskDetailPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part(task_detail_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(task_detail_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn task_detail_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned)));
     // Keyed, so that another task gets a page of its own and nothing is left of the last one.
-    view! {
+    Ok(view! {
         <Title text="Task · Muster" />
         <For each=move || id.get() key=String::clone let:id>
             <TaskDetail id=id />
         </For>
     }
+    .into_any())
 }
 
 #[component]

@@ -1,9 +1,9 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
 use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS};
-use leptos::{form::ActionForm, html, prelude::*};
+use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{LazyRoute, hooks::use_query_map};
 
 use super::{
     CreateTask,
@@ -18,6 +18,7 @@ use crate::{
     },
     fetched::fetched,
     page_json::{fetch, read},
+    part::{NotLoaded, part},
     problem::Problem,
     repository::list_repositories,
     text::capitalised,
@@ -26,18 +27,35 @@ use crate::{
 /// Rows for checks that are there from the start: as many as a person without scripts may need.
 const EMPTY_ROWS: usize = 3;
 
-#[component]
-pub fn NewTaskPage() -> impl IntoView {
+pub struct NewTaskPage;
+
+impl LazyRoute for NewTaskPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part(new_task_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(new_task_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn new_task_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let asked = move || query.with(|query| ["from", "depends_on", "draft"].map(|name| query.get_str(name).map(str::to_owned)));
     let start = fetch(asked, |[from, depends_on, draft]| start_form(from, depends_on, draft));
-    view! {
+    Ok(view! {
         <Title text="New task · Muster" />
         <div class="l-head">
             <h1 class="l-head__title">"New task"</h1>
         </div>
         {fetched(start, 8, |form| view! { <NewTaskForm form=form.get_untracked() /> })}
     }
+    .into_any())
 }
 
 /// What the form holds when it is opened.

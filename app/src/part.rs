@@ -1,0 +1,29 @@
+//! Parts of the program that the browser asks for when a page of theirs is opened. The server has them all.
+//!
+//! A part may be out of reach: the network is away, or the server has been replaced and carries another build. The page then says
+//! so, and its "Try again" loads the whole document, which needs no part.
+
+use leptos::{prelude::*, wasm_split::SplitLoaderError};
+
+use crate::{components::ErrorView, fetched::here};
+
+/// The browser could not get a part of the program.
+pub struct NotLoaded;
+
+impl From<SplitLoaderError> for NotLoaded {
+    fn from(_: SplitLoaderError) -> Self {
+        Self
+    }
+}
+
+/// The page, once its part is there.
+pub async fn part(page: impl Future<Output = Result<AnyView, NotLoaded>>) -> AnyView {
+    let here = here();
+    match page.await {
+        Ok(page) => page,
+        Err(NotLoaded) => {
+            let detail = "The network is away, or Muster has been updated since this tab was opened.";
+            view! { <ErrorView title="This page could not be loaded" detail=detail retry=Some(here) /> }.into_any()
+        }
+    }
+}
