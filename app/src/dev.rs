@@ -28,7 +28,7 @@ impl LazyRoute for ComponentsPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part(components_page()).await
+        part("components_page", components_page()).await
     }
 
     async fn preload() {

@@ -16,8 +16,12 @@ impl From<SplitLoaderError> for NotLoaded {
     }
 }
 
-/// The page, once its part is there.
-pub async fn part(page: impl Future<Output = Result<AnyView, NotLoaded>>) -> AnyView {
+/// The page, once its part is there. The server tells the browser to fetch the part along with the document.
+pub async fn part(name: &'static str, page: impl Future<Output = Result<AnyView, NotLoaded>>) -> AnyView {
+    #[cfg(feature = "ssr")]
+    crate::ssr::announce_part(name);
+    #[cfg(not(feature = "ssr"))]
+    let _ = name;
     let here = here();
     match page.await {
         Ok(page) => page,

@@ -1,16 +1,21 @@
 //! The document around the pages: what is in `<head>`, and how the page comes alive.
 
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
+use serde::Deserialize;
 
 use crate::App;
 
 /// Where the browser finds what it needs, as absolute paths with hashed names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct SiteAssets {
     pub script: String,
     pub wasm: String,
     pub style: String,
+    /// The files of each part of the program that is loaded when a page of its own is opened.
+    pub parts: BTreeMap<String, Vec<String>>,
 }
 
 /// Runs before anything is painted: the theme that was chosen in this browser, and the word that scripts run.

@@ -88,6 +88,16 @@ pub fn document(assets: SiteAssets) -> impl IntoView {
     crate::shell(assets, nonce)
 }
 
+/// Lets the browser fetch a part of the program while it still reads the page that needs it.
+pub fn announce_part(name: &str) {
+    let (Some(state), Some(response)) = (use_context::<AppState>(), use_context::<ResponseOptions>()) else { return };
+    for path in state.assets.parts.get(name).into_iter().flatten() {
+        if let Ok(link) = HeaderValue::from_str(&format!("<{path}>; rel=preload; as=fetch; crossorigin=anonymous")) {
+            response.append_header(header::LINK, link);
+        }
+    }
+}
+
 fn content_security_policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \

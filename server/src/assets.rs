@@ -7,7 +7,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::RustEmbed;
-use serde::Deserialize;
 use tracing::warn;
 
 #[derive(RustEmbed)]
@@ -15,25 +14,16 @@ use tracing::warn;
 #[allow_missing = true]
 struct Site;
 
-#[derive(Deserialize)]
-struct Manifest {
-    script: String,
-    wasm: String,
-    style: String,
-}
-
 /// The names of this build's files. Without them the pages still work, unstyled and without scripts.
 pub fn names() -> SiteAssets {
     manifest().unwrap_or_else(|| {
         warn!("This program was built without its styles and scripts; build it with `cargo xtask build`");
-        SiteAssets { script: String::new(), wasm: String::new(), style: String::new() }
+        SiteAssets::default()
     })
 }
 
 fn manifest() -> Option<SiteAssets> {
-    let file = Site::get("manifest.json")?;
-    let manifest: Manifest = serde_json::from_slice(&file.data).ok()?;
-    Some(SiteAssets { script: manifest.script, wasm: manifest.wasm, style: manifest.style })
+    serde_json::from_slice(&Site::get("manifest.json")?.data).ok()
 }
 
 /// Named by content, so it never changes.

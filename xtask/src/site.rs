@@ -1,7 +1,7 @@
 //! `site/`: everything a browser loads besides the pages, named by content so that it may be cached for ever.
 //!
 //! ```text
-//! site/manifest.json                  {"script": "/assets/…", "wasm": "/assets/…", "style": "/assets/…"}
+//! site/manifest.json                  {"script": "/assets/…", "wasm": …, "style": …, "parts": {"task_detail_page": ["/assets/…", …], …}}
 //! site/assets/app.<hash>/muster.js    what wasm-bindgen wrote; started with the address of the wasm file
 //! site/assets/app.<hash>/muster_bg.wasm
 //! site/assets/app.<hash>/…            the parts of the program that a page asks for when it is opened, and the script that does so
@@ -11,6 +11,7 @@
 //!
 //! Each is there as `.br` and `.gz` too, where that is smaller. The folder is swapped in as a whole, and only when something changed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,9 @@ use crate::Mode;
 use crate::compress::compress_folder;
 use crate::process::{cargo, copy_folder, files_below, root, run, target};
 use crate::steps::{Inputs, short_hash, step};
+
+/// In the folder of the program: the files of each part, without their ending.
+const PARTS: &str = "parts.json";
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -113,7 +117,8 @@ fn wasm(mode: Mode) -> Result<PathBuf> {
     })
 }
 
-/// Cuts the program at its lazy pages. The parts and their loader come to lie in `app`; what the program starts with is given back.
+/// Cuts the program at its lazy pages. The parts, their loader and the list of their files come to lie in `app`; what the program
+/// starts with is given back.
 fn split(compiled: &Path, app: &Path) -> Result<PathBuf> {
     let program = fs::read(compiled)?;
     let start = app.join("start.wasm");
@@ -122,7 +127,9 @@ fn split(compiled: &Path, app: &Path) -> Result<PathBuf> {
     options.main_out_path = &start;
     options.main_module = "./muster.js";
     options.link_name = "./parts.js";
-    wasm_split_cli_support::transform(options).map_err(|error| anyhow::anyhow!("the program could not be split: {error:#}"))?;
+    let parts = wasm_split_cli_support::transform(options).map_err(|error| anyhow::anyhow!("the program could not be split: {error:#}"))?;
+    let files: BTreeMap<_, _> = parts.prefetch_map.into_iter().collect();
+    fs::write(app.join(PARTS), serde_json::to_string_pretty(&files)?)?;
     Ok(start)
 }
 
@@ -180,8 +187,15 @@ fn manifest(assets: &Path) -> Result<String> {
         let mut matching = names.filter(|name| name.starts_with(stem) && name.ends_with(file));
         Ok(format!("/assets/{}", matching.next().with_context(|| format!("no {stem}…{file} was made"))?))
     };
-    let (script, wasm, style) = (named("app.", "/muster.js")?, named("app.", "/muster_bg.wasm")?, named("main.", ".css")?);
-    Ok(format!("{{\"script\": \"{script}\", \"wasm\": \"{wasm}\", \"style\": \"{style}\"}}\n"))
+    let script = named("app.", "/muster.js")?;
+    let app = script.trim_end_matches("/muster.js");
+    let files: BTreeMap<String, Vec<String>> =
+        serde_json::from_slice(&fs::read(assets.join(app.trim_start_matches("/assets/")).join(PARTS))?)?;
+    let path = |file: String| format!("{app}/{file}.wasm");
+    let parts: BTreeMap<_, Vec<_>> = files.into_iter().map(|(part, files)| (part, files.into_iter().map(path).collect())).collect();
+    let wasm = named("app.", "/muster_bg.wasm")?;
+    let style = named("main.", ".css")?;
+    Ok(serde_json::to_string_pretty(&serde_json::json!({ "script": script, "wasm": wasm, "style": style, "parts": parts }))?)
 }
 
 /// Replaces the folder as a whole. One that holds the same already stays as it is, so that nothing is built again for it.

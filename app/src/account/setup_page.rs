@@ -23,7 +23,7 @@ impl LazyRoute for SetupPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part(setup_page()).await
+        part("setup_page", setup_page()).await
     }
 
     async fn preload() {

@@ -34,7 +34,7 @@ impl LazyRoute for TaskDetailPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part(task_detail_page()).await
+        part("task_detail_page", task_detail_page()).await
     }
 
     async fn preload() {

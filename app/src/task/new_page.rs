@@ -35,7 +35,7 @@ impl LazyRoute for NewTaskPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part(new_task_page()).await
+        part("new_task_page", new_task_page()).await
     }
 
     async fn preload() {
