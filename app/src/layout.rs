@@ -15,7 +15,7 @@ use crate::{
     components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
     live::provide_live,
     page_json::{Fetched, fetch},
-    task::{detail_page::TaskDetailPage, new_page::NewTaskPage},
+    task::{detail_page::TaskDetailPage, handed::provide_handed, new_page::NewTaskPage},
 };
 use shortcuts::Shortcuts;
 
@@ -30,6 +30,7 @@ pub fn Frame() -> impl IntoView {
     let main = NodeRef::<html::Main>::new();
     focus_after_navigation(main);
     load_ahead();
+    provide_handed();
     view! {
         <a class="l-skip" href="#main" rel="external">"Skip to the content"</a>
         <div class="l-frame">

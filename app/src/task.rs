@@ -3,6 +3,7 @@
 pub mod detail;
 pub mod detail_page;
 pub mod form;
+pub mod handed;
 pub mod list_page;
 pub mod new_page;
 pub mod row;

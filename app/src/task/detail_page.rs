@@ -15,6 +15,7 @@ use super::{
         timeline::Timeline,
     },
     find_task,
+    handed::take_handed,
     state_badge::{priority_badge, proof_badge, state_badge},
 };
 use crate::{
@@ -59,7 +60,24 @@ fn task_detail_page() -> Result<AnyView, NotLoaded> {
 #[component]
 fn TaskDetail(id: String) -> impl IntoView {
     let known = id.parse::<TaskId>().ok();
-    let task = fetch(|| (), move |()| find_task(id.clone()));
+    let handed = take_handed(&id);
+    let may_be_old = handed.is_some();
+    let handed = StoredValue::new(handed);
+    let task = fetch(
+        || (),
+        move |()| {
+            let (id, handed) = (id.clone(), handed.try_update_value(Option::take).flatten());
+            async move {
+                match handed {
+                    Some(task) => Ok(task),
+                    None => find_task(id).await,
+                }
+            }
+        },
+    );
+    if may_be_old {
+        Effect::new(move || task.refetch());
+    }
     // Its neighbours' states are shown too.
     let neighbours = RwSignal::new(Vec::<TaskId>::new());
     use_live(task, move |event| Some(event.task_id) == known || neighbours.with_untracked(|ids| ids.contains(&event.task_id)));

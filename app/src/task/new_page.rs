@@ -9,6 +9,7 @@ use super::{
     CreateTask,
     form::{CheckRow, TaskForm, messages},
     get_task,
+    handed::hand_over,
 };
 use crate::{
     components::{
@@ -78,6 +79,11 @@ fn NewTaskForm(form: TaskForm) -> impl IntoView {
     let create = ServerAction::<CreateTask>::new();
     let problem = Memo::new(move |_| create.value().get().and_then(Result::err));
     let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
+    Effect::new(move || {
+        if let Some(Ok(task)) = create.value().get() {
+            hand_over(task);
+        }
+    });
     let said = NodeRef::<html::Div>::new();
     // The button is at the end of the form and what is wrong at its beginning.
     Effect::new(move |first: Option<()>| {
