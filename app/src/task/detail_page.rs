@@ -76,7 +76,7 @@ fn TaskDetail(id: String) -> impl IntoView {
         },
     );
     if may_be_old {
-        Effect::new(move || task.refetch());
+        Effect::new(move || request_idle_callback(move || task.refetch()));
     }
     // Its neighbours' states are shown too.
     let neighbours = RwSignal::new(Vec::<TaskId>::new());
