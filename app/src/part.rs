@@ -16,12 +16,15 @@ impl From<SplitLoaderError> for NotLoaded {
     }
 }
 
-/// The page, once its part is there. The server tells the browser to fetch the part along with the document.
+/// How the server lets the browser fetch a part along with the document; a browser has none.
+#[derive(Clone, Copy)]
+pub struct Announce(pub fn(&str));
+
+/// The page, once its part is there.
 pub async fn part(name: &'static str, page: impl Future<Output = Result<AnyView, NotLoaded>>) -> AnyView {
-    #[cfg(feature = "ssr")]
-    crate::ssr::announce_part(name);
-    #[cfg(not(feature = "ssr"))]
-    let _ = name;
+    if let Some(Announce(announce)) = use_context() {
+        announce(name);
+    }
     let here = here();
     match page.await {
         Ok(page) => page,

@@ -7,12 +7,12 @@ use http::{HeaderName, HeaderValue, header, request::Parts};
 use leptos::{
     config::LeptosOptions,
     nonce::use_nonce,
-    prelude::{IntoView, expect_context, use_context},
+    prelude::{IntoView, expect_context, provide_context, use_context},
 };
 use leptos_axum::ResponseOptions;
 use tower_sessions::Session;
 
-use crate::{SiteAssets, problem::Problem};
+use crate::{SiteAssets, part::Announce, problem::Problem};
 
 /// What every page and server function can reach.
 #[derive(Clone, FromRef)]
@@ -20,6 +20,12 @@ pub struct AppState {
     pub leptos_options: LeptosOptions,
     pub engine: Engine,
     pub assets: SiteAssets,
+}
+
+/// What pages and server functions find in their context.
+pub fn provide(state: AppState) {
+    provide_context(state);
+    provide_context(Announce(announce_part));
 }
 
 /// Where a session keeps who is signed in.
@@ -89,7 +95,7 @@ pub fn document(assets: SiteAssets) -> impl IntoView {
 }
 
 /// Lets the browser fetch a part of the program while it still reads the page that needs it.
-pub fn announce_part(name: &str) {
+fn announce_part(name: &str) {
     let (Some(state), Some(response)) = (use_context::<AppState>(), use_context::<ResponseOptions>()) else { return };
     for path in state.assets.parts.get(name).into_iter().flatten() {
         if let Ok(link) = HeaderValue::from_str(&format!("<{path}>; rel=preload; as=fetch; crossorigin=anonymous")) {

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, Idempotency, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,12 @@ impl Role {
     }
 }
 
-/// Who acts: in one workspace, with what that actor may do there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who acts: in one workspace, with what that actor may do there, and whether what is asked is to take effect once.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub workspace_id: WorkspaceId,
     pub kind: ActorKind,
+    pub idempotency: Option<Idempotency>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,14 @@ pub enum ActorKind {
 }
 
 impl Actor {
+    pub fn new(workspace_id: WorkspaceId, kind: ActorKind) -> Self {
+        Self { workspace_id, kind, idempotency: None }
+    }
+
+    pub fn without_idempotency(self) -> Self {
+        Self { idempotency: None, ..self }
+    }
+
     pub fn may(&self, permission: Permission) -> Result<(), Forbidden> {
         let allowed = match &self.kind {
             ActorKind::User { role, .. } | ActorKind::ApiKey { role, .. } => role.may(permission),

@@ -40,6 +40,14 @@ impl Invalid {
     }
 }
 
+impl Invalid {
+    /// The same, said of a part that lies at `pointer` in a larger request.
+    pub fn below(self, pointer: &str) -> Self {
+        let errors = self.errors.into_iter().map(|error| FieldError { pointer: format!("{pointer}{}", error.pointer), ..error });
+        Self { errors: errors.collect() }
+    }
+}
+
 /// Collects field errors, so that a person sees all of them at once.
 #[derive(Default)]
 pub struct Errors(Vec<FieldError>);
@@ -68,6 +76,11 @@ impl Errors {
             self.add(pointer.clone(), "required", "must not be empty");
         }
         self.text(pointer, value, limit);
+    }
+
+    /// What is wrong with a part of the request.
+    pub fn add_all(&mut self, invalid: Invalid) {
+        self.0.extend(invalid.errors);
     }
 
     pub fn finish(self) -> Result<(), Invalid> {

@@ -10,6 +10,7 @@ pub mod check;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod idempotency;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -26,12 +27,13 @@ pub use check::{CheckKind, CheckSpec};
 pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
 pub use event::{Event, EventKind};
 pub use id::{ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, TaskId, UserId, WorkspaceId};
+pub use idempotency::Idempotency;
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};
 pub use repository::Repository;
 pub use runner::Runner;
-pub use task::{NewTask, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
+pub use task::{NewTask, NewTasks, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
 pub use verification::{CheckResult, CheckStatus, VerificationReport};
 
 /// A moment, always in UTC.

@@ -3,16 +3,20 @@
 //! `new` is what a person asks for, `state` where it stands, `transition` the only ways from one state to another, `view` what the
 //! API and the pages show.
 
+mod batch;
 mod new;
 mod priority;
+mod retry;
 mod state;
 mod transition;
 mod view;
 
+pub use batch::{BATCH_MAX, NewTasks};
 pub use new::{ATTEMPTS_MAX, NewTask, TIMEOUT_SECONDS_MAX};
 pub use priority::Priority;
+pub use retry::{RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryPolicy, RetryStrategy};
 pub use state::{TaskState, TaskStateName};
-pub use transition::{AttemptEnd, LOSSES_MAX, Parents, retry_delay};
+pub use transition::{AttemptEnd, LOSSES_MAX, Parents};
 pub use view::{TaskLink, TaskSummary, TaskView};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +38,9 @@ pub struct Task {
     pub priority: Priority,
     pub timeout_seconds: i32,
     pub max_attempts: i32,
+    pub retry: RetryPolicy,
+    /// It does not start before, whatever it waits for.
+    pub not_before: Option<Timestamp>,
     pub state: TaskState,
     /// Attempts so far, and the number of the latest: the fence. Never falls.
     pub attempts: i32,

@@ -34,7 +34,7 @@ impl Engine {
     pub async fn actor_of_user(&self, user: UserId) -> Result<Option<Actor>> {
         let mut conn = self.database.system.acquire().await?;
         let member = store::first_membership(&mut conn, user).await?;
-        Ok(member.map(|(workspace_id, role)| Actor { workspace_id, kind: ActorKind::User { id: user, role } }))
+        Ok(member.map(|(workspace_id, role)| Actor::new(workspace_id, ActorKind::User { id: user, role })))
     }
 
     /// Who is asking, for the frame of the pages.

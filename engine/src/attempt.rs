@@ -174,7 +174,7 @@ async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, key: AttemptKey
 async fn end(tx: &mut Tx, before: Task, key: AttemptKey, ending: Ending, verification: Option<&VerificationReport>) -> Result<()> {
     let now = tx.now();
     store::end(tx, key, ending.state, ending.failure.as_ref(), now).await?;
-    let task = before.attempt_ended(ending.task, now)?;
+    let task = before.attempt_ended(ending.task, now, tx.luck())?;
     let kind = EventKind::AttemptEnded {
         attempt: key.number,
         state: ending.state,

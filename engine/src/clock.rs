@@ -28,6 +28,14 @@ impl Clock {
         }
     }
 
+    /// A number from 0 to 1; a hand that moves the clock always draws 1.
+    pub(crate) fn luck(&self) -> f64 {
+        match self {
+            Self::Database => rand::random(),
+            Self::Manual(_) => 1.0,
+        }
+    }
+
     pub(crate) fn or(&self, database_now: Timestamp) -> Timestamp {
         self.by_hand().unwrap_or(database_now)
     }

@@ -44,6 +44,14 @@ impl Error {
         Self::NotFound { noun, id: id.to_string() }
     }
 
+    /// The same, said of a part that lies at `pointer` in a larger request.
+    pub(crate) fn below(self, pointer: &str) -> Self {
+        match self {
+            Self::Invalid(invalid) => Self::Invalid(invalid.below(pointer)),
+            other => other,
+        }
+    }
+
     pub(crate) fn inconsistent(table: &'static str, id: impl std::fmt::Display, reason: impl Into<String>) -> Self {
         Self::Inconsistent { table, id: id.to_string(), reason: reason.into() }
     }

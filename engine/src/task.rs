@@ -9,7 +9,11 @@ mod release;
 mod rescuer;
 pub(crate) mod store;
 
-use domain::{Actor, EventKind, Invalid, NewTask, Permission, Task, TaskId, TaskState, TaskView, error::Errors, task::Parents};
+use domain::{
+    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskState, TaskView,
+    error::Errors,
+    task::{Parents, TaskLink},
+};
 
 pub use dispatcher::Dispatcher;
 pub use rescuer::Rescuer;
@@ -19,14 +23,33 @@ use crate::{Engine, Error, Result, repository, tx::Tx};
 impl Engine {
     pub async fn create_task(&self, actor: &Actor, new: NewTask) -> Result<TaskView> {
         actor.may(Permission::CreateTasks)?;
-        let work = new.validate()?;
+        new.validate()?;
         let mut tx = self.begin(actor).await?;
+        let id = self.create_in(&mut tx, actor, new).await?.id;
+        let view = query::view(&mut tx, id).await?;
+        tx.answer(actor, view).await
+    }
+
+    /// All of them or none.
+    pub async fn create_tasks(&self, actor: &Actor, new: NewTasks) -> Result<Vec<TaskLink>> {
+        actor.may(Permission::CreateTasks)?;
+        new.validate()?;
+        let mut tx = self.begin(actor).await?;
+        let mut links = Vec::with_capacity(new.tasks.len());
+        for (index, new) in new.tasks.into_iter().enumerate() {
+            let task = self.create_in(&mut tx, actor, new).await.map_err(|error| error.below(&format!("/tasks/{index}")))?;
+            links.push(TaskLink { id: task.id, title: task.title, state: task.state.name() });
+        }
+        tx.answer(actor, links).await
+    }
+
+    async fn create_in(&self, tx: &mut Tx, actor: &Actor, new: NewTask) -> Result<Task> {
+        let work = new.validate()?;
         let now = tx.now();
         let id = TaskId(self.new_id());
-        let parents = parents_of_new(&mut tx, &new.depends_on).await?;
+        let parents = parents_of_new(tx, &new.depends_on).await?;
         let waiting_for = parents.iter().filter(|parent| !is_success(parent)).count();
-        let repository_id =
-            repository::store::find_or_insert(&mut tx, actor.workspace_id, self.new_id(), new.repository.trim(), now).await?;
+        let repository_id = repository::store::find_or_insert(tx, actor.workspace_id, self.new_id(), new.repository.trim(), now).await?;
         let task = Task {
             id,
             workspace_id: actor.workspace_id,
@@ -40,19 +63,20 @@ impl Engine {
             priority: new.priority,
             timeout_seconds: i32::try_from(new.timeout_seconds).unwrap_or(i32::MAX),
             max_attempts: i32::try_from(new.max_attempts).unwrap_or(i32::MAX),
-            state: TaskState::initial(conclude(&parents), now),
+            retry: new.retry,
+            not_before: new.run_at,
+            state: TaskState::initial(conclude(&parents), new.run_at, now),
             attempts: 0,
             failures: 0,
             losses: 0,
             created_at: now,
             created_by: actor.label(),
         };
-        store::insert(&mut tx, &task, waiting_for, now).await?;
-        store::insert_dependencies(&mut tx, &task, &new.depends_on, now).await?;
+        store::insert(tx, &task, waiting_for, now).await?;
+        store::insert_dependencies(tx, &task, &new.depends_on, now).await?;
         tx.record(task.workspace_id, id, &EventKind::TaskCreated { state: task.state.name() }).await?;
-        record_end(&mut tx, &task).await?;
-        let view = query::view(&mut tx, id).await?;
-        tx.commit(view).await
+        record_end(tx, &task).await?;
+        Ok(task)
     }
 
     /// Ends a task. What waits ends at once; what runs ends when its runner has stopped it.
@@ -70,7 +94,7 @@ impl Engine {
         release::children(&mut tx, &task).await?;
         let attempt = crate::attempt::store::live(&mut tx, id).await?;
         let view = query::view(&mut tx, id).await?;
-        let view = tx.commit(view).await?;
+        let view = tx.answer(actor, view).await?;
         if let Some((runner, attempt)) = attempt {
             self.hub.cancel(runner, attempt);
         }
@@ -92,7 +116,7 @@ impl Engine {
         store::save_waiting(&mut tx, &task, parents.iter().filter(|parent| !is_success(parent)).count()).await?;
         tx.record(task.workspace_id, id, &EventKind::TaskRetried { state: task.state.name() }).await?;
         let view = query::view(&mut tx, id).await?;
-        tx.commit(view).await
+        tx.answer(actor, view).await
     }
 
     /// Makes a task that has not begun wait for others too.
@@ -118,7 +142,7 @@ impl Engine {
             tx.record(task.workspace_id, id, &EventKind::DependencyAdded { depends_on: parent }).await?;
         }
         let view = query::view(&mut tx, id).await?;
-        tx.commit(view).await
+        tx.answer(actor, view).await
     }
 }
 

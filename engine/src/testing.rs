@@ -54,7 +54,7 @@ impl TestEngine {
             .execute(&self.engine.database.system)
             .await
             .expect("a workspace can be made");
-        Actor { workspace_id, kind: domain::ActorKind::User { id: domain::UserId(self.engine.new_id()), role: domain::Role::Owner } }
+        Actor::new(workspace_id, domain::ActorKind::User { id: domain::UserId(self.engine.new_id()), role: domain::Role::Owner })
     }
 
     /// A runner that the test plays itself.

@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use domain::{Actor, EventKind, TaskId, Timestamp, WorkspaceId, account::SYSTEM};
+use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
 
-use crate::{Engine, Error, Result, event, hints::Hints};
+use crate::{Engine, Error, Result, event, hints::Hints, idempotency};
 
 pub(crate) struct Tx {
     inner: Transaction<'static, Postgres>,
@@ -16,6 +17,7 @@ pub(crate) struct Tx {
     hints: Arc<Hints>,
     undisturbed: TaskTracker,
     recorded: bool,
+    luck: f64,
 }
 
 impl Engine {
@@ -27,7 +29,11 @@ impl Engine {
             sqlx::query!(r#"select set_config('muster.workspace_id', $1, true) as workspace, clock_timestamp() as "now!""#, workspace)
                 .fetch_one(&mut *inner)
                 .await?;
-        Ok(self.tx(inner, row.now, actor.label()))
+        let mut tx = self.tx(inner, row.now, actor.label());
+        if let Some(idempotency) = &actor.idempotency {
+            idempotency::claim(&mut tx.inner, &tx.actor, idempotency, tx.now).await?;
+        }
+        Ok(tx)
     }
 
     /// A transaction of Muster itself, over all workspaces. `actor` is what its events are signed with.
@@ -53,6 +59,7 @@ impl Engine {
             hints: self.hints.clone(),
             undisturbed: self.undisturbed.clone(),
             recorded: false,
+            luck: self.clock.luck(),
         }
     }
 }
@@ -61,6 +68,11 @@ impl Tx {
     /// The time of this use case; the same for everything it writes.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// From 0 to 1; always 1 where a hand moves the clock.
+    pub(crate) fn luck(&self) -> f64 {
+        self.luck
     }
 
     pub(crate) fn actor(&self) -> &str {
@@ -77,6 +89,12 @@ impl Tx {
     /// Facts that a statement of this transaction has written by itself.
     pub(crate) fn has_recorded(&mut self) {
         self.recorded = true;
+    }
+
+    /// As [`commit`](Self::commit), with the answer kept for the same request when it comes again.
+    pub(crate) async fn answer<T: Serialize>(mut self, actor: &Actor, answer: T) -> Result<T> {
+        idempotency::keep(&mut self, actor, &answer).await?;
+        self.commit(answer).await
     }
 
     /// Carried through even when whoever waits for it goes away, so that what is committed is also hinted at.

@@ -5,10 +5,12 @@ mod account;
 mod artifact;
 mod event;
 mod extract;
+mod idempotency;
 mod task;
 
-use axum::{Json, Router, routing::get};
-use http::{HeaderValue, header};
+use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use engine::Engine;
+use http::{HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
 use utoipa::{
     Modify, OpenApi,
@@ -18,6 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::router::ServerState;
+use idempotency::Answers;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,25 +48,29 @@ impl Modify for Security {
 }
 
 /// The routes of the API, all below `/api/v1`, and their description.
-pub fn router() -> (Router<ServerState>, utoipa::openapi::OpenApi) {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .nest(
-            "/api/v1",
-            OpenApiRouter::new()
-                .routes(routes!(task::create_task, task::list_tasks))
-                .routes(routes!(task::get_task))
-                .routes(routes!(task::cancel_task))
-                .routes(routes!(task::retry_task))
-                .routes(routes!(task::add_dependencies))
-                .routes(routes!(task::task_events))
-                .routes(routes!(task::task_log))
-                .routes(routes!(artifact::get_artifact))
-                .routes(routes!(event::follow_events))
-                .routes(routes!(account::list_repositories))
-                .routes(routes!(account::overview))
-                .routes(routes!(account::me)),
-        )
-        .split_for_parts();
+pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi) {
+    let answers = |with| from_fn_with_state(Answers { engine: engine.clone(), with }, idempotency::once);
+    let creating = OpenApiRouter::new()
+        .routes(routes!(task::create_task, task::list_tasks))
+        .routes(routes!(task::create_tasks))
+        .layer(answers(StatusCode::CREATED));
+    let changing = OpenApiRouter::new()
+        .routes(routes!(task::cancel_task))
+        .routes(routes!(task::retry_task))
+        .routes(routes!(task::add_dependencies))
+        .layer(answers(StatusCode::OK));
+    let reading = OpenApiRouter::new()
+        .routes(routes!(task::get_task))
+        .routes(routes!(task::task_events))
+        .routes(routes!(task::task_log))
+        .routes(routes!(artifact::get_artifact))
+        .routes(routes!(event::follow_events))
+        .routes(routes!(account::list_repositories))
+        .routes(routes!(account::overview))
+        .routes(routes!(account::me));
+    let all = creating.merge(changing).merge(reading);
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", all).split_for_parts();
+    idempotency::describe(&mut document);
     (router, document)
 }
 

@@ -23,6 +23,7 @@ mod task_logs;
 mod task_result;
 mod task_run;
 mod task_show;
+mod task_submit;
 mod terminal_text;
 mod watch;
 mod words;
@@ -84,6 +85,8 @@ enum Command {
 enum TaskCommand {
     /// Hand in a task, and with --watch see it through.
     Run(Box<task_run::RunArgs>),
+    /// Hand in many tasks from a file, all of them or none.
+    Submit(task_submit::SubmitArgs),
     /// List tasks, newest first.
     List(task_list::ListArgs),
     /// Show one task with its checks, attempts and history.
@@ -115,6 +118,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, CliError> {
 async fn task(command: TaskCommand) -> Result<Exit, CliError> {
     match command {
         TaskCommand::Run(args) => task_run::run(&args).await,
+        TaskCommand::Submit(args) => task_submit::submit(&args).await,
         TaskCommand::List(args) => task_list::list(&args).await,
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,

@@ -29,7 +29,7 @@ use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use crate::{api, assets, auth, metrics, middleware, session_store::PostgresSessions};
 
 /// Bytes of a request to the API.
-const API_BODY: usize = 1024 * 1024;
+pub(crate) const API_BODY: usize = 4 * 1024 * 1024;
 /// Bytes of a form.
 const FORM_BODY: usize = 256 * 1024;
 /// For the head of an answer; streams go on after it.
@@ -53,7 +53,7 @@ pub struct ServerState {
 
 pub fn router(state: ServerState) -> Router {
     let app_state = AppState { leptos_options: state.leptos_options.clone(), engine: state.engine.clone(), assets: state.assets.clone() };
-    let (api, document) = api::router();
+    let (api, document) = api::router(&state.engine);
     let api = api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(state.clone());
     let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
     Router::new().merge(api).merge(pages(app_state)).layer(signed_in).merge(plain(&state)).merge(api::docs(document)).layer(
@@ -99,7 +99,7 @@ fn pages(state: AppState) -> Router {
     let context = state.clone();
     let not_found = {
         let document = document.clone();
-        leptos_axum::render_app_async_with_context(move || leptos::prelude::provide_context(context.clone()), document)
+        leptos_axum::render_app_async_with_context(move || app::ssr::provide(context.clone()), document)
     };
     Router::new()
         .leptos_routes_with_context(
@@ -107,7 +107,7 @@ fn pages(state: AppState) -> Router {
             routes,
             {
                 let state = state.clone();
-                move || leptos::prelude::provide_context(state.clone())
+                move || app::ssr::provide(state.clone())
             },
             document,
         )

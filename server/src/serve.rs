@@ -119,7 +119,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher, &engine, &stop, &tracker);
     start_service(Rescuer, &engine, &stop, &tracker);
-    start_service(SessionSweeper, &engine, &stop, &tracker);
+    start_service(Sweeper, &engine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
     let server = ServerState {
         engine,
@@ -147,15 +147,15 @@ fn start_service<S: Service>(service: S, engine: &Engine, stop: &CancellationTok
     tracker.spawn(engine::supervise(service, engine.clone(), stop.clone()));
 }
 
-/// Removes sessions that have expired.
-struct SessionSweeper;
+/// Removes what has expired: sessions, and answers kept for requests that may come again.
+struct Sweeper;
 
-impl Service for SessionSweeper {
-    const NAME: &'static str = "session sweeper";
+impl Service for Sweeper {
+    const NAME: &'static str = "sweeper";
     const EVERY: Duration = Duration::from_mins(10);
 
     async fn tick(&mut self, engine: &Engine) -> engine::Result<Tick> {
-        let deleted = engine.delete_expired_sessions().await?;
+        let deleted = engine.delete_expired_sessions().await? + engine.delete_expired_answers().await?;
         Ok(if deleted > 0 { Tick::Busy } else { Tick::Idle })
     }
 }

@@ -80,7 +80,7 @@ async fn what_is_not_there_is_said_in_the_form_that_was_asked_for(pool: PgPool) 
 async fn bodies_are_bounded_and_of_the_right_kind(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     let script = app.script(Role::Member).await;
-    let huge = format!("{{\"title\": \"{}\"}}", "x".repeat(1_100_000));
+    let huge = format!("{{\"title\": \"{}\"}}", "x".repeat(4_200_000));
     let answer = script.send(Method::POST, "/api/v1/tasks", Some("application/json"), Body::from(huge)).await;
     assert_eq!(answer.problem(), ["413 /problems/too-large"]);
     let long_form = script.with("content-length", "300000");
@@ -110,4 +110,16 @@ async fn the_description_of_the_api_is_served_from_here(pool: PgPool) {
     let document = app.nobody().get("/api/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     insta::assert_json_snapshot!("openapi", document);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_page_announces_the_parts_of_the_program_that_it_needs(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.ada().await;
+    let links = |answer: &tests::Answer| -> Vec<String> {
+        answer.headers.get_all("link").iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let preload = |path: &str| format!("<{path}>; rel=preload; as=fetch; crossorigin=anonymous");
+    assert_eq!(links(&ada.get("/tasks/new").await), [preload("/assets/shared.wasm"), preload("/assets/new.wasm")]);
+    assert_eq!(links(&ada.get("/tasks").await), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ mod cli;
 mod crash;
 mod database_url;
 mod http;
+mod idempotency;
 mod migrations;
 mod private_postgres;
 mod tasks;

@@ -208,3 +208,36 @@ async fn events_can_be_followed_from_where_one_left_off(pool: PgPool) {
     app.stop.cancel();
     assert_eq!(stream.next().await, None, "streams end when the server stops");
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_batch_is_stored_whole_or_not_at_all(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    let titled = |title: String| {
+        let mut task = new_task();
+        task["title"] = json!(title);
+        task
+    };
+    let mut tasks: Vec<_> = (1..=1000).map(|number| titled(format!("Task {number}"))).collect();
+    let created = script.post("/api/v1/tasks/batch", &json!({"tasks": tasks})).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    let links = created.json();
+    let names: Vec<_> = links.as_array().unwrap().iter().map(|link| link["title"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names[0], names[999]), (1000, "Task 1", "Task 1000"));
+    let overview = script.get("/api/v1/overview").await.json();
+    let queued = overview["counts"].as_array().unwrap().iter().find(|count| count["state"] == "queued").unwrap()["tasks"].clone();
+    assert_eq!(queued, 1000);
+
+    // one that is wrong by itself, and one that names a task that is not there
+    tasks.truncate(3);
+    tasks[1]["timeout_seconds"] = json!(0);
+    let refused = script.post("/api/v1/tasks/batch", &json!({"tasks": tasks})).await;
+    assert_eq!(refused.problem(), ["422 /problems/invalid", "/tasks/1/timeout_seconds out_of_range"]);
+    tasks[1] = titled("Orphan".into());
+    tasks[1]["depends_on"] = json!(["01a1f914-724f-71f2-8061-72d06c3f9299"]);
+    let refused = script.post("/api/v1/tasks/batch", &json!({"tasks": tasks})).await;
+    assert_eq!(refused.problem(), ["422 /problems/invalid", "/tasks/1/depends_on/0 not_found"]);
+    assert_eq!(script.post("/api/v1/tasks/batch", &json!({"tasks": []})).await.problem(), ["422 /problems/invalid", "/tasks out_of_range"]);
+    let queued = script.get("/api/v1/overview").await.json()["counts"].clone();
+    assert_eq!(queued, overview["counts"], "nothing of them was stored");
+}

@@ -43,7 +43,12 @@ impl TestApp {
         let state = ServerState {
             engine: test.engine.clone(),
             leptos_options: LeptosOptions::builder().output_name("muster").build(),
-            assets: app::SiteAssets { script: "/assets/a.js".into(), wasm: "/assets/a.wasm".into(), style: "/assets/a.css".into() },
+            assets: app::SiteAssets {
+                script: "/assets/a.js".into(),
+                wasm: "/assets/a.wasm".into(),
+                style: "/assets/a.css".into(),
+                parts: [("new_task_page".to_owned(), vec!["/assets/shared.wasm".to_owned(), "/assets/new.wasm".to_owned()])].into(),
+            },
             stop: stop.clone(),
             secure: false,
             origin: ORIGIN.into(),

@@ -1,6 +1,7 @@
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Priority, Work};
+use super::{Priority, RetryPolicy, Work};
 use crate::{CheckSpec, TaskId, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
@@ -39,6 +40,12 @@ pub struct NewTask {
     pub timeout_seconds: u32,
     #[serde(default = "default_attempts")]
     pub max_attempts: u32,
+    /// When an attempt that failed is followed by the next.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// Not before this time, and not before what it depends on.
+    #[serde(default)]
+    pub run_at: Option<DateTime<Utc>>,
 }
 
 /// Seconds that an attempt may work unless the task says otherwise: an hour.
@@ -74,6 +81,8 @@ impl NewTask {
             depends_on: vec![],
             timeout_seconds: TIMEOUT_SECONDS,
             max_attempts: ATTEMPTS,
+            retry: RetryPolicy::default(),
+            run_at: None,
         }
     }
 
@@ -108,6 +117,10 @@ impl NewTask {
         }
         if self.max_attempts == 0 || self.max_attempts > ATTEMPTS_MAX {
             errors.add("/max_attempts", "out_of_range", format!("must be 1 to {ATTEMPTS_MAX}"));
+        }
+        self.retry.validate(&mut errors);
+        if self.run_at.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
+            errors.add("/run_at", "out_of_range", "must be a year from 1970 to 9999");
         }
         errors.finish()?;
         work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))

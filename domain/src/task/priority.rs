@@ -18,6 +18,16 @@ pub enum Priority {
 impl Priority {
     pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
 
+    /// How many tasks that join the queue later may pass one in this lane. The database has it once more, as `lane_patience`.
+    pub fn patience(self) -> i64 {
+        match self {
+            Self::Urgent => 0,
+            Self::High => 32,
+            Self::Normal => 128,
+            Self::Low => 512,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Urgent => "urgent",

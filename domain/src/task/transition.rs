@@ -1,7 +1,5 @@
 //! The only ways from one state to another. Each consumes the task and may refuse.
 
-use chrono::TimeDelta;
-
 use super::{Task, TaskState, TaskStateName};
 use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp};
 
@@ -36,17 +34,14 @@ pub enum AttemptEnd {
     GivenBack,
 }
 
-/// How long a task waits before the attempt after its `failures`-th failure: 1 s, doubling, at most a minute.
-pub fn retry_delay(failures: i32) -> TimeDelta {
-    let doublings = u32::try_from(failures - 1).unwrap_or(0).min(6);
-    TimeDelta::seconds((1_i64 << doublings).min(60))
-}
-
 impl TaskState {
     /// Where a new task starts.
-    pub fn initial(parents: Parents, now: Timestamp) -> Self {
+    pub fn initial(parents: Parents, not_before: Option<Timestamp>, now: Timestamp) -> Self {
         match parents {
-            Parents::AllSucceeded => Self::Queued,
+            Parents::AllSucceeded => match not_before.filter(|time| *time > now) {
+                Some(run_at) => Self::Scheduled { run_at },
+                None => Self::Queued,
+            },
             Parents::Waiting => Self::Blocked,
             Parents::Failed { id, title, state } => Self::skipped(id, &title, state, now),
         }
@@ -71,7 +66,10 @@ impl Task {
     pub fn parent_ended(self, parents: Parents, now: Timestamp) -> Result<Self, InvalidTransition> {
         match (&self.state, parents) {
             (TaskState::Blocked, Parents::Waiting) => Ok(self),
-            (TaskState::Blocked, parents) => Ok(self.with(TaskState::initial(parents, now))),
+            (TaskState::Blocked, parents) => {
+                let state = TaskState::initial(parents, self.not_before, now);
+                Ok(self.with(state))
+            }
             _ => self.refuse("release"),
         }
     }
@@ -123,8 +121,9 @@ impl Task {
         }
     }
 
-    /// Its attempt has ended: well, for good, or to be tried again. Success is reached from `verifying` alone.
-    pub fn attempt_ended(self, end: AttemptEnd, now: Timestamp) -> Result<Self, InvalidTransition> {
+    /// Its attempt has ended: well, for good, or to be tried again. Success is reached from `verifying` alone. `luck`, drawn from 0 to 1,
+    /// shortens the wait for the next attempt.
+    pub fn attempt_ended(self, end: AttemptEnd, now: Timestamp, luck: f64) -> Result<Self, InvalidTransition> {
         let (verifying, cancel_requested) = match &self.state {
             TaskState::Running { cancel_requested } => (false, cancel_requested.clone()),
             TaskState::Verifying { cancel_requested } => (true, cancel_requested.clone()),
@@ -137,15 +136,18 @@ impl Task {
             (AttemptEnd::Cancelled, None) => Ok(self.with(TaskState::Cancelled { at: now, by: crate::account::SYSTEM.into() })),
             (AttemptEnd::Lost, None) => Ok(self.lost(now)),
             (AttemptEnd::GivenBack, None) => Ok(self.with(TaskState::Queued)),
-            (AttemptEnd::Partial(failure), None) => Ok(self.failed(failure, now, |at, failure| TaskState::Partial { at, failure })),
-            (AttemptEnd::Failed(failure), None) => Ok(self.failed(failure, now, |at, failure| TaskState::Failed { at, failure })),
+            (AttemptEnd::Partial(failure), None) => Ok(self.failed(failure, now, luck, |at, failure| TaskState::Partial { at, failure })),
+            (AttemptEnd::Failed(failure), None) => Ok(self.failed(failure, now, luck, |at, failure| TaskState::Failed { at, failure })),
         }
     }
 
-    fn failed(self, failure: Failure, now: Timestamp, last: impl Fn(Timestamp, Failure) -> TaskState) -> Self {
+    fn failed(self, failure: Failure, now: Timestamp, luck: f64, last: impl Fn(Timestamp, Failure) -> TaskState) -> Self {
         let failures = self.failures + 1;
         let again = failure.code.is_worth_retrying() && failures < self.max_attempts;
-        let state = if again { TaskState::Scheduled { run_at: now + retry_delay(failures) } } else { last(now, failure) };
+        let state = match self.retry.wait(failures, luck).filter(|_| again) {
+            Some(wait) => TaskState::Scheduled { run_at: now + wait },
+            None => last(now, failure),
+        };
         Self { failures, state, ..self }
     }
 
@@ -178,7 +180,8 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Priority, RepositoryId, Work, WorkspaceId};
+    use crate::{Priority, RepositoryId, Work, WorkspaceId, task::RetryPolicy, task::RetryStrategy};
+    use chrono::TimeDelta;
     use uuid::Uuid;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -197,6 +200,8 @@ mod tests {
             priority: Priority::Normal,
             timeout_seconds: 60,
             max_attempts: 2,
+            retry: RetryPolicy::default(),
+            not_before: None,
             state,
             attempts: 0,
             failures: 0,
@@ -251,33 +256,33 @@ mod tests {
             allowed(|task| task.retry(Parents::AllSucceeded)),
             ["partial → queued", "failed → queued", "cancelled → queued", "skipped → queued", "dead → queued"]
         );
-        assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Succeeded, NOW)), ["verifying → succeeded"]);
+        assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Succeeded, NOW, 1.0)), ["verifying → succeeded"]);
         assert_eq!(
-            allowed(|task| task.attempt_ended(AttemptEnd::Failed(failure()), NOW)),
+            allowed(|task| task.attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0)),
             ["running → scheduled", "verifying → scheduled"]
         );
-        assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Lost, NOW)), ["running → queued", "verifying → queued"]);
+        assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Lost, NOW, 1.0)), ["running → queued", "verifying → queued"]);
     }
 
     #[test]
     fn the_last_failure_is_final_and_hopeless_ones_are_final_at_once() {
         let running = || Task { failures: 1, ..task(TaskState::Running { cancel_requested: None }) };
-        let last = running().attempt_ended(AttemptEnd::Failed(failure()), NOW).unwrap();
+        let last = running().attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
         assert_eq!(last.state, TaskState::Failed { at: NOW, failure: failure() });
-        let partial = running().attempt_ended(AttemptEnd::Partial(failure()), NOW).unwrap();
+        let partial = running().attempt_ended(AttemptEnd::Partial(failure()), NOW, 1.0).unwrap();
         assert_eq!(partial.state.name(), TaskStateName::Partial);
         let hopeless = Failure::new(FailureCode::RefNotFound, "no such ref");
-        let first = task(TaskState::Running { cancel_requested: None }).attempt_ended(AttemptEnd::Failed(hopeless), NOW).unwrap();
+        let first = task(TaskState::Running { cancel_requested: None }).attempt_ended(AttemptEnd::Failed(hopeless), NOW, 1.0).unwrap();
         assert_eq!(first.state.name(), TaskStateName::Failed);
     }
 
     #[test]
     fn losses_are_counted_apart_and_the_third_is_the_last() {
         let mut lost = task(TaskState::Queued);
-        lost = lost.claim().unwrap().attempt_ended(AttemptEnd::GivenBack, NOW).unwrap();
+        lost = lost.claim().unwrap().attempt_ended(AttemptEnd::GivenBack, NOW, 1.0).unwrap();
         assert_eq!((lost.state.clone(), lost.losses), (TaskState::Queued, 0));
         for expected in ["queued", "queued", "dead"] {
-            lost = lost.claim().unwrap().attempt_ended(AttemptEnd::Lost, NOW).unwrap();
+            lost = lost.claim().unwrap().attempt_ended(AttemptEnd::Lost, NOW, 1.0).unwrap();
             assert_eq!(lost.state.name().name(), expected);
             assert_eq!(lost.failures, 0);
         }
@@ -287,10 +292,10 @@ mod tests {
     fn a_requested_cancel_wins_over_everything_but_success() {
         let running = || task(TaskState::Verifying { cancel_requested: Some("user:1".into()) });
         for end in [AttemptEnd::Failed(failure()), AttemptEnd::Cancelled, AttemptEnd::Lost, AttemptEnd::Partial(failure())] {
-            let ended = running().attempt_ended(end, NOW).unwrap();
+            let ended = running().attempt_ended(end, NOW, 1.0).unwrap();
             assert_eq!(ended.state, TaskState::Cancelled { at: NOW, by: "user:1".into() });
         }
-        assert_eq!(running().attempt_ended(AttemptEnd::Succeeded, NOW).unwrap().state.name(), TaskStateName::Succeeded);
+        assert_eq!(running().attempt_ended(AttemptEnd::Succeeded, NOW, 1.0).unwrap().state.name(), TaskStateName::Succeeded);
     }
 
     #[test]
@@ -301,8 +306,20 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_doubles_up_to_a_minute() {
-        let seconds: Vec<_> = (0..9).map(|failures| retry_delay(failures).num_seconds()).collect();
-        assert_eq!(seconds, [1, 1, 2, 4, 8, 16, 32, 60, 60]);
+    fn a_time_that_is_asked_for_is_kept_also_after_waiting_for_others() {
+        let later = NOW + TimeDelta::hours(1);
+        let waiting = || Task { not_before: Some(later), ..task(TaskState::Blocked) };
+        let released = waiting().parent_ended(Parents::AllSucceeded, NOW).unwrap();
+        assert_eq!(released.state, TaskState::Scheduled { run_at: later });
+        assert_eq!(waiting().parent_ended(Parents::AllSucceeded, later).unwrap().state, TaskState::Queued);
+        assert_eq!(TaskState::initial(Parents::AllSucceeded, Some(later), NOW), TaskState::Scheduled { run_at: later });
+    }
+
+    #[test]
+    fn a_task_that_is_not_to_be_retried_fails_at_once() {
+        let retry = RetryPolicy { strategy: RetryStrategy::None, ..RetryPolicy::default() };
+        let running = Task { retry, ..task(TaskState::Running { cancel_requested: None }) };
+        let ended = running.attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
+        assert_eq!(ended.state.name(), TaskStateName::Failed);
     }
 }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Priority, TaskState, TaskStateName, Work};
+use super::{Priority, RetryPolicy, TaskState, TaskStateName, Work};
 use crate::{Attempt, CheckSpec, TaskId};
 
 /// A row of a list.
@@ -38,6 +38,9 @@ pub struct TaskView {
     pub success_criteria: Vec<String>,
     pub check_specs: Vec<CheckSpec>,
     pub timeout_seconds: i32,
+    pub retry: RetryPolicy,
+    /// The time that was asked for, before which it does not start.
+    pub not_before: Option<DateTime<Utc>>,
     /// The person's or key's name.
     pub created_by: String,
     /// What it waits for.

@@ -113,7 +113,7 @@ impl Engine {
         if row.is_due_for_touch {
             store::touch_api_key(&mut conn, row.id, now).await?;
         }
-        Ok(Some(Actor { workspace_id: row.workspace_id, kind: ActorKind::ApiKey { id: row.id, role: row.role } }))
+        Ok(Some(Actor::new(row.workspace_id, ActorKind::ApiKey { id: row.id, role: row.role })))
     }
 }
 

@@ -11,20 +11,44 @@ use uuid::Uuid;
 use super::lease_until;
 use crate::{Error, Result, RunnerSession, error::hit_one, tx::Tx};
 
-/// Takes queued tasks, makes their attempts and writes the events, in one statement. It reads no payload, so a row that cannot be
-/// read does not stand in the way of the others.
+/// Takes queued tasks, makes their attempts and writes the events, in one statement. Workspaces take turns, whoever was served longest
+/// ago first; inside one the task with the lowest turn is next. It reads no payload, so a row that cannot be read does not stand in
+/// the way of the others.
 pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) -> Result<Vec<AttemptKey>> {
     let now = tx.now();
     let actor = tx.actor().to_owned();
     let rows = sqlx::query!(
-        r#"with picked as (
-             select id, row_number() over (order by priority_rank, queued_at, id) as position
-             from (select id, priority_rank, queued_at from task where state = 'queued'
-                   order by priority_rank, queued_at, id limit $1 for update skip locked) as first
+        r#"with recursive waiting (workspace_id) as (
+             -- from one workspace to the next by the index, however many tasks each has
+             (select workspace_id from task where state = 'queued' order by workspace_id limit 1)
+             union all
+             select (select task.workspace_id from task where state = 'queued' and task.workspace_id > waiting.workspace_id
+                     order by task.workspace_id limit 1)
+             from waiting where waiting.workspace_id is not null
+           ), fair as (
+             select workspace_id, row_number() over (order by coalesce(served, 0), workspace_id) as place
+             from waiting left join queue_share using (workspace_id) where workspace_id is not null
+             order by coalesce(served, 0), workspace_id limit $1
+           ), first as (
+             select next.id, fair.place, row_number() over (partition by fair.place order by next.turn, next.id) as round
+             from fair cross join lateral (
+               select id, turn from task where task.workspace_id = fair.workspace_id and state = 'queued'
+               order by turn, id limit $1 for update skip locked
+             ) as next
+           ), picked as (
+             select id, row_number() over (order by round, place) as position from first order by round, place limit $1
            ), claimed as (
-             update task set state = 'running', attempts = attempts + 1, queued_at = null
+             update task set state = 'running', attempts = attempts + 1, queued_at = null, turn = null
              from picked where task.id = picked.id
              returning task.id, task.workspace_id, task.attempts, picked.position
+           ), share as (
+             -- a runner that claims at the same moment does not wait for this one
+             select workspace_id from queue_share where workspace_id in (select workspace_id from claimed) for update skip locked
+           ), served as (
+             update queue_share set served = nextval('queue_served') from share where queue_share.workspace_id = share.workspace_id
+           ), first_served as (
+             insert into queue_share (workspace_id, served)
+             select workspace_id, nextval('queue_served') from (select distinct workspace_id from claimed) as new on conflict do nothing
            ), new_attempt as (
              insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
              select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, $3, 'claimed', $4, $5,
@@ -38,7 +62,8 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
                     'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', $7::text), $4
              from claimed
            )
-           select id as "id!", task_id as "task_id!", number as "number!" from new_attempt order by number"#,
+           select new_attempt.id as "id!", task_id as "task_id!", number as "number!"
+           from new_attempt join claimed on claimed.id = new_attempt.task_id order by claimed.position"#,
         ids.len() as i64,
         ids,
         session.id().0,

@@ -3,12 +3,12 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
     Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
-    task::TaskLink,
+    task::{RetryStrategy, TaskLink},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::store::StateColumns;
+use super::store::{StateColumns, retry_policy};
 use crate::{Engine, Error, Result, artifact, attempt};
 
 impl Engine {
@@ -136,6 +136,8 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
     let row = sqlx::query!(
         r#"select command, prompt, base_ref, files as "files!", success_criteria as "success_criteria!",
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
+                  retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
+                  retry_cap_seconds as "retry_cap_seconds!", not_before as "not_before?",
                   coalesce(person.name, api_key.name || ' (API key)', created_by) as "creator!"
            from task
            left join "user" person on created_by = 'user:' || person.id
@@ -164,6 +166,8 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
         success_criteria: row.success_criteria,
         check_specs: row.checks.0,
         timeout_seconds: row.timeout_seconds,
+        retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
+        not_before: row.not_before,
         created_by: row.creator,
         depends_on: depends_on(conn, id).await?,
         dependents: dependents(conn, id).await?,

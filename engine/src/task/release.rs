@@ -34,7 +34,7 @@ async fn release(tx: &mut Tx, child: Task, waiting_for: i32) -> Result<Task> {
     let parents = if waiting_for == 0 { Parents::AllSucceeded } else { Parents::Waiting };
     let child = child.parent_ended(parents, tx.now())?;
     store::save_waiting(tx, &child, usize::try_from(waiting_for).unwrap_or(0)).await?;
-    if child.state == TaskState::Queued {
+    if child.state != TaskState::Blocked {
         tx.record(child.workspace_id, child.id, &EventKind::TaskReleased { state: child.state.name() }).await?;
     }
     Ok(child)

@@ -1,6 +1,9 @@
 //! All SQL that changes tasks. Reading for the API and the pages is in `query`.
 
-use domain::{CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkspaceId};
+use domain::{
+    CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkspaceId,
+    task::{RetryPolicy, RetryStrategy},
+};
 use sqlx::{PgConnection, types::Json};
 
 use crate::{Error, Result, error::hit_one, tx::Tx};
@@ -20,6 +23,10 @@ pub(super) struct TaskRow {
     priority: Priority,
     timeout_seconds: i32,
     max_attempts: i32,
+    retry_strategy: RetryStrategy,
+    retry_base_seconds: i32,
+    retry_cap_seconds: i32,
+    not_before: Option<Timestamp>,
     state: TaskStateName,
     waiting_for: i32,
     attempts: i32,
@@ -122,6 +129,8 @@ impl TryFrom<TaskRow> for Task {
             priority: row.priority,
             timeout_seconds: row.timeout_seconds,
             max_attempts: row.max_attempts,
+            retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
+            not_before: row.not_before,
             state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
             attempts: row.attempts,
             failures: row.failures,
@@ -130,6 +139,11 @@ impl TryFrom<TaskRow> for Task {
             created_by: row.created_by,
         })
     }
+}
+
+/// As its columns hold it.
+pub(super) fn retry_policy(strategy: RetryStrategy, base_seconds: i32, cap_seconds: i32) -> RetryPolicy {
+    RetryPolicy { strategy, base_seconds: base_seconds.unsigned_abs(), cap_seconds: cap_seconds.unsigned_abs() }
 }
 
 /// A task that another waits for.
@@ -147,10 +161,11 @@ pub(super) async fn insert(conn: &mut PgConnection, task: &Task, waiting_for: us
     };
     sqlx::query!(
         "insert into task (id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria, checks, priority,
-                           timeout_seconds, max_attempts, state, waiting_for, queued_at, ended_at, skipped_because_of, skipped_reason,
-                           created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                 case when $14 = 'queued' then $20::timestamptz end, $16, $17, $18, $20, $19)",
+                           timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before, state,
+                           waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, created_by, created_at, queued_at, turn)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+                 case when $18 = 'queued' then $25::timestamptz end,
+                 case when $18 = 'queued' then nextval('queue_turn') + lane_patience($11) end)",
         task.id.0,
         task.workspace_id.0,
         task.repository_id.0,
@@ -164,8 +179,13 @@ pub(super) async fn insert(conn: &mut PgConnection, task: &Task, waiting_for: us
         task.priority.name(),
         task.timeout_seconds,
         task.max_attempts,
+        task.retry.strategy.name(),
+        i32::try_from(task.retry.base_seconds).unwrap_or(i32::MAX),
+        i32::try_from(task.retry.cap_seconds).unwrap_or(i32::MAX),
+        task.not_before,
         columns.state.name(),
         i32::try_from(waiting_for).unwrap_or(i32::MAX),
+        columns.run_at,
         columns.ended_at,
         columns.skipped_because_of.map(|id| id.0),
         columns.skipped_reason,
@@ -202,7 +222,8 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
     let row = sqlx::query_as!(
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
-                  checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, state, waiting_for, attempts,
+                  checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
+                  retry_base_seconds, retry_cap_seconds, not_before, state, waiting_for, attempts,
                   failures, losses, run_at, ended_at, failure as "failure: Json<Failure>", cancelled_by, skipped_because_of,
                   skipped_reason, created_at, created_by
            from task where id = $1 for update"#,
@@ -218,7 +239,8 @@ pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskI
     let rows = sqlx::query_as!(
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
-                  checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, state, waiting_for, attempts,
+                  checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
+                  retry_base_seconds, retry_cap_seconds, not_before, state, waiting_for, attempts,
                   failures, losses, run_at, ended_at, failure as "failure: Json<Failure>", cancelled_by, skipped_because_of,
                   skipped_reason, created_at, created_by
            from task
@@ -243,7 +265,8 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
     let done = sqlx::query!(
         "update task set state = $2, attempts = $3, failures = $4, losses = $5, run_at = $6, ended_at = $7, failure = $8,
                          cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11,
-                         queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end
+                         queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end,
+                         turn = case when $2 = 'queued' then coalesce(turn, nextval('queue_turn') + lane_patience(priority)) end
          where id = $1",
         task.id.0,
         columns.state.name(),
@@ -342,7 +365,7 @@ pub(crate) async fn exists(conn: &mut PgConnection, id: TaskId) -> Result<()> {
 /// Tasks whose time has come, locked; at most `limit`.
 pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
-        "select id from task where state = 'scheduled' and run_at <= $1 order by run_at limit $2 for update skip locked",
+        "select id from task where state = 'scheduled' and run_at <= $1 order by run_at, id limit $2 for update skip locked",
         now,
         limit
     )

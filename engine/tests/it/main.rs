@@ -7,6 +7,7 @@ mod attempts;
 mod events;
 mod logs;
 mod model;
+mod queue;
 mod scenario;
 mod tasks;
 mod tenants;

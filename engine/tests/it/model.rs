@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, CheckStatus, Failure, FailureCode, NewTask, Task, TaskId, TaskState, TaskStateName, Timestamp,
+    Actor, CheckStatus, Failure, FailureCode, NewTask, Priority, Task, TaskId, TaskState, TaskStateName, Timestamp,
     protocol::{Assignment, AttemptReport, WorkOutcome},
     task::{AttemptEnd, Parents},
 };
@@ -28,6 +28,7 @@ enum Command {
         first: Option<u8>,
         second: Option<u8>,
         max_attempts: u32,
+        priority: Priority,
     },
     Cancel(u8),
     Retry(u8),
@@ -59,7 +60,9 @@ enum How {
 fn command() -> impl Strategy<Value = Command> {
     let how = prop_oneof![Just(How::Passed), Just(How::ChecksFailed), Just(How::CommandFailed), Just(How::Hopeless), Just(How::Cancelled)];
     prop_oneof![
-        3 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32).prop_map(|(first, second, max_attempts)| Command::Create { first, second, max_attempts }),
+        3 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32, 0..4_usize).prop_map(|(first, second, max_attempts, lane)| {
+            Command::Create { first, second, max_attempts, priority: Priority::ALL[lane] }
+        }),
         1 => any::<u8>().prop_map(Command::Cancel),
         1 => any::<u8>().prop_map(Command::Retry),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(task, on)| Command::Depend { task, on }),
@@ -76,13 +79,16 @@ fn command() -> impl Strategy<Value = Command> {
 struct Model {
     now: Timestamp,
     tasks: Vec<Modelled>,
+    /// Numbers drawn for the queue so far.
+    drawn: i64,
 }
 
 #[derive(Clone)]
 struct Modelled {
     task: Task,
     parents: Vec<usize>,
-    queued_at: Option<Timestamp>,
+    /// While it is queued.
+    turn: Option<i64>,
     /// The attempt that holds it, and whether it has begun.
     held: Option<(Assignment, bool)>,
 }
@@ -99,8 +105,10 @@ impl Model {
     }
 
     fn set(&mut self, index: usize, task: Task) {
+        let turn = self.tasks[index].turn;
+        let turn = if task.state == TaskState::Queued { turn.or_else(|| Some(self.draw(&task))) } else { None };
         let one = &mut self.tasks[index];
-        one.queued_at = (task.state == TaskState::Queued).then(|| one.queued_at.unwrap_or(self.now));
+        one.turn = turn;
         let ended = task.state.is_final();
         one.task = task;
         if !matches!(one.task.state, TaskState::Running { .. } | TaskState::Verifying { .. }) {
@@ -109,6 +117,11 @@ impl Model {
         if ended {
             self.release_children(index);
         }
+    }
+
+    fn draw(&mut self, task: &Task) -> i64 {
+        self.drawn += 1;
+        self.drawn + task.priority.patience()
     }
 
     fn release_children(&mut self, parent: usize) {
@@ -132,7 +145,7 @@ impl Model {
 
     fn next_in_queue(&self) -> Option<usize> {
         let queued = (0..self.tasks.len()).filter(|index| self.tasks[*index].task.state == TaskState::Queued);
-        queued.min_by_key(|index| (self.tasks[*index].queued_at, self.tasks[*index].task.id))
+        queued.min_by_key(|index| (self.tasks[*index].turn, self.tasks[*index].task.id))
     }
 
     fn pick(&self, number: u8) -> Option<usize> {
@@ -155,12 +168,12 @@ impl World {
             false => test.stranger().await,
         };
         let runner = test.runner("r1").await;
-        Self { ada, runner, model: Model { now: START.parse().unwrap(), tasks: vec![] }, test }
+        Self { ada, runner, model: Model { now: START.parse().unwrap(), tasks: vec![], drawn: 0 }, test }
     }
 
     async fn apply(&mut self, command: Command) -> Result<(), String> {
         match command {
-            Command::Create { first, second, max_attempts } => self.create(first, second, max_attempts).await,
+            Command::Create { first, second, max_attempts, priority } => self.create(first, second, max_attempts, priority).await,
             Command::Cancel(number) => {
                 let Some(index) = self.model.pick(number) else { return Ok(()) };
                 let expected = self.model.tasks[index].task.clone().cancel(&self.ada.label(), self.model.now).ok();
@@ -194,7 +207,7 @@ impl World {
             Command::Report { task, how } => self.report(task, how).await,
             Command::Lose(number) => {
                 let Some((index, assignment, _)) = self.held(number) else { return Ok(()) };
-                let expected = self.model.tasks[index].task.clone().attempt_ended(AttemptEnd::Lost, self.model.now).ok();
+                let expected = self.model.tasks[index].task.clone().attempt_ended(AttemptEnd::Lost, self.model.now, 1.0).ok();
                 let done = self.runner.comes_back_without(assignment.attempt).await;
                 self.agree(index, expected, done)
             }
@@ -203,7 +216,10 @@ impl World {
                 self.test.advance(by);
                 self.model.now += by;
                 self.test.dispatch().await;
-                for index in 0..self.model.tasks.len() {
+                let due_at = |task: &Task| if let TaskState::Scheduled { run_at } = task.state { Some(run_at) } else { None };
+                let mut by_time: Vec<_> = (0..self.model.tasks.len()).collect();
+                by_time.sort_by_key(|index| due_at(&self.model.tasks[*index].task));
+                for index in by_time {
                     if let Ok(due) = self.model.tasks[index].task.clone().due(self.model.now) {
                         self.model.set(index, due);
                     }
@@ -235,14 +251,14 @@ impl World {
         }
     }
 
-    async fn create(&mut self, first: Option<u8>, second: Option<u8>, max_attempts: u32) -> Result<(), String> {
+    async fn create(&mut self, first: Option<u8>, second: Option<u8>, max_attempts: u32, priority: Priority) -> Result<(), String> {
         let mut parents: Vec<_> = [first, second].into_iter().flatten().filter_map(|number| self.model.pick(number)).collect();
         parents.dedup();
         let depends_on = parents.iter().map(|index| self.id(*index)).collect();
         let title = format!("task {}", self.model.tasks.len());
-        let new = NewTask { depends_on, max_attempts, ..checked(&title) };
+        let new = NewTask { depends_on, max_attempts, priority, ..checked(&title) };
         let view = self.test.engine.create_task(&self.ada, new.clone()).await.map_err(|error| format!("creating: {error:?}"))?;
-        let state = TaskState::initial(self.model.parents(&parents), self.model.now);
+        let state = TaskState::initial(self.model.parents(&parents), new.run_at, self.model.now);
         let task = Task {
             id: view.summary.id,
             workspace_id: self.ada.workspace_id,
@@ -256,6 +272,8 @@ impl World {
             priority: new.priority,
             timeout_seconds: view.timeout_seconds,
             max_attempts: view.summary.max_attempts,
+            retry: view.retry,
+            not_before: view.not_before,
             state,
             attempts: 0,
             failures: 0,
@@ -263,8 +281,8 @@ impl World {
             created_at: self.model.now,
             created_by: self.ada.label(),
         };
-        let queued_at = (task.state == TaskState::Queued).then_some(self.model.now);
-        self.model.tasks.push(Modelled { task, parents, queued_at, held: None });
+        let turn = (task.state == TaskState::Queued).then(|| self.model.draw(&task));
+        self.model.tasks.push(Modelled { task, parents, turn, held: None });
         Ok(())
     }
 
@@ -328,7 +346,7 @@ impl World {
             How::Hopeless => (without_checks(outcome(FailureCode::RefNotFound)), failed(FailureCode::RefNotFound)),
             How::Cancelled => (without_checks(WorkOutcome::Cancelled), AttemptEnd::Cancelled),
         };
-        let expected = before.attempt_ended(end, self.model.now).ok();
+        let expected = before.attempt_ended(end, self.model.now, 1.0).ok();
         let done = self.runner.reports(assignment.attempt, sent).await;
         self.agree(index, expected, done)
     }
@@ -351,7 +369,7 @@ impl World {
 
 async fn run(pool: &PgPool, commands: &[Command]) -> Result<(), String> {
     // What an earlier case left queued is not this one's: it is cancelled before.
-    sqlx::query("update task set state = 'cancelled', queued_at = null, run_at = null, ended_at = now(), cancelled_by = 'test' where state in ('queued', 'scheduled')")
+    sqlx::query("update task set state = 'cancelled', queued_at = null, turn = null, run_at = null, ended_at = now(), cancelled_by = 'test' where state in ('queued', 'scheduled')")
         .execute(pool)
         .await
         .map_err(|error| error.to_string())?;

@@ -261,9 +261,9 @@ async fn the_database_refuses_what_the_domain_refuses(pool: PgPool) {
     let task = test.create(&ada, checked("one")).await.summary.id;
     let write = async |sql: &'static str| sqlx::query(sql).bind(task.0).execute(&pool).await.map(|done| done.rows_affected());
     for illegal in [
-        "update task set state = 'succeeded', queued_at = null, ended_at = now(), attempts = 1 where id = $1",
-        "update task set state = 'verifying', queued_at = null, attempts = 1 where id = $1",
-        "update task set state = 'blocked', queued_at = null where id = $1",
+        "update task set state = 'succeeded', queued_at = null, turn = null, ended_at = now(), attempts = 1 where id = $1",
+        "update task set state = 'verifying', queued_at = null, turn = null, attempts = 1 where id = $1",
+        "update task set state = 'blocked', queued_at = null, turn = null where id = $1",
         "update task set state = 'running' where id = $1",
         "update task set state = 'nonsense' where id = $1",
         "update task set attempts = -1 where id = $1",
@@ -273,7 +273,7 @@ async fn the_database_refuses_what_the_domain_refuses(pool: PgPool) {
     ] {
         assert!(write(illegal).await.is_err(), "{illegal}");
     }
-    assert_eq!(write("update task set state = 'running', queued_at = null, attempts = 1 where id = $1").await.unwrap(), 1);
+    assert_eq!(write("update task set state = 'running', queued_at = null, turn = null, attempts = 1 where id = $1").await.unwrap(), 1);
     assert!(write("update task set attempts = 0 where id = $1").await.is_err(), "the fence never falls");
 }
 

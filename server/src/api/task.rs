@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
-use domain::{Event, NewTask, Page, TaskFilter, TaskId, TaskSummary, TaskView};
+use domain::{Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView, task::TaskLink};
 use engine::Engine;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,23 @@ pub async fn create_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(
     let task = engine.create_task(&actor, new).await?;
     let location = format!("/api/v1/tasks/{}", task.summary.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(task)).into_response())
+}
+
+/// Hand in up to 1,000 tasks together: all are stored, or none.
+#[utoipa::path(
+    post, path = "/tasks/batch", tag = "tasks", operation_id = "create_tasks", request_body = NewTasks,
+    responses(
+        (status = 201, description = "All are stored and will be carried out; in the order in which they were sent.", body = Vec<TaskLink>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Nothing is stored; `errors` names the tasks and fields.", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_tasks(State(engine): State<Engine>, Who(actor): Who, ApiJson(new): ApiJson<NewTasks>) -> Result<Response, Problem> {
+    let tasks = engine.create_tasks(&actor, new).await?;
+    Ok((StatusCode::CREATED, Json(tasks)).into_response())
 }
 
 /// Tasks, newest first.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use domain::{Event, Identity, NewTask, Page, TaskFilter, TaskId, TaskSummary, TaskView};
+use domain::{Event, Identity, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView, task::TaskLink};
 use futures::{StreamExt, stream::BoxStream};
 use http::{
     HeaderValue,
@@ -64,6 +64,15 @@ impl Client {
 
     pub async fn create_task(&self, new: &NewTask) -> Result<TaskView, CliError> {
         self.json(self.http.post(self.api(&["tasks"])).json(new)).await
+    }
+
+    pub async fn create_tasks(&self, new: &NewTasks, key: Option<&str>) -> Result<Vec<TaskLink>, CliError> {
+        let request = self.http.post(self.api(&["tasks", "batch"])).json(new);
+        self.json(match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        })
+        .await
     }
 
     pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<Page<TaskSummary>, CliError> {

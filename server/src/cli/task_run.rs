@@ -5,10 +5,11 @@ use std::{
     process::Command,
 };
 
+use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     CheckSpec, NewTask, Priority, TaskView, repository,
-    task::{ATTEMPTS_MAX, TIMEOUT_SECONDS_MAX},
+    task::{ATTEMPTS_MAX, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
     task_result::shown,
     watch::watch_task,
-    words::dim,
+    words::{dim, now},
 };
 
 #[derive(Args, Debug)]
@@ -67,6 +68,21 @@ pub struct RunArgs {
     /// How many attempts may fail before the task has failed [default: 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(ATTEMPTS_MAX)))]
     attempts: Option<u32>,
+    /// How the waits between attempts grow.
+    #[arg(long, value_name = "STRATEGY", default_value = RetryStrategy::Exponential.name(), value_parser = PossibleValuesParser::new(RetryStrategy::ALL.map(RetryStrategy::name)))]
+    retry: String,
+    /// The first wait between attempts, at most an hour [default: 1s].
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    retry_base: Option<u32>,
+    /// The longest wait between attempts [default: 1m].
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    retry_cap: Option<u32>,
+    /// Not before this time has passed: 90s, 10m, 2h.
+    #[arg(long = "in", value_name = "TIME", value_parser = parse_seconds)]
+    delay: Option<u32>,
+    /// Not before this moment, such as 2026-11-21T08:00:00Z.
+    #[arg(long, value_name = "MOMENT", conflicts_with = "delay")]
+    at: Option<domain::Timestamp>,
     /// A file the work is about; may be given more than once.
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<String>,
@@ -118,6 +134,12 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         priority,
         timeout_seconds: args.timeout.unwrap_or(usual.timeout_seconds),
         max_attempts: args.attempts.unwrap_or(usual.max_attempts),
+        retry: RetryPolicy {
+            strategy: RetryStrategy::parse(&args.retry).unwrap_or_default(),
+            base_seconds: args.retry_base.unwrap_or(usual.retry.base_seconds),
+            cap_seconds: args.retry_cap.unwrap_or(usual.retry.cap_seconds.max(args.retry_base.unwrap_or_default())),
+        },
+        run_at: args.at.or_else(|| args.delay.map(|seconds| now() + TimeDelta::seconds(seconds.into()))),
         ..usual
     })
 }

@@ -84,6 +84,7 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     });
     lines.push(field("priority", summary.priority.name()));
     lines.push(field("attempts", &format!("{} of {}, each at most {} s", summary.attempts, summary.max_attempts, task.timeout_seconds)));
+    lines.extend(task.not_before.map(|time| field("not before", &moment(time))));
     lines.push(field("created", &format!("{} by {}", moment(summary.created_at), task.created_by)));
     lines.extend(task.files.iter().map(|file| field("file", file)));
     lines.extend(task.success_criteria.iter().map(|criterion| field("criterion", criterion)));

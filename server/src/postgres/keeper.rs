@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, warn};
 
 use super::{PostgresError, PrivateCluster};
@@ -23,7 +23,7 @@ pub struct KeptCluster {
 impl KeptCluster {
     pub fn keep(cluster: PrivateCluster) -> Self {
         let stop = CancellationToken::new();
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keep_running(cluster, stop.clone())));
+        let keeper = AbortOnDropHandle::new(TaskTracker::new().spawn(keep_running(cluster, stop.clone())));
         Self { stop, keeper }
     }
 

@@ -1,6 +1,9 @@
 //! What was asked for, word for word.
 
-use domain::{CheckSpec, TaskView, Work};
+use domain::{
+    CheckSpec, TaskView, Work,
+    task::{RetryPolicy, RetryStrategy},
+};
 use leptos::prelude::*;
 
 use crate::{
@@ -40,10 +43,20 @@ fn content(task: &TaskView) -> impl IntoView + use<> {
             <h2 class="p-task__heading">"Limits"</h2>
             <p>
                 {count(usize::try_from(task.summary.max_attempts).unwrap_or_default(), "attempt")} " at most, each of at most "
-                {duration(u32::try_from(task.timeout_seconds).unwrap_or_default())} "."
+                {duration(u32::try_from(task.timeout_seconds).unwrap_or_default())} ". " {waits(task.retry)}
             </p>
         </section>
     }
+}
+
+fn waits(retry: RetryPolicy) -> String {
+    let growing = match retry.strategy {
+        RetryStrategy::None => return "A failure is final.".into(),
+        RetryStrategy::Exponential => "doubling",
+        RetryStrategy::Linear => "growing evenly",
+        RetryStrategy::Fibonacci => "growing as Fibonacci's numbers do",
+    };
+    format!("Between attempts it waits up to {}, {growing} to {} at most.", duration(retry.base_seconds), duration(retry.cap_seconds))
 }
 
 fn list(title: &'static str, items: &[String], code: bool) -> impl IntoView + use<> {

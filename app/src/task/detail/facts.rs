@@ -63,6 +63,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default()))}
+        {task.not_before.map(|time| wide_fact("Not before", exact(time)))}
         {wide_fact("Created", exact(task.summary.created_at))}
         {task.summary.state.ended_at().map(|at| wide_fact("Ended", exact(at)))}
         {links("Waits for", &task.depends_on)}

@@ -159,6 +159,8 @@ mod tests {
             success_criteria: vec![],
             check_specs: vec![],
             timeout_seconds: 60,
+            retry: domain::task::RetryPolicy::default(),
+            not_before: None,
             created_by: "Ada".into(),
             depends_on: vec![],
             dependents: vec![],

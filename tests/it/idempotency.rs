@@ -1,0 +1,143 @@
+//! Requests that name themselves: sent again they are answered as the first time, and nothing happens twice.
+
+use chrono::TimeDelta;
+use domain::Role;
+use http::StatusCode;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tests::{Client, TestApp};
+
+fn new_task(title: &str) -> Value {
+    json!({"title": title, "repository": "/srv/app", "command": "make tidy"})
+}
+
+async fn titles(script: &Client) -> Vec<String> {
+    let list = script.get("/api/v1/tasks").await.json();
+    list["items"].as_array().unwrap().iter().map(|task| task["title"].as_str().unwrap().to_owned()).collect()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn every_route_that_changes_something_answers_the_same_request_once(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    let task = async |title: &str| script.post("/api/v1/tasks", &new_task(title)).await.json()["id"].as_str().unwrap().to_owned();
+    let (parent, child, ended) = (task("Parent").await, task("Child").await, task("Ended").await);
+    script.post(&format!("/api/v1/tasks/{ended}/cancel"), &json!({})).await;
+    let cases = [
+        ("/api/v1/tasks", new_task("Once"), StatusCode::CREATED),
+        ("/api/v1/tasks/batch", json!({"tasks": [new_task("One"), new_task("Two")]}), StatusCode::CREATED),
+        (&*format!("/api/v1/tasks/{child}/dependencies"), json!({"depends_on": [parent]}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{ended}/retry"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{child}/cancel"), json!({}), StatusCode::OK),
+    ];
+    for (path, body, status) in &cases {
+        let once = script.with("idempotency-key", &format!("key of {path}"));
+        let first = once.post(path, body).await;
+        assert_eq!((first.status, first.header("idempotency-replayed")), (*status, ""), "{path} {}", first.text);
+        let again = once.post(path, body).await;
+        assert_eq!((again.status, &again.text), (*status, &first.text), "{path}");
+        assert_eq!((again.header("location"), again.header("content-type")), (first.header("location"), "application/json"), "{path}");
+        assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
+    }
+    assert_eq!(titles(&script).await, ["Two", "One", "Once", "Ended", "Child", "Parent"]);
+
+    let tested: Vec<_> = cases.iter().map(|(path, ..)| path.replace(&child, "{id}").replace(&ended, "{id}")).collect();
+    let document = script.get("/api/openapi.json").await.json();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let changes = operations.as_object().unwrap().keys().any(|method| method != "get");
+        assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_key_belongs_to_one_actor_one_route_and_one_body(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await.with("idempotency-key", "k");
+    let first = script.post("/api/v1/tasks", &new_task("First")).await;
+    assert_eq!(script.post("/api/v1/tasks", &new_task("Other")).await.problem(), ["422 /problems/invalid", "Idempotency-Key reused"]);
+    let other = app.script(Role::Member).await.with("idempotency-key", "k");
+    assert_eq!(other.post("/api/v1/tasks", &new_task("Theirs")).await.header("idempotency-replayed"), "");
+    let cancel = format!("{}/cancel", first.header("location"));
+    assert_eq!(script.post(&cancel, &json!({})).await.json()["state"], "cancelled", "another route is another request");
+    assert_eq!(titles(&script).await, ["Theirs", "First"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_refused_is_looked_at_again(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await.with("idempotency-key", "k");
+    let bad = json!({"title": "", "repository": "/srv/app", "command": "x"});
+    for _ in 0..2 {
+        assert_eq!(script.post("/api/v1/tasks", &bad).await.problem(), ["422 /problems/invalid", "/title required"]);
+    }
+    assert_eq!(script.post("/api/v1/tasks", &new_task("Good")).await.status, StatusCode::CREATED, "the key was not used up");
+    let viewer = app.script(Role::Viewer).await.with("idempotency-key", "v");
+    assert_eq!(viewer.post("/api/v1/tasks", &new_task("No")).await.problem(), ["403 /problems/forbidden"]);
+    assert_eq!(app.nobody().with("idempotency-key", "n").post("/api/v1/tasks", &new_task("No")).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_key_that_is_none_is_refused(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    for (key, code) in [("k".repeat(300), "out_of_range"), (String::new(), "out_of_range"), ("a\tb".into(), "malformed")] {
+        let answer = script.with("idempotency-key", &key).post("/api/v1/tasks", &new_task("No")).await;
+        assert_eq!(answer.problem(), ["400 /problems/bad-request".to_owned(), format!("Idempotency-Key {code}")], "{key:?}");
+    }
+    assert_eq!(titles(&script).await, Vec::<String>::new());
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn while_the_first_is_at_work_the_second_is_told_so(pool: PgPool) {
+    let app = TestApp::with_real_time(&pool).await;
+    let script = app.script(Role::Member).await;
+    let parent = script.post("/api/v1/tasks", &new_task("Parent")).await.json()["id"].as_str().unwrap().to_owned();
+    // what the first request has to wait for in the middle of its transaction
+    let mut hold = pool.begin().await.unwrap();
+    sqlx::query("select from task where id = $1::uuid for update").bind(&parent).execute(&mut *hold).await.unwrap();
+    let mut body = new_task("Once");
+    body["depends_on"] = json!([parent]);
+    let once = script.with("idempotency-key", "k");
+    let second = async {
+        let waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&pool).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(once.post("/api/v1/tasks", &body).await.problem(), ["409 /problems/conflict"]);
+        hold.rollback().await.unwrap();
+    };
+    let (first, ()) = tokio::join!(once.post("/api/v1/tasks", &body), second);
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    let again = once.post("/api/v1/tasks", &body).await;
+    assert_eq!((again.status, again.text), (StatusCode::CREATED, first.text));
+    assert_eq!(titles(&script).await, ["Once", "Parent"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_many_at_once_one_takes_effect(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let once = app.script(Role::Member).await.with("idempotency-key", "k");
+    let (path, body) = ("/api/v1/tasks", new_task("Once"));
+    let answers = futures::future::join_all((0..8).map(|_| once.post(path, &body))).await;
+    let mut created = answers.iter().filter(|answer| answer.status == StatusCode::CREATED);
+    let first = created.next().unwrap();
+    assert!(created.all(|answer| answer.text == first.text));
+    let refused = answers.iter().filter(|answer| answer.status != StatusCode::CREATED);
+    assert!(refused.clone().all(|answer| answer.status == StatusCode::CONFLICT));
+    assert_eq!(titles(&once).await, ["Once"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn after_a_day_a_key_is_free_again(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await.with("idempotency-key", "k");
+    script.post("/api/v1/tasks", &new_task("Yesterday")).await;
+    app.test.advance(TimeDelta::hours(23));
+    assert_eq!(script.post("/api/v1/tasks", &new_task("Yesterday")).await.header("idempotency-replayed"), "true");
+    assert_eq!(app.test.engine.delete_expired_answers().await.unwrap(), 0);
+    app.test.advance(TimeDelta::hours(1));
+    assert_eq!(script.post("/api/v1/tasks", &new_task("Today")).await.status, StatusCode::CREATED);
+    app.test.advance(TimeDelta::hours(24));
+    assert_eq!(app.test.engine.delete_expired_answers().await.unwrap(), 1);
+    assert_eq!(titles(&script).await, ["Today", "Yesterday"]);
+}
