@@ -65,7 +65,42 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     watching_shows_the_log_and_tells_how_it_ended(&client);
     lists_and_pages_are_plain_in_a_pipe(&client);
     what_runs_can_be_left_cancelled_and_retried(&client);
+    a_file_of_tasks_is_submitted_once_under_its_key(&client);
+    a_task_for_later_waits_for_its_time(&client);
     server.stops();
+}
+
+fn a_file_of_tasks_is_submitted_once_under_its_key(client: &Client<'_>) {
+    let file = client.machine.folder.path().join("tasks.json");
+    let task = |title: &str| serde_json::json!({"title": title, "repository": client.machine.repository(), "command": "true"});
+    fs::write(&file, serde_json::json!([task("First of two"), task("Second of two")]).to_string()).unwrap();
+    let arguments = ["task", "submit", "-f", file.to_str().unwrap(), "--key", "two tasks"];
+    let first = stdout(&client.run(&arguments));
+    let titles: Vec<_> = first.lines().map(|line| line.split('\t').nth(2).unwrap()).collect();
+    assert_eq!(titles, ["First of two", "Second of two"]);
+    assert_eq!(stdout(&client.run(&arguments)), first, "the same file under the same key is the same submission");
+    let listed = stdout(&client.run(&["task", "list", "--text", "of two"]));
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+
+    fs::write(&file, serde_json::json!({"tasks": [task("Good"), task("")]}).to_string()).unwrap();
+    let refused = client.run(&["task", "submit", "-f", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("/tasks/1/title: must not be empty"), "{}", stderr(&refused));
+    assert_eq!(client.run(&["task", "submit", "-f", "/nowhere.json"]).status.code(), Some(2));
+}
+
+fn a_task_for_later_waits_for_its_time(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let run = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "true", "--json"];
+    let later: Value =
+        serde_json::from_str(&stdout(&client.run(&[&run[..], &["--at", "2999-01-01T00:00:00Z", "--retry", "none"]].concat()))).unwrap();
+    assert_eq!((later["state"].as_str(), later["run_at"].as_str()), (Some("scheduled"), Some("2999-01-01T00:00:00Z")));
+    assert_eq!(later["retry"]["strategy"], "none");
+    let soon: Value = serde_json::from_str(&stdout(&client.run(&[&run[..], &["--in", "1s"]].concat()))).unwrap();
+    assert_eq!(soon["state"], "scheduled");
+    assert_eq!(client.run(&["task", "logs", soon["id"].as_str().unwrap(), "--follow"]).status.code(), Some(0));
+    let ended: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", soon["id"].as_str().unwrap(), "--json"]))).unwrap();
+    assert_eq!(ended["state"], "succeeded");
 }
 
 #[test]
