@@ -115,3 +115,21 @@ test("a repository that is not there fails the attempt with a reason and no retr
   await openView(page, "Attempts");
   await expect(page.getByRole("table", { name: "Attempts" }).getByRole("row")).toHaveCount(2);
 });
+
+test("a task for later waits for its time, and says how it is tried again", async ({ page, visit }) => {
+  await visit("/tasks/new");
+  const title = unique("Later");
+  await page.getByLabel("Title").fill(title);
+  await page.getByLabel("Repository").fill(process.env.MUSTER_E2E_REPOSITORY ?? "");
+  await page.getByLabel("Shell command").fill("true");
+  await page.getByText("More: priority, time").click();
+  await page.getByLabel("Waits between attempts").selectOption("Growing evenly");
+  await page.getByLabel("First wait").fill("10s");
+  await page.getByLabel("Not before").fill("2999-01-01T08:00");
+  await page.getByRole("button", { name: "Create task" }).click();
+  await expect(page.getByRole("heading", { name: title })).toBeVisible();
+  await expect(page.getByText("Scheduled", { exact: true }).first()).toBeVisible();
+  await expect(page.getByText("2999-01-01 08:00:00 UTC").first()).toBeVisible();
+  await page.getByRole("link", { name: "Definition" }).click();
+  await expect(page.getByText("Between attempts it waits up to 10s, growing evenly to 1m at most.")).toBeVisible();
+});

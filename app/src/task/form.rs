@@ -3,7 +3,8 @@
 //! What is wrong is said about the fields of the form: a JSON pointer that names the third check of the task leads to the row in
 //! which it was typed, and one that names a line of a list leads to the list.
 
-use domain::{CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Work};
+use chrono::NaiveDateTime;
+use domain::{CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Timestamp, Work, task::RetryStrategy};
 use serde::{Deserialize, Serialize};
 use server_fn::{ServerFn, error::ServerFnUrlError};
 
@@ -34,6 +35,12 @@ pub struct TaskForm {
     pub depends_on: String,
     pub timeout: String,
     pub max_attempts: String,
+    /// The strategy's name, and its times as people write them.
+    pub retry: String,
+    pub retry_base: String,
+    pub retry_cap: String,
+    /// As an `<input type=datetime-local>` sends it, meant as UTC; empty for at once.
+    pub run_at: String,
 }
 
 /// A row without a kind is no check.
@@ -63,6 +70,10 @@ impl Default for TaskForm {
             depends_on: String::new(),
             timeout: duration(usual.timeout_seconds),
             max_attempts: usual.max_attempts.to_string(),
+            retry: usual.retry.strategy.name().into(),
+            retry_base: duration(usual.retry.base_seconds),
+            retry_cap: duration(usual.retry.cap_seconds),
+            run_at: String::new(),
         }
     }
 }
@@ -88,6 +99,11 @@ impl TaskForm {
             depends_on: task.depends_on.iter().map(|link| link.id.to_string()).collect::<Vec<_>>().join("\n"),
             timeout: duration(u32::try_from(task.timeout_seconds).unwrap_or_default()),
             max_attempts: task.summary.max_attempts.to_string(),
+            retry: task.retry.strategy.name().into(),
+            retry_base: duration(task.retry.base_seconds),
+            retry_cap: duration(task.retry.cap_seconds),
+            // the time of the one it is like is over, or its own
+            run_at: String::new(),
         }
     }
 
@@ -145,6 +161,22 @@ impl TaskForm {
         match self.max_attempts.trim().parse() {
             Ok(attempts) => new.max_attempts = attempts,
             Err(_) => note("/max_attempts", "malformed", "must be a number"),
+        }
+        match RetryStrategy::parse(&self.retry) {
+            Some(strategy) => new.retry.strategy = strategy,
+            None => note("/retry/strategy", "unknown", "is no way to wait"),
+        }
+        match parse_duration(&self.retry_base) {
+            Ok(seconds) => new.retry.base_seconds = seconds,
+            Err(message) => note("/retry/base_seconds", "malformed", message),
+        }
+        match parse_duration(&self.retry_cap) {
+            Ok(seconds) => new.retry.cap_seconds = seconds,
+            Err(message) => note("/retry/cap_seconds", "malformed", message),
+        }
+        match parse_moment(self.run_at.trim()) {
+            Ok(moment) => new.run_at = moment,
+            Err(message) => note("/run_at", "malformed", message),
         }
         for id in self.ids() {
             match id.parse::<TaskId>() {
@@ -204,6 +236,17 @@ impl CheckRow {
     }
 }
 
+/// `2026-12-01T08:00`, with or without seconds, in UTC.
+fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+        .into_iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    parsed.map(|moment| Some(moment.and_utc())).ok_or("must be a date and a time, such as 2026-12-01T08:00")
+}
+
 /// Lines that say something, with their place in the text.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty())
@@ -250,6 +293,10 @@ mod tests {
             depends_on: "0190a2b4-7d34-7c11-8a52-0123456789ab, 0190a2b4-7d34-7c11-8a52-0123456789ac".into(),
             timeout: "90s".into(),
             max_attempts: "2".into(),
+            retry: "linear".into(),
+            retry_base: "10s".into(),
+            retry_cap: "5m".into(),
+            run_at: "2026-12-01T08:00".into(),
             ..filled()
         };
         let new = form.to_new_task().unwrap();
@@ -261,6 +308,8 @@ mod tests {
         assert_eq!(new.checks[0], CheckSpec::new(CheckKind::TestPasses, Some("auto".into())));
         assert_eq!(new.checks[1], CheckSpec { required: false, ..CheckSpec::new(CheckKind::GitClean, None) });
         assert_eq!((new.priority, new.timeout_seconds, new.max_attempts, new.depends_on.len()), (Priority::High, 90, 2, 2));
+        assert_eq!((new.retry.strategy, new.retry.base_seconds, new.retry.cap_seconds), (RetryStrategy::Linear, 10, 300));
+        assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
     }
 
     #[test]
@@ -283,6 +332,9 @@ mod tests {
             depends_on: "nonsense".into(),
             timeout: "soon".into(),
             max_attempts: "many".into(),
+            retry: "hopefully".into(),
+            retry_base: "never".into(),
+            run_at: "tomorrow".into(),
             ..filled()
         };
         let pointers: Vec<String> = wrong(&form).into_iter().map(|(pointer, _)| pointer).collect();
@@ -292,6 +344,9 @@ mod tests {
                 "/priority",
                 "/timeout_seconds",
                 "/max_attempts",
+                "/retry/strategy",
+                "/retry/base_seconds",
+                "/run_at",
                 "/depends_on",
                 "/checks/2/kind",
                 "/title",

@@ -1,6 +1,6 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
-use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS};
+use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS, task::RetryStrategy};
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -181,11 +181,18 @@ fn summary(problem: Problem) -> impl IntoView {
 
 /// `/checks/2/target` is the third check.
 fn field_name(pointer: &str) -> String {
+    match pointer {
+        "/timeout_seconds" => return "time limit".into(),
+        "/retry/strategy" => return "waits between attempts".into(),
+        "/retry/base_seconds" => return "first wait".into(),
+        "/retry/cap_seconds" => return "longest wait".into(),
+        "/run_at" => return "not before".into(),
+        _ => {}
+    }
     let mut parts = pointer.split('/').skip(1);
     let field = parts.next().unwrap_or_default().replace('_', " ");
     match (field.as_str(), parts.next().and_then(|row| row.parse::<usize>().ok())) {
         ("checks", Some(row)) => format!("check {}", row + 1),
-        ("timeout seconds", _) => "time limit".to_owned(),
         _ => field,
     }
 }
@@ -343,11 +350,17 @@ where
     E: Fn(&'static str) -> Signal<Vec<String>> + 'static,
 {
     let usual = TaskForm::default();
-    let is_open = form.priority != usual.priority || form.depends_on != usual.depends_on || form.files != usual.files;
+    // anything but what is usual is shown
+    let shown = |form: &TaskForm| {
+        let TaskForm { priority, depends_on, files, timeout, max_attempts, retry, retry_base, retry_cap, run_at, .. } = form.clone();
+        [priority, depends_on, files, timeout, max_attempts, retry, retry_base, retry_cap, run_at]
+    };
+    let is_open = shown(&form) != shown(&usual);
+    let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
     let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
     view! {
         <details class="p-new__more" open=is_open>
-            <summary class="p-new__heading">"More: priority, dependencies, files, limits"</summary>
+            <summary class="p-new__heading">"More: priority, time, dependencies, files, limits"</summary>
             <div class="p-new__part">
                 <div class="p-new__trio">
                     <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
@@ -370,6 +383,44 @@ where
                         errors=errors("/max_attempts")
                     />
                 </div>
+                <div class="p-new__trio">
+                    <SelectField
+                        id="retry"
+                        label="Waits between attempts"
+                        name="form[retry]"
+                        value=form.retry
+                        choices=strategies
+                        errors=errors("/retry/strategy")
+                    />
+                    <TextField
+                        id="retry-base"
+                        label="First wait"
+                        name="form[retry_base]"
+                        value=form.retry_base
+                        max=20_u32
+                        hint="At most an hour."
+                        errors=errors("/retry/base_seconds")
+                    />
+                    <TextField
+                        id="retry-cap"
+                        label="Longest wait"
+                        name="form[retry_cap]"
+                        value=form.retry_cap
+                        max=20_u32
+                        hint="At most a day."
+                        errors=errors("/retry/cap_seconds")
+                    />
+                </div>
+                <TextField
+                    id="run-at"
+                    label="Not before"
+                    name="form[run_at]"
+                    kind="datetime-local"
+                    value=form.run_at
+                    optional=true
+                    hint="In UTC. It also waits for what it depends on."
+                    errors=errors("/run_at")
+                />
                 <TextAreaField
                     id="depends-on"
                     label="Depends on"
@@ -394,6 +445,15 @@ where
                 />
             </div>
         </details>
+    }
+}
+
+fn strategy_name(strategy: RetryStrategy) -> &'static str {
+    match strategy {
+        RetryStrategy::Exponential => "Doubling",
+        RetryStrategy::Linear => "Growing evenly",
+        RetryStrategy::Fibonacci => "Fibonacci",
+        RetryStrategy::None => "No further attempt",
     }
 }
 

@@ -43,7 +43,7 @@ fn content(task: &TaskView) -> impl IntoView + use<> {
             <h2 class="p-task__heading">"Limits"</h2>
             <p>
                 {count(usize::try_from(task.summary.max_attempts).unwrap_or_default(), "attempt")} " at most, each of at most "
-                {duration(u32::try_from(task.timeout_seconds).unwrap_or_default())} ". " {waits(task.retry)}
+                {duration(u32::try_from(task.timeout_seconds).unwrap_or_default())} ". " {(task.summary.max_attempts > 1).then(|| waits(task.retry))}
             </p>
         </section>
     }
