@@ -108,7 +108,7 @@ fn fields() -> impl IntoView {
 }
 
 fn notices() -> impl IntoView {
-    let notice = |tone: Tone| view! { <Notice tone=tone title=format!("A {} notice", tone.name())><p>"What it is about, and what to do."</p></Notice> };
+    let notice = |tone: Tone| view! { <Notice tone=tone title=format!("Notice: {}", tone.name())><p>"What it is about, and what to do."</p></Notice> };
     view! {
         {[Tone::Info, Tone::Good, Tone::Warn, Tone::Bad, Tone::Dim].map(notice).collect_view()}
         <div class="u-row">
