@@ -8,7 +8,9 @@ create function lane_patience(priority text) returns int
   return case priority when 'urgent' then 0 when 'high' then 32 when 'normal' then 128 else 512 end;
 
 alter table task add column turn bigint;
+set local role muster_system;
 update task set turn = nextval('queue_turn') + lane_patience(priority) where state = 'queued';
+reset role;
 alter table task add constraint turn_exactly_when_queued check ((turn is not null) = (state = 'queued'));
 
 drop index task_claim;

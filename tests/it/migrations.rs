@@ -3,7 +3,7 @@
 use std::fs;
 
 use engine::MIGRATOR;
-use sqlx::{PgPool, Row, migrate::Migrate};
+use sqlx::{PgConnection, PgPool, Row, migrate::Migrate};
 
 /// Rows as they were before the migration after this one; every migration that makes a table has some.
 fn rows_after(version: i64) -> Option<String> {
@@ -13,12 +13,34 @@ fn rows_after(version: i64) -> Option<String> {
     Some(fs::read_to_string(file).unwrap())
 }
 
+/// An owner of the database as others have one: no superuser, so that row-level security holds for migrations too.
+async fn make_ordinary_owner(connection: &mut PgConnection) -> String {
+    let name: String = sqlx::query_scalar("select 'owner_of_' || current_database()").fetch_one(&mut *connection).await.unwrap();
+    let statements = format!(
+        r#"do $$ begin create role muster_app nologin; exception when duplicate_object or unique_violation then null; end $$;
+           do $$ begin create role muster_system nologin; exception when duplicate_object or unique_violation then null; end $$;
+           create role "{name}" createrole noinherit;
+           grant muster_app, muster_system to "{name}" with admin option;
+           grant create on schema public to "{name}";"#
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(connection).await.unwrap();
+    name
+}
+
+async fn act_as(connection: &mut PgConnection, role: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(connection).await.unwrap();
+}
+
 #[sqlx::test(migrations = false)]
 async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     let mut connection = pool.acquire().await.unwrap();
+    let owner = make_ordinary_owner(&mut connection).await;
+    act_as(&mut connection, &format!("\"{owner}\"")).await;
     connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in MIGRATOR.iter() {
+        act_as(&mut connection, &format!("\"{owner}\"")).await;
         connection.apply("_sqlx_migrations", migration).await.unwrap_or_else(|error| panic!("{}: {error}", migration.description));
+        act_as(&mut connection, "none").await;
         let makes_a_table = migration.sql.as_str().contains("create table");
         match rows_after(migration.version) {
             Some(rows) => {
@@ -39,6 +61,9 @@ async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     .map(|row| row.get("relname"))
     .collect();
     assert_eq!(empty, Vec::<String>::new(), "tables without rows");
+    // roles belong to the cluster and would outlive the database
+    let tidy = format!(r#"reassign owned by "{owner}" to current_user; drop owned by "{owner}"; drop role "{owner}";"#);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(tidy)).execute(&mut *connection).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]
