@@ -215,11 +215,13 @@ fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure
     .into_any()
 }
 
-/// Why it waits: after a failed attempt there is something to say.
+/// Why it waits: for the time that was asked for, or after an attempt that failed.
 fn waiting_notice(task: Signal<TaskView>, run_at: domain::Timestamp) -> AnyView {
     let last =
         task.with(|task| task.attempt_list.last().and_then(|attempt| attempt.failure.clone().map(|failure| (attempt.number, failure))));
-    let Some((number, failure)) = last else { return ().into_any() };
+    let Some((number, failure)) = last else {
+        return view! { <Notice tone=Tone::Info title="Not yet"><p>"It was asked for later, and starts " <Time at=run_at /> "."</p></Notice> }.into_any();
+    };
     let title = format!("Attempt {number} failed; the next one is on its way");
     view! {
         <Notice tone=Tone::Warn title=title>
