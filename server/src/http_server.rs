@@ -1,13 +1,13 @@
-//! Accepting connections. axum's own loop has no time limit for headers, so a client that sends one byte every few seconds could
-//! hold a connection for ever; this one has.
+//! Accepting connections. axum's own loop has no time limits, so a client that sends one byte every few seconds, or never reads its
+//! answer, could hold a connection for ever; this one has. It speaks HTTP/1.1: whoever ends TLS in front of it speaks HTTP/2 to
+//! browsers, who never do so without TLS.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -15,29 +15,37 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-/// For the head of a request, and for an idle connection to send the next one.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::activity::{self, Watched};
+
 /// Bytes of a request's head.
 const HEADER_BYTES: usize = 32 * 1024;
+const HEADERS: usize = 100;
 /// Connections at once.
 const CONNECTIONS: usize = 4096;
-/// How long open requests may take after the stop was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be accepted, for example because files have run out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// How long a connection may take over what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For the head of a request, and for an open connection to begin the next one.
+    pub head: Duration,
+    /// Without a byte in either direction. Streams say something every 15 s.
+    pub still: Duration,
+    /// For open requests to finish after the stop was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), still: Duration::from_secs(60), drain: Duration::from_secs(10) }
+    }
+}
+
 /// Serves until `stop`, then lets what is open finish.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT).max_buf_size(HEADER_BYTES).max_headers(100);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(20))
-        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX))
-        .max_concurrent_streams(100)
-        .max_pending_accept_reset_streams(20);
-    let graceful = GracefulShutdown::new();
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(HEADER_BYTES).max_headers(HEADERS);
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -47,19 +55,31 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         let Some((stream, place)) = accepted else { continue };
         let service = router.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-        let connection = graceful.watch(connection);
+        let (stream, moved) = Watched::new(stream);
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).with_upgrades();
+        let stop = stop.clone();
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = activity::stands_still(moved, limits.still) => return debug!("A connection stood still and was closed"),
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    match tokio::time::timeout(limits.drain, connection).await {
+                        Ok(ended) => ended,
+                        Err(_) => return warn!("A request did not finish within {:?} and was cut off", limits.drain),
+                    }
+                }
+            };
+            if let Err(error) = ended {
                 debug!("A connection ended early: {error}");
             }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        warn!("Some requests did not finish within {DRAIN:?} and were cut off");
-    }
+    connections.close();
+    connections.wait().await;
 }
 
 type Place = tokio::sync::OwnedSemaphorePermit;

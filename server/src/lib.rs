@@ -5,13 +5,14 @@
 // A page is one type as deep as its elements.
 #![recursion_limit = "256"]
 
+mod activity;
 pub mod admin;
 pub mod api;
 mod assets;
 mod auth;
 pub mod cli;
 pub mod config;
-mod http_server;
+pub mod http_server;
 mod local_runner;
 mod metrics;
 mod middleware;
@@ -19,6 +20,7 @@ pub mod postgres;
 pub mod router;
 pub mod serve;
 mod session_store;
+pub mod signals;
 mod sse;
 mod state;
 mod telemetry;

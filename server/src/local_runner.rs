@@ -1,17 +1,24 @@
 //! The runner inside `muster serve`: the same crate and messages as one on another machine, over channels instead of a socket.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use engine::{Engine, RunnerSession};
 use runner::{Link, RunnerConfig};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::ServeConfig;
 
 /// Messages that may wait on either side.
 const WAITING: usize = 256;
+
+/// For work to end (SIGINT, SIGTERM and SIGKILL take 15 s at most) and for what is said about it to be stored.
+const SAYS_ITS_LAST: Duration = Duration::from_secs(25);
+/// For the runner to end when nobody hears it any more: what SIGKILL does not end at once is waited for.
+const ENDS: Duration = Duration::from_secs(40);
+/// For a database that answers to hear the rest.
+const GIVES_BACK: Duration = Duration::from_secs(5);
 
 pub struct LocalRunner {
     stop: CancellationToken,
@@ -48,15 +55,26 @@ impl LocalRunner {
         Self { stop, runner, served }
     }
 
-    /// Ends what still runs, and gives it back to the queue so that the next start takes it up again.
-    pub async fn stop(self, engine: &Engine) {
+    /// Ends what still runs, and gives it back to the queue so that the next start takes it up again. When the database does not
+    /// answer, what the runner has to say is not stored: its journal tells it to the next start.
+    pub async fn stop(mut self, engine: &Engine) {
         self.stop.cancel();
-        let _ = self.runner.await;
-        let Ok(Some(session)) = self.served.await else { return };
-        match engine.give_back(&session).await {
-            Ok(0) => {}
-            Ok(count) => info!("{count} unfinished attempts are back in the queue"),
-            Err(error) => error!("Unfinished attempts could not be given back, the next start will: {error}"),
+        if timeout(SAYS_ITS_LAST, &mut self.runner).await.is_err() {
+            warn!("What the runner has to say was not stored within {SAYS_ITS_LAST:?}; it tells the next start");
+            // its link closes, and it waits for no answer any more
+            self.served.abort();
+            if timeout(ENDS, &mut self.runner).await.is_err() {
+                error!("The runner has not ended within {ENDS:?}; the next start ends what is left of its work");
+            }
+        }
+        let served = timeout(GIVES_BACK, &mut self.served).await;
+        self.served.abort();
+        let Ok(Ok(Some(session))) = served else { return };
+        match timeout(GIVES_BACK, engine.give_back(&session)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => info!("{count} unfinished attempts are back in the queue"),
+            Ok(Err(error)) => error!("Unfinished attempts could not be given back, the next start will: {error}"),
+            Err(_) => error!("Unfinished attempts could not be given back within {GIVES_BACK:?}, the next start will"),
         }
     }
 }

@@ -43,12 +43,16 @@ pub struct ServerState {
     pub assets: SiteAssets,
     /// Cancelled when the server stops: streams end, and `/readyz` says no.
     pub stop: CancellationToken,
-    /// Whether people reach it by https.
-    #[from_ref(skip)]
-    pub secure: bool,
     /// How people reach it.
     #[from_ref(skip)]
     pub origin: String,
+}
+
+impl ServerState {
+    /// Whether people reach it by https.
+    fn is_secure(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
 }
 
 pub fn router(state: ServerState) -> Router {
@@ -83,8 +87,8 @@ fn csrf(state: &ServerState) -> CsrfLayer {
 fn sessions(state: &ServerState) -> SessionManagerLayer<PostgresSessions> {
     SessionManagerLayer::new(PostgresSessions(state.engine.clone()))
         // The __Host- prefix makes the browser insist on https, the whole host and the root path; plain http cannot have it.
-        .with_name(if state.secure { "__Host-muster" } else { "muster" })
-        .with_secure(state.secure)
+        .with_name(if state.is_secure() { "__Host-muster" } else { "muster" })
+        .with_secure(state.is_secure())
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")

@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use engine::{Dispatcher, Engine, Rescuer, Service, Tailer, Tick};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
-use tokio::{net::TcpListener, signal::unix, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     assets,
@@ -17,6 +17,7 @@ use crate::{
     metrics,
     postgres::{PostgresError, StateLock},
     router::{self, ServerState},
+    signals::Signals,
     state::{State, StateError},
     telemetry,
 };
@@ -62,6 +63,7 @@ impl Running {
     }
 
     /// Not ready at once; requests finish, streams are told to come back; what runs is ended and given back; the database last.
+    /// Every part has its time, so that a database that is gone, or a client that never reads, cannot hold the process.
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.http.await;
@@ -69,34 +71,35 @@ impl Running {
             runner.stop(&self.state.engine).await;
         }
         self.tracker.close();
-        self.tracker.wait().await;
+        if timeout(SERVICES_END, self.tracker.wait()).await.is_err() {
+            warn!("Background work did not end within {SERVICES_END:?} and is cut off; the next start takes it up");
+        }
         if let Err(error) = self.state.close().await {
             error!("The database was not closed in order: {error}");
         }
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM; a second one ends it at once.
+/// For background work to come to its end; a tick that waits for the database may not.
+const SERVICES_END: Duration = Duration::from_secs(5);
+
+/// Serves until Ctrl-C or SIGTERM; a second one ends it at once, and leaves what it started to the next start.
 pub async fn serve(config: ServeConfig) -> Result<(), StartError> {
     telemetry::start(config.log_format, telemetry::SERVER);
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
-    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     let running = tokio::select! {
         running = start(config) => running?,
-        _ = interrupt.recv() => return Ok(()),
+        () = signals.asked_to_stop() => return Ok(()),
     };
     info!("Muster serves at {}", running.url());
     if let Some(url) = running.setup_url() {
         info!("Nobody can sign in yet. Open this link once to become the owner: {url}");
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    signals.asked_to_stop().await;
     info!("Stopping");
     tokio::select! {
         () = running.stop() => info!("Stopped"),
-        _ = interrupt.recv() => {}
+        () = signals.asked_to_stop() => warn!("Stopped at once, in the middle of stopping"),
     }
     Ok(())
 }
@@ -125,11 +128,11 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
         engine,
         leptos_options: LeptosOptions::builder().output_name("muster").build(),
         assets: assets::names(),
-        secure: origin.starts_with("https://"),
         origin: origin.clone(),
         stop: stop.clone(),
     };
-    let http = tracker.spawn(http_server::serve(listener, router::router(server), stop.clone()));
+    let router = router::router(server);
+    let http = tracker.spawn(http_server::serve(listener, router, http_server::Limits::default(), stop.clone()));
     Ok(Running { origin, setup_url, state, stop, http, runner, tracker, _lock: lock })
 }
 

@@ -1,7 +1,11 @@
 //! Opening the state of an installation: its database, Muster's own or the one that was named.
 
+use std::time::Duration;
+
 use engine::{Clock, Database, DatabaseError, Engine};
 use thiserror::Error;
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::{
     config::StateConfig,
@@ -17,6 +21,9 @@ pub enum StateError {
     #[error("the database does not answer: {0}")]
     Engine(#[from] engine::Error),
 }
+
+/// For the connections to be closed. They wait for what uses them, which a database that is gone may never answer.
+const CONNECTIONS_CLOSE: Duration = Duration::from_secs(5);
 
 /// The engine on its database. Close it, or a private cluster that this process started is left running.
 pub struct State {
@@ -48,7 +55,9 @@ impl State {
 
     /// Closes the connections, and stops a private cluster that nobody else uses.
     pub async fn close(self) -> Result<(), StateError> {
-        self.database.close().await;
+        if timeout(CONNECTIONS_CLOSE, self.database.close()).await.is_err() {
+            warn!("The database did not let go of every connection within {CONNECTIONS_CLOSE:?}");
+        }
         match self.cluster {
             Some(cluster) => Ok(cluster.stop().await?),
             None => Ok(()),

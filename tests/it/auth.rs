@@ -45,6 +45,24 @@ async fn signing_in_and_out(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn by_https_the_cookie_never_leaves_it(pool: PgPool) {
+    let app = TestApp::reached_by_https(&pool).await;
+    app.owner().await;
+    let good = [("email", "ada@example.org"), ("password", PASSWORD)];
+    let answer = app.nobody().form("/_fn/sign_in", &good).await;
+    let set = answer.header("set-cookie").to_owned();
+    assert!(set.starts_with("__Host-muster="), "{set}");
+    for wanted in ["; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(set.contains(wanted), "{set}");
+    }
+    assert!(!set.contains("Domain"), "{set}");
+    let cookie = answer.cookie().unwrap();
+    assert_eq!(app.nobody().with("cookie", &cookie).get("/api/v1/me").await.json()["user"]["name"], "Ada");
+    let by_http = cookie.replace("__Host-muster", "muster");
+    assert_eq!(app.nobody().with("cookie", &by_http).get("/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn after_signing_in_nobody_is_sent_elsewhere(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     app.owner().await;

@@ -4,7 +4,7 @@ use std::{fs, io::BufReader, path::Path, process::Stdio};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use tests::machine::{Client, Machine, stderr, stdout, wait_for_line};
+use tests::machine::{Client, Machine, running, stderr, stdout, wait_for_line};
 
 /// Attempt 1 starts something that outlives its group, does half of the work and hangs; attempt 2 does all of it.
 const COMMAND: &str = r#"
@@ -17,13 +17,6 @@ if [ "$MUSTER_ATTEMPT" = 1 ]; then
 fi
 echo whole > made.txt
 "#;
-
-/// The command lines of running processes that hold one of these.
-fn running(wanted: &[&str]) -> Vec<String> {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
-    let lines = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned());
-    lines.filter(|line| wanted.iter().any(|text| line == text)).collect()
-}
 
 fn git(repository: &Path, arguments: &[&str]) -> String {
     let done = std::process::Command::new("git").arg("-C").arg(repository).args(arguments).output().unwrap();

@@ -5,10 +5,12 @@
 mod architecture;
 mod auth;
 mod cli;
+mod connections;
 mod crash;
 mod database_url;
 mod http;
 mod idempotency;
 mod migrations;
 mod private_postgres;
+mod stop;
 mod tasks;

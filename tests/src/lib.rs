@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails loudly")]
 
 pub mod machine;
+pub mod their_postgres;
 
 use axum::{Router, body::Body};
 use domain::{Actor, Role};
@@ -25,20 +26,25 @@ pub const ORIGIN: &str = "http://muster.test";
 pub struct TestApp {
     pub test: TestEngine,
     pub stop: CancellationToken,
-    router: Router,
+    pub router: Router,
 }
 
 impl TestApp {
     pub async fn new(pool: &PgPool) -> Self {
-        Self::on(TestEngine::new(pool).await)
+        Self::on(TestEngine::new(pool).await, ORIGIN)
     }
 
     /// As [`new`](Self::new), by the database's clock, for what has to happen while the test waits.
     pub async fn with_real_time(pool: &PgPool) -> Self {
-        Self::on(TestEngine::with_clock(pool, Clock::Database).await)
+        Self::on(TestEngine::with_clock(pool, Clock::Database).await, ORIGIN)
     }
 
-    fn on(test: TestEngine) -> Self {
+    /// As [`new`](Self::new), behind something that ends TLS.
+    pub async fn reached_by_https(pool: &PgPool) -> Self {
+        Self::on(TestEngine::new(pool).await, "https://muster.test")
+    }
+
+    fn on(test: TestEngine, origin: &str) -> Self {
         let stop = CancellationToken::new();
         let state = ServerState {
             engine: test.engine.clone(),
@@ -50,8 +56,7 @@ impl TestApp {
                 parts: [("new_task_page".to_owned(), vec!["/assets/shared.wasm".to_owned(), "/assets/new.wasm".to_owned()])].into(),
             },
             stop: stop.clone(),
-            secure: false,
-            origin: ORIGIN.into(),
+            origin: origin.into(),
         };
         Self { test, stop, router: router(state) }
     }

@@ -6,7 +6,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        mpsc::{Receiver, channel},
+    },
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,12 +40,20 @@ impl Machine {
     }
 
     pub fn serves(&self) -> Server {
-        let mut process = self.muster(&["serve", "--addr", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.serves_on(None)
+    }
+
+    /// On its own Postgres, or on the one with this address.
+    pub fn serves_on(&self, database_url: Option<&str>) -> Server {
+        let mut command = self.muster(&["serve", "--addr", "127.0.0.1:0"]);
+        command.envs(database_url.map(|url| ("DATABASE_URL", url)));
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let line = wait_for_line(&mut log, "Muster serves at ");
         // read on, or a full pipe would stop it
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Server { process, url: line.split_once("serves at ").unwrap().1.trim().to_owned() }
+        let (sender, lines) = channel();
+        std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        Server { process, url: line.split_once("serves at ").unwrap().1.trim().to_owned(), lines }
     }
 
     pub fn creates_key(&self, role: &str) -> String {
@@ -75,6 +86,7 @@ impl Machine {
 pub struct Server {
     pub process: Child,
     pub url: String,
+    lines: Receiver<String>,
 }
 
 impl Server {
@@ -82,6 +94,15 @@ impl Server {
     pub fn is_killed(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::KILL).unwrap();
         self.process.wait().unwrap();
+    }
+
+    pub fn is_sent(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Waits until its log has a line with this text.
+    pub fn logs(&self, text: &str) {
+        self.lines.iter().find(|line| line.contains(text)).unwrap_or_else(|| panic!("it ended without a line with {text:?}"));
     }
 
     /// As Ctrl-C stops it: in order, and with 0.
@@ -158,4 +179,11 @@ pub fn stdout(output: &Output) -> String {
 
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The command lines of running processes that hold one of these.
+pub fn running(wanted: &[&str]) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
+    let lines = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned());
+    lines.filter(|line| wanted.iter().any(|text| line == text)).collect()
 }

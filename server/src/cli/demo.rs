@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use domain::{Role, TaskView};
 use futures::future::try_join_all;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     client::Client,
@@ -24,6 +23,7 @@ use crate::{
     admin,
     config::{ServeConfig, StateConfig, default_state_dir},
     serve::{self, Running},
+    signals::Signals,
     telemetry,
 };
 
@@ -52,23 +52,24 @@ pub async fn demo(args: DemoArgs) -> Result<Exit, CliError> {
     // Its own output says what happens; the log only what goes wrong.
     telemetry::start(args.config.log_format, "warn");
     let state = args.config.state.clone();
+    let mut signals = Signals::listen()?;
     let running = tokio::select! {
         running = serve::start(args.config) => running.map_err(|error| CliError::failed(error.to_string()))?,
-        stopped = asked_to_stop() => return stopped.map(|()| Exit::Interrupted),
+        () = signals.asked_to_stop() => return Ok(Exit::Interrupted),
     };
     let outcome = tokio::select! {
         outcome = carry_out(&running, &state, begun.elapsed()) => outcome,
-        stopped = asked_to_stop() => stopped.map(|()| Exit::Interrupted),
+        () = signals.asked_to_stop() => Ok(Exit::Interrupted),
     };
     if !args.exit && matches!(outcome, Ok(Exit::Done | Exit::Failed)) {
         say_where_it_serves(&running, &state);
-        asked_to_stop().await?;
+        signals.asked_to_stop().await;
     }
     say("Stopping.");
     tokio::select! {
         () = running.stop() => outcome,
         // A second time ends it at once.
-        stopped = asked_to_stop() => stopped.map(|()| Exit::Interrupted),
+        () = signals.asked_to_stop() => Ok(Exit::Interrupted),
     }
 }
 
@@ -141,13 +142,4 @@ async fn run_tasks(client: &Client, state: &StateConfig) -> Result<bool, CliErro
     let took = begun.elapsed();
     let ended: Vec<TaskView> = try_join_all(ids.map(|id| client.task(id))).await?;
     Ok(say_results(&ended, took))
-}
-
-/// Ctrl-C, or the signal that service managers send.
-async fn asked_to_stop() -> Result<(), CliError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => Ok(pressed?),
-        _ = terminate.recv() => Ok(()),
-    }
 }

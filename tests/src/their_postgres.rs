@@ -1,0 +1,73 @@
+//! A Postgres of somebody else, which Muster is given by `DATABASE_URL`.
+
+use std::{
+    fs,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use server::postgres::PrivateCluster;
+
+use crate::machine::Machine;
+
+/// A cluster that a person made and runs with settings of their own.
+pub struct TheirCluster {
+    state: PathBuf,
+    program: PathBuf,
+    url: String,
+}
+
+impl TheirCluster {
+    /// Beside Muster's state on this machine. It is not running yet.
+    pub async fn create(machine: &Machine) -> Self {
+        let state = machine.folder.path().join("theirs");
+        let cluster = PrivateCluster::start(&state).await.unwrap();
+        let url = cluster.url();
+        let pid = fs::read_to_string(state.join("postgres/postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        cluster.stop().await.unwrap();
+        fs::create_dir_all(state.join("run")).unwrap();
+        let owner = fs::metadata(state.join("postgres")).unwrap();
+        std::os::unix::fs::chown(state.join("run"), Some(owner.uid()), Some(owner.gid())).unwrap();
+        Self { state, program, url }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn start(&self, settings: &[&str]) -> TheirPostgres {
+        let (data, run) = (self.state.join("postgres"), self.state.join("run"));
+        let owner = fs::metadata(&data).unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("-D").arg(data).args(["-c", "listen_addresses=", "-c"]).arg(format!("unix_socket_directories={}", run.display()));
+        command.args(settings.iter().flat_map(|setting| ["-c", setting])).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+        if rustix::process::geteuid().is_root() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        TheirPostgres(command.spawn().unwrap())
+    }
+}
+
+/// Stopped when dropped.
+pub struct TheirPostgres(Child);
+
+impl TheirPostgres {
+    /// For good.
+    pub fn is_killed(mut self) {
+        self.send(Signal::KILL);
+    }
+
+    fn send(&mut self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.0), signal);
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for TheirPostgres {
+    fn drop(&mut self) {
+        self.send(Signal::INT);
+    }
+}
