@@ -150,7 +150,7 @@ impl FailureCode {
     pub fn advice(self) -> &'static str {
         match self {
             Self::CommandFailed => "Read the end of the log; the last lines usually say why. Then retry, or change the task.",
-            Self::ChecksFailed => "Open the failed checks below: each shows what it printed.",
+            Self::ChecksFailed => "Open the failed checks: each shows what it printed.",
             Self::TimedOut => "Give the task more time, or make it smaller. What was done so far is on its branch.",
             Self::RepositoryUnavailable => "See that the path or URL is right and that the runner may read it, then retry.",
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",

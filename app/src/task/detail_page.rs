@@ -163,7 +163,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
                         View::Definition => definition(task).into_any(),
                     }}
                 </div>
-                <aside class="p-task__facts" aria-label="Facts">{facts(id, task)}</aside>
+                <aside class="p-task__facts" aria-label="Facts">{facts(id, task, Signal::derive(move || view.get() != View::Checks))}</aside>
             </div>
         </div>
     }

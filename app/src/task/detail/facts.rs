@@ -9,14 +9,14 @@ use crate::{
     text::{duration, short_location},
 };
 
-pub fn facts(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
+/// With the checks at a glance, unless they are what is looked at.
+pub fn facts(id: TaskId, task: Signal<TaskView>, with_checks: Signal<bool>) -> impl IntoView {
     view! {
-        {move || task.with(|task| check_list(id, task))}
+        {move || with_checks.get().then(|| task.with(|task| check_list(id, task)))}
         <dl class="c-facts">{move || task.with(entries)}</dl>
     }
 }
 
-/// Every check at a glance, whichever view is open.
 fn check_list(id: TaskId, task: &TaskView) -> impl IntoView + use<> {
     let report = task.attempt_list.last().and_then(|attempt| attempt.verification.as_ref());
     let rows: Vec<_> = match report {
