@@ -103,6 +103,8 @@ pub enum FailureCode {
     WorkNotSaved,
     RunnerLost,
     RunnerFault,
+    DeadlinePassed,
+    QueueExpired,
 }
 
 impl Failure {
@@ -112,7 +114,7 @@ impl Failure {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -122,6 +124,8 @@ impl FailureCode {
         Self::WorkNotSaved,
         Self::RunnerLost,
         Self::RunnerFault,
+        Self::DeadlinePassed,
+        Self::QueueExpired,
     ];
 
     pub fn name(self) -> &'static str {
@@ -135,6 +139,8 @@ impl FailureCode {
             Self::WorkNotSaved => "work_not_saved",
             Self::RunnerLost => "runner_lost",
             Self::RunnerFault => "runner_fault",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::QueueExpired => "queue_expired",
         }
     }
 
@@ -142,7 +148,7 @@ impl FailureCode {
     pub fn is_worth_retrying(self) -> bool {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault => true,
-            Self::RepositoryUnavailable | Self::RefNotFound | Self::BackendMissing => false,
+            Self::RepositoryUnavailable | Self::RefNotFound | Self::BackendMissing | Self::DeadlinePassed | Self::QueueExpired => false,
         }
     }
 
@@ -157,6 +163,8 @@ impl FailureCode {
             Self::BackendMissing => "Give the runner an agent: start it with MUSTER_AGENT_COMMAND, or write the task as a command.",
             Self::WorkNotSaved => "The work is kept in the attempt's folder on the runner, which the message names.",
             Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
+            Self::DeadlinePassed => "Retry it without the deadline, or create it again with a later one.",
+            Self::QueueExpired => "See that a runner is up and has free slots, then retry it or discard it.",
             Self::RunnerFault => "See the runner's log and the free space on its disk, then retry.",
         }
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, TaskId, task::TaskStateName};
+use crate::{Failure, TaskId, task::Priority, task::TaskStateName};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -54,6 +54,19 @@ pub enum EventKind {
         checks: usize,
     },
     CancelRequested,
+    /// Somebody holds it.
+    TaskPaused,
+    TaskResumed,
+    /// It is being stopped, because a more urgent task needs its slot.
+    PreEmptionRequested {
+        for_task: TaskId,
+    },
+    /// It is being stopped, because it was to be complete by now.
+    DeadlinePassed,
+    /// Its lane was changed by hand.
+    PriorityChanged {
+        priority: Priority,
+    },
     /// A failed or lost attempt is followed by another.
     TaskRequeued {
         state: TaskStateName,
@@ -80,6 +93,11 @@ impl EventKind {
             Self::AttemptVerifying { .. } => "attempt_verifying",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::CancelRequested => "cancel_requested",
+            Self::TaskPaused => "task_paused",
+            Self::TaskResumed => "task_resumed",
+            Self::PreEmptionRequested { .. } => "pre_emption_requested",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::PriorityChanged { .. } => "priority_changed",
             Self::TaskRequeued { .. } => "task_requeued",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRetried { .. } => "task_retried",
@@ -102,6 +120,11 @@ impl EventKind {
                 format!("Attempt {attempt} {}{checks}{why}", state.name().replace('_', " "))
             }
             Self::CancelRequested => "Cancellation asked for".into(),
+            Self::TaskPaused => "Paused".into(),
+            Self::TaskResumed => "Resumed".into(),
+            Self::PreEmptionRequested { for_task } => format!("Makes room for the urgent task {}", for_task.short()),
+            Self::DeadlinePassed => "Its deadline has passed".into(),
+            Self::PriorityChanged { priority } => format!("Priority is now {}", priority.name()),
             Self::TaskRequeued { state } => format!("To be tried again, {}", state.phrase()),
             Self::TaskEnded { state, reason } => match reason {
                 Some(reason) => format!("Ended {}: {reason}", state.name()),

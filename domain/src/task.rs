@@ -4,18 +4,22 @@
 //! API and the pages show.
 
 mod batch;
+mod concurrency;
 mod new;
 mod priority;
 mod retry;
 mod state;
+mod stop;
 mod transition;
 mod view;
 
 pub use batch::{BATCH_MAX, NewTasks};
-pub use new::{ATTEMPTS_MAX, NewTask, TIMEOUT_SECONDS_MAX};
+pub use concurrency::{CONCURRENCY_LIMIT_MAX, Concurrency};
+pub use new::{ATTEMPTS_MAX, NewTask, QUEUE_SECONDS_MAX, TAGS_MAX, TIMEOUT_SECONDS_MAX, check_tag};
 pub use priority::Priority;
 pub use retry::{RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryPolicy, RetryStrategy};
 pub use state::{TaskState, TaskStateName};
+pub use stop::Stop;
 pub use transition::{AttemptEnd, LOSSES_MAX, Parents};
 pub use view::{TaskLink, TaskSummary, TaskView};
 
@@ -41,6 +45,16 @@ pub struct Task {
     pub retry: RetryPolicy,
     /// It does not start before, whatever it waits for.
     pub not_before: Option<Timestamp>,
+    /// It fails when it is not complete by then.
+    pub complete_by: Option<Timestamp>,
+    /// Seconds after which it is set aside when no runner has taken it.
+    pub queue_seconds: Option<i32>,
+    pub concurrency: Option<Concurrency>,
+    pub tags: Vec<String>,
+    /// What it belongs to, in the words of whoever created it.
+    pub correlation_id: Option<String>,
+    /// Who holds it: no runner takes it until it is resumed.
+    pub paused_by: Option<String>,
     pub state: TaskState,
     /// Attempts so far, and the number of the latest: the fence. Never falls.
     pub attempts: i32,

@@ -34,13 +34,19 @@ impl Engine {
     /// Takes up to `most` tasks for a runner, the first in the queue first.
     pub(crate) async fn claim(&self, session: &RunnerSession, most: usize) -> Result<Vec<Assignment>> {
         let ids: Vec<_> = (0..most).map(|_| self.new_id()).collect();
-        let mut tx = self.begin_system(Some(session.label())).await?;
-        let claimed = store::claim(&mut tx, session, &ids).await?;
-        if claimed.is_empty() {
-            return Ok(vec![]);
-        }
-        tx.has_recorded();
-        tx.commit(()).await?;
+        let claimed = loop {
+            let mut tx = self.begin_system(Some(session.label())).await?;
+            let claimed = store::claim(&mut tx, session, &ids).await?;
+            if claimed.attempts.is_empty() && claimed.parked == 0 {
+                return Ok(vec![]);
+            }
+            tx.has_recorded();
+            tx.commit(()).await?;
+            // What was put out of sight may have hidden what can be taken.
+            if !claimed.attempts.is_empty() {
+                break claimed.attempts;
+            }
+        };
         // Read apart from the claim: a row that cannot be read must not keep the others from being claimed.
         let mut assignments = Vec::with_capacity(claimed.len());
         for attempt in claimed {
@@ -183,6 +189,9 @@ async fn end(tx: &mut Tx, before: Task, key: AttemptKey, ending: Ending, verific
         checks: verification.map_or(0, |report| report.checks.len()),
     };
     task::store::save(tx, &task).await?;
+    if let Some(shared) = &task.concurrency {
+        task::concurrency::release(tx, task.workspace_id, &shared.key).await?;
+    }
     tx.record(task.workspace_id, task.id, &kind).await?;
     if task.state.is_final() {
         task::record_end(tx, &task).await?;

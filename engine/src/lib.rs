@@ -35,7 +35,7 @@ pub use idempotency::EarlierAnswer;
 pub use log::RawLogChunk;
 pub use runner::{RunnerSession, serve_runner};
 pub use service::{Service, Tick, supervise};
-pub use task::{Dispatcher, Rescuer};
+pub use task::{Dispatcher, Rescuer, Timekeeper};
 use tokio_util::task::TaskTracker;
 
 use account::Passwords;

@@ -3,11 +3,14 @@
 //! Commands lock the task, decide in `domain`, save, and record the event. A task's row is locked before those of its children, and
 //! the rows of its attempts only while its own is held, so that two use cases never wait for each other.
 
+pub(crate) mod concurrency;
 mod dispatcher;
+mod hold;
 pub(crate) mod query;
 mod release;
 mod rescuer;
 pub(crate) mod store;
+mod timekeeper;
 
 use domain::{
     Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskState, TaskView,
@@ -17,6 +20,7 @@ use domain::{
 
 pub use dispatcher::Dispatcher;
 pub use rescuer::Rescuer;
+pub use timekeeper::Timekeeper;
 
 use crate::{Engine, Error, Result, repository, tx::Tx};
 
@@ -46,6 +50,9 @@ impl Engine {
     async fn create_in(&self, tx: &mut Tx, actor: &Actor, new: NewTask) -> Result<Task> {
         let work = new.validate()?;
         let now = tx.now();
+        if new.complete_by.is_some_and(|time| time <= now) {
+            return Err(Invalid::field("/complete_by", "past", "has passed already").into());
+        }
         let id = TaskId(self.new_id());
         let parents = parents_of_new(tx, &new.depends_on).await?;
         let waiting_for = parents.iter().filter(|parent| !is_success(parent)).count();
@@ -65,6 +72,12 @@ impl Engine {
             max_attempts: i32::try_from(new.max_attempts).unwrap_or(i32::MAX),
             retry: new.retry,
             not_before: new.run_at,
+            complete_by: new.complete_by,
+            queue_seconds: new.queue_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+            concurrency: new.concurrency,
+            tags: new.tags,
+            correlation_id: new.correlation_id,
+            paused_by: None,
             state: TaskState::initial(conclude(&parents), new.run_at, now),
             attempts: 0,
             failures: 0,
@@ -92,13 +105,7 @@ impl Engine {
         }
         record_end(&mut tx, &task).await?;
         release::children(&mut tx, &task).await?;
-        let attempt = crate::attempt::store::live(&mut tx, id).await?;
-        let view = query::view(&mut tx, id).await?;
-        let view = tx.answer(actor, view).await?;
-        if let Some((runner, attempt)) = attempt {
-            self.hub.cancel(runner, attempt);
-        }
-        Ok(view)
+        self.answer_and_stop(tx, actor, id).await
     }
 
     /// Brings an ended task back, with a fresh allowance of attempts.
@@ -112,7 +119,7 @@ impl Engine {
             let message = format!("it waits for “{title}”, which ended {}; retry that one first", state.name());
             return Err(Error::Conflict(message));
         }
-        let task = task.retry(conclusion)?;
+        let task = task.retry(conclusion, tx.now())?;
         store::save_waiting(&mut tx, &task, parents.iter().filter(|parent| !is_success(parent)).count()).await?;
         tx.record(task.workspace_id, id, &EventKind::TaskRetried { state: task.state.name() }).await?;
         let view = query::view(&mut tx, id).await?;

@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::PgPool;
 
-use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer};
+use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper};
 
 pub const PASSWORD: &str = "a quiet morning walk";
 /// Where every test's clock starts.
@@ -66,6 +66,11 @@ impl TestEngine {
     /// Moves what is due into the queue, as the dispatcher does.
     pub async fn dispatch(&self) {
         Dispatcher.tick(&self.engine).await.expect("the dispatcher works");
+    }
+
+    /// One round of the timekeeper.
+    pub async fn keep_time(&self) {
+        Timekeeper.tick(&self.engine).await.expect("the timekeeper works");
     }
 
     /// One round of the rescuer.

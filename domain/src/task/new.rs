@@ -1,7 +1,7 @@
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Priority, RetryPolicy, Work};
+use super::{Concurrency, Priority, RetryPolicy, Work};
 use crate::{CheckSpec, TaskId, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
@@ -46,6 +46,21 @@ pub struct NewTask {
     /// Not before this time, and not before what it depends on.
     #[serde(default)]
     pub run_at: Option<DateTime<Utc>>,
+    /// It fails when it is not complete by then; what works on it is stopped.
+    #[serde(default)]
+    pub complete_by: Option<DateTime<Utc>>,
+    /// Seconds in the queue after which it is set aside when no runner has taken it.
+    #[serde(default)]
+    pub queue_seconds: Option<u32>,
+    /// What it shares with other tasks, and how many may use it at once.
+    #[serde(default)]
+    pub concurrency: Option<Concurrency>,
+    /// Words to find it by: lower case letters, digits and `. _ - / :`.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// What it belongs to elsewhere: a ticket, a build. Handed to the work as `MUSTER_CORRELATION_ID`.
+    #[serde(default)]
+    pub correlation_id: Option<String>,
 }
 
 /// Seconds that an attempt may work unless the task says otherwise: an hour.
@@ -54,6 +69,9 @@ pub const TIMEOUT_SECONDS: u32 = 3600;
 pub const TIMEOUT_SECONDS_MAX: u32 = 86_400;
 pub const ATTEMPTS: u32 = 3;
 pub const ATTEMPTS_MAX: u32 = 10;
+/// Thirty days.
+pub const QUEUE_SECONDS_MAX: u32 = 2_592_000;
+pub const TAGS_MAX: usize = 20;
 /// The most tasks that one task may wait for.
 pub const DEPENDENCIES_MAX: usize = 100;
 
@@ -83,6 +101,11 @@ impl NewTask {
             max_attempts: ATTEMPTS,
             retry: RetryPolicy::default(),
             run_at: None,
+            complete_by: None,
+            queue_seconds: None,
+            concurrency: None,
+            tags: vec![],
+            correlation_id: None,
         }
     }
 
@@ -119,8 +142,16 @@ impl NewTask {
             errors.add("/max_attempts", "out_of_range", format!("must be 1 to {ATTEMPTS_MAX}"));
         }
         self.retry.validate(&mut errors);
-        if self.run_at.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
-            errors.add("/run_at", "out_of_range", "must be a year from 1970 to 9999");
+        self.validate_times(&mut errors);
+        self.validate_tags(&mut errors);
+        if let Some(concurrency) = &self.concurrency {
+            concurrency.validate(&mut errors);
+        }
+        if let Some(correlation_id) = &self.correlation_id {
+            errors.required_text("/correlation_id", correlation_id, 100);
+            if correlation_id.contains(char::is_control) && !correlation_id.contains('\0') {
+                errors.add("/correlation_id", "control", "must be one line without control characters");
+            }
         }
         errors.finish()?;
         work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))
@@ -137,6 +168,34 @@ impl NewTask {
             errors.required_text("/base_ref", base_ref, 250);
             if let Err(reason) = repository::check_ref(base_ref) {
                 errors.add("/base_ref", "malformed", reason);
+            }
+        }
+    }
+
+    fn validate_times(&self, errors: &mut Errors) {
+        for (pointer, time) in [("/run_at", self.run_at), ("/complete_by", self.complete_by)] {
+            if time.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
+                errors.add(pointer, "out_of_range", "must be a year from 1970 to 9999");
+            }
+        }
+        if self.complete_by.zip(self.run_at).is_some_and(|(end, start)| end <= start) {
+            errors.add("/complete_by", "too_early", "must be after the time at which it may start");
+        }
+        if self.queue_seconds.is_some_and(|seconds| seconds == 0 || seconds > QUEUE_SECONDS_MAX) {
+            errors.add("/queue_seconds", "out_of_range", format!("must be 1 to {QUEUE_SECONDS_MAX}"));
+        }
+    }
+
+    fn validate_tags(&self, errors: &mut Errors) {
+        if self.tags.len() > TAGS_MAX {
+            errors.add("/tags", "too_many", format!("at most {TAGS_MAX} tags are allowed"));
+        }
+        for (index, tag) in self.tags.iter().enumerate() {
+            let pointer = format!("/tags/{index}");
+            if self.tags[..index].contains(tag) {
+                errors.add(pointer, "duplicate", "is named twice");
+            } else if let Err(reason) = check_tag(tag) {
+                errors.add(pointer, "malformed", reason);
             }
         }
     }
@@ -160,6 +219,15 @@ impl NewTask {
             }
         }
     }
+}
+
+/// Whether this may be a tag.
+pub fn check_tag(tag: &str) -> Result<(), &'static str> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/' | ':');
+    if (1..=50).contains(&tag.len()) && tag.chars().all(fits) {
+        return Ok(());
+    }
+    Err("must be 1 to 50 lower case letters, digits or . _ - / :")
 }
 
 fn each_text(errors: &mut Errors, pointer: &str, values: &[String], most: usize, limit: usize) {
@@ -201,6 +269,10 @@ mod tests {
             depends_on: vec![id, id],
             timeout_seconds: 0,
             max_attempts: 11,
+            queue_seconds: Some(0),
+            tags: vec!["ok".into(), "Not ok".into(), "ok".into()],
+            concurrency: Some(Concurrency { key: " ".into(), limit: 0 }),
+            correlation_id: Some("a\nb".into()),
             ..good()
         };
         assert_eq!(
@@ -215,8 +287,21 @@ mod tests {
                 "/depends_on/1 duplicate",
                 "/timeout_seconds out_of_range",
                 "/max_attempts out_of_range",
+                "/queue_seconds out_of_range",
+                "/tags/1 malformed",
+                "/tags/2 duplicate",
+                "/concurrency/key required",
+                "/concurrency/limit out_of_range",
+                "/correlation_id control",
             ]
         );
+    }
+
+    #[test]
+    fn a_deadline_is_after_the_start() {
+        let at = |hour: u32| chrono::NaiveDate::from_ymd_opt(2026, 1, 1)?.and_hms_opt(hour, 0, 0).map(|time| time.and_utc());
+        assert_eq!(pointers(&NewTask { run_at: at(2), complete_by: at(2), ..good() }), ["/complete_by too_early"]);
+        assert_eq!(pointers(&NewTask { run_at: at(2), complete_by: at(3), ..good() }), Vec::<String>::new());
     }
 
     #[test]

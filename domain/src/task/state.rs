@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Stop;
 use crate::{Failure, TaskId};
 
 /// Where a task stands, with what exists only there. The last six are final.
@@ -15,13 +16,13 @@ pub enum TaskState {
         run_at: DateTime<Utc>,
     },
     Queued,
-    /// An attempt works on it. `cancel_requested` names who asked for its end, until the runner has confirmed it.
+    /// An attempt works on it. `stop` says why it is to end, until the runner has confirmed it.
     Running {
-        cancel_requested: Option<String>,
+        stop: Option<Stop>,
     },
     /// The work is done; the checks run.
     Verifying {
-        cancel_requested: Option<String>,
+        stop: Option<Stop>,
     },
     Succeeded {
         at: DateTime<Utc>,
@@ -45,7 +46,7 @@ pub enum TaskState {
         because_of: TaskId,
         reason: String,
     },
-    /// Set aside: it lost its runner too often.
+    /// Set aside for a person to look at: it lost its runner too often, or no runner took it in time.
     Dead {
         at: DateTime<Utc>,
         failure: Failure,
@@ -161,10 +162,18 @@ impl TaskState {
         }
     }
 
+    /// Why what still runs is to end.
+    pub fn stop(&self) -> Option<&Stop> {
+        match self {
+            Self::Running { stop } | Self::Verifying { stop } => stop.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Who asked for the end of what still runs.
     pub fn cancel_requested(&self) -> Option<&str> {
-        match self {
-            Self::Running { cancel_requested } | Self::Verifying { cancel_requested } => cancel_requested.as_deref(),
+        match self.stop() {
+            Some(Stop::Cancel { by }) => Some(by),
             _ => None,
         }
     }

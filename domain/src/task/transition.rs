@@ -1,6 +1,6 @@
 //! The only ways from one state to another. Each consumes the task and may refuse.
 
-use super::{Task, TaskState, TaskStateName};
+use super::{Stop, Task, TaskState, TaskStateName};
 use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp};
 
 /// A task that loses its runner this often is set aside as `dead`.
@@ -58,8 +58,10 @@ impl Task {
         Err(InvalidTransition { act, state: self.state.name().name() })
     }
 
+    /// In its next state; at its end nobody holds it any more.
     fn with(self, state: TaskState) -> Self {
-        Self { state, ..self }
+        let paused_by = self.paused_by.filter(|_| !state.is_final());
+        Self { state, paused_by, ..self }
     }
 
     /// A task it waited for has ended: go on, wait for the others, or give up.
@@ -93,7 +95,9 @@ impl Task {
     /// A runner takes it: the next attempt.
     pub fn claim(self) -> Result<Self, InvalidTransition> {
         match self.state {
-            TaskState::Queued => Ok(Self { attempts: self.attempts + 1, state: TaskState::Running { cancel_requested: None }, ..self }),
+            TaskState::Queued if self.paused_by.is_none() => {
+                Ok(Self { attempts: self.attempts + 1, state: TaskState::Running { stop: None }, ..self })
+            }
             _ => self.refuse("claim"),
         }
     }
@@ -101,9 +105,9 @@ impl Task {
     /// The work is done, the checks run.
     pub fn verify(self) -> Result<Self, InvalidTransition> {
         match &self.state {
-            TaskState::Running { cancel_requested } => {
-                let cancel_requested = cancel_requested.clone();
-                Ok(self.with(TaskState::Verifying { cancel_requested }))
+            TaskState::Running { stop } => {
+                let stop = stop.clone();
+                Ok(self.with(TaskState::Verifying { stop }))
             }
             _ => self.refuse("verify"),
         }
@@ -114,31 +118,111 @@ impl Task {
         let by = by.to_owned();
         match &self.state {
             TaskState::Blocked | TaskState::Scheduled { .. } | TaskState::Queued => Ok(self.with(TaskState::Cancelled { at: now, by })),
-            TaskState::Running { cancel_requested: None } => Ok(self.with(TaskState::Running { cancel_requested: Some(by) })),
-            TaskState::Verifying { cancel_requested: None } => Ok(self.with(TaskState::Verifying { cancel_requested: Some(by) })),
-            TaskState::Running { .. } | TaskState::Verifying { .. } => Ok(self),
+            TaskState::Running { .. } | TaskState::Verifying { .. } => Ok(self.stopping(Stop::Cancel { by })),
             _ => self.refuse("cancel"),
+        }
+    }
+
+    /// What runs is to end.
+    fn stopping(self, stop: Stop) -> Self {
+        let state = match self.state {
+            TaskState::Running { stop: before } => TaskState::Running { stop: Some(stop.after(before)) },
+            TaskState::Verifying { stop: before } => TaskState::Verifying { stop: Some(stop.after(before)) },
+            other => other,
+        };
+        Self { state, ..self }
+    }
+
+    /// Somebody holds it. What waits stays where it is and is not started; what works is stopped and goes back into the queue; what is
+    /// being checked comes to its end first.
+    pub fn pause(self, by: &str) -> Result<Self, InvalidTransition> {
+        if self.state.is_final() {
+            return self.refuse("pause");
+        }
+        let by = self.paused_by.clone().unwrap_or_else(|| by.to_owned());
+        let held = Self { paused_by: Some(by.clone()), ..self };
+        Ok(match held.state {
+            TaskState::Running { .. } => held.stopping(Stop::Pause { by }),
+            _ => held,
+        })
+    }
+
+    /// Nobody holds it any more. What is being stopped still goes back into the queue, and on from there.
+    pub fn resume(self) -> Result<Self, InvalidTransition> {
+        match &self.paused_by {
+            Some(_) => Ok(Self { paused_by: None, ..self }),
+            None => self.refuse("resume"),
+        }
+    }
+
+    /// A more urgent task gets its slot. Nobody is charged.
+    pub fn pre_empt(self, for_task: TaskId) -> Result<Self, InvalidTransition> {
+        match &self.state {
+            TaskState::Running { stop: None } => Ok(self.stopping(Stop::PreEmpt { for_task })),
+            _ => self.refuse("pre-empt"),
+        }
+    }
+
+    /// The time by which it was to be complete has come.
+    pub fn overdue(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        if self.complete_by.is_none_or(|time| time > now) {
+            return self.refuse("end as overdue");
+        }
+        match &self.state {
+            TaskState::Blocked | TaskState::Scheduled { .. } | TaskState::Queued => {
+                let failure = Failure::new(FailureCode::DeadlinePassed, "its deadline passed before it began");
+                Ok(self.with(TaskState::Failed { at: now, failure }))
+            }
+            TaskState::Running { .. } | TaskState::Verifying { .. } => Ok(self.stopping(Stop::Deadline)),
+            _ => self.refuse("end as overdue"),
+        }
+    }
+
+    /// No runner has taken it in the time that it was to wait at most.
+    pub fn expire(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match (&self.state, self.queue_seconds) {
+            (TaskState::Queued, Some(seconds)) => {
+                let failure = Failure::new(FailureCode::QueueExpired, format!("no runner took it within {seconds} seconds"));
+                Ok(self.with(TaskState::Dead { at: now, failure }))
+            }
+            _ => self.refuse("set aside"),
+        }
+    }
+
+    /// A person has looked at what was set aside, and lets it go.
+    pub fn discard(self, by: &str, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match self.state {
+            TaskState::Dead { .. } => Ok(self.with(TaskState::Cancelled { at: now, by: by.to_owned() })),
+            _ => self.refuse("discard"),
         }
     }
 
     /// Its attempt has ended: well, for good, or to be tried again. Success is reached from `verifying` alone. `luck`, drawn from 0 to 1,
     /// shortens the wait for the next attempt.
     pub fn attempt_ended(self, end: AttemptEnd, now: Timestamp, luck: f64) -> Result<Self, InvalidTransition> {
-        let (verifying, cancel_requested) = match &self.state {
-            TaskState::Running { cancel_requested } => (false, cancel_requested.clone()),
-            TaskState::Verifying { cancel_requested } => (true, cancel_requested.clone()),
+        let (verifying, stop) = match &self.state {
+            TaskState::Running { stop } => (false, stop.clone()),
+            TaskState::Verifying { stop } => (true, stop.clone()),
             _ => return self.refuse("end the attempt of"),
         };
-        match (end, cancel_requested) {
-            (AttemptEnd::Succeeded, _) if verifying => Ok(self.with(TaskState::Succeeded { at: now })),
-            (AttemptEnd::Succeeded, _) => self.refuse("complete"),
-            (_, Some(by)) => Ok(self.with(TaskState::Cancelled { at: now, by })),
-            (AttemptEnd::Cancelled, None) => Ok(self.with(TaskState::Cancelled { at: now, by: crate::account::SYSTEM.into() })),
-            (AttemptEnd::Lost, None) => Ok(self.lost(now)),
-            (AttemptEnd::GivenBack, None) => Ok(self.with(TaskState::Queued)),
-            (AttemptEnd::Partial(failure), None) => Ok(self.failed(failure, now, luck, |at, failure| TaskState::Partial { at, failure })),
-            (AttemptEnd::Failed(failure), None) => Ok(self.failed(failure, now, luck, |at, failure| TaskState::Failed { at, failure })),
-        }
+        Ok(match (end, stop) {
+            (AttemptEnd::Succeeded, _) if verifying => self.with(TaskState::Succeeded { at: now }),
+            (AttemptEnd::Succeeded, _) => return self.refuse("complete"),
+            (_, Some(Stop::Cancel { by })) => self.with(TaskState::Cancelled { at: now, by }),
+            (_, Some(Stop::Deadline)) => {
+                let failure = Failure::new(FailureCode::DeadlinePassed, "its deadline passed while it ran");
+                self.with(TaskState::Failed { at: now, failure })
+            }
+            // Stopped so that it goes on later: nobody is charged.
+            (AttemptEnd::Cancelled | AttemptEnd::Lost | AttemptEnd::GivenBack, Some(Stop::PreEmpt { .. } | Stop::Pause { .. })) => {
+                self.with(TaskState::Queued)
+            }
+            (AttemptEnd::Cancelled, None) => self.with(TaskState::Cancelled { at: now, by: crate::account::SYSTEM.into() }),
+            (AttemptEnd::Lost, None) => self.lost(now),
+            (AttemptEnd::GivenBack, None) => self.with(TaskState::Queued),
+            (AttemptEnd::Partial(failure), _) => self.failed(failure, now, luck, |at, failure| TaskState::Partial { at, failure }),
+            (AttemptEnd::Failed(failure), _) => self.failed(failure, now, luck, |at, failure| TaskState::Failed { at, failure }),
+        })
     }
 
     fn failed(self, failure: Failure, now: Timestamp, luck: f64, last: impl Fn(Timestamp, Failure) -> TaskState) -> Self {
@@ -148,7 +232,7 @@ impl Task {
             Some(wait) => TaskState::Scheduled { run_at: now + wait },
             None => last(now, failure),
         };
-        Self { failures, state, ..self }
+        Self { failures, ..self }.with(state)
     }
 
     fn lost(self, now: Timestamp) -> Self {
@@ -159,11 +243,12 @@ impl Task {
             let message = format!("it lost its runner {losses} times");
             TaskState::Dead { at: now, failure: Failure::new(FailureCode::RunnerLost, message) }
         };
-        Self { losses, state, ..self }
+        Self { losses, ..self }.with(state)
     }
 
-    /// A person brings an ended task back, with a fresh allowance of attempts. What succeeded stays as it is.
-    pub fn retry(self, parents: Parents) -> Result<Self, InvalidTransition> {
+    /// A person brings an ended task back, with a fresh allowance of attempts and without a deadline that has passed. What succeeded
+    /// stays as it is.
+    pub fn retry(self, parents: Parents, now: Timestamp) -> Result<Self, InvalidTransition> {
         let ended_badly = self.state.is_final() && !matches!(self.state, TaskState::Succeeded { .. });
         let state = match parents {
             Parents::AllSucceeded => TaskState::Queued,
@@ -173,7 +258,8 @@ impl Task {
         if !ended_badly {
             return self.refuse("retry");
         }
-        Ok(Self { failures: 0, losses: 0, state, ..self })
+        let complete_by = self.complete_by.filter(|time| *time > now);
+        Ok(Self { failures: 0, losses: 0, complete_by, state, ..self })
     }
 }
 
@@ -202,6 +288,12 @@ mod tests {
             max_attempts: 2,
             retry: RetryPolicy::default(),
             not_before: None,
+            complete_by: None,
+            queue_seconds: None,
+            concurrency: None,
+            tags: vec![],
+            correlation_id: None,
+            paused_by: None,
             state,
             attempts: 0,
             failures: 0,
@@ -220,8 +312,8 @@ mod tests {
             TaskState::Blocked,
             TaskState::Scheduled { run_at: NOW },
             TaskState::Queued,
-            TaskState::Running { cancel_requested: None },
-            TaskState::Verifying { cancel_requested: None },
+            TaskState::Running { stop: None },
+            TaskState::Verifying { stop: None },
             TaskState::Succeeded { at: NOW },
             TaskState::Partial { at: NOW, failure: failure() },
             TaskState::Failed { at: NOW, failure: failure() },
@@ -253,8 +345,22 @@ mod tests {
             ["blocked → cancelled", "scheduled → cancelled", "queued → cancelled", "running → running", "verifying → verifying"]
         );
         assert_eq!(
-            allowed(|task| task.retry(Parents::AllSucceeded)),
+            allowed(|task| task.retry(Parents::AllSucceeded, NOW)),
             ["partial → queued", "failed → queued", "cancelled → queued", "skipped → queued", "dead → queued"]
+        );
+        assert_eq!(
+            allowed(|task| task.pause("user:1")),
+            ["blocked → blocked", "scheduled → scheduled", "queued → queued", "running → running", "verifying → verifying"]
+        );
+        assert_eq!(allowed(Task::resume), Vec::<String>::new(), "nobody holds it");
+        assert_eq!(allowed(|task| task.pre_empt(TaskId(Uuid::nil()))), ["running → running"]);
+        assert_eq!(allowed(|task| task.discard("user:1", NOW)), ["dead → cancelled"]);
+        assert_eq!(allowed(|task| task.expire(NOW)), Vec::<String>::new(), "it may wait for ever");
+        assert_eq!(allowed(|task| Task { queue_seconds: Some(5), ..task }.expire(NOW)), ["queued → dead"]);
+        assert_eq!(allowed(|task| task.overdue(NOW)), Vec::<String>::new(), "it has no deadline");
+        assert_eq!(
+            allowed(|task| Task { complete_by: Some(NOW), ..task }.overdue(NOW)),
+            ["blocked → failed", "scheduled → failed", "queued → failed", "running → running", "verifying → verifying"]
         );
         assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Succeeded, NOW, 1.0)), ["verifying → succeeded"]);
         assert_eq!(
@@ -266,13 +372,13 @@ mod tests {
 
     #[test]
     fn the_last_failure_is_final_and_hopeless_ones_are_final_at_once() {
-        let running = || Task { failures: 1, ..task(TaskState::Running { cancel_requested: None }) };
+        let running = || Task { failures: 1, ..task(TaskState::Running { stop: None }) };
         let last = running().attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
         assert_eq!(last.state, TaskState::Failed { at: NOW, failure: failure() });
         let partial = running().attempt_ended(AttemptEnd::Partial(failure()), NOW, 1.0).unwrap();
         assert_eq!(partial.state.name(), TaskStateName::Partial);
         let hopeless = Failure::new(FailureCode::RefNotFound, "no such ref");
-        let first = task(TaskState::Running { cancel_requested: None }).attempt_ended(AttemptEnd::Failed(hopeless), NOW, 1.0).unwrap();
+        let first = task(TaskState::Running { stop: None }).attempt_ended(AttemptEnd::Failed(hopeless), NOW, 1.0).unwrap();
         assert_eq!(first.state.name(), TaskStateName::Failed);
     }
 
@@ -290,12 +396,55 @@ mod tests {
 
     #[test]
     fn a_requested_cancel_wins_over_everything_but_success() {
-        let running = || task(TaskState::Verifying { cancel_requested: Some("user:1".into()) });
+        let running = || task(TaskState::Verifying { stop: Some(Stop::Cancel { by: "user:1".into() }) });
         for end in [AttemptEnd::Failed(failure()), AttemptEnd::Cancelled, AttemptEnd::Lost, AttemptEnd::Partial(failure())] {
             let ended = running().attempt_ended(end, NOW, 1.0).unwrap();
             assert_eq!(ended.state, TaskState::Cancelled { at: NOW, by: "user:1".into() });
         }
         assert_eq!(running().attempt_ended(AttemptEnd::Succeeded, NOW, 1.0).unwrap().state.name(), TaskStateName::Succeeded);
+    }
+
+    #[test]
+    fn what_is_held_is_not_claimed_and_goes_on_when_it_is_resumed() {
+        let held = task(TaskState::Queued).pause("user:1").unwrap();
+        assert!(held.clone().claim().is_err());
+        assert_eq!(held.resume().unwrap().claim().unwrap().state.name(), TaskStateName::Running);
+
+        let stopping = task(TaskState::Running { stop: None }).pause("user:1").unwrap();
+        assert_eq!(stopping.state.stop(), Some(&Stop::Pause { by: "user:1".into() }));
+        let back = stopping.clone().attempt_ended(AttemptEnd::Cancelled, NOW, 1.0).unwrap();
+        assert_eq!((back.state, back.failures, back.losses, back.paused_by.as_deref()), (TaskState::Queued, 0, 0, Some("user:1")));
+        let resumed = stopping.resume().unwrap().attempt_ended(AttemptEnd::Cancelled, NOW, 1.0).unwrap();
+        assert_eq!((resumed.state, resumed.paused_by), (TaskState::Queued, None), "what was stopped begins again");
+    }
+
+    #[test]
+    fn what_is_pre_empted_is_charged_nothing_and_what_fails_meanwhile_has_failed() {
+        let stopping = || task(TaskState::Running { stop: None }).pre_empt(TaskId(Uuid::nil())).unwrap();
+        for end in [AttemptEnd::Cancelled, AttemptEnd::Lost, AttemptEnd::GivenBack] {
+            let back = stopping().attempt_ended(end, NOW, 1.0).unwrap();
+            assert_eq!((back.state, back.failures, back.losses), (TaskState::Queued, 0, 0));
+        }
+        let failed = stopping().attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
+        assert_eq!((failed.state.name(), failed.failures), (TaskStateName::Scheduled, 1));
+    }
+
+    #[test]
+    fn of_two_stops_the_one_that_says_more_holds() {
+        let due = || Task { complete_by: Some(NOW), ..task(TaskState::Running { stop: None }) };
+        let cancelled = due().overdue(NOW).unwrap().cancel("user:1", NOW).unwrap();
+        assert_eq!(cancelled.attempt_ended(AttemptEnd::Cancelled, NOW, 1.0).unwrap().state.name(), TaskStateName::Cancelled);
+        let overdue = due().pause("user:1").unwrap().overdue(NOW).unwrap();
+        let ended = overdue.attempt_ended(AttemptEnd::Cancelled, NOW, 1.0).unwrap();
+        assert_eq!((ended.state.failure().unwrap().code, ended.paused_by), (FailureCode::DeadlinePassed, None));
+        let first = due().cancel("user:1", NOW).unwrap().cancel("user:2", NOW).unwrap();
+        assert_eq!(first.state.cancel_requested(), Some("user:1"));
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_does_not_come_back_with_the_task() {
+        let failed = Task { complete_by: Some(NOW), ..task(TaskState::Queued) }.overdue(NOW).unwrap();
+        assert_eq!(failed.retry(Parents::AllSucceeded, NOW).unwrap().complete_by, None);
     }
 
     #[test]
@@ -318,7 +467,7 @@ mod tests {
     #[test]
     fn a_task_that_is_not_to_be_retried_fails_at_once() {
         let retry = RetryPolicy { strategy: RetryStrategy::None, ..RetryPolicy::default() };
-        let running = Task { retry, ..task(TaskState::Running { cancel_requested: None }) };
+        let running = Task { retry, ..task(TaskState::Running { stop: None }) };
         let ended = running.attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
         assert_eq!(ended.state.name(), TaskStateName::Failed);
     }

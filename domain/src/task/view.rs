@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Priority, RetryPolicy, TaskState, TaskStateName, Work};
+use super::{Concurrency, Priority, RetryPolicy, TaskState, TaskStateName, Work};
 use crate::{Attempt, CheckSpec, TaskId};
 
 /// A row of a list.
@@ -13,6 +13,11 @@ pub struct TaskSummary {
     #[serde(flatten)]
     pub state: TaskState,
     pub priority: Priority,
+    pub tags: Vec<String>,
+    /// Whether somebody holds it, so that no runner takes it.
+    pub paused: bool,
+    /// Whether it waits for others that use what it shares with them.
+    pub parked: bool,
     /// Where its repository is.
     pub repository: String,
     pub attempts: i32,
@@ -41,6 +46,13 @@ pub struct TaskView {
     pub retry: RetryPolicy,
     /// The time that was asked for, before which it does not start.
     pub not_before: Option<DateTime<Utc>>,
+    /// It fails when it is not complete by then.
+    pub complete_by: Option<DateTime<Utc>>,
+    pub queue_seconds: Option<i32>,
+    pub concurrency: Option<Concurrency>,
+    pub correlation_id: Option<String>,
+    /// Who holds it.
+    pub paused_by: Option<String>,
     /// The person's or key's name.
     pub created_by: String,
     /// What it waits for.

@@ -9,38 +9,87 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::lease_until;
-use crate::{Error, Result, RunnerSession, error::hit_one, tx::Tx};
+use crate::{Error, Result, RunnerSession, error::hit_one, task::concurrency, tx::Tx};
+
+/// What a claim came to.
+#[derive(Debug, Default)]
+pub(super) struct Claimed {
+    pub attempts: Vec<AttemptKey>,
+    /// Tasks that share something which is in use, and were put out of sight until it is free.
+    pub parked: usize,
+}
 
 /// Takes queued tasks, makes their attempts and writes the events, in one statement. Workspaces take turns, whoever was served longest
-/// ago first; inside one the task with the lowest turn is next. It reads no payload, so a row that cannot be read does not stand in
-/// the way of the others.
-pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) -> Result<Vec<AttemptKey>> {
+/// ago first; inside one its repositories do, and of a repository the task with the lowest turn is next. An urgent task goes before the
+/// other repositories' turns as long as nothing in its workspace has waited longer than its lane's patience. It reads no payload, so a
+/// row that cannot be read does not stand in the way of the others.
+pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) -> Result<Claimed> {
     let now = tx.now();
     let actor = tx.actor().to_owned();
     let rows = sqlx::query!(
-        r#"with recursive waiting (workspace_id) as (
-             -- from one workspace to the next by the index, however many tasks each has
-             (select workspace_id from task where state = 'queued' order by workspace_id limit 1)
+        r#"with recursive waiting (workspace_id, repository_id) as (
+             -- from one repository to the next by the index, however many tasks each has
+             (select workspace_id, repository_id from task where state = 'queued' and paused_by is null and not parked
+              order by workspace_id, repository_id limit 1)
              union all
-             select (select task.workspace_id from task where state = 'queued' and task.workspace_id > waiting.workspace_id
-                     order by task.workspace_id limit 1)
-             from waiting where waiting.workspace_id is not null
+             select next.workspace_id, next.repository_id from waiting cross join lateral (
+               select workspace_id, repository_id from task
+               where state = 'queued' and paused_by is null and not parked
+                 and (task.workspace_id, task.repository_id) > (waiting.workspace_id, waiting.repository_id)
+               order by workspace_id, repository_id limit 1
+             ) as next
+           ), open as (
+             select workspace_id, repository_id, coalesce(repository_share.served, 0) as served
+             from waiting left join repository_share using (workspace_id, repository_id)
+             where not exists (select from queue_pause pause where pause.workspace_id = waiting.workspace_id
+                               and (pause.repository_id is null or pause.repository_id = waiting.repository_id))
            ), fair as (
-             select workspace_id, row_number() over (order by coalesce(served, 0), workspace_id) as place
-             from waiting left join queue_share using (workspace_id) where workspace_id is not null
-             order by coalesce(served, 0), workspace_id limit $1
-           ), first as (
-             select next.id, fair.place, row_number() over (partition by fair.place order by next.turn, next.id) as round
-             from fair cross join lateral (
-               select id, turn from task where task.workspace_id = fair.workspace_id and state = 'queued'
+             select workspace_id, row_number() over (order by coalesce(queue_share.served, 0), workspace_id) as place
+             from (select distinct workspace_id from open) as workspaces left join queue_share using (workspace_id)
+             order by 2 limit $1
+           ), candidate as (
+             select next.id, next.turn, next.urgent, open.workspace_id, fair.place, open.served, open.repository_id,
+                    row_number() over (partition by open.repository_id order by next.turn, next.id) as round
+             from fair join open using (workspace_id) cross join lateral (
+               select id, turn, priority = 'urgent' as urgent from task
+               where task.workspace_id = open.workspace_id and task.repository_id = open.repository_id
+                 and state = 'queued' and paused_by is null and not parked
                order by turn, id limit $1 for update skip locked
              ) as next
+           ), ranked as (
+             select *, urgent and turn < coalesce(min(turn) filter (where not urgent) over (partition by workspace_id), turn + 1) as ahead
+             from candidate
+           ), first as (
+             select id, place, row_number() over (partition by workspace_id
+               order by ahead desc, case when ahead then turn end, round, served, repository_id, turn, id) as round
+             from ranked
            ), picked as (
-             select id, row_number() over (order by round, place) as position from first order by round, place limit $1
+             select first.id, row_number() over (order by round, place) as position from first order by round, place limit $1
+           ), shared as (
+             select task.id, task.workspace_id, concurrency_key as key, concurrency_limit as most,
+                    row_number() over (partition by task.workspace_id, concurrency_key order by position) as nth
+             from picked join task using (id) where concurrency_key is not null
+           ), slot as (
+             -- one of a key at a time; the next claim takes the next
+             insert into concurrency as counted (workspace_id, key, running)
+             select workspace_id, key, 1 from shared where nth = 1 order by workspace_id, key
+             on conflict (workspace_id, key) do update set running = counted.running + 1
+             where counted.running < (select most from shared where nth = 1 and shared.workspace_id = counted.workspace_id
+                                                                    and shared.key = counted.key)
+             returning workspace_id, key
+           ), parked as (
+             update task set parked = true from shared
+             where task.id = shared.id and not exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
+             returning task.id
+           ), ready as (
+             select picked.id, row_number() over (order by picked.position) as position
+             from picked left join shared using (id)
+             where shared.id is null
+                or shared.nth = 1 and exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
            ), claimed as (
-             update task set state = 'running', attempts = attempts + 1, queued_at = null, turn = null
-             from picked where task.id = picked.id
-             returning task.id, task.workspace_id, task.attempts, picked.position
+             update task set state = 'running', attempts = attempts + 1, queued_at = null
+             from ready where task.id = ready.id
+             returning task.id, task.workspace_id, task.repository_id, task.attempts, ready.position
            ), share as (
              -- a runner that claims at the same moment does not wait for this one
              select workspace_id from queue_share where workspace_id in (select workspace_id from claimed) for update skip locked
@@ -49,6 +98,15 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
            ), first_served as (
              insert into queue_share (workspace_id, served)
              select workspace_id, nextval('queue_served') from (select distinct workspace_id from claimed) as new on conflict do nothing
+           ), repository_turn as (
+             select repository_id from repository_share where repository_id in (select repository_id from claimed) for update skip locked
+           ), repository_served as (
+             update repository_share set served = nextval('queue_served') from repository_turn
+             where repository_share.repository_id = repository_turn.repository_id
+           ), repository_first_served as (
+             insert into repository_share (workspace_id, repository_id, served)
+             select workspace_id, repository_id, nextval('queue_served')
+             from (select distinct workspace_id, repository_id from claimed) as new on conflict do nothing
            ), new_attempt as (
              insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
              select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, $3, 'claimed', $4, $5,
@@ -62,8 +120,10 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
                     'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', $7::text), $4
              from claimed
            )
-           select new_attempt.id as "id!", task_id as "task_id!", number as "number!"
-           from new_attempt join claimed on claimed.id = new_attempt.task_id order by claimed.position"#,
+           select new_attempt.id as "id?", task_id as "task_id?: TaskId", number as "number?", claimed.position as "position?"
+           from new_attempt join claimed on claimed.id = new_attempt.task_id
+           union all select null, parked.id, null, null from parked
+           order by 4"#,
         ids.len() as i64,
         ids,
         session.id().0,
@@ -74,7 +134,16 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
+    let mut claimed = Claimed::default();
+    for row in rows {
+        match (row.id, row.task_id, row.number) {
+            (Some(id), Some(task_id), Some(number)) => {
+                claimed.attempts.push(AttemptKey { task_id, attempt_id: AttemptId(id), number });
+            }
+            _ => claimed.parked += 1,
+        }
+    }
+    Ok(claimed)
 }
 
 /// Everything the runner needs, with the checks that failed last time.
@@ -178,7 +247,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         r#"update attempt set lease_until = $3 from task
            where attempt.id = any($1) and attempt.runner_id = $2 and attempt.ended_at is null
              and task.id = attempt.task_id and task.attempts = attempt.number
-           returning attempt.id, task.cancelled_by is not null as "cancel!""#,
+           returning attempt.id, task.stop is not null as "cancel!""#,
         &ids,
         session.id().0,
         lease_until(now)
@@ -314,9 +383,9 @@ pub(super) async fn has_expired(conn: &mut PgConnection, key: AttemptKey, now: T
 pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Failure) -> Result<()> {
     let now = tx.now();
     end(tx, key, AttemptState::Failed, Some(failure), now).await?;
-    let workspace = sqlx::query_scalar!(
-        "update task set state = 'failed', failure = $2, ended_at = $3, cancelled_by = null
-         where id = $1 and attempts = $4 returning workspace_id",
+    let row = sqlx::query!(
+        "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null
+         where id = $1 and attempts = $4 returning workspace_id, concurrency_key",
         key.task_id.0,
         Json(failure) as _,
         now,
@@ -325,7 +394,11 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
     .fetch_one(&mut **tx)
     .await?;
     let kind = EventKind::TaskEnded { state: domain::TaskStateName::Failed, reason: Some(failure.message.clone()) };
-    tx.record(workspace, key.task_id, &kind).await
+    tx.record(row.workspace_id, key.task_id, &kind).await?;
+    match row.concurrency_key {
+        Some(shared) => concurrency::release(tx, row.workspace_id, &shared).await,
+        None => Ok(()),
+    }
 }
 
 /// A check as its row holds it.

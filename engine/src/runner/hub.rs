@@ -63,6 +63,12 @@ impl Hub {
         free.collect()
     }
 
+    /// Whether runners are connected here and none has a free slot.
+    pub(crate) fn is_full(&self) -> bool {
+        let connected = self.lock();
+        !connected.is_empty() && connected.values().all(|one| one.held.len() >= one.session.slots as usize)
+    }
+
     /// Sends an assignment; false when the runner is gone.
     pub(crate) fn assign(&self, runner: RunnerId, assignment: Assignment) -> bool {
         let mut connected = self.lock();

@@ -3,12 +3,12 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
     Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
-    task::{RetryStrategy, TaskLink},
+    task::{RetryStrategy, Stop, TaskLink},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::store::{StateColumns, retry_policy};
+use super::store::{StateColumns, concurrency, retry_policy};
 use crate::{Engine, Error, Result, artifact, attempt};
 
 impl Engine {
@@ -82,6 +82,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"select task.id, title, state, priority, run_at, task.ended_at, task.failure as "failure: Json<Failure>", cancelled_by,
+                  stop as "stop: Json<Stop>", tags, paused_by is not null as "paused!", parked,
                   skipped_because_of, skipped_reason, attempts, max_attempts, task.created_at, repository.location,
                   jsonb_array_length(checks) as "checks!", latest.started_at as "started_at?: Timestamp",
                   latest.checks_passed as "checks_passed?: i64"
@@ -110,6 +111,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
                 ended_at: row.ended_at,
                 failure: row.failure,
                 cancelled_by: row.cancelled_by,
+                stop: row.stop,
                 skipped_because_of: row.skipped_because_of,
                 skipped_reason: row.skipped_reason,
             };
@@ -118,6 +120,9 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
                 title: row.title,
                 state: columns.state().ok_or_else(|| Error::inconsistent("task", row.id, "its columns do not fit its state"))?,
                 priority: row.priority,
+                tags: row.tags,
+                paused: row.paused,
+                parked: row.parked,
                 repository: row.location,
                 attempts: row.attempts,
                 max_attempts: row.max_attempts,
@@ -138,8 +143,13 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
                   retry_cap_seconds as "retry_cap_seconds!", not_before as "not_before?",
+                  complete_by as "complete_by?", queue_seconds as "queue_seconds?", concurrency_key as "concurrency_key?",
+                  concurrency_limit as "concurrency_limit?", correlation_id as "correlation_id?",
+                  coalesce(holder.name, holding_key.name || ' (API key)', paused_by) as "paused_by?",
                   coalesce(person.name, api_key.name || ' (API key)', created_by) as "creator!"
            from task
+           left join "user" holder on paused_by = 'user:' || holder.id
+           left join api_key holding_key on paused_by = 'api_key:' || holding_key.id
            left join "user" person on created_by = 'user:' || person.id
            left join api_key on created_by = 'api_key:' || api_key.id
            where task.id = $1"#,
@@ -168,6 +178,11 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
         timeout_seconds: row.timeout_seconds,
         retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
         not_before: row.not_before,
+        complete_by: row.complete_by,
+        queue_seconds: row.queue_seconds,
+        concurrency: concurrency(row.concurrency_key, row.concurrency_limit),
+        correlation_id: row.correlation_id,
+        paused_by: row.paused_by,
         created_by: row.creator,
         depends_on: depends_on(conn, id).await?,
         dependents: dependents(conn, id).await?,

@@ -2,7 +2,7 @@
 
 use domain::{
     CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkspaceId,
-    task::{RetryPolicy, RetryStrategy},
+    task::{Concurrency, RetryPolicy, RetryStrategy, Stop},
 };
 use sqlx::{PgConnection, types::Json};
 
@@ -27,6 +27,13 @@ pub(super) struct TaskRow {
     retry_base_seconds: i32,
     retry_cap_seconds: i32,
     not_before: Option<Timestamp>,
+    complete_by: Option<Timestamp>,
+    queue_seconds: Option<i32>,
+    concurrency_key: Option<String>,
+    concurrency_limit: Option<i32>,
+    tags: Vec<String>,
+    correlation_id: Option<String>,
+    paused_by: Option<String>,
     state: TaskStateName,
     waiting_for: i32,
     attempts: i32,
@@ -36,6 +43,7 @@ pub(super) struct TaskRow {
     ended_at: Option<Timestamp>,
     failure: Option<Json<Failure>>,
     cancelled_by: Option<String>,
+    stop: Option<Json<Stop>>,
     skipped_because_of: Option<TaskId>,
     skipped_reason: Option<String>,
     created_at: Timestamp,
@@ -49,6 +57,7 @@ pub(super) struct StateColumns {
     pub ended_at: Option<Timestamp>,
     pub failure: Option<Json<Failure>>,
     pub cancelled_by: Option<String>,
+    pub stop: Option<Json<Stop>>,
     pub skipped_because_of: Option<TaskId>,
     pub skipped_reason: Option<String>,
 }
@@ -57,12 +66,13 @@ impl StateColumns {
     /// The state they mean; nothing when they do not fit each other, which the table's constraints rule out.
     pub fn state(self) -> Option<TaskState> {
         let failure = self.failure.map(|failure| failure.0);
+        let stop = self.stop.map(|stop| stop.0);
         Some(match self.state {
             TaskStateName::Blocked => TaskState::Blocked,
             TaskStateName::Scheduled => TaskState::Scheduled { run_at: self.run_at? },
             TaskStateName::Queued => TaskState::Queued,
-            TaskStateName::Running => TaskState::Running { cancel_requested: self.cancelled_by },
-            TaskStateName::Verifying => TaskState::Verifying { cancel_requested: self.cancelled_by },
+            TaskStateName::Running => TaskState::Running { stop },
+            TaskStateName::Verifying => TaskState::Verifying { stop },
             TaskStateName::Succeeded => TaskState::Succeeded { at: self.ended_at? },
             TaskStateName::Partial => TaskState::Partial { at: self.ended_at?, failure: failure? },
             TaskStateName::Failed => TaskState::Failed { at: self.ended_at?, failure: failure? },
@@ -80,7 +90,8 @@ impl StateColumns {
             run_at: None,
             ended_at: state.ended_at(),
             failure: state.failure().cloned().map(Json),
-            cancelled_by: state.cancel_requested().map(str::to_owned),
+            cancelled_by: None,
+            stop: state.stop().cloned().map(Json),
             skipped_because_of: None,
             skipped_reason: None,
         };
@@ -113,6 +124,7 @@ impl TryFrom<TaskRow> for Task {
             ended_at: row.ended_at,
             failure: row.failure,
             cancelled_by: row.cancelled_by,
+            stop: row.stop,
             skipped_because_of: row.skipped_because_of,
             skipped_reason: row.skipped_reason,
         };
@@ -131,6 +143,12 @@ impl TryFrom<TaskRow> for Task {
             max_attempts: row.max_attempts,
             retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
             not_before: row.not_before,
+            complete_by: row.complete_by,
+            queue_seconds: row.queue_seconds,
+            concurrency: concurrency(row.concurrency_key, row.concurrency_limit),
+            tags: row.tags,
+            correlation_id: row.correlation_id,
+            paused_by: row.paused_by,
             state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
             attempts: row.attempts,
             failures: row.failures,
@@ -144,6 +162,11 @@ impl TryFrom<TaskRow> for Task {
 /// As its columns hold it.
 pub(super) fn retry_policy(strategy: RetryStrategy, base_seconds: i32, cap_seconds: i32) -> RetryPolicy {
     RetryPolicy { strategy, base_seconds: base_seconds.unsigned_abs(), cap_seconds: cap_seconds.unsigned_abs() }
+}
+
+/// As its columns hold it.
+pub(super) fn concurrency(key: Option<String>, limit: Option<i32>) -> Option<Concurrency> {
+    key.zip(limit).map(|(key, limit)| Concurrency { key, limit: limit.unsigned_abs() })
 }
 
 /// A task that another waits for.
@@ -162,8 +185,10 @@ pub(super) async fn insert(conn: &mut PgConnection, task: &Task, waiting_for: us
     sqlx::query!(
         "insert into task (id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria, checks, priority,
                            timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before, state,
-                           waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, created_by, created_at, queued_at, turn)
+                           waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, created_by, created_at, complete_by,
+                           queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, queued_at, turn)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+                 $26, $27, $28, $29, $30, $31,
                  case when $18 = 'queued' then $25::timestamptz end,
                  case when $18 = 'queued' then nextval('queue_turn') + lane_patience($11) end)",
         task.id.0,
@@ -190,7 +215,13 @@ pub(super) async fn insert(conn: &mut PgConnection, task: &Task, waiting_for: us
         columns.skipped_because_of.map(|id| id.0),
         columns.skipped_reason,
         task.created_by,
-        now
+        now,
+        task.complete_by,
+        task.queue_seconds,
+        task.concurrency.as_ref().map(|shared| &shared.key),
+        task.concurrency.as_ref().map(|shared| i32::try_from(shared.limit).unwrap_or(i32::MAX)),
+        &task.tags,
+        task.correlation_id
     )
     .execute(conn)
     .await?;
@@ -223,9 +254,10 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
                   checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
-                  retry_base_seconds, retry_cap_seconds, not_before, state, waiting_for, attempts,
-                  failures, losses, run_at, ended_at, failure as "failure: Json<Failure>", cancelled_by, skipped_because_of,
-                  skipped_reason, created_at, created_by
+                  retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
+                  tags, correlation_id, paused_by, state, waiting_for, attempts, failures, losses, run_at, ended_at,
+                  failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
+                  created_at, created_by
            from task where id = $1 for update"#,
         id.0
     )
@@ -240,9 +272,10 @@ pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskI
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
                   checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
-                  retry_base_seconds, retry_cap_seconds, not_before, state, waiting_for, attempts,
-                  failures, losses, run_at, ended_at, failure as "failure: Json<Failure>", cancelled_by, skipped_because_of,
-                  skipped_reason, created_at, created_by
+                  retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
+                  tags, correlation_id, paused_by, state, waiting_for, attempts, failures, losses, run_at, ended_at,
+                  failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
+                  created_at, created_by
            from task
            where id in (select task_id from task_dependency where depends_on_id = $1) and state = 'blocked'
            order by id for update"#,
@@ -264,9 +297,15 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
     let now = tx.now();
     let done = sqlx::query!(
         "update task set state = $2, attempts = $3, failures = $4, losses = $5, run_at = $6, ended_at = $7, failure = $8,
-                         cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11,
+                         cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11, stop = $13, paused_by = $14, priority = $15,
+                         complete_by = $16, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
                          queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end,
-                         turn = case when $2 = 'queued' then coalesce(turn, nextval('queue_turn') + lane_patience(priority)) end
+                         -- what comes back keeps its place, but for what had to make room and what changes its lane
+                         turn = case
+                           when $2 = 'queued' and (turn is null or stop ->> 'why' = 'pre_empt' or priority <> $15)
+                             then nextval('queue_turn') + lane_patience($15)
+                           when $2 in ('queued', 'running', 'verifying') then turn
+                         end
          where id = $1",
         task.id.0,
         columns.state.name(),
@@ -279,7 +318,11 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
         columns.cancelled_by,
         columns.skipped_because_of.map(|id| id.0),
         columns.skipped_reason,
-        now
+        now,
+        columns.stop as _,
+        task.paused_by,
+        task.priority.name(),
+        task.complete_by
     )
     .execute(&mut **tx)
     .await?;
@@ -372,4 +415,57 @@ pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64
     .fetch_all(conn)
     .await?;
     Ok(ids)
+}
+
+/// Tasks whose deadline has passed, and which nobody ends for it yet.
+pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from task where complete_by <= $1 and ended_at is null and (stop is null or stop ->> 'why' not in ('deadline', 'cancel'))
+         order by complete_by, id limit $2",
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}
+
+/// Tasks that have been in the queue for longer than they were to wait. While somebody holds one its time stands still.
+pub(super) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from task
+         where state = 'queued' and queue_seconds is not null and queued_at + make_interval(secs => queue_seconds) <= $1
+           and paused_by is null order by queued_at, id limit $2",
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
+}
+
+/// For each workspace with an urgent task that has waited since before `since`: the youngest that runs in its low lane, and the urgent
+/// one. One at a time: a workspace in which something makes room already is left out.
+pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<(TaskId, TaskId)>> {
+    let rows = sqlx::query!(
+        r#"select victim.id as "victim!: TaskId", urgent.id as "urgent!: TaskId"
+           from (
+             select distinct on (workspace_id) workspace_id, id from task
+             where state = 'queued' and priority = 'urgent' and paused_by is null and not parked and queued_at <= $1
+               and not exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
+                               and (pause.repository_id is null or pause.repository_id = task.repository_id))
+             order by workspace_id, turn
+           ) as urgent
+           cross join lateral (
+             select task.id from task join attempt on attempt.task_id = task.id and attempt.number = task.attempts
+             where task.workspace_id = urgent.workspace_id and task.state = 'running' and task.priority = 'low' and task.stop is null
+             order by attempt.claimed_at desc, task.id desc limit 1
+           ) as victim
+           where not exists (select from task making where making.workspace_id = urgent.workspace_id
+                             and making.state in ('running', 'verifying') and making.stop ->> 'why' = 'pre_empt')"#,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.victim, row.urgent)).collect())
 }

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, CheckStatus, Failure, FailureCode, NewTask, Priority, Task, TaskId, TaskState, TaskStateName, Timestamp,
     protocol::{Assignment, AttemptReport, WorkOutcome},
-    task::{AttemptEnd, Parents},
+    task::{AttemptEnd, Concurrency, Parents},
 };
 use engine::{
     Error,
@@ -29,8 +29,11 @@ enum Command {
         second: Option<u8>,
         max_attempts: u32,
         priority: Priority,
+        with: With,
     },
     Cancel(u8),
+    Pause(u8),
+    Resume(u8),
     Retry(u8),
     Depend {
         task: u8,
@@ -44,8 +47,20 @@ enum Command {
         how: How,
     },
     Lose(u8),
-    /// Time passes and the dispatcher looks.
+    /// Time passes, and the dispatcher and the timekeeper look.
     Wait(u8),
+}
+
+/// What holds a task back or ends it early, beside the rest.
+#[derive(Clone, Copy, Debug)]
+enum With {
+    Nothing,
+    /// To be complete in so many seconds.
+    Deadline(u8),
+    /// To be taken within so many seconds.
+    QueueSeconds(u8),
+    /// Of these at most two at once.
+    SharedKey,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +74,19 @@ enum How {
 
 fn command() -> impl Strategy<Value = Command> {
     let how = prop_oneof![Just(How::Passed), Just(How::ChecksFailed), Just(How::CommandFailed), Just(How::Hopeless), Just(How::Cancelled)];
+    let with = prop_oneof![
+        3 => Just(With::Nothing),
+        1 => (1..6_u8).prop_map(With::Deadline),
+        1 => (1..6_u8).prop_map(With::QueueSeconds),
+        2 => Just(With::SharedKey),
+    ];
     prop_oneof![
-        3 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32, 0..4_usize).prop_map(|(first, second, max_attempts, lane)| {
-            Command::Create { first, second, max_attempts, priority: Priority::ALL[lane] }
+        4 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32, 0..4_usize, with).prop_map(|(first, second, max_attempts, lane, with)| {
+            Command::Create { first, second, max_attempts, priority: Priority::ALL[lane], with }
         }),
         1 => any::<u8>().prop_map(Command::Cancel),
+        1 => any::<u8>().prop_map(Command::Pause),
+        1 => any::<u8>().prop_map(Command::Resume),
         1 => any::<u8>().prop_map(Command::Retry),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(task, on)| Command::Depend { task, on }),
         4 => Just(Command::Claim),
@@ -87,8 +110,10 @@ struct Model {
 struct Modelled {
     task: Task,
     parents: Vec<usize>,
-    /// While it is queued.
+    /// While it is queued, and kept while it runs.
     turn: Option<i64>,
+    /// While it is queued.
+    queued_at: Option<Timestamp>,
     /// The attempt that holds it, and whether it has begun.
     held: Option<(Assignment, bool)>,
 }
@@ -106,9 +131,15 @@ impl Model {
 
     fn set(&mut self, index: usize, task: Task) {
         let turn = self.tasks[index].turn;
-        let turn = if task.state == TaskState::Queued { turn.or_else(|| Some(self.draw(&task))) } else { None };
+        let turn = match task.state {
+            TaskState::Queued => turn.or_else(|| Some(self.draw(&task))),
+            TaskState::Running { .. } | TaskState::Verifying { .. } => turn,
+            _ => None,
+        };
+        let now = self.now;
         let one = &mut self.tasks[index];
         one.turn = turn;
+        one.queued_at = (task.state == TaskState::Queued).then(|| one.queued_at.unwrap_or(now));
         let ended = task.state.is_final();
         one.task = task;
         if !matches!(one.task.state, TaskState::Running { .. } | TaskState::Verifying { .. }) {
@@ -144,8 +175,39 @@ impl Model {
     }
 
     fn next_in_queue(&self) -> Option<usize> {
-        let queued = (0..self.tasks.len()).filter(|index| self.tasks[*index].task.state == TaskState::Queued);
+        let queued = (0..self.tasks.len()).filter(|index| {
+            let task = &self.tasks[*index].task;
+            task.state == TaskState::Queued && task.paused_by.is_none() && self.has_room(task)
+        });
         queued.min_by_key(|index| (self.tasks[*index].turn, self.tasks[*index].task.id))
+    }
+
+    fn has_room(&self, task: &Task) -> bool {
+        let Some(shared) = &task.concurrency else { return true };
+        let runs = |one: &&Modelled| {
+            one.task.concurrency.is_some() && matches!(one.task.state, TaskState::Running { .. } | TaskState::Verifying { .. })
+        };
+        self.tasks.iter().filter(runs).count() < shared.limit as usize
+    }
+
+    /// What the timekeeper does: deadlines first, then whoever has waited too long in the queue.
+    fn keep_time(&mut self) {
+        let mut all: Vec<_> = (0..self.tasks.len()).collect();
+        all.sort_by_key(|index| (self.tasks[*index].task.complete_by, self.tasks[*index].task.id));
+        for index in &all {
+            if let Ok(task) = self.tasks[*index].task.clone().overdue(self.now) {
+                self.set(*index, task);
+            }
+        }
+        all.sort_by_key(|index| (self.tasks[*index].queued_at, self.tasks[*index].task.id));
+        for index in all {
+            let one = &self.tasks[index];
+            let waited = one.queued_at.zip(one.task.queue_seconds).filter(|_| one.task.paused_by.is_none());
+            if waited.is_some_and(|(since, seconds)| since + TimeDelta::seconds(seconds.into()) <= self.now) {
+                let task = one.task.clone().expire(self.now).unwrap();
+                self.set(index, task);
+            }
+        }
     }
 
     fn pick(&self, number: u8) -> Option<usize> {
@@ -173,7 +235,21 @@ impl World {
 
     async fn apply(&mut self, command: Command) -> Result<(), String> {
         match command {
-            Command::Create { first, second, max_attempts, priority } => self.create(first, second, max_attempts, priority).await,
+            Command::Create { first, second, max_attempts, priority, with } => {
+                self.create(first, second, max_attempts, priority, with).await
+            }
+            Command::Pause(number) => {
+                let Some(index) = self.model.pick(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().pause(&self.ada.label()).ok();
+                let done = self.test.engine.pause_task(&self.ada, self.id(index)).await;
+                self.agree(index, expected, done.map(drop))
+            }
+            Command::Resume(number) => {
+                let Some(index) = self.model.pick(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().resume().ok();
+                let done = self.test.engine.resume_task(&self.ada, self.id(index)).await;
+                self.agree(index, expected, done.map(drop))
+            }
             Command::Cancel(number) => {
                 let Some(index) = self.model.pick(number) else { return Ok(()) };
                 let expected = self.model.tasks[index].task.clone().cancel(&self.ada.label(), self.model.now).ok();
@@ -183,7 +259,7 @@ impl World {
             Command::Retry(number) => {
                 let Some(index) = self.model.pick(number) else { return Ok(()) };
                 let parents = self.model.parents(&self.model.tasks[index].parents);
-                let expected = self.model.tasks[index].task.clone().retry(parents).ok();
+                let expected = self.model.tasks[index].task.clone().retry(parents, self.model.now).ok();
                 let done = self.test.engine.retry_task(&self.ada, self.id(index)).await;
                 self.agree(index, expected, done.map(drop))
             }
@@ -224,6 +300,8 @@ impl World {
                         self.model.set(index, due);
                     }
                 }
+                self.test.keep_time().await;
+                self.model.keep_time();
                 Ok(())
             }
         }
@@ -251,12 +329,25 @@ impl World {
         }
     }
 
-    async fn create(&mut self, first: Option<u8>, second: Option<u8>, max_attempts: u32, priority: Priority) -> Result<(), String> {
+    async fn create(
+        &mut self,
+        first: Option<u8>,
+        second: Option<u8>,
+        max_attempts: u32,
+        priority: Priority,
+        with: With,
+    ) -> Result<(), String> {
         let mut parents: Vec<_> = [first, second].into_iter().flatten().filter_map(|number| self.model.pick(number)).collect();
         parents.dedup();
         let depends_on = parents.iter().map(|index| self.id(*index)).collect();
         let title = format!("task {}", self.model.tasks.len());
-        let new = NewTask { depends_on, max_attempts, priority, ..checked(&title) };
+        let mut new = NewTask { depends_on, max_attempts, priority, ..checked(&title) };
+        match with {
+            With::Nothing => {}
+            With::Deadline(seconds) => new.complete_by = Some(self.model.now + TimeDelta::seconds(seconds.into())),
+            With::QueueSeconds(seconds) => new.queue_seconds = Some(seconds.into()),
+            With::SharedKey => new.concurrency = Some(Concurrency { key: "shared".into(), limit: 2 }),
+        }
         let view = self.test.engine.create_task(&self.ada, new.clone()).await.map_err(|error| format!("creating: {error:?}"))?;
         let state = TaskState::initial(self.model.parents(&parents), new.run_at, self.model.now);
         let task = Task {
@@ -274,6 +365,12 @@ impl World {
             max_attempts: view.summary.max_attempts,
             retry: view.retry,
             not_before: view.not_before,
+            complete_by: view.complete_by,
+            queue_seconds: view.queue_seconds,
+            concurrency: view.concurrency,
+            tags: view.summary.tags,
+            correlation_id: view.correlation_id,
+            paused_by: None,
             state,
             attempts: 0,
             failures: 0,
@@ -282,7 +379,8 @@ impl World {
             created_by: self.ada.label(),
         };
         let turn = (task.state == TaskState::Queued).then(|| self.model.draw(&task));
-        self.model.tasks.push(Modelled { task, parents, turn, held: None });
+        let queued_at = turn.map(|_| self.model.now);
+        self.model.tasks.push(Modelled { task, parents, turn, queued_at, held: None });
         Ok(())
     }
 
@@ -359,6 +457,13 @@ impl World {
             let times = (view.summary.state.ended_at(), one.task.state.ended_at());
             let run_at = |state: &TaskState| if let TaskState::Scheduled { run_at } = state { Some(*run_at) } else { None };
             let due = (run_at(&view.summary.state), run_at(&one.task.state));
+            let held = (view.summary.paused, one.task.paused_by.is_some());
+            if held.0 != held.1 || view.summary.state.stop() != one.task.state.stop() {
+                return Err(format!(
+                    "task {index} is {:?}, held {}; the model says {:?}, held {}",
+                    view.summary.state, held.0, one.task.state, held.1
+                ));
+            }
             if found != expected || times.0 != times.1 || due.0 != due.1 || view.summary.attempts != one.task.attempts {
                 return Err(format!("task {index} is {:?}, the model says {:?}", view.summary.state, one.task.state));
             }
@@ -369,7 +474,7 @@ impl World {
 
 async fn run(pool: &PgPool, commands: &[Command]) -> Result<(), String> {
     // What an earlier case left queued is not this one's: it is cancelled before.
-    sqlx::query("update task set state = 'cancelled', queued_at = null, turn = null, run_at = null, ended_at = now(), cancelled_by = 'test' where state in ('queued', 'scheduled')")
+    sqlx::query("update task set state = 'cancelled', queued_at = null, turn = null, run_at = null, ended_at = now(), cancelled_by = 'test', paused_by = null, parked = false where state in ('queued', 'scheduled')")
         .execute(pool)
         .await
         .map_err(|error| error.to_string())?;

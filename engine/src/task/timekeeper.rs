@@ -1,0 +1,101 @@
+//! What time does to tasks: deadlines pass, waits in the queue grow too long, and an urgent task that finds no free slot gets one.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
+use tracing::info;
+
+use super::{concurrency, record_end, release, store};
+use crate::{Engine, Error, Result, Service, Tick};
+
+/// Tasks looked at in one tick, for each of the reasons.
+const BATCH: i64 = 100;
+
+/// How long an urgent task waits for a slot to become free by itself.
+const PRE_EMPT_AFTER: TimeDelta = TimeDelta::seconds(1);
+
+#[derive(Default)]
+pub struct Timekeeper;
+
+impl Service for Timekeeper {
+    const NAME: &'static str = "timekeeper";
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
+        let now = engine.clock.now(&engine.database).await?;
+        let mut conn = engine.database.system.acquire().await?;
+        let overdue = store::overdue(&mut conn, now, BATCH).await?;
+        let expired = store::expired(&mut conn, now, BATCH).await?;
+        concurrency::unpark(&mut conn).await?;
+        drop(conn);
+        for id in &overdue {
+            engine.task_overdue(*id).await?;
+        }
+        for id in &expired {
+            engine.task_expired(*id).await?;
+        }
+        engine.make_room(now).await?;
+        let full = overdue.len().max(expired.len()) as i64 == BATCH;
+        Ok(if full { Tick::Busy } else { Tick::Idle })
+    }
+}
+
+impl Engine {
+    async fn task_overdue(&self, id: TaskId) -> Result<()> {
+        let overdue = |task: Task, now| {
+            let was_running = !matches!(task.state, TaskState::Blocked | TaskState::Scheduled { .. } | TaskState::Queued);
+            Ok((task.overdue(now)?, was_running.then_some(EventKind::DeadlinePassed)))
+        };
+        self.change_by_time(id, overdue).await
+    }
+
+    /// Decided again under the lock: a runner that takes it first wins.
+    async fn task_expired(&self, id: TaskId) -> Result<()> {
+        self.change_by_time(id, |task, now| Ok((task.expire(now)?, None))).await
+    }
+
+    /// Stops the youngest task of the low lane for an urgent one that waits, when every slot here is taken.
+    async fn make_room(&self, now: Timestamp) -> Result<()> {
+        if !self.hub.is_full() {
+            return Ok(());
+        }
+        let mut conn = self.database.system.acquire().await?;
+        let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER).await?;
+        drop(conn);
+        for (victim, for_task) in pairs {
+            info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");
+            let pre_empt = |task: Task, _| Ok((task.pre_empt(for_task)?, Some(EventKind::PreEmptionRequested { for_task })));
+            self.change_by_time(victim, pre_empt).await?;
+        }
+        Ok(())
+    }
+
+    /// One transition of one task. A task for which it no longer holds is left alone.
+    async fn change_by_time(
+        &self,
+        id: TaskId,
+        change: impl FnOnce(Task, Timestamp) -> std::result::Result<(Task, Option<EventKind>), domain::InvalidTransition> + Send,
+    ) -> Result<()> {
+        let mut tx = self.begin_system(None).await?;
+        let task = match store::lock(&mut tx, id).await {
+            Ok(task) => task,
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let now = tx.now();
+        let Ok((task, event)) = change(task, now) else { return Ok(()) };
+        store::save(&mut tx, &task).await?;
+        if let Some(event) = event {
+            tx.record(task.workspace_id, id, &event).await?;
+        }
+        record_end(&mut tx, &task).await?;
+        release::children(&mut tx, &task).await?;
+        let attempt = crate::attempt::store::live(&mut tx, id).await?;
+        tx.commit(()).await?;
+        if let Some((runner, attempt)) = attempt {
+            self.hub.cancel(runner, attempt);
+        }
+        Ok(())
+    }
+}
