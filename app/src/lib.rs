@@ -16,6 +16,7 @@ mod overview;
 pub mod page_json;
 mod part;
 pub mod problem;
+pub mod queue;
 mod repository;
 mod shell;
 mod sse;
@@ -40,7 +41,8 @@ use dev::ComponentsPage;
 use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
-use task::{detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+use queue::queue_page::QueuePage;
+use task::{dead_page::DeadPage, detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
 
 /// Every page and its address. Those that are not among the first ones a person sees are lazy: their part of the program is asked
 /// for when they are opened, or before that, once the first page has come to rest. All are rendered whole before the first byte is sent, so that they are complete without scripts
@@ -60,6 +62,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>

@@ -1,15 +1,21 @@
 //! Tasks: what the pages ask the server for. Each server function is one call of the engine's method of the same name.
 
+pub mod bulk;
+pub mod dead_page;
 pub mod detail;
 pub mod detail_page;
 pub mod form;
 pub mod handed;
 pub mod list_page;
+pub mod new_more;
 pub mod new_page;
 pub mod row;
 pub mod state_badge;
 
-use domain::{Event, Page, TaskFilter, TaskId, TaskSummary, TaskView};
+use domain::{
+    Event, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,
+    task::{BulkAct, BulkOutcome},
+};
 use leptos::prelude::*;
 
 use crate::{components::log_view::LogStart, problem::Problem};
@@ -72,6 +78,39 @@ pub async fn cancel_task(id: TaskId) -> Result<TaskView, Problem> {
 #[server(prefix = "/_fn", endpoint = "retry_task")]
 pub async fn retry_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.retry_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "pause_task")]
+pub async fn pause_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.pause_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "resume_task")]
+pub async fn resume_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.resume_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "discard_task")]
+pub async fn discard_task(id: TaskId) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.discard_task(&actor, id).await).await
+}
+
+/// One act on every task like that, when they are as many as expected.
+#[server(prefix = "/_fn", endpoint = "change_tasks")]
+pub async fn change_tasks(
+    act: BulkAct,
+    expected: i64,
+    #[server(default)] priority: Option<Priority>,
+    #[server(default)] filter: TaskFilter,
+) -> Result<BulkOutcome, Problem> {
+    let bulk = domain::task::BulkTasks { act, priority, ids: vec![], filter: Some(filter), preview: false, expected: Some(expected) };
+    crate::ssr::call(async |engine, actor| engine.change_tasks(&actor, bulk).await).await
+}
+
+/// How many tasks like that each act is about.
+#[server(prefix = "/_fn", endpoint = "count_changes")]
+pub async fn count_changes(#[server(default)] filter: TaskFilter) -> Result<Vec<(BulkAct, i64)>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.count_changes(&actor, filter).await).await
 }
 
 #[server(prefix = "/_fn", endpoint = "task_events")]

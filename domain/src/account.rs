@@ -51,7 +51,7 @@ impl fmt::Display for Permission {
         f.write_str(match self {
             Self::ReadTasks => "read tasks",
             Self::CreateTasks => "create tasks",
-            Self::ChangeTasks => "cancel and retry tasks",
+            Self::ChangeTasks => "change tasks",
             Self::ManageKeys => "manage API keys",
         })
     }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Errors, error::Invalid, task::TaskStateName};
+use crate::{
+    error::Errors,
+    error::Invalid,
+    task::{TaskStateName, check_tag},
+};
 
 /// One page of a list, and where the next one starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,8 @@ pub struct TaskFilter {
     pub state: Option<TaskStateName>,
     /// Only tasks whose title holds this text, whatever the case.
     pub text: Option<String>,
+    /// Only tasks with this tag.
+    pub tag: Option<String>,
     /// Where the page starts, from the previous page's `next_cursor`.
     pub cursor: Option<String>,
     /// How many; 50 unless given, at most 200.
@@ -36,6 +42,9 @@ impl TaskFilter {
         let mut errors = Errors::default();
         if let Some(text) = &self.text {
             errors.text("/text", text, 200);
+        }
+        if let Some(Err(reason)) = self.tag.as_deref().map(check_tag) {
+            errors.add("/tag", "malformed", reason);
         }
         if matches!(self.limit, Some(limit) if limit == 0 || limit > PAGE_LIMIT_MAX) {
             errors.add("/limit", "out_of_range", format!("must be 1 to {PAGE_LIMIT_MAX}"));

@@ -71,6 +71,9 @@ pub enum ToRunner {
 pub struct Assignment {
     pub attempt: AttemptKey,
     pub title: String,
+    /// What the task belongs to elsewhere.
+    #[serde(default)]
+    pub correlation_id: Option<String>,
     pub work: Work,
     /// A path or URL.
     pub repository: String,

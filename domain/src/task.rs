@@ -4,6 +4,7 @@
 //! API and the pages show.
 
 mod batch;
+mod bulk;
 mod concurrency;
 mod new;
 mod priority;
@@ -14,6 +15,7 @@ mod transition;
 mod view;
 
 pub use batch::{BATCH_MAX, NewTasks};
+pub use bulk::{BULK_MAX, BulkAct, BulkOutcome, BulkTasks};
 pub use concurrency::{CONCURRENCY_LIMIT_MAX, Concurrency};
 pub use new::{ATTEMPTS_MAX, NewTask, QUEUE_SECONDS_MAX, TAGS_MAX, TIMEOUT_SECONDS_MAX, check_tag};
 pub use priority::Priority;

@@ -15,6 +15,7 @@ mod hints;
 mod idempotency;
 mod log;
 mod overview;
+mod queue;
 mod repository;
 mod runner;
 mod service;

@@ -17,6 +17,8 @@ use domain::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+#[cfg(feature = "testing")]
+pub(crate) use hub::Connection;
 pub(crate) use hub::Hub;
 
 use crate::{Engine, Error, Result};

@@ -3,6 +3,7 @@
 //! Commands lock the task, decide in `domain`, save, and record the event. A task's row is locked before those of its children, and
 //! the rows of its attempts only while its own is held, so that two use cases never wait for each other.
 
+mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
 mod hold;
@@ -97,14 +98,7 @@ impl Engine {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
         let task = store::lock(&mut tx, id).await?;
-        let asked_before = task.state.cancel_requested().is_some();
-        let task = task.cancel(&actor.label(), tx.now())?;
-        store::save(&mut tx, &task).await?;
-        if !task.state.is_final() && !asked_before {
-            tx.record(task.workspace_id, id, &EventKind::CancelRequested).await?;
-        }
-        record_end(&mut tx, &task).await?;
-        release::children(&mut tx, &task).await?;
+        cancel(&mut tx, actor, task).await?;
         self.answer_and_stop(tx, actor, id).await
     }
 
@@ -113,15 +107,7 @@ impl Engine {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
         let task = store::lock(&mut tx, id).await?;
-        let parents = store::lock_parents(&mut tx, id).await?;
-        let conclusion = conclude(&parents);
-        if let Parents::Failed { title, state, .. } = &conclusion {
-            let message = format!("it waits for “{title}”, which ended {}; retry that one first", state.name());
-            return Err(Error::Conflict(message));
-        }
-        let task = task.retry(conclusion, tx.now())?;
-        store::save_waiting(&mut tx, &task, parents.iter().filter(|parent| !is_success(parent)).count()).await?;
-        tx.record(task.workspace_id, id, &EventKind::TaskRetried { state: task.state.name() }).await?;
+        retry(&mut tx, task).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
     }
@@ -151,6 +137,36 @@ impl Engine {
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
     }
+}
+
+/// Ends a task, or asks for the end of what runs.
+async fn cancel(tx: &mut Tx, actor: &Actor, task: Task) -> Result<Task> {
+    let asked_before = task.state.cancel_requested().is_some();
+    let now = tx.now();
+    let task = task.cancel(&actor.label(), now)?;
+    store::save(tx, &task).await?;
+    if !task.state.is_final() && !asked_before {
+        tx.record(task.workspace_id, task.id, &EventKind::CancelRequested).await?;
+    }
+    record_end(tx, &task).await?;
+    release::children(tx, &task).await?;
+    Ok(task)
+}
+
+/// Brings an ended task back.
+async fn retry(tx: &mut Tx, task: Task) -> Result<Task> {
+    let parents = store::lock_parents(tx, task.id).await?;
+    let conclusion = conclude(&parents);
+    if let Parents::Failed { title, state, .. } = &conclusion {
+        let message = format!("it waits for “{title}”, which ended {}; retry that one first", state.name());
+        return Err(Error::Conflict(message));
+    }
+    let now = tx.now();
+    let task = task.retry(conclusion, now)?;
+    store::save_waiting(tx, &task, parents.iter().filter(|parent| !is_success(parent)).count()).await?;
+    let kind = EventKind::TaskRetried { state: task.state.name() };
+    tx.record(task.workspace_id, task.id, &kind).await?;
+    Ok(task)
 }
 
 /// The tasks that a request wants to wait for, locked so that none of them ends unnoticed.

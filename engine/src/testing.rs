@@ -7,8 +7,9 @@ use domain::{
     protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 
-use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper};
+use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper, runner::Connection};
 
 pub const PASSWORD: &str = "a quiet morning walk";
 /// Where every test's clock starts.
@@ -61,6 +62,14 @@ impl TestEngine {
     pub async fn runner(&self, name: &str) -> TestRunner {
         let session = self.engine.register_runner(name, 100).await.expect("a runner can be registered");
         TestRunner { engine: self.engine.clone(), session }
+    }
+
+    /// As [`runner`](Self::runner), connected and with so many slots.
+    pub async fn connected_runner(&self, name: &str, slots: u32) -> ConnectedRunner {
+        let session = self.engine.register_runner(name, slots).await.expect("a runner can be registered");
+        let (outgoing, told) = mpsc::channel(100);
+        let connection = self.engine.hub.connect(session.clone(), outgoing);
+        ConnectedRunner { runner: TestRunner { engine: self.engine.clone(), session }, told, _connection: connection }
     }
 
     /// Moves what is due into the queue, as the dispatcher does.
@@ -178,6 +187,28 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         commit: Some("fedcba9876543210".into()),
         verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
         artifacts: vec![],
+    }
+}
+
+/// A runner that is connected to this process, so that the dispatcher gives it work.
+pub struct ConnectedRunner {
+    pub runner: TestRunner,
+    told: mpsc::Receiver<ToRunner>,
+    _connection: Connection,
+}
+
+impl ConnectedRunner {
+    /// What it has been told since the last time.
+    pub fn told(&mut self) -> Vec<ToRunner> {
+        std::iter::from_fn(|| self.told.try_recv().ok()).collect()
+    }
+
+    /// Reports that the work was stopped, as it was told to.
+    pub async fn has_stopped(&self, assignment: &Assignment) {
+        let stopped =
+            AttemptReport { outcome: WorkOutcome::Cancelled, verification: None, ..report(assignment, domain::CheckStatus::Passed) };
+        self.runner.reports(assignment.attempt, stopped).await.expect("the report is taken");
+        self.runner.engine.hub.release(self.runner.session.id(), assignment.attempt);
     }
 }
 

@@ -6,6 +6,7 @@ mod artifact;
 mod event;
 mod extract;
 mod idempotency;
+mod queue;
 mod task;
 
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
@@ -57,6 +58,12 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
     let changing = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
+        .routes(routes!(task::pause_task))
+        .routes(routes!(task::resume_task))
+        .routes(routes!(task::discard_task))
+        .routes(routes!(task::change_tasks))
+        .routes(routes!(queue::pause_queue))
+        .routes(routes!(queue::resume_queue))
         .routes(routes!(task::add_dependencies))
         .layer(answers(StatusCode::OK));
     let reading = OpenApiRouter::new()
@@ -65,6 +72,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(task::task_log))
         .routes(routes!(artifact::get_artifact))
         .routes(routes!(event::follow_events))
+        .routes(routes!(queue::get_queue))
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));

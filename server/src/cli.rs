@@ -6,6 +6,7 @@
 mod admin;
 mod client;
 mod connection;
+mod dead;
 mod demo;
 mod demo_screen;
 mod demo_tasks;
@@ -15,6 +16,7 @@ mod follow;
 mod key_file;
 mod log_output;
 mod output;
+mod queue;
 mod reconnect;
 mod sample_repository;
 mod task_change;
@@ -45,7 +47,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Environment:
-  MUSTER_URL        the server that `task` speaks to [default: http://127.0.0.1:7878]
+  MUSTER_URL        the server that `task`, `queue` and `dead` speak to [default: http://127.0.0.1:7878]
   MUSTER_API_KEY    who asks; `muster admin create-key` makes one
   MUSTER_STATE_DIR  where a server on this machine keeps its state
   MUSTER_ADDR       where `serve` listens
@@ -74,6 +76,12 @@ enum Command {
     /// Hand in tasks and look after them.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// What waits for a runner.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Tasks that were set aside for a person to look at.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Owners and API keys, on the server's own machine.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -97,6 +105,10 @@ enum TaskCommand {
     Cancel(task_change::ChangeArgs),
     /// Bring an ended task back, with all its attempts ahead of it.
     Retry(task_change::ChangeArgs),
+    /// Hold a task: no runner takes it, and what works on it is stopped and goes back into the queue.
+    Pause(task_change::ChangeArgs),
+    /// Let a task go on that was paused.
+    Resume(task_change::ChangeArgs),
 }
 
 /// Carries out the command, says what went wrong, and gives the exit status.
@@ -104,6 +116,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve { config } => serve(*config).await,
         Command::Task(command) => task(command).await,
+        Command::Queue(command) => queue::run(&command).await,
+        Command::Dead(command) => dead::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
     };
@@ -124,6 +138,8 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,
+        TaskCommand::Pause(args) => task_change::pause(&args).await,
+        TaskCommand::Resume(args) => task_change::resume(&args).await,
     }
 }
 

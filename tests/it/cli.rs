@@ -67,7 +67,59 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     what_runs_can_be_left_cancelled_and_retried(&client);
     a_file_of_tasks_is_submitted_once_under_its_key(&client);
     a_task_for_later_waits_for_its_time(&client);
+    what_runs_can_be_paused_and_goes_on(&client);
+    queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
     server.stops();
+}
+
+fn what_runs_can_be_paused_and_goes_on(client: &Client<'_>) {
+    let go = client.machine.folder.path().join("go on");
+    let repository = client.machine.repository();
+    let command = format!("echo attempt $MUSTER_ATTEMPT of $MUSTER_CORRELATION_ID; until [ -e '{}' ]; do sleep 0.05; done", go.display());
+    let run = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command, "--correlation", "OPS-7", "--tag", "held"];
+    let id = stdout(&client.run(&run)).trim().to_owned();
+    let mut follower = client.command(&["task", "logs", &id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut log = BufReader::new(follower.stdout.take().unwrap());
+    wait_for_line(&mut log, "attempt 1 of OPS-7");
+    assert_eq!(client.run(&["task", "pause", &id]).status.code(), Some(0));
+    let show = || -> Value { serde_json::from_str(&stdout(&client.run(&["task", "show", &id, "--json"]))).unwrap() };
+    let mut task = show();
+    while task["state"] != "queued" {
+        task = show();
+    }
+    assert_eq!((task["attempts"].as_i64(), task["attempt_list"][0]["state"].as_str()), (Some(1), Some("cancelled")));
+    assert!(stdout(&client.run(&["task", "list", "--tag", "held"])).starts_with(&id));
+    fs::write(&go, "").unwrap();
+    assert_eq!(client.run(&["task", "resume", &id]).status.code(), Some(0));
+    wait_for_line(&mut log, "attempt 2 of OPS-7");
+    assert_eq!(follower.wait().unwrap().code(), Some(0), "the log went on where it was");
+    assert_eq!(show()["state"], "succeeded");
+}
+
+fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let location = repository.to_str().unwrap();
+    assert_eq!(client.run(&["queue", "pause", "--repo", "/nowhere"]).status.code(), Some(1));
+    let paused = stdout(&client.run(&["queue", "pause", "--repo", location]));
+    assert!(paused.lines().any(|line| line.starts_with(&format!("repository\t{location}\t0\t0\t\ttests (API key)"))), "{paused}");
+    let submit = |title: &str| {
+        let arguments = ["task", "run", "--repo", location, "--command", "true", "--title", title, "--queue-time", "1s"];
+        stdout(&client.run(&arguments)).trim().to_owned()
+    };
+    let ids = [submit("Nobody comes"), submit("Nobody came")];
+    let mut listed = String::new();
+    while listed.lines().count() < 2 {
+        listed = stdout(&client.run(&["dead", "list"]));
+    }
+    assert!(listed.lines().all(|line| line.contains("\tqueue_expired\tno runner took it within 1 seconds\tNobody c")), "{listed}");
+    assert_eq!(client.run(&["dead", "discard", &ids[0]]).status.code(), Some(0));
+    assert_eq!(client.run(&["dead", "discard"]).status.code(), Some(2), "which ones?");
+    client.run(&["queue", "resume", "--repo", location]);
+    assert_eq!(stdout(&client.run(&["dead", "retry", "--all"])), "1\t0\n");
+    assert_eq!(stdout(&client.run(&["dead", "list"])), "");
+    assert_eq!(client.run(&["task", "logs", &ids[1], "--follow"]).status.code(), Some(0));
+    let last: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", &ids[1], "--json"]))).unwrap();
+    assert_eq!(last["state"], "succeeded");
 }
 
 fn a_file_of_tasks_is_submitted_once_under_its_key(client: &Client<'_>) {

@@ -23,11 +23,26 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     let task = async |title: &str| script.post("/api/v1/tasks", &new_task(title)).await.json()["id"].as_str().unwrap().to_owned();
     let (parent, child, ended) = (task("Parent").await, task("Child").await, task("Ended").await);
     script.post(&format!("/api/v1/tasks/{ended}/cancel"), &json!({})).await;
+    let dead = task("Dead").await;
+    sqlx::query(
+        "update task set state = 'dead', queued_at = null, turn = null, ended_at = now(),
+                         failure = '{\"code\": \"queue_expired\", \"message\": \"nobody took it\"}' where id = $1::uuid",
+    )
+    .bind(&dead)
+    .execute(&pool)
+    .await
+    .unwrap();
     let cases = [
         ("/api/v1/tasks", new_task("Once"), StatusCode::CREATED),
         ("/api/v1/tasks/batch", json!({"tasks": [new_task("One"), new_task("Two")]}), StatusCode::CREATED),
         (&*format!("/api/v1/tasks/{child}/dependencies"), json!({"depends_on": [parent]}), StatusCode::OK),
         (&format!("/api/v1/tasks/{ended}/retry"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{dead}/discard"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{ended}/pause"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{ended}/resume"), json!({}), StatusCode::OK),
+        ("/api/v1/tasks/bulk", json!({"act": "prioritise", "priority": "high", "ids": [ended]}), StatusCode::OK),
+        ("/api/v1/queue/pause", json!({}), StatusCode::OK),
+        ("/api/v1/queue/resume", json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{child}/cancel"), json!({}), StatusCode::OK),
     ];
     for (path, body, status) in &cases {
@@ -39,9 +54,10 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         assert_eq!((again.header("location"), again.header("content-type")), (first.header("location"), "application/json"), "{path}");
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
     }
-    assert_eq!(titles(&script).await, ["Two", "One", "Once", "Ended", "Child", "Parent"]);
+    assert_eq!(titles(&script).await, ["Two", "One", "Once", "Dead", "Ended", "Child", "Parent"]);
 
-    let tested: Vec<_> = cases.iter().map(|(path, ..)| path.replace(&child, "{id}").replace(&ended, "{id}")).collect();
+    let tested: Vec<_> =
+        cases.iter().map(|(path, ..)| path.replace(&child, "{id}").replace(&ended, "{id}").replace(&dead, "{id}")).collect();
     let document = script.get("/api/openapi.json").await.json();
     for (path, operations) in document["paths"].as_object().unwrap() {
         let changes = operations.as_object().unwrap().keys().any(|method| method != "get");

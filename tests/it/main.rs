@@ -12,5 +12,6 @@ mod http;
 mod idempotency;
 mod migrations;
 mod private_postgres;
+mod queue;
 mod stop;
 mod tasks;

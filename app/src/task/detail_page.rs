@@ -1,7 +1,7 @@
 //! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
 //! a link, and only what is looked at is fetched.
 
-use domain::{Failure, FailureCode, TaskId, TaskState, TaskView};
+use domain::{Failure, FailureCode, TaskId, TaskState, TaskView, task::Stop};
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{
@@ -194,13 +194,47 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
                 .into_any()
         }
         TaskState::Cancelled { .. } => ().into_any(),
-        TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
-        running if running.cancel_requested().is_some() => {
-            view! { <Notice tone=Tone::Info title="Cancellation asked for"><p>"The runner is ending what still runs."</p></Notice> }
+        running if running.stop().is_some() => stop_notice(running.stop()),
+        _ if task.with(|task| task.summary.paused) => {
+            let who = task.with(|task| task.paused_by.clone()).unwrap_or_default();
+            view! { <Notice tone=Tone::Warn title=format!("{who} paused this task")><p>"No runner takes it until it is resumed."</p></Notice> }
                 .into_any()
         }
+        TaskState::Queued if task.with(|task| task.summary.parked) => parked_notice(task),
+        TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         _ => ().into_any(),
     }
+}
+
+/// Why what runs is being ended.
+fn stop_notice(stop: Option<&Stop>) -> AnyView {
+    let (title, text) = match stop {
+        Some(Stop::Cancel { .. }) | None => ("Cancellation asked for", "The runner is ending what still runs."),
+        Some(Stop::Deadline) => {
+            ("Its deadline has passed", "The runner is ending what still runs. What was done so far stays on its branch.")
+        }
+        Some(Stop::Pause { .. }) => {
+            ("Being paused", "The runner is ending what still runs. The task goes back into the queue and waits there.")
+        }
+        Some(Stop::PreEmpt { for_task }) => {
+            let href = format!("/tasks/{for_task}");
+            return view! {
+                <Notice tone=Tone::Info title="Makes room for an urgent task">
+                    <p>"The runner is ending what still runs. The task goes back into the queue, and no attempt is charged. " <a href=href>"See the urgent one"</a></p>
+                </Notice>
+            }
+            .into_any();
+        }
+    };
+    view! { <Notice tone=Tone::Info title=title><p>{text}</p></Notice> }.into_any()
+}
+
+fn parked_notice(task: Signal<TaskView>) -> AnyView {
+    let shared = task.with(|task| task.concurrency.clone());
+    let text = shared.map(|shared| {
+        format!("At most {} at once run with the key “{}”. It is taken when one of them has ended.", shared.limit, shared.key)
+    });
+    view! { <Notice tone=Tone::Info title="Waits for others"><p>{text}</p></Notice> }.into_any()
 }
 
 fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure) -> AnyView {

@@ -4,7 +4,10 @@
 //! which it was typed, and one that names a line of a list leads to the list.
 
 use chrono::NaiveDateTime;
-use domain::{CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Timestamp, Work, task::RetryStrategy};
+use domain::{
+    CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Timestamp, Work,
+    task::{Concurrency, RetryStrategy},
+};
 use serde::{Deserialize, Serialize};
 use server_fn::{ServerFn, error::ServerFnUrlError};
 
@@ -41,6 +44,14 @@ pub struct TaskForm {
     pub retry_cap: String,
     /// As an `<input type=datetime-local>` sends it, meant as UTC; empty for at once.
     pub run_at: String,
+    pub complete_by: String,
+    /// As people write times; empty for as long as it takes.
+    pub queue_time: String,
+    /// `staging` or `staging=3`
+    pub share: String,
+    /// Separated by spaces or commas.
+    pub tags: String,
+    pub correlation_id: String,
 }
 
 /// A row without a kind is no check.
@@ -74,6 +85,11 @@ impl Default for TaskForm {
             retry_base: duration(usual.retry.base_seconds),
             retry_cap: duration(usual.retry.cap_seconds),
             run_at: String::new(),
+            complete_by: String::new(),
+            queue_time: String::new(),
+            share: String::new(),
+            tags: String::new(),
+            correlation_id: String::new(),
         }
     }
 }
@@ -102,8 +118,13 @@ impl TaskForm {
             retry: task.retry.strategy.name().into(),
             retry_base: duration(task.retry.base_seconds),
             retry_cap: duration(task.retry.cap_seconds),
-            // the time of the one it is like is over, or its own
+            // the times of the one it is like are over, or its own
             run_at: String::new(),
+            complete_by: String::new(),
+            queue_time: task.queue_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
+            share: task.concurrency.as_ref().map(share_text).unwrap_or_default(),
+            tags: task.summary.tags.join(" "),
+            correlation_id: task.correlation_id.clone().unwrap_or_default(),
         }
     }
 
@@ -178,6 +199,23 @@ impl TaskForm {
             Ok(moment) => new.run_at = moment,
             Err(message) => note("/run_at", "malformed", message),
         }
+        match parse_moment(self.complete_by.trim()) {
+            Ok(moment) => new.complete_by = moment,
+            Err(message) => note("/complete_by", "malformed", message),
+        }
+        match self.queue_time.trim() {
+            "" => {}
+            text => match parse_duration(text) {
+                Ok(seconds) => new.queue_seconds = Some(seconds),
+                Err(message) => note("/queue_seconds", "malformed", message),
+            },
+        }
+        match parse_share(self.share.trim()) {
+            Ok(shared) => new.concurrency = shared,
+            Err(message) => note("/concurrency", "malformed", message),
+        }
+        new.tags = self.tags.split([' ', ',']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
         for id in self.ids() {
             match id.parse::<TaskId>() {
                 Ok(id) => new.depends_on.push(id),
@@ -248,6 +286,20 @@ fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
 }
 
 /// Lines that say something, with their place in the text.
+/// `staging`, of which one at a time runs, or `staging=3`.
+fn parse_share(text: &str) -> Result<Option<Concurrency>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (key, limit) = text.rsplit_once('=').map_or((text, Ok(1)), |(key, limit)| (key, limit.trim().parse()));
+    let limit = limit.map_err(|_| "must be a key, or a key and a number such as staging=3")?;
+    Ok(Some(Concurrency { key: key.trim().to_owned(), limit }))
+}
+
+fn share_text(shared: &Concurrency) -> String {
+    if shared.limit == 1 { shared.key.clone() } else { format!("{}={}", shared.key, shared.limit) }
+}
+
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty())
 }
@@ -297,6 +349,11 @@ mod tests {
             retry_base: "10s".into(),
             retry_cap: "5m".into(),
             run_at: "2026-12-01T08:00".into(),
+            complete_by: "2026-12-01T09:00".into(),
+            queue_time: "30m".into(),
+            share: "staging=3".into(),
+            tags: "nightly, team/web".into(),
+            correlation_id: " OPS-1 ".into(),
             ..filled()
         };
         let new = form.to_new_task().unwrap();
@@ -310,6 +367,9 @@ mod tests {
         assert_eq!((new.priority, new.timeout_seconds, new.max_attempts, new.depends_on.len()), (Priority::High, 90, 2, 2));
         assert_eq!((new.retry.strategy, new.retry.base_seconds, new.retry.cap_seconds), (RetryStrategy::Linear, 10, 300));
         assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
+        assert_eq!(new.complete_by.unwrap().to_rfc3339(), "2026-12-01T09:00:00+00:00");
+        assert_eq!((new.queue_seconds, new.concurrency.as_ref().map(share_text).as_deref()), (Some(1800), Some("staging=3")));
+        assert_eq!((new.tags, new.correlation_id.as_deref()), (vec!["nightly".to_owned(), "team/web".to_owned()], Some("OPS-1")));
     }
 
     #[test]

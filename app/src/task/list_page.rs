@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Page, TaskFilter, TaskStateName, TaskSummary};
+use domain::{Page, TaskFilter, TaskStateName, TaskSummary, task::BulkAct};
 use leptos::{html, leptos_dom::helpers::debounce, prelude::*};
 use leptos_meta::Title;
 use leptos_router::{
@@ -11,7 +11,8 @@ use leptos_router::{
 };
 
 use super::{
-    list_tasks,
+    bulk::{change_action, change_form},
+    count_changes, list_tasks,
     row::task_rows,
     state_badge::{state_label, state_shape},
 };
@@ -44,6 +45,7 @@ pub fn TaskListPage() -> impl IntoView {
             <Search filter=filter />
             <States filter=filter />
         </div>
+        <Changes filter=filter refresh=Callback::new(move |()| tasks.refetch()) />
         {fetched(tasks, 10, move |page| content(filter, page))}
     }
 }
@@ -64,7 +66,7 @@ fn content(filter: Memo<TaskFilter>, page: Signal<Page<TaskSummary>>) -> impl In
 }
 
 fn nothing(filter: &TaskFilter) -> impl IntoView + use<> {
-    if filter.state.is_none() && filter.text.is_none() {
+    if filter.state.is_none() && filter.text.is_none() && filter.tag.is_none() {
         return view! {
             <Empty title="No task yet" shape=Icon::List>
                 <p>"Say what to do and what counts as done."</p>
@@ -92,7 +94,7 @@ fn Search(filter: Memo<TaskFilter>) -> impl IntoView {
     let mut look = debounce(TYPING_PAUSE, move |typed: String| {
         let state = filter.with_untracked(|filter| filter.state);
         let text = Some(typed.trim().to_owned()).filter(|text| !text.is_empty());
-        let path = list_path(&TaskFilter { state, text, cursor: None, limit: None });
+        let path = list_path(&TaskFilter { state, text, tag: filter.with_untracked(|filter| filter.tag.clone()), ..TaskFilter::default() });
         navigate(&path, NavigateOptions { replace: true, scroll: false, ..Default::default() });
     });
     // Another link may change the text; what a person is typing is left alone.
@@ -147,6 +149,53 @@ fn States(filter: Memo<TaskFilter>) -> impl IntoView {
     }
 }
 
+/// One act on everything that the filter shows. It is asked for in the address, so that it works without scripts.
+#[component]
+fn Changes(filter: Memo<TaskFilter>, refresh: Callback<()>) -> impl IntoView {
+    let query = use_query_map();
+    let is_open = Memo::new(move |_| query.with(|query| query.get_str("change").is_some()));
+    let is_narrow = Memo::new(move |_| filter.with(|filter| filter.state.is_some() || filter.text.is_some() || filter.tag.is_some()));
+    let all = Memo::new(move |_| TaskFilter { cursor: None, limit: None, ..filter.get() });
+    let counts = fetch(
+        move || (is_open.get() && is_narrow.get()).then(|| all.get()),
+        |all| async move {
+            match all {
+                Some(all) => count_changes(all).await,
+                None => Ok(vec![]),
+            }
+        },
+    );
+    let action = change_action(Callback::new(move |()| {
+        counts.refetch();
+        refresh.run(());
+    }));
+    let forms = move |counts: Vec<(BulkAct, i64)>| match counts.is_empty() {
+        true => view! { <p class="u-quiet">"Nothing can be done with these."</p> }.into_any(),
+        false => counts.into_iter().map(|(act, count)| change_form(action, act, &all.get(), count).into_any()).collect_view().into_any(),
+    };
+    view! {
+        {move || {
+            let path = all.with(list_path);
+            match (is_narrow.get(), is_open.get()) {
+                (false, _) => ().into_any(),
+                (true, false) => {
+                    let href = format!("{path}&change=1");
+                    view! { <p class="p-tasks__change"><a href=href data-noscroll="">"Change all of these…"</a></p> }.into_any()
+                }
+                (true, true) => {
+                    view! {
+                        <section class="p-tasks__changes" aria-label="Change all of these">
+                            {fetched(counts, 1, move |counts| move || forms(counts.get()))}
+                            <a class="c-button c-button--quiet" href=path data-noscroll="">"Close"</a>
+                        </section>
+                    }
+                        .into_any()
+                }
+            }
+        }}
+    }
+}
+
 fn pages(filter: &TaskFilter, next_cursor: Option<String>) -> impl IntoView + use<> {
     let first = filter.cursor.is_some().then(|| list_path(&TaskFilter { cursor: None, ..filter.clone() }));
     let next = next_cursor.map(|cursor| list_path(&TaskFilter { cursor: Some(cursor), ..filter.clone() }));
@@ -166,6 +215,7 @@ fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> Task
     TaskFilter {
         state: text("state").and_then(|name| TaskStateName::parse(&name)),
         text: text("text"),
+        tag: text("tag"),
         cursor: text("cursor"),
         limit: None,
     }
@@ -174,7 +224,7 @@ fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> Task
 /// The address of a filter.
 fn list_path(filter: &TaskFilter) -> String {
     let state = filter.state.map(|state| state.name().to_owned());
-    let parts = [("state", state), ("text", filter.text.clone()), ("cursor", filter.cursor.clone())];
+    let parts = [("state", state), ("text", filter.text.clone()), ("tag", filter.tag.clone()), ("cursor", filter.cursor.clone())];
     let query: Vec<String> =
         parts.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name}={}", query_value(&value)))).collect();
     if query.is_empty() { "/tasks".to_owned() } else { format!("/tasks?{}", query.join("&")) }
@@ -186,12 +236,19 @@ mod tests {
 
     #[test]
     fn a_filter_and_its_address_are_the_same() {
-        let filter = TaskFilter { state: Some(TaskStateName::Failed), text: Some("a & b".into()), cursor: Some("x=".into()), limit: None };
-        assert_eq!(list_path(&filter), "/tasks?state=failed&text=a%20%26%20b&cursor=x%3D");
+        let filter = TaskFilter {
+            state: Some(TaskStateName::Failed),
+            text: Some("a & b".into()),
+            tag: Some("team/web".into()),
+            cursor: Some("x=".into()),
+            limit: None,
+        };
+        assert_eq!(list_path(&filter), "/tasks?state=failed&text=a%20%26%20b&tag=team%2Fweb&cursor=x%3D");
         assert_eq!(list_path(&TaskFilter::default()), "/tasks");
         let read = read_filter(|name| match name {
             "state" => Some("failed"),
             "text" => Some(" a & b "),
+            "tag" => Some("team/web"),
             "cursor" => Some("x="),
             _ => None,
         });

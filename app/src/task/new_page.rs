@@ -1,6 +1,6 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
-use domain::{CheckKind, Priority, TaskId, check::MAX_CHECKS, task::RetryStrategy};
+use domain::{CheckKind, TaskId, check::MAX_CHECKS};
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -10,10 +10,11 @@ use super::{
     form::{CheckRow, TaskForm, messages},
     get_task,
     handed::hand_over,
+    new_more::More,
 };
 use crate::{
     components::{
-        Button, ButtonKind, Icon, LinkButton, Notice, SelectField, TextAreaField, TextField, Tone,
+        Button, ButtonKind, Icon, LinkButton, Notice, TextAreaField, TextField, Tone,
         field::{Choice, error_text, options},
         icon,
     },
@@ -187,6 +188,9 @@ fn field_name(pointer: &str) -> String {
         "/retry/base_seconds" => return "first wait".into(),
         "/retry/cap_seconds" => return "longest wait".into(),
         "/run_at" => return "not before".into(),
+        "/queue_seconds" => return "longest wait in the queue".into(),
+        "/concurrency" => return "shared key".into(),
+        "/correlation_id" => return "belongs to".into(),
         _ => {}
     }
     let mut parts = pointer.split('/').skip(1);
@@ -341,128 +345,6 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
             </button>
             <p class="c-field__error" id=error_id>{move || error_text(errors.get())}</p>
         </div>
-    }
-}
-
-#[component]
-fn More<E>(form: TaskForm, errors: E) -> impl IntoView
-where
-    E: Fn(&'static str) -> Signal<Vec<String>> + 'static,
-{
-    let usual = TaskForm::default();
-    // anything but what is usual is shown
-    let shown = |form: &TaskForm| {
-        let TaskForm { priority, depends_on, files, timeout, max_attempts, retry, retry_base, retry_cap, run_at, .. } = form.clone();
-        [priority, depends_on, files, timeout, max_attempts, retry, retry_base, retry_cap, run_at]
-    };
-    let is_open = shown(&form) != shown(&usual);
-    let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
-    let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
-    view! {
-        <details class="p-new__more" open=is_open>
-            <summary class="p-new__heading">"More: priority, time, dependencies, files, limits"</summary>
-            <div class="p-new__part">
-                <div class="p-new__trio">
-                    <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
-                    <TextField
-                        id="timeout"
-                        label="Time limit"
-                        name="form[timeout]"
-                        value=form.timeout
-                        max=20_u32
-                        hint="For one attempt, such as 90s, 15m or 1h 30m."
-                        errors=errors("/timeout_seconds")
-                    />
-                    <TextField
-                        id="attempts"
-                        label="Attempts at most"
-                        name="form[max_attempts]"
-                        kind="number"
-                        value=form.max_attempts
-                        hint="1 to 10; a failed check is handed to the next one."
-                        errors=errors("/max_attempts")
-                    />
-                </div>
-                <div class="p-new__trio">
-                    <SelectField
-                        id="retry"
-                        label="Waits between attempts"
-                        name="form[retry]"
-                        value=form.retry
-                        choices=strategies
-                        errors=errors("/retry/strategy")
-                    />
-                    <TextField
-                        id="retry-base"
-                        label="First wait"
-                        name="form[retry_base]"
-                        value=form.retry_base
-                        max=20_u32
-                        hint="At most an hour."
-                        errors=errors("/retry/base_seconds")
-                    />
-                    <TextField
-                        id="retry-cap"
-                        label="Longest wait"
-                        name="form[retry_cap]"
-                        value=form.retry_cap
-                        max=20_u32
-                        hint="At most a day."
-                        errors=errors("/retry/cap_seconds")
-                    />
-                </div>
-                <TextField
-                    id="run-at"
-                    label="Not before"
-                    name="form[run_at]"
-                    kind="datetime-local"
-                    value=form.run_at
-                    optional=true
-                    hint="In UTC. It also waits for what it depends on."
-                    errors=errors("/run_at")
-                />
-                <TextAreaField
-                    id="depends-on"
-                    label="Depends on"
-                    name="form[depends_on]"
-                    value=form.depends_on
-                    optional=true
-                    code=true
-                    rows=2
-                    hint="Ids of tasks that have to succeed first. When one of them does not, this task is skipped."
-                    errors=errors("/depends_on")
-                />
-                <TextAreaField
-                    id="files"
-                    label="Files of interest"
-                    name="form[files]"
-                    value=form.files
-                    optional=true
-                    code=true
-                    rows=2
-                    hint="One per line; a hint for the work."
-                    errors=errors("/files")
-                />
-            </div>
-        </details>
-    }
-}
-
-fn strategy_name(strategy: RetryStrategy) -> &'static str {
-    match strategy {
-        RetryStrategy::Exponential => "Doubling",
-        RetryStrategy::Linear => "Growing evenly",
-        RetryStrategy::Fibonacci => "Fibonacci",
-        RetryStrategy::None => "No further attempt",
-    }
-}
-
-fn priority_name(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Urgent => "Urgent",
-        Priority::High => "High",
-        Priority::Normal => "Normal",
-        Priority::Low => "Low",
     }
 }
 

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 
 use super::state_badge::{priority_badge, state_badge};
 use crate::{
-    components::{DataTable, Time},
-    text::short_location,
+    components::{DataTable, Icon, Time, icon},
+    text::{query_value, short_location},
 };
 
 const COLUMNS: &[(&str, &str)] = &[
@@ -56,6 +56,8 @@ fn cells(task: TaskSummary) -> impl IntoView {
             <td class="c-table__main" data-label="Task">
                 <a class="c-table__link" href=format!("/tasks/{}", task.id) data-row="">{task.title.clone()}</a>
                 <span class="c-table__id">{task.id.short()}</span>
+                {held(&task)}
+                {(!task.tags.is_empty()).then(|| tags(&task.tags))}
             </td>
             <td class="c-table__place" data-label="Repository" title=task.repository.clone()>{short_location(&task.repository)}</td>
             <td class="c-table__short" data-label="Checks">{checks(&task)}</td>
@@ -64,6 +66,25 @@ fn cells(task: TaskSummary) -> impl IntoView {
             <td class="c-table__time" data-label="Created"><Time at=task.created_at /></td>
         </tr>
     }
+}
+
+/// That nobody takes it, and why.
+fn held(task: &TaskSummary) -> impl IntoView + use<> {
+    let why = match (task.paused, task.parked) {
+        (true, _) => "paused",
+        (false, true) => "waits for its turn with a shared key",
+        (false, false) => return ().into_any(),
+    };
+    view! { <span class="c-table__held">{icon(Icon::Pause)} {why}</span> }.into_any()
+}
+
+/// Each leads to the tasks that have it.
+pub fn tags(tags: &[String]) -> impl IntoView + use<> {
+    let links: Vec<_> = tags
+        .iter()
+        .map(|tag| view! { <li><a class="c-tag" href=format!("/tasks?tag={}", query_value(tag))>{tag.clone()}</a></li> })
+        .collect();
+    view! { <ul class="c-tags" aria-label="Tags">{links}</ul> }
 }
 
 /// `2 of 3`, or that nothing could have said otherwise.

@@ -1,6 +1,6 @@
 //! The only ways from one state to another. Each consumes the task and may refuse.
 
-use super::{Stop, Task, TaskState, TaskStateName};
+use super::{Priority, Stop, Task, TaskState, TaskStateName};
 use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp};
 
 /// A task that loses its runner this often is set aside as `dead`.
@@ -189,6 +189,14 @@ impl Task {
         }
     }
 
+    /// From now on it is in another lane.
+    pub fn prioritise(self, priority: Priority) -> Result<Self, InvalidTransition> {
+        if self.state.is_final() {
+            return self.refuse("prioritise");
+        }
+        Ok(Self { priority, ..self })
+    }
+
     /// A person has looked at what was set aside, and lets it go.
     pub fn discard(self, by: &str, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
@@ -266,7 +274,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Priority, RepositoryId, Work, WorkspaceId, task::RetryPolicy, task::RetryStrategy};
+    use crate::{RepositoryId, Work, WorkspaceId, task::RetryPolicy, task::RetryStrategy};
     use chrono::TimeDelta;
     use uuid::Uuid;
 

@@ -149,7 +149,7 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
 /// Everything the runner needs, with the checks that failed last time.
 pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> Result<Assignment> {
     let row = sqlx::query!(
-        r#"select title, command, prompt, location, base_ref, files, success_criteria, checks as "checks: Json<serde_json::Value>",
+        r#"select title, correlation_id, command, prompt, location, base_ref, files, success_criteria, checks as "checks: Json<serde_json::Value>",
                   timeout_seconds
            from task join repository on repository.id = task.repository_id where task.id = $1"#,
         attempt.task_id.0
@@ -165,6 +165,7 @@ pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> 
     Ok(Assignment {
         attempt,
         title: row.title,
+        correlation_id: row.correlation_id,
         work,
         repository: row.location,
         base_ref: row.base_ref,

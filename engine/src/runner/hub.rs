@@ -26,7 +26,7 @@ struct Connected {
 }
 
 /// Takes the runner off the list when it is dropped.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     hub: Arc<Hub>,
     id: RunnerId,
     outgoing: mpsc::Sender<ToRunner>,
@@ -47,7 +47,7 @@ impl Hub {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn connect(self: &Arc<Self>, session: RunnerSession, outgoing: mpsc::Sender<ToRunner>) -> Connection {
+    pub(crate) fn connect(self: &Arc<Self>, session: RunnerSession, outgoing: mpsc::Sender<ToRunner>) -> Connection {
         let connection = Connection { hub: self.clone(), id: session.id(), outgoing: outgoing.clone() };
         self.lock().insert(session.id(), Connected { session, outgoing, held: HashSet::new() });
         connection
@@ -90,7 +90,7 @@ impl Hub {
     }
 
     /// The attempt has ended or is no longer this runner's: its slot is free.
-    pub(super) fn release(&self, runner: RunnerId, attempt: AttemptKey) {
+    pub(crate) fn release(&self, runner: RunnerId, attempt: AttemptKey) {
         if let Some(one) = self.lock().get_mut(&runner) {
             one.held.remove(&attempt);
         }

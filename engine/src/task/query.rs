@@ -1,15 +1,21 @@
 //! Reading tasks for the API and the pages.
 
+use std::time::Duration;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
     Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
     task::{RetryStrategy, Stop, TaskLink},
 };
 use sqlx::{PgConnection, types::Json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::store::{StateColumns, concurrency, retry_policy};
-use crate::{Engine, Error, Result, artifact, attempt};
+use crate::{Engine, Error, Hint, Result, artifact, attempt};
+
+/// How often a task is looked at without a hint while somebody waits for its end.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub async fn get_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
@@ -28,6 +34,21 @@ impl Engine {
             .await?
             .ok_or_else(|| Error::not_found("task", id))?;
         tx.commit(state).await
+    }
+
+    /// Returns when the task has ended, or the time is over. A hint wakes it; the second is for what another process does.
+    pub async fn wait_for_end(&self, actor: &Actor, id: TaskId, at_most: Duration) -> Result<()> {
+        let until = Instant::now() + at_most;
+        let mut hints = self.hints();
+        while !self.task_state(actor, id).await?.is_final() && Instant::now() < until {
+            let look_again = until.min(Instant::now() + LOOK_AGAIN);
+            while let Ok(hint) = tokio::time::timeout_at(look_again, hints.recv()).await {
+                if matches!(hint, Ok(Hint::Events) | Err(_)) {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tasks, newest first.
@@ -60,11 +81,13 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
         "select id from task
          where workspace_id = (select current_workspace())
            and ($1::text is null or state = $1) and ($2::text is null or title ilike $2) and ($3::uuid is null or id < $3)
+           and ($5::text is null or tags @> array[$5])
          order by id desc limit $4",
         filter.state.map(TaskStateName::name),
         pattern,
         before,
-        limit
+        limit,
+        filter.tag
     )
     .fetch_all(conn)
     .await?;
@@ -72,7 +95,7 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
 }
 
 /// A pattern for `ilike` in which the text's own wildcards are plain characters.
-fn contains_pattern(text: &str) -> String {
+pub(super) fn contains_pattern(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }

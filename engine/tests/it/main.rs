@@ -4,7 +4,9 @@
 
 mod accounts;
 mod attempts;
+mod bulk;
 mod events;
+mod hold;
 mod logs;
 mod model;
 mod queue;

@@ -107,11 +107,13 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
     let inherited =
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_")));
     let attempt = &assignment.attempt;
-    let own: [(&str, OsString); 7] = [
+    let correlation_id = assignment.correlation_id.clone().unwrap_or_else(|| attempt.task_id.to_string());
+    let own: [(&str, OsString); 8] = [
         ("TMPDIR", temporary.into()),
         ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
         (MARKER, attempt.attempt_id.to_string().into()),
         ("MUSTER_ATTEMPT", attempt.number.to_string().into()),
+        ("MUSTER_CORRELATION_ID", correlation_id.into()),
         ("MUSTER_TASK_TITLE", assignment.title.clone().into()),
         ("MUSTER_FILES", lines(&assignment.files).into()),
         ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),

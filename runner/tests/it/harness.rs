@@ -79,6 +79,7 @@ impl Repository {
     /// An attempt to carry out a command here.
     pub fn command(&self, command: &str) -> Assignment {
         Assignment {
+            correlation_id: None,
             attempt: AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 },
             title: "Tidy up".into(),
             work: Work::Command(command.into()),

@@ -1,5 +1,7 @@
 //! Tasks.
 
+use std::time::Duration;
+
 use app::problem::Problem;
 use axum::{
     Json,
@@ -7,7 +9,10 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
-use domain::{Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView, task::TaskLink};
+use domain::{
+    Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
+    task::{BulkOutcome, BulkTasks, TaskLink},
+};
 use engine::Engine;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -70,16 +75,44 @@ pub async fn list_tasks(
     Ok(Json(engine.list_tasks(&actor, filter).await?))
 }
 
-/// A task with its attempts, checks and artifacts.
+#[derive(Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wait {
+    /// Seconds to wait at most for the task to end, up to 25; not at all unless given. Ask again while it has not ended.
+    #[serde(default)]
+    wait: u8,
+}
+
+/// A request is answered well before the server gives up on it.
+const WAIT_SECONDS_MAX: u8 = 25;
+
+/// A task with its attempts, checks and artifacts. With `wait`, as soon as it has ended or the time is over.
 #[utoipa::path(
-    get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path)),
+    get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path), Wait),
     responses(
         (status = 200, body = TaskView),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn get_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+pub async fn get_task(
+    State(engine): State<Engine>,
+    State(stop): State<CancellationToken>,
+    Who(actor): Who,
+    Id(id): Id<TaskId>,
+    ApiQuery(Wait { wait }): ApiQuery<Wait>,
+) -> Answer<TaskView> {
+    if wait > WAIT_SECONDS_MAX {
+        let error = domain::Invalid::field("/wait", "out_of_range", format!("must be 0 to {WAIT_SECONDS_MAX}"));
+        return Err(engine::Error::from(error).into());
+    }
+    if wait > 0 {
+        let at_most = Duration::from_secs(wait.into());
+        // When the server stops, what is known is answered.
+        stop.run_until_cancelled(engine.wait_for_end(&actor, id, at_most)).await.transpose()?;
+    }
     Ok(Json(engine.get_task(&actor, id).await?))
 }
 
@@ -112,6 +145,68 @@ pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): 
 )]
 pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
     Ok(Json(engine.retry_task(&actor, id).await?))
+}
+
+/// Hold a task: no runner takes it until it is resumed. What works on it is stopped, its work saved, and goes back into the queue.
+#[utoipa::path(
+    post, path = "/tasks/{id}/pause", tag = "tasks", operation_id = "pause_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn pause_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.pause_task(&actor, id).await?))
+}
+
+/// Let a task go on that somebody held.
+#[utoipa::path(
+    post, path = "/tasks/{id}/resume", tag = "tasks", operation_id = "resume_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Nobody holds it.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn resume_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.resume_task(&actor, id).await?))
+}
+
+/// Let go of a task that was set aside (`dead`).
+#[utoipa::path(
+    post, path = "/tasks/{id}/discard", tag = "tasks", operation_id = "discard_task", params(("id" = TaskId, Path)),
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It was not set aside.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn discard_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
+    Ok(Json(engine.discard_task(&actor, id).await?))
+}
+
+/// One act on many tasks, at most 1,000 at once, the oldest first. A preview says how many it is about.
+#[utoipa::path(
+    post, path = "/tasks/bulk", tag = "tasks", operation_id = "change_tasks", request_body = BulkTasks,
+    responses(
+        (status = 200, body = BulkOutcome),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is about another number of tasks than was expected.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn change_tasks(State(engine): State<Engine>, Who(actor): Who, ApiJson(bulk): ApiJson<BulkTasks>) -> Answer<BulkOutcome> {
+    Ok(Json(engine.change_tasks(&actor, bulk).await?))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -2,7 +2,11 @@
 
 use std::{error::Error, time::Duration};
 
-use domain::{Event, Identity, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView, task::TaskLink};
+use domain::{
+    Event, Identity, NewTask, NewTasks, Page, Repository, TaskFilter, TaskId, TaskSummary, TaskView,
+    queue::{Queue, QueueName},
+    task::{BulkOutcome, BulkTasks, TaskLink},
+};
 use futures::{StreamExt, stream::BoxStream};
 use http::{
     HeaderValue,
@@ -81,6 +85,7 @@ impl Client {
         let parameters = [
             ("state", filter.state.map(|state| state.name())),
             ("text", filter.text.as_deref()),
+            ("tag", filter.tag.as_deref()),
             ("cursor", filter.cursor.as_deref()),
             ("limit", limit.as_deref()),
         ];
@@ -102,6 +107,34 @@ impl Client {
 
     pub async fn retry_task(&self, id: TaskId) -> Result<TaskView, CliError> {
         self.json(self.http.post(self.of_task(id, &["retry"]))).await
+    }
+
+    pub async fn pause_task(&self, id: TaskId) -> Result<TaskView, CliError> {
+        self.json(self.http.post(self.of_task(id, &["pause"]))).await
+    }
+
+    pub async fn resume_task(&self, id: TaskId) -> Result<TaskView, CliError> {
+        self.json(self.http.post(self.of_task(id, &["resume"]))).await
+    }
+
+    pub async fn change_tasks(&self, bulk: &BulkTasks) -> Result<BulkOutcome, CliError> {
+        self.json(self.http.post(self.api(&["tasks", "bulk"])).json(bulk)).await
+    }
+
+    pub async fn repositories(&self) -> Result<Vec<Repository>, CliError> {
+        self.json(self.http.get(self.api(&["repositories"]))).await
+    }
+
+    pub async fn queue(&self) -> Result<Queue, CliError> {
+        self.json(self.http.get(self.api(&["queue"]))).await
+    }
+
+    pub async fn pause_queue(&self, name: QueueName) -> Result<Queue, CliError> {
+        self.json(self.http.post(self.api(&["queue", "pause"])).json(&name)).await
+    }
+
+    pub async fn resume_queue(&self, name: QueueName) -> Result<Queue, CliError> {
+        self.json(self.http.post(self.api(&["queue", "resume"])).json(&name)).await
     }
 
     pub async fn task_events(&self, id: TaskId) -> Result<Vec<Event>, CliError> {

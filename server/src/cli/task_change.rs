@@ -1,4 +1,4 @@
-//! `muster task cancel` and `muster task retry`
+//! `muster task cancel`, `retry`, `pause` and `resume`
 
 use clap::Args;
 use domain::TaskView;
@@ -35,6 +35,18 @@ pub async fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     print(args, &client.retry_task(id).await?)
 }
 
+pub async fn pause(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let client = args.connection.client()?;
+    let id = find_task(&client, &args.task).await?;
+    print(args, &client.pause_task(id).await?)
+}
+
+pub async fn resume(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let client = args.connection.client()?;
+    let id = find_task(&client, &args.task).await?;
+    print(args, &client.resume_task(id).await?)
+}
+
 fn print(args: &ChangeArgs, task: &TaskView) -> Result<Exit, CliError> {
     let summary = &task.summary;
     let state = summary.state.name();
@@ -44,7 +56,12 @@ fn print(args: &ChangeArgs, task: &TaskView) -> Result<Exit, CliError> {
         Output::Terminal => {
             let style = state_style(state);
             // What runs ends when its runner has confirmed it.
-            let ending = if summary.state.cancel_requested().is_some() { ", ends as soon as its runner has stopped the work" } else { "" };
+            let ending = match summary.state.stop() {
+                Some(stop) if stop.goes_on() => ", goes back into the queue as soon as its runner has stopped the work",
+                Some(_) => ", ends as soon as its runner has stopped the work",
+                None if summary.paused => ", paused",
+                None => "",
+            };
             print_text(&format!("Task {} “{}”: {style}{}{style:#}{ending}\n", summary.id.short(), shown(&summary.title), state.phrase()))?;
         }
     }

@@ -27,6 +27,9 @@ pub struct ListArgs {
     /// Only tasks whose title holds this text, whatever the case.
     #[arg(long)]
     text: Option<String>,
+    /// Only tasks with this tag.
+    #[arg(long)]
+    tag: Option<String>,
     /// The newest this many.
     #[arg(long, value_name = "N", default_value_t = PAGE_LIMIT, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -62,7 +65,8 @@ async fn collect(client: &Client, args: &ListArgs) -> Result<Page<TaskSummary>, 
         let wanted = if args.all { u32::MAX } else { args.limit };
         let missing = wanted.saturating_sub(u32::try_from(found.items.len()).unwrap_or(u32::MAX));
         let limit = Some(missing.min(PAGE_LIMIT_MAX));
-        let page = client.list_tasks(&TaskFilter { state, text: args.text.clone(), cursor: found.next_cursor.take(), limit }).await?;
+        let cursor = found.next_cursor.take();
+        let page = client.list_tasks(&TaskFilter { state, text: args.text.clone(), tag: args.tag.clone(), cursor, limit }).await?;
         found.items.extend(page.items);
         found.next_cursor = page.next_cursor;
         if found.next_cursor.is_none() || found.items.len() >= wanted as usize {

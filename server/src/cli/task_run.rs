@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     CheckSpec, NewTask, Priority, TaskView, repository,
-    task::{ATTEMPTS_MAX, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
+    task::{ATTEMPTS_MAX, Concurrency, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
 };
 
 use super::{
@@ -83,6 +83,21 @@ pub struct RunArgs {
     /// Not before this moment, such as 2026-11-21T08:00:00Z.
     #[arg(long, value_name = "MOMENT", conflicts_with = "delay")]
     at: Option<domain::Timestamp>,
+    /// To be complete when this time has passed, or it fails: 30m, 2h, 1d.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    within: Option<u32>,
+    /// Set it aside when no runner has taken it within this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    queue_time: Option<u32>,
+    /// What it shares with other tasks, and how many of them run at once [default: 1].
+    #[arg(long, value_name = "KEY[=N]", value_parser = parse_share)]
+    share: Option<Concurrency>,
+    /// A word to find it by; may be given more than once.
+    #[arg(long = "tag")]
+    tags: Vec<String>,
+    /// What it belongs to elsewhere, such as a ticket; the work sees it as MUSTER_CORRELATION_ID.
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
     /// A file the work is about; may be given more than once.
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<String>,
@@ -140,8 +155,22 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
             cap_seconds: args.retry_cap.unwrap_or(usual.retry.cap_seconds.max(args.retry_base.unwrap_or_default())),
         },
         run_at: args.at.or_else(|| args.delay.map(|seconds| now() + TimeDelta::seconds(seconds.into()))),
+        complete_by: args.within.map(|seconds| now() + TimeDelta::seconds(seconds.into())),
+        queue_seconds: args.queue_time,
+        concurrency: args.share.clone(),
+        tags: args.tags.clone(),
+        correlation_id: args.correlation.clone(),
         ..usual
     })
+}
+
+/// `staging`, `staging=3`
+fn parse_share(text: &str) -> Result<Concurrency, String> {
+    let (key, limit) = match text.rsplit_once('=') {
+        Some((key, limit)) => (key, limit.parse().map_err(|_| "after the = comes how many may run at once, such as 3")?),
+        None => (text, 1),
+    };
+    Ok(Concurrency { key: key.to_owned(), limit })
 }
 
 /// What can be a URL is taken as one; everything else is a path, and made absolute.
@@ -243,6 +272,13 @@ mod tests {
         for bad in ["", "0", "m", "-5", "1.5h", "2d", "99999999999", "10x"] {
             assert!(parse_seconds(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_shared_may_say_how_many() {
+        assert_eq!(parse_share("staging"), Ok(Concurrency { key: "staging".into(), limit: 1 }));
+        assert_eq!(parse_share("a=b=3"), Ok(Concurrency { key: "a=b".into(), limit: 3 }));
+        assert!(parse_share("staging=many").is_err());
     }
 
     #[test]

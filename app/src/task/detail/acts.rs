@@ -1,4 +1,4 @@
-//! What a person can do with a task: cancel, retry, duplicate, follow up. Forms, so they work without scripts; with scripts a
+//! What a person can do with a task: pause, resume, cancel, retry, discard, duplicate, follow up. Forms, so they work without scripts; with scripts a
 //! cancellation is asked about first.
 
 use domain::{TaskId, TaskState, TaskView};
@@ -7,7 +7,7 @@ use leptos::{form::ActionForm, prelude::*};
 use crate::{
     components::{Button, ButtonKind, Dialog, Icon, LinkButton, Notice, Tone, icon, toast::Toasts},
     problem::Problem,
-    task::{CancelTask, RetryTask},
+    task::{CancelTask, DiscardTask, PauseTask, ResumeTask, RetryTask},
     text::capitalised,
 };
 
@@ -17,7 +17,16 @@ const CANCEL_FORM: &str = "cancel-form";
 pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let cancel = ServerAction::<CancelTask>::new();
     let retry = ServerAction::<RetryTask>::new();
-    let answers = [(cancel.value(), "Cancellation asked for"), (retry.value(), "The task was brought back")];
+    let pause = ServerAction::<PauseTask>::new();
+    let resume = ServerAction::<ResumeTask>::new();
+    let discard = ServerAction::<DiscardTask>::new();
+    let answers = [
+        (cancel.value(), "Cancellation asked for"),
+        (retry.value(), "The task was brought back"),
+        (pause.value(), "The task is paused"),
+        (resume.value(), "The task goes on"),
+        (discard.value(), "The task was let go"),
+    ];
     for (value, success) in answers {
         Effect::new(move |first: Option<()>| {
             let answer = value.get();
@@ -33,6 +42,9 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
         });
     }
     let can_cancel = Memo::new(move |_| task.with(|task| can_cancel(&task.summary.state)));
+    let is_paused = Memo::new(move |_| task.with(|task| task.summary.paused));
+    let can_pause = Memo::new(move |_| task.with(can_pause));
+    let is_dead = Memo::new(move |_| task.with(|task| matches!(task.summary.state, TaskState::Dead { .. })));
     let can_retry = Memo::new(move |_| task.with(|task| can_retry(&task.summary.state)));
     view! {
         <div class="l-head__acts">
@@ -42,16 +54,38 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
                     <Button text="Retry" shape=Icon::Retry busy=retry.pending() />
                 </ActionForm>
             })}
+            {move || is_dead.get().then(|| view! {
+                <ActionForm action=discard>
+                    <input type="hidden" name="id" value=id.to_string() />
+                    <Button text="Discard" shape=Icon::Close busy=discard.pending() />
+                </ActionForm>
+            })}
+            {move || is_paused.get().then(|| view! {
+                <ActionForm action=resume>
+                    <input type="hidden" name="id" value=id.to_string() />
+                    <Button text="Resume" shape=Icon::Play busy=resume.pending() />
+                </ActionForm>
+            })}
+            {move || can_pause.get().then(|| view! {
+                <ActionForm action=pause>
+                    <input type="hidden" name="id" value=id.to_string() />
+                    <Button text="Pause" shape=Icon::Pause busy=pause.pending() />
+                </ActionForm>
+            })}
             {move || can_cancel.get().then(|| view! { <CancelForm id=id cancel=cancel /> })}
             <LinkButton href=format!("/tasks/new?from={id}") text="Duplicate" shape=Icon::Copy />
             <LinkButton href=format!("/tasks/new?depends_on={id}") text="Follow up" shape=Icon::Plus />
         </div>
-        {move || refusal(cancel.value().get()).or_else(|| refusal(retry.value().get()))}
+        {move || answers.into_iter().find_map(|(value, _)| refusal(value.get()))}
     }
 }
 
 fn can_cancel(state: &TaskState) -> bool {
     !state.is_final() && state.cancel_requested().is_none()
+}
+
+fn can_pause(task: &TaskView) -> bool {
+    !task.summary.paused && !task.summary.state.is_final() && task.summary.state.stop().is_none()
 }
 
 fn can_retry(state: &TaskState) -> bool {

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{CopyButton, Elapsed, Icon, icon, time::exact},
-    task::state_badge::state_badge,
+    task::{row::tags, state_badge::state_badge},
     text::{duration, short_location},
 };
 
@@ -64,6 +64,11 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default()))}
         {task.not_before.map(|time| wide_fact("Not before", exact(time)))}
+        {task.complete_by.map(|time| wide_fact("Complete by", exact(time)))}
+        {task.queue_seconds.map(|seconds| fact("Waits at most", duration(seconds.unsigned_abs())))}
+        {task.concurrency.clone().map(|shared| fact("Shares", format!("{} (at most {})", shared.key, shared.limit)))}
+        {task.correlation_id.clone().map(|id| wide_fact("Belongs to", view! { {id.clone()} <CopyButton text=id label="Copy what it belongs to" /> }))}
+        {(!task.summary.tags.is_empty()).then(|| wide_fact("Tags", tags(&task.summary.tags)))}
         {wide_fact("Created", exact(task.summary.created_at))}
         {task.summary.state.ended_at().map(|at| wide_fact("Ended", exact(at)))}
         {links("Waits for", &task.depends_on)}

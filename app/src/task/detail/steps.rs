@@ -145,6 +145,9 @@ mod tests {
                 title: "t".into(),
                 state,
                 priority: Priority::Normal,
+                tags: vec![],
+                paused: false,
+                parked: false,
                 repository: "/srv/app".into(),
                 attempts: 1,
                 max_attempts: 3,
@@ -161,6 +164,11 @@ mod tests {
             timeout_seconds: 60,
             retry: domain::task::RetryPolicy::default(),
             not_before: None,
+            complete_by: None,
+            queue_seconds: None,
+            concurrency: None,
+            correlation_id: None,
+            paused_by: None,
             created_by: "Ada".into(),
             depends_on: vec![],
             dependents: vec![],
@@ -181,11 +189,11 @@ mod tests {
             [("Created", Done), ("Queued", Now), ("Working", Ahead), ("Checking", Ahead), ("Done", Ahead)]
         );
         assert_eq!(
-            strip(TaskState::Running { cancel_requested: None }, vec![attempt()]),
+            strip(TaskState::Running { stop: None }, vec![attempt()]),
             [("Created", Done), ("Claimed", Done), ("Working", Now), ("Checking", Ahead), ("Done", Ahead)]
         );
         assert_eq!(
-            strip(TaskState::Verifying { cancel_requested: None }, vec![attempt()]),
+            strip(TaskState::Verifying { stop: None }, vec![attempt()]),
             [("Created", Done), ("Claimed", Done), ("Working", Done), ("Checking", Now), ("Done", Ahead)]
         );
         assert_eq!(

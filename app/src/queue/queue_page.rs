@@ -1,0 +1,176 @@
+//! What waits for a runner, by lane and by repository: how much, for how long, and who holds it.
+
+use domain::{
+    RepositoryId,
+    queue::{Lane, Queue, QueuedRepository},
+};
+use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
+use leptos_meta::Title;
+use leptos_router::LazyRoute;
+
+use super::{PauseQueue, ResumeQueue, get_queue};
+use crate::{
+    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Time, Tone, toast::Toasts},
+    fetched::fetched,
+    live::use_live,
+    page_json::fetch,
+    part::{NotLoaded, part},
+    problem::Problem,
+    task::state_badge::priority_badge,
+    text::{capitalised, short_location},
+};
+
+pub struct QueuePage;
+
+impl LazyRoute for QueuePage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part("queue_page", queue_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(queue_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn queue_page() -> Result<AnyView, NotLoaded> {
+    let waiting = fetch(|| (), |()| get_queue());
+    use_live(waiting, |_| true);
+    let acts = QueueActs { pause: ServerAction::new(), resume: ServerAction::new() };
+    tell(acts.pause.value(), "Paused. What runs goes on.", Callback::new(move |()| waiting.refetch()));
+    tell(acts.resume.value(), "Goes on.", Callback::new(move |()| waiting.refetch()));
+    Ok(view! {
+        <Title text="Queue · Muster" />
+        {fetched(waiting, 8, move |queue| content(queue, acts))}
+    }
+    .into_any())
+}
+
+/// What a person can do with a queue.
+#[derive(Clone, Copy)]
+struct QueueActs {
+    pause: ServerAction<PauseQueue>,
+    resume: ServerAction<ResumeQueue>,
+}
+
+/// Says how an act went, once it has an answer.
+fn tell(value: impl Get<Value = Option<Result<Queue, Problem>>> + 'static, success: &'static str, refresh: Callback<()>) {
+    Effect::new(move |first: Option<()>| {
+        let answer = value.get();
+        if first.is_none() {
+            return;
+        }
+        match answer {
+            Some(Ok(_)) => Toasts::show(Tone::Good, success),
+            Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
+            None => return,
+        }
+        refresh.run(());
+    });
+}
+
+fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
+    let paused_by = Memo::new(move |_| queue.with(|queue| queue.paused_by.clone()));
+    let is_empty = Memo::new(move |_| queue.with(|queue| queue.repositories.is_empty()));
+    view! {
+        <div class="l-head">
+            <h1 class="l-head__title">"Queue"</h1>
+            <div class="l-head__acts">
+                {move || hold_button(None, paused_by.get().is_some(), false, acts)}
+            </div>
+        </div>
+        {move || paused_by.get().map(|who| view! {
+            <Notice tone=Tone::Warn title=format!("{who} paused this workspace's queue")>
+                <p>"No runner takes a task until it is resumed. What runs goes on."</p>
+            </Notice>
+        })}
+        <section class="l-part" aria-labelledby="lanes">
+            <h2 class="l-part__title" id="lanes">"Lanes"</h2>
+            {move || lanes(&queue.with(|queue| queue.lanes.clone()))}
+            <p class="u-quiet">
+                {move || queue.with(|queue| format!("{} run now, {} ended in the last hour.", queue.running, queue.ended_last_hour))}
+            </p>
+        </section>
+        <section class="l-part" aria-labelledby="repositories">
+            <h2 class="l-part__title" id="repositories">"Repositories"</h2>
+            {move || {
+                if is_empty.get() {
+                    view! { <Empty title="Nothing waits" shape=Icon::Check><p>"Every task that could start has started."</p></Empty> }.into_any()
+                } else {
+                    repositories(queue.with(|queue| queue.repositories.clone()), acts).into_any()
+                }
+            }}
+        </section>
+    }
+}
+
+const LANES: &[(&str, &str)] = &[
+    ("Lane", "c-table__state"),
+    ("Waiting", "c-table__short"),
+    ("Of those held", "c-table__short"),
+    ("First waits since", "c-table__time"),
+];
+
+fn lanes(lanes: &[Lane]) -> impl IntoView + use<> {
+    let rows: Vec<_> = lanes
+        .iter()
+        .map(|lane| {
+            let (waiting, held) = (lane.waiting, lane.held);
+            view! {
+                <tr class="c-table__row">
+                    <td class="c-table__state" data-label="Lane">{priority_badge(lane.priority)}</td>
+                    <td class="c-table__short" data-label="Waiting">{waiting}</td>
+                    <td class="c-table__short" data-label="Of those held">{(held > 0).then_some(held)}</td>
+                    <td class="c-table__time" data-label="First waits since">{lane.oldest.map(|at| view! { <Time at=at /> })}</td>
+                </tr>
+            }
+        })
+        .collect();
+    view! { <DataTable caption="Tasks that wait, by lane" columns=LANES>{rows}</DataTable> }
+}
+
+const REPOSITORIES: &[(&str, &str)] = &[
+    ("Repository", ""),
+    ("Waiting", "c-table__short"),
+    ("Running", "c-table__short"),
+    ("First waits since", "c-table__time"),
+    ("", "c-table__time"),
+];
+
+fn repositories(repositories: Vec<QueuedRepository>, acts: QueueActs) -> impl IntoView {
+    let rows: Vec<_> = repositories
+        .into_iter()
+        .map(|one| {
+            let is_paused = one.paused_by.is_some();
+            view! {
+                <tr class="c-table__row">
+                    <td class="c-table__main" data-label="Repository" title=one.location.clone()>
+                        {short_location(&one.location)}
+                        {one.paused_by.map(|who| view! { <span class="u-quiet">" paused by " {who}</span> })}
+                    </td>
+                    <td class="c-table__short" data-label="Waiting">{one.waiting}</td>
+                    <td class="c-table__short" data-label="Running">{one.running}</td>
+                    <td class="c-table__time" data-label="First waits since">{one.oldest.map(|at| view! { <Time at=at /> })}</td>
+                    <td class="c-table__act">{hold_button(Some((one.id, short_location(&one.location))), is_paused, true, acts)}</td>
+                </tr>
+            }
+        })
+        .collect();
+    view! { <DataTable caption="Tasks that wait and run, by repository" columns=REPOSITORIES>{rows}</DataTable> }
+}
+
+fn hold_button(repository: Option<(RepositoryId, String)>, is_paused: bool, in_table: bool, acts: QueueActs) -> AnyView {
+    let (id, name) = repository.unzip();
+    let field = id.map(|id| view! { <input type="hidden" name="repository" value=id.to_string() /> });
+    let about = name.map(|name| view! { <span class="u-unseen">{format!(" {name}")}</span> });
+    let kind = if in_table { ButtonKind::Quiet } else { ButtonKind::Plain };
+    if is_paused {
+        view! { <ActionForm action=acts.resume>{field}<Button text="Resume" kind=kind shape=Icon::Play busy=acts.resume.pending() />{about}</ActionForm> }.into_any()
+    } else {
+        view! { <ActionForm action=acts.pause>{field}<Button text="Pause" kind=kind shape=Icon::Pause busy=acts.pause.pending() />{about}</ActionForm> }.into_any()
+    }
+}

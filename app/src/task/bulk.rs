@@ -1,0 +1,94 @@
+//! One act on all tasks that a filter shows. The button says how many; when there are others by the time it is pressed, nothing
+//! happens and the page says so.
+
+use domain::{
+    Priority, TaskFilter,
+    task::{BulkAct, BulkOutcome},
+};
+use leptos::{form::ActionForm, prelude::*};
+
+use super::ChangeTasks;
+use crate::{
+    components::{Button, ButtonKind, Icon, Tone, toast::Toasts},
+    text::capitalised,
+};
+
+pub type ChangeAction = ServerAction<ChangeTasks>;
+
+/// An act that tells how it went and has the page fetched again.
+pub fn change_action(refresh: Callback<()>) -> ChangeAction {
+    let action = ChangeAction::new();
+    let value = action.value();
+    Effect::new(move |first: Option<()>| {
+        let answer = value.get();
+        if first.is_none() {
+            return;
+        }
+        match answer {
+            Some(Ok(outcome)) => Toasts::show(Tone::Good, sentence(&outcome)),
+            Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
+            None => return,
+        }
+        refresh.run(());
+    });
+    action
+}
+
+fn sentence(outcome: &BulkOutcome) -> String {
+    let mut text = format!("{} changed", tasks(outcome.changed));
+    if outcome.passed_over > 0 {
+        text.push_str(&format!(", {} passed over", outcome.passed_over));
+    }
+    if outcome.left > 0 {
+        text.push_str(&format!(", {} are left: press again", outcome.left));
+    }
+    text
+}
+
+fn tasks(count: i64) -> String {
+    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
+}
+
+pub fn act_words(act: BulkAct) -> (&'static str, Icon) {
+    match act {
+        BulkAct::Cancel => ("Cancel", Icon::Ban),
+        BulkAct::Retry => ("Retry", Icon::Retry),
+        BulkAct::Pause => ("Pause", Icon::Pause),
+        BulkAct::Resume => ("Resume", Icon::Play),
+        BulkAct::Prioritise => ("Make urgent", Icon::Fast),
+        BulkAct::Discard => ("Discard", Icon::Close),
+    }
+}
+
+/// A form that works without scripts: the filter and the number it was shown with travel along.
+pub fn change_form(action: ChangeAction, act: BulkAct, filter: &TaskFilter, count: i64) -> impl IntoView + use<> {
+    let (word, shape) = act_words(act);
+    let kind = if matches!(act, BulkAct::Cancel | BulkAct::Discard) { ButtonKind::Danger } else { ButtonKind::Plain };
+    let fields = [
+        ("filter[state]", filter.state.map(|state| state.name().to_owned())),
+        ("filter[text]", filter.text.clone()),
+        ("filter[tag]", filter.tag.clone()),
+        ("priority", (act == BulkAct::Prioritise).then(|| Priority::Urgent.name().to_owned())),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| value.map(|value| view! { <input type="hidden" name=name value=value /> }));
+    view! {
+        <ActionForm action=action>
+            <input type="hidden" name="act" value=act.name() />
+            <input type="hidden" name="expected" value=count.to_string() />
+            {fields.collect_view()}
+            <Button text=format!("{word} {}", tasks(count)) kind=kind shape=shape busy=action.pending() />
+        </ActionForm>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_one_sentence() {
+        let outcome = |changed, passed_over, left| BulkOutcome { matched: 0, changed, passed_over, left };
+        assert_eq!(sentence(&outcome(1, 0, 0)), "1 task changed");
+        assert_eq!(sentence(&outcome(1000, 3, 40)), "1000 tasks changed, 3 passed over, 40 are left: press again");
+    }
+}

@@ -1,0 +1,183 @@
+//! What most tasks leave as it is: lane, times, retries, dependencies, labels and limits.
+
+use domain::{Priority, task::RetryStrategy};
+use leptos::prelude::*;
+
+use super::form::TaskForm;
+use crate::components::{SelectField, TextAreaField, TextField};
+
+#[component]
+pub fn More<E>(form: TaskForm, errors: E) -> impl IntoView
+where
+    E: Fn(&'static str) -> Signal<Vec<String>> + 'static,
+{
+    let usual = TaskForm::default();
+    // anything but what is usual is shown
+    let shown = |form: &TaskForm| {
+        let unusual = TaskForm { title: String::new(), ..form.clone() };
+        let TaskForm { work, command, prompt, repository, base_ref, success_criteria, checks, .. } = TaskForm::default();
+        TaskForm { work, command, prompt, repository, base_ref, success_criteria, checks, ..unusual }
+    };
+    let is_open = shown(&form) != usual;
+    let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
+    let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
+    view! {
+        <details class="p-new__more" open=is_open>
+            <summary class="p-new__heading">"More: priority, time, dependencies, labels, limits"</summary>
+            <div class="p-new__part">
+                <div class="p-new__trio">
+                    <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
+                    <TextField
+                        id="timeout"
+                        label="Time limit"
+                        name="form[timeout]"
+                        value=form.timeout
+                        max=20_u32
+                        hint="For one attempt, such as 90s, 15m or 1h 30m."
+                        errors=errors("/timeout_seconds")
+                    />
+                    <TextField
+                        id="attempts"
+                        label="Attempts at most"
+                        name="form[max_attempts]"
+                        kind="number"
+                        value=form.max_attempts
+                        hint="1 to 10; a failed check is handed to the next one."
+                        errors=errors("/max_attempts")
+                    />
+                </div>
+                <div class="p-new__trio">
+                    <SelectField
+                        id="retry"
+                        label="Waits between attempts"
+                        name="form[retry]"
+                        value=form.retry
+                        choices=strategies
+                        errors=errors("/retry/strategy")
+                    />
+                    <TextField
+                        id="retry-base"
+                        label="First wait"
+                        name="form[retry_base]"
+                        value=form.retry_base
+                        max=20_u32
+                        hint="At most an hour."
+                        errors=errors("/retry/base_seconds")
+                    />
+                    <TextField
+                        id="retry-cap"
+                        label="Longest wait"
+                        name="form[retry_cap]"
+                        value=form.retry_cap
+                        max=20_u32
+                        hint="At most a day."
+                        errors=errors("/retry/cap_seconds")
+                    />
+                </div>
+                <TextField
+                    id="run-at"
+                    label="Not before"
+                    name="form[run_at]"
+                    kind="datetime-local"
+                    value=form.run_at
+                    optional=true
+                    hint="In UTC. It also waits for what it depends on."
+                    errors=errors("/run_at")
+                />
+                <div class="p-new__trio">
+                    <TextField
+                        id="complete-by"
+                        label="Complete by"
+                        name="form[complete_by]"
+                        kind="datetime-local"
+                        value=form.complete_by
+                        optional=true
+                        hint="In UTC. When it is not done by then it is stopped and has failed."
+                        errors=errors("/complete_by")
+                    />
+                    <TextField
+                        id="queue-time"
+                        label="Longest wait in the queue"
+                        name="form[queue_time]"
+                        value=form.queue_time
+                        optional=true
+                        max=20_u32
+                        hint="When no runner has taken it by then it is set aside."
+                        errors=errors("/queue_seconds")
+                    />
+                    <TextField
+                        id="share"
+                        label="Shares"
+                        name="form[share]"
+                        value=form.share
+                        optional=true
+                        max=110_u32
+                        hint="A key such as staging, or staging=3: so many with it run at once."
+                        errors=errors("/concurrency")
+                    />
+                </div>
+                <div class="p-new__trio">
+                    <TextField
+                        id="tags"
+                        label="Tags"
+                        name="form[tags]"
+                        value=form.tags
+                        optional=true
+                        hint="Words to find it by, separated by spaces."
+                        errors=errors("/tags")
+                    />
+                    <TextField
+                        id="correlation-id"
+                        label="Belongs to"
+                        name="form[correlation_id]"
+                        value=form.correlation_id
+                        optional=true
+                        max=100_u32
+                        hint="A ticket or a build; the work sees it as MUSTER_CORRELATION_ID."
+                        errors=errors("/correlation_id")
+                    />
+                </div>
+                <TextAreaField
+                    id="depends-on"
+                    label="Depends on"
+                    name="form[depends_on]"
+                    value=form.depends_on
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="Ids of tasks that have to succeed first. When one of them does not, this task is skipped."
+                    errors=errors("/depends_on")
+                />
+                <TextAreaField
+                    id="files"
+                    label="Files of interest"
+                    name="form[files]"
+                    value=form.files
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="One per line; a hint for the work."
+                    errors=errors("/files")
+                />
+            </div>
+        </details>
+    }
+}
+
+fn strategy_name(strategy: RetryStrategy) -> &'static str {
+    match strategy {
+        RetryStrategy::Exponential => "Doubling",
+        RetryStrategy::Linear => "Growing evenly",
+        RetryStrategy::Fibonacci => "Fibonacci",
+        RetryStrategy::None => "No further attempt",
+    }
+}
+
+fn priority_name(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Urgent => "Urgent",
+        Priority::High => "High",
+        Priority::Normal => "Normal",
+        Priority::Low => "Low",
+    }
+}

@@ -1,0 +1,131 @@
+//! `muster queue`: what waits for a runner, and stopping a queue from being taken from.
+
+use clap::{Args, Subcommand};
+use domain::queue::{Queue, QueueName};
+
+use super::{
+    client::Client,
+    connection::ConnectionArgs,
+    error::{CliError, Exit},
+    output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    words::{age, bold, dim, moment, now},
+};
+
+#[derive(Subcommand)]
+pub enum QueueCommand {
+    /// Show what waits, by lane and by repository.
+    Show(ShowArgs),
+    /// Let no runner take from a queue; what runs goes on.
+    Pause(NamedArgs),
+    /// Let a paused queue go on.
+    Resume(NamedArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+In a pipe each line holds, separated by tabs: lane or repository, its name, waiting, held or running,
+since when the first one waits, who paused it.")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct NamedArgs {
+    /// The queue of this repository alone, by the path or URL that its tasks name.
+    #[arg(long, value_name = "PATH|URL")]
+    repo: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+pub async fn run(command: &QueueCommand) -> Result<Exit, CliError> {
+    match command {
+        QueueCommand::Show(args) => print(&args.connection.client()?.queue().await?, args.output)?,
+        QueueCommand::Pause(args) => {
+            let client = args.connection.client()?;
+            let name = name(&client, args).await?;
+            print(&client.pause_queue(name).await?, args.output)?;
+        }
+        QueueCommand::Resume(args) => {
+            let client = args.connection.client()?;
+            let name = name(&client, args).await?;
+            print(&client.resume_queue(name).await?, args.output)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn name(client: &Client, args: &NamedArgs) -> Result<QueueName, CliError> {
+    let Some(wanted) = &args.repo else { return Ok(QueueName::default()) };
+    let known = client.repositories().await?;
+    let found = known.into_iter().find(|repository| repository.location == *wanted);
+    let repository = found.ok_or_else(|| CliError::Failed {
+        message: format!("no task names the repository {wanted}"),
+        remedy: Some("`muster queue show` lists those with tasks that wait".into()),
+    })?;
+    Ok(QueueName { repository: Some(repository.id) })
+}
+
+fn print(queue: &Queue, output: OutputArgs) -> Result<(), CliError> {
+    match output.output() {
+        Output::Json => print_json(queue)?,
+        Output::Pipe => print_tab_separated(&lines(queue))?,
+        Output::Terminal => show(queue)?,
+    }
+    Ok(())
+}
+
+fn lines(queue: &Queue) -> Vec<Vec<String>> {
+    let since = |time: Option<domain::Timestamp>| time.map(moment).unwrap_or_default();
+    let lanes = queue.lanes.iter().map(|lane| {
+        let paused_by = queue.paused_by.clone().unwrap_or_default();
+        let name = lane.priority.name().to_owned();
+        vec!["lane".to_owned(), name, lane.waiting.to_string(), lane.held.to_string(), since(lane.oldest), paused_by]
+    });
+    let repositories = queue.repositories.iter().map(|one| {
+        let paused_by = one.paused_by.clone().unwrap_or_default();
+        vec!["repository".to_owned(), one.location.clone(), one.waiting.to_string(), one.running.to_string(), since(one.oldest), paused_by]
+    });
+    lanes.chain(repositories).collect()
+}
+
+fn show(queue: &Queue) -> Result<(), CliError> {
+    let (now, bold) = (now(), bold());
+    if let Some(who) = &queue.paused_by {
+        remark(&format!("{bold}Paused by {who}:{bold:#} nothing is given to a runner. Go on with: muster queue resume"));
+    }
+    let oldest = |time: Option<domain::Timestamp>| Cell::styled(time.map(|time| age(time, now)).unwrap_or_default(), dim());
+    let lanes: Vec<_> = queue
+        .lanes
+        .iter()
+        .map(|lane| {
+            let held = if lane.held > 0 { lane.held.to_string() } else { String::new() };
+            vec![Cell::plain(lane.priority.name()), Cell::plain(lane.waiting.to_string()), Cell::plain(held), oldest(lane.oldest)]
+        })
+        .collect();
+    print_table(&["LANE", "WAITING", "HELD", "OLDEST"], &lanes)?;
+    let repositories: Vec<_> = queue
+        .repositories
+        .iter()
+        .map(|one| {
+            let paused = one.paused_by.as_ref().map(|who| format!("by {who}")).unwrap_or_default();
+            vec![
+                Cell::plain(&one.location),
+                Cell::plain(one.waiting.to_string()),
+                Cell::plain(one.running.to_string()),
+                oldest(one.oldest),
+                Cell::plain(paused),
+            ]
+        })
+        .collect();
+    if !repositories.is_empty() {
+        print_table(&["REPOSITORY", "WAITING", "RUNNING", "OLDEST", "PAUSED"], &repositories)?;
+    }
+    remark(&format!("{dim}{} run now, {} ended in the last hour{dim:#}", queue.running, queue.ended_last_hour, dim = dim()));
+    Ok(())
+}
