@@ -61,6 +61,15 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
   const blocked = await api.createTask({ title: "Publish the report on flaky tests", command: "true", depends_on: [running] });
   await api.reaches(running, "running");
 
+  const held = await api.heldRepository();
+  for (const [title, priority] of [["Rotate the signing keys", "urgent"], ["Refresh the fixtures", "low"]] as const) {
+    await api.createTask({ title, command: "true", repository: held, priority, tags: ["nightly", "team/web"] });
+  }
+  const dead = await api.createTask({ title: "Rebuild the index", command: "true", repository: held, queue_seconds: 1 });
+  const paused = await api.createTask({ title: "Migrate the archive", command: "true", repository: held });
+  await api.pause(paused);
+  await api.reaches(dead, "dead");
+
   const task = (name: string, id: string, view?: string): Example => ({ name, path: `/tasks/${id}${view ? `?view=${view}` : ""}` });
   const examples: Example[] = [
     { name: "sign-in", path: "/sign-in", signedOut: true },
@@ -69,6 +78,11 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "tasks", path: "/tasks" },
     { name: "tasks-filtered", path: "/tasks?state=failed" },
     { name: "tasks-none", path: "/tasks?text=there+is+no+such+task" },
+    { name: "tasks-change", path: "/tasks?tag=nightly&change=1" },
+    { name: "queue", path: "/queue" },
+    { name: "dead", path: "/dead" },
+    task("task-paused", paused),
+    task("task-dead", dead),
     { name: "new-task", path: "/tasks/new" },
     { name: "new-task-filled", path: `/tasks/new?from=${partial}` },
     { name: "new-task-refused", path: "/tasks/new", prepare: sendNonsense },

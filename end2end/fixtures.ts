@@ -17,6 +17,10 @@ export interface NewTask {
   depends_on?: string[];
   repository?: string;
   base_ref?: string;
+  run_at?: string;
+  queue_seconds?: number;
+  concurrency?: { key: string; limit?: number };
+  tags?: string[];
 }
 
 /** The cookies of somebody who has not signed in. */
@@ -39,6 +43,23 @@ export class Api {
 
   async cancel(id: string): Promise<void> {
     const answer = await this.request.post(`/api/v1/tasks/${id}/cancel`);
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  /** A repository of which no runner takes a task until somebody resumes its queue. */
+  async heldRepository(): Promise<string> {
+    const location = `/srv/${unique("held").replace(" ", "-")}`;
+    const later = await this.createTask({ title: unique("Much later"), command: "true", repository: location, run_at: "2999-01-01T00:00:00Z" });
+    const known: { id: string; location: string }[] = await (await this.request.get("/api/v1/repositories")).json();
+    const repository = known.find((one) => one.location === location)?.id;
+    const answer = await this.request.post("/api/v1/queue/pause", { data: { repository } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    await this.cancel(later);
+    return location;
+  }
+
+  async pause(id: string): Promise<void> {
+    const answer = await this.request.post(`/api/v1/tasks/${id}/pause`);
     expect(answer.ok(), await answer.text()).toBe(true);
   }
 
