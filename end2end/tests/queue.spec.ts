@@ -42,7 +42,7 @@ test("what was set aside says why, and is brought back or let go", async ({ page
   const toKeep = await api.createTask({ title: kept, command: "true", repository, queue_seconds: 1 });
   for (const id of [toDrop, toKeep]) await api.reaches(id, "dead");
   await visit("/dead");
-  await expect(taskRow(page, dropped)).toContainText("No runner took it within 1 seconds");
+  await expect(taskRow(page, dropped)).toContainText("No runner took it within 1 second");
   await taskRow(page, dropped).getByRole("button", { name: "Discard" }).click();
   await arrives((timeout) => expect(taskRow(page, dropped)).toBeHidden({ timeout }));
   expect(await api.state(toDrop)).toBe("cancelled");
@@ -57,7 +57,7 @@ test("everything that a filter shows is changed at once", async ({ page, visit, 
   for (const title of titles) await api.createTask({ title, command: "true", repository, tags: [tag] });
   await visit(`/tasks?tag=${tag}`);
   await page.getByRole("link", { name: "Change all of these…" }).click();
-  await page.getByRole("button", { name: "Make urgent 2 tasks" }).click();
+  await page.getByRole("button", { name: "Make 2 tasks urgent" }).click();
   for (const title of titles) {
     await arrives((timeout) => expect(taskRow(page, title)).toContainText("Urgent", { timeout }));
   }

@@ -111,7 +111,7 @@ fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) 
     while listed.lines().count() < 2 {
         listed = stdout(&client.run(&["dead", "list"]));
     }
-    assert!(listed.lines().all(|line| line.contains("\tqueue_expired\tno runner took it within 1 seconds\tNobody c")), "{listed}");
+    assert!(listed.lines().all(|line| line.contains("\tqueue_expired\tno runner took it within 1 second\tNobody c")), "{listed}");
     assert_eq!(client.run(&["dead", "discard", &ids[0]]).status.code(), Some(0));
     assert_eq!(client.run(&["dead", "discard"]).status.code(), Some(2), "which ones?");
     client.run(&["queue", "resume", "--repo", location]);

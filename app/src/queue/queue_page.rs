@@ -92,7 +92,7 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
             <h2 class="l-part__title" id="lanes">"Lanes"</h2>
             {move || lanes(&queue.with(|queue| queue.lanes.clone()))}
             <p class="u-quiet">
-                {move || queue.with(|queue| format!("{} run now, {} ended in the last hour.", queue.running, queue.ended_last_hour))}
+                {move || queue.with(|queue| running_sentence(queue.running, queue.ended_last_hour))}
             </p>
         </section>
         <section class="l-part" aria-labelledby="repositories">
@@ -106,6 +106,11 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
             }}
         </section>
     }
+}
+
+fn running_sentence(running: i64, ended: i64) -> String {
+    let run = if running == 1 { "runs" } else { "run" };
+    format!("{running} {run} now, {ended} ended in the last hour.")
 }
 
 const LANES: &[(&str, &str)] = &[
@@ -138,7 +143,7 @@ const REPOSITORIES: &[(&str, &str)] = &[
     ("Waiting", "c-table__short"),
     ("Running", "c-table__short"),
     ("First waits since", "c-table__time"),
-    ("", "c-table__time"),
+    ("Hold", "c-table__time"),
 ];
 
 fn repositories(repositories: Vec<QueuedRepository>, acts: QueueActs) -> impl IntoView {

@@ -49,20 +49,21 @@ fn tasks(count: i64) -> String {
     if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
-pub fn act_words(act: BulkAct) -> (&'static str, Icon) {
+fn label(act: BulkAct, count: i64) -> (String, Icon) {
+    let tasks = tasks(count);
     match act {
-        BulkAct::Cancel => ("Cancel", Icon::Ban),
-        BulkAct::Retry => ("Retry", Icon::Retry),
-        BulkAct::Pause => ("Pause", Icon::Pause),
-        BulkAct::Resume => ("Resume", Icon::Play),
-        BulkAct::Prioritise => ("Make urgent", Icon::Fast),
-        BulkAct::Discard => ("Discard", Icon::Close),
+        BulkAct::Cancel => (format!("Cancel {tasks}"), Icon::Ban),
+        BulkAct::Retry => (format!("Retry {tasks}"), Icon::Retry),
+        BulkAct::Pause => (format!("Pause {tasks}"), Icon::Pause),
+        BulkAct::Resume => (format!("Resume {tasks}"), Icon::Play),
+        BulkAct::Prioritise => (format!("Make {tasks} urgent"), Icon::Fast),
+        BulkAct::Discard => (format!("Discard {tasks}"), Icon::Close),
     }
 }
 
 /// A form that works without scripts: the filter and the number it was shown with travel along.
 pub fn change_form(action: ChangeAction, act: BulkAct, filter: &TaskFilter, count: i64) -> impl IntoView + use<> {
-    let (word, shape) = act_words(act);
+    let (text, shape) = label(act, count);
     let kind = if matches!(act, BulkAct::Cancel | BulkAct::Discard) { ButtonKind::Danger } else { ButtonKind::Plain };
     let fields = [
         ("filter[state]", filter.state.map(|state| state.name().to_owned())),
@@ -76,7 +77,7 @@ pub fn change_form(action: ChangeAction, act: BulkAct, filter: &TaskFilter, coun
             <input type="hidden" name="act" value=act.name() />
             <input type="hidden" name="expected" value=count.to_string() />
             {fields.collect_view()}
-            <Button text=format!("{word} {}", tasks(count)) kind=kind shape=shape busy=action.pending() />
+            <Button text=text kind=kind shape=shape busy=action.pending() />
         </ActionForm>
     }
 }

@@ -94,7 +94,7 @@ fn Content(page: Signal<Page<TaskSummary>>, refresh: Callback<()>) -> impl IntoV
     }
 }
 
-const COLUMNS: &[(&str, &str)] = &[("Task", ""), ("Why", ""), ("Since", "c-table__time"), ("", "c-table__acts")];
+const COLUMNS: &[(&str, &str)] = &[("Task", ""), ("Why", ""), ("Since", "c-table__time"), ("Decide", "c-table__acts")];
 
 fn row(task: TaskSummary, retry: ServerAction<RetryTask>, discard: ServerAction<DiscardTask>) -> impl IntoView {
     let failure = task.state.failure().cloned();

@@ -182,7 +182,10 @@ impl Task {
     pub fn expire(self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match (&self.state, self.queue_seconds) {
             (TaskState::Queued, Some(seconds)) => {
-                let failure = Failure::new(FailureCode::QueueExpired, format!("no runner took it within {seconds} seconds"));
+                let failure = Failure::new(
+                    FailureCode::QueueExpired,
+                    format!("no runner took it within {seconds} second{}", if seconds == 1 { "" } else { "s" }),
+                );
                 Ok(self.with(TaskState::Dead { at: now, failure }))
             }
             _ => self.refuse("set aside"),
