@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work};
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A message of a runner, numbered so that its answer can name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,9 +18,9 @@ pub struct Numbered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
-    /// The first message on every connection. `lost` are attempts that an earlier life of this runner left unfinished; nothing
+    /// The first message on every connection. `runner_id` is kept in the runner's state folder. `lost` are attempts that an earlier life of this runner left unfinished; nothing
     /// of them runs any more.
-    Hello { version: u32, name: String, slots: u32, lost: Vec<AttemptKey> },
+    Hello { version: u32, runner_id: RunnerId, name: String, slots: u32, lost: Vec<AttemptKey> },
     /// The worktree is there and the work begins.
     Started { attempt: AttemptKey, base_commit: String, branch: String },
     /// A piece of the log; `offset` counts the bytes of this attempt's log alone.

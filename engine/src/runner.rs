@@ -52,8 +52,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const OUTGOING: usize = 256;
 
 impl Engine {
-    /// Finds or makes the installation's own runner of this name.
-    pub async fn register_runner(&self, name: &str, slots: u32) -> Result<RunnerSession> {
+    /// Takes down who a runner of the installation is. A name that another one has already is told apart by the id.
+    pub async fn register_runner(&self, id: RunnerId, name: &str, slots: u32) -> Result<RunnerSession> {
         let mut errors = Errors::default();
         errors.required_text("/name", name, 100);
         if !(1..=1000).contains(&slots) {
@@ -62,8 +62,8 @@ impl Engine {
         errors.finish()?;
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let id = store::register(&mut tx, self.new_id(), name, i32::try_from(slots).unwrap_or(1000), now).await?;
-        tx.commit(RunnerSession { id, name: name.to_owned(), slots }).await
+        let name = store::register(&mut tx, id, name, i32::try_from(slots).unwrap_or(1000), now).await?;
+        tx.commit(RunnerSession { id, name, slots }).await
     }
 
     /// Carries out what one message says; the answer to it comes last.
@@ -139,13 +139,13 @@ pub async fn serve_runner(
     mut from_runner: mpsc::Receiver<Numbered>,
     to_runner: mpsc::Sender<ToRunner>,
 ) -> Result<Option<RunnerSession>> {
-    let Some(Numbered { sequence, message: ToServer::Hello { version, name, slots, lost } }) = from_runner.recv().await else {
+    let Some(Numbered { sequence, message: ToServer::Hello { version, runner_id, name, slots, lost } }) = from_runner.recv().await else {
         return Ok(None);
     };
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
     }
-    let session = engine.register_runner(&name, slots).await?;
+    let session = engine.register_runner(runner_id, &name, slots).await?;
     for attempt in lost {
         engine.attempt_lost(attempt).await?;
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use domain::{
-    Actor, AttemptKey, LogStream, NewTask, TaskId, TaskView,
+    Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
     protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
 };
@@ -58,15 +58,25 @@ impl TestEngine {
         Actor::new(workspace_id, domain::ActorKind::User { id: domain::UserId(self.engine.new_id()), role: domain::Role::Owner })
     }
 
+    /// The same name is the same runner.
+    fn runner_id(&self, name: &str) -> RunnerId {
+        RunnerId(uuid::Uuid::from_u128(name.bytes().fold(0, |id, byte| id << 8 | u128::from(byte))))
+    }
+
     /// A runner that the test plays itself.
     pub async fn runner(&self, name: &str) -> TestRunner {
-        let session = self.engine.register_runner(name, 100).await.expect("a runner can be registered");
+        let session = self.engine.register_runner(self.runner_id(name), name, 100).await.expect("a runner can be registered");
+        TestRunner { engine: self.engine.clone(), session }
+    }
+
+    /// A runner that is registered already.
+    pub fn playing(&self, session: RunnerSession) -> TestRunner {
         TestRunner { engine: self.engine.clone(), session }
     }
 
     /// As [`runner`](Self::runner), connected and with so many slots.
     pub async fn connected_runner(&self, name: &str, slots: u32) -> ConnectedRunner {
-        let session = self.engine.register_runner(name, slots).await.expect("a runner can be registered");
+        let session = self.engine.register_runner(self.runner_id(name), name, slots).await.expect("a runner can be registered");
         let (outgoing, told) = mpsc::channel(100);
         let connection = self.engine.hub.connect(session.clone(), outgoing);
         ConnectedRunner { runner: TestRunner { engine: self.engine.clone(), session }, told, _connection: connection }

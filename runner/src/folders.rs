@@ -2,14 +2,15 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use domain::AttemptId;
+use domain::{AttemptId, RunnerId};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::{RunnerError, git};
 
@@ -20,6 +21,8 @@ pub(crate) struct Folders {
     pub mirrors: PathBuf,
     /// The runner's own git settings.
     pub gitconfig: PathBuf,
+    /// Who this runner is, from its first life on.
+    pub identity: RunnerId,
     attempts: PathBuf,
     /// Folders on their way out: moved here in one step, then deleted at leisure.
     trash: PathBuf,
@@ -73,6 +76,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         journal: state_dir.join("journal"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
+        identity: identity(&state_dir)?,
         attempts: state_dir.join("attempts"),
         trash: state_dir.join("trash"),
         _lock: lock,
@@ -85,6 +89,25 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         delete_or_warn(&entry?.path());
     }
     Ok(Some(folders))
+}
+
+/// What the folder says who it is; a new one is on the disk before it is used.
+fn identity(state_dir: &Path) -> io::Result<RunnerId> {
+    let path = state_dir.join("identity");
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file identity holds no id")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let new = RunnerId(Uuid::now_v7());
+            let draft = state_dir.join("identity.new");
+            let mut file = File::create(&draft)?;
+            file.write_all(new.to_string().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(draft, path)?;
+            File::open(state_dir)?.sync_all()?;
+            Ok(new)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a folder that only this user can look into, its parents included.

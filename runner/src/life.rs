@@ -94,7 +94,8 @@ pub(crate) async fn run(config: RunnerConfig, limits: Limits, link: Link, stop: 
 /// Nothing when the runner is stopped before it is welcome.
 async fn hello(runner: &Runner, lost: &[AttemptKey], from_server: &mut mpsc::Receiver<ToRunner>) -> Result<Option<Terms>, RunnerError> {
     let name = runner.config.name.clone();
-    let hello = ToServer::Hello { version: VERSION, name, slots: runner.config.slots.max(1), lost: lost.to_vec() };
+    let runner_id = runner.folders.identity;
+    let hello = ToServer::Hello { version: VERSION, runner_id, name, slots: runner.config.slots.max(1), lost: lost.to_vec() };
     let welcome = async {
         runner.outbox.send(hello).await.map_err(|Closed| RunnerError::NotWelcome)?;
         loop {

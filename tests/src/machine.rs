@@ -26,6 +26,14 @@ impl Machine {
         Self { folder }
     }
 
+    /// Leaves what is there for a person to look at.
+    pub fn keep(&self) -> PathBuf {
+        let kept = self.folder.path().with_extension("kept");
+        // When it cannot be copied the report is all there is.
+        let _ = Command::new("cp").arg("-a").arg(self.folder.path()).arg(&kept).status();
+        kept
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -145,9 +153,10 @@ impl Client<'_> {
 pub fn muster() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        // <target folder>/<profile's folder>/deps/<this test>
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
+        // <target folder>/<profile's folder>/deps/<this test>, or a program beside it
+        let program = std::env::current_exe().unwrap();
+        let folder = program.parent().unwrap();
+        let folder = if folder.ends_with("deps") { folder.parent().unwrap() } else { folder };
         let profile = match folder.file_name().unwrap().to_str().unwrap() {
             "debug" => "dev",
             other => other,
@@ -183,7 +192,16 @@ pub fn stderr(output: &Output) -> String {
 
 /// The command lines of running processes that hold one of these.
 pub fn running(wanted: &[&str]) -> Vec<String> {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
-    let lines = processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned());
-    lines.filter(|line| wanted.iter().any(|text| line == text)).collect()
+    command_lines().filter(|line| wanted.iter().any(|text| line == text)).collect()
+}
+
+/// Of every process; one that ends in between has none.
+fn command_lines() -> impl Iterator<Item = String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+    processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned())
+}
+
+/// The command lines of running processes in which this text is.
+pub fn running_with(text: &str) -> Vec<String> {
+    command_lines().filter(|line| line.contains(text)).collect()
 }

@@ -38,6 +38,18 @@ impl TheirCluster {
         &self.url
     }
 
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.state.join("run/.s.PGSQL.5432")
+    }
+
+    /// As [`url`](Self::url), by another folder in which something listens.
+    pub fn url_by_folder(&self, folder: &std::path::Path) -> String {
+        let (before, rest) = self.url.split_once("host=").unwrap();
+        let (_, after) = rest.split_once('&').unwrap();
+        format!("{before}host={}&{after}", folder.display().to_string().replace('/', "%2F"))
+    }
+
     pub fn start(&self, settings: &[&str]) -> TheirPostgres {
         let (data, run) = (self.state.join("postgres"), self.state.join("run"));
         let owner = fs::metadata(&data).unwrap();
@@ -58,6 +70,16 @@ impl TheirPostgres {
     /// For good.
     pub fn is_killed(mut self) {
         self.send(Signal::KILL);
+    }
+
+    /// Every backend leaves at once, and the next start recovers from the log.
+    pub fn is_stopped_at_once(mut self) {
+        self.send(Signal::QUIT);
+    }
+
+    /// By itself, for example because what an earlier life left behind still ran.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
     }
 
     fn send(&mut self, signal: Signal) {

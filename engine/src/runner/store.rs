@@ -1,32 +1,25 @@
 use chrono::TimeDelta;
 use domain::{Runner, RunnerId, Timestamp, runner::OFFLINE_AFTER_SECONDS};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::Result;
 
-pub(super) async fn register(conn: &mut PgConnection, new_id: Uuid, name: &str, slots: i32, now: Timestamp) -> Result<RunnerId> {
-    let updated = sqlx::query_scalar!(
-        "update runner set slots = $2, last_seen_at = $3 where workspace_id is null and name = $1 returning id",
+/// The name it goes by.
+pub(super) async fn register(conn: &mut PgConnection, id: RunnerId, name: &str, slots: i32, now: Timestamp) -> Result<String> {
+    let name = sqlx::query_scalar!(
+        r#"insert into runner (id, name, slots, created_at, last_seen_at)
+           values ($1, case when exists (select from runner where name = $2 and id <> $1) then left($2, 90) || ' ' || $5 else $2 end, $3, $4, $4)
+           on conflict (id) do update set name = excluded.name, slots = excluded.slots, last_seen_at = excluded.last_seen_at
+           returning name"#,
+        id.0,
         name,
         slots,
-        now
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    if let Some(id) = updated {
-        return Ok(id);
-    }
-    let id = sqlx::query_scalar!(
-        "insert into runner (id, name, slots, created_at, last_seen_at) values ($1, $2, $3, $4, $4) returning id",
-        new_id,
-        name,
-        slots,
-        now
+        now,
+        id.short()
     )
     .fetch_one(conn)
     .await?;
-    Ok(id)
+    Ok(name)
 }
 
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {

@@ -275,3 +275,20 @@ async fn what_an_attempt_left_is_kept_with_it(pool: PgPool) {
     assert_eq!(test.engine.task_diff(&ada, task, 1).await.unwrap().as_deref(), Some("+hello\n"));
     assert_eq!(test.engine.task_diff(&ada, task, 2).await.unwrap(), None);
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn two_runners_of_one_name_are_two(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let ids = [1, 2].map(|number| domain::RunnerId(uuid::Uuid::from_u128(number)));
+    let first = test.engine.register_runner(ids[0], "vm (local)", 2).await.unwrap();
+    let second = test.engine.register_runner(ids[1], "vm (local)", 2).await.unwrap();
+    assert_eq!((first.name(), second.name()), ("vm (local)", "vm (local) 00000002"));
+    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4).await.unwrap().name(), second.name(), "and stay who they are");
+    let task = test.create(&ada, checked("held by one")).await;
+    let runner = test.playing(first);
+    let held = runner.claims_one().await;
+    assert_eq!(test.engine.give_back(&second).await.unwrap(), 0, "the other one has nothing to give back");
+    runner.succeeds(&held).await.unwrap();
+    assert_eq!(state(&test.engine.get_task(&ada, task.summary.id).await.unwrap()), TaskStateName::Succeeded);
+}

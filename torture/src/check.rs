@@ -1,0 +1,177 @@
+//! The judge. It reads the ledgers and the database, and nothing that a server says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::TaskId;
+use sqlx::{PgPool, Row};
+
+use crate::{
+    client::ClientEntry,
+    ledger,
+    work::{Seen, WorkEntry},
+    world::World,
+};
+
+/// A promise that was broken, in words.
+pub type Violation = String;
+
+/// Statements that find rows which must not be there. Each gives one line for what it finds.
+const NEVER: [(&str, &str); 13] = [
+    (
+        "a task that has not ended although everything was whole for long enough",
+        "select id || ' is ' || state from task where ended_at is null",
+    ),
+    (
+        "an attempt that is still held",
+        "select id || ' of task ' || task_id from attempt where ended_at is null",
+    ),
+    (
+        "a request that took effect more than once",
+        "select correlation_id || ' was carried out ' || count(distinct created_at) || ' times' from task
+         group by correlation_id having count(distinct created_at) > 1",
+    ),
+    (
+        "attempts that are not numbered one by one",
+        "select task.id || ': ' || task.attempts || ' but ' || count(attempt.id) from task left join attempt on attempt.task_id = task.id
+         group by task.id having count(attempt.id) <> task.attempts or coalesce(max(attempt.number), 0) <> task.attempts",
+    ),
+    (
+        "a task that succeeded other than by exactly one attempt, its last",
+        "select task.id::text from task where (state = 'succeeded') <> (select count(*) = 1 and max(number) = task.attempts from attempt
+           where attempt.task_id = task.id and attempt.state = 'succeeded')
+           and (state = 'succeeded' or exists (select from attempt where attempt.task_id = task.id and attempt.state = 'succeeded'))",
+    ),
+    (
+        "two attempts of a task at the same time",
+        "select one.task_id || ': ' || one.number || ' and ' || other.number from attempt one join attempt other
+           on other.task_id = one.task_id and other.number > one.number and other.claimed_at < one.ended_at",
+    ),
+    (
+        "a task that ended more often than it was brought back",
+        "select task_id || ': ' || string_agg(kind, ' ' order by number) from event where kind in ('task_ended', 'task_retried', 'task_created')
+         group by task_id having count(*) filter (where kind = 'task_ended') <> count(*) filter (where kind = 'task_retried') + 1",
+    ),
+    (
+        "events that are not numbered one by one",
+        "select task_id::text from event group by task_id having max(number) <> count(*) or min(number) <> 1",
+    ),
+    (
+        "a task that began before what it waits for had succeeded",
+        "select edge.task_id || ' before ' || edge.depends_on_id from task_dependency edge
+         join attempt on attempt.task_id = edge.task_id
+         where not exists (select from event where event.task_id = edge.depends_on_id and event.kind = 'task_ended'
+                           and event.payload ->> 'state' = 'succeeded' and event.at <= attempt.claimed_at)",
+    ),
+    (
+        "a task that was skipped although all it waits for succeeded",
+        "select task.id::text from task where state = 'skipped' and not exists (
+           select from task_dependency edge join task parent on parent.id = edge.depends_on_id
+           where edge.task_id = task.id and parent.state <> 'succeeded')
+         and not exists (select from event retried join task_dependency edge on edge.depends_on_id = retried.task_id
+                         where edge.task_id = task.id and retried.kind = 'task_retried')",
+    ),
+    (
+        "a shared key that is counted although nothing runs, or a task that is parked for ever",
+        "select key || ': ' || running from concurrency where running <> 0
+         union all select id || ' is parked' from task where parked",
+    ),
+    (
+        "failures that were charged for what was not the task's fault",
+        "select task.id || ': ' || failures || ' failures, ' || (select count(*) from attempt where task_id = task.id and attempt.state in ('failed', 'timed_out'))
+         from task where failures > (select count(*) from attempt where task_id = task.id and attempt.state in ('failed', 'timed_out'))",
+    ),
+    (
+        "a log with a gap or an overlap",
+        "select task_id || ' at ' || start from (
+           select task_id, start, lag(start + length(content)) over (partition by task_id order by start) as expected from log_chunk
+         ) as chunk where coalesce(expected, 0) <> start",
+    ),
+];
+
+/// How many tasks have not ended.
+pub async fn unfinished(pool: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query("select count(*) from task where ended_at is null").fetch_one(pool).await?.try_get(0)
+}
+
+/// The tasks that somebody holds.
+pub async fn held(pool: &PgPool) -> sqlx::Result<Vec<uuid::Uuid>> {
+    sqlx::query_scalar("select id from task where paused_by is not null").fetch_all(pool).await
+}
+
+/// Everything that is wrong.
+pub async fn violations(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+    let mut found = vec![];
+    for (promise, statement) in NEVER {
+        let rows: Vec<String> = sqlx::query_scalar(statement).fetch_all(pool).await?;
+        found.extend(rows.into_iter().take(5).map(|row| format!("{promise}: {row}")));
+    }
+    let stored = stored(pool).await?;
+    found.extend(lost(&ledger::read(&world.ledgers.join("clients"))?, &stored));
+    let attempts = attempts(pool).await?;
+    found.extend(work(&ledger::read(&world.ledgers.join("work"))?, &attempts));
+    Ok(found)
+}
+
+/// Every task with the request it came from.
+async fn stored(pool: &PgPool) -> anyhow::Result<BTreeMap<String, BTreeSet<TaskId>>> {
+    let mut stored = BTreeMap::<String, BTreeSet<TaskId>>::new();
+    for row in sqlx::query("select correlation_id, id from task").fetch_all(pool).await? {
+        stored.entry(row.try_get(0)?).or_default().insert(TaskId(row.try_get(1)?));
+    }
+    Ok(stored)
+}
+
+/// What a client was told is there, is there; and nothing beside it under the same key.
+fn lost(clients: &[ClientEntry], stored: &BTreeMap<String, BTreeSet<TaskId>>) -> Vec<Violation> {
+    let none = BTreeSet::new();
+    let accepted = clients.iter().filter_map(|entry| match entry {
+        ClientEntry::Accepted { key, tasks } => Some((key, tasks)),
+        ClientEntry::Asks { .. } | ClientEntry::Done { .. } => None,
+    });
+    let mut found = vec![];
+    for (key, tasks) in accepted {
+        let there = stored.get(key).unwrap_or(&none);
+        let told: BTreeSet<_> = tasks.iter().copied().collect();
+        if *there != told {
+            found.push(format!("{key}: the client was told of {told:?}, stored is {there:?}"));
+        }
+    }
+    found
+}
+
+struct StoredAttempt {
+    task: TaskId,
+    number: i32,
+    succeeded: bool,
+}
+
+async fn attempts(pool: &PgPool) -> anyhow::Result<Vec<StoredAttempt>> {
+    let rows = sqlx::query("select task_id, number, state = 'succeeded' from attempt").fetch_all(pool).await?;
+    rows.into_iter()
+        .map(|row| Ok(StoredAttempt { task: TaskId(row.try_get(0)?), number: row.try_get(1)?, succeeded: row.try_get(2)? }))
+        .collect()
+}
+
+/// What succeeded was really done; nothing was done by an attempt that is not there; and a task's work was never at work twice.
+fn work(entries: &[WorkEntry], attempts: &[StoredAttempt]) -> Vec<Violation> {
+    let seen = |seen: Seen| entries.iter().filter(move |entry| entry.seen == seen).map(|entry| (entry.task, entry.attempt));
+    let ended: BTreeSet<_> = seen(Seen::End).collect();
+    let known: BTreeSet<_> = attempts.iter().map(|attempt| (attempt.task, attempt.number)).collect();
+    let undone = attempts.iter().filter(|attempt| attempt.succeeded && !ended.contains(&(attempt.task, attempt.number)));
+    let undone =
+        undone.map(|attempt| format!("attempt {} of {} succeeded, but its work never came to its end", attempt.number, attempt.task));
+    let mut begun = BTreeMap::<_, usize>::new();
+    for attempt in seen(Seen::Begin) {
+        *begun.entry(attempt).or_default() += 1;
+    }
+    let twice = begun
+        .iter()
+        .filter(|(_, times)| **times > 1)
+        .map(|((task, number), times)| format!("attempt {number} of {task} began {times} times"));
+    let unknown = begun
+        .keys()
+        .filter(|attempt| !known.contains(attempt))
+        .map(|(task, number)| format!("attempt {number} of {task} is nowhere stored"));
+    let together = seen(Seen::NotAlone).map(|(task, number)| format!("attempt {number} of {task} was at work beside another one"));
+    undone.chain(twice).chain(unknown).chain(together).collect()
+}
