@@ -120,7 +120,7 @@ impl Engine {
         }
     }
 
-    /// The runner was stopped in order: everything it still holds goes back into the queue, and nobody is charged.
+    /// The runner was stopped in order, or begins anew: everything it still holds goes back into the queue, and nobody is charged.
     pub async fn give_back(&self, session: &RunnerSession) -> Result<usize> {
         let mut conn = self.database.system.acquire().await?;
         let held = store::held_by(&mut conn, session).await?;
@@ -129,7 +129,7 @@ impl Engine {
             let mut tx = self.begin_system(Some(session.label())).await?;
             match lock_held(&mut tx, Some(session), *key).await {
                 Ok(task) => {
-                    let ending = Ending { task: AttemptEnd::GivenBack, ..Ending::lost("its runner was stopped") };
+                    let ending = Ending { task: AttemptEnd::GivenBack, ..Ending::lost("its runner was stopped or began anew") };
                     end(&mut tx, task, *key, ending, None).await?;
                     tx.commit(()).await?;
                 }

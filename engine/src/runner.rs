@@ -149,6 +149,11 @@ pub async fn serve_runner(
     for attempt in lost {
         engine.attempt_lost(attempt).await?;
     }
+    // A life that begins holds nothing. What it was given and has not written down it never began.
+    let never_begun = engine.give_back(&session).await?;
+    if never_begun > 0 {
+        info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
+    }
     info!(runner.id = %session.id, slots, "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let connection = engine.hub.connect(session.clone(), outgoing);

@@ -292,3 +292,31 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     runner.succeeds(&held).await.unwrap();
     assert_eq!(state(&test.engine.get_task(&ada, task.summary.id).await.unwrap()), TaskStateName::Succeeded);
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    for title in ["written down", "never begun"] {
+        test.create(&ada, checked(title)).await;
+    }
+    let held = runner.claims(2).await;
+    let (to_server, from_runner) = tokio::sync::mpsc::channel(4);
+    let (to_runner, _told) = tokio::sync::mpsc::channel(4);
+    let hello = domain::protocol::ToServer::Hello {
+        version: domain::protocol::VERSION,
+        runner_id: runner.session.id(),
+        name: "r1".into(),
+        slots: 2,
+        lost: vec![held[0].attempt],
+    };
+    to_server.send(domain::protocol::Numbered { sequence: 1, message: hello }).await.unwrap();
+    drop(to_server);
+    engine::serve_runner(test.engine.clone(), from_runner, to_runner).await.unwrap();
+    for (assignment, losses) in held.iter().zip([1, 0]) {
+        let task = test.engine.get_task(&ada, assignment.attempt.task_id).await.unwrap();
+        let charged: i32 =
+            sqlx::query_scalar("select losses from task where id = $1").bind(task.summary.id.0).fetch_one(&pool).await.unwrap();
+        assert_eq!((state(&task), charged), (TaskStateName::Queued, losses), "{}", assignment.title);
+    }
+}
