@@ -175,3 +175,35 @@ fn work(entries: &[WorkEntry], attempts: &[StoredAttempt]) -> Vec<Violation> {
     let together = seen(Seen::NotAlone).map(|(task, number)| format!("attempt {number} of {task} was at work beside another one"));
     undone.chain(twice).chain(unknown).chain(together).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> TaskId {
+        TaskId(uuid::Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn what_was_accepted_has_to_be_there_and_nothing_beside_it() {
+        let told = |tasks: &[u128]| ClientEntry::Accepted { key: "k".into(), tasks: tasks.iter().copied().map(id).collect() };
+        let stored = |tasks: &[u128]| BTreeMap::from([("k".to_owned(), tasks.iter().copied().map(id).collect())]);
+        assert_eq!(lost(&[told(&[1, 2])], &stored(&[1, 2])), Vec::<Violation>::new());
+        assert_eq!(lost(&[told(&[1])], &BTreeMap::new()).len(), 1, "lost");
+        assert_eq!(lost(&[told(&[1])], &stored(&[1, 2])).len(), 1, "twice");
+        assert_eq!(lost(&[ClientEntry::Asks { key: "k".into() }], &stored(&[1])), Vec::<Violation>::new(), "nobody was told");
+    }
+
+    #[test]
+    fn a_success_has_to_be_done_and_by_one_at_a_time() {
+        let entry = |attempt, seen| WorkEntry { task: id(1), attempt, seen };
+        let stored = |number, succeeded| StoredAttempt { task: id(1), number, succeeded };
+        let whole = [entry(1, Seen::Begin), entry(1, Seen::End)];
+        assert_eq!(work(&whole, &[stored(1, true)]), Vec::<Violation>::new());
+        assert_eq!(work(&whole[..1], &[stored(1, false)]), Vec::<Violation>::new(), "it may be killed");
+        assert_eq!(work(&whole[..1], &[stored(1, true)]).len(), 1, "never came to its end");
+        assert_eq!(work(&whole, &[]).len(), 1, "nowhere stored");
+        assert_eq!(work(&[entry(1, Seen::Begin), entry(1, Seen::Begin)], &[stored(1, false)]).len(), 1, "began twice");
+        assert_eq!(work(&[entry(1, Seen::NotAlone), entry(1, Seen::Begin)], &[stored(1, false)]).len(), 1, "beside another one");
+    }
+}

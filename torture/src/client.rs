@@ -73,13 +73,15 @@ impl Client {
     }
 
     fn task(&mut self, key: &str) -> Value {
-        let takes = if self.random.random_bool(0.1) { self.random.random_range(1000..6000) } else { self.random.random_range(0..300) };
+        let takes = if self.random.random_bool(0.25) { self.random.random_range(1000..6000) } else { self.random.random_range(0..300) };
         // Some fail at first, a few always.
         let fails = *[0, 0, 0, 0, 1, 1, 9].get(self.random.random_range(0..7)).unwrap_or(&0);
         let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         let command = format!("'{program}' work '{}' --takes {takes} --fails {fails}", self.world.ledgers.display());
-        let parents = if self.known.is_empty() || self.random.random_bool(0.6) { 0 } else { self.random.random_range(1..3) };
-        let mut depends_on: Vec<TaskId> = (0..parents).map(|_| self.known[self.random.random_range(0..self.known.len())]).collect();
+        let parents = if self.known.is_empty() || self.random.random_bool(0.5) { 0 } else { self.random.random_range(1..4) };
+        // Those that were handed in last are likely still at work.
+        let latest = self.known.len().saturating_sub(5);
+        let mut depends_on: Vec<TaskId> = (0..parents).map(|_| self.known[self.random.random_range(latest..self.known.len())]).collect();
         depends_on.sort();
         depends_on.dedup();
         let priority = ["urgent", "high", "normal", "low"][self.random.random_range(0..4)];
