@@ -92,13 +92,31 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), DatabaseError
     .fetch_one(connection)
     .await
     .map_err(DatabaseError::Unreachable)?;
-    if setting.version / 10_000 < OLDEST_MAJOR {
-        return Err(DatabaseError::TooOld { found: setting.name });
-    }
     let durable =
         [("fsync", setting.fsync), ("full_page_writes", setting.full_page_writes), ("synchronous_commit", setting.synchronous_commit)];
+    judge_server(setting.version, setting.name, durable)
+}
+
+/// `version` as Postgres numbers it, such as 170004; each setting with whether it is on.
+fn judge_server(version: i32, name: String, durable: [(&'static str, bool); 3]) -> Result<(), DatabaseError> {
+    if version / 10_000 < OLDEST_MAJOR {
+        return Err(DatabaseError::TooOld { found: name });
+    }
     match durable.into_iter().find(|(_, on)| !on) {
         Some((setting, _)) => Err(DatabaseError::NotDurable { setting }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_named() {
+        let durable = [("fsync", true), ("full_page_writes", true), ("synchronous_commit", true)];
+        let refused = judge_server(140_018, "14.18 (Debian 14.18-1)".into(), durable).unwrap_err();
+        assert_eq!(refused.to_string(), "this is Postgres 14.18 (Debian 14.18-1); Muster needs 15 or newer");
+        assert!(judge_server(150_000, "15.0".into(), durable).is_ok());
     }
 }
