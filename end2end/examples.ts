@@ -78,7 +78,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "tasks", path: "/tasks" },
     { name: "tasks-filtered", path: "/tasks?state=failed" },
     { name: "tasks-none", path: "/tasks?text=there+is+no+such+task" },
-    { name: "tasks-change", path: "/tasks?tag=nightly&change=1" },
+    { name: "tasks-change", path: "/tasks/change?tag=nightly" },
     { name: "queue", path: "/queue" },
     { name: "dead", path: "/dead" },
     task("task-paused", paused),

@@ -57,6 +57,7 @@ test("everything that a filter shows is changed at once", async ({ page, visit, 
   for (const title of titles) await api.createTask({ title, command: "true", repository, tags: [tag] });
   await visit(`/tasks?tag=${tag}`);
   await page.getByRole("link", { name: "Change all of these…" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Change these tasks" })).toBeVisible();
   await page.getByRole("button", { name: "Make 2 tasks urgent" }).click();
   for (const title of titles) {
     await arrives((timeout) => expect(taskRow(page, title)).toContainText("Urgent", { timeout }));

@@ -9,6 +9,7 @@ use super::{
     badge::Tone,
     icon::{Icon, icon},
 };
+use crate::{problem::Problem, text::capitalised};
 
 /// How long a message stays.
 const STAYS: Duration = Duration::from_secs(6);
@@ -86,4 +87,24 @@ pub fn ToastCard(tone: Tone, text: String, on_close: impl Fn() + Send + Sync + '
             </button>
         </div>
     }
+}
+
+/// Says how an act went, once it has an answer, and has the page fetched again.
+pub fn tell<T: 'static>(
+    value: impl Get<Value = Option<Result<T, Problem>>> + 'static,
+    success: impl Fn(&T) -> String + 'static,
+    refresh: Callback<()>,
+) {
+    Effect::new(move |first: Option<()>| {
+        let answer = value.get();
+        if first.is_none() {
+            return;
+        }
+        match answer {
+            Some(Ok(done)) => Toasts::show(Tone::Good, success(&done)),
+            Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
+            None => return,
+        }
+        refresh.run(());
+    });
 }

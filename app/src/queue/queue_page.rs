@@ -10,14 +10,13 @@ use leptos_router::LazyRoute;
 
 use super::{PauseQueue, ResumeQueue, get_queue};
 use crate::{
-    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Time, Tone, toast::Toasts},
+    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Time, Tone, toast::tell},
     fetched::fetched,
     live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
-    problem::Problem,
     task::state_badge::priority_badge,
-    text::{capitalised, short_location},
+    text::short_location,
 };
 
 pub struct QueuePage;
@@ -41,8 +40,9 @@ fn queue_page() -> Result<AnyView, NotLoaded> {
     let waiting = fetch(|| (), |()| get_queue());
     use_live(waiting, |_| true);
     let acts = QueueActs { pause: ServerAction::new(), resume: ServerAction::new() };
-    tell(acts.pause.value(), "Paused. What runs goes on.", Callback::new(move |()| waiting.refetch()));
-    tell(acts.resume.value(), "Goes on.", Callback::new(move |()| waiting.refetch()));
+    let refresh = Callback::new(move |()| waiting.refetch());
+    tell(acts.pause.value(), |_| "Paused. What runs goes on.".into(), refresh);
+    tell(acts.resume.value(), |_| "Goes on.".into(), refresh);
     Ok(view! {
         <Title text="Queue · Muster" />
         {fetched(waiting, 8, move |queue| content(queue, acts))}
@@ -55,22 +55,6 @@ fn queue_page() -> Result<AnyView, NotLoaded> {
 struct QueueActs {
     pause: ServerAction<PauseQueue>,
     resume: ServerAction<ResumeQueue>,
-}
-
-/// Says how an act went, once it has an answer.
-fn tell(value: impl Get<Value = Option<Result<Queue, Problem>>> + 'static, success: &'static str, refresh: Callback<()>) {
-    Effect::new(move |first: Option<()>| {
-        let answer = value.get();
-        if first.is_none() {
-            return;
-        }
-        match answer {
-            Some(Ok(_)) => Toasts::show(Tone::Good, success),
-            Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
-            None => return,
-        }
-        refresh.run(());
-    });
 }
 
 fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {

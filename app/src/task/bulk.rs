@@ -8,29 +8,14 @@ use domain::{
 use leptos::{form::ActionForm, prelude::*};
 
 use super::ChangeTasks;
-use crate::{
-    components::{Button, ButtonKind, Icon, Tone, toast::Toasts},
-    text::capitalised,
-};
+use crate::components::{Button, ButtonKind, Icon, toast::tell};
 
 pub type ChangeAction = ServerAction<ChangeTasks>;
 
 /// An act that tells how it went and has the page fetched again.
 pub fn change_action(refresh: Callback<()>) -> ChangeAction {
     let action = ChangeAction::new();
-    let value = action.value();
-    Effect::new(move |first: Option<()>| {
-        let answer = value.get();
-        if first.is_none() {
-            return;
-        }
-        match answer {
-            Some(Ok(outcome)) => Toasts::show(Tone::Good, sentence(&outcome)),
-            Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
-            None => return,
-        }
-        refresh.run(());
-    });
+    tell(action.value(), sentence, refresh);
     action
 }
 

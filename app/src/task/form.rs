@@ -122,7 +122,7 @@ impl TaskForm {
             run_at: String::new(),
             complete_by: String::new(),
             queue_time: task.queue_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
-            share: task.concurrency.as_ref().map(share_text).unwrap_or_default(),
+            share: task.concurrency.as_ref().map(Concurrency::text).unwrap_or_default(),
             tags: task.summary.tags.join(" "),
             correlation_id: task.correlation_id.clone().unwrap_or_default(),
         }
@@ -210,9 +210,12 @@ impl TaskForm {
                 Err(message) => note("/queue_seconds", "malformed", message),
             },
         }
-        match parse_share(self.share.trim()) {
-            Ok(shared) => new.concurrency = shared,
-            Err(message) => note("/concurrency", "malformed", message),
+        match self.share.trim() {
+            "" => {}
+            text => match Concurrency::parse(text) {
+                Ok(shared) => new.concurrency = Some(shared),
+                Err(message) => note("/concurrency", "malformed", message),
+            },
         }
         new.tags = self.tags.split([' ', ',']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
@@ -286,20 +289,6 @@ fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
 }
 
 /// Lines that say something, with their place in the text.
-/// `staging`, of which one at a time runs, or `staging=3`.
-fn parse_share(text: &str) -> Result<Option<Concurrency>, &'static str> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let (key, limit) = text.rsplit_once('=').map_or((text, Ok(1)), |(key, limit)| (key, limit.trim().parse()));
-    let limit = limit.map_err(|_| "must be a key, or a key and a number such as staging=3")?;
-    Ok(Some(Concurrency { key: key.trim().to_owned(), limit }))
-}
-
-fn share_text(shared: &Concurrency) -> String {
-    if shared.limit == 1 { shared.key.clone() } else { format!("{}={}", shared.key, shared.limit) }
-}
-
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty())
 }
@@ -368,7 +357,7 @@ mod tests {
         assert_eq!((new.retry.strategy, new.retry.base_seconds, new.retry.cap_seconds), (RetryStrategy::Linear, 10, 300));
         assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
         assert_eq!(new.complete_by.unwrap().to_rfc3339(), "2026-12-01T09:00:00+00:00");
-        assert_eq!((new.queue_seconds, new.concurrency.as_ref().map(share_text).as_deref()), (Some(1800), Some("staging=3")));
+        assert_eq!((new.queue_seconds, new.concurrency.as_ref().map(Concurrency::text).as_deref()), (Some(1800), Some("staging=3")));
         assert_eq!((new.tags, new.correlation_id.as_deref()), (vec!["nightly".to_owned(), "team/web".to_owned()], Some("OPS-1")));
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Page, TaskFilter, TaskStateName, TaskSummary, task::BulkAct};
+use domain::{Page, TaskFilter, TaskStateName, TaskSummary};
 use leptos::{html, leptos_dom::helpers::debounce, prelude::*};
 use leptos_meta::Title;
 use leptos_router::{
@@ -11,8 +11,7 @@ use leptos_router::{
 };
 
 use super::{
-    bulk::{change_action, change_form},
-    count_changes, list_tasks,
+    list_tasks,
     row::task_rows,
     state_badge::{state_label, state_shape},
 };
@@ -45,7 +44,7 @@ pub fn TaskListPage() -> impl IntoView {
             <Search filter=filter />
             <States filter=filter />
         </div>
-        <Changes filter=filter refresh=Callback::new(move |()| tasks.refetch()) />
+        {move || filter.with(change_link)}
         {fetched(tasks, 10, move |page| content(filter, page))}
     }
 }
@@ -149,51 +148,11 @@ fn States(filter: Memo<TaskFilter>) -> impl IntoView {
     }
 }
 
-/// One act on everything that the filter shows. It is asked for in the address, so that it works without scripts.
-#[component]
-fn Changes(filter: Memo<TaskFilter>, refresh: Callback<()>) -> impl IntoView {
-    let query = use_query_map();
-    let is_open = Memo::new(move |_| query.with(|query| query.get_str("change").is_some()));
-    let is_narrow = Memo::new(move |_| filter.with(|filter| filter.state.is_some() || filter.text.is_some() || filter.tag.is_some()));
-    let all = Memo::new(move |_| TaskFilter { cursor: None, limit: None, ..filter.get() });
-    let counts = fetch(
-        move || (is_open.get() && is_narrow.get()).then(|| all.get()),
-        |all| async move {
-            match all {
-                Some(all) => count_changes(all).await,
-                None => Ok(vec![]),
-            }
-        },
-    );
-    let action = change_action(Callback::new(move |()| {
-        counts.refetch();
-        refresh.run(());
-    }));
-    let forms = move |counts: Vec<(BulkAct, i64)>| match counts.is_empty() {
-        true => view! { <p class="u-quiet">"Nothing can be done with these."</p> }.into_any(),
-        false => counts.into_iter().map(|(act, count)| change_form(action, act, &all.get(), count).into_any()).collect_view().into_any(),
-    };
-    view! {
-        {move || {
-            let path = all.with(list_path);
-            match (is_narrow.get(), is_open.get()) {
-                (false, _) => ().into_any(),
-                (true, false) => {
-                    let href = format!("{path}&change=1");
-                    view! { <p class="p-tasks__change"><a href=href data-noscroll="">"Change all of these…"</a></p> }.into_any()
-                }
-                (true, true) => {
-                    view! {
-                        <section class="p-tasks__changes" aria-label="Change all of these">
-                            {fetched(counts, 1, move |counts| move || forms(counts.get()))}
-                            <a class="c-button c-button--quiet" href=path data-noscroll="">"Close"</a>
-                        </section>
-                    }
-                        .into_any()
-                }
-            }
-        }}
-    }
+/// The way to one act on everything that the filter shows.
+fn change_link(filter: &TaskFilter) -> impl IntoView + use<> {
+    let is_narrow = filter.state.is_some() || filter.text.is_some() || filter.tag.is_some();
+    let href = list_path(&TaskFilter { cursor: None, ..filter.clone() }).replacen("/tasks", "/tasks/change", 1);
+    is_narrow.then(|| view! { <p class="p-tasks__change"><a href=href>"Change all of these…"</a></p> })
 }
 
 fn pages(filter: &TaskFilter, next_cursor: Option<String>) -> impl IntoView + use<> {
@@ -210,7 +169,7 @@ fn pages(filter: &TaskFilter, next_cursor: Option<String>) -> impl IntoView + us
 }
 
 /// What an address asks for. What makes no sense is passed over.
-fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> TaskFilter {
+pub(super) fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> TaskFilter {
     let text = |name| query(name).map(|value| value.as_ref().trim().to_owned()).filter(|value| !value.is_empty());
     TaskFilter {
         state: text("state").and_then(|name| TaskStateName::parse(&name)),
@@ -222,7 +181,7 @@ fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> Task
 }
 
 /// The address of a filter.
-fn list_path(filter: &TaskFilter) -> String {
+pub(super) fn list_path(filter: &TaskFilter) -> String {
     let state = filter.state.map(|state| state.name().to_owned());
     let parts = [("state", state), ("text", filter.text.clone()), ("tag", filter.tag.clone()), ("cursor", filter.cursor.clone())];
     let query: Vec<String> =

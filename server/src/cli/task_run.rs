@@ -90,7 +90,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     queue_time: Option<u32>,
     /// What it shares with other tasks, and how many of them run at once [default: 1].
-    #[arg(long, value_name = "KEY[=N]", value_parser = parse_share)]
+    #[arg(long, value_name = "KEY[=N]", value_parser = Concurrency::parse)]
     share: Option<Concurrency>,
     /// A word to find it by; may be given more than once.
     #[arg(long = "tag")]
@@ -162,15 +162,6 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         correlation_id: args.correlation.clone(),
         ..usual
     })
-}
-
-/// `staging`, `staging=3`
-fn parse_share(text: &str) -> Result<Concurrency, String> {
-    let (key, limit) = match text.rsplit_once('=') {
-        Some((key, limit)) => (key, limit.parse().map_err(|_| "after the = comes how many may run at once, such as 3")?),
-        None => (text, 1),
-    };
-    Ok(Concurrency { key: key.to_owned(), limit })
 }
 
 /// What can be a URL is taken as one; everything else is a path, and made absolute.
@@ -272,13 +263,6 @@ mod tests {
         for bad in ["", "0", "m", "-5", "1.5h", "2d", "99999999999", "10x"] {
             assert!(parse_seconds(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_is_shared_may_say_how_many() {
-        assert_eq!(parse_share("staging"), Ok(Concurrency { key: "staging".into(), limit: 1 }));
-        assert_eq!(parse_share("a=b=3"), Ok(Concurrency { key: "a=b".into(), limit: 3 }));
-        assert!(parse_share("staging=many").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use domain::{TaskId, TaskState, TaskView};
 use leptos::{form::ActionForm, prelude::*};
 
 use crate::{
-    components::{Button, ButtonKind, Dialog, Icon, LinkButton, Notice, Tone, icon, toast::Toasts},
+    components::{Button, ButtonKind, Dialog, Icon, LinkButton, Notice, Tone, icon, toast::tell},
     problem::Problem,
     task::{CancelTask, DiscardTask, PauseTask, ResumeTask, RetryTask},
     text::capitalised,
@@ -28,18 +28,7 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
         (discard.value(), "The task was let go"),
     ];
     for (value, success) in answers {
-        Effect::new(move |first: Option<()>| {
-            let answer = value.get();
-            if first.is_none() {
-                return;
-            }
-            match answer {
-                Some(Ok(_)) => Toasts::show(Tone::Good, success),
-                Some(Err(problem)) => Toasts::show(Tone::Bad, capitalised(&problem.detail)),
-                None => return,
-            }
-            refresh.run(());
-        });
+        tell(value, move |_| success.into(), refresh);
     }
     let can_cancel = Memo::new(move |_| task.with(|task| can_cancel(&task.summary.state)));
     let is_paused = Memo::new(move |_| task.with(|task| task.summary.paused));
