@@ -105,6 +105,9 @@ pub enum FailureCode {
     RunnerFault,
     DeadlinePassed,
     QueueExpired,
+    Rejected,
+    StepsFailed,
+    NotExpanded,
 }
 
 impl Failure {
@@ -114,7 +117,7 @@ impl Failure {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -126,6 +129,9 @@ impl FailureCode {
         Self::RunnerFault,
         Self::DeadlinePassed,
         Self::QueueExpired,
+        Self::Rejected,
+        Self::StepsFailed,
+        Self::NotExpanded,
     ];
 
     pub fn name(self) -> &'static str {
@@ -141,6 +147,9 @@ impl FailureCode {
             Self::RunnerFault => "runner_fault",
             Self::DeadlinePassed => "deadline_passed",
             Self::QueueExpired => "queue_expired",
+            Self::Rejected => "rejected",
+            Self::StepsFailed => "steps_failed",
+            Self::NotExpanded => "not_expanded",
         }
     }
 
@@ -149,6 +158,7 @@ impl FailureCode {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault => true,
             Self::RepositoryUnavailable | Self::RefNotFound | Self::BackendMissing | Self::DeadlinePassed | Self::QueueExpired => false,
+            Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
         }
     }
 
@@ -165,6 +175,9 @@ impl FailureCode {
             Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
             Self::DeadlinePassed => "Retry it without the deadline, or create it again with a later one.",
             Self::QueueExpired => "See that a runner is up and has free slots, then retry it or discard it.",
+            Self::Rejected => "Read the comment. When what it asks for is done, retry the gate or restart the run from an earlier step.",
+            Self::StepsFailed => "Open the tasks that it became: each says why it ended as it did. Then restart the run from this step.",
+            Self::NotExpanded => "Correct the list or the workflow that the message names, then restart the run from this step.",
             Self::RunnerFault => "See the runner's log and the free space on its disk, then retry.",
         }
     }

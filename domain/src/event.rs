@@ -33,6 +33,15 @@ pub enum EventKind {
     },
     /// Its time has come.
     TaskDue,
+    /// All it waited for is there, and it waits to be passed.
+    GateOpened,
+    GatePassed {
+        comment: Option<String>,
+    },
+    /// It has become several tasks.
+    GroupExpanded {
+        tasks: usize,
+    },
     DependencyAdded {
         depends_on: TaskId,
     },
@@ -87,6 +96,9 @@ impl EventKind {
             Self::TaskCreated { .. } => "task_created",
             Self::TaskReleased { .. } => "task_released",
             Self::TaskDue => "task_due",
+            Self::GateOpened => "gate_opened",
+            Self::GatePassed { .. } => "gate_passed",
+            Self::GroupExpanded { .. } => "group_expanded",
             Self::DependencyAdded { .. } => "dependency_added",
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
@@ -110,6 +122,10 @@ impl EventKind {
             Self::TaskCreated { state } => format!("Created, {}", state.phrase()),
             Self::TaskReleased { state } => format!("Dependencies done, {}", state.phrase()),
             Self::TaskDue => "Its time has come, queued".into(),
+            Self::GateOpened => "Dependencies done, waits to be passed".into(),
+            Self::GatePassed { comment: Some(comment) } => format!("Passed: {comment}"),
+            Self::GatePassed { comment: None } => "Passed".into(),
+            Self::GroupExpanded { tasks } => format!("Became {tasks} task{}", if *tasks == 1 { "" } else { "s" }),
             Self::DependencyAdded { depends_on } => format!("Now waits for task {}", depends_on.short()),
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),

@@ -46,3 +46,5 @@ id!(RepositoryId);
 id!(TaskId);
 id!(AttemptId);
 id!(ArtifactId);
+id!(WorkflowId);
+id!(WorkflowRunId);

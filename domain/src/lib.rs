@@ -20,6 +20,7 @@ pub mod repository;
 pub mod runner;
 pub mod task;
 pub mod verification;
+pub mod workflow;
 
 pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
 pub use artifact::{Artifact, ArtifactKind};
@@ -27,7 +28,7 @@ pub use attempt::{Attempt, AttemptKey, AttemptState, Failure, FailureCode};
 pub use check::{CheckKind, CheckSpec};
 pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
 pub use event::{Event, EventKind};
-pub use id::{ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, TaskId, UserId, WorkspaceId};
+pub use id::{ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId};
 pub use idempotency::Idempotency;
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;

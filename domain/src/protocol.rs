@@ -3,19 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work};
+use crate::{ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work, task::Inputs};
 
 /// Raised when a message changes in a way that an older side would misread.
 pub const VERSION: u32 = 2;
 
 /// A message of a runner, numbered so that its answer can name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Numbered {
     pub sequence: u64,
     pub message: ToServer,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
     /// The first message on every connection. `runner_id` is kept in the runner's state folder. `lost` are attempts that an earlier life of this runner left unfinished; nothing
@@ -39,7 +39,7 @@ pub enum ToServer {
     Report { attempt: AttemptKey, report: Box<AttemptReport> },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRunner {
     /// The answer to [`ToServer::Hello`]. Renew every `heartbeat_seconds`; a lease lasts `lease_seconds`.
@@ -67,7 +67,7 @@ pub enum ToRunner {
 }
 
 /// All that a runner needs to know to carry out an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     pub attempt: AttemptKey,
     pub title: String,
@@ -82,12 +82,15 @@ pub struct Assignment {
     pub files: Vec<String>,
     pub success_criteria: Vec<String>,
     pub checks: Vec<CheckSpec>,
+    /// What the task is given by others, by name.
+    #[serde(default)]
+    pub inputs: Inputs,
     pub timeout_seconds: u32,
     /// The checks that failed in the attempt before this one.
     pub failed_checks: Vec<CheckResult>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptReport {
     pub outcome: WorkOutcome,
     pub exit_code: Option<i32>,
@@ -97,6 +100,9 @@ pub struct AttemptReport {
     /// Present exactly when the work completed.
     pub verification: Option<VerificationReport>,
     pub artifacts: Vec<NewArtifact>,
+    /// What the work left for others in the file `MUSTER_OUTPUT`.
+    #[serde(default)]
+    pub output: Option<serde_json::Value>,
 }
 
 /// How the work itself ended, before anything is said about its result.

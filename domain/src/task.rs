@@ -6,7 +6,12 @@
 mod batch;
 mod bulk;
 mod concurrency;
+mod dependency;
+mod gate;
+mod group;
+mod input;
 mod new;
+mod parents;
 mod priority;
 mod retry;
 mod state;
@@ -17,20 +22,25 @@ mod view;
 pub use batch::{BATCH_MAX, NewTasks};
 pub use bulk::{BULK_MAX, BulkAct, BulkOutcome, BulkTasks};
 pub use concurrency::{CONCURRENCY_LIMIT_MAX, Concurrency};
+pub use dependency::{CONDITION_MAX, Dependency, On, Standing};
+pub use gate::Gate;
+pub use group::{Group, Judge};
+pub use input::{INPUTS_MAX, Inputs, OUTPUT_MAX, check_names, fill, is_input_name, names, plain, variable};
 pub use new::{ATTEMPTS_MAX, NewTask, QUEUE_SECONDS_MAX, TAGS_MAX, TIMEOUT_SECONDS_MAX, check_tag};
+pub use parents::{Broken, Parents};
 pub use priority::Priority;
 pub use retry::{RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryPolicy, RetryStrategy};
 pub use state::{TaskState, TaskStateName};
 pub use stop::Stop;
-pub use transition::{AttemptEnd, LOSSES_MAX, Parents};
-pub use view::{TaskLink, TaskSummary, TaskView};
+pub use transition::{AttemptEnd, LOSSES_MAX};
+pub use view::{TaskDependency, TaskLink, TaskSummary, TaskView};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckSpec, RepositoryId, TaskId, Timestamp, WorkspaceId};
+use crate::{CheckSpec, RepositoryId, TaskId, Timestamp, WorkflowRunId, WorkspaceId};
 
 /// A task as the engine holds it between locking its row and saving it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     pub id: TaskId,
     pub workspace_id: WorkspaceId,
@@ -45,6 +55,16 @@ pub struct Task {
     pub timeout_seconds: i32,
     pub max_attempts: i32,
     pub retry: RetryPolicy,
+    /// What it is given by others, as far as that is known.
+    pub inputs: Inputs,
+    /// A CEL expression over its inputs: it is skipped when that is false.
+    pub condition: Option<String>,
+    /// The run that it is a step of.
+    pub workflow_run_id: Option<WorkflowRunId>,
+    /// Seconds between the end of what it waits for and its own start.
+    pub delay_seconds: Option<i32>,
+    /// A gate that waits to be passed, or a group that has become several tasks.
+    pub opened: bool,
     /// It does not start before, whatever it waits for.
     pub not_before: Option<Timestamp>,
     /// It fails when it is not complete by then.
@@ -70,7 +90,7 @@ pub struct Task {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Work {
@@ -78,12 +98,36 @@ pub enum Work {
     Command(String),
     /// Words for an agent.
     Prompt(String),
+    /// Nothing: it is passed by a person, by something outside, or by time.
+    Gate(Gate),
+    /// Nothing itself: it becomes several tasks.
+    Group(Group),
 }
 
 impl Work {
     pub fn text(&self) -> &str {
         match self {
             Self::Command(text) | Self::Prompt(text) => text,
+            Self::Gate(_) | Self::Group(_) => "",
+        }
+    }
+
+    /// Whether a runner does it. What no runner does succeeds without an attempt, and is never called verified.
+    pub fn is_executed(&self) -> bool {
+        matches!(self, Self::Command(_) | Self::Prompt(_))
+    }
+
+    /// What it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Prompt(_) => "prompt",
+            Self::Gate(Gate::Approval { .. }) => "approval",
+            Self::Gate(Gate::Event { .. }) => "event",
+            Self::Gate(Gate::Wait) => "wait",
+            Self::Group(Group::Each { .. }) => "each",
+            Self::Group(Group::Candidates { .. }) => "candidates",
+            Self::Group(Group::Workflow { .. }) => "workflow",
         }
     }
 }

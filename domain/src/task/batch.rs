@@ -7,7 +7,7 @@ use crate::{Invalid, error::Errors};
 pub const BATCH_MAX: usize = 1000;
 
 /// Several tasks that are stored together or not at all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewTasks {

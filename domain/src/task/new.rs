@@ -1,11 +1,11 @@
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Concurrency, Priority, RetryPolicy, Work};
-use crate::{CheckSpec, TaskId, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
+use super::{CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Work, is_input_name};
+use crate::{CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewTask {
@@ -32,9 +32,19 @@ pub struct NewTask {
     pub checks: Vec<CheckSpec>,
     #[serde(default)]
     pub priority: Priority,
-    /// Tasks that have to succeed first.
+    /// Tasks to wait for: an id stands for one that has to succeed.
     #[serde(default)]
-    pub depends_on: Vec<TaskId>,
+    pub depends_on: Vec<Dependency>,
+    /// Values by name. A command finds them as `MUSTER_INPUT_NAME`, a prompt holds them as `${{ name }}`.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub inputs: Inputs,
+    /// A CEL expression over its `inputs`, asked when all it waits for is there; when it is false the task is skipped.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Seconds between the end of what it waits for and its own start.
+    #[serde(default)]
+    pub delay_seconds: Option<u32>,
     /// Seconds that one attempt may work.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
@@ -97,6 +107,9 @@ impl NewTask {
             checks: vec![],
             priority: Priority::default(),
             depends_on: vec![],
+            inputs: Inputs::new(),
+            when: None,
+            delay_seconds: None,
             timeout_seconds: TIMEOUT_SECONDS,
             max_attempts: ATTEMPTS,
             retry: RetryPolicy::default(),
@@ -130,6 +143,7 @@ impl NewTask {
             None if self.command.is_none() => errors.add("/command", "required", "say what to do: a command or a prompt"),
             None => {}
         }
+        self.validate_inputs(&mut errors);
         self.validate_repository(&mut errors);
         each_text(&mut errors, "/files", &self.files, 200, 1000);
         each_text(&mut errors, "/success_criteria", &self.success_criteria, 50, 2000);
@@ -213,11 +227,53 @@ impl NewTask {
         if self.depends_on.len() > DEPENDENCIES_MAX {
             errors.add("/depends_on", "too_many", format!("at most {DEPENDENCIES_MAX} dependencies are allowed"));
         }
-        for (index, id) in self.depends_on.iter().enumerate() {
-            if self.depends_on[..index].contains(id) {
-                errors.add(format!("/depends_on/{index}"), "duplicate", "is named twice");
+        for (index, dependency) in self.depends_on.iter().enumerate() {
+            let pointer = format!("/depends_on/{index}");
+            if self.depends_on[..index].iter().any(|other| other.task == dependency.task) {
+                errors.add(&pointer, "duplicate", "is named twice");
+            }
+            if let On::Condition(text) = &dependency.on {
+                expression(errors, &format!("{pointer}/on/condition"), text);
+            }
+            for (name, place) in &dependency.feeds {
+                let pointer = format!("{pointer}/feeds/{name}");
+                if !is_input_name(name) {
+                    errors.add(&pointer, "malformed", INPUT_NAME);
+                }
+                if !place.is_empty() && !place.starts_with('/') {
+                    errors.add(pointer, "malformed", "must be a JSON pointer such as /output/version");
+                }
             }
         }
+    }
+
+    fn validate_inputs(&self, errors: &mut Errors) {
+        for name in self.inputs.keys().filter(|name| !is_input_name(name)) {
+            errors.add(format!("/inputs/{name}"), "malformed", INPUT_NAME);
+        }
+        let inputs = serde_json::to_string(&self.inputs).unwrap_or_default();
+        if inputs.len() > INPUTS_MAX {
+            errors.add("/inputs", "too_long", format!("are {} bytes as JSON; at most {INPUTS_MAX} are allowed", inputs.len()));
+        }
+        if inputs.contains("\\u0000") {
+            errors.add("/inputs", "nul", "must not contain a NUL character");
+        }
+        if let Some(when) = &self.when {
+            expression(errors, "/when", when);
+        }
+        if self.delay_seconds.is_some_and(|seconds| seconds > QUEUE_SECONDS_MAX) {
+            errors.add("/delay_seconds", "out_of_range", format!("must be at most {QUEUE_SECONDS_MAX}"));
+        }
+    }
+}
+
+const INPUT_NAME: &str = "must be lower case letters, digits or _, with a letter in front";
+
+fn expression(errors: &mut Errors, pointer: &str, text: &str) {
+    if text.trim().is_empty() {
+        errors.add(pointer, "required", "must not be empty");
+    } else if text.len() > CONDITION_MAX {
+        errors.add(pointer, "too_long", format!("is {} bytes long; at most {CONDITION_MAX} are allowed", text.len()));
     }
 }
 
@@ -258,7 +314,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_said_at_once() {
         assert_eq!(pointers(&good()), Vec::<String>::new());
-        let id = TaskId(uuid::Uuid::nil());
+        let id = Dependency::from(crate::TaskId(uuid::Uuid::nil()));
         let bad = NewTask {
             title: "a\0b".into(),
             command: None,
@@ -266,7 +322,7 @@ mod tests {
             base_ref: Some("-x".into()),
             files: vec![String::new()],
             checks: vec![CheckSpec::new(CheckKind::FileExists, Some("../x".into()))],
-            depends_on: vec![id, id],
+            depends_on: vec![id.clone(), id],
             timeout_seconds: 0,
             max_attempts: 11,
             queue_seconds: Some(0),

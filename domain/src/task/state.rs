@@ -45,6 +45,8 @@ pub enum TaskState {
         at: DateTime<Utc>,
         because_of: TaskId,
         reason: String,
+        /// From the task with which it began to the one it waited for, at most a hundred.
+        path: Vec<TaskId>,
     },
     /// Set aside for a person to look at: it lost its runner too often, or no runner took it in time.
     Dead {

@@ -1,24 +1,12 @@
 //! The only ways from one state to another. Each consumes the task and may refuse.
 
-use super::{Priority, Stop, Task, TaskState, TaskStateName};
-use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp};
+use super::{Parents, Priority, Stop, Task, TaskState};
+use chrono::TimeDelta;
+
+use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp, Work};
 
 /// A task that loses its runner this often is set aside as `dead`.
 pub const LOSSES_MAX: i32 = 3;
-
-/// How the tasks that a task waits for stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parents {
-    AllSucceeded,
-    /// At least one has not ended.
-    Waiting,
-    /// One ended otherwise than well.
-    Failed {
-        id: TaskId,
-        title: String,
-        state: TaskStateName,
-    },
-}
 
 /// How an attempt ended, for its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +31,8 @@ impl TaskState {
                 None => Self::Queued,
             },
             Parents::Waiting => Self::Blocked,
-            Parents::Failed { id, title, state } => Self::skipped(id, &title, state, now),
+            Parents::Failed(broken) => Self::Skipped { at: now, because_of: broken.id, reason: broken.reason(), path: broken.path },
         }
-    }
-
-    fn skipped(because_of: TaskId, title: &str, state: TaskStateName, at: Timestamp) -> Self {
-        let reason = format!("it waits for “{title}”, which ended {}", state.name());
-        Self::Skipped { at, because_of, reason }
     }
 }
 
@@ -69,17 +52,60 @@ impl Task {
         match (&self.state, parents) {
             (TaskState::Blocked, Parents::Waiting) => Ok(self),
             (TaskState::Blocked, parents) => {
-                let state = TaskState::initial(parents, self.not_before, now);
+                let state = TaskState::initial(parents, self.earliest(now), now);
                 Ok(self.with(state))
             }
             _ => self.refuse("release"),
         }
     }
 
+    /// Before when it does not start when all it waits for is there now.
+    fn earliest(&self, now: Timestamp) -> Option<Timestamp> {
+        self.not_before.max(self.delay_seconds.map(|seconds| now + TimeDelta::seconds(seconds.into())))
+    }
+
+    /// Its own condition is not met.
+    pub fn not_needed(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match (&self.state, &self.condition) {
+            (TaskState::Blocked, Some(condition)) => {
+                let reason = format!("its condition `{condition}` is not true");
+                let because_of = self.id;
+                Ok(self.with(TaskState::Skipped { at: now, because_of, reason, path: vec![] }))
+            }
+            _ => self.refuse("skip"),
+        }
+    }
+
+    /// All that a gate or a group waits for is there: a gate waits to be passed, a group for the tasks that it has become.
+    pub fn open(self) -> Result<Self, InvalidTransition> {
+        match (&self.state, &self.work) {
+            (TaskState::Blocked, Work::Gate(_) | Work::Group(_)) if !self.opened => Ok(Self { opened: true, ..self }),
+            _ => self.refuse("open"),
+        }
+    }
+
+    /// A gate is passed, or the tasks of a group are done. Only what no runner does succeeds in this way.
+    pub fn pass(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match (&self.state, &self.work) {
+            (TaskState::Blocked, Work::Gate(_) | Work::Group(_)) if self.opened => Ok(self.with(TaskState::Succeeded { at: now })),
+            (TaskState::Scheduled { run_at }, Work::Gate(_)) if *run_at <= now => Ok(self.with(TaskState::Succeeded { at: now })),
+            _ => self.refuse("pass"),
+        }
+    }
+
+    /// A person says no at a gate, or a group did not come to what it was to.
+    pub fn not_passed(self, failure: Failure, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match (&self.state, &self.work) {
+            (TaskState::Blocked, Work::Gate(_) | Work::Group(_)) if self.opened => Ok(self.with(TaskState::Failed { at: now, failure })),
+            _ => self.refuse("reject"),
+        }
+    }
+
     /// It gets one more task to wait for, which has not ended. Only what has not begun can wait.
     pub fn depend(self) -> Result<Self, InvalidTransition> {
         match self.state {
-            TaskState::Blocked | TaskState::Queued => Ok(self.with(TaskState::Blocked)),
+            TaskState::Blocked if !self.opened => Ok(self),
+            TaskState::Queued => Ok(self.with(TaskState::Blocked)),
             _ => self.refuse("add a dependency to"),
         }
     }
@@ -87,7 +113,7 @@ impl Task {
     /// Its time has come.
     pub fn due(self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            TaskState::Scheduled { run_at } if run_at <= now => Ok(self.with(TaskState::Queued)),
+            TaskState::Scheduled { run_at } if run_at <= now && self.work.is_executed() => Ok(self.with(TaskState::Queued)),
             _ => self.refuse("start"),
         }
     }
@@ -262,23 +288,24 @@ impl Task {
     pub fn retry(self, parents: Parents, now: Timestamp) -> Result<Self, InvalidTransition> {
         let ended_badly = self.state.is_final() && !matches!(self.state, TaskState::Succeeded { .. });
         let state = match parents {
-            Parents::AllSucceeded => TaskState::Queued,
+            Parents::AllSucceeded if self.work.is_executed() => TaskState::Queued,
+            // it is opened anew
+            Parents::AllSucceeded => TaskState::Blocked,
             Parents::Waiting => TaskState::Blocked,
-            Parents::Failed { .. } => return self.refuse("retry"),
+            Parents::Failed(_) => return self.refuse("retry"),
         };
         if !ended_badly {
             return self.refuse("retry");
         }
         let complete_by = self.complete_by.filter(|time| *time > now);
-        Ok(Self { failures: 0, losses: 0, complete_by, state, ..self })
+        Ok(Self { failures: 0, losses: 0, complete_by, state, opened: false, ..self })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RepositoryId, Work, WorkspaceId, task::RetryPolicy, task::RetryStrategy};
-    use chrono::TimeDelta;
+    use crate::{RepositoryId, WorkspaceId, task::Broken, task::Gate, task::RetryPolicy, task::RetryStrategy, task::TaskStateName};
     use uuid::Uuid;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -298,6 +325,11 @@ mod tests {
             timeout_seconds: 60,
             max_attempts: 2,
             retry: RetryPolicy::default(),
+            inputs: Default::default(),
+            condition: None,
+            workflow_run_id: None,
+            delay_seconds: None,
+            opened: false,
             not_before: None,
             complete_by: None,
             queue_seconds: None,
@@ -329,7 +361,7 @@ mod tests {
             TaskState::Partial { at: NOW, failure: failure() },
             TaskState::Failed { at: NOW, failure: failure() },
             TaskState::Cancelled { at: NOW, by: "x".into() },
-            TaskState::Skipped { at: NOW, because_of: TaskId(Uuid::nil()), reason: "r".into() },
+            TaskState::Skipped { at: NOW, because_of: TaskId(Uuid::nil()), reason: "r".into(), path: vec![] },
             TaskState::Dead { at: NOW, failure: failure() },
         ]
     }
@@ -460,9 +492,34 @@ mod tests {
 
     #[test]
     fn a_failed_parent_skips_with_the_reason() {
-        let parents = Parents::Failed { id: TaskId(Uuid::nil()), title: "Build".into(), state: TaskStateName::Failed };
-        let skipped = task(TaskState::Blocked).parent_ended(parents, NOW).unwrap();
+        let (build, test) = (TaskId(Uuid::from_u128(1)), TaskId(Uuid::from_u128(2)));
+        let broken = Broken::new(build, "Build", TaskStateName::Failed);
+        let skipped =
+            Task { id: test, title: "Test".into(), ..task(TaskState::Blocked) }.parent_ended(Parents::Failed(broken.clone()), NOW).unwrap();
         assert_eq!(skipped.state.reason().as_deref(), Some("it waits for “Build”, which ended failed"));
+        let after = task(TaskState::Blocked).parent_ended(Parents::Failed(broken.and_so(&skipped)), NOW).unwrap();
+        assert_eq!(after.state.reason().as_deref(), Some("it waits for “Test”, which was skipped, as “Build” ended failed"));
+        assert!(matches!(after.state, TaskState::Skipped { because_of, path, .. } if because_of == test && path == [build, test]));
+    }
+
+    #[test]
+    fn what_nobody_executes_is_opened_and_passed() {
+        let gate = || Task { work: Work::Gate(Gate::Approval { message: None }), ..task(TaskState::Blocked) };
+        assert!(gate().pass(NOW).is_err(), "a gate is passed only when it is open");
+        let open = gate().open().unwrap();
+        assert_eq!(open.clone().pass(NOW).unwrap().state, TaskState::Succeeded { at: NOW });
+        assert!(open.clone().open().is_err());
+        let failure = Failure::new(FailureCode::Rejected, "not yet");
+        assert_eq!(open.not_passed(failure.clone(), NOW).unwrap().state, TaskState::Failed { at: NOW, failure });
+        let work = Task { opened: true, ..task(TaskState::Blocked) };
+        assert!(work.clone().open().is_err() && work.pass(NOW).is_err(), "work succeeds by its checks alone");
+    }
+
+    #[test]
+    fn a_delay_counts_from_the_end_of_what_it_waits_for() {
+        let waiting = Task { delay_seconds: Some(60), ..task(TaskState::Blocked) };
+        let released = waiting.parent_ended(Parents::AllSucceeded, NOW).unwrap();
+        assert_eq!(released.state, TaskState::Scheduled { run_at: NOW + TimeDelta::seconds(60) });
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Concurrency, Priority, RetryPolicy, TaskState, TaskStateName, Work};
-use crate::{Attempt, CheckSpec, TaskId};
+use super::{Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
+use crate::{Attempt, CheckSpec, TaskId, WorkflowRunId};
 
 /// A row of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct TaskSummary {
 }
 
 /// A task with all that belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskView {
     #[serde(flatten)]
@@ -55,14 +55,36 @@ pub struct TaskView {
     pub paused_by: Option<String>,
     /// The person's or key's name.
     pub created_by: String,
+    /// What it is given by others.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub inputs: Inputs,
+    /// The CEL expression over its inputs that decides whether it is done at all.
+    pub when: Option<String>,
+    pub delay_seconds: Option<i32>,
+    /// What it left for others: what its latest attempt wrote to the file `MUSTER_OUTPUT`.
+    pub output: Option<serde_json::Value>,
+    /// Whether its gate waits for an answer now.
+    pub open_gate: bool,
+    /// The run that it is a step of, and its key there.
+    pub workflow_run: Option<WorkflowRunId>,
+    pub step: Option<String>,
     /// What it waits for.
-    pub depends_on: Vec<TaskLink>,
+    pub depends_on: Vec<TaskDependency>,
     /// What waits for it.
     pub dependents: Vec<TaskLink>,
     /// Oldest first.
     pub attempt_list: Vec<Attempt>,
     /// Bytes of its log so far.
     pub log_bytes: i64,
+}
+
+/// What a task waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskDependency {
+    #[serde(flatten)]
+    pub link: TaskLink,
+    pub on: On,
 }
 
 /// Another task, as far as a link needs.
