@@ -103,6 +103,9 @@ impl Engine {
         for new in &report.artifacts {
             artifact::insert(&mut tx, self.new_id(), task.workspace_id, key, new, now).await?;
         }
+        if let Some(output) = report.output.as_ref().filter(|output| may_be_kept(output)) {
+            task::store::save_output(&mut tx, task.id, output).await?;
+        }
         end(&mut tx, task, key, ending, report.verification.as_ref()).await?;
         tx.commit(()).await
     }
@@ -209,6 +212,12 @@ impl Ending {
     fn failed(state: AttemptState, failure: Failure) -> Self {
         Self { state, failure: Some(failure.clone()), task: AttemptEnd::Failed(failure) }
     }
+}
+
+/// Whatever a runner says, an output is not longer than it may be, and the database can hold it.
+fn may_be_kept(output: &serde_json::Value) -> bool {
+    let text = output.to_string();
+    text.len() <= domain::task::OUTPUT_MAX && !text.contains("\\u0000")
 }
 
 /// What a report comes to. Success needs a verification of exactly the checks that the task defines, with every required one passed.

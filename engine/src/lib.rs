@@ -11,6 +11,7 @@ mod clock;
 mod database;
 mod error;
 mod event;
+mod expression;
 mod hints;
 mod idempotency;
 mod log;
@@ -23,6 +24,7 @@ mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
+mod workflow;
 
 use std::sync::Arc;
 
@@ -86,6 +88,11 @@ impl Engine {
 
     /// Ids are made here and nowhere else, so that tests own them.
     pub(crate) fn new_id(&self) -> uuid::Uuid {
-        uuid::Uuid::now_v7()
+        new_id()
     }
+}
+
+/// As [`Engine::new_id`], inside a transaction.
+pub(crate) fn new_id() -> uuid::Uuid {
+    uuid::Uuid::now_v7()
 }

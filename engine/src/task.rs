@@ -6,31 +6,39 @@
 mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
+mod edge;
+pub(crate) mod group;
 mod hold;
+mod open;
+pub(crate) mod plant;
 pub(crate) mod query;
 mod release;
 mod rescuer;
+mod row;
 pub(crate) mod store;
 mod timekeeper;
 
 use domain::{
-    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskState, TaskView,
+    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskState, TaskView, Work,
     error::Errors,
-    task::{Parents, TaskLink},
+    task::{Dependency, On, Parents, Standing, TaskLink},
 };
 
 pub use dispatcher::Dispatcher;
 pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
-use crate::{Engine, Error, Result, repository, tx::Tx};
+use crate::{Engine, Error, Result, expression, repository, tx::Tx};
+use plant::{Seed, plant};
 
 impl Engine {
     pub async fn create_task(&self, actor: &Actor, new: NewTask) -> Result<TaskView> {
         actor.may(Permission::CreateTasks)?;
         new.validate()?;
         let mut tx = self.begin(actor).await?;
-        let id = self.create_in(&mut tx, actor, new).await?.id;
+        let seed = self.seed(&mut tx, actor, new).await?;
+        let id = seed.task.id;
+        plant(&mut tx, vec![seed]).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
     }
@@ -40,26 +48,28 @@ impl Engine {
         actor.may(Permission::CreateTasks)?;
         new.validate()?;
         let mut tx = self.begin(actor).await?;
-        let mut links = Vec::with_capacity(new.tasks.len());
+        let mut seeds = Vec::with_capacity(new.tasks.len());
         for (index, new) in new.tasks.into_iter().enumerate() {
-            let task = self.create_in(&mut tx, actor, new).await.map_err(|error| error.below(&format!("/tasks/{index}")))?;
-            links.push(TaskLink { id: task.id, title: task.title, state: task.state.name() });
+            seeds.push(self.seed(&mut tx, actor, new).await.map_err(|error| error.below(&format!("/tasks/{index}")))?);
         }
+        let tasks = plant(&mut tx, seeds).await?;
+        let links = tasks.into_iter().map(|task| TaskLink { id: task.id, title: task.title, state: task.state.name() }).collect();
         tx.answer(actor, links).await
     }
 
-    async fn create_in(&self, tx: &mut Tx, actor: &Actor, new: NewTask) -> Result<Task> {
+    async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask) -> Result<Seed> {
         let work = new.validate()?;
         let now = tx.now();
         if new.complete_by.is_some_and(|time| time <= now) {
             return Err(Invalid::field("/complete_by", "past", "has passed already").into());
         }
-        let id = TaskId(self.new_id());
-        let parents = parents_of_new(tx, &new.depends_on).await?;
-        let waiting_for = parents.iter().filter(|parent| !is_success(parent)).count();
+        check_expressions(&new.depends_on, new.when.as_deref()).await?;
+        let ids: Vec<_> = new.depends_on.iter().map(|dependency| dependency.task).collect();
+        parents_of_new(tx, &ids).await?;
         let repository_id = repository::store::find_or_insert(tx, actor.workspace_id, self.new_id(), new.repository.trim(), now).await?;
+        let seconds = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
         let task = Task {
-            id,
+            id: TaskId(self.new_id()),
             workspace_id: actor.workspace_id,
             repository_id,
             title: new.title.trim().to_owned(),
@@ -69,28 +79,29 @@ impl Engine {
             success_criteria: new.success_criteria,
             checks: new.checks,
             priority: new.priority,
-            timeout_seconds: i32::try_from(new.timeout_seconds).unwrap_or(i32::MAX),
-            max_attempts: i32::try_from(new.max_attempts).unwrap_or(i32::MAX),
+            timeout_seconds: seconds(new.timeout_seconds),
+            max_attempts: seconds(new.max_attempts),
             retry: new.retry,
+            inputs: new.inputs,
+            condition: new.when,
+            workflow_run_id: None,
+            delay_seconds: new.delay_seconds.map(seconds),
+            opened: false,
             not_before: new.run_at,
             complete_by: new.complete_by,
-            queue_seconds: new.queue_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+            queue_seconds: new.queue_seconds.map(seconds),
             concurrency: new.concurrency,
             tags: new.tags,
             correlation_id: new.correlation_id,
             paused_by: None,
-            state: TaskState::initial(conclude(&parents), new.run_at, now),
+            state: TaskState::Blocked,
             attempts: 0,
             failures: 0,
             losses: 0,
             created_at: now,
             created_by: actor.label(),
         };
-        store::insert(tx, &task, waiting_for, now).await?;
-        store::insert_dependencies(tx, &task, &new.depends_on, now).await?;
-        tx.record(task.workspace_id, id, &EventKind::TaskCreated { state: task.state.name() }).await?;
-        record_end(tx, &task).await?;
-        Ok(task)
+        Ok(Seed { task, waits: new.depends_on })
     }
 
     /// Ends a task. What waits ends at once; what runs ends when its runner has stopped it.
@@ -113,20 +124,37 @@ impl Engine {
     }
 
     /// Makes a task that has not begun wait for others too.
-    pub async fn add_dependencies(&self, actor: &Actor, id: TaskId, depends_on: &[TaskId]) -> Result<TaskView> {
+    pub async fn add_dependencies(&self, actor: &Actor, id: TaskId, depends_on: &[Dependency]) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
+        check_expressions(depends_on, None).await?;
+        let ids: Vec<_> = depends_on.iter().map(|dependency| dependency.task).collect();
         let mut tx = self.begin(actor).await?;
         // One at a time in a workspace: two edges that close a cycle together must not pass each other.
         store::lock_graph(&mut tx).await?;
         let mut task = store::lock(&mut tx, id).await?;
-        let parents = parents_of_new(&mut tx, depends_on).await?;
-        refuse_cycle(&mut tx, id, depends_on).await?;
-        if let Parents::Failed { title, state, .. } = conclude(&parents) {
-            return Err(Invalid::field("/depends_on", "ended", format!("“{title}” has ended {} already", state.name())).into());
+        let parents = parents_of_new(&mut tx, &ids).await?;
+        refuse_cycle(&mut tx, id, &ids).await?;
+        let mut edges = vec![];
+        let mut open = vec![];
+        for (dependency, mut parent) in
+            depends_on.iter().filter_map(|one| Some((one, parents.iter().find(|parent| parent.id == one.task)?.clone())))
+        {
+            let asked = edge::ask(&mut tx, &mut parent, dependency).await?;
+            match asked.standing {
+                Standing::Failed => {
+                    let message = format!("“{}” has ended {} already", parent.title, parent.state.name());
+                    return Err(Invalid::field("/depends_on", "ended", message).into());
+                }
+                Standing::Waiting => open.push(dependency.task),
+                Standing::Satisfied => {
+                    store::satisfy(&mut tx, id, &Dependency { on: On::Success, ..dependency.clone() }, &asked.inputs).await?
+                }
+            }
+            edges.push(store::NewEdge::new(&task, dependency, asked.standing == Standing::Satisfied));
         }
         let now = tx.now();
-        let new = store::insert_dependencies(&mut tx, &task, depends_on, now).await?;
-        let waits = parents.iter().filter(|parent| new.contains(&parent.id) && !is_success(parent)).count();
+        let new = store::insert_edges(&mut tx, &edges, now).await?;
+        let waits = new.iter().filter(|id| open.contains(id)).count();
         if waits > 0 {
             task = task.depend()?;
             store::save_waiting_more(&mut tx, &task, waits).await?;
@@ -137,6 +165,24 @@ impl Engine {
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
     }
+}
+
+/// Compiles what is to be asked later.
+async fn check_expressions(depends_on: &[Dependency], when: Option<&str>) -> Result<()> {
+    let mut errors = Errors::default();
+    for (index, dependency) in depends_on.iter().enumerate() {
+        if let On::Condition(text) = &dependency.on
+            && let Err(why) = expression::check(text, &["result"]).await
+        {
+            errors.add(format!("/depends_on/{index}/on/condition"), "malformed", why);
+        }
+    }
+    if let Some(text) = when
+        && let Err(why) = expression::check(text, &["inputs"]).await
+    {
+        errors.add("/when", "malformed", why);
+    }
+    Ok(errors.finish()?)
 }
 
 /// Ends a task, or asks for the end of what runs.
@@ -155,22 +201,46 @@ async fn cancel(tx: &mut Tx, actor: &Actor, task: Task) -> Result<Task> {
 
 /// Brings an ended task back.
 async fn retry(tx: &mut Tx, task: Task) -> Result<Task> {
-    let parents = store::lock_parents(tx, task.id).await?;
-    let conclusion = conclude(&parents);
-    if let Parents::Failed { title, state, .. } = &conclusion {
-        let message = format!("it waits for “{title}”, which ended {}; retry that one first", state.name());
-        return Err(Error::Conflict(message));
+    if matches!(task.work, Work::Group(_)) {
+        return Err(Error::Conflict("it became several tasks: retry those, or restart its run from this step".into()));
+    }
+    let mut waiting_for = 0;
+    let mut satisfied = vec![];
+    let mut inputs = task.inputs.clone();
+    for (mut parent, dependency) in store::lock_parents(tx, task.id).await? {
+        let asked = edge::ask(tx, &mut parent, &dependency).await?;
+        match asked.standing {
+            Standing::Waiting => waiting_for += 1,
+            Standing::Satisfied => {
+                store::satisfy(tx, task.id, &dependency, &asked.inputs).await?;
+                inputs.extend(asked.inputs);
+                satisfied.push(parent.id);
+            }
+            Standing::Failed => {
+                let message = format!("it waits for “{}”, which ended {}; retry that one first", parent.title, parent.state.name());
+                return Err(Error::Conflict(message));
+            }
+        }
     }
     let now = tx.now();
-    let task = task.retry(conclusion, now)?;
-    store::save_waiting(tx, &task, parents.iter().filter(|parent| !is_success(parent)).count()).await?;
+    let conclusion = if waiting_for == 0 { Parents::AllSucceeded } else { Parents::Waiting };
+    let is_gate = !task.work.is_executed() && waiting_for == 0;
+    let task = Task { inputs, ..task.retry(conclusion, now)? };
+    store::set_satisfied(tx, task.id, &satisfied).await?;
+    store::save_waiting(tx, &task, if is_gate { 1 } else { waiting_for }).await?;
     let kind = EventKind::TaskRetried { state: task.state.name() };
     tx.record(task.workspace_id, task.id, &kind).await?;
+    store::unsatisfy(tx, task.id).await?;
+    if !is_gate {
+        return Ok(task);
+    }
+    let task = open::arrived(tx, task).await?;
+    release::children(tx, &task).await?;
     Ok(task)
 }
 
 /// The tasks that a request wants to wait for, locked so that none of them ends unnoticed.
-async fn parents_of_new(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<store::Parent>> {
+async fn parents_of_new(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<edge::Parent>> {
     let parents = store::lock_some(tx, ids).await?;
     let mut errors = Errors::default();
     for (index, id) in ids.iter().enumerate() {
@@ -194,17 +264,6 @@ async fn refuse_cycle(tx: &mut Tx, id: TaskId, depends_on: &[TaskId]) -> Result<
     Ok(())
 }
 
-fn is_success(parent: &store::Parent) -> bool {
-    parent.state == domain::TaskStateName::Succeeded
-}
-
-fn conclude(parents: &[store::Parent]) -> Parents {
-    if let Some(parent) = parents.iter().find(|parent| parent.state.is_final() && !is_success(parent)) {
-        return Parents::Failed { id: parent.id, title: parent.title.clone(), state: parent.state };
-    }
-    if parents.iter().all(is_success) { Parents::AllSucceeded } else { Parents::Waiting }
-}
-
 /// The event of an end, when the task has come to one.
 pub(crate) async fn record_end(tx: &mut Tx, task: &Task) -> Result<()> {
     if !task.state.is_final() {
@@ -214,4 +273,5 @@ pub(crate) async fn record_end(tx: &mut Tx, task: &Task) -> Result<()> {
     tx.record(task.workspace_id, task.id, &kind).await
 }
 
+pub(crate) use open::event_happened;
 pub(crate) use release::children as release_children;

@@ -197,6 +197,7 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         commit: Some("fedcba9876543210".into()),
         verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
         artifacts: vec![],
+        output: None,
     }
 }
 

@@ -97,8 +97,8 @@ pub struct TaskLink {
 }
 
 impl TaskSummary {
-    /// Succeeded, but without a check that could have said otherwise.
+    /// Succeeded, but without a check that could have said otherwise. What no runner executed has nothing to be verified.
     pub fn is_unverified(&self) -> bool {
-        self.checks == 0 && matches!(self.state, TaskState::Succeeded { .. })
+        self.checks == 0 && self.attempts > 0 && matches!(self.state, TaskState::Succeeded { .. })
     }
 }

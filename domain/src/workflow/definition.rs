@@ -201,6 +201,9 @@ pub struct Candidates {
     pub count: u32,
     #[serde(default)]
     pub judge: Judge,
+    /// Let the others go on when one is chosen, instead of cancelling them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_others: bool,
 }
 
 /// What a step does.

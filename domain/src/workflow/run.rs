@@ -34,6 +34,8 @@ pub struct RunCounts {
     pub failed: i64,
     pub cancelled: i64,
     pub skipped: i64,
+    /// Candidates that did not succeed, which is no failure of the run.
+    pub not_chosen: i64,
 }
 
 impl RunState {
@@ -75,8 +77,18 @@ impl RunCounts {
         *place += count;
     }
 
+    /// As [`add`](Self::add), of candidates and what they consist of: their group says whether one of them was good enough.
+    pub fn add_candidates(&mut self, state: TaskStateName, opened: bool, is_gate: bool, count: i64) {
+        if state.is_final() && !matches!(state, TaskStateName::Succeeded | TaskStateName::Skipped) {
+            self.total += count;
+            self.not_chosen += count;
+        } else {
+            self.add(state, opened, is_gate, count);
+        }
+    }
+
     pub fn ended(&self) -> i64 {
-        self.succeeded + self.failed + self.cancelled + self.skipped
+        self.succeeded + self.failed + self.cancelled + self.skipped + self.not_chosen
     }
 
     /// One failure makes it failed, as it would have been without the cancellations that follow; a skipped step is no failure of its own.

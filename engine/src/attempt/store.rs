@@ -4,6 +4,7 @@ use domain::{
     AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, RunnerId, TaskId, Timestamp,
     VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport},
+    task::{Inputs, fill},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -150,7 +151,7 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
 pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> Result<Assignment> {
     let row = sqlx::query!(
         r#"select title, correlation_id, command, prompt, location, base_ref, files, success_criteria, checks as "checks: Json<serde_json::Value>",
-                  timeout_seconds
+                  timeout_seconds, inputs as "inputs: Json<Inputs>"
            from task join repository on repository.id = task.repository_id where task.id = $1"#,
         attempt.task_id.0
     )
@@ -159,19 +160,25 @@ pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> 
     let unreadable = |reason: String| Error::inconsistent("task", attempt.task_id, reason);
     let work = match (row.command, row.prompt) {
         (Some(command), _) => Work::Command(command),
-        (None, Some(prompt)) => Work::Prompt(prompt),
+        (None, Some(prompt)) => Work::Prompt(fill(&prompt, &row.inputs.0)),
         (None, None) => return Err(unreadable("it has no work".into())),
     };
+    let filled = |texts: Vec<String>| texts.iter().map(|text| fill(text, &row.inputs.0)).collect();
+    let base_ref = row.base_ref.map(|name| fill(&name, &row.inputs.0).trim().to_owned()).filter(|name| !name.is_empty());
+    if let Some(base_ref) = &base_ref {
+        domain::repository::check_ref(base_ref).map_err(|reason| unreadable(format!("its base ref “{base_ref}” {reason}")))?;
+    }
     Ok(Assignment {
         attempt,
         title: row.title,
         correlation_id: row.correlation_id,
         work,
         repository: row.location,
-        base_ref: row.base_ref,
-        files: row.files,
-        success_criteria: row.success_criteria,
+        base_ref,
+        files: filled(row.files),
+        success_criteria: filled(row.success_criteria),
         checks: serde_json::from_value(row.checks.0).map_err(|error| unreadable(format!("its checks: {error}")))?,
+        inputs: row.inputs.0.clone(),
         timeout_seconds: row.timeout_seconds.unsigned_abs(),
         failed_checks: last_failed_checks(conn, attempt).await?,
     })

@@ -2,7 +2,7 @@ use domain::{Event, EventKind, TaskId, Timestamp, WorkspaceId};
 use sqlx::{PgConnection, types::Json};
 
 use super::EventCursor;
-use crate::Result;
+use crate::{Result, tx::Tx};
 
 /// The longest timeline that is shown.
 const TIMELINE_LIMIT: i64 = 1000;
@@ -28,6 +28,29 @@ pub(crate) async fn append(
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// The first fact of each of several new tasks of one workspace.
+pub(crate) async fn append_first(tx: &mut Tx, workspace: Option<WorkspaceId>, facts: &[(TaskId, EventKind)]) -> Result<()> {
+    let Some(workspace) = workspace else { return Ok(()) };
+    let ids: Vec<_> = facts.iter().map(|(id, _)| id.0).collect();
+    let kinds: Vec<_> = facts.iter().map(|(_, kind)| kind.name().to_owned()).collect();
+    let payloads: Vec<_> = facts.iter().map(|(_, kind)| serde_json::to_value(kind).unwrap_or_default()).collect();
+    let (actor, now) = (tx.actor().to_owned(), tx.now());
+    sqlx::query!(
+        "insert into event (workspace_id, task_id, number, actor, kind, payload, at)
+         select $1, id, 1, $2, kind, payload, $3 from unnest($4::uuid[], $5::text[], $6::jsonb[]) as new (id, kind, payload)",
+        workspace.0,
+        actor,
+        now,
+        &ids,
+        &kinds,
+        &payloads
+    )
+    .execute(&mut **tx)
+    .await?;
+    tx.has_recorded();
     Ok(())
 }
 

@@ -35,9 +35,15 @@ impl Engine {
         let now = tx.now();
         let due = store::lock_due(&mut tx, now, DUE_BATCH).await?;
         for id in &due {
-            let task = store::lock(&mut tx, *id).await?.due(now)?;
-            store::save(&mut tx, &task).await?;
-            tx.record(task.workspace_id, *id, &EventKind::TaskDue).await?;
+            let task = store::lock(&mut tx, *id).await?;
+            if task.work.is_executed() {
+                let task = task.due(now)?;
+                store::save(&mut tx, &task).await?;
+                tx.record(task.workspace_id, *id, &EventKind::TaskDue).await?;
+            } else {
+                let task = super::open::passed(&mut tx, task, None).await?;
+                super::release::children(&mut tx, &task).await?;
+            }
         }
         tx.commit(due.len()).await
     }

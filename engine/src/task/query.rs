@@ -5,13 +5,17 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
     Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
-    task::{RetryStrategy, Stop, TaskLink},
+    WorkflowRunId,
+    task::{Inputs, RetryStrategy, Stop, TaskDependency, TaskLink},
 };
 use sqlx::{PgConnection, types::Json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::store::{StateColumns, concurrency, retry_policy};
+use super::{
+    row::work,
+    store::{StateColumns, concurrency, on, retry_policy},
+};
 use crate::{Engine, Error, Hint, Result, artifact, attempt};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
@@ -106,7 +110,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
     let rows = sqlx::query!(
         r#"select task.id, title, state, priority, run_at, task.ended_at, task.failure as "failure: Json<Failure>", cancelled_by,
                   stop as "stop: Json<Stop>", tags, paused_by is not null as "paused!", parked,
-                  skipped_because_of, skipped_reason, attempts, max_attempts, task.created_at, repository.location,
+                  skipped_because_of, skipped_reason, skipped_path, attempts, max_attempts, task.created_at, repository.location,
                   jsonb_array_length(checks) as "checks!", latest.started_at as "started_at?: Timestamp",
                   latest.checks_passed as "checks_passed?: i64"
            from unnest($1::uuid[]) with ordinality as wanted (id, position)
@@ -137,6 +141,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
                 stop: row.stop,
                 skipped_because_of: row.skipped_because_of,
                 skipped_reason: row.skipped_reason,
+                skipped_path: row.skipped_path.map(|path| path.into_iter().map(TaskId).collect()),
             };
             Ok(TaskSummary {
                 id: row.id,
@@ -162,7 +167,11 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
 pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView> {
     let summary = summaries(conn, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
     let row = sqlx::query!(
-        r#"select command, prompt, base_ref, files as "files!", success_criteria as "success_criteria!",
+        r#"select command, prompt, control as "control: Json<Work>", inputs as "inputs!: Json<Inputs>", condition, delay_seconds,
+                  opened and state = 'blocked' and control ? 'gate' as "open_gate!", output as "output: Json<serde_json::Value>",
+                  workflow_run_id as "workflow_run: WorkflowRunId",
+                  (select key from workflow_step step where step.run_id = workflow_run_id and step.task_id = task.id) as step,
+                  base_ref, files as "files!", success_criteria as "success_criteria!",
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
                   retry_cap_seconds as "retry_cap_seconds!", not_before as "not_before?",
@@ -180,11 +189,7 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
     )
     .fetch_one(&mut *conn)
     .await?;
-    let work = match (row.command, row.prompt) {
-        (Some(command), _) => Work::Command(command),
-        (None, Some(prompt)) => Work::Prompt(prompt),
-        (None, None) => return Err(Error::inconsistent("task", id, "it has no work")),
-    };
+    let work = work(row.command, row.prompt, row.control).ok_or_else(|| Error::inconsistent("task", id, "it has no work, or two kinds"))?;
     let mut attempt_list = attempt::query::of_task(conn, id).await?;
     for (attempt, artifact) in artifact::of_task(conn, id).await? {
         if let Some(found) = attempt_list.iter_mut().find(|one| one.id == attempt) {
@@ -207,6 +212,13 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
         correlation_id: row.correlation_id,
         paused_by: row.paused_by,
         created_by: row.creator,
+        inputs: row.inputs.0,
+        when: row.condition,
+        delay_seconds: row.delay_seconds,
+        output: row.output.map(|output| output.0),
+        open_gate: row.open_gate,
+        workflow_run: row.workflow_run,
+        step: row.step,
         depends_on: depends_on(conn, id).await?,
         dependents: dependents(conn, id).await?,
         log_bytes: attempt_list.iter().map(|attempt| attempt.log_end).max().unwrap_or(0),
@@ -214,15 +226,31 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
     })
 }
 
-async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {
-    let links = sqlx::query_as!(
-        TaskLink,
-        "select task.id, title, state from task_dependency edge join task on task.id = edge.depends_on_id where edge.task_id = $1 order by task.id",
+async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDependency>> {
+    let rows = sqlx::query!(
+        r#"select task.id as "id: TaskId", title, state as "state: TaskStateName", on_kind, edge.condition
+           from task_dependency edge join task on task.id = edge.depends_on_id where edge.task_id = $1 order by task.id"#,
         id.0
     )
     .fetch_all(conn)
     .await?;
-    Ok(links)
+    let dependencies = rows.into_iter().map(|row| TaskDependency {
+        link: TaskLink { id: row.id, title: row.title, state: row.state },
+        on: on(row.on_kind, row.condition),
+    });
+    Ok(dependencies.collect())
+}
+
+/// Who a label of an actor is, for people.
+pub(super) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<String> {
+    let name = sqlx::query_scalar!(
+        r#"select coalesce((select name from "user" where 'user:' || id = $1), (select name || ' (API key)' from api_key where 'api_key:' || id = $1),
+                           $1) as "name!""#,
+        label
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(name)
 }
 
 async fn dependents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {

@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 
-use domain::{EventKind, Task, TaskState, task::Parents};
+use domain::{
+    EventKind, Task,
+    task::{Broken, Parents, Standing},
+};
 
-use super::{record_end, store};
+use super::{edge, group, open, record_end, store};
 use crate::{Result, tx::Tx};
 
 /// Releases or skips everything below a task that has just come to its end; does nothing for one that goes on.
@@ -15,35 +18,56 @@ pub(crate) async fn children(tx: &mut Tx, ended: &Task) -> Result<()> {
     if !ended.state.is_final() {
         return Ok(());
     }
-    let mut ends = VecDeque::from([ended.clone()]);
-    while let Some(parent) = ends.pop_front() {
-        for (child, waiting_for) in store::lock_blocked_children(tx, parent.id).await? {
-            let child = match parent.state {
-                TaskState::Succeeded { .. } => release(tx, child, waiting_for - 1).await?,
-                _ => skip(tx, child, &parent, waiting_for).await?,
+    let mut ends = VecDeque::from([(ended.clone(), None::<Broken>)]);
+    while let Some((parent, why)) = ends.pop_front() {
+        let mut asked_of = edge::Parent::of(&parent);
+        for waiting in store::lock_blocked_children(tx, parent.id).await? {
+            let asked = edge::ask(tx, &mut asked_of, &waiting.dependency).await?;
+            let (child, broken) = match asked.standing {
+                Standing::Satisfied => (satisfied(tx, waiting, asked.inputs, &parent).await?, None),
+                _ => {
+                    // What was skipped hands on what it was skipped for.
+                    let broken = why.clone().unwrap_or_else(|| asked_of.broken(&waiting.dependency, asked.trouble));
+                    let child = skip(tx, waiting.task, broken.clone()).await?;
+                    let broken = broken.and_so(&child);
+                    (child, Some(broken))
+                }
             };
             if child.state.is_final() {
-                ends.push_back(child);
+                ends.push_back((child, broken));
             }
         }
     }
     Ok(())
 }
 
-async fn release(tx: &mut Tx, child: Task, waiting_for: i32) -> Result<Task> {
-    let parents = if waiting_for == 0 { Parents::AllSucceeded } else { Parents::Waiting };
-    let child = child.parent_ended(parents, tx.now())?;
-    store::save_waiting(tx, &child, usize::try_from(waiting_for).unwrap_or(0)).await?;
-    if child.state != TaskState::Blocked {
-        tx.record(child.workspace_id, child.id, &EventKind::TaskReleased { state: child.state.name() }).await?;
+async fn satisfied(tx: &mut Tx, waiting: store::Waiting, inputs: domain::task::Inputs, parent: &Task) -> Result<Task> {
+    let store::Waiting { task: mut child, waiting_for, dependency } = waiting;
+    let waiting_for = waiting_for - 1;
+    store::satisfy(tx, child.id, &dependency, &inputs).await?;
+    child.inputs.extend(inputs);
+    if child.opened {
+        return group::member_ended(tx, child, parent, waiting_for).await;
     }
+    if waiting_for > 0 {
+        store::set_waiting(tx, child.id, waiting_for).await?;
+        return Ok(child);
+    }
+    open::arrived(tx, child).await
+}
+
+async fn skip(tx: &mut Tx, child: Task, broken: Broken) -> Result<Task> {
+    let child = child.parent_ended(Parents::Failed(broken), tx.now())?;
+    store::save(tx, &child).await?;
+    record_end(tx, &child).await?;
     Ok(child)
 }
 
-async fn skip(tx: &mut Tx, child: Task, parent: &Task, waiting_for: i32) -> Result<Task> {
-    let parents = Parents::Failed { id: parent.id, title: parent.title.clone(), state: parent.state.name() };
-    let child = child.parent_ended(parents, tx.now())?;
-    store::save_waiting(tx, &child, usize::try_from(waiting_for).unwrap_or(0)).await?;
-    record_end(tx, &child).await?;
+/// All that a task waits for is there, and it is work for a runner.
+pub(super) async fn queue(tx: &mut Tx, child: Task) -> Result<Task> {
+    let child = child.parent_ended(Parents::AllSucceeded, tx.now())?;
+    store::save(tx, &child).await?;
+    store::set_waiting(tx, child.id, 0).await?;
+    tx.record(child.workspace_id, child.id, &EventKind::TaskReleased { state: child.state.name() }).await?;
     Ok(child)
 }

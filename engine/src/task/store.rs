@@ -1,246 +1,67 @@
-//! All SQL that changes tasks. Reading for the API and the pages is in `query`.
+//! All SQL that changes tasks. Reading for the API and the pages is in `query`, rows as types in `row`.
+
+use std::collections::BTreeMap;
 
 use domain::{
-    CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkspaceId,
-    task::{Concurrency, RetryPolicy, RetryStrategy, Stop},
+    CheckSpec, Failure, Task, TaskId, TaskStateName, Timestamp, Work,
+    task::{Dependency, Inputs, On, Stop},
 };
+use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 
+pub(super) use super::row::{NewEdge, NewRow, StateColumns, concurrency, retry_policy};
+use super::{edge::Parent, row::TaskRow};
 use crate::{Error, Result, error::hit_one, tx::Tx};
 
-/// A row of `task` as far as transitions need it.
-pub(super) struct TaskRow {
-    id: TaskId,
-    workspace_id: WorkspaceId,
-    repository_id: RepositoryId,
-    title: String,
-    command: Option<String>,
-    prompt: Option<String>,
-    base_ref: Option<String>,
-    files: Vec<String>,
-    success_criteria: Vec<String>,
-    checks: Json<Vec<CheckSpec>>,
-    priority: Priority,
-    timeout_seconds: i32,
-    max_attempts: i32,
-    retry_strategy: RetryStrategy,
-    retry_base_seconds: i32,
-    retry_cap_seconds: i32,
-    not_before: Option<Timestamp>,
-    complete_by: Option<Timestamp>,
-    queue_seconds: Option<i32>,
-    concurrency_key: Option<String>,
-    concurrency_limit: Option<i32>,
-    tags: Vec<String>,
-    correlation_id: Option<String>,
-    paused_by: Option<String>,
-    state: TaskStateName,
-    waiting_for: i32,
-    attempts: i32,
-    failures: i32,
-    losses: i32,
-    run_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
-    failure: Option<Json<Failure>>,
-    cancelled_by: Option<String>,
-    stop: Option<Json<Stop>>,
-    skipped_because_of: Option<TaskId>,
-    skipped_reason: Option<String>,
-    created_at: Timestamp,
-    created_by: String,
+/// A task that waits for another one, with how it does.
+pub(super) struct Waiting {
+    pub task: Task,
+    pub waiting_for: i32,
+    pub dependency: Dependency,
 }
 
-/// The columns that a state is spread over.
-pub(super) struct StateColumns {
-    pub state: TaskStateName,
-    pub run_at: Option<Timestamp>,
-    pub ended_at: Option<Timestamp>,
-    pub failure: Option<Json<Failure>>,
-    pub cancelled_by: Option<String>,
-    pub stop: Option<Json<Stop>>,
-    pub skipped_because_of: Option<TaskId>,
-    pub skipped_reason: Option<String>,
-}
-
-impl StateColumns {
-    /// The state they mean; nothing when they do not fit each other, which the table's constraints rule out.
-    pub fn state(self) -> Option<TaskState> {
-        let failure = self.failure.map(|failure| failure.0);
-        let stop = self.stop.map(|stop| stop.0);
-        Some(match self.state {
-            TaskStateName::Blocked => TaskState::Blocked,
-            TaskStateName::Scheduled => TaskState::Scheduled { run_at: self.run_at? },
-            TaskStateName::Queued => TaskState::Queued,
-            TaskStateName::Running => TaskState::Running { stop },
-            TaskStateName::Verifying => TaskState::Verifying { stop },
-            TaskStateName::Succeeded => TaskState::Succeeded { at: self.ended_at? },
-            TaskStateName::Partial => TaskState::Partial { at: self.ended_at?, failure: failure? },
-            TaskStateName::Failed => TaskState::Failed { at: self.ended_at?, failure: failure? },
-            TaskStateName::Cancelled => TaskState::Cancelled { at: self.ended_at?, by: self.cancelled_by? },
-            TaskStateName::Skipped => {
-                TaskState::Skipped { at: self.ended_at?, because_of: self.skipped_because_of?, reason: self.skipped_reason? }
-            }
-            TaskStateName::Dead => TaskState::Dead { at: self.ended_at?, failure: failure? },
-        })
-    }
-
-    fn of(state: &TaskState) -> Self {
-        let mut columns = Self {
-            state: state.name(),
-            run_at: None,
-            ended_at: state.ended_at(),
-            failure: state.failure().cloned().map(Json),
-            cancelled_by: None,
-            stop: state.stop().cloned().map(Json),
-            skipped_because_of: None,
-            skipped_reason: None,
-        };
-        match state {
-            TaskState::Scheduled { run_at } => columns.run_at = Some(*run_at),
-            TaskState::Cancelled { by, .. } => columns.cancelled_by = Some(by.clone()),
-            TaskState::Skipped { because_of, reason, .. } => {
-                columns.skipped_because_of = Some(*because_of);
-                columns.skipped_reason = Some(reason.clone());
-            }
-            _ => {}
-        }
-        columns
-    }
-}
-
-impl TryFrom<TaskRow> for Task {
-    type Error = Error;
-
-    fn try_from(row: TaskRow) -> Result<Self> {
-        let inconsistent = |reason: &str| Error::inconsistent("task", row.id, reason);
-        let work = match (row.command, row.prompt) {
-            (Some(command), None) => Work::Command(command),
-            (None, Some(prompt)) => Work::Prompt(prompt),
-            _ => return Err(inconsistent("it has no work, or two kinds")),
-        };
-        let columns = StateColumns {
-            state: row.state,
-            run_at: row.run_at,
-            ended_at: row.ended_at,
-            failure: row.failure,
-            cancelled_by: row.cancelled_by,
-            stop: row.stop,
-            skipped_because_of: row.skipped_because_of,
-            skipped_reason: row.skipped_reason,
-        };
-        Ok(Self {
-            id: row.id,
-            workspace_id: row.workspace_id,
-            repository_id: row.repository_id,
-            title: row.title,
-            work,
-            base_ref: row.base_ref,
-            files: row.files,
-            success_criteria: row.success_criteria,
-            checks: row.checks.0,
-            priority: row.priority,
-            timeout_seconds: row.timeout_seconds,
-            max_attempts: row.max_attempts,
-            retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
-            not_before: row.not_before,
-            complete_by: row.complete_by,
-            queue_seconds: row.queue_seconds,
-            concurrency: concurrency(row.concurrency_key, row.concurrency_limit),
-            tags: row.tags,
-            correlation_id: row.correlation_id,
-            paused_by: row.paused_by,
-            state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
-            attempts: row.attempts,
-            failures: row.failures,
-            losses: row.losses,
-            created_at: row.created_at,
-            created_by: row.created_by,
-        })
-    }
-}
-
-/// As its columns hold it.
-pub(super) fn retry_policy(strategy: RetryStrategy, base_seconds: i32, cap_seconds: i32) -> RetryPolicy {
-    RetryPolicy { strategy, base_seconds: base_seconds.unsigned_abs(), cap_seconds: cap_seconds.unsigned_abs() }
-}
-
-/// As its columns hold it.
-pub(super) fn concurrency(key: Option<String>, limit: Option<i32>) -> Option<Concurrency> {
-    key.zip(limit).map(|(key, limit)| Concurrency { key, limit: limit.unsigned_abs() })
-}
-
-/// A task that another waits for.
-pub(super) struct Parent {
-    pub id: TaskId,
-    pub title: String,
-    pub state: TaskStateName,
-}
-
-pub(super) async fn insert(conn: &mut PgConnection, task: &Task, waiting_for: usize, now: Timestamp) -> Result<()> {
-    let columns = StateColumns::of(&task.state);
-    let (command, prompt) = match &task.work {
-        Work::Command(text) => (Some(text), None),
-        Work::Prompt(text) => (None, Some(text)),
-    };
+/// Stores new tasks. What begins in the queue draws its turn.
+pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<()> {
     sqlx::query!(
-        "insert into task (id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria, checks, priority,
-                           timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before, state,
-                           waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, created_by, created_at, complete_by,
-                           queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, queued_at, turn)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-                 $26, $27, $28, $29, $30, $31,
-                 case when $18 = 'queued' then $25::timestamptz end,
-                 case when $18 = 'queued' then nextval('queue_turn') + lane_patience($11) end)",
-        task.id.0,
-        task.workspace_id.0,
-        task.repository_id.0,
-        task.title,
-        command,
-        prompt,
-        task.base_ref,
-        &task.files,
-        &task.success_criteria,
-        Json(&task.checks) as _,
-        task.priority.name(),
-        task.timeout_seconds,
-        task.max_attempts,
-        task.retry.strategy.name(),
-        i32::try_from(task.retry.base_seconds).unwrap_or(i32::MAX),
-        i32::try_from(task.retry.cap_seconds).unwrap_or(i32::MAX),
-        task.not_before,
-        columns.state.name(),
-        i32::try_from(waiting_for).unwrap_or(i32::MAX),
-        columns.run_at,
-        columns.ended_at,
-        columns.skipped_because_of.map(|id| id.0),
-        columns.skipped_reason,
-        task.created_by,
-        now,
-        task.complete_by,
-        task.queue_seconds,
-        task.concurrency.as_ref().map(|shared| &shared.key),
-        task.concurrency.as_ref().map(|shared| i32::try_from(shared.limit).unwrap_or(i32::MAX)),
-        &task.tags,
-        task.correlation_id
+        "insert into task (id, workspace_id, repository_id, title, command, prompt, control, base_ref, files, success_criteria, checks,
+                           priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
+                           state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
+                           complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
+                           condition, delay_seconds, workflow_run_id, group_id, queued_at, turn)
+         select id, workspace_id, repository_id, title, command, prompt, control, base_ref, files, success_criteria, checks,
+                priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
+                state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
+                complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
+                condition, delay_seconds, workflow_run_id, group_id,
+                case when state = 'queued' then created_at end,
+                case when state = 'queued' then nextval('queue_turn') + lane_patience(priority) end
+         from jsonb_to_recordset($1) as new (
+           id uuid, workspace_id uuid, repository_id uuid, title text, command text, prompt text, control jsonb, base_ref text,
+           files text[], success_criteria text[], checks jsonb, priority text, timeout_seconds int, max_attempts int,
+           retry_strategy text, retry_base_seconds int, retry_cap_seconds int, not_before timestamptz, state text, waiting_for int,
+           run_at timestamptz, ended_at timestamptz, skipped_because_of uuid, skipped_reason text, skipped_path uuid[],
+           created_by text, created_at timestamptz, complete_by timestamptz, queue_seconds int, concurrency_key text,
+           concurrency_limit int, tags text[], correlation_id text, paused_by text, inputs jsonb, condition text, delay_seconds int,
+           workflow_run_id uuid, group_id uuid)",
+        Json(rows) as _
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Adds the edges that are not there yet, and says which those were.
-pub(super) async fn insert_dependencies(conn: &mut PgConnection, task: &Task, on: &[TaskId], now: Timestamp) -> Result<Vec<TaskId>> {
-    if on.is_empty() {
+/// Stores new edges and says which were not there yet, by the tasks that are waited for.
+pub(super) async fn insert_edges(conn: &mut PgConnection, edges: &[NewEdge], now: Timestamp) -> Result<Vec<TaskId>> {
+    if edges.is_empty() {
         return Ok(vec![]);
     }
-    let ids: Vec<_> = on.iter().map(|id| id.0).collect();
     let added = sqlx::query_scalar!(
-        "insert into task_dependency (workspace_id, task_id, depends_on_id, created_at)
-         select $1, $2, parent, $4 from unnest($3::uuid[]) as parent
+        "insert into task_dependency (workspace_id, task_id, depends_on_id, on_kind, condition, feeds, satisfied, created_at)
+         select workspace_id, task_id, depends_on_id, on_kind, condition, feeds, satisfied, $2
+         from jsonb_to_recordset($1) as new (workspace_id uuid, task_id uuid, depends_on_id uuid, on_kind text, condition text, feeds jsonb,
+                                             satisfied boolean)
          on conflict do nothing returning depends_on_id",
-        task.workspace_id.0,
-        task.id.0,
-        &ids,
+        Json(edges) as _,
         now
     )
     .fetch_all(conn)
@@ -255,9 +76,10 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
                   checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
                   retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
-                  tags, correlation_id, paused_by, state, waiting_for, attempts, failures, losses, run_at, ended_at,
+                  tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
-                  created_at, created_by
+                  skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
+                  delay_seconds, opened, workflow_run_id
            from task where id = $1 for update"#,
         id.0
     )
@@ -266,29 +88,115 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
     row.ok_or_else(|| Error::not_found("task", id))?.try_into()
 }
 
-/// The tasks that wait for this one, locked, each with how many it still waits for.
-pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskId) -> Result<Vec<(Task, i32)>> {
+/// The tasks that still wait for this one, locked.
+pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskId) -> Result<Vec<Waiting>> {
+    let edges = sqlx::query!(
+        r#"select task.id as "id: TaskId", waiting_for, on_kind, edge.condition, feeds as "feeds: Json<BTreeMap<String, String>>"
+           from task_dependency edge join task on task.id = edge.task_id
+           where depends_on_id = $1 and not satisfied and state = 'blocked' order by task.id for update of task"#,
+        parent.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if edges.is_empty() {
+        return Ok(vec![]);
+    }
+    let ids: Vec<_> = edges.iter().map(|edge| edge.id.0).collect();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
                   checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
                   retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
-                  tags, correlation_id, paused_by, state, waiting_for, attempts, failures, losses, run_at, ended_at,
+                  tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
-                  created_at, created_by
-           from task
-           where id in (select task_id from task_dependency where depends_on_id = $1) and state = 'blocked'
-           order by id for update"#,
-        parent.0
+                  skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
+                  delay_seconds, opened, workflow_run_id
+           from task where id = any($1) order by id"#,
+        &ids
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let waiting_for = row.waiting_for;
-            Ok((row.try_into()?, waiting_for))
-        })
-        .collect()
+    let mut waiting = Vec::with_capacity(edges.len());
+    for (edge, row) in edges.into_iter().zip(rows) {
+        let on = on(edge.on_kind, edge.condition);
+        let dependency = Dependency { task: parent, on, feeds: edge.feeds.0 };
+        waiting.push(Waiting { task: row.try_into()?, waiting_for: edge.waiting_for, dependency });
+    }
+    Ok(waiting)
+}
+
+/// As its columns hold it.
+pub(super) fn on(kind: String, condition: Option<String>) -> On {
+    match (kind.as_str(), condition) {
+        (_, Some(condition)) => On::Condition(condition),
+        ("end", None) => On::End,
+        (_, None) => On::Success,
+    }
+}
+
+/// An edge holds now: what it gives is kept, and an edge that might hold once more is marked.
+pub(super) async fn satisfy(conn: &mut PgConnection, task: TaskId, dependency: &Dependency, inputs: &Inputs) -> Result<()> {
+    if dependency.on != On::Success {
+        sqlx::query!("update task_dependency set satisfied = true where task_id = $1 and depends_on_id = $2", task.0, dependency.task.0)
+            .execute(&mut *conn)
+            .await?;
+    }
+    if !inputs.is_empty() {
+        sqlx::query!("update task set inputs = inputs || $2 where id = $1", task.0, Json(inputs) as _).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// A task that is brought back is waited for again by those that have not begun, also where its first end was enough for them.
+pub(super) async fn unsatisfy(conn: &mut PgConnection, parent: TaskId) -> Result<()> {
+    sqlx::query!(
+        "with again as (
+           update task_dependency edge set satisfied = false from task
+           where edge.depends_on_id = $1 and edge.satisfied and task.id = edge.task_id and task.state = 'blocked'
+           returning edge.task_id
+         )
+         update task set waiting_for = waiting_for + 1 from again where task.id = again.task_id",
+        parent.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a task that has ended left to those that wait for it.
+pub(super) async fn result(conn: &mut PgConnection, id: TaskId) -> Result<Value> {
+    let result = sqlx::query_scalar!(
+        r#"select jsonb_build_object(
+                    'state', task.state, 'attempts', task.attempts, 'output', task.output, 'failure', task.failure,
+                    'exit_code', attempt.exit_code,
+                    'branch', coalesce(to_jsonb(attempt.branch), task.output -> 'branch'),
+                    'commit', coalesce(to_jsonb(attempt.commit_id), task.output -> 'commit')) as "result!: Json<Value>"
+           from task left join attempt on attempt.task_id = task.id and attempt.number = task.attempts where task.id = $1"#,
+        id.0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(result.0)
+}
+
+/// What a task leaves to those that wait for it.
+pub(crate) async fn save_output(conn: &mut PgConnection, id: TaskId, output: &Value) -> Result<()> {
+    sqlx::query!("update task set output = $2 where id = $1", id.0, Json(output) as _).execute(conn).await?;
+    Ok(())
+}
+
+/// A gate that waits to be passed, or a group that waits for so many tasks.
+pub(super) async fn save_opened(tx: &mut Tx, task: &Task, waiting_for: usize) -> Result<()> {
+    let waiting_for = i32::try_from(waiting_for).unwrap_or(i32::MAX);
+    let done = sqlx::query!(
+        "update task set opened = $2, waiting_for = $3 where id = $1 and state = 'blocked'",
+        task.id.0,
+        task.opened,
+        waiting_for
+    )
+    .execute(&mut **tx)
+    .await?;
+    hit_one(&done, || Error::not_found("task", task.id))
 }
 
 /// Writes back what a transition may have changed. The row is locked, so it is there.
@@ -298,7 +206,7 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
     let done = sqlx::query!(
         "update task set state = $2, attempts = $3, failures = $4, losses = $5, run_at = $6, ended_at = $7, failure = $8,
                          cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11, stop = $13, paused_by = $14, priority = $15,
-                         complete_by = $16, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
+                         complete_by = $16, opened = $17, skipped_path = $18, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
                          queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end,
                          -- what comes back keeps its place, but for what had to make room and what changes its lane
                          turn = case
@@ -322,7 +230,9 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
         columns.stop as _,
         task.paused_by,
         task.priority.name(),
-        task.complete_by
+        task.complete_by,
+        task.opened,
+        columns.skipped_path.as_ref().map(|path| path.iter().map(|id| id.0).collect::<Vec<_>>()) as _
     )
     .execute(&mut **tx)
     .await?;
@@ -330,9 +240,8 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
 }
 
 /// As [`save`], with what the task waits for counted anew.
-pub(super) async fn save_waiting(tx: &mut Tx, task: &Task, waiting_for: usize) -> Result<()> {
+pub(super) async fn save_waiting(tx: &mut Tx, task: &Task, waiting_for: i32) -> Result<()> {
     // First the count, so that the row never says "blocked" while it waits for nothing.
-    let waiting_for = i32::try_from(waiting_for).unwrap_or(i32::MAX);
     if waiting_for > 0 {
         set_waiting(tx, task.id, waiting_for).await?;
         return save(tx, task).await;
@@ -348,7 +257,7 @@ pub(super) async fn save_waiting_more(tx: &mut Tx, task: &Task, more: usize) -> 
     save(tx, task).await
 }
 
-async fn set_waiting(conn: &mut PgConnection, id: TaskId, waiting_for: i32) -> Result<()> {
+pub(super) async fn set_waiting(conn: &mut PgConnection, id: TaskId, waiting_for: i32) -> Result<()> {
     sqlx::query!("update task set waiting_for = $2 where id = $1 and waiting_for <> $2", id.0, waiting_for).execute(conn).await?;
     Ok(())
 }
@@ -359,22 +268,59 @@ pub(super) async fn lock_some(conn: &mut PgConnection, ids: &[TaskId]) -> Result
         return Ok(vec![]);
     }
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
-    let parents =
-        sqlx::query_as!(Parent, "select id, title, state from task where id = any($1) order by id for share", &ids).fetch_all(conn).await?;
-    Ok(parents)
+    let rows = sqlx::query!(
+        r#"select id as "id: TaskId", title, state as "state: TaskStateName" from task where id = any($1) order by id for share"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| Parent::new(row.id, row.title, row.state)).collect())
 }
 
-/// What a task waits for, kept from ending until the end of the transaction.
-pub(super) async fn lock_parents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<Parent>> {
-    let parents = sqlx::query_as!(
-        Parent,
-        "select id, title, state from task
-         where id in (select depends_on_id from task_dependency where task_id = $1) order by id for share",
+/// What a task waits for and how, kept from ending until the end of the transaction.
+pub(super) async fn lock_parents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<(Parent, Dependency)>> {
+    let rows = sqlx::query!(
+        r#"select task.id as "id: TaskId", title, state as "state: TaskStateName", on_kind, edge.condition,
+                  feeds as "feeds: Json<BTreeMap<String, String>>"
+           from task_dependency edge join task on task.id = edge.depends_on_id
+           where edge.task_id = $1 order by task.id for share of task"#,
         id.0
     )
     .fetch_all(conn)
     .await?;
-    Ok(parents)
+    let parents = rows.into_iter().map(|row| {
+        let dependency = Dependency { task: row.id, on: on(row.on_kind, row.condition), feeds: row.feeds.0 };
+        (Parent::new(row.id, row.title, row.state), dependency)
+    });
+    Ok(parents.collect())
+}
+
+/// Which of the edges of a task hold now, by the tasks that are waited for; the others do not.
+pub(super) async fn set_satisfied(conn: &mut PgConnection, id: TaskId, satisfied: &[TaskId]) -> Result<()> {
+    let satisfied: Vec<_> = satisfied.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "update task_dependency set satisfied = depends_on_id = any($2)
+         where task_id = $1 and on_kind <> 'success' and satisfied <> (depends_on_id = any($2))",
+        id.0,
+        &satisfied
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Members of groups that have ended, which go on although nobody waits for them any more.
+pub(super) async fn left_behind(conn: &mut PgConnection, limit: i64) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select member.id as "id: TaskId" from task member join task grouped on grouped.id = member.group_id
+           where member.group_id is not null and member.ended_at is null and grouped.ended_at is not null
+             and (member.stop is null or member.stop ->> 'why' <> 'cancel')
+           order by member.id limit $1"#,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
 }
 
 /// Serialises changes to the edges of the transaction's workspace.
@@ -468,4 +414,45 @@ pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Re
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.victim, row.urgent)).collect())
+}
+
+/// Holds what of a run has not begun, and writes it down for each.
+pub(crate) async fn pause_waiting(tx: &mut Tx, run: domain::WorkflowRunId) -> Result<()> {
+    let (actor, now) = (tx.actor().to_owned(), tx.now());
+    sqlx::query!(
+        "with held as (
+           update task set paused_by = $2, parked = false
+           where workflow_run_id = $1 and state in ('blocked', 'scheduled', 'queued') and paused_by is null returning id, workspace_id
+         )
+         insert into event (workspace_id, task_id, number, actor, kind, payload, at)
+         select workspace_id, id, (select max(number) + 1 from event where task_id = held.id), $2, 'task_paused', '{\"kind\": \"task_paused\"}', $3
+         from held",
+        run.0,
+        actor,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    tx.has_recorded();
+    Ok(())
+}
+
+/// Lets go of everything of a run that is held.
+pub(crate) async fn resume_waiting(tx: &mut Tx, run: domain::WorkflowRunId) -> Result<()> {
+    let (actor, now) = (tx.actor().to_owned(), tx.now());
+    sqlx::query!(
+        "with resumed as (
+           update task set paused_by = null where workflow_run_id = $1 and paused_by is not null returning id, workspace_id
+         )
+         insert into event (workspace_id, task_id, number, actor, kind, payload, at)
+         select workspace_id, id, (select max(number) + 1 from event where task_id = resumed.id), $2, 'task_resumed', '{\"kind\": \"task_resumed\"}', $3
+         from resumed",
+        run.0,
+        actor,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    tx.has_recorded();
+    Ok(())
 }

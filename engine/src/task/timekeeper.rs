@@ -27,6 +27,7 @@ impl Service for Timekeeper {
         let mut conn = engine.database.system.acquire().await?;
         let overdue = store::overdue(&mut conn, now, BATCH).await?;
         let expired = store::expired(&mut conn, now, BATCH).await?;
+        let left_behind = store::left_behind(&mut conn, BATCH).await?;
         concurrency::unpark(&mut conn).await?;
         drop(conn);
         for id in &overdue {
@@ -35,6 +36,10 @@ impl Service for Timekeeper {
         for id in &expired {
             engine.task_expired(*id).await?;
         }
+        for id in left_behind {
+            engine.cancel_left_behind(id).await?;
+        }
+        engine.go_on_cancelling().await?;
         engine.make_room(now).await?;
         let full = overdue.len().max(expired.len()) as i64 == BATCH;
         Ok(if full { Tick::Busy } else { Tick::Idle })
@@ -55,6 +60,11 @@ impl Engine {
         self.change_by_time(id, |task, now| Ok((task.expire(now)?, None))).await
     }
 
+    /// Its group has ended without it.
+    async fn cancel_left_behind(&self, id: TaskId) -> Result<()> {
+        self.change_by_time(id, |task, now| Ok((task.cancel(domain::account::SYSTEM, now)?, Some(EventKind::CancelRequested)))).await
+    }
+
     /// Stops the youngest task of the low lane for an urgent one that waits, when every slot here is taken.
     async fn make_room(&self, now: Timestamp) -> Result<()> {
         if !self.hub.is_full() {
@@ -72,7 +82,7 @@ impl Engine {
     }
 
     /// One transition of one task. A task for which it no longer holds is left alone.
-    async fn change_by_time(
+    pub(crate) async fn change_by_time(
         &self,
         id: TaskId,
         change: impl FnOnce(Task, Timestamp) -> std::result::Result<(Task, Option<EventKind>), domain::InvalidTransition> + Send,

@@ -13,3 +13,4 @@ mod queue;
 mod scenario;
 mod tasks;
 mod tenants;
+mod workflow;

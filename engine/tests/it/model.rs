@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, CheckStatus, Failure, FailureCode, NewTask, Priority, Task, TaskId, TaskState, TaskStateName, Timestamp,
     protocol::{Assignment, AttemptReport, WorkOutcome},
-    task::{AttemptEnd, Concurrency, Parents},
+    task::{AttemptEnd, Broken, Concurrency, Dependency, On, Parents},
 };
 use engine::{
     Error,
@@ -61,6 +61,8 @@ enum With {
     QueueSeconds(u8),
     /// Of these at most two at once.
     SharedKey,
+    /// Of what it waits for any end is enough.
+    AnyEnd,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +81,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (1..6_u8).prop_map(With::Deadline),
         1 => (1..6_u8).prop_map(With::QueueSeconds),
         2 => Just(With::SharedKey),
+        3 => Just(With::AnyEnd),
     ];
     prop_oneof![
         4 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32, 0..4_usize, with).prop_map(|(first, second, max_attempts, lane, with)| {
@@ -109,7 +112,8 @@ struct Model {
 #[derive(Clone)]
 struct Modelled {
     task: Task,
-    parents: Vec<usize>,
+    /// What it waits for, and whether any end of it is enough.
+    parents: Vec<(usize, bool)>,
     /// While it is queued, and kept while it runs.
     turn: Option<i64>,
     /// While it is queued.
@@ -119,17 +123,22 @@ struct Modelled {
 }
 
 impl Model {
-    fn parents(&self, of: &[usize]) -> Parents {
-        let mut sorted = of.to_vec();
-        sorted.sort_unstable();
-        let tasks = || sorted.iter().map(|index| &self.tasks[*index].task);
-        if let Some(failed) = tasks().find(|task| task.state.is_final() && task.state.name() != TaskStateName::Succeeded) {
-            return Parents::Failed { id: failed.id, title: failed.title.clone(), state: failed.state.name() };
+    fn parents(&self, of: &[(usize, bool)]) -> Parents {
+        let tasks = || of.iter().map(|(index, end)| (&self.tasks[*index].task, *end));
+        let succeeded = |task: &Task| task.state.name() == TaskStateName::Succeeded;
+        if let Some((failed, _)) = tasks().find(|(task, end)| task.state.is_final() && !succeeded(task) && !end) {
+            return Parents::Failed(Broken::new(failed.id, &failed.title, failed.state.name()));
         }
-        if tasks().all(|task| task.state.name() == TaskStateName::Succeeded) { Parents::AllSucceeded } else { Parents::Waiting }
+        let satisfied = tasks().all(|(task, end)| succeeded(task) || end && task.state.is_final());
+        if satisfied { Parents::AllSucceeded } else { Parents::Waiting }
     }
 
     fn set(&mut self, index: usize, task: Task) {
+        self.set_for(index, task, None);
+    }
+
+    /// `why` is what it was skipped for, as those that wait for it see it.
+    fn set_for(&mut self, index: usize, task: Task, why: Option<Broken>) {
         let turn = self.tasks[index].turn;
         let turn = match task.state {
             TaskState::Queued => turn.or_else(|| Some(self.draw(&task))),
@@ -146,7 +155,7 @@ impl Model {
             one.held = None;
         }
         if ended {
-            self.release_children(index);
+            self.release_children(index, why);
         }
     }
 
@@ -155,23 +164,28 @@ impl Model {
         self.drawn + task.priority.patience()
     }
 
-    fn release_children(&mut self, parent: usize) {
+    fn release_children(&mut self, parent: usize, why: Option<Broken>) {
         for index in 0..self.tasks.len() {
             let child = &self.tasks[index];
-            if child.task.state == TaskState::Blocked && child.parents.contains(&parent) {
-                let ended = &self.tasks[parent].task;
-                let parents = match ended.state.name() {
-                    TaskStateName::Succeeded => self.parents(&child.parents),
-                    state => Parents::Failed { id: ended.id, title: ended.title.clone(), state },
-                };
-                let task = child.task.clone().parent_ended(parents, self.now).unwrap();
-                self.set(index, task);
+            let Some((_, end)) = child.parents.iter().find(|(one, _)| *one == parent) else { continue };
+            if child.task.state != TaskState::Blocked {
+                continue;
             }
+            let ended = &self.tasks[parent].task;
+            let broken = match ended.state.name() {
+                TaskStateName::Succeeded => None,
+                _ if *end => None,
+                state => Some(why.clone().unwrap_or_else(|| Broken::new(ended.id, &ended.title, state))),
+            };
+            let parents = broken.clone().map_or_else(|| self.parents(&child.parents), Parents::Failed);
+            let task = child.task.clone().parent_ended(parents, self.now).unwrap();
+            let why = broken.map(|broken| broken.and_so(&task));
+            self.set_for(index, task, why);
         }
     }
 
     fn reaches(&self, from: usize, to: usize) -> bool {
-        from == to || self.tasks[from].parents.iter().any(|parent| self.reaches(*parent, to))
+        from == to || self.tasks[from].parents.iter().any(|(parent, _)| self.reaches(*parent, to))
     }
 
     fn next_in_queue(&self) -> Option<usize> {
@@ -339,11 +353,14 @@ impl World {
     ) -> Result<(), String> {
         let mut parents: Vec<_> = [first, second].into_iter().flatten().filter_map(|number| self.model.pick(number)).collect();
         parents.dedup();
-        let depends_on = parents.iter().map(|index| self.id(*index)).collect();
+        let end = matches!(with, With::AnyEnd);
+        let on = if end { On::End } else { On::Success };
+        let depends_on = parents.iter().map(|index| Dependency { on: on.clone(), ..self.id(*index).into() }).collect();
+        let parents: Vec<_> = parents.into_iter().map(|index| (index, end)).collect();
         let title = format!("task {}", self.model.tasks.len());
         let mut new = NewTask { depends_on, max_attempts, priority, ..checked(&title) };
         match with {
-            With::Nothing => {}
+            With::Nothing | With::AnyEnd => {}
             With::Deadline(seconds) => new.complete_by = Some(self.model.now + TimeDelta::seconds(seconds.into())),
             With::QueueSeconds(seconds) => new.queue_seconds = Some(seconds.into()),
             With::SharedKey => new.concurrency = Some(Concurrency { key: "shared".into(), limit: 2 }),
@@ -364,6 +381,11 @@ impl World {
             timeout_seconds: view.timeout_seconds,
             max_attempts: view.summary.max_attempts,
             retry: view.retry,
+            inputs: view.inputs,
+            condition: None,
+            workflow_run_id: None,
+            delay_seconds: None,
+            opened: false,
             not_before: view.not_before,
             complete_by: view.complete_by,
             queue_seconds: view.queue_seconds,
@@ -387,7 +409,7 @@ impl World {
     async fn depend(&mut self, task: u8, on: u8) -> Result<(), String> {
         let (Some(index), Some(on)) = (self.model.pick(task), self.model.pick(on)) else { return Ok(()) };
         let one = &self.model.tasks[index];
-        let known = one.parents.contains(&on);
+        let known = one.parents.iter().any(|(parent, _)| *parent == on);
         let parent = &self.model.tasks[on].task;
         let succeeded = parent.state.name() == TaskStateName::Succeeded;
         let ended_badly = parent.state.is_final() && !succeeded;
@@ -398,9 +420,9 @@ impl World {
         } else {
             one.task.clone().depend().ok()
         };
-        let done = self.test.engine.add_dependencies(&self.ada, self.id(index), &[self.id(on)]).await;
+        let done = self.test.engine.add_dependencies(&self.ada, self.id(index), &[self.id(on).into()]).await;
         if expected.is_some() && done.is_ok() && !known {
-            self.model.tasks[index].parents.push(on);
+            self.model.tasks[index].parents.push((on, false));
         }
         self.agree(index, expected, done.map(drop))
     }

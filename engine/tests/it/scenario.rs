@@ -9,7 +9,7 @@ pub fn checked(title: &str) -> NewTask {
 }
 
 pub fn after(title: &str, parents: &[&TaskView]) -> NewTask {
-    NewTask { depends_on: parents.iter().map(|parent| parent.summary.id).collect(), ..checked(title) }
+    NewTask { depends_on: parents.iter().map(|parent| parent.summary.id.into()).collect(), ..checked(title) }
 }
 
 pub fn state(task: &TaskView) -> TaskStateName {

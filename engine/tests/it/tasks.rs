@@ -36,7 +36,7 @@ async fn what_is_refused_leaves_nothing_behind(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let unknown = TaskId(uuid::Uuid::from_u128(7));
-    let missing = NewTask { depends_on: vec![unknown], ..checked("Lonely") };
+    let missing = NewTask { depends_on: vec![unknown.into()], ..checked("Lonely") };
     assert_eq!(refused(test.engine.create_task(&ada, missing).await), ["/depends_on/0 not_found"]);
     let nul = NewTask { title: "a\0b".into(), command: Some("c\0d".into()), ..checked("") };
     assert_eq!(refused(test.engine.create_task(&ada, nul).await), ["/title nul", "/command nul"]);
@@ -120,7 +120,7 @@ async fn what_waits_for_a_failure_is_skipped_with_the_reason_all_the_way_down(po
     runner.fails(&attempt).await.unwrap();
     let reason = async |id| test.engine.get_task(&ada, id).await.unwrap().summary.state.reason().unwrap();
     assert_eq!(reason(child.summary.id).await, "it waits for “parent”, which ended failed");
-    assert_eq!(reason(grandchild.summary.id).await, "it waits for “child”, which ended skipped");
+    assert_eq!(reason(grandchild.summary.id).await, "it waits for “child”, which was skipped, as “parent” ended failed");
     let late = test.create(&ada, after("late", &[&parent])).await;
     assert_eq!(state(&late), TaskStateName::Skipped);
 
@@ -218,7 +218,7 @@ async fn no_edge_closes_a_cycle(pool: PgPool) {
     let top = test.create(&ada, checked("top")).await;
     let middle = test.create(&ada, after("middle", &[&top])).await;
     let bottom = test.create(&ada, after("bottom", &[&middle])).await;
-    let add = async |task: TaskId, on: TaskId| test.engine.add_dependencies(&ada, task, &[on]).await;
+    let add = async |task: TaskId, on: TaskId| test.engine.add_dependencies(&ada, task, &[on.into()]).await;
     for (task, on) in [(&top, &bottom), (&top, &middle), (&top, &top)] {
         assert_eq!(refused(add(task.summary.id, on.summary.id).await), ["/depends_on/0 cycle"]);
     }
@@ -242,7 +242,7 @@ async fn two_edges_that_would_close_a_cycle_together_do_not_pass_each_other(pool
         let (one, two) = (task("one").await, task("two").await);
         let below_one = test.create(&ada, after("waits for one", &[&one])).await.summary.id;
         let below_two = test.create(&ada, after("waits for two", &[&two])).await.summary.id;
-        let (on_two, on_one) = ([below_two], [below_one]);
+        let (on_two, on_one) = ([below_two.into()], [below_one.into()]);
         let results = tokio::join!(
             test.engine.add_dependencies(&ada, one.summary.id, &on_two),
             test.engine.add_dependencies(&ada, two.summary.id, &on_one)

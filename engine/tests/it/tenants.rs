@@ -118,7 +118,7 @@ async fn a_strangers_task_is_like_one_that_does_not_exist(pool: PgPool) {
             engine.task_diff(who, id, 1).await.err(),
             engine.task_state(who, id).await.err(),
             engine.add_dependencies(who, id, &[]).await.err(),
-            engine.create_task(who, domain::NewTask { depends_on: vec![id], ..checked("x") }).await.err(),
+            engine.create_task(who, domain::NewTask { depends_on: vec![id.into()], ..checked("x") }).await.err(),
         ];
         said.into_iter().map(|error| format!("{:?}", error.expect("refused")).replace(&id.to_string(), "ID")).collect()
     }

@@ -1,0 +1,113 @@
+//! Stores new tasks, one or a thousand of them, in a few statements: rows, edges and facts.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::{
+    EventKind, Task, TaskId, TaskState,
+    task::{Dependency, On, Parents, Standing},
+};
+
+use super::{edge, edge::Asked, open, record_end, store};
+use crate::{Result, event, tx::Tx};
+
+/// A task that is to be stored, with what it waits for. Its state is decided here.
+pub(crate) struct Seed {
+    pub task: Task,
+    pub waits: Vec<Dependency>,
+}
+
+/// What is stored and has yet to be begun: gates and groups whose turn has come at once, and members that were skipped at once.
+pub(crate) struct Planted {
+    pub tasks: Vec<Task>,
+    to_open: Vec<usize>,
+    ended: Vec<usize>,
+}
+
+/// As [`store_all`] and [`begin`].
+pub(crate) async fn plant(tx: &mut Tx, seeds: Vec<Seed>) -> Result<Vec<Task>> {
+    let planted = store_all(tx, seeds, None).await?;
+    let tasks = planted.tasks.clone();
+    begin(tx, planted).await?;
+    Ok(tasks)
+}
+
+/// Stores tasks that are in an order in which each comes after those it waits for. Tasks that are there already are locked, so that
+/// none of them ends unnoticed. The members of a group are waited for by it, however they end. Returns them as they stood at first.
+pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task>) -> Result<Planted> {
+    let mut standing = outside(tx, &seeds).await?;
+    let now = tx.now();
+    let mut tasks = Vec::with_capacity(seeds.len());
+    let (mut rows, mut edges, mut to_open) = (vec![], vec![], vec![]);
+    for Seed { mut task, waits } in seeds {
+        let mut waiting_for = 0;
+        let mut broken = None;
+        for dependency in &waits {
+            let parent = standing.get_mut(&dependency.task);
+            let asked = match parent {
+                Some(parent) => edge::ask(tx, parent, dependency).await?,
+                None => Asked { standing: Standing::Waiting, inputs: BTreeMap::new(), trouble: None },
+            };
+            match asked.standing {
+                Standing::Waiting => waiting_for += 1,
+                Standing::Satisfied => task.inputs.extend(asked.inputs),
+                Standing::Failed => {
+                    broken = broken.or_else(|| standing.get(&dependency.task).map(|parent| parent.broken(dependency, asked.trouble)))
+                }
+            }
+            edges.push(store::NewEdge::new(&task, dependency, asked.standing == Standing::Satisfied));
+        }
+        let parents = match broken.take() {
+            Some(broken) => Parents::Failed(broken),
+            None if waiting_for > 0 => Parents::Waiting,
+            None => Parents::AllSucceeded,
+        };
+        task.state = TaskState::Blocked;
+        if parents == Parents::AllSucceeded && (!task.work.is_executed() || task.condition.is_some()) {
+            // It waits for itself until it is opened, a moment later.
+            waiting_for = 1;
+            to_open.push(tasks.len());
+        } else {
+            task = task.parent_ended(parents, now)?;
+        }
+        standing.insert(task.id, edge::Parent::of(&task));
+        if let Some(group) = group {
+            let member = Dependency { on: On::End, ..task.id.into() };
+            edges.push(store::NewEdge::new(group, &member, false));
+        }
+        rows.push(store::NewRow::of(&task, waiting_for, group.map(|group| group.id)));
+        tasks.push(task);
+    }
+    store::insert(tx, &rows).await?;
+    store::insert_edges(tx, &edges, now).await?;
+    let facts: Vec<_> = tasks.iter().map(|task| (task.id, EventKind::TaskCreated { state: task.state.name() })).collect();
+    event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
+    let ended: Vec<_> = (0..tasks.len()).filter(|index| tasks[*index].state.is_final()).collect();
+    for index in &ended {
+        record_end(tx, &tasks[*index]).await?;
+    }
+    Ok(Planted { tasks, to_open, ended: if group.is_some() { ended } else { vec![] } })
+}
+
+/// Opens what is to be opened at once. Everything about the tasks that others look up is stored by now.
+pub(crate) async fn begin(tx: &mut Tx, planted: Planted) -> Result<()> {
+    let Planted { tasks, to_open, ended } = planted;
+    for index in ended {
+        Box::pin(super::release_children(tx, &tasks[index])).await?;
+    }
+    for index in to_open {
+        let task = Box::pin(open::arrived(tx, tasks[index].clone())).await?;
+        Box::pin(super::release_children(tx, &task)).await?;
+    }
+    Ok(())
+}
+
+/// How those that are there already stand.
+async fn outside(tx: &mut Tx, seeds: &[Seed]) -> Result<HashMap<TaskId, edge::Parent>> {
+    let mut ids: Vec<_> = seeds.iter().flat_map(|seed| seed.waits.iter().map(|wait| wait.task)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let new: std::collections::HashSet<_> = seeds.iter().map(|seed| seed.task.id).collect();
+    ids.retain(|id| !new.contains(id));
+    let parents = store::lock_some(tx, &ids).await?;
+    Ok(parents.into_iter().map(|parent| (parent.id, parent)).collect())
+}
