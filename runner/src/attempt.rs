@@ -3,6 +3,7 @@
 //! Whatever happens on the way, the walk comes to its end: processes are gone, what was changed is saved, the folder is removed or
 //! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
 
+pub(crate) mod output;
 mod walk;
 
 use std::sync::Arc;
@@ -80,7 +81,7 @@ fn what_panicked(error: JoinError) -> String {
 }
 
 fn without_work(outcome: WorkOutcome) -> AttemptReport {
-    AttemptReport { outcome, exit_code: None, branch: None, commit: None, verification: None, artifacts: vec![] }
+    AttemptReport { outcome, exit_code: None, branch: None, commit: None, verification: None, artifacts: vec![], output: None }
 }
 
 /// Reports, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, note, without_work};
+use super::{entry, note, output, without_work};
 use crate::{
     backend::shell::{self, Script},
     folders::private_folder,
@@ -259,6 +259,13 @@ impl Attempt {
     async fn finish(self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
         let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
         let git = self.runner.git.for_attempt(marker, CancellationToken::new());
+        let output = match output::read(&self.entry.folder) {
+            Ok(output) => output,
+            Err(why) => {
+                self.log.say(&format!("The output was left out: {why}")).await;
+                None
+            }
+        };
         let (ended, saved) = match save(&git, &self.entry, checkout).await {
             Ok(saved) => {
                 for note in &saved.notes {
@@ -290,7 +297,8 @@ impl Attempt {
         let diff =
             (!saved.diff.is_empty()).then(|| NewArtifact { kind: ArtifactKind::Diff, name: "changes.diff".into(), content: saved.diff });
         let branch = saved.commit.as_ref().map(|_| checkout.branch.clone());
-        Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts: diff.into_iter().collect() })
+        let artifacts = diff.into_iter().collect();
+        Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts, output })
     }
 }
 

@@ -10,10 +10,14 @@ use std::{
     process::Stdio,
 };
 
-use domain::{CheckResult, Failure, FailureCode, Work, protocol::Assignment};
+use domain::{
+    CheckResult, Failure, FailureCode, Work,
+    protocol::Assignment,
+    task::{plain, variable},
+};
 use tokio::process::Command;
 
-use crate::process::MARKER;
+use crate::{attempt::output, process::MARKER};
 
 /// What the work may know of the runner's own environment, with everything that starts with `LC_`.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER"];
@@ -38,6 +42,9 @@ impl<'a> Script<'a> {
             (Work::Prompt(_), None) => {
                 let message = "the task is a prompt, and this runner has no agent to give it to";
                 Err(Failure::new(FailureCode::BackendMissing, message))
+            }
+            (Work::Gate(_) | Work::Group(_), _) => {
+                Err(Failure::new(FailureCode::RunnerFault, "the task is a gate or a group, which no runner executes"))
             }
         }
     }
@@ -67,7 +74,7 @@ pub(crate) fn work(
 ) -> io::Result<Command> {
     let mut command = shell(script.command(), folder, worktree)?;
     command.envs(environment(assignment, folder)?).envs(identity.iter().copied());
-    command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1");
+    command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1").env("MUSTER_OUTPUT", folder.join(output::FILE));
     if let Script::Agent { prompt, .. } = script {
         let file = folder.join("prompt.md");
         fs::write(&file, prompt)?;
@@ -108,7 +115,14 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_")));
     let attempt = &assignment.attempt;
     let correlation_id = assignment.correlation_id.clone().unwrap_or_else(|| attempt.task_id.to_string());
-    let own: [(&str, OsString); 8] = [
+    let inputs_file = folder.join("inputs.json");
+    fs::write(&inputs_file, serde_json::to_vec_pretty(&assignment.inputs)?)?;
+    // a value that is too long for the environment is in the file
+    let inputs = assignment.inputs.iter().map(|(name, value)| (variable(name), plain(value)));
+    let inputs = inputs.filter(|(_, value)| value.len() <= LONGEST_VARIABLE && !value.contains('\0'));
+    let inputs = inputs.map(|(name, value)| (name.into(), value.into()));
+    let own: [(&str, OsString); 9] = [
+        ("MUSTER_INPUTS", inputs_file.into()),
         ("TMPDIR", temporary.into()),
         ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
         (MARKER, attempt.attempt_id.to_string().into()),
@@ -118,7 +132,7 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
         ("MUSTER_FILES", lines(&assignment.files).into()),
         ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
     ];
-    Ok(inherited.chain(own.into_iter().map(|(name, value)| (name.into(), value))).collect())
+    Ok(inherited.chain(own.into_iter().map(|(name, value)| (name.into(), value))).chain(inputs).collect())
 }
 
 /// As many whole lines as fit.

@@ -88,6 +88,7 @@ impl Repository {
             files: vec![],
             success_criteria: vec![],
             checks: vec![],
+            inputs: Default::default(),
             timeout_seconds: 60,
             failed_checks: vec![],
         }

@@ -140,6 +140,37 @@ async fn a_prompt_goes_to_the_agent() {
 }
 
 #[tokio::test]
+async fn what_others_give_is_data_and_what_it_leaves_is_kept() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command(
+        "printf '%s' \"$MUSTER_INPUT_NAME\" > said.txt
+         printf '{\"said\": \"%s\", \"count\": %s}' \"$(cat said.txt | tr -d '\"$();')\" \"$MUSTER_INPUT_COUNT\" > \"$MUSTER_OUTPUT\"
+         cat \"$MUSTER_INPUTS\"",
+    );
+    let hostile = "$(touch /tmp/never); `id`";
+    assignment.inputs = [("name".into(), serde_json::json!(hostile)), ("count".into(), serde_json::json!(3))].into();
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    assert!(diff(&report).contains(hostile), "it reached the command as it is: {}", diff(&report));
+    assert_eq!(report.output, Some(serde_json::json!({"said": "touch /tmp/never `id`", "count": 3})));
+    let given: serde_json::Value = serde_json::from_str(&server.output(assignment.attempt, LogStream::Stdout)).unwrap();
+    assert_eq!(given, serde_json::json!({"name": hostile, "count": 3}));
+    assert!(!diff(&report).contains("output"), "the output is no part of what was changed");
+}
+
+#[tokio::test]
+async fn an_output_that_is_too_long_is_left_out_and_said() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command("head -c 70000 /dev/zero | tr '\\0' x > \"$MUSTER_OUTPUT\"");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed");
+    assert_eq!(report.output, None);
+    assert!(server.output(assignment.attempt, LogStream::Muster).contains("The output was left out: it has 70000 bytes"));
+}
+
+#[tokio::test]
 async fn a_prompt_without_an_agent_fails_at_once() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
