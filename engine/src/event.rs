@@ -1,5 +1,6 @@
 //! The event log: what was committed, in an order that a reader can resume from.
 
+mod batch;
 pub(crate) mod store;
 mod stream;
 mod tailer;
@@ -8,6 +9,7 @@ use std::{fmt, str::FromStr};
 
 use domain::{Actor, Event, Permission, TaskId};
 
+pub use batch::EventBatch;
 pub use stream::EventStream;
 pub use tailer::Tailer;
 

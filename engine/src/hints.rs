@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::TaskId;
 use tokio::sync::{Notify, broadcast};
 
-use crate::event::store::Positioned;
+use crate::EventBatch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
@@ -18,7 +18,7 @@ pub enum Hint {
 pub(crate) struct Hints {
     sender: broadcast::Sender<Hint>,
     /// Settled events, from the tailer to everyone who follows.
-    settled: broadcast::Sender<Arc<Vec<Positioned>>>,
+    settled: broadcast::Sender<Arc<EventBatch>>,
     /// A task may have become ready for a runner.
     pub(crate) work: Notify,
     /// New events, for the tailer.
@@ -36,12 +36,17 @@ impl Hints {
         self.sender.subscribe()
     }
 
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Vec<Positioned>>> {
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<EventBatch>> {
         self.settled.subscribe()
     }
 
-    pub(crate) fn publish(&self, events: Vec<Positioned>) {
+    pub(crate) fn publish(&self, events: EventBatch) {
         let _ = self.settled.send(Arc::new(events));
+    }
+
+    /// How many follow the events of this process.
+    pub(crate) fn followers(&self) -> usize {
+        self.settled.receiver_count()
     }
 
     pub(crate) fn log_grew(&self, task: TaskId) {

@@ -32,7 +32,7 @@ pub use account::{ApiKeySecret, SessionRow};
 pub use clock::Clock;
 pub use database::{Database, DatabaseError};
 pub use error::{Error, Result};
-pub use event::{EventCursor, EventStream, Tailer};
+pub use event::{EventBatch, EventCursor, EventStream, Tailer};
 pub use hints::Hint;
 pub use idempotency::EarlierAnswer;
 pub use log::RawLogChunk;

@@ -18,8 +18,10 @@ mod row;
 pub(crate) mod store;
 mod timekeeper;
 
+use std::collections::HashMap;
+
 use domain::{
-    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskState, TaskView, Work,
+    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskState, TaskView, Work,
     error::Errors,
     task::{Dependency, On, Parents, Standing, TaskLink},
 };
@@ -34,12 +36,18 @@ use plant::{Seed, plant};
 impl Engine {
     pub async fn create_task(&self, actor: &Actor, new: NewTask) -> Result<TaskView> {
         actor.may(Permission::CreateTasks)?;
+        let location = new.repository.trim().to_owned();
         new.validate()?;
         let mut tx = self.begin(actor).await?;
-        let seed = self.seed(&mut tx, actor, new).await?;
+        let seed = self.seed(&mut tx, actor, new, &mut HashMap::new()).await?;
         let id = seed.task.id;
-        plant(&mut tx, vec![seed]).await?;
-        let view = query::view(&mut tx, id).await?;
+        let alone = seed.waits.is_empty() && seed.task.condition.is_none();
+        let planted = plant(&mut tx, vec![seed]).await?.pop().filter(|_| alone);
+        let view = match planted {
+            // What was just written need not be read back.
+            Some(task) => query::fresh_view(&mut tx, task, location).await?,
+            None => query::view(&mut tx, id).await?,
+        };
         tx.answer(actor, view).await
     }
 
@@ -49,15 +57,17 @@ impl Engine {
         new.validate()?;
         let mut tx = self.begin(actor).await?;
         let mut seeds = Vec::with_capacity(new.tasks.len());
+        let mut known = HashMap::new();
         for (index, new) in new.tasks.into_iter().enumerate() {
-            seeds.push(self.seed(&mut tx, actor, new).await.map_err(|error| error.below(&format!("/tasks/{index}")))?);
+            seeds.push(self.seed(&mut tx, actor, new, &mut known).await.map_err(|error| error.below(&format!("/tasks/{index}")))?);
         }
         let tasks = plant(&mut tx, seeds).await?;
         let links = tasks.into_iter().map(|task| TaskLink { id: task.id, title: task.title, state: task.state.name() }).collect();
         tx.answer(actor, links).await
     }
 
-    async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask) -> Result<Seed> {
+    /// `known` are the repositories that this transaction has found already.
+    async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask, known: &mut HashMap<String, RepositoryId>) -> Result<Seed> {
         let work = new.validate()?;
         let now = tx.now();
         if new.complete_by.is_some_and(|time| time <= now) {
@@ -66,7 +76,15 @@ impl Engine {
         check_expressions(&new.depends_on, new.when.as_deref()).await?;
         let ids: Vec<_> = new.depends_on.iter().map(|dependency| dependency.task).collect();
         parents_of_new(tx, &ids).await?;
-        let repository_id = repository::store::find_or_insert(tx, actor.workspace_id, self.new_id(), new.repository.trim(), now).await?;
+        let location = new.repository.trim();
+        let repository_id = match known.get(location) {
+            Some(id) => *id,
+            None => {
+                let id = repository::store::find_or_insert(tx, actor.workspace_id, self.new_id(), location, now).await?;
+                known.insert(location.to_owned(), id);
+                id
+            }
+        };
         let seconds = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
         let task = Task {
             id: TaskId(self.new_id()),

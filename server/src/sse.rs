@@ -3,11 +3,20 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::{
+    body::{Body, Bytes},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
 use domain::{Actor, TaskId};
 use engine::{Engine, EventStream, Hint};
 use futures::{Stream, StreamExt};
-use http::HeaderMap;
+use http::{
+    HeaderMap,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
 use serde::Serialize;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,6 +31,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const MAX_AGE: Duration = Duration::from_mins(10);
 /// Messages that may wait for a slow reader before the writer waits too.
 const WAITING: usize = 64;
+/// As [`WAITING`], of batches of events.
+const BATCHES_WAITING: usize = 4;
 /// How often the log is looked at without a hint.
 const LOG_POLL: Duration = Duration::from_secs(1);
 
@@ -33,21 +44,46 @@ pub fn last_event_id(headers: &HeaderMap, query: Option<String>) -> Option<Strin
     header.or(query).filter(|id| !id.is_empty())
 }
 
-/// The events of a workspace.
-pub fn events(mut stream: EventStream, stop: CancellationToken) -> Stream1 {
-    let first = Event::default().retry(RETRY).id(stream.cursor().to_string()).comment("following");
-    send(stop, Some(first), move |sender| async move {
+/// The events of a workspace. They are written out once for all who follow it.
+pub fn events(mut stream: EventStream, stop: CancellationToken) -> Response {
+    let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
+    let first = format!("retry: {}\nid: {}\n: following\n\n", RETRY.as_millis(), stream.cursor());
+    let write = async move |sender: mpsc::Sender<Result<Bytes, Infallible>>| {
+        let _ = sender.send(Ok(first.into())).await;
         loop {
-            match stream.next().await {
-                Ok(event) => {
-                    if !push(&sender, Event::default().event("event").id(event.cursor.clone()), &event).await {
-                        return;
-                    }
-                }
-                Err(error) => return warn!("A stream of events ended: {error}"),
+            let bytes = match tokio::time::timeout(KEEP_ALIVE, stream.next_batch()).await {
+                Ok(Ok(batch)) => Bytes::from_owner(batch.rendered(event_frames)),
+                Ok(Err(error)) => return warn!("A stream of events ended: {error}"),
+                Err(_) => Bytes::from_static(b":\n\n"),
+            };
+            if sender.send(Ok(bytes)).await.is_err() {
+                return;
             }
         }
-    })
+    };
+    TaskTracker::new().spawn(async move {
+        let gone = sender.clone();
+        tokio::select! {
+            () = write(sender) => {}
+            () = gone.closed() => {}
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(MAX_AGE) => {}
+        }
+    });
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    (headers, Body::from_stream(ReceiverStream::new(receiver))).into_response()
+}
+
+/// As the standard for server-sent events wants them; JSON holds no line break.
+fn event_frames(events: &[domain::Event]) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(events.len() * 256);
+    for event in events {
+        frames.extend_from_slice(format!("event: event\nid: {}\ndata: ", event.cursor).as_bytes());
+        // writing to memory cannot fail, and every kind of event can be written
+        let _ = serde_json::to_writer(&mut frames, event);
+        frames.extend_from_slice(b"\n\n");
+    }
+    frames
 }
 
 /// A task's log from a byte on, until the task has ended and everything was sent.

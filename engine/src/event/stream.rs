@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use domain::{Actor, Event, Permission};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{EventCursor, store, store::Positioned};
+use super::{EventBatch, EventCursor, store};
 use crate::{Engine, Result};
 
 /// Events read at once while catching up.
@@ -16,7 +16,7 @@ pub struct EventStream {
     engine: Engine,
     actor: Actor,
     cursor: EventCursor,
-    live: Receiver<Arc<Vec<Positioned>>>,
+    live: Receiver<Arc<EventBatch>>,
     waiting: VecDeque<Event>,
     caught_up: bool,
 }
@@ -43,35 +43,48 @@ impl EventStream {
         self.cursor
     }
 
-    /// The next event. Waits for as long as there is none; may be dropped and called again without losing one.
-    pub async fn next(&mut self) -> Result<Event> {
+    /// The next events. Waits for as long as there are none; may be dropped and called again without losing one.
+    pub async fn next_batch(&mut self) -> Result<Arc<EventBatch>> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
-                self.cursor = event.cursor.parse().unwrap_or(self.cursor);
-                return Ok(event);
-            }
             if !self.caught_up {
-                self.catch_up().await?;
-                continue;
+                match self.catch_up().await? {
+                    Some(batch) => return Ok(batch),
+                    None => continue,
+                }
             }
             match self.live.recv().await {
-                Ok(batch) => {
-                    let ours = batch.iter().filter(|one| one.workspace == self.actor.workspace_id && one.cursor > self.cursor);
-                    self.waiting.extend(ours.map(|one| one.event.clone()));
+                Ok(batch) if batch.workspace != self.actor.workspace_id || batch.last <= self.cursor => {}
+                Ok(batch) if batch.first > self.cursor => {
+                    self.cursor = batch.last;
+                    return Ok(batch);
                 }
-                // Too slow for the live feed, or the feed has gone: the table has it all.
-                Err(RecvError::Lagged(_)) => self.caught_up = false,
+                // Part of it is known already: the table says which, which is seldom asked.
+                Ok(_) | Err(RecvError::Lagged(_)) => self.caught_up = false,
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }
     }
 
-    async fn catch_up(&mut self) -> Result<()> {
+    /// As [`next_batch`](Self::next_batch), one at a time.
+    pub async fn next(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Ok(event);
+            }
+            let batch = self.next_batch().await?;
+            self.waiting.extend(batch.events().iter().cloned());
+        }
+    }
+
+    async fn catch_up(&mut self) -> Result<Option<Arc<EventBatch>>> {
         let mut tx = self.engine.begin(&self.actor).await?;
         let missed = store::after(&mut tx, self.cursor, BATCH).await?;
         tx.commit(()).await?;
         self.caught_up = missed.is_empty();
-        self.waiting.extend(missed.into_iter().map(|one| one.event));
-        Ok(())
+        let batch = EventBatch::of(missed).map(Arc::new);
+        if let Some(batch) = &batch {
+            self.cursor = batch.last;
+        }
+        Ok(batch)
     }
 }

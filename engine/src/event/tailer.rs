@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{EventCursor, store};
+use super::{EventBatch, EventCursor, store};
 use crate::{Engine, Result, Service, Tick};
 
 /// How soon it looks again for an event whose neighbours are still being committed.
 const UNSETTLED_WAIT: Duration = Duration::from_millis(4);
+/// With many who follow, events are handed out in larger batches: each costs something for every one of them.
+const MANY_FOLLOWERS: usize = 50;
+const GATHER: Duration = Duration::from_millis(20);
 /// Events read at once.
 const BATCH: i64 = 500;
 
@@ -37,7 +40,13 @@ impl Service for Tailer {
             return Ok(Tick::Busy);
         };
         self.cursor = Some(last.cursor);
-        engine.hints.publish(events);
+        drop(conn);
+        for batch in EventBatch::by_workspace(events) {
+            engine.hints.publish(batch);
+        }
+        if engine.hints.followers() > MANY_FOLLOWERS {
+            tokio::time::sleep(GATHER).await;
+        }
         Ok(Tick::Busy)
     }
 

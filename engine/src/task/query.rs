@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, CheckSpec, Failure, Invalid, Page, Permission, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
+    Actor, CheckSpec, Failure, Invalid, Page, Permission, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
     WorkflowRunId,
     task::{Inputs, RetryStrategy, Stop, TaskDependency, TaskLink},
 };
@@ -116,14 +116,14 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
            from unnest($1::uuid[]) with ordinality as wanted (id, position)
            join task on task.id = wanted.id
            join repository on repository.id = task.repository_id
+           -- one at a time, by its key: a table that was never analysed must not be joined as a whole
            left join lateral (
              select attempt.started_at,
-                    case when verification.attempt_id is not null then
+                    case when exists (select from verification where verification.attempt_id = attempt.id) then
                       (select count(*) from verification_check
                        where verification_check.attempt_id = attempt.id and status = 'passed')
                     end as checks_passed
-             from attempt left join verification on verification.attempt_id = attempt.id
-             where attempt.task_id = task.id and attempt.number = task.attempts
+             from attempt where attempt.task_id = task.id and attempt.number = task.attempts limit 1
            ) latest on true
            order by wanted.position"#,
         &ids
@@ -223,6 +223,54 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
         dependents: dependents(conn, id).await?,
         log_bytes: attempt_list.iter().map(|attempt| attempt.log_end).max().unwrap_or(0),
         attempt_list,
+    })
+}
+
+/// As [`view`], of a task that was stored a moment ago and waits for nothing.
+pub(super) async fn fresh_view(conn: &mut PgConnection, task: Task, location: String) -> Result<TaskView> {
+    let created_by = name_of(conn, &task.created_by).await?;
+    Ok(TaskView {
+        summary: TaskSummary {
+            id: task.id,
+            title: task.title,
+            state: task.state,
+            priority: task.priority,
+            tags: task.tags,
+            paused: false,
+            parked: false,
+            repository: location,
+            attempts: task.attempts,
+            max_attempts: task.max_attempts,
+            checks: task.checks.len(),
+            checks_passed: None,
+            created_at: task.created_at,
+            started_at: None,
+        },
+        work: task.work,
+        base_ref: task.base_ref,
+        files: task.files,
+        success_criteria: task.success_criteria,
+        check_specs: task.checks,
+        timeout_seconds: task.timeout_seconds,
+        retry: task.retry,
+        not_before: task.not_before,
+        complete_by: task.complete_by,
+        queue_seconds: task.queue_seconds,
+        concurrency: task.concurrency,
+        correlation_id: task.correlation_id,
+        paused_by: None,
+        created_by,
+        inputs: task.inputs,
+        when: task.condition,
+        delay_seconds: task.delay_seconds,
+        output: None,
+        open_gate: false,
+        workflow_run: None,
+        step: None,
+        depends_on: vec![],
+        dependents: vec![],
+        log_bytes: 0,
+        attempt_list: vec![],
     })
 }
 

@@ -306,3 +306,24 @@ async fn a_request_that_goes_away_leaves_no_transaction_open(pool: PgPool) {
     .unwrap();
     assert_eq!(open, 0);
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let full = NewTask {
+        run_at: Some(
+            test.engine.get_task(&ada, test.create(&ada, checked("one")).await.summary.id).await.unwrap().summary.created_at
+                + chrono::TimeDelta::hours(1),
+        ),
+        tags: vec!["a".into()],
+        inputs: [("x".into(), serde_json::json!([1, "two"]))].into(),
+        queue_seconds: Some(9),
+        base_ref: Some("main".into()),
+        ..checked(" Trimmed ")
+    };
+    for new in [checked("plain"), full] {
+        let answered = test.create(&ada, new).await;
+        assert_eq!(test.engine.get_task(&ada, answered.summary.id).await.unwrap(), answered);
+    }
+}
