@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:$(HOME)/.cache/muster/tools/bin
 export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test lint e2e bench setup audit screenshots
+.PHONY: help demo run dev test lint e2e bench bench-engine setup audit screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +45,17 @@ screenshots: ## Every page at three widths in both themes, in TO= (/tmp/muster-s
 	@cargo xtask build
 	@SCREENSHOTS="$(abspath $(or $(TO),/tmp/muster-screenshots))" scripts/e2e --project screenshots
 
-bench: ## Measure start, memory, page weight, time to the first log line, Lighthouse
+bench: ## Measure start, memory, pages and the engine, in one table; ARGS=--short takes minutes less
 	@scripts/setup --bench
 	@cargo xtask build --release
+	@cargo build --quiet --release --package bench-engine
 	@cd bench && node bench.mjs
+	@"$(CARGO_TARGET_DIR)/release/bench-engine" run --after "$(CARGO_TARGET_DIR)/bench-pages.json" $(ARGS)
+
+bench-engine: ## Measure the engine alone, beside other queues; ARGS="--short --only latency" picks
+	@scripts/setup --bench
+	@cargo build --quiet --release --package bench-engine
+	@"$(CARGO_TARGET_DIR)/release/bench-engine" run $(ARGS)
 
 setup: ## Install what a build needs
 	@scripts/setup

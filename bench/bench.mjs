@@ -1,5 +1,6 @@
-// What Muster promises about itself, measured on this machine against the release build: `make bench`. Figures to look at, not tests:
-// the exit status says only whether everything could be measured. The table is also written to bench.json in cargo's target folder.
+// What Muster promises about its start, memory and pages, measured on this machine against the release build: `make bench`. Figures to
+// look at, not tests: the exit status says only whether everything could be measured. They are written to bench-pages.json in cargo's
+// target folder, where bench-engine finds them and puts them above its own.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -24,8 +25,8 @@ const figures = [];
 /** A figure that should stay below its goal, or above it. */
 function note(what, value, unit, goal, better = "below") {
   const met = goal === undefined ? undefined : better === "below" ? value < goal : value >= goal;
-  figures.push({ what, value: Math.round(value * 10) / 10, unit, goal, better, met });
-  process.stderr.write(`  ${what}: ${figures.at(-1).value} ${unit}\n`);
+  figures.push({ name: what, unit, ours: Math.round(value * 10) / 10, peers: {}, limit: null, goal: goal ?? null, better, met: met ?? null });
+  process.stderr.write(`  ${what}: ${figures.at(-1).ours} ${unit}\n`);
 }
 
 const median = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)];
@@ -145,23 +146,10 @@ async function measure(folder) {
   }
 }
 
-function table() {
-  const rows = figures.map(({ what, value, unit, goal, better, met }) => [
-    what,
-    `${value} ${unit}`.trim(),
-    goal === undefined ? "" : `${better === "below" ? "under" : "at least"} ${goal} ${unit}`.trim(),
-    met === undefined ? "" : met ? "met" : "MISSED",
-  ]);
-  const all = [["figure", "measured", "goal", ""], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("   ").trimEnd()).join("\n");
-}
-
 const folder = temporaryFolder();
 try {
   await measure(folder);
 } finally {
   remove(folder);
 }
-writeFileSync(join(target, "bench.json"), `${JSON.stringify(figures, null, 2)}\n`);
-console.log(table());
+writeFileSync(join(target, "bench-pages.json"), `${JSON.stringify(figures, null, 2)}\n`);

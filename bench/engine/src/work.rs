@@ -1,0 +1,28 @@
+//! The tasks that are handed in. Nobody carries them out, so the repositories need not exist.
+
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+/// The API's routes that take them.
+pub const ONE: &str = "/api/v1/tasks";
+pub const MANY: &str = "/api/v1/tasks/batch";
+
+/// The repository whose tasks wait, for the figures with many rows.
+pub const WAITING_REPOSITORY: &str = "/srv/bench-waiting";
+
+fn task(repository: &str) -> Value {
+    json!({ "title": "Measured", "repository": repository, "command": "true" })
+}
+
+pub fn one() -> Bytes {
+    Bytes::from(task("/srv/bench").to_string())
+}
+
+pub fn one_of(repository: &str) -> Bytes {
+    Bytes::from(task(repository).to_string())
+}
+
+pub fn many(count: usize) -> Bytes {
+    let tasks: Vec<_> = (0..count).map(|_| task("/srv/bench")).collect();
+    Bytes::from(json!({ "tasks": tasks }).to_string())
+}
