@@ -7,7 +7,10 @@ mod event;
 mod extract;
 mod idempotency;
 mod queue;
+mod run;
 mod task;
+mod wait;
+mod workflow;
 
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
 use engine::Engine;
@@ -50,22 +53,33 @@ impl Modify for Security {
 
 /// The routes of the API, all below `/api/v1`, and their description.
 pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi) {
-    let answers = |with| from_fn_with_state(Answers { engine: engine.clone(), with }, idempotency::once);
-    let creating = OpenApiRouter::new()
+    let once = |with, place| from_fn_with_state(Answers { engine: engine.clone(), with, place }, idempotency::once);
+    let made = |place| once(StatusCode::CREATED, Some(place));
+    let tasks = OpenApiRouter::new()
         .routes(routes!(task::create_task, task::list_tasks))
         .routes(routes!(task::create_tasks))
-        .layer(answers(StatusCode::CREATED));
+        .layer(made(task::PLACE));
+    let workflows = OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows)).layer(made(workflow::PLACE));
+    let runs = OpenApiRouter::new().routes(routes!(run::start_run)).routes(routes!(run::restart_run)).layer(made(run::PLACE));
     let changing = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
         .routes(routes!(task::pause_task))
         .routes(routes!(task::resume_task))
         .routes(routes!(task::discard_task))
+        .routes(routes!(task::approve_task))
+        .routes(routes!(task::reject_task))
         .routes(routes!(task::change_tasks))
+        .routes(routes!(task::add_dependencies))
+        .routes(routes!(run::cancel_run))
+        .routes(routes!(run::pause_run))
+        .routes(routes!(run::resume_run))
+        .routes(routes!(run::send_event))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
-        .routes(routes!(task::add_dependencies))
-        .layer(answers(StatusCode::OK));
+        .layer(once(StatusCode::OK, None));
+    let mut once_each = tasks.merge(workflows).merge(runs).merge(changing);
+    idempotency::describe(once_each.get_openapi_mut());
     let reading = OpenApiRouter::new()
         .routes(routes!(task::get_task))
         .routes(routes!(task::task_events))
@@ -73,13 +87,15 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(artifact::get_artifact))
         .routes(routes!(event::follow_events))
         .routes(routes!(queue::get_queue))
+        .routes(routes!(workflow::check_workflow))
+        .route("/workflows/check", get(workflow::get_workflow_named_check))
+        .routes(routes!(workflow::get_workflow))
+        .routes(routes!(run::list_runs))
+        .routes(routes!(run::get_run))
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));
-    let all = creating.merge(changing).merge(reading);
-    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", all).split_for_parts();
-    idempotency::describe(&mut document);
-    (router, document)
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(reading)).split_for_parts()
 }
 
 /// The description as JSON and as a page, all of it served from here.

@@ -1,7 +1,7 @@
 //! The command line of `muster`: its verbs and options, and where each is carried out.
 //!
-//! `task` verbs speak to a server by its REST API; `serve` and `demo` are the server; `admin` works on the database of this machine.
-//! Whatever a verb does, stdout holds its output, stderr what a person should know, and the exit status how it went.
+//! `task` and `workflow` verbs speak to a server by its REST API; `serve` and `demo` are the server; `admin` works on the database of
+//! this machine. Whatever a verb does, stdout holds its output, stderr what a person should know, and the exit status how it went.
 
 mod admin;
 mod client;
@@ -11,15 +11,26 @@ mod demo;
 mod demo_screen;
 mod demo_tasks;
 mod error;
+mod find_run;
 mod find_task;
 mod follow;
+mod input_file;
 mod key_file;
 mod log_output;
 mod output;
 mod queue;
 mod reconnect;
+mod repository;
+mod run_change;
+mod run_list;
+mod run_result;
+mod run_status;
+mod run_watch;
 mod sample_repository;
+mod short_id;
+mod spinner;
 mod task_change;
+mod task_gate;
 mod task_list;
 mod task_logs;
 mod task_result;
@@ -29,6 +40,12 @@ mod task_submit;
 mod terminal_text;
 mod watch;
 mod words;
+mod workflow;
+mod workflow_check;
+mod workflow_levels;
+mod workflow_list;
+mod workflow_run;
+mod workflow_show;
 
 use std::process::ExitCode;
 
@@ -47,7 +64,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Environment:
-  MUSTER_URL        the server that `task`, `queue` and `dead` speak to [default: http://127.0.0.1:7878]
+  MUSTER_URL        the server that `task`, `workflow`, `queue` and `dead` speak to [default: http://127.0.0.1:7878]
   MUSTER_API_KEY    who asks; `muster admin create-key` makes one
   MUSTER_STATE_DIR  where a server on this machine keeps its state
   MUSTER_ADDR       where `serve` listens
@@ -55,7 +72,7 @@ Environment:
   NO_COLOR          no colors
 
 Exit status:
-  0  done; with --watch, the task succeeded
+  0  done; what is watched succeeded
   1  it did not succeed, or could not be done
   2  the command line does not make sense
   4  no API key, or one that is refused
@@ -76,6 +93,9 @@ enum Command {
     /// Hand in tasks and look after them.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Graphs of steps, and runs of them.
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
     /// What waits for a runner.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -109,6 +129,10 @@ enum TaskCommand {
     Pause(task_change::ChangeArgs),
     /// Let a task go on that was paused.
     Resume(task_change::ChangeArgs),
+    /// Say yes at an approval: what waits for it goes on.
+    Approve(task_gate::AnswerArgs),
+    /// Say no at an approval: it has failed.
+    Reject(task_gate::AnswerArgs),
 }
 
 /// Carries out the command, says what went wrong, and gives the exit status.
@@ -116,6 +140,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve { config } => serve(*config).await,
         Command::Task(command) => task(command).await,
+        Command::Workflow(command) => workflow::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
@@ -140,6 +165,8 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::Retry(args) => task_change::retry(&args).await,
         TaskCommand::Pause(args) => task_change::pause(&args).await,
         TaskCommand::Resume(args) => task_change::resume(&args).await,
+        TaskCommand::Approve(args) => task_gate::approve(&args).await,
+        TaskCommand::Reject(args) => task_gate::reject(&args).await,
     }
 }
 

@@ -15,3 +15,5 @@ mod private_postgres;
 mod queue;
 mod stop;
 mod tasks;
+mod workflows;
+mod workflows_command_line;

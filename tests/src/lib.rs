@@ -77,6 +77,15 @@ impl TestApp {
         self.nobody().with(header::AUTHORIZATION.as_str(), &format!("Bearer {}", key.reveal()))
     }
 
+    /// A program of another workspace, which must never see anything of the first.
+    pub async fn stranger(&self, pool: &PgPool) -> Client {
+        let key = self.test.engine.create_key_here("stranger", Role::Owner).await.expect("a key can be made");
+        let elsewhere = self.test.stranger().await.workspace_id;
+        let moved = "update api_key set workspace_id = $1 where name = 'stranger'";
+        sqlx::query(moved).bind(elsewhere.0).execute(pool).await.expect("a key can be moved");
+        self.nobody().with(header::AUTHORIZATION.as_str(), &format!("Bearer {}", key.reveal()))
+    }
+
     /// The owner in a browser: signed in by the form, as people do it.
     pub async fn ada(&self) -> Client {
         self.owner().await;

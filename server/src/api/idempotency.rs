@@ -28,6 +28,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub struct Answers {
     pub engine: Engine,
     pub with: StatusCode,
+    /// Where the one thing is found that they make, if they make any.
+    pub place: Option<Place>,
+}
+
+/// Below this path, by this field of the answer.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub below: &'static str,
+    pub by: &'static str,
 }
 
 /// Gives the answer of the first time, or lets the request through with its key.
@@ -62,7 +71,7 @@ async fn prepare(answers: &Answers, request: Request) -> Result<Prepared, Proble
     let route = format!("{} {path}", parts.method);
     let idempotency = Idempotency { key, route, fingerprint: Sha256::digest(&body).to_vec(), status: answers.with.as_u16() };
     if let Some(earlier) = answers.engine.earlier_answer(&actor, &idempotency).await? {
-        return Ok(Prepared::Again(again(earlier, &path)));
+        return Ok(Prepared::Again(again(earlier, answers.place)));
     }
     parts.extensions.insert(Actor { idempotency: Some(idempotency), ..actor });
     Ok(Prepared::First(Box::new(Request::from_parts(parts, Body::from(body)))))
@@ -72,9 +81,9 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, API_BODY).await.map_err(|_| Problem::new(413, "too-large", "The request is too large", "Send less at once."))
 }
 
-fn again(earlier: EarlierAnswer, path: &str) -> Response {
+fn again(earlier: EarlierAnswer, place: Option<Place>) -> Response {
     let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
-    let location = location(status, &earlier.body, path);
+    let location = place.and_then(|place| location(&earlier.body, place));
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], earlier.body).into_response();
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     if let Some(location) = location {
@@ -83,16 +92,12 @@ fn again(earlier: EarlierAnswer, path: &str) -> Response {
     response
 }
 
-/// Of the one thing that was made.
-fn location(status: StatusCode, body: &[u8], path: &str) -> Option<HeaderValue> {
-    if status != StatusCode::CREATED {
-        return None;
-    }
+fn location(body: &[u8], place: Place) -> Option<HeaderValue> {
     let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
-    HeaderValue::from_str(&format!("{path}/{}", answer.get("id")?.as_str()?)).ok()
+    HeaderValue::from_str(&format!("{}/{}", place.below, answer.get(place.by)?.as_str()?)).ok()
 }
 
-/// Says in the description that every POST takes a key.
+/// Says in the description of these routes that every POST takes a key.
 pub fn describe(document: &mut OpenApi) {
     for operation in document.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
         let parameter = ParameterBuilder::new()

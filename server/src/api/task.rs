@@ -1,7 +1,5 @@
 //! Tasks.
 
-use std::time::Duration;
-
 use app::problem::Problem;
 use axum::{
     Json,
@@ -11,7 +9,8 @@ use axum::{
 };
 use domain::{
     Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
-    task::{BulkOutcome, BulkTasks, TaskLink},
+    task::{BulkOutcome, BulkTasks, Dependency, TaskLink},
+    workflow::GateAnswer,
 };
 use engine::Engine;
 use http::{HeaderMap, StatusCode, header};
@@ -19,10 +18,17 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{ApiJson, ApiQuery, Id};
+use super::{
+    extract::{ApiJson, ApiQuery, Id},
+    idempotency::Place,
+    wait::Wait,
+};
 use crate::{auth::Who, sse};
 
 type Answer<T> = Result<Json<T>, Problem>;
+
+/// Where a task is found.
+pub const PLACE: Place = Place { below: "/api/v1/tasks", by: "id" };
 
 /// Hand in a task.
 #[utoipa::path(
@@ -37,7 +43,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 )]
 pub async fn create_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(new): ApiJson<NewTask>) -> Result<Response, Problem> {
     let task = engine.create_task(&actor, new).await?;
-    let location = format!("/api/v1/tasks/{}", task.summary.id);
+    let location = format!("{}/{}", PLACE.below, task.summary.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(task)).into_response())
 }
 
@@ -75,18 +81,6 @@ pub async fn list_tasks(
     Ok(Json(engine.list_tasks(&actor, filter).await?))
 }
 
-#[derive(Deserialize, Serialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Wait {
-    /// Seconds to wait at most for the task to end, up to 25; not at all unless given. Ask again while it has not ended.
-    #[serde(default)]
-    wait: u8,
-}
-
-/// A request is answered well before the server gives up on it.
-const WAIT_SECONDS_MAX: u8 = 25;
-
 /// A task with its attempts, checks and artifacts. With `wait`, as soon as it has ended or the time is over.
 #[utoipa::path(
     get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path), Wait),
@@ -102,14 +96,9 @@ pub async fn get_task(
     State(stop): State<CancellationToken>,
     Who(actor): Who,
     Id(id): Id<TaskId>,
-    ApiQuery(Wait { wait }): ApiQuery<Wait>,
+    ApiQuery(wait): ApiQuery<Wait>,
 ) -> Answer<TaskView> {
-    if wait > WAIT_SECONDS_MAX {
-        let error = domain::Invalid::field("/wait", "out_of_range", format!("must be 0 to {WAIT_SECONDS_MAX}"));
-        return Err(engine::Error::from(error).into());
-    }
-    if wait > 0 {
-        let at_most = Duration::from_secs(wait.into());
+    if let Some(at_most) = wait.at_most()? {
         // When the server stops, what is known is answered.
         stop.run_until_cancelled(engine.wait_for_end(&actor, id, at_most)).await.transpose()?;
     }
@@ -192,6 +181,52 @@ pub async fn discard_task(State(engine): State<Engine>, Who(actor): Who, Id(id):
     Ok(Json(engine.discard_task(&actor, id).await?))
 }
 
+/// Say yes at an approval that waits for an answer: what waits for it goes on.
+#[utoipa::path(
+    post, path = "/tasks/{id}/approve", tag = "tasks", operation_id = "approve_task", params(("id" = TaskId, Path)), request_body = GateAnswer,
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is no approval, or it does not wait for an answer now.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn approve_task(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<TaskId>,
+    ApiJson(answer): ApiJson<GateAnswer>,
+) -> Answer<TaskView> {
+    Ok(Json(engine.approve_task(&actor, id, answer).await?))
+}
+
+/// Say no at an approval that waits for an answer: it has failed.
+#[utoipa::path(
+    post, path = "/tasks/{id}/reject", tag = "tasks", operation_id = "reject_task", params(("id" = TaskId, Path)), request_body = GateAnswer,
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is no approval, or it does not wait for an answer now.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn reject_task(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<TaskId>,
+    ApiJson(answer): ApiJson<GateAnswer>,
+) -> Answer<TaskView> {
+    Ok(Json(engine.reject_task(&actor, id, answer).await?))
+}
+
 /// One act on many tasks, at most 1,000 at once, the oldest first. A preview says how many it is about.
 #[utoipa::path(
     post, path = "/tasks/bulk", tag = "tasks", operation_id = "change_tasks", request_body = BulkTasks,
@@ -212,8 +247,8 @@ pub async fn change_tasks(State(engine): State<Engine>, Who(actor): Who, ApiJson
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDependencies {
-    /// Tasks that have to succeed first.
-    depends_on: Vec<TaskId>,
+    /// Tasks to wait for: an id stands for one that has to succeed.
+    depends_on: Vec<Dependency>,
 }
 
 /// Make a task that has not begun wait for others too.

@@ -1,5 +1,7 @@
 //! The REST API as the command line uses it: one method per endpoint, every refusal and every failure as a [`CliError`].
 
+mod workflow;
+
 use std::{error::Error, time::Duration};
 
 use domain::{

@@ -21,7 +21,7 @@ pub fn dependent(repository: &Path, first: TaskId) -> NewTask {
         check(CheckKind::TestPasses, "sh test.sh"),
         CheckSpec::new(CheckKind::GitClean, None),
     ];
-    NewTask { checks, depends_on: vec![first], ..task("Write the change log", repository, CHANGE_LOG) }
+    NewTask { checks, depends_on: vec![first.into()], ..task("Write the change log", repository, CHANGE_LOG) }
 }
 
 /// Work whose checks fail at first, and that mends itself from what they said.

@@ -116,7 +116,7 @@ impl CliError {
             Self::Refused(problem) => match problem.status {
                 401 => Some("see that MUSTER_API_KEY belongs to this server; `muster admin create-key --name NAME` makes a new key"),
                 403 => Some("use a key whose role allows it; `muster admin create-key --name NAME --role member` makes one"),
-                404 => Some("see which tasks there are with `muster task list`"),
+                404 => Some("see what there is with `muster task list`, `muster workflow list` and `muster workflow runs`"),
                 _ => None,
             },
             Self::Usage { remedy, .. } => Some(remedy),

@@ -48,9 +48,14 @@ pub async fn resume(args: &ChangeArgs) -> Result<Exit, CliError> {
 }
 
 fn print(args: &ChangeArgs, task: &TaskView) -> Result<Exit, CliError> {
+    print_task(args.output.output(), task)
+}
+
+/// How the task stands now.
+pub fn print_task(output: Output, task: &TaskView) -> Result<Exit, CliError> {
     let summary = &task.summary;
     let state = summary.state.name();
-    match args.output.output() {
+    match output {
         Output::Json => print_json(task)?,
         Output::Pipe => print_tab_separated(&[vec![summary.id.to_string(), state.name().to_owned()]])?,
         Output::Terminal => {

@@ -1,15 +1,10 @@
 //! `muster task run`
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
-
 use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
-    CheckSpec, NewTask, Priority, TaskView, repository,
-    task::{ATTEMPTS_MAX, Concurrency, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
+    CheckSpec, NewTask, Priority, TaskView,
+    task::{ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
 };
 
 use super::{
@@ -18,6 +13,7 @@ use super::{
     error::{CliError, Exit},
     find_task::{TaskName, find_task, parse_task_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
+    repository::{current_repository, location},
     task_result::shown,
     watch::watch_task,
     words::{dim, now},
@@ -36,7 +32,8 @@ With --watch the exit status is 0 only when the task succeeded, 1 when it did no
 Examples:
   muster task run --command 'make format' --check git_clean --watch
   muster task run Write a test for the date parser --check test_passes=auto
-  muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f")]
+  muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
+  muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
 pub struct RunArgs {
     /// What to do, in words, for the agent of the runner.
     #[arg(value_name = "PROMPT", required_unless_present = "command", conflicts_with = "command")]
@@ -59,9 +56,18 @@ pub struct RunArgs {
     /// The lane the task queues in.
     #[arg(long, default_value = Priority::Normal.name(), value_parser = PossibleValuesParser::new(Priority::ALL.map(Priority::name)))]
     priority: String,
-    /// A task that has to succeed first; may be given more than once.
-    #[arg(long, value_name = "TASK", value_parser = parse_task_name)]
-    after: Vec<TaskName>,
+    /// A task that has to succeed first, or with :end only to end; may be given more than once.
+    #[arg(long, value_name = "TASK[:end]", value_parser = parse_after)]
+    after: Vec<After>,
+    /// A value it is given, seen by a command as MUSTER_INPUT_NAME; may be given more than once. With := the value is JSON.
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = parse_input)]
+    inputs: Vec<(String, serde_json::Value)>,
+    /// Skip it unless this CEL expression over its inputs is true: inputs.kind == 'full'.
+    #[arg(long, value_name = "CEL")]
+    when: Option<String>,
+    /// How long to wait once what it waits for is there.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    delay: Option<u32>,
     /// How long one attempt may work: 90, 90s, 10m, 2h [default: an hour].
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     timeout: Option<u32>,
@@ -79,9 +85,9 @@ pub struct RunArgs {
     retry_cap: Option<u32>,
     /// Not before this time has passed: 90s, 10m, 2h.
     #[arg(long = "in", value_name = "TIME", value_parser = parse_seconds)]
-    delay: Option<u32>,
+    start_in: Option<u32>,
     /// Not before this moment, such as 2026-11-21T08:00:00Z.
-    #[arg(long, value_name = "MOMENT", conflicts_with = "delay")]
+    #[arg(long, value_name = "MOMENT", conflicts_with = "start_in")]
     at: Option<domain::Timestamp>,
     /// To be complete when this time has passed, or it fails: 30m, 2h, 1d.
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
@@ -118,8 +124,8 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     // Before anything is asked of the server, so that a wrong command line is told as one.
     new.validate().map_err(CliError::Invalid)?;
     let client = args.connection.client()?;
-    for name in &args.after {
-        new.depends_on.push(find_task(&client, name).await?);
+    for After { task, on } in &args.after {
+        new.depends_on.push(Dependency { on: on.clone(), ..find_task(&client, task).await?.into() });
     }
     let task = client.create_task(&new).await?;
     let output = args.output.output();
@@ -147,6 +153,9 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         success_criteria: args.criteria.clone(),
         checks: args.checks.clone(),
         priority,
+        inputs: args.inputs.iter().cloned().collect::<Inputs>(),
+        when: args.when.clone(),
+        delay_seconds: args.delay,
         timeout_seconds: args.timeout.unwrap_or(usual.timeout_seconds),
         max_attempts: args.attempts.unwrap_or(usual.max_attempts),
         retry: RetryPolicy {
@@ -154,7 +163,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
             base_seconds: args.retry_base.unwrap_or(usual.retry.base_seconds),
             cap_seconds: args.retry_cap.unwrap_or(usual.retry.cap_seconds.max(args.retry_base.unwrap_or_default())),
         },
-        run_at: args.at.or_else(|| args.delay.map(|seconds| now() + TimeDelta::seconds(seconds.into()))),
+        run_at: args.at.or_else(|| args.start_in.map(|seconds| now() + TimeDelta::seconds(seconds.into()))),
         complete_by: args.within.map(|seconds| now() + TimeDelta::seconds(seconds.into())),
         queue_seconds: args.queue_time,
         concurrency: args.share.clone(),
@@ -164,39 +173,32 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
     })
 }
 
-/// What can be a URL is taken as one; everything else is a path, and made absolute.
-fn location(text: &str) -> Result<String, CliError> {
-    if !text.starts_with('/') && !Path::new(text).exists() && repository::check_location(text).is_ok() {
-        return Ok(text.to_owned());
-    }
-    let absolute = std::fs::canonicalize(text).or_else(|_| std::path::absolute(text)).map_err(|error| CliError::Usage {
-        message: format!("'{text}' is neither a path nor a URL: {error}"),
-        remedy: "give a path such as . or /srv/app, or an https or ssh URL".into(),
-    })?;
-    as_text(absolute)
+/// Another task, and what has to become of it.
+#[derive(Clone, Debug)]
+struct After {
+    task: TaskName,
+    on: On,
 }
 
-fn current_repository() -> Result<String, CliError> {
-    let outside = || CliError::Usage {
-        message: "the current folder is not inside a git repository".into(),
-        remedy: "name the repository with --repo PATH or --repo URL".into(),
+fn parse_after(text: &str) -> Result<After, String> {
+    let (task, on) = match text.split_once(':') {
+        None => (text, On::Success),
+        Some((task, "success")) => (task, On::Success),
+        Some((task, "end")) => (task, On::End),
+        Some((_, other)) => {
+            return Err(format!("'{other}' is not what a task can be waited for; give TASK, or TASK:end to wait for any end"));
+        }
     };
-    let found = Command::new("git").args(["rev-parse", "--show-toplevel"]).output().map_err(|error| CliError::Usage {
-        message: format!("git cannot be started to find the repository: {error}"),
-        remedy: "name the repository with --repo PATH or --repo URL".into(),
-    })?;
-    let path = String::from_utf8(found.stdout).map_err(|_| outside())?;
-    match path.trim_end_matches('\n') {
-        path if found.status.success() && !path.is_empty() => Ok(path.to_owned()),
-        _ => Err(outside()),
-    }
+    Ok(After { task: parse_task_name(task)?, on })
 }
 
-fn as_text(path: PathBuf) -> Result<String, CliError> {
-    path.into_os_string().into_string().map_err(|path| CliError::Usage {
-        message: format!("the path {} is not UTF-8, which Muster needs", path.display()),
-        remedy: "give the repository a name in UTF-8".into(),
-    })
+/// `name=text` or `name:=JSON`
+fn parse_input(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("give NAME=VALUE, or NAME:=JSON")?;
+    match name.strip_suffix(':') {
+        Some(name) => serde_json::from_str(value).map(|value| (name.to_owned(), value)).map_err(|error| format!("is not JSON: {error}")),
+        None => Ok((name.to_owned(), value.into())),
+    }
 }
 
 const TITLE_CHARACTERS: usize = 80;
@@ -266,19 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_waited_for_as_it_succeeds_or_ends() {
+        let on = |text: &str| parse_after(text).map(|after| after.on);
+        assert_eq!([on("0c1d2e3f"), on("0c1d2e3f:success"), on("0c1d2e3f:end")], [Ok(On::Success), Ok(On::Success), Ok(On::End)]);
+        assert!(on("0c1d2e3f:later").is_err() && on("x").is_err());
+    }
+
+    #[test]
+    fn an_input_is_text_unless_it_says_otherwise() {
+        assert_eq!(parse_input("version=1.2=3"), Ok(("version".into(), "1.2=3".into())));
+        assert_eq!(parse_input("count:=3"), Ok(("count".into(), 3.into())));
+        assert!(parse_input("count:=three").is_err() && parse_input("count").is_err());
+    }
+
+    #[test]
     fn a_title_is_the_beginning_of_the_work() {
         assert_eq!(title_of("  make tidy\nmake test"), "make tidy");
         let long = title_of(&"several words ".repeat(20));
         assert!(long.chars().count() <= TITLE_CHARACTERS + 1 && long.ends_with("several…"), "{long}");
         assert_eq!(title_of(&"x".repeat(200)).chars().count(), TITLE_CHARACTERS + 1);
-    }
-
-    #[test]
-    fn a_url_stays_and_a_path_becomes_absolute() {
-        for url in ["https://example.org/app.git", "git@example.org:team/app.git", "ssh://git@example.org/app"] {
-            assert_eq!(location(url).unwrap(), url);
-        }
-        assert!(Path::new(&location("./not/there").unwrap()).is_absolute());
-        assert_eq!(location("/").unwrap(), "/");
     }
 }

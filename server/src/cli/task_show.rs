@@ -1,7 +1,10 @@
 //! `muster task show`
 
 use clap::Args;
-use domain::{Attempt, Event, TaskView, Work};
+use domain::{
+    Attempt, Event, TaskView, Work,
+    task::{Gate, TaskLink, plain},
+};
 
 use super::{
     connection::ConnectionArgs,
@@ -9,7 +12,7 @@ use super::{
     find_task::{TaskName, find_task, parse_task_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
     task_result::{check_line, check_output, result_lines, shown},
-    words::{between, bold, checks_field, dim, duration, moment, state_style},
+    words::{between, bold, checks_field, dim, duration, moment, on_phrase, state_style},
 };
 
 #[derive(Args, Debug)]
@@ -50,6 +53,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
     let mut fields = vec![
         ("id", summary.id.to_string()),
         ("title", summary.title.clone()),
+        ("kind", task.work.kind().to_owned()),
         ("state", summary.state.name().name().to_owned()),
         ("reason", summary.state.reason().unwrap_or_default()),
         ("checks", checks_field(summary)),
@@ -61,6 +65,11 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("created_by", task.created_by.clone()),
         ("ended_at", summary.state.ended_at().map(moment).unwrap_or_default()),
         ("log_bytes", task.log_bytes.to_string()),
+        ("open_gate", task.open_gate.to_string()),
+        ("run", task.workflow_run.map(|run| run.to_string()).unwrap_or_default()),
+        ("step", task.step.clone().unwrap_or_default()),
+        ("inputs", serde_json::to_string(&task.inputs).unwrap_or_default()),
+        ("output", task.output.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
@@ -78,26 +87,58 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.push(field("page", address));
     lines.push(field("repository", &summary.repository));
     lines.extend(task.base_ref.as_ref().map(|base| field("base", base)));
-    lines.push(match &task.work {
-        Work::Command(command) => field("command", command),
-        Work::Prompt(prompt) => field("prompt", prompt),
-    });
+    lines.extend(work(task));
     lines.push(field("priority", summary.priority.name()));
-    lines.push(field("attempts", &format!("{} of {}, each at most {} s", summary.attempts, summary.max_attempts, task.timeout_seconds)));
+    if task.work.is_executed() {
+        let attempts = format!("{} of {}, each at most {} s", summary.attempts, summary.max_attempts, task.timeout_seconds);
+        lines.push(field("attempts", &attempts));
+    }
     lines.extend(task.not_before.map(|time| field("not before", &moment(time))));
     lines.push(field("created", &format!("{} by {}", moment(summary.created_at), task.created_by)));
     lines.extend(task.files.iter().map(|file| field("file", file)));
     lines.extend(task.success_criteria.iter().map(|criterion| field("criterion", criterion)));
-    for (name, links) in [("waits for", &task.depends_on), ("awaited by", &task.dependents)] {
-        lines.extend(links.iter().map(|link| {
-            let style = state_style(link.state);
-            format!("{}  {style}{}{style:#}", field(name, &format!("{} {}", link.id.short(), link.title)), link.state.name())
-        }));
-    }
+    lines.extend(task.depends_on.iter().map(|dependency| {
+        let rest = format!("{dim}, {}{dim:#}", shown(&on_phrase(&dependency.on)), dim = dim());
+        link_line("waits for", &dependency.link) + &rest
+    }));
+    lines.extend(task.dependents.iter().map(|link| link_line("awaited by", link)));
     lines.extend(checks(task));
     lines.extend(section("Attempts", task.attempt_list.iter().map(attempt_line).collect()));
     lines.extend(section("History", events.iter().map(event_line).collect()));
     lines.join("\n") + "\n"
+}
+
+/// What is done, what it is given and leaves, and the run that it belongs to.
+fn work(task: &TaskView) -> Vec<String> {
+    let mut lines = match &task.work {
+        Work::Command(command) => vec![field("command", command)],
+        Work::Prompt(prompt) => vec![field("prompt", prompt)],
+        Work::Gate(gate) => gate_lines(task, gate),
+        Work::Group(_) => vec![field("becomes", task.work.kind())],
+    };
+    lines.extend(task.when.as_ref().map(|when| field("when", when)));
+    lines.extend(task.delay_seconds.map(|seconds| field("delay", &format!("{seconds} s"))));
+    lines.extend(task.inputs.iter().map(|(name, value)| field("input", &format!("{name} = {}", plain(value)))));
+    lines.extend(task.output.as_ref().map(|output| field("output", &output.to_string())));
+    if let Some(run) = task.workflow_run {
+        lines.push(field("run", &format!("{} {}", run.short(), task.step.as_deref().unwrap_or_default())));
+    }
+    lines
+}
+
+fn gate_lines(task: &TaskView, gate: &Gate) -> Vec<String> {
+    let mut lines = vec![field("gate", &gate.phrase())];
+    if let Gate::Approval { message } = gate {
+        lines.extend(message.as_ref().map(|message| field("asks", message)));
+        let id = task.summary.id.short();
+        lines.extend(task.open_gate.then(|| field("answer", &format!("muster task approve {id}, or reject"))));
+    }
+    lines
+}
+
+fn link_line(name: &str, link: &TaskLink) -> String {
+    let style = state_style(link.state);
+    format!("{}  {style}{}{style:#}", field(name, &format!("{} {}", link.id.short(), link.title)), link.state.name())
 }
 
 fn field(name: &str, value: &str) -> String {

@@ -1,10 +1,6 @@
 //! `muster task submit`
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::Args;
 use domain::{NewTask, NewTasks, task::TaskLink};
@@ -12,6 +8,7 @@ use domain::{NewTask, NewTasks, task::TaskLink};
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
+    input_file,
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table},
     words::{dim, state_style},
 };
@@ -40,7 +37,7 @@ pub struct SubmitArgs {
 }
 
 pub async fn submit(args: &SubmitArgs) -> Result<Exit, CliError> {
-    let new = parse(&read(&args.file)?)?;
+    let new = parse(&input_file::read(&args.file, "tasks as JSON")?)?;
     new.validate().map_err(CliError::Invalid)?;
     if let Some(key) = &args.key {
         domain::idempotency::check_key(key).map_err(CliError::Invalid)?;
@@ -52,20 +49,6 @@ pub async fn submit(args: &SubmitArgs) -> Result<Exit, CliError> {
         Output::Terminal => print_table(&["ID", "STATE", "TITLE"], &tasks.iter().map(row).collect::<Vec<_>>())?,
     }
     Ok(Exit::Done)
-}
-
-fn read(file: &Path) -> Result<String, CliError> {
-    let mut text = String::new();
-    let done = if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text).map(drop)
-    } else {
-        fs::read_to_string(file).map(|content| text = content)
-    };
-    done.map_err(|error| CliError::Usage {
-        message: format!("{} cannot be read: {error}", file.display()),
-        remedy: "give a file with tasks as JSON, or - for standard input".into(),
-    })?;
-    Ok(text)
 }
 
 fn parse(text: &str) -> Result<NewTasks, CliError> {

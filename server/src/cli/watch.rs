@@ -5,12 +5,12 @@
 
 use std::{
     cell::RefCell,
-    io::{self, ErrorKind, IsTerminal},
-    time::{Duration, Instant},
+    io::{self, ErrorKind},
+    time::Instant,
 };
 
 use domain::{Event, LogChunk, TaskStateName, TaskView};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     follow::{Seen, follow_tasks},
     log_output::LogOutput,
     output::{Output, print_json, remark},
+    spinner::spinner,
     task_result::{failed_check_lines, result_lines, shown},
     words::dim,
 };
@@ -150,14 +151,9 @@ impl Screen {
 
     /// Shows the spinner, where it does not stand in the way of a half-written line.
     fn spin(&mut self) {
-        if self.spinner.is_some() || self.output == Output::Json || !self.at_line_start || !io::stderr().is_terminal() {
-            return;
+        if self.spinner.is_none() && self.output != Output::Json && self.at_line_start {
+            self.spinner = spinner(self.waits_for.clone(), self.started);
         }
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let spinner = ProgressBar::new_spinner().with_style(style).with_message(self.waits_for.clone());
-        let spinner = spinner.with_elapsed(self.started.elapsed());
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        self.spinner = Some(spinner);
     }
 
     fn clear(&mut self) {

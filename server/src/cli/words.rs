@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use domain::{CheckStatus, TaskStateName, TaskSummary, Timestamp};
+use domain::{CheckStatus, TaskStateName, TaskSummary, Timestamp, task::On, workflow::RunState};
 
 pub fn dim() -> Style {
     Style::new().dimmed()
@@ -25,6 +25,25 @@ pub fn state_style(state: TaskStateName) -> Style {
         TaskStateName::Failed | TaskStateName::Dead => color(AnsiColor::Red),
         TaskStateName::Blocked | TaskStateName::Scheduled | TaskStateName::Queued => Style::new(),
         TaskStateName::Cancelled | TaskStateName::Skipped => dim(),
+    }
+}
+
+pub fn run_state_style(state: RunState) -> Style {
+    match state {
+        RunState::Succeeded => color(AnsiColor::Green),
+        RunState::Running => color(AnsiColor::Cyan),
+        RunState::Waiting => color(AnsiColor::Yellow),
+        RunState::Failed => color(AnsiColor::Red),
+        RunState::Cancelled => dim(),
+    }
+}
+
+/// What has to become of what is waited for: "to succeed", "to end".
+pub fn on_phrase(on: &On) -> String {
+    match on {
+        On::Success => "to succeed".into(),
+        On::End => "to end".into(),
+        On::Condition(text) => format!("to end with {text}"),
     }
 }
 
