@@ -67,6 +67,35 @@ export class Api {
     return (await (await this.request.get(`/api/v1/tasks/${id}`)).json()).state;
   }
 
+  async saveWorkflow(source: string): Promise<void> {
+    const answer = await this.request.post("/api/v1/workflows", { data: { source } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  /** Its id. */
+  async startRun(workflow: string, parameters: Record<string, unknown> = {}): Promise<string> {
+    const answer = await this.request.post(`/api/v1/workflows/${workflow}/runs`, { data: { parameters } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return (await answer.json()).id;
+  }
+
+  /** The task of a step of a run. */
+  async taskOf(run: string, step: string): Promise<string> {
+    const steps: { key: string; task: string }[] = (await (await this.request.get(`/api/v1/runs/${run}`)).json()).steps;
+    return steps.find((one) => one.key === step)?.task ?? `no step ${step}`;
+  }
+
+  async approve(task: string): Promise<void> {
+    const answer = await this.request.post(`/api/v1/tasks/${task}/approve`, { data: {} });
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  /** Waits until a run is in a state. */
+  async runReaches(id: string, state: string): Promise<void> {
+    const now = async () => (await (await this.request.get(`/api/v1/runs/${id}`)).json()).state;
+    await expect.poll(now, { message: `run ${id} should be ${state}`, timeout: 45_000 }).toBe(state);
+  }
+
   /** Every byte of a task's log, as it is. */
   async rawLog(id: string): Promise<string> {
     return (await this.request.get(`/api/v1/tasks/${id}/log`)).text();
@@ -93,8 +122,8 @@ interface ForEachTest {
   signedOut: boolean;
   /** Opens an address and waits until scripts have taken the page over, where there are any. */
   visit: (address: string) => Promise<void>;
-  /** Holds a task's work up: put its command in front, and let it go when the test is ready. */
-  gate: { command: string; open: () => void };
+  /** Holds a task's work up: put its command in front, and let it go when the test is ready. `test` only asks whether it is open. */
+  gate: { command: string; test: string; open: () => void };
   /** Watches a further page as the own one is watched. */
   watched: (page: Page) => Promise<Page>;
   /** Waits for what a page shows: with JavaScript it arrives by itself, without it takes a reload. */
@@ -158,7 +187,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
 
   gate: async ({}, use) => {
     const path = join(tmpdir(), unique("muster-gate").replace(" ", "-"));
-    await use({ command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
+    await use({ test: `test -e '${path}'`, command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
     rmSync(path, { force: true });
   },
 
