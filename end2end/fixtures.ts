@@ -68,31 +68,37 @@ export class Api {
   }
 
   async saveWorkflow(source: string): Promise<void> {
-    const answer = await this.request.post("/api/v1/workflows", { data: { source } });
+    const answer = await this.request.post("/_fn/save_workflow", { form: { source } });
     expect(answer.ok(), await answer.text()).toBe(true);
   }
 
   /** Its id. */
-  async startRun(workflow: string, parameters: Record<string, unknown> = {}): Promise<string> {
-    const answer = await this.request.post(`/api/v1/workflows/${workflow}/runs`, { data: { parameters } });
+  async startRun(workflow: string, parameters: Record<string, string> = {}): Promise<string> {
+    const given = Object.entries(parameters).map(([name, value]) => [`form[parameters][${name}]`, value]);
+    const answer = await this.request.post("/_fn/start_run", { form: { "form[workflow]": workflow, ...Object.fromEntries(given) } });
     expect(answer.ok(), await answer.text()).toBe(true);
     return (await answer.json()).id;
   }
 
+  private async run(id: string): Promise<{ state: string; steps: { key: string; task: string }[] }> {
+    const answer = await this.request.post("/_fn/find_run", { form: { id } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return answer.json();
+  }
+
   /** The task of a step of a run. */
   async taskOf(run: string, step: string): Promise<string> {
-    const steps: { key: string; task: string }[] = (await (await this.request.get(`/api/v1/runs/${run}`)).json()).steps;
-    return steps.find((one) => one.key === step)?.task ?? `no step ${step}`;
+    return (await this.run(run)).steps.find((one) => one.key === step)?.task ?? `no step ${step}`;
   }
 
   async approve(task: string): Promise<void> {
-    const answer = await this.request.post(`/api/v1/tasks/${task}/approve`, { data: {} });
+    const answer = await this.request.post("/_fn/answer_gate", { form: { id: task, verdict: "approve" } });
     expect(answer.ok(), await answer.text()).toBe(true);
   }
 
   /** Waits until a run is in a state. */
   async runReaches(id: string, state: string): Promise<void> {
-    const now = async () => (await (await this.request.get(`/api/v1/runs/${id}`)).json()).state;
+    const now = async () => (await this.run(id)).state;
     await expect.poll(now, { message: `run ${id} should be ${state}`, timeout: 45_000 }).toBe(state);
   }
 

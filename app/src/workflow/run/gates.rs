@@ -6,7 +6,6 @@ use leptos::prelude::*;
 use crate::{
     components::{CopyButton, Notice, Tone},
     task::detail::gate::{GateActs, gate_form, question},
-    text::capitalised,
 };
 
 #[derive(Clone, PartialEq)]
@@ -24,7 +23,7 @@ pub fn Gates(id: WorkflowRunId, run: Signal<RunView>, refresh: Callback<()>) -> 
     view! {
         {acts.refusal()}
         <For each=move || open.get() key=|one| one.task let:one>
-            <Notice tone=Tone::Warn title=format!("{} {}", one.title, one.gate.phrase())>
+            <Notice tone=Tone::Warn title=format!("“{}” {}", one.title, one.gate.phrase())>
                 <p class="p-task__message">{question(&one.gate)}</p>
                 {gate_form(one.task, Some(id), &one.gate, acts)}
                 {hint(id, &one.gate)}
@@ -37,7 +36,7 @@ pub fn Gates(id: WorkflowRunId, run: Signal<RunView>, refresh: Callback<()>) -> 
 fn open_gates(run: &RunView) -> Vec<Open> {
     let open = |step: &domain::workflow::RunStep| {
         let gate = step.open_gate.clone()?;
-        Some(Open { task: step.task, title: capitalised(&step.title), gate })
+        Some(Open { task: step.task, title: step.title.clone(), gate })
     };
     run.steps.iter().filter_map(open).collect()
 }

@@ -8,7 +8,7 @@ fn parts(counts: &RunCounts) -> [(&'static str, i64); 5] {
     [
         ("good", counts.succeeded),
         ("bad", counts.failed),
-        ("dim", counts.cancelled + counts.skipped),
+        ("dim", counts.cancelled + counts.skipped + counts.not_chosen),
         ("busy", counts.running),
         ("warn", counts.open_gates),
     ]
@@ -37,7 +37,9 @@ pub fn progress(counts: RunCounts) -> impl IntoView {
 /// `4 of 6 ended, 1 failed`
 pub fn sentence(counts: &RunCounts) -> String {
     let mut text = format!("{} of {} ended", counts.ended(), counts.total);
-    for (number, word) in [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.cancelled, "cancelled")] {
+    let told =
+        [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.cancelled, "cancelled"), (counts.not_chosen, "not chosen")];
+    for (number, word) in told {
         if number > 0 {
             text.push_str(&format!(", {number} {word}"));
         }
