@@ -20,6 +20,29 @@ const colourful = [
   `mkdir -p src && printf 'pub fn add(a: i32, b: i32) -> i32 {\\n    a + b\\n}\\n' > src/lib.rs`,
 ].join("\n");
 
+/** A workflow with a step of every kind. */
+function release(repository: string): string {
+  return `name: release
+title: Release \${{ version }}
+description: Builds and tests on every system, asks, and publishes.
+repository: ${repository}
+parameters:
+  version: {description: What is released}
+  channel: {choices: [stable, beta], default: beta}
+  notify: {type: boolean, default: true}
+steps:
+  - {id: build, title: Build the packages, command: echo built, checks: [{kind: git_clean}]}
+  - {id: test, title: Test on every system, needs: [build], matrix: {os: [linux, mac, windows]}, command: 'echo "$MUSTER_INPUT_OS"'}
+  - {id: audit, title: Audit the dependencies for what has become known since, needs: [build], command: echo nothing found}
+  - {id: targets, title: List the regions, needs: [build], command: 'echo "[\\"eu\\", \\"us\\"]" > "$MUSTER_OUTPUT"'}
+  - {id: ok, title: Ask for approval, needs: [test, audit], approval: {message: "Release \${{ version }} to \${{ channel }}?"}}
+  - {id: deploy, title: Deploy to every region, needs: [ok], for_each: {in: regions}, inputs: {regions: {from: targets}}, command: 'echo "$MUSTER_INPUT_ITEM"'}
+  - {id: announced, title: Wait for the announcement, needs: [ok], event: {name: announced}}
+  - {id: notes, title: Write the notes, needs: [announced], when: inputs.notify, command: echo written}
+  - {id: rest, title: Let it rest, needs: [deploy], wait: true, delay_seconds: 86400}
+`;
+}
+
 /** Makes the tasks, waits until each is where it should be, and names every page. */
 export async function prepareExamples(api: Api): Promise<{ examples: Example[]; running: string }> {
   const proven = await api.createTask({
@@ -70,6 +93,18 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
   await api.pause(paused);
   await api.reaches(dead, "dead");
 
+  await api.saveWorkflow(release(api.repository));
+  const waiting = await api.startRun("release", { version: "4.2.0" });
+  await api.runReaches(waiting, "waiting");
+  const approval = await api.taskOf(waiting, "ok");
+  const goneOn = await api.startRun("release", { version: "4.1.0", channel: "stable" });
+  await api.runReaches(goneOn, "waiting");
+  await api.approve(await api.taskOf(goneOn, "ok"));
+  await api.reaches(await api.taskOf(goneOn, "deploy"), "succeeded");
+  await api.saveWorkflow(`name: nightly\nrepository: ${api.repository}\nsteps:\n  - {id: fetch, command: "true"}\n  - {id: sweep, needs: [fetch], max_attempts: 1, command: exit 3}\n  - {id: report, needs: [sweep], command: "true"}\n`);
+  const broken = await api.startRun("nightly");
+  await api.runReaches(broken, "failed");
+
   const task = (name: string, id: string, view?: string): Example => ({ name, path: `/tasks/${id}${view ? `?view=${view}` : ""}` });
   const examples: Example[] = [
     { name: "sign-in", path: "/sign-in", signedOut: true },
@@ -98,6 +133,17 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     task("task-cancelled", cancelled),
     task("task-unverified-checks", unverified, "checks"),
     { name: "task-cancel-asked", path: `/tasks/${running}`, prepare: askToCancel },
+    { name: "workflows", path: "/workflows" },
+    { name: "workflow", path: "/workflows/release" },
+    { name: "workflow-new", path: "/workflows/new" },
+    { name: "workflow-wrong", path: "/workflows/release/edit", prepare: breakDefinition },
+    { name: "workflow-run", path: "/workflows/release/run" },
+    { name: "workflow-run-refused", path: "/workflows/release/run", prepare: startWithout },
+    { name: "runs", path: "/runs" },
+    { name: "run-waiting", path: `/runs/${waiting}` },
+    { name: "run-gone-on", path: `/runs/${goneOn}` },
+    { name: "run-failed", path: `/runs/${broken}` },
+    task("task-approval", approval),
     { name: "shortcuts", path: "/", prepare: openShortcuts },
     { name: "person-menu", path: "/", prepare: openPersonMenu },
     { name: "not-found", path: "/nothing/here" },
@@ -113,6 +159,21 @@ async function sendNonsense(page: Page): Promise<void> {
   await page.getByLabel("Kind of check 1").selectOption("file_exists");
   await page.getByLabel("Target of check 1").fill("../outside");
   await page.getByRole("button", { name: "Create task" }).click();
+  await page.getByRole("alert").waitFor();
+}
+
+/** A step needs one that is not there. */
+async function breakDefinition(page: Page): Promise<void> {
+  const field = page.getByLabel("Definition");
+  await field.fill((await field.inputValue()).replaceAll("needs: [build]", "needs: [biuld]"));
+  await page.getByText("to put right").waitFor();
+}
+
+/** The server refuses what the browser lets through. */
+async function startWithout(page: Page): Promise<void> {
+  await page.getByLabel("version").fill("4.3.0");
+  await page.getByLabel("Repository").fill("somewhere");
+  await page.getByRole("button", { name: "Start" }).click();
   await page.getByRole("alert").waitFor();
 }
 

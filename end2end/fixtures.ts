@@ -67,6 +67,41 @@ export class Api {
     return (await (await this.request.get(`/api/v1/tasks/${id}`)).json()).state;
   }
 
+  async saveWorkflow(source: string): Promise<void> {
+    const answer = await this.request.post("/_fn/save_workflow", { form: { source } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  /** Its id. */
+  async startRun(workflow: string, parameters: Record<string, string> = {}): Promise<string> {
+    const given = Object.entries(parameters).map(([name, value]) => [`form[parameters][${name}]`, value]);
+    const answer = await this.request.post("/_fn/start_run", { form: { "form[workflow]": workflow, ...Object.fromEntries(given) } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return (await answer.json()).id;
+  }
+
+  private async run(id: string): Promise<{ state: string; steps: { key: string; task: string }[] }> {
+    const answer = await this.request.post("/_fn/find_run", { form: { id } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return answer.json();
+  }
+
+  /** The task of a step of a run. */
+  async taskOf(run: string, step: string): Promise<string> {
+    return (await this.run(run)).steps.find((one) => one.key === step)?.task ?? `no step ${step}`;
+  }
+
+  async approve(task: string): Promise<void> {
+    const answer = await this.request.post("/_fn/answer_gate", { form: { id: task, verdict: "approve" } });
+    expect(answer.ok(), await answer.text()).toBe(true);
+  }
+
+  /** Waits until a run is in a state. */
+  async runReaches(id: string, state: string): Promise<void> {
+    const now = async () => (await this.run(id)).state;
+    await expect.poll(now, { message: `run ${id} should be ${state}`, timeout: 45_000 }).toBe(state);
+  }
+
   /** Every byte of a task's log, as it is. */
   async rawLog(id: string): Promise<string> {
     return (await this.request.get(`/api/v1/tasks/${id}/log`)).text();
@@ -93,8 +128,8 @@ interface ForEachTest {
   signedOut: boolean;
   /** Opens an address and waits until scripts have taken the page over, where there are any. */
   visit: (address: string) => Promise<void>;
-  /** Holds a task's work up: put its command in front, and let it go when the test is ready. */
-  gate: { command: string; open: () => void };
+  /** Holds a task's work up: put its command in front, and let it go when the test is ready. `test` only asks whether it is open. */
+  gate: { command: string; test: string; open: () => void };
   /** Watches a further page as the own one is watched. */
   watched: (page: Page) => Promise<Page>;
   /** Waits for what a page shows: with JavaScript it arrives by itself, without it takes a reload. */
@@ -158,7 +193,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
 
   gate: async ({}, use) => {
     const path = join(tmpdir(), unique("muster-gate").replace(" ", "-"));
-    await use({ command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
+    await use({ test: `test -e '${path}'`, command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
     rmSync(path, { force: true });
   },
 

@@ -47,3 +47,23 @@ export async function openPersonMenu(page: Page): Promise<void> {
 export function taskRow(page: Page, title: string): Locator {
   return page.getByRole("row").filter({ has: page.getByRole("link", { name: title, exact: true }) });
 }
+
+/** The state of a run beside its title. */
+export function runBadge(page: Page, text: string): Locator {
+  return page.locator(".p-run__badges").getByText(text, { exact: true });
+}
+
+/** A step of a run, by its key. */
+export function stepRow(page: Page, key: string): Locator {
+  return page.locator(`[id="step-${key}"]`);
+}
+
+export async function openEditor(page: Page): Promise<void> {
+  await expect(page.getByLabel("Definition")).toBeEditable();
+}
+
+/** Types a definition and has it looked at: by itself with scripts, by a button without them. */
+export async function fillSource(page: Page, source: string, hydrated: boolean): Promise<void> {
+  await page.getByLabel("Definition").fill(source);
+  if (!hydrated) await page.getByRole("button", { name: "Check" }).click();
+}

@@ -39,6 +39,7 @@ pub fn Frame() -> impl IntoView {
                 <nav class="l-side__nav" aria-label="Main">
                     <A href="/" exact=true attr:class="l-side__link">{icon(Icon::Home)}<span>"Overview"</span></A>
                     <A href="/tasks" attr:class="l-side__link">{icon(Icon::List)}<span>"Tasks"</span></A>
+                    <A href="/workflows" attr:class="l-side__link">{icon(Icon::Flow)}<span>"Workflows"</span></A>
                     <A href="/queue" attr:class="l-side__link">{icon(Icon::Dots)}<span>"Queue"</span></A>
                     <A href="/dead" attr:class="l-side__link">{icon(Icon::Square)}<span>"Set aside"</span></A>
                 </nav>

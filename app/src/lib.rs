@@ -8,6 +8,7 @@
 pub mod account;
 pub mod components;
 mod dev;
+mod draft;
 mod fetched;
 mod layout;
 mod live;
@@ -24,6 +25,7 @@ mod sse;
 pub mod ssr;
 pub mod task;
 pub mod text;
+pub mod workflow;
 
 pub use shell::{SiteAssets, shell};
 
@@ -43,6 +45,13 @@ use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
 use task::{change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+use workflow::{
+    detail_page::WorkflowPage,
+    edit_page::EditPage,
+    list_page::WorkflowListPage,
+    run::{detail_page::RunPage, list_page::RunListPage},
+    start_page::StartPage,
+};
 
 /// Every page and its address. Those that are not among the first ones a person sees are lazy: their part of the program is asked
 /// for when they are opened, or before that, once the first page has come to rest. All are rendered whole before the first byte is sent, so that they are complete without scripts
@@ -63,6 +72,13 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("workflows") view={Lazy::<WorkflowListPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("workflows/new") view={Lazy::<EditPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("workflows/:name") view={Lazy::<WorkflowPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("workflows/:name/edit") view={Lazy::<EditPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("workflows/:name/run") view={Lazy::<StartPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runs") view={Lazy::<RunListPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runs/:id") view={Lazy::<RunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Milliseconds between two fetches of the same resource, however many events come.
-const PAUSE: i64 = 250;
+pub const PAUSE: i64 = 250;
 /// How long a connection may be gone before the frame says so.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -110,6 +110,17 @@ pub fn use_live<T>(resource: Fetched<T>, matches: impl Fn(&Event) -> bool + Send
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
+    use_live_every(resource, || PAUSE, matches);
+}
+
+/// As [`use_live`], for what is so large that it should be asked for less often.
+pub fn use_live_every<T>(
+    resource: Fetched<T>,
+    pause: impl Fn() -> i64 + Send + Sync + 'static,
+    matches: impl Fn(&Event) -> bool + Send + Sync + 'static,
+) where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let Some(live) = use_context::<Live>() else { return };
     let last = StoredValue::new(0_i64);
     let waiting = StoredValue::new(false);
@@ -127,7 +138,7 @@ where
         if !concerns || waiting.try_get_value() != Some(false) {
             return;
         }
-        let wait = PAUSE - (now() - last.get_value());
+        let wait = pause() - (now() - last.get_value());
         if wait <= 0 {
             return fetch();
         }

@@ -45,6 +45,21 @@ fn parts() -> Result<Parts, Problem> {
     use_context::<Parts>().ok_or_else(Problem::internal)
 }
 
+/// When what a page is about is not there, the answer's status says so as well.
+pub fn answer_with_status(problem: &Problem) {
+    if let (404, Some(answer)) = (problem.status, use_context::<ResponseOptions>()) {
+        answer.set_status(http::StatusCode::NOT_FOUND);
+    }
+}
+
+/// Sends a browser without scripts back to its form, at an address that holds what was typed.
+pub fn go_back(path: Option<String>) {
+    let accepts = parts().ok().and_then(|request| Some(request.headers.get(header::ACCEPT)?.to_str().ok()?.contains("text/html")));
+    if let (Some(true), Some(path)) = (accepts, path) {
+        leptos_axum::redirect(&path);
+    }
+}
+
 fn session() -> Result<Session, Problem> {
     parts()?.extensions.get::<Session>().cloned().ok_or_else(Problem::internal)
 }

@@ -40,11 +40,7 @@ pub async fn find_task(id: String) -> Result<TaskView, Problem> {
         Ok(id) => get_task(id).await,
         Err(_) => Err(Problem::not_found("There is no task of that id.")),
     }
-    .inspect_err(|problem| {
-        if let (404, Some(answer)) = (problem.status, use_context::<leptos_axum::ResponseOptions>()) {
-            answer.set_status(http::StatusCode::NOT_FOUND);
-        }
-    })
+    .inspect_err(crate::ssr::answer_with_status)
 }
 
 /// Creates what the form describes and goes on to its page.
@@ -54,8 +50,6 @@ pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, 
         let new = form.to_new_task()?;
         crate::ssr::call(async |engine, actor| engine.create_task(&actor, new).await).await.map_err(|problem| form.locate(problem))
     };
-    let is_plain_form = use_context::<http::request::Parts>()
-        .and_then(|request| request.headers.get(http::header::ACCEPT)?.to_str().ok().map(|accept| accept.contains("text/html")));
     match created.await {
         Ok(task) => {
             leptos_axum::redirect(&format!("/tasks/{}", task.summary.id));
@@ -63,9 +57,7 @@ pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, 
         }
         Err(problem) => {
             // Without scripts what was typed comes back with the answer.
-            if let (Some(true), Some(path)) = (is_plain_form, form.back_path(&problem)) {
-                leptos_axum::redirect(&path);
-            }
+            crate::ssr::go_back(form.back_path(&problem));
             Err(problem)
         }
     }

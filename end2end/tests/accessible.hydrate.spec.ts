@@ -2,7 +2,7 @@
 import { prepareExamples } from "../examples.ts";
 import { expect, expectAccessible, hydration, nobody, test } from "../fixtures.ts";
 
-test.use({ expectedComplaints: /status of 404.*nothing\/here|status of 422.*create_task/ });
+test.use({ expectedComplaints: /status of 404.*nothing\/here|status of 422.*(create_task|start_run)/ });
 
 const looks = [[1440, "light"], [1440, "dark"], [390, "light"]] as const;
 

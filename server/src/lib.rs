@@ -12,6 +12,7 @@ mod assets;
 mod auth;
 pub mod cli;
 pub mod config;
+mod editor;
 pub mod http_server;
 mod local_runner;
 mod metrics;

@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRef, State},
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::get,
+    routing::{get, post},
 };
 use engine::Engine;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -26,7 +26,7 @@ use tower_http::{
 };
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 
-use crate::{api, assets, auth, metrics, middleware, session_store::PostgresSessions};
+use crate::{api, assets, auth, editor, metrics, middleware, session_store::PostgresSessions};
 
 /// Bytes of a request to the API.
 pub(crate) const API_BODY: usize = 4 * 1024 * 1024;
@@ -101,11 +101,17 @@ fn pages(state: AppState) -> Router {
     let assets = state.assets.clone();
     let document = move || app::ssr::document(assets.clone());
     let context = state.clone();
-    let not_found = {
+    let page = {
         let document = document.clone();
         leptos_axum::render_app_async_with_context(move || app::ssr::provide(context.clone()), document)
     };
+    let editor = {
+        let (page, engine) = (page.clone(), state.engine.clone());
+        post(move |request| editor::posted(engine.clone(), request, page.clone()))
+    };
     Router::new()
+        .route("/workflows/new", editor.clone())
+        .route("/workflows/{name}/edit", editor)
         .leptos_routes_with_context(
             &state,
             routes,
@@ -116,7 +122,7 @@ fn pages(state: AppState) -> Router {
             document,
         )
         .fallback(move |request: axum::extract::Request| {
-            let page = not_found.clone();
+            let page = page.clone();
             async move {
                 if request.uri().path().starts_with("/api/") {
                     return Problem::not_found("There is nothing at this address of the API.").into_response();

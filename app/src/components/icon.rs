@@ -18,6 +18,7 @@ pub enum Icon {
     Download,
     Fast,
     File,
+    Flow,
     Gauge,
     Half,
     Home,
@@ -33,11 +34,13 @@ pub enum Icon {
     Shield,
     Skip,
     Square,
+    Terminal,
     Wrap,
 }
 
 impl Icon {
-    fn path(self) -> &'static str {
+    /// The drawing itself, for the attribute `d`.
+    pub fn path(self) -> &'static str {
         match self {
             Self::Alert => "M8 2.2 14.4 13.4H1.6ZM8 6.5v3.2M8 11.6v.1",
             Self::ArrowDown => "M8 2.5v10.4M3.8 8.8 8 13l4.2-4.2",
@@ -54,6 +57,7 @@ impl Icon {
             Self::Download => "M8 2.2v7.4M4.8 6.6 8 9.8l3.2-3.2M2.6 13.4h10.8",
             Self::Fast => "M3 4l4.4 4L3 12M8.6 4 13 8l-4.4 4",
             Self::File => "M3.6 1.9h5.6l3.2 3.2v9H3.6ZM9 1.9v3.4h3.4",
+            Self::Flow => "M2 5.6h4v4.8H2ZM10 2.2h4V7h-4ZM10 9h4v4.8h-4ZM6 8h2M8 4.6h2M8 4.6v6.8h2",
             Self::Gauge => "M2 11.8a6 6 0 1 1 12 0M8 11l2.8-4",
             Self::Half => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM8 2v12M10 3v10M12 4.5v7",
             Self::Home => "M2.4 7.4 8 2.4l5.6 5V13.6H9.8V10H6.2v3.6H2.4Z",
@@ -69,6 +73,7 @@ impl Icon {
             Self::Shield => "M8 1.8 13.2 3.6v4c0 3.2-2.1 5.5-5.2 6.7C4.9 13.1 2.8 10.8 2.8 7.6v-4ZM5.6 7.9l1.7 1.7 3.1-3.5",
             Self::Skip => "M3 4l4.4 4L3 12M8.2 4l4.4 4-4.4 4M14 3.8v8.4",
             Self::Square => "M2.6 2.6h10.8v10.8H2.6ZM5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4",
+            Self::Terminal => "M2.6 3.4 6.6 8l-4 4.6M8 12.6h5.4",
             Self::Wrap => "M2.4 4h11.2M2.4 8h8.8a2.2 2.2 0 0 1 0 4.4H8.4M10 10.6l-1.8 1.8 1.8 1.8M2.4 12h2.4",
         }
     }

@@ -30,7 +30,8 @@ pub fn now() -> i64 {
     js_sys::Date::now() as i64
 }
 
-fn clock() -> Signal<Option<i64>> {
+/// The reader's clock, every second; nothing on the server and until the page is alive.
+pub fn clock() -> Signal<Option<i64>> {
     use_context::<Clock>().map(|clock| clock.0.into()).unwrap_or_default()
 }
 

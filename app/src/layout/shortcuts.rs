@@ -15,7 +15,7 @@ const SEARCH: &str = "[data-search]";
 /// Marks the links that `j` and `k` walk.
 const ROWS: &str = "[data-row]";
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("n", "New task"),
     ("/", "Search"),
     ("j", "Next row"),
@@ -23,6 +23,7 @@ const KEYS: [(&str, &str); 8] = [
     ("Enter", "Open the row"),
     ("g", "Overview"),
     ("t", "Tasks"),
+    ("w", "Workflows"),
     ("?", "This help"),
 ];
 
@@ -43,6 +44,7 @@ pub fn Shortcuts() -> impl IntoView {
                 "n" => navigate("/tasks/new", Default::default()),
                 "g" => navigate("/", Default::default()),
                 "t" => navigate("/tasks", Default::default()),
+                "w" => navigate("/workflows", Default::default()),
                 "?" => open.set(true),
                 "/" => focus(find_all(SEARCH).into_iter().next()),
                 "j" => walk(1),

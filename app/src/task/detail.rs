@@ -6,6 +6,7 @@ pub mod checks;
 pub mod definition;
 pub mod diff;
 pub mod facts;
+pub mod gate;
 pub mod log;
 pub mod steps;
 pub mod timeline;

@@ -1,7 +1,7 @@
 //! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
 //! a link, and only what is looked at is fetched.
 
-use domain::{Failure, FailureCode, TaskId, TaskState, TaskView, task::Stop};
+use domain::{Failure, FailureCode, TaskId, TaskState, TaskView, Work, task::Stop};
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{
@@ -11,7 +11,15 @@ use leptos_router::{
 
 use super::{
     detail::{
-        acts::Acts, attempts::attempts, checks::checks, definition::definition, diff::Diff, facts::facts, log::Log, steps::Steps,
+        acts::Acts,
+        attempts::attempts,
+        checks::checks,
+        definition::definition,
+        diff::Diff,
+        facts::facts,
+        gate::{GateActs, gate_form, question},
+        log::Log,
+        steps::Steps,
         timeline::Timeline,
     },
     find_task,
@@ -25,6 +33,7 @@ use crate::{
     page_json::fetch,
     part::{NotLoaded, part},
     text::{capitalised, for_document_title},
+    workflow::kind::kind_badge,
 };
 
 pub struct TaskDetailPage;
@@ -83,11 +92,13 @@ fn TaskDetail(id: String) -> impl IntoView {
     use_live(task, move |event| Some(event.task_id) == known || neighbours.with_untracked(|ids| ids.contains(&event.task_id)));
     let refresh = Callback::new(move |()| task.refetch());
     fetched(task, 12, move |task: Signal<TaskView>| {
-        Effect::new(move |_| {
-            neighbours.set(task.with(|task| task.depends_on.iter().chain(&task.dependents).map(|link| link.id).collect()))
-        });
+        Effect::new(move |_| neighbours.set(task.with(neighbour_ids)));
         view! { <TaskContent task=task refresh=refresh /> }
     })
+}
+
+fn neighbour_ids(task: &TaskView) -> Vec<TaskId> {
+    task.depends_on.iter().map(|dependency| &dependency.link).chain(&task.dependents).map(|link| link.id).collect()
 }
 
 /// What is looked at.
@@ -103,6 +114,12 @@ enum View {
 
 impl View {
     const ALL: [Self; 6] = [Self::Log, Self::Checks, Self::Diff, Self::Attempts, Self::Timeline, Self::Definition];
+    /// Of a task that no runner does: a gate, or one that becomes several.
+    const UNEXECUTED: [Self; 2] = [Self::Definition, Self::Timeline];
+
+    fn of(work: &Work) -> &'static [Self] {
+        if work.is_executed() { &Self::ALL } else { &Self::UNEXECUTED }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -115,8 +132,9 @@ impl View {
         }
     }
 
-    fn parse(name: &str) -> Self {
-        Self::ALL.into_iter().find(|view| view.name() == name).unwrap_or(Self::Log)
+    /// The first one unless another is asked for.
+    fn parse(name: &str, views: &[Self]) -> Self {
+        views.iter().copied().find(|view| view.name() == name).unwrap_or(views[0])
     }
 }
 
@@ -124,7 +142,9 @@ impl View {
 fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let id = task.with_untracked(|task| task.summary.id);
     let query = use_query_map();
-    let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default())));
+    let views = task.with_untracked(|task| View::of(&task.work));
+    let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default(), views)));
+    let is_executed = views.len() > View::UNEXECUTED.len();
     let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));
     let attempt = Memo::new(move |_| asked_attempt.get().unwrap_or_else(|| task.with(|task| task.summary.attempts)));
     let title = Memo::new(move |_| task.with(|task| task.summary.title.clone()));
@@ -150,10 +170,11 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
                 <Acts id=id task=task refresh=refresh />
             </div>
             <Steps task=task />
+            <OpenGate task=task refresh=refresh />
             {move || notice(id, task)}
             <div class="p-task__columns">
                 <div class="p-task__main">
-                    {tabs(id, task, view)}
+                    {tabs(id, task, views, view)}
                     {move || match view.get() {
                         View::Log => view! { <Log id=id task=task /> }.into_any(),
                         View::Checks => checks(task, attempt).into_any(),
@@ -163,7 +184,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
                         View::Definition => definition(task).into_any(),
                     }}
                 </div>
-                <aside class="p-task__facts" aria-label="Facts">{facts(id, task, Signal::derive(move || view.get() != View::Checks))}</aside>
+                <aside class="p-task__facts" aria-label="Facts">{facts(id, task, Signal::derive(move || is_executed && view.get() != View::Checks))}</aside>
             </div>
         </div>
     }
@@ -174,7 +195,8 @@ fn badges(task: Signal<TaskView>) -> impl IntoView {
         let succeeded = matches!(task.summary.state, TaskState::Succeeded { .. });
         view! {
             {state_badge(task.summary.state.name())}
-            {succeeded.then(|| proof_badge(task.summary.checks))}
+            {(!task.work.is_executed()).then(|| kind_badge(task.work.kind()))}
+            {(succeeded && task.work.is_executed()).then(|| proof_badge(task.summary.checks))}
             {(task.summary.priority != domain::Priority::Normal).then(|| priority_badge(task.summary.priority))}
         }
     })
@@ -188,10 +210,14 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
         TaskState::Failed { failure, .. } => failure_notice(id, Tone::Bad, "This task failed", failure),
         TaskState::Dead { failure, .. } => failure_notice(id, Tone::Bad, "This task was set aside", failure),
         TaskState::Skipped { reason, because_of, .. } => {
-            let href = format!("/tasks/{because_of}");
             let reason = format!("{}.", capitalised(reason));
-            view! { <Notice tone=Tone::Dim title="This task never ran"><p>{reason} " " <a href=href>"See that task"</a></p></Notice> }
-                .into_any()
+            let other = (*because_of != id).then(|| format!("/tasks/{because_of}"));
+            view! {
+                <Notice tone=Tone::Dim title="This task never ran">
+                    <p>{reason} {other.map(|href| view! { " " <a href=href>"See that task"</a> })}</p>
+                </Notice>
+            }
+            .into_any()
         }
         TaskState::Cancelled { .. } => ().into_any(),
         running if running.stop().is_some() => stop_notice(running.stop()),
@@ -203,6 +229,27 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
         TaskState::Queued if task.with(|task| task.summary.parked) => parked_notice(task),
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         _ => ().into_any(),
+    }
+}
+
+/// A gate that waits, and the answer to it. It stays while the task is fetched again, so that nothing that is typed is lost.
+#[component]
+fn OpenGate(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    let acts = GateActs::new(refresh);
+    let gate = Memo::new(move |_| {
+        task.with(|task| match &task.work {
+            Work::Gate(gate) if task.open_gate => Some((task.summary.id, task.workflow_run, gate.clone())),
+            _ => None,
+        })
+    });
+    view! {
+        {acts.refusal()}
+        {move || gate.get().map(|(id, run, gate)| view! {
+            <Notice tone=Tone::Warn title=capitalised(&gate.phrase())>
+                <p class="p-task__message">{question(&gate)}</p>
+                {gate_form(id, run, &gate, acts)}
+            </Notice>
+        })}
     }
 }
 
@@ -266,7 +313,7 @@ fn waiting_notice(task: Signal<TaskView>, run_at: domain::Timestamp) -> AnyView 
     .into_any()
 }
 
-fn tabs(id: TaskId, task: Signal<TaskView>, current: Memo<View>) -> impl IntoView {
+fn tabs(id: TaskId, task: Signal<TaskView>, views: &'static [View], current: Memo<View>) -> impl IntoView {
     let label = move |view| {
         task.with(|task| match view {
             View::Log => ("Log", None),
@@ -278,7 +325,7 @@ fn tabs(id: TaskId, task: Signal<TaskView>, current: Memo<View>) -> impl IntoVie
         })
     };
     let tab = move |view: View| {
-        let href = if view == View::Log { format!("/tasks/{id}") } else { format!("/tasks/{id}?view={}", view.name()) };
+        let href = if view == views[0] { format!("/tasks/{id}") } else { format!("/tasks/{id}?view={}", view.name()) };
         view! {
             <a class="c-tabs__tab" href=href data-noscroll="" aria-current=move || (current.get() == view).then_some("page")>
                 {move || label(view).0}
@@ -286,7 +333,7 @@ fn tabs(id: TaskId, task: Signal<TaskView>, current: Memo<View>) -> impl IntoVie
             </a>
         }
     };
-    view! { <nav class="c-tabs" aria-label="Views of this task">{View::ALL.map(tab)}</nav> }
+    view! { <nav class="c-tabs" aria-label="Views of this task">{views.iter().copied().map(tab).collect_view()}</nav> }
 }
 
 fn checks_count(task: &TaskView) -> Option<String> {

@@ -3,21 +3,21 @@
 //! What is wrong is said about the fields of the form: a JSON pointer that names the third check of the task leads to the row in
 //! which it was typed, and one that names a line of a list leads to the list.
 
+mod others;
+
 use chrono::NaiveDateTime;
 use domain::{
-    CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskId, TaskView, Timestamp, Work,
+    CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
     task::{Concurrency, RetryStrategy},
 };
 use serde::{Deserialize, Serialize};
-use server_fn::{ServerFn, error::ServerFnUrlError};
+use server_fn::ServerFn;
 
 use crate::{
+    draft::back_path,
     problem::Problem,
-    text::{capitalised, duration, parse_duration, query_value},
+    text::{capitalised, duration, parse_duration},
 };
-
-/// Bytes of an address that every browser and proxy lets through.
-const PATH_LIMIT: usize = 8000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -34,8 +34,9 @@ pub struct TaskForm {
     pub success_criteria: String,
     pub checks: Vec<CheckRow>,
     pub priority: String,
-    /// Ids, separated by white space or commas.
+    /// See [`others::read_dependencies`] and [`others::read_inputs`].
     pub depends_on: String,
+    pub inputs: String,
     pub timeout: String,
     pub max_attempts: String,
     /// The strategy's name, and its times as people write them.
@@ -79,6 +80,7 @@ impl Default for TaskForm {
             checks: vec![],
             priority: usual.priority.name().into(),
             depends_on: String::new(),
+            inputs: String::new(),
             timeout: duration(usual.timeout_seconds),
             max_attempts: usual.max_attempts.to_string(),
             retry: usual.retry.strategy.name().into(),
@@ -95,11 +97,12 @@ impl Default for TaskForm {
 }
 
 impl TaskForm {
-    /// A new task like one that is there.
+    /// A new task like one that is there. A gate or a group is like no task that can be asked for: what it does is left empty.
     pub fn like(task: &TaskView) -> Self {
         let (work, command, prompt) = match &task.work {
             Work::Command(text) => ("command", text.clone(), String::new()),
             Work::Prompt(text) => ("prompt", String::new(), text.clone()),
+            Work::Gate(_) | Work::Group(_) => ("command", String::new(), String::new()),
         };
         Self {
             title: task.summary.title.clone(),
@@ -112,7 +115,8 @@ impl TaskForm {
             success_criteria: task.success_criteria.join("\n"),
             checks: task.check_specs.iter().map(CheckRow::of).collect(),
             priority: task.summary.priority.name().into(),
-            depends_on: task.depends_on.iter().map(|link| link.id.to_string()).collect::<Vec<_>>().join("\n"),
+            depends_on: others::write_dependencies(&task.depends_on),
+            inputs: others::write_inputs(&task.inputs),
             timeout: duration(u32::try_from(task.timeout_seconds).unwrap_or_default()),
             max_attempts: task.summary.max_attempts.to_string(),
             retry: task.retry.strategy.name().into(),
@@ -130,10 +134,7 @@ impl TaskForm {
 
     /// The address of a form that holds this one and what is wrong with it, for browsers without scripts; nothing if it gets too long.
     pub fn back_path(&self, problem: &Problem) -> Option<String> {
-        let draft = serde_json::to_string(self).ok()?;
-        let base = format!("http://muster/tasks/new?draft={}", query_value(&draft));
-        let url = ServerFnUrlError::new(super::CreateTask::PATH, problem.clone()).to_url(&base).ok()?;
-        Some(format!("{}?{}", url.path(), url.query()?)).filter(|path| path.len() <= PATH_LIMIT)
+        back_path("/tasks/new", self, super::CreateTask::PATH, problem)
     }
 
     /// What it asks for, or everything that is wrong with it as far as can be told here.
@@ -219,11 +220,13 @@ impl TaskForm {
         }
         new.tags = self.tags.split([' ', ',']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
-        for id in self.ids() {
-            match id.parse::<TaskId>() {
-                Ok(id) => new.depends_on.push(id),
-                Err(_) => note("/depends_on", "malformed", &format!("“{id}” is not the id of a task")),
-            }
+        match others::read_dependencies(&self.depends_on) {
+            Ok(dependencies) => new.depends_on = dependencies,
+            Err(message) => note("/depends_on", "malformed", &message),
+        }
+        match others::read_inputs(&self.inputs) {
+            Ok(inputs) => new.inputs = inputs,
+            Err(message) => note("/inputs", "malformed", &message),
         }
         for (row, check) in self.checks.iter().enumerate() {
             match CheckKind::parse(&check.kind) {
@@ -235,15 +238,14 @@ impl TaskForm {
         new
     }
 
-    fn ids(&self) -> impl Iterator<Item = &str> {
-        self.depends_on.split([' ', ',', ';', '\n', '\r', '\t']).filter(|id| !id.is_empty())
-    }
-
     fn relocated(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
         errors.into_iter().map(|error| self.relocate(error)).collect()
     }
 
     fn relocate(&self, error: FieldError) -> FieldError {
+        if let Some(name) = error.pointer.strip_prefix("/inputs/") {
+            return FieldError { message: format!("“{name}” {}", error.message), pointer: "/inputs".into(), ..error };
+        }
         let mut parts = error.pointer.split('/').skip(1);
         let (Some(field), Some(Ok(index))) = (parts.next(), parts.next().map(str::parse::<usize>)) else { return error };
         let rest = parts.next().unwrap_or("target");
@@ -332,6 +334,7 @@ mod tests {
             checks: vec![row("", ""), row("test_passes", " auto "), CheckRow { required: String::new(), ..row("git_clean", "") }],
             priority: "high".into(),
             depends_on: "0190a2b4-7d34-7c11-8a52-0123456789ab, 0190a2b4-7d34-7c11-8a52-0123456789ac".into(),
+            inputs: "version=1.2.x\ncount=3".into(),
             timeout: "90s".into(),
             max_attempts: "2".into(),
             retry: "linear".into(),
@@ -354,6 +357,7 @@ mod tests {
         assert_eq!(new.checks[0], CheckSpec::new(CheckKind::TestPasses, Some("auto".into())));
         assert_eq!(new.checks[1], CheckSpec { required: false, ..CheckSpec::new(CheckKind::GitClean, None) });
         assert_eq!((new.priority, new.timeout_seconds, new.max_attempts, new.depends_on.len()), (Priority::High, 90, 2, 2));
+        assert_eq!((&new.inputs["version"], &new.inputs["count"]), (&"1.2.x".into(), &3.into()));
         assert_eq!((new.retry.strategy, new.retry.base_seconds, new.retry.cap_seconds), (RetryStrategy::Linear, 10, 300));
         assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
         assert_eq!(new.complete_by.unwrap().to_rfc3339(), "2026-12-01T09:00:00+00:00");
@@ -415,7 +419,7 @@ mod tests {
         let problem = Problem::invalid(Invalid::field("/repository", "x", "is wrong").errors, "x");
         let path = form.back_path(&problem).unwrap();
         assert!(path.starts_with("/tasks/new?draft=") && path.is_ascii() && path.contains("&__path=%2F_fn%2Fcreate_task&__err="), "{path}");
-        let long = TaskForm { command: "x".repeat(PATH_LIMIT), ..form };
+        let long = TaskForm { command: "x".repeat(8000), ..form };
         assert_eq!(long.back_path(&problem), None);
     }
 

@@ -145,8 +145,19 @@ where
                     optional=true
                     code=true
                     rows=2
-                    hint="Ids of tasks that have to succeed first. When one of them does not, this task is skipped."
+                    hint="Ids of tasks that have to succeed first; with :end behind it, one only has to end. When one does not, this task is skipped."
                     errors=errors("/depends_on")
+                />
+                <TextAreaField
+                    id="inputs"
+                    label="Inputs"
+                    name="form[inputs]"
+                    value=form.inputs
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="name=value, one per line. A command reads MUSTER_INPUT_NAME; a prompt holds ${{ name }}."
+                    errors=errors("/inputs")
                 />
                 <TextAreaField
                     id="files"

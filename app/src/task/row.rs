@@ -90,6 +90,8 @@ pub fn tags(tags: &[String]) -> impl IntoView + use<> {
 /// `2 of 3`, or that nothing could have said otherwise.
 fn checks(task: &TaskSummary) -> impl IntoView + use<> {
     let (class, text) = match (task.checks, task.checks_passed, task.state.name()) {
+        // a gate that was passed, or a group: nothing was done that could be proven
+        (0, _, TaskStateName::Succeeded) if !task.is_unverified() => ("u-quiet", "–".to_owned()),
         (0, _, TaskStateName::Succeeded) => ("u-warn", "unverified".to_owned()),
         (0, ..) => ("u-quiet", "none".to_owned()),
         (all, None, _) => ("u-quiet", format!("– of {all}")),

@@ -35,6 +35,7 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
     let can_pause = Memo::new(move |_| task.with(can_pause));
     let is_dead = Memo::new(move |_| task.with(|task| matches!(task.summary.state, TaskState::Dead { .. })));
     let can_retry = Memo::new(move |_| task.with(|task| can_retry(&task.summary.state)));
+    let is_executed = task.with_untracked(|task| task.work.is_executed());
     view! {
         <div class="l-head__acts">
             {move || can_retry.get().then(|| view! {
@@ -62,7 +63,7 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
                 </ActionForm>
             })}
             {move || can_cancel.get().then(|| view! { <CancelForm id=id cancel=cancel /> })}
-            <LinkButton href=format!("/tasks/new?from={id}") text="Duplicate" shape=Icon::Copy />
+            {is_executed.then(|| view! { <LinkButton href=format!("/tasks/new?from={id}") text="Duplicate" shape=Icon::Copy /> })}
             <LinkButton href=format!("/tasks/new?depends_on={id}") text="Follow up" shape=Icon::Plus />
         </div>
         {move || answers.into_iter().find_map(|(value, _)| refusal(value.get()))}
@@ -74,7 +75,7 @@ fn can_cancel(state: &TaskState) -> bool {
 }
 
 fn can_pause(task: &TaskView) -> bool {
-    !task.summary.paused && !task.summary.state.is_final() && task.summary.state.stop().is_none()
+    task.work.is_executed() && !task.summary.paused && !task.summary.state.is_final() && task.summary.state.stop().is_none()
 }
 
 fn can_retry(state: &TaskState) -> bool {

@@ -1,15 +1,20 @@
-//! What was asked for, word for word.
+//! What was asked for, word for word, and what it was given and left.
 
 use domain::{
     CheckSpec, TaskView, Work,
-    task::{RetryPolicy, RetryStrategy},
+    task::{Group, Inputs, RetryPolicy, RetryStrategy, plain},
+    workflow::Step,
 };
 use leptos::prelude::*;
 
 use crate::{
     components::CopyButton,
-    task::state_badge::state_badge,
-    text::{count, duration},
+    task::{
+        detail::{facts::dependency, gate::question},
+        state_badge::state_badge,
+    },
+    text::{capitalised, count, duration},
+    workflow::kind::kind_word,
 };
 
 pub fn definition(task: Signal<TaskView>) -> impl IntoView {
@@ -17,18 +22,93 @@ pub fn definition(task: Signal<TaskView>) -> impl IntoView {
 }
 
 fn content(task: &TaskView) -> impl IntoView + use<> {
-    let (kind, work) = match &task.work {
-        Work::Command(text) => ("Command", text.clone()),
-        Work::Prompt(text) => ("Prompt", text.clone()),
-    };
-    let class = if kind == "Prompt" { "c-output c-output--prose" } else { "c-output" };
     view! {
-        <section class="p-task__part">
-            <h2 class="p-task__heading">{kind} <CopyButton text=work.clone() label="Copy the work's text" /></h2>
-            <pre class=class tabindex="0" role="region" aria-label=kind>{work.clone()}</pre>
-        </section>
+        {what(&task.work)}
+        {task.when.clone().map(|when| text_part("Only when", when, false))}
+        {inputs(&task.inputs)}
+        {task.output.as_ref().map(|output| text_part("Output", readable(output), false))}
         {list("Success criteria", &task.success_criteria, false)}
         {list("Files of interest", &task.files, true)}
+        {task.work.is_executed().then(|| checks(task))}
+        {neighbours("Waits for", task.depends_on.iter().map(dependency).collect())}
+        {neighbours("Waited for by", task.dependents.iter().map(dependent).collect())}
+        {task.work.is_executed().then(|| limits(task))}
+    }
+}
+
+fn what(work: &Work) -> AnyView {
+    match work {
+        Work::Command(text) => text_part("Command", text.clone(), false).into_any(),
+        Work::Prompt(text) => text_part("Prompt", text.clone(), true).into_any(),
+        Work::Gate(gate) => {
+            let (phrase, question) = (capitalised(&gate.phrase()), question(gate));
+            view! { <section class="p-task__part"><h2 class="p-task__heading">{phrase}</h2><p class="p-task__message">{question}</p></section> }
+                .into_any()
+        }
+        Work::Group(Group::Each { step }) => group("Becomes one task for every item of its list", step),
+        Work::Group(Group::Candidates { step }) => group("Becomes several tries, of which one is chosen", step),
+        Work::Group(Group::Workflow { name, version }) => {
+            let href = match version {
+                Some(version) => format!("/workflows/{name}?version={version}"),
+                None => format!("/workflows/{name}"),
+            };
+            view! {
+                <section class="p-task__part">
+                    <h2 class="p-task__heading">{kind_word(work.kind())}</h2>
+                    <p>"Becomes the steps of " <a href=href>{name.clone()}</a> {version.map(|version| format!(", version {version}"))} "."</p>
+                </section>
+            }
+            .into_any()
+        }
+    }
+}
+
+/// What each of its tasks does.
+fn group(sentence: &'static str, step: &Step) -> AnyView {
+    let work = step.command.clone().or_else(|| step.prompt.clone());
+    let sub = step.workflow.as_ref().map(|sub| sub.name.clone());
+    view! {
+        <section class="p-task__part">
+            <h2 class="p-task__heading">{sentence}</h2>
+            {sub.map(|name| view! { <p>"Each is a run of " <a href=format!("/workflows/{name}")>{name.clone()}</a> "."</p> })}
+        </section>
+        {work.map(|work| text_part("What each of them does", work, step.prompt.is_some()))}
+    }
+    .into_any()
+}
+
+fn text_part(heading: &'static str, text: String, prose: bool) -> impl IntoView {
+    let class = if prose { "c-output c-output--prose" } else { "c-output" };
+    view! {
+        <section class="p-task__part">
+            <h2 class="p-task__heading">{heading} <CopyButton text=text.clone() label=format!("Copy: {heading}") /></h2>
+            <pre class=class tabindex="0" role="region" aria-label=heading>{text}</pre>
+        </section>
+    }
+}
+
+fn inputs(inputs: &Inputs) -> impl IntoView + use<> {
+    let rows: Vec<_> =
+        inputs.iter().map(|(name, value)| view! { <div><dt><code>{name.clone()}</code></dt><dd>{plain(value)}</dd></div> }).collect();
+    (!rows.is_empty()).then(|| {
+        view! {
+            <section class="p-task__part">
+                <h2 class="p-task__heading">"Inputs"</h2>
+                <dl class="c-values">{rows}</dl>
+            </section>
+        }
+    })
+}
+
+fn readable(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    }
+}
+
+fn checks(task: &TaskView) -> impl IntoView + use<> {
+    view! {
         <section class="p-task__part">
             <h2 class="p-task__heading">"Checks"</h2>
             {if task.check_specs.is_empty() {
@@ -37,8 +117,11 @@ fn content(task: &TaskView) -> impl IntoView + use<> {
                 view! { <ul class="c-checks">{task.check_specs.iter().map(check).collect_view()}</ul> }.into_any()
             }}
         </section>
-        {neighbours("Waits for", &task.depends_on)}
-        {neighbours("Waited for by", &task.dependents)}
+    }
+}
+
+fn limits(task: &TaskView) -> impl IntoView + use<> {
+    view! {
         <section class="p-task__part">
             <h2 class="p-task__heading">"Limits"</h2>
             <p>
@@ -90,16 +173,16 @@ fn check(spec: &CheckSpec) -> impl IntoView + use<> {
     }
 }
 
-fn neighbours(title: &'static str, links: &[domain::task::TaskLink]) -> impl IntoView + use<> {
-    let items: Vec<_> = links
-        .iter()
-        .map(|link| view! { <li>{state_badge(link.state)} " " <a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a></li> })
-        .collect();
-    (!items.is_empty()).then(|| {
+fn dependent(link: &domain::task::TaskLink) -> AnyView {
+    view! { {state_badge(link.state)} " " <a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a> }.into_any()
+}
+
+fn neighbours(title: &'static str, links: Vec<AnyView>) -> impl IntoView {
+    (!links.is_empty()).then(|| {
         view! {
             <section class="p-task__part">
                 <h2 class="p-task__heading">{title}</h2>
-                <ul class="p-task__list p-task__list--plain">{items}</ul>
+                <ul class="p-task__list p-task__list--plain">{links.into_iter().map(|link| view! { <li>{link}</li> }).collect_view()}</ul>
             </section>
         }
     })

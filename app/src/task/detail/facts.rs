@@ -1,6 +1,9 @@
 //! The facts beside a task: where it works, what came of it, and how to get hold of it.
 
-use domain::{Attempt, CheckStatus, TaskId, TaskView};
+use domain::{
+    Attempt, CheckStatus, TaskId, TaskView,
+    task::{On, TaskDependency, TaskLink},
+};
 use leptos::prelude::*;
 
 use crate::{
@@ -55,14 +58,17 @@ fn check_list(id: TaskId, task: &TaskView) -> impl IntoView + use<> {
 fn entries(task: &TaskView) -> impl IntoView + use<> {
     let latest = task.attempt_list.last();
     let repository = task.summary.repository.clone();
+    let is_executed = task.work.is_executed();
     view! {
+        {task.workflow_run.map(|run| wide_fact("Step", step_of(task, run)))}
         {wide_fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
-        {wide_fact("Base", base(task, latest))}
+        {is_executed.then(|| wide_fact("Base", base(task, latest)))}
         {latest.filter(|attempt| attempt.commit.is_some()).and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
-        {fact("Attempts", format!("{} of {}", task.summary.attempts, task.summary.max_attempts))}
+        {is_executed.then(|| fact("Attempts", format!("{} of {}", task.summary.attempts, task.summary.max_attempts)))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
-        {fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default()))}
+        {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
+        {task.delay_seconds.map(|seconds| fact("Starts after", duration(seconds.unsigned_abs())))}
         {task.not_before.map(|time| wide_fact("Not before", exact(time)))}
         {task.complete_by.map(|time| wide_fact("Complete by", exact(time)))}
         {task.queue_seconds.map(|seconds| fact("Waits at most", duration(seconds.unsigned_abs())))}
@@ -71,8 +77,8 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {(!task.summary.tags.is_empty()).then(|| wide_fact("Tags", tags(&task.summary.tags)))}
         {wide_fact("Created", exact(task.summary.created_at))}
         {task.summary.state.ended_at().map(|at| wide_fact("Ended", exact(at)))}
-        {links("Waits for", &task.depends_on)}
-        {links("Waited for by", &task.dependents)}
+        {links("Waits for", task.depends_on.iter().map(dependency).collect())}
+        {links("Waited for by", task.dependents.iter().map(|one| link(one).into_any()).collect())}
     }
 }
 
@@ -114,12 +120,33 @@ fn quoted(text: &str) -> String {
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn links(name: &'static str, links: &[domain::task::TaskLink]) -> impl IntoView + use<> {
-    let items: Vec<_> = links
-        .iter()
-        .map(|link| view! { <li><a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a> " " {state_badge(link.state)}</li> })
-        .collect();
-    (!items.is_empty()).then(|| wide_fact(name, view! { <ul class="c-facts__links">{items}</ul> }))
+/// The run that it belongs to, and its key there.
+fn step_of(task: &TaskView, run: domain::WorkflowRunId) -> impl IntoView + use<> {
+    let key = task.step.clone().unwrap_or_default();
+    view! { <code>{key}</code> " of " <a href=format!("/runs/{run}")>"run " {run.short()}</a> }
+}
+
+fn link(link: &TaskLink) -> impl IntoView + use<> {
+    view! { <a href=format!("/tasks/{}", link.id)>{link.title.clone()}</a> " " {state_badge(link.state)} }
+}
+
+/// What has to become of it is said where it is not success.
+pub fn dependency(one: &TaskDependency) -> AnyView {
+    let has_to = match &one.on {
+        On::Success => ().into_any(),
+        On::End => view! { " " <span class="u-quiet">"(has to end, however)"</span> }.into_any(),
+        On::Condition(condition) => {
+            view! { " " <span class="u-quiet">"(has to end, with " <code>{condition.clone()}</code> ")"</span> }.into_any()
+        }
+    };
+    view! { {link(&one.link)} {has_to} }.into_any()
+}
+
+fn links(name: &'static str, links: Vec<AnyView>) -> impl IntoView {
+    (!links.is_empty()).then(|| {
+        let items = links.into_iter().map(|link| view! { <li>{link}</li> }).collect_view();
+        wide_fact(name, view! { <ul class="c-facts__links">{items}</ul> })
+    })
 }
 
 #[cfg(test)]

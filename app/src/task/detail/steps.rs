@@ -1,6 +1,6 @@
 //! How far a task has come: its life as a strip of steps with their times.
 
-use domain::{Attempt, TaskState, TaskStateName, TaskView, Timestamp};
+use domain::{Attempt, TaskState, TaskStateName, TaskView, Timestamp, Work, task::Gate};
 use leptos::prelude::*;
 
 use crate::{
@@ -34,6 +34,9 @@ fn steps(task: &TaskView) -> Vec<Step> {
         Some(at) => Step { label: state_label(state.name()), mark: Mark::End(state.name()), at: Some(at) },
         None => Step { label: "Done", mark: Mark::Ahead, at: None },
     };
+    if !task.work.is_executed() {
+        return unexecuted(task, created, end);
+    }
     let mut steps = vec![created, waiting(state, attempt)];
     let is_over = state.is_final();
     let working = attempt.filter(|_| !is_waiting(state));
@@ -52,6 +55,23 @@ fn steps(task: &TaskView) -> Vec<Step> {
     steps.retain(|step| !(is_over && step.mark == Mark::Ahead));
     steps.push(end);
     steps
+}
+
+/// A gate waits for others, then for what passes it; a group for others, then for the tasks that it becomes.
+fn unexecuted(task: &TaskView, created: Step, end: Step) -> Vec<Step> {
+    let state = &task.summary.state;
+    if state.is_final() {
+        return vec![created, end];
+    }
+    let label = match (&task.work, state) {
+        (_, TaskState::Scheduled { .. }) => "Waits for its time",
+        (Work::Gate(Gate::Approval { .. }), _) if task.open_gate => "Waits for an answer",
+        (Work::Gate(_), _) if task.open_gate => "Waits for its event",
+        (Work::Gate(_), _) => "Waits for others",
+        _ => "Waits for tasks",
+    };
+    let at = if let TaskState::Scheduled { run_at } = state { Some(*run_at) } else { None };
+    vec![created, Step { label, mark: Mark::Now, at }, end]
 }
 
 fn is_waiting(state: &TaskState) -> bool {
@@ -112,7 +132,7 @@ fn step(step: Step) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AttemptState, Failure, FailureCode, Priority, TaskSummary, Work};
+    use domain::{AttemptState, Failure, FailureCode, Priority, TaskSummary};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const ID: &str = "0190a2b4-7d34-7c11-8a52-0123456789ab";
@@ -170,6 +190,13 @@ mod tests {
             correlation_id: None,
             paused_by: None,
             created_by: "Ada".into(),
+            inputs: Default::default(),
+            when: None,
+            delay_seconds: None,
+            output: None,
+            open_gate: false,
+            workflow_run: None,
+            step: None,
             depends_on: vec![],
             dependents: vec![],
             attempt_list: attempts,
@@ -206,6 +233,17 @@ mod tests {
     fn what_never_ran_has_no_steps_in_between() {
         let cancelled = TaskState::Cancelled { at: NOW, by: "system".into() };
         assert_eq!(strip(cancelled, vec![]), [("Created", Mark::Done), ("Cancelled", Mark::End(TaskStateName::Cancelled))]);
+    }
+
+    #[test]
+    fn a_gate_is_never_worked_on() {
+        let gate = Work::Gate(Gate::Approval { message: None });
+        let labels = |open_gate, state| -> Vec<_> {
+            steps(&TaskView { open_gate, work: gate.clone(), ..task(state, vec![]) }).into_iter().map(|step| step.label).collect()
+        };
+        assert_eq!(labels(false, TaskState::Blocked), ["Created", "Waits for others", "Done"]);
+        assert_eq!(labels(true, TaskState::Blocked), ["Created", "Waits for an answer", "Done"]);
+        assert_eq!(labels(false, TaskState::Succeeded { at: NOW }), ["Created", "Succeeded"]);
     }
 
     #[test]
