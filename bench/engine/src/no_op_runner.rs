@@ -93,6 +93,7 @@ impl NoOpRunner {
             commit: None,
             verification: Some(verification),
             artifacts: vec![],
+            output: None,
         };
         let sequence = self.say(ToServer::Report { attempt, report: Box::new(report) }).await?;
         self.reports.insert(sequence);

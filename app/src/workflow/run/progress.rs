@@ -37,8 +37,7 @@ pub fn progress(counts: RunCounts) -> impl IntoView {
 /// `4 of 6 ended, 1 failed`
 pub fn sentence(counts: &RunCounts) -> String {
     let mut text = format!("{} of {} ended", counts.ended(), counts.total);
-    let told =
-        [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.cancelled, "cancelled"), (counts.not_chosen, "not chosen")];
+    let told = [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.cancelled, "cancelled"), (counts.not_chosen, "not chosen")];
     for (number, word) in told {
         if number > 0 {
             text.push_str(&format!(", {number} {word}"));
