@@ -11,6 +11,7 @@ pub(crate) mod group;
 mod hold;
 mod open;
 pub(crate) mod plant;
+mod preview;
 pub(crate) mod query;
 mod release;
 mod rescuer;

@@ -81,6 +81,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
     let mut once_each = tasks.merge(workflows).merge(runs).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
     let reading = OpenApiRouter::new()
+        .routes(routes!(task::preview_task))
         .routes(routes!(task::get_task))
         .routes(routes!(task::task_events))
         .routes(routes!(task::task_log))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::TaskId;
+use domain::{TaskId, WorkflowRunId};
 use sqlx::{PgPool, Row};
 
 use crate::{
@@ -38,7 +38,7 @@ const NEVER: [(&str, &str); 13] = [
     (
         "a task that succeeded other than by exactly one attempt, its last",
         "select task.id::text from task where (state = 'succeeded') <> (select count(*) = 1 and max(number) = task.attempts from attempt
-           where attempt.task_id = task.id and attempt.state = 'succeeded')
+           where attempt.task_id = task.id and attempt.state = 'succeeded') and control is null
            and (state = 'succeeded' or exists (select from attempt where attempt.task_id = task.id and attempt.state = 'succeeded'))",
     ),
     (
@@ -56,17 +56,42 @@ const NEVER: [(&str, &str); 13] = [
         "select task_id::text from event group by task_id having max(number) <> count(*) or min(number) <> 1",
     ),
     (
-        "a task that began before what it waits for had succeeded",
+        "a task that began before what it waits for had ended as it was to",
         "select edge.task_id || ' before ' || edge.depends_on_id from task_dependency edge
          join attempt on attempt.task_id = edge.task_id
          where not exists (select from event where event.task_id = edge.depends_on_id and event.kind = 'task_ended'
-                           and event.payload ->> 'state' = 'succeeded' and event.at <= attempt.claimed_at)",
+                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end') and event.at <= attempt.claimed_at)",
+    ),
+    (
+        "a gate that was passed, or a group that became several tasks, before what it waits for had ended as it was to",
+        "select edge.task_id || ' before ' || edge.depends_on_id from task_dependency edge
+         join task parent on parent.id = edge.depends_on_id and parent.group_id is distinct from edge.task_id
+         join event opened on opened.task_id = edge.task_id and opened.kind in ('gate_opened', 'gate_passed', 'group_expanded')
+         where not exists (select from event where event.task_id = edge.depends_on_id and event.kind = 'task_ended'
+                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end') and event.at <= opened.at)",
+    ),
+    (
+        "a group that became more or fewer tasks than it was to",
+        "select run_id || ' ' || key || ': ' || (select count(*) from workflow_step member where member.run_id = step.run_id and member.group_key = step.key)
+         from workflow_step step join task on task.id = step.task_id where task.opened and control ? 'group'
+         and (select count(*) from workflow_step member where member.run_id = step.run_id and member.group_key = step.key) <> 2",
+    ),
+    (
+        "a group that succeeded although its tasks did not",
+        "select grouped.id::text from task grouped where grouped.state = 'succeeded' and control ? 'group' and (
+           control -> 'group' ->> 'group' = 'candidates' and not exists (select from task where group_id = grouped.id and state = 'succeeded')
+           or control -> 'group' ->> 'group' = 'each' and exists (select from task where group_id = grouped.id and state <> 'succeeded'
+              and not exists (select from event where event.task_id = task.id and kind = 'task_retried')))",
+    ),
+    (
+        "a run that was begun twice",
+        "select title from workflow_run where restart_of is null group by title having count(*) > 1",
     ),
     (
         "a task that was skipped although all it waits for succeeded",
         "select task.id::text from task where state = 'skipped' and not exists (
            select from task_dependency edge join task parent on parent.id = edge.depends_on_id
-           where edge.task_id = task.id and parent.state <> 'succeeded')
+           where edge.task_id = task.id and on_kind = 'success' and parent.state <> 'succeeded')
          and not exists (select from event retried join task_dependency edge on edge.depends_on_id = retried.task_id
                          where edge.task_id = task.id and retried.kind = 'task_retried')",
     ),
@@ -106,7 +131,9 @@ pub async fn violations(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Viol
         found.extend(rows.into_iter().take(5).map(|row| format!("{promise}: {row}")));
     }
     let stored = stored(pool).await?;
-    found.extend(lost(&ledger::read(&world.ledgers.join("clients"))?, &stored));
+    let clients = ledger::read(&world.ledgers.join("clients"))?;
+    found.extend(lost(&clients, &stored));
+    found.extend(lost_runs(&clients, &runs(pool).await?));
     let attempts = attempts(pool).await?;
     found.extend(work(&ledger::read(&world.ledgers.join("work"))?, &attempts));
     Ok(found)
@@ -126,7 +153,7 @@ fn lost(clients: &[ClientEntry], stored: &BTreeMap<String, BTreeSet<TaskId>>) ->
     let none = BTreeSet::new();
     let accepted = clients.iter().filter_map(|entry| match entry {
         ClientEntry::Accepted { key, tasks } => Some((key, tasks)),
-        ClientEntry::Asks { .. } | ClientEntry::Done { .. } => None,
+        _ => None,
     });
     let mut found = vec![];
     for (key, tasks) in accepted {
@@ -137,6 +164,25 @@ fn lost(clients: &[ClientEntry], stored: &BTreeMap<String, BTreeSet<TaskId>>) ->
         }
     }
     found
+}
+
+async fn runs(pool: &PgPool) -> anyhow::Result<BTreeSet<(String, WorkflowRunId)>> {
+    let rows = sqlx::query("select title, id from workflow_run").fetch_all(pool).await?;
+    rows.into_iter().map(|row| Ok((row.try_get(0)?, WorkflowRunId(row.try_get(1)?)))).collect()
+}
+
+/// A run that a client was told of is there, under the title that it was given.
+fn lost_runs(clients: &[ClientEntry], stored: &BTreeSet<(String, WorkflowRunId)>) -> Vec<Violation> {
+    let began = clients.iter().filter_map(|entry| match entry {
+        ClientEntry::Began { key, run } => Some((key.clone(), *run)),
+        _ => None,
+    });
+    began.filter(|run| !stored.contains(run)).map(|(key, run)| format!("{key}: the client was told of the run {run}, which is not there")).collect()
+}
+
+/// Gates that wait for a person.
+pub async fn open_gates(pool: &PgPool) -> sqlx::Result<Vec<uuid::Uuid>> {
+    sqlx::query_scalar("select id from task where state = 'blocked' and opened and control ? 'gate'").fetch_all(pool).await
 }
 
 struct StoredAttempt {

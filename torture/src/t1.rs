@@ -62,7 +62,7 @@ pub async fn run(seed: u64, seconds: u64) -> anyhow::Result<Outcome> {
     Ok(Outcome { faults: faults.len(), tasks, attempts, violations, kept })
 }
 
-/// Lets everything go on that somebody holds, and waits until all has ended.
+/// Lets everything go on that somebody holds, passes the gates that are open, and waits until all has ended.
 async fn settle(world: &World, pool: &PgPool) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let until = Instant::now() + HEALED_WITHIN;
@@ -71,6 +71,11 @@ async fn settle(world: &World, pool: &PgPool) -> anyhow::Result<()> {
             let url = format!("http://{}/api/v1/tasks/{id}/resume", world.addresses[0]);
             // What does not get through is tried again with the next round.
             let _ = client.post(url).bearer_auth(&world.key).timeout(Duration::from_secs(5)).send().await;
+        }
+        for id in check::open_gates(pool).await? {
+            let url = format!("http://{}/api/v1/tasks/{id}/approve", world.addresses[0]);
+            let approve = client.post(url).bearer_auth(&world.key).json(&serde_json::json!({})).timeout(Duration::from_secs(5));
+            let _ = approve.send().await;
         }
         world.revive().await?;
         sleep(Duration::from_millis(250)).await;

@@ -10,6 +10,7 @@ mod hold;
 mod logs;
 mod model;
 mod queue;
+mod races;
 mod scenario;
 mod tasks;
 mod tenants;

@@ -327,3 +327,20 @@ async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
         assert_eq!(test.engine.get_task(&ada, answered.summary.id).await.unwrap(), answered);
     }
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_preview_says_what_would_come_and_leaves_nothing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let parent = test.create(&ada, checked("parent")).await;
+    let preview = async |new: NewTask| test.engine.preview_task(&ada, new).await.unwrap();
+    let next = preview(checked("x")).await;
+    assert_eq!((next.state, next.ahead, next.reasons[0].as_str()), (TaskStateName::Queued, 1, "it would be queued in the normal lane behind 1 task"));
+    assert_eq!(next.reasons[1], "no runner has been heard of in the last half minute");
+    let waits = preview(after("y", &[&parent])).await;
+    assert_eq!((waits.state, waits.reasons[0].as_str()), (TaskStateName::Blocked, "it would wait for “parent” to succeed"));
+    let unknown = NewTask { depends_on: vec![TaskId(uuid::Uuid::now_v7()).into()], ..checked("z") };
+    assert_eq!(refused(test.engine.preview_task(&ada, unknown).await), ["/depends_on/0 not_found"]);
+    let page = test.engine.list_tasks(&ada, domain::TaskFilter::default()).await.unwrap();
+    assert_eq!(page.items.len(), 1, "only the parent is there");
+}

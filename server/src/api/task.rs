@@ -9,7 +9,7 @@ use axum::{
 };
 use domain::{
     Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
-    task::{BulkOutcome, BulkTasks, Dependency, TaskLink},
+    task::{BulkOutcome, BulkTasks, Dependency, TaskLink, TaskPreview},
     workflow::GateAnswer,
 };
 use engine::Engine;
@@ -45,6 +45,21 @@ pub async fn create_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(
     let task = engine.create_task(&actor, new).await?;
     let location = format!("{}/{}", PLACE.below, task.summary.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(task)).into_response())
+}
+
+/// Say what would become of a task if it were handed in now, and why. Nothing is stored, so it takes no `Idempotency-Key`.
+#[utoipa::path(
+    post, path = "/tasks/preview", tag = "tasks", operation_id = "preview_task", request_body = NewTask,
+    responses(
+        (status = 200, body = TaskPreview),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It would be refused; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn preview_task(State(engine): State<Engine>, Who(actor): Who, ApiJson(new): ApiJson<NewTask>) -> Answer<TaskPreview> {
+    Ok(Json(engine.preview_task(&actor, new).await?))
 }
 
 /// Hand in up to 1,000 tasks together: all are stored, or none.

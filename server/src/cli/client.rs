@@ -7,7 +7,7 @@ use std::{error::Error, time::Duration};
 use domain::{
     Event, Identity, NewTask, NewTasks, Page, Repository, TaskFilter, TaskId, TaskSummary, TaskView,
     queue::{Queue, QueueName},
-    task::{BulkOutcome, BulkTasks, TaskLink},
+    task::{BulkOutcome, BulkTasks, TaskLink, TaskPreview},
 };
 use futures::{StreamExt, stream::BoxStream};
 use http::{
@@ -70,6 +70,10 @@ impl Client {
 
     pub async fn create_task(&self, new: &NewTask) -> Result<TaskView, CliError> {
         self.json(self.http.post(self.api(&["tasks"])).json(new)).await
+    }
+
+    pub async fn preview_task(&self, new: &NewTask) -> Result<TaskPreview, CliError> {
+        self.json(self.http.post(self.api(&["tasks", "preview"])).json(new)).await
     }
 
     pub async fn create_tasks(&self, new: &NewTasks, key: Option<&str>) -> Result<Vec<TaskLink>, CliError> {

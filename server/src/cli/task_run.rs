@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     CheckSpec, NewTask, Priority, TaskView,
-    task::{ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX},
+    task::{ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview},
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
     find_task::{TaskName, find_task, parse_task_name},
-    output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
+    output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_text},
     repository::{current_repository, location},
     task_result::shown,
     watch::watch_task,
@@ -110,6 +110,9 @@ pub struct RunArgs {
     /// What counts as done, in words; may be given more than once.
     #[arg(long = "criterion", value_name = "TEXT")]
     criteria: Vec<String>,
+    /// Say what would become of it and why, and hand in nothing.
+    #[arg(long, conflicts_with = "watch")]
+    preview: bool,
     /// Show the log and what happens until the task is final.
     #[arg(long, short)]
     watch: bool,
@@ -127,12 +130,26 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     for After { task, on } in &args.after {
         new.depends_on.push(Dependency { on: on.clone(), ..find_task(&client, task).await?.into() });
     }
-    let task = client.create_task(&new).await?;
     let output = args.output.output();
+    if args.preview {
+        return print_preview(&client.preview_task(&new).await?, output);
+    }
+    let task = client.create_task(&new).await?;
     if args.watch {
         return watch_task(&client, &task, output).await;
     }
     print(&client, &task, output)?;
+    Ok(Exit::Done)
+}
+
+fn print_preview(preview: &TaskPreview, output: Output) -> Result<Exit, CliError> {
+    match output {
+        Output::Json => print_json(preview)?,
+        Output::Terminal | Output::Pipe => {
+            let lines: Vec<_> = preview.reasons.iter().map(|reason| on_one_line(reason)).collect();
+            print_text(&format!("{}\n{}\n", preview.state.name(), lines.join("\n")))?;
+        }
+    }
     Ok(Exit::Done)
 }
 

@@ -1,0 +1,20 @@
+use serde::{Deserialize, Serialize};
+
+use super::{TaskDependency, TaskStateName};
+
+/// What would become of a task if it were handed in now, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskPreview {
+    /// The state that it would begin in.
+    pub state: TaskStateName,
+    /// Sentences for people, the most important first.
+    pub reasons: Vec<String>,
+    /// What it would wait for, as it stands now.
+    pub waits_for: Vec<TaskDependency>,
+    /// How many tasks of the workspace would be before it in the queue.
+    pub ahead: i64,
+    /// Slots of the runners that were heard of in the last half minute, and how many of them are taken.
+    pub slots: i64,
+    pub slots_taken: i64,
+}
