@@ -16,7 +16,7 @@ use crate::{
 pub type Violation = String;
 
 /// Statements that find rows which must not be there. Each gives one line for what it finds.
-const NEVER: [(&str, &str); 13] = [
+const NEVER: [(&str, &str); 17] = [
     (
         "a task that has not ended although everything was whole for long enough",
         "select id || ' is ' || state from task where ended_at is null",
@@ -177,7 +177,10 @@ fn lost_runs(clients: &[ClientEntry], stored: &BTreeSet<(String, WorkflowRunId)>
         ClientEntry::Began { key, run } => Some((key.clone(), *run)),
         _ => None,
     });
-    began.filter(|run| !stored.contains(run)).map(|(key, run)| format!("{key}: the client was told of the run {run}, which is not there")).collect()
+    began
+        .filter(|run| !stored.contains(run))
+        .map(|(key, run)| format!("{key}: the client was told of the run {run}, which is not there"))
+        .collect()
 }
 
 /// Gates that wait for a person.

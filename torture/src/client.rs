@@ -39,7 +39,16 @@ pub struct Client {
 impl Client {
     pub fn new(world: Arc<World>, ledger: Arc<Ledger>, seed: u64, number: usize) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().build()?;
-        Ok(Self { world, ledger, http, random: StdRng::seed_from_u64(seed ^ (number as u64 + 1) << 32), number, known: vec![], runs: vec![], gates: vec![] })
+        Ok(Self {
+            world,
+            ledger,
+            http,
+            random: StdRng::seed_from_u64(seed ^ (number as u64 + 1) << 32),
+            number,
+            known: vec![],
+            runs: vec![],
+            gates: vec![],
+        })
     }
 
     pub async fn run(mut self, until: Instant) -> anyhow::Result<()> {
@@ -95,7 +104,7 @@ impl Client {
             self.runs.push(run);
         }
         let gates = answer["steps"].as_array().into_iter().flatten().filter(|step| step["kind"] == "approval");
-        self.gates.extend(gates.filter_map(|step| step["task"].as_str()?.parse().ok()));
+        self.gates.extend(gates.filter_map(|step| step["task"].as_str()?.parse::<TaskId>().ok()));
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use domain::{
     Actor, NewTask, Permission, TaskStateName, TaskView, Timestamp,
-    task::{TaskPreview, On},
+    task::{On, TaskPreview},
 };
 
 use super::{plant::plant, query};
@@ -66,7 +66,10 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
 fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
     let mut reasons = vec![first_reason(view, standing)];
     if let Some(shared) = view.concurrency.as_ref().filter(|shared| standing.sharing >= i64::from(shared.limit)) {
-        reasons.push(format!("“{}” is in use by {} of {}, so it would wait for one of them to end", shared.key, standing.sharing, shared.limit));
+        reasons.push(format!(
+            "“{}” is in use by {} of {}, so it would wait for one of them to end",
+            shared.key, standing.sharing, shared.limit
+        ));
     }
     if standing.queue_paused {
         reasons.push("the queue is paused, so no runner would take it".into());
@@ -92,7 +95,11 @@ fn first_reason(view: &TaskView, standing: &Standing) -> String {
         (domain::TaskState::Scheduled { run_at }, _) => format!("it would wait until {}", run_at.to_rfc3339()),
         _ => match standing.ahead {
             0 => format!("it would be next in the {} lane", view.summary.priority.name()),
-            ahead => format!("it would be queued in the {} lane behind {ahead} task{}", view.summary.priority.name(), if ahead == 1 { "" } else { "s" }),
+            ahead => format!(
+                "it would be queued in the {} lane behind {ahead} task{}",
+                view.summary.priority.name(),
+                if ahead == 1 { "" } else { "s" }
+            ),
         },
     }
 }

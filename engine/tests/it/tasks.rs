@@ -335,7 +335,10 @@ async fn a_preview_says_what_would_come_and_leaves_nothing(pool: PgPool) {
     let parent = test.create(&ada, checked("parent")).await;
     let preview = async |new: NewTask| test.engine.preview_task(&ada, new).await.unwrap();
     let next = preview(checked("x")).await;
-    assert_eq!((next.state, next.ahead, next.reasons[0].as_str()), (TaskStateName::Queued, 1, "it would be queued in the normal lane behind 1 task"));
+    assert_eq!(
+        (next.state, next.ahead, next.reasons[0].as_str()),
+        (TaskStateName::Queued, 1, "it would be queued in the normal lane behind 1 task")
+    );
     assert_eq!(next.reasons[1], "no runner has been heard of in the last half minute");
     let waits = preview(after("y", &[&parent])).await;
     assert_eq!((waits.state, waits.reasons[0].as_str()), (TaskStateName::Blocked, "it would wait for “parent” to succeed"));
