@@ -82,8 +82,8 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     let tested: Vec<_> = cases.iter().map(|(path, ..)| general(path)).collect();
     let document = script.get("/api/openapi.json").await.json();
     for (path, operations) in document["paths"].as_object().unwrap() {
-        // one that only looks, at something too large for an address
-        let looks = path == "/api/v1/workflows/check";
+        // those that only look, at something too large for an address
+        let looks = ["/api/v1/workflows/check", "/api/v1/tasks/preview"].contains(&path.as_str());
         let changes = !looks && operations.as_object().unwrap().keys().any(|method| method != "get");
         assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
     }

@@ -124,7 +124,7 @@ async fn wait_for_end(engine: &Engine, actor: &Actor, id: WorkflowRunId, at_most
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended already.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended, other than by being cancelled.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn cancel_run(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<WorkflowRunId>) -> Answer<RunView> {

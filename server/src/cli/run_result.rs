@@ -28,12 +28,31 @@ pub fn head_line(run: &RunView) -> String {
 pub fn progress(run: &RunView) -> String {
     let counts = &run.summary.counts;
     let mut text = format!("{} of {} step{} ended", counts.ended(), counts.total, if counts.total == 1 { "" } else { "s" });
-    for (count, word) in [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.running, "at work")] {
+    for (count, word) in
+        [(counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_chosen, "not chosen"), (counts.running, "at work")]
+    {
         if count > 0 {
             text.push_str(&format!(", {count} {word}"));
         }
     }
     text
+}
+
+/// The steps, each followed by what it became.
+pub fn in_order(run: &RunView) -> Vec<&RunStep> {
+    let mut steps = vec![];
+    members(run, None, &mut steps);
+    steps
+}
+
+fn members<'a>(run: &'a RunView, group: Option<&str>, steps: &mut Vec<&'a RunStep>) {
+    for step in run.steps.iter().filter(|step| step.group.as_deref() == group) {
+        steps.push(step);
+        // only what may become several is looked for
+        if matches!(step.kind.as_str(), "each" | "candidates" | "workflow") {
+            members(run, Some(&step.key), steps);
+        }
+    }
 }
 
 /// What is there to say about a step beside its state.

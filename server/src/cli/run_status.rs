@@ -12,7 +12,7 @@ use super::{
     error::{CliError, Exit},
     find_run::{RunName, find_run, parse_run_name},
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, print_text},
-    run_result::{advice, head_line, note},
+    run_result::{advice, head_line, in_order, note},
     task_result::shown,
     words::{between, bold, dim, duration, moment, now, state_style},
 };
@@ -40,15 +40,15 @@ pub struct StatusArgs {
 pub async fn status(args: &StatusArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
     let id = find_run(&client, &args.run).await?;
-    print_run(&client.run(id).await?, args.output.output())
+    print(&client.run(id).await?, args.output.output(), client.page_of_run(id).as_str())
 }
 
 /// The run and a table of its steps.
-fn print_run(run: &RunView, output: Output) -> Result<Exit, CliError> {
+fn print(run: &RunView, output: Output, address: &str) -> Result<Exit, CliError> {
     match output {
         Output::Json => print_json(run)?,
-        Output::Pipe => print_tab_separated(&run.steps.iter().map(fields).collect::<Vec<_>>())?,
-        Output::Terminal => show(run)?,
+        Output::Pipe => print_tab_separated(&in_order(run).into_iter().map(fields).collect::<Vec<_>>())?,
+        Output::Terminal => show(run, address)?,
     }
     Ok(Exit::Done)
 }
@@ -66,12 +66,13 @@ fn fields(step: &RunStep) -> Vec<String> {
     ]
 }
 
-fn show(run: &RunView) -> Result<(), CliError> {
+fn show(run: &RunView, address: &str) -> Result<(), CliError> {
     let (bold, dim) = (bold(), dim());
     let summary = &run.summary;
     let field = |name: &str, value: &str| format!("{dim}{name:<11}{dim:#} {}", shown(value));
     let mut lines = vec![format!("{bold}{}{bold:#}", shown(&summary.title)), head_line(run), String::new()];
     lines.push(field("id", &summary.id.to_string()));
+    lines.push(field("page", address));
     lines.push(field("workflow", &format!("{} version {}", summary.workflow, summary.version)));
     lines.push(field("repository", &run.repository));
     lines.extend(run.parameters.iter().map(|(name, value)| field("parameter", &format!("{name} = {}", plain(value)))));
@@ -79,7 +80,10 @@ fn show(run: &RunView) -> Result<(), CliError> {
     lines.push(field("created", &format!("{} by {}", moment(summary.created_at), run.created_by)));
     print_text(&(lines.join("\n") + "\n\n"))?;
     let now = now();
-    print_table(&["STEP", "STATE", "KIND", "TOOK", "TASK", "NOTE"], &run.steps.iter().map(|step| row(step, now)).collect::<Vec<_>>())?;
+    print_table(
+        &["STEP", "STATE", "KIND", "TOOK", "TASK", "NOTE"],
+        &in_order(run).into_iter().map(|step| row(step, now)).collect::<Vec<_>>(),
+    )?;
     let advice: Vec<_> = run.steps.iter().filter_map(|step| advice(run, step)).map(|line| line + "\n").collect();
     Ok(print_text(&advice.concat())?)
 }

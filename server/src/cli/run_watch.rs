@@ -59,7 +59,7 @@ pub async fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
 pub async fn watch_run(client: &Client, run: &RunView, output: Output) -> Result<Exit, CliError> {
     let id = run.summary.id;
     let mut screen = Screen::new(output);
-    screen.begin(run)?;
+    screen.begin(client, run)?;
     let followed = tokio::select! {
         followed = follow(client, id, &mut screen) => followed.map(Some),
         pressed = tokio::signal::ctrl_c() => pressed.map(|()| None).map_err(CliError::Output),
@@ -178,11 +178,12 @@ impl Screen {
         Self { output, shown: BTreeMap::new(), spinner: None, started: Instant::now(), is_unread: false }
     }
 
-    fn begin(&mut self, run: &RunView) -> Result<(), CliError> {
+    fn begin(&mut self, client: &Client, run: &RunView) -> Result<(), CliError> {
         if self.output == Output::Json {
             return self.write(|| print_json(&WatchLine::Run(run)));
         }
-        remark(&format!("Run {} “{}”", run.summary.id.short(), shown(&run.summary.title)));
+        let (id, title) = (run.summary.id, shown(&run.summary.title));
+        remark(&format!("Run {} “{title}”  {}", id.short(), client.page_of_run(id)));
         Ok(())
     }
 

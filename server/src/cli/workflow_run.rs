@@ -70,7 +70,7 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     if args.watch {
         return watch_run(&client, &run, output).await;
     }
-    print(&run, output)?;
+    print(&client, &run, output)?;
     Ok(Exit::Done)
 }
 
@@ -121,15 +121,18 @@ fn repository(workflow: &WorkflowView, args: &RunArgs) -> Result<Option<String>,
     }
 }
 
-fn print(run: &RunView, output: Output) -> Result<(), CliError> {
+fn print(client: &Client, run: &RunView, output: Output) -> Result<(), CliError> {
     let summary = &run.summary;
     match output {
         Output::Json => print_json(run)?,
         Output::Pipe => print_tab_separated(&[vec![summary.id.to_string()]])?,
         Output::Terminal => {
             let (id, dim) = (summary.id.short(), dim());
-            let name = shown(&summary.title);
-            print_text(&format!("Run {id} “{name}”: {}\n  {dim}watch it:{dim:#} muster workflow watch {id}\n", summary.state.name()))?;
+            let (name, state) = (shown(&summary.title), summary.state.name());
+            let page = client.page_of_run(summary.id);
+            print_text(&format!(
+                "Run {id} “{name}”: {state}\n  {dim}page:{dim:#}  {page}\n  {dim}watch:{dim:#} muster workflow watch {id}\n"
+            ))?;
         }
     }
     Ok(())

@@ -67,12 +67,14 @@ fn page(workflow: &WorkflowView) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `version: a text, to be given. What is released`
+/// `stage: a text, one of "staging", "production", "staging" unless given. Where it goes`
 fn parameter_text(name: &str, parameter: &Parameter) -> String {
+    let choices: Vec<_> = parameter.choices.iter().map(ToString::to_string).collect();
+    let choices = if choices.is_empty() { String::new() } else { format!(", one of {}", choices.join(", ")) };
     let given = match &parameter.default {
         Some(value) => format!("{value} unless given"),
         None => "to be given".into(),
     };
     let description = parameter.description.as_ref().map(|text| format!(". {text}")).unwrap_or_default();
-    format!("{name}: {}, {given}{description}", parameter.kind.phrase())
+    format!("{name}: {}{choices}, {given}{description}", parameter.kind.phrase())
 }

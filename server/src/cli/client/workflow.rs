@@ -9,7 +9,7 @@ use domain::{
 };
 use reqwest::Url;
 
-use super::{CliError, Client};
+use super::{CliError, Client, below};
 
 impl Client {
     pub async fn check_workflow(&self, source: String) -> Result<Validation, CliError> {
@@ -77,6 +77,11 @@ impl Client {
 
     pub async fn reject_task(&self, id: TaskId, answer: &GateAnswer) -> Result<TaskView, CliError> {
         self.json(self.http.post(self.of_task(id, &["reject"])).json(answer)).await
+    }
+
+    /// Where a person sees the run.
+    pub fn page_of_run(&self, id: WorkflowRunId) -> Url {
+        below(&self.url, &["runs", &id.to_string()])
     }
 
     fn of_run(&self, id: WorkflowRunId, rest: &[&str]) -> Url {
