@@ -94,10 +94,10 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
   await api.reaches(dead, "dead");
 
   await api.saveWorkflow(release(api.repository));
-  const waiting = await api.startRun("release", { version: "4.2.0", channel: "stable", notify: "true" });
+  const waiting = await api.startRun("release", { version: "4.2.0" });
   await api.runReaches(waiting, "waiting");
   const approval = await api.taskOf(waiting, "ok");
-  const goneOn = await api.startRun("release", { version: "4.1.0", channel: "stable", notify: "true" });
+  const goneOn = await api.startRun("release", { version: "4.1.0", channel: "stable" });
   await api.runReaches(goneOn, "waiting");
   await api.approve(await api.taskOf(goneOn, "ok"));
   await api.reaches(await api.taskOf(goneOn, "deploy"), "succeeded");
