@@ -68,20 +68,19 @@ export class Api {
   }
 
   async saveWorkflow(source: string): Promise<void> {
-    const answer = await this.request.post("/_fn/save_workflow", { form: { source } });
+    const answer = await this.request.post("/api/v1/workflows", { data: { source } });
     expect(answer.ok(), await answer.text()).toBe(true);
   }
 
   /** Its id. */
-  async startRun(workflow: string, parameters: Record<string, string> = {}): Promise<string> {
-    const given = Object.entries(parameters).map(([name, value]) => [`form[parameters][${name}]`, value]);
-    const answer = await this.request.post("/_fn/start_run", { form: { "form[workflow]": workflow, ...Object.fromEntries(given) } });
+  async startRun(workflow: string, parameters: Record<string, unknown> = {}): Promise<string> {
+    const answer = await this.request.post(`/api/v1/workflows/${workflow}/runs`, { data: { parameters } });
     expect(answer.ok(), await answer.text()).toBe(true);
     return (await answer.json()).id;
   }
 
   private async run(id: string): Promise<{ state: string; steps: { key: string; task: string }[] }> {
-    const answer = await this.request.post("/_fn/find_run", { form: { id } });
+    const answer = await this.request.get(`/api/v1/runs/${id}`);
     expect(answer.ok(), await answer.text()).toBe(true);
     return answer.json();
   }
@@ -92,7 +91,7 @@ export class Api {
   }
 
   async approve(task: string): Promise<void> {
-    const answer = await this.request.post("/_fn/answer_gate", { form: { id: task, verdict: "approve" } });
+    const answer = await this.request.post(`/api/v1/tasks/${task}/approve`, { data: {} });
     expect(answer.ok(), await answer.text()).toBe(true);
   }
 

@@ -49,8 +49,8 @@ impl StartForm {
         let mut parameters = Inputs::new();
         let mut errors = vec![];
         for (name, parameter) in &workflow.definition.parameters {
-            let text = self.parameters.get(name).map(String::as_str).unwrap_or_default().replace("\r\n", "\n");
-            match read(parameter, &text) {
+            let Some(text) = self.parameters.get(name) else { continue };
+            match read(parameter, &text.replace("\r\n", "\n")) {
                 Ok(Some(value)) => _ = parameters.insert(name.clone(), value),
                 Ok(None) => {}
                 Err(message) => {

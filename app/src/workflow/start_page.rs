@@ -160,7 +160,7 @@ fn parameter_field(name: &str, parameter: &Parameter, value: String, errors: Sig
         name: format!("form[parameters][{name}]"),
         value,
         is_required: parameter.default.is_none(),
-        hint: parameter.description.clone().map_or(kind.clone(), |about| format!("{} {kind}", about.trim())),
+        hint: parameter.description.as_ref().map_or(kind.clone(), |about| format!("{}. {kind}", about.trim().trim_end_matches('.'))),
         errors,
     };
     match parameter.kind {

@@ -13,7 +13,7 @@ use crate::{
         detail::{facts::dependency, gate::question},
         state_badge::state_badge,
     },
-    text::{capitalised, count, duration},
+    text::{count, duration},
     workflow::kind::kind_word,
 };
 
@@ -41,8 +41,8 @@ fn what(work: &Work) -> AnyView {
         Work::Command(text) => text_part("Command", text.clone(), false).into_any(),
         Work::Prompt(text) => text_part("Prompt", text.clone(), true).into_any(),
         Work::Gate(gate) => {
-            let (phrase, question) = (capitalised(&gate.phrase()), question(gate));
-            view! { <section class="p-task__part"><h2 class="p-task__heading">{phrase}</h2><p class="p-task__message">{question}</p></section> }
+            let question = question(gate);
+            view! { <section class="p-task__part"><h2 class="p-task__heading">{kind_word(work.kind())}</h2><p class="p-task__message">{question}</p></section> }
                 .into_any()
         }
         Work::Group(Group::Each { step }) => group("Becomes one task for every item of its list", step),

@@ -1,6 +1,6 @@
 //! How far a task has come: its life as a strip of steps with their times.
 
-use domain::{Attempt, TaskState, TaskStateName, TaskView, Timestamp, Work, task::Gate};
+use domain::{Attempt, TaskState, TaskStateName, TaskView, Timestamp, Work};
 use leptos::prelude::*;
 
 use crate::{
@@ -65,8 +65,7 @@ fn unexecuted(task: &TaskView, created: Step, end: Step) -> Vec<Step> {
     }
     let label = match (&task.work, state) {
         (_, TaskState::Scheduled { .. }) => "Waits for its time",
-        (Work::Gate(Gate::Approval { .. }), _) if task.open_gate => "Waits for an answer",
-        (Work::Gate(_), _) if task.open_gate => "Waits for its event",
+        (Work::Gate(_), _) if task.open_gate => "Open",
         (Work::Gate(_), _) => "Waits for others",
         _ => "Waits for tasks",
     };
@@ -132,7 +131,7 @@ fn step(step: Step) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AttemptState, Failure, FailureCode, Priority, TaskSummary};
+    use domain::{AttemptState, Failure, FailureCode, Priority, TaskSummary, task::Gate};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const ID: &str = "0190a2b4-7d34-7c11-8a52-0123456789ab";
@@ -242,7 +241,7 @@ mod tests {
             steps(&TaskView { open_gate, work: gate.clone(), ..task(state, vec![]) }).into_iter().map(|step| step.label).collect()
         };
         assert_eq!(labels(false, TaskState::Blocked), ["Created", "Waits for others", "Done"]);
-        assert_eq!(labels(true, TaskState::Blocked), ["Created", "Waits for an answer", "Done"]);
+        assert_eq!(labels(true, TaskState::Blocked), ["Created", "Open", "Done"]);
         assert_eq!(labels(false, TaskState::Succeeded { at: NOW }), ["Created", "Succeeded"]);
     }
 

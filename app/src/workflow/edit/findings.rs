@@ -43,7 +43,7 @@ pub fn FindingsView(findings: Signal<Findings>, field: NodeRef<html::Textarea>) 
         <div class="p-workflow__findings" id="source-said" role="status">
             {move || {
                 if is_valid.get() {
-                    view! { <Notice tone=Tone::Good title="Can be saved"><p>{count(steps(), "step")}"."</p></Notice> }.into_any()
+                    view! { <Notice tone=Tone::Good title="Can be saved"><p>{move || count(steps(), "step")} "."</p></Notice> }.into_any()
                 } else {
                     said.with(|(source, errors)| wrong(source, errors, field)).into_any()
                 }
@@ -81,10 +81,17 @@ fn finding(source: &str, error: &FieldError, field: NodeRef<html::Textarea>) -> 
             {pointer.map(|pointer| view! { <code>{pointer}</code> })}
             {place.map(|(line, text)| view! {
                 <span>
-                    " in line " {line} ": " <code>{text}</code> " "
+                    " in line " {line} ": " <code>{beginning(&text)}</code> " "
                     <button class="c-link u-js" type="button" on:click=move |_| go_to_line(field, line)>"Go there"</button>
                 </span>
             })}
         </p>
     }
+}
+
+/// So much of a line that it is recognised.
+fn beginning(line: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = line.chars().take(SHOWN).collect();
+    if shown.len() < line.len() { shown + "…" } else { shown }
 }

@@ -180,9 +180,18 @@ fn marks_of(run: &RunView) -> Vec<Mark> {
     let mark = |key: &str| match steps.get(key) {
         Some(step) => {
             let (tone, shape, word) = step_look(step);
-            Mark { tone, shape, word: format!("{word} · {}", kind_word(&step.kind)) }
+            Mark { tone, shape, word: format!("{word} · {}", which(step)) }
         }
         None => Mark { tone: Tone::Neutral, shape: Icon::Dots, word: String::new() },
     };
     run.drawing.nodes.iter().map(|node| mark(&node.key)).collect()
+}
+
+/// What it is; of several that a group has become, which one, as their titles begin alike.
+fn which(step: &RunStep) -> &str {
+    let name = step.key.rsplit('/').next().unwrap_or_default();
+    match name.split_once('[') {
+        Some((_, which)) => which.trim_end_matches(']'),
+        None => kind_word(&step.kind),
+    }
 }

@@ -51,7 +51,7 @@ fn hint(id: WorkflowRunId, gate: &Gate) -> Option<impl IntoView + use<>> {
 }
 
 fn send_command(id: WorkflowRunId, name: &str) -> String {
-    format!("muster run event {id} '{}'", name.replace('\'', r"'\''"))
+    format!("muster workflow event {id} '{}'", name.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -61,6 +61,6 @@ mod tests {
     #[test]
     fn the_command_can_be_pasted_into_a_shell() {
         let id = "0190a2b4-7d34-7c11-8a52-0123456789ab".parse().unwrap();
-        assert_eq!(send_command(id, "it's up"), r"muster run event 0190a2b4-7d34-7c11-8a52-0123456789ab 'it'\''s up'");
+        assert_eq!(send_command(id, "it's up"), r"muster workflow event 0190a2b4-7d34-7c11-8a52-0123456789ab 'it'\''s up'");
     }
 }

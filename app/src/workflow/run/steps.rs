@@ -112,7 +112,7 @@ fn cells(row: Row, can_restart: bool) -> impl IntoView {
             <td class="c-table__state" data-label="State">{step_badge(&step)}</td>
             <th class="c-table__main" scope="row" data-label="Step" data-depth=depth.min(3).to_string()>
                 <a class="c-table__link" href=format!("/tasks/{}", step.task) data-row="">{step.title.clone()}</a>
-                <span class="c-table__id">{step.key.clone()}</span>
+                {(step.key != step.title).then(|| view! { <span class="c-table__id">{step.key.clone()}</span> })}
                 {step.reused.then(|| view! { <span class="c-table__note">"taken over"</span> })}
                 {step.reason.clone().map(|reason| view! { <p class="c-table__about">{capitalised(&reason)}</p> })}
             </th>
