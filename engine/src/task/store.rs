@@ -169,7 +169,8 @@ pub(super) async fn result(conn: &mut PgConnection, id: TaskId) -> Result<Value>
         r#"select jsonb_build_object(
                     'state', task.state, 'attempts', task.attempts, 'output', task.output, 'failure', task.failure,
                     'exit_code', attempt.exit_code,
-                    'branch', coalesce(to_jsonb(attempt.branch), task.output -> 'branch'),
+                    -- a branch that holds no commit of its own was never made
+                    'branch', coalesce(case when attempt.commit_id is not null then to_jsonb(attempt.branch) end, task.output -> 'branch'),
                     'commit', coalesce(to_jsonb(attempt.commit_id), task.output -> 'commit')) as "result!: Json<Value>"
            from task left join attempt on attempt.task_id = task.id and attempt.number = task.attempts where task.id = $1"#,
         id.0
