@@ -95,7 +95,7 @@ fn bar(step: &RunStep, start: i64, end: i64, place: &Place, is_named: bool, svg:
     let (top, thick) = if is_named { (place.y + 16, 9) } else { (place.y, DENSE_ROW - 2) };
     if is_named {
         // a name that would run out at the end stands before it
-        let (x, anchor) = if x > 60.0 { (100.0, "end") } else { (x, "start") };
+        let (x, anchor) = if x > 40.0 { (100.0, "end") } else { (x, "start") };
         _ = write!(svg, "<text class=\"c-bars__name\" x=\"{x:.2}%\" y=\"{}\" text-anchor=\"{anchor}\">", place.y + 12);
         escape_into(svg, &step.title);
         svg.push_str("</text>");

@@ -107,6 +107,7 @@ fn cells(row: Row, can_restart: bool) -> impl IntoView {
     let Row { depth, step } = row;
     let took = step.started_at.map(|from| view! { <Elapsed from=from to=step.ended_at /> });
     let attempts = (step.attempts > 0).then_some(step.attempts);
+    let attempts_class = if step.attempts > 0 { "c-table__short" } else { "c-table__short c-table__usual" };
     view! {
         <tr class="c-table__row" id=format!("step-{}", step.key)>
             <td class="c-table__state" data-label="State">{step_badge(&step)}</td>
@@ -117,7 +118,7 @@ fn cells(row: Row, can_restart: bool) -> impl IntoView {
                 {step.reason.clone().map(|reason| view! { <p class="c-table__about">{capitalised(&reason)}</p> })}
             </th>
             <td class="c-table__short c-table__plain" data-label="Kind">{kind_word(&step.kind)}</td>
-            <td class="c-table__short" data-label="Attempts">{attempts}</td>
+            <td class=attempts_class data-label="Attempts">{attempts}</td>
             <td class="c-table__time" data-label="Took">{took}</td>
             <td class="c-table__act">{(can_restart && step.group.is_none()).then(|| restart_button(&step))}</td>
         </tr>
