@@ -28,7 +28,7 @@ const NEVER: [(&str, &str); 17] = [
     (
         "a request that took effect more than once",
         "select correlation_id || ' was carried out ' || count(distinct created_at) || ' times' from task
-         group by correlation_id having count(distinct created_at) > 1",
+         where workflow_run_id is null group by correlation_id having count(distinct created_at) > 1",
     ),
     (
         "attempts that are not numbered one by one",

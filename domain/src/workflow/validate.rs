@@ -26,6 +26,9 @@ pub fn validate(definition: &Definition) -> Result<(), Invalid> {
     if !(1..=100).contains(&definition.name.len()) || !dashed(&definition.name) {
         errors.add("/name", "malformed", "must be 1 to 100 lower case letters, digits or -");
     }
+    if definition.name == "new" {
+        errors.add("/name", "reserved", "“new” is the page on which workflows are written");
+    }
     let known = |name: &str| definition.parameters.contains_key(name);
     if let Some(title) = &definition.title {
         errors.required_text("/title", title, 200);
@@ -422,6 +425,11 @@ mod tests {
                 "/steps/7/workflow/name cycle",
             ]
         );
+    }
+
+    #[test]
+    fn the_name_of_the_editor_is_taken() {
+        assert_eq!(said(json!({"name": "new", "steps": [{"id": "a", "command": "x"}]})), ["/name reserved"]);
     }
 
     #[test]
