@@ -193,7 +193,9 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
   gate: async ({}, use) => {
     const path = join(tmpdir(), unique("muster-gate").replace(" ", "-"));
     await use({ test: `test -e '${path}'`, command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
-    rmSync(path, { force: true });
+    // a test that failed must not leave a task that takes a slot from all that follow
+    writeFileSync(path, "");
+    process.once("exit", () => rmSync(path, { force: true }));
   },
 
   arrives: async ({ page, hydrated }, use) =>

@@ -6,7 +6,7 @@
 mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
-mod edge;
+pub(crate) mod edge;
 pub(crate) mod group;
 mod hold;
 mod open;
@@ -293,4 +293,4 @@ pub(crate) async fn record_end(tx: &mut Tx, task: &Task) -> Result<()> {
 }
 
 pub(crate) use open::event_happened;
-pub(crate) use release::children as release_children;
+pub(crate) use release::{below as release_below, children as release_children};

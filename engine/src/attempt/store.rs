@@ -10,7 +10,12 @@ use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::lease_until;
-use crate::{Error, Result, RunnerSession, error::hit_one, task::concurrency, tx::Tx};
+use crate::{
+    Error, Result, RunnerSession,
+    error::hit_one,
+    task::{concurrency, edge::Parent, release_below},
+    tx::Tx,
+};
 
 /// What a claim came to.
 #[derive(Debug, Default)]
@@ -393,7 +398,7 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
     end(tx, key, AttemptState::Failed, Some(failure), now).await?;
     let row = sqlx::query!(
         "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null
-         where id = $1 and attempts = $4 returning workspace_id, concurrency_key",
+         where id = $1 and attempts = $4 returning workspace_id, title, concurrency_key",
         key.task_id.0,
         Json(failure) as _,
         now,
@@ -403,10 +408,10 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
     .await?;
     let kind = EventKind::TaskEnded { state: domain::TaskStateName::Failed, reason: Some(failure.message.clone()) };
     tx.record(row.workspace_id, key.task_id, &kind).await?;
-    match row.concurrency_key {
-        Some(shared) => concurrency::release(tx, row.workspace_id, &shared).await,
-        None => Ok(()),
+    if let Some(shared) = row.concurrency_key {
+        concurrency::release(tx, row.workspace_id, &shared).await?;
     }
+    release_below(tx, Parent::new(key.task_id, row.title, domain::TaskStateName::Failed)).await
 }
 
 /// A check as its row holds it.

@@ -10,7 +10,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use super::{open, plant, store};
+use super::{edge::Parent, open, plant, store};
 use crate::{Result, expression, tx::Tx, workflow};
 
 /// The longest output of a group, as JSON; what is longer is left out, as its members still have it.
@@ -51,9 +51,9 @@ pub(super) async fn expand(tx: &mut Tx, task: Task) -> Result<Task> {
 }
 
 /// One of its members has ended, and it waits for so many more.
-pub(super) async fn member_ended(tx: &mut Tx, group: Task, member: &Task, waiting_for: i32) -> Result<Task> {
+pub(super) async fn member_ended(tx: &mut Tx, group: Task, member: &Parent, waiting_for: i32) -> Result<Task> {
     if let Some((Judge::First, keep_others)) = judge(&group)
-        && member.state.name() == TaskStateName::Succeeded
+        && member.state == TaskStateName::Succeeded
     {
         if keep_others {
             workflow::let_go(tx, group.id).await?;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use domain::{
     EventKind, Task,
-    task::{Broken, Parents, Standing},
+    task::{Broken, Inputs, Parents, Standing},
 };
 
 use super::{edge, group, open, record_end, store};
@@ -15,33 +15,34 @@ use crate::{Result, tx::Tx};
 
 /// Releases or skips everything below a task that has just come to its end; does nothing for one that goes on.
 pub(crate) async fn children(tx: &mut Tx, ended: &Task) -> Result<()> {
-    if !ended.state.is_final() {
-        return Ok(());
-    }
-    let mut ends = VecDeque::from([(ended.clone(), None::<Broken>)]);
-    while let Some((parent, why)) = ends.pop_front() {
-        let mut asked_of = edge::Parent::of(&parent);
+    if ended.state.is_final() { below(tx, edge::Parent::of(ended)).await } else { Ok(()) }
+}
+
+/// As [`children`], of a task that has ended and need not be readable.
+pub(crate) async fn below(tx: &mut Tx, ended: edge::Parent) -> Result<()> {
+    let mut ends = VecDeque::from([(ended, None::<Broken>)]);
+    while let Some((mut parent, why)) = ends.pop_front() {
         for waiting in store::lock_blocked_children(tx, parent.id).await? {
-            let asked = edge::ask(tx, &mut asked_of, &waiting.dependency).await?;
+            let asked = edge::ask(tx, &mut parent, &waiting.dependency).await?;
             let (child, broken) = match asked.standing {
                 Standing::Satisfied => (satisfied(tx, waiting, asked.inputs, &parent).await?, None),
                 _ => {
                     // What was skipped hands on what it was skipped for.
-                    let broken = why.clone().unwrap_or_else(|| asked_of.broken(&waiting.dependency, asked.trouble));
+                    let broken = why.clone().unwrap_or_else(|| parent.broken(&waiting.dependency, asked.trouble));
                     let child = skip(tx, waiting.task, broken.clone()).await?;
                     let broken = broken.and_so(&child);
                     (child, Some(broken))
                 }
             };
             if child.state.is_final() {
-                ends.push_back((child, broken));
+                ends.push_back((edge::Parent::of(&child), broken));
             }
         }
     }
     Ok(())
 }
 
-async fn satisfied(tx: &mut Tx, waiting: store::Waiting, inputs: domain::task::Inputs, parent: &Task) -> Result<Task> {
+async fn satisfied(tx: &mut Tx, waiting: store::Waiting, inputs: Inputs, parent: &edge::Parent) -> Result<Task> {
     let store::Waiting { task: mut child, waiting_for, dependency } = waiting;
     let waiting_for = waiting_for - 1;
     store::satisfy(tx, child.id, &dependency, &inputs).await?;

@@ -243,12 +243,15 @@ async fn a_row_that_cannot_be_read_fails_alone(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let poisoned = test.create(&ada, checked("poisoned")).await.summary.id;
+    let waits = NewTask { depends_on: vec![poisoned.into()], ..checked("waits for it") };
+    let waits = test.create(&ada, waits).await.summary.id;
     test.create(&ada, checked("healthy")).await;
     sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(poisoned.0).execute(&pool).await.unwrap();
     let runner = test.runner("r1").await;
     let claimed = runner.claims(5).await;
     assert_eq!(claimed.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(), ["healthy"]);
     assert_eq!(test.engine.task_state(&ada, poisoned).await.unwrap(), TaskStateName::Failed);
+    assert_eq!(test.engine.task_state(&ada, waits).await.unwrap(), TaskStateName::Skipped, "nobody waits for ever");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
