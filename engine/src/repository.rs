@@ -1,8 +1,11 @@
 //! Repositories: a row for every place that a task has named.
 
-use domain::{Actor, Permission, Repository};
+use std::collections::HashMap;
 
-use crate::{Engine, Result};
+use domain::{Actor, Permission, Repository, RepositoryId, Timestamp, WorkspaceId};
+use sqlx::PgConnection;
+
+use crate::{Engine, Result, new_id};
 
 impl Engine {
     /// The repositories of the workspace, the newest first.
@@ -11,6 +14,28 @@ impl Engine {
         let mut tx = self.begin(actor).await?;
         let list = store::newest(&mut tx).await?;
         tx.commit(list).await
+    }
+}
+
+/// The repositories that one use case has found already, by their locations.
+#[derive(Default)]
+pub(crate) struct Repositories(HashMap<String, RepositoryId>);
+
+impl Repositories {
+    /// Its id; a location that nobody has named before becomes one.
+    pub(crate) async fn find(
+        &mut self,
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        location: &str,
+        now: Timestamp,
+    ) -> Result<RepositoryId> {
+        if let Some(id) = self.0.get(location) {
+            return Ok(*id);
+        }
+        let id = store::find_or_insert(conn, workspace, new_id(), location, now).await?;
+        self.0.insert(location.to_owned(), id);
+        Ok(id)
     }
 }
 

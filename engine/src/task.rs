@@ -19,10 +19,8 @@ mod row;
 pub(crate) mod store;
 mod timekeeper;
 
-use std::collections::HashMap;
-
 use domain::{
-    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskState, TaskView, Work,
+    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskView, Work,
     error::Errors,
     task::{Dependency, On, Parents, Standing, TaskLink},
 };
@@ -31,8 +29,8 @@ pub use dispatcher::Dispatcher;
 pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
-use crate::{Engine, Error, Result, expression, repository, tx::Tx};
-use plant::{Seed, plant};
+use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx};
+use plant::{Origin, Seed, new_task, plant};
 
 impl Engine {
     pub async fn create_task(&self, actor: &Actor, new: NewTask) -> Result<TaskView> {
@@ -40,7 +38,7 @@ impl Engine {
         let location = new.repository.trim().to_owned();
         new.validate()?;
         let mut tx = self.begin(actor).await?;
-        let seed = self.seed(&mut tx, actor, new, &mut HashMap::new()).await?;
+        let seed = self.seed(&mut tx, actor, new, &mut Repositories::default()).await?;
         let id = seed.task.id;
         let alone = seed.waits.is_empty() && seed.task.condition.is_none();
         let planted = plant(&mut tx, vec![seed]).await?.pop().filter(|_| alone);
@@ -58,7 +56,7 @@ impl Engine {
         new.validate()?;
         let mut tx = self.begin(actor).await?;
         let mut seeds = Vec::with_capacity(new.tasks.len());
-        let mut known = HashMap::new();
+        let mut known = Repositories::default();
         for (index, new) in new.tasks.into_iter().enumerate() {
             seeds.push(self.seed(&mut tx, actor, new, &mut known).await.map_err(|error| error.below(&format!("/tasks/{index}")))?);
         }
@@ -68,7 +66,7 @@ impl Engine {
     }
 
     /// `known` are the repositories that this transaction has found already.
-    async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask, known: &mut HashMap<String, RepositoryId>) -> Result<Seed> {
+    async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask, known: &mut Repositories) -> Result<Seed> {
         let work = new.validate()?;
         let now = tx.now();
         if new.complete_by.is_some_and(|time| time <= now) {
@@ -77,50 +75,10 @@ impl Engine {
         check_expressions(&new.depends_on, new.when.as_deref()).await?;
         let ids: Vec<_> = new.depends_on.iter().map(|dependency| dependency.task).collect();
         parents_of_new(tx, &ids).await?;
-        let location = new.repository.trim();
-        let repository_id = match known.get(location) {
-            Some(id) => *id,
-            None => {
-                let id = repository::store::find_or_insert(tx, actor.workspace_id, self.new_id(), location, now).await?;
-                known.insert(location.to_owned(), id);
-                id
-            }
-        };
-        let seconds = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
-        let task = Task {
-            id: TaskId(self.new_id()),
-            workspace_id: actor.workspace_id,
-            repository_id,
-            title: new.title.trim().to_owned(),
-            work,
-            base_ref: new.base_ref.map(|name| name.trim().to_owned()),
-            files: new.files,
-            success_criteria: new.success_criteria,
-            checks: new.checks,
-            priority: new.priority,
-            timeout_seconds: seconds(new.timeout_seconds),
-            max_attempts: seconds(new.max_attempts),
-            retry: new.retry,
-            inputs: new.inputs,
-            condition: new.when,
-            workflow_run_id: None,
-            delay_seconds: new.delay_seconds.map(seconds),
-            opened: false,
-            not_before: new.run_at,
-            complete_by: new.complete_by,
-            queue_seconds: new.queue_seconds.map(seconds),
-            concurrency: new.concurrency,
-            tags: new.tags,
-            correlation_id: new.correlation_id,
-            paused_by: None,
-            state: TaskState::Blocked,
-            attempts: 0,
-            failures: 0,
-            losses: 0,
-            created_at: now,
-            created_by: actor.label(),
-        };
-        Ok(Seed { task, waits: new.depends_on })
+        let repository = known.find(tx, actor.workspace_id, new.repository.trim(), now).await?;
+        let of = Origin { workspace: actor.workspace_id, repository, created_by: actor.label(), created_at: now };
+        let waits = new.depends_on.clone();
+        Ok(Seed { task: new_task(new, work, of), waits })
     }
 
     /// Ends a task. What waits ends at once; what runs ends when its runner has stopped it.

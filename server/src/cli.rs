@@ -18,6 +18,7 @@ mod input_file;
 mod key_file;
 mod log_output;
 mod output;
+mod pages;
 mod queue;
 mod reconnect;
 mod repository;

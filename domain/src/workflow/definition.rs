@@ -1,6 +1,6 @@
 //! The definition of a workflow as people write it, in YAML or JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -215,6 +215,34 @@ pub enum Kind<'a> {
     Event(&'a EventGate),
     Wait,
     Workflow(&'a SubWorkflow),
+}
+
+impl Definition {
+    /// Each step after those it needs, those that could go side by side as they are written; or the places of the steps that wait for
+    /// themselves through others, and of those that wait for such a step. A need of a step that is not there is passed over.
+    pub fn in_order(&self) -> Result<Vec<&Step>, Vec<usize>> {
+        let places: BTreeMap<&str, usize> = self.steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
+        let mut open = vec![0; self.steps.len()];
+        let mut after = vec![vec![]; self.steps.len()];
+        for (index, step) in self.steps.iter().enumerate() {
+            for need in step.all_needs().iter().filter_map(|need| places.get(need.step.as_str())) {
+                open[index] += 1;
+                after[*need].push(index);
+            }
+        }
+        let mut ready: BTreeSet<_> = (0..open.len()).filter(|index| open[*index] == 0).collect();
+        let mut order = Vec::with_capacity(open.len());
+        while let Some(index) = ready.pop_first() {
+            order.push(&self.steps[index]);
+            for next in &after[index] {
+                open[*next] -= 1;
+                if open[*next] == 0 {
+                    ready.insert(*next);
+                }
+            }
+        }
+        if order.len() == self.steps.len() { Ok(order) } else { Err((0..open.len()).filter(|index| open[*index] > 0).collect()) }
+    }
 }
 
 impl Step {

@@ -1,6 +1,6 @@
 //! What can be said about a definition without running it: everything that is wrong, each with its place.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ pub fn validate(definition: &Definition) -> Result<(), Invalid> {
         }
     }
     errors.finish()?;
-    refuse_cycle(definition, &ids)
+    refuse_cycle(definition)
 }
 
 fn check_repository(errors: &mut Errors, pointer: &str, location: Option<&str>) {
@@ -271,33 +271,11 @@ fn own_expressions(step: &Step) -> Vec<(String, &str)> {
     expressions
 }
 
-fn refuse_cycle(definition: &Definition, ids: &BTreeMap<&str, usize>) -> Result<(), Invalid> {
-    let needs: Vec<Vec<usize>> = definition
-        .steps
-        .iter()
-        .map(|step| step.all_needs().iter().filter_map(|need| ids.get(need.step.as_str()).copied()).collect())
-        .collect();
-    let mut dependents = vec![vec![]; needs.len()];
-    for (index, needs) in needs.iter().enumerate() {
-        for need in needs {
-            dependents[*need].push(index);
-        }
-    }
-    let mut open: Vec<_> = needs.iter().map(Vec::len).collect();
-    let mut ready: VecDeque<_> = (0..open.len()).filter(|index| open[*index] == 0).collect();
-    let mut done = BTreeSet::new();
-    while let Some(index) = ready.pop_front() {
-        done.insert(index);
-        for dependent in &dependents[index] {
-            open[*dependent] -= 1;
-            if open[*dependent] == 0 {
-                ready.push_back(*dependent);
-            }
-        }
-    }
+fn refuse_cycle(definition: &Definition) -> Result<(), Invalid> {
     let mut errors = Errors::default();
-    for (index, step) in definition.steps.iter().enumerate().filter(|(index, _)| !done.contains(index)) {
-        let message = format!("“{}” waits for itself through others, or for such a step, so it could never start", step.id);
+    for index in definition.in_order().err().unwrap_or_default() {
+        let id = &definition.steps[index].id;
+        let message = format!("“{id}” waits for itself through others, or for such a step, so it could never start");
         errors.add(format!("/steps/{index}/needs"), "cycle", message);
     }
     errors.finish()

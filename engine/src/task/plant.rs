@@ -3,17 +3,67 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
-    EventKind, Task, TaskId, TaskState,
+    EventKind, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
     task::{Dependency, On, Parents, Standing},
 };
 
 use super::{edge, edge::Asked, open, record_end, store};
-use crate::{Result, event, tx::Tx};
+use crate::{Result, event, new_id, tx::Tx};
 
 /// A task that is to be stored, with what it waits for. Its state is decided here.
 pub(crate) struct Seed {
     pub task: Task,
     pub waits: Vec<Dependency>,
+}
+
+/// Where a new task belongs and who wants it.
+pub(crate) struct Origin {
+    pub workspace: WorkspaceId,
+    pub repository: RepositoryId,
+    pub created_by: String,
+    pub created_at: Timestamp,
+}
+
+/// A task as it is asked for, before anything has happened to it.
+pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
+    Task {
+        id: TaskId(new_id()),
+        workspace_id: of.workspace,
+        repository_id: of.repository,
+        title: new.title.trim().to_owned(),
+        work,
+        base_ref: new.base_ref.map(|name| name.trim().to_owned()),
+        files: new.files,
+        success_criteria: new.success_criteria,
+        checks: new.checks,
+        priority: new.priority,
+        timeout_seconds: whole_seconds(new.timeout_seconds),
+        max_attempts: i32::try_from(new.max_attempts).unwrap_or(i32::MAX),
+        retry: new.retry,
+        inputs: new.inputs,
+        condition: new.when,
+        workflow_run_id: None,
+        delay_seconds: new.delay_seconds.map(whole_seconds),
+        opened: false,
+        not_before: new.run_at,
+        complete_by: new.complete_by,
+        queue_seconds: new.queue_seconds.map(whole_seconds),
+        concurrency: new.concurrency,
+        tags: new.tags,
+        correlation_id: new.correlation_id,
+        paused_by: None,
+        state: TaskState::Blocked,
+        attempts: 0,
+        failures: 0,
+        losses: 0,
+        created_at: of.created_at,
+        created_by: of.created_by,
+    }
+}
+
+/// As a column holds them.
+pub(crate) fn whole_seconds(seconds: u32) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 /// What is stored and has yet to be begun: gates and groups whose turn has come at once, and members that were skipped at once.

@@ -1,16 +1,21 @@
 //! Steps as tasks: a whole definition when a run begins, the members of a group when its turn comes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use domain::{
-    Invalid, Task, TaskId, TaskState, Timestamp, Work, WorkflowRunId, WorkspaceId,
+    Invalid, Task, TaskId, Timestamp, Work, WorkflowRunId, WorkspaceId,
     task::{Dependency, Gate, Group, Inputs, fill, plain},
     workflow::{Definition, Kind, Step, parameters_given},
 };
 use serde_json::{Value, json};
 
 use super::store;
-use crate::{Result, new_id, repository, task::plant::Seed, tx::Tx};
+use crate::{
+    Result,
+    repository::Repositories,
+    task::plant::{Origin, Seed, new_task, whole_seconds},
+    tx::Tx,
+};
 
 /// The most tasks of one run.
 pub(super) const TASKS_MAX: usize = 20_000;
@@ -72,8 +77,9 @@ pub(super) async fn steps(
 ) -> Result<(Vec<Seed>, Vec<NewStep>)> {
     let mut ids = there.clone();
     let (mut seeds, mut rows) = (vec![], vec![]);
-    let mut repositories = BTreeMap::new();
-    for step in in_order(definition) {
+    let mut repositories = Repositories::default();
+    // a definition that was saved has no cycle
+    for step in definition.in_order().unwrap_or_default() {
         if there.contains_key(&step.id) {
             continue;
         }
@@ -157,7 +163,7 @@ async fn several(tx: &mut Tx, common: &Common, group: &Task, key: &str, step: &S
         Err(why) => return Ok(Err(why)),
     };
     let single = step.single();
-    let mut repositories = BTreeMap::new();
+    let mut repositories = Repositories::default();
     let (mut seeds, mut rows) = (vec![], vec![]);
     for (label, own) in variants {
         let planting = Planting {
@@ -225,58 +231,23 @@ fn numbered_where_alike(all: Vec<(String, Inputs)>) -> Vec<(String, Inputs)> {
     all.into_iter().map(number).collect()
 }
 
-async fn task(
-    tx: &mut Tx,
-    common: &Common,
-    planting: Planting<'_>,
-    repositories: &mut BTreeMap<String, domain::RepositoryId>,
-) -> Result<(Seed, NewStep)> {
+async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, repositories: &mut Repositories) -> Result<(Seed, NewStep)> {
     let Planting { step, key, group_key, work, inputs, label, waits, condition, delay_seconds } = planting;
     let location = step.repository.as_deref().unwrap_or(&common.repository).trim().to_owned();
     let now: Timestamp = tx.now();
-    let repository_id = match repositories.get(&location) {
-        Some(id) => *id,
-        None => {
-            let id = repository::store::find_or_insert(tx, common.workspace, new_id(), &location, now).await?;
-            repositories.insert(location.clone(), id);
-            id
-        }
-    };
-    let new = step.new_task(&location);
-    let seconds = |seconds: u32| i32::try_from(seconds).unwrap_or(i32::MAX);
+    let repository = repositories.find(tx, common.workspace, &location, now).await?;
+    let of = Origin { workspace: common.workspace, repository, created_by: common.created_by.clone(), created_at: now };
     let task = Task {
-        id: TaskId(new_id()),
-        workspace_id: common.workspace,
-        repository_id,
         title: title(step, &inputs, label.as_deref()),
-        work: filled(work, &inputs),
-        base_ref: new.base_ref,
-        files: new.files,
-        success_criteria: new.success_criteria,
-        checks: new.checks,
-        priority: new.priority,
-        timeout_seconds: seconds(new.timeout_seconds),
-        max_attempts: seconds(new.max_attempts),
-        retry: new.retry,
         inputs,
         condition,
         workflow_run_id: Some(common.run),
-        delay_seconds: delay_seconds.map(seconds),
-        opened: false,
-        not_before: None,
-        complete_by: None,
-        queue_seconds: new.queue_seconds.map(seconds),
-        concurrency: new.concurrency,
-        tags: new.tags,
+        delay_seconds: delay_seconds.map(whole_seconds),
         correlation_id: common.correlation_id.clone(),
         paused_by: common.paused_by.clone(),
-        state: TaskState::Blocked,
-        attempts: 0,
-        failures: 0,
-        losses: 0,
-        created_at: now,
-        created_by: common.created_by.clone(),
+        ..new_task(step.new_task(&location), work, of)
     };
+    let task = Task { work: filled(task.work, &task.inputs), ..task };
     let row = NewStep { key, group_key, task: task.id, reused: false };
     Ok((Seed { task, waits }, row))
 }
@@ -325,31 +296,6 @@ fn waits(step: &Step, ids: &HashMap<String, TaskId>) -> Vec<Dependency> {
         Some(Dependency { task: *ids.get(&need.step)?, on: need.on, feeds })
     };
     step.all_needs().into_iter().filter_map(wait).collect()
-}
-
-/// Each step after those it needs; a definition that was saved has no cycle.
-fn in_order(definition: &Definition) -> Vec<&Step> {
-    let places: HashMap<&str, usize> = definition.steps.iter().enumerate().map(|(index, step)| (step.id.as_str(), index)).collect();
-    let needs: Vec<Vec<usize>> = definition
-        .steps
-        .iter()
-        .map(|step| step.all_needs().iter().filter_map(|need| places.get(need.step.as_str()).copied()).collect())
-        .collect();
-    let mut after = vec![vec![]; needs.len()];
-    needs.iter().enumerate().for_each(|(index, needs)| needs.iter().for_each(|need| after[*need].push(index)));
-    let mut open: Vec<_> = needs.iter().map(Vec::len).collect();
-    let mut ready: std::collections::BTreeSet<_> = (0..open.len()).filter(|index| open[*index] == 0).collect();
-    let mut order = Vec::with_capacity(open.len());
-    while let Some(index) = ready.pop_first() {
-        order.push(&definition.steps[index]);
-        for next in &after[index] {
-            open[*next] -= 1;
-            if open[*next] == 0 {
-                ready.insert(*next);
-            }
-        }
-    }
-    order
 }
 
 #[cfg(test)]

@@ -495,8 +495,8 @@ impl World {
 }
 
 async fn run(pool: &PgPool, commands: &[Command]) -> Result<(), String> {
-    // What an earlier case left queued is not this one's: it is cancelled before.
-    sqlx::query("update task set state = 'cancelled', queued_at = null, turn = null, run_at = null, ended_at = now(), cancelled_by = 'test', paused_by = null, parked = false where state in ('queued', 'scheduled')")
+    // What an earlier case left waiting is not this one's, and could still join the queue: it is cancelled before.
+    sqlx::query("update task set state = 'cancelled', queued_at = null, turn = null, run_at = null, ended_at = now(), cancelled_by = 'test', paused_by = null, parked = false where state in ('queued', 'scheduled', 'blocked')")
         .execute(pool)
         .await
         .map_err(|error| error.to_string())?;

@@ -3,15 +3,15 @@
 use clap::Args;
 use domain::{
     Page,
-    page::{PAGE_LIMIT, PAGE_LIMIT_MAX},
+    page::PAGE_LIMIT,
     workflow::{RunFilter, RunSummary},
 };
 
 use super::{
-    client::Client,
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    pages::collect,
     words::{age, dim, moment, now, run_state_style},
 };
 
@@ -41,30 +41,15 @@ pub struct ListArgs {
 
 pub async fn list(args: &ListArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
-    let page = collect(&client, args).await?;
+    let wanted = if args.all { u32::MAX } else { args.limit };
+    let of = |cursor, limit| RunFilter { workflow: args.workflow.clone(), cursor, limit: Some(limit) };
+    let page = collect(wanted, async |cursor, limit| client.list_runs(&of(cursor, limit)).await).await?;
     match args.output.output() {
         Output::Json => print_json(&page)?,
         Output::Pipe => print_tab_separated(&page.items.iter().map(fields).collect::<Vec<_>>())?,
         Output::Terminal => show(&page)?,
     }
     Ok(Exit::Done)
-}
-
-/// As many pages as it takes.
-async fn collect(client: &Client, args: &ListArgs) -> Result<Page<RunSummary>, CliError> {
-    let wanted = if args.all { u32::MAX } else { args.limit };
-    let mut found = Page { items: vec![], next_cursor: None };
-    loop {
-        let missing = wanted.saturating_sub(u32::try_from(found.items.len()).unwrap_or(u32::MAX));
-        let limit = Some(missing.min(PAGE_LIMIT_MAX));
-        let cursor = found.next_cursor.take();
-        let page = client.list_runs(&RunFilter { workflow: args.workflow.clone(), cursor, limit }).await?;
-        found.items.extend(page.items);
-        found.next_cursor = page.next_cursor;
-        if found.next_cursor.is_none() || found.items.len() >= wanted as usize {
-            return Ok(found);
-        }
-    }
 }
 
 fn fields(run: &RunSummary) -> Vec<String> {

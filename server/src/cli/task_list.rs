@@ -1,13 +1,13 @@
 //! `muster task list`
 
 use clap::Args;
-use domain::{Page, TaskFilter, TaskStateName, TaskSummary, page::PAGE_LIMIT, page::PAGE_LIMIT_MAX};
+use domain::{Page, TaskFilter, TaskStateName, TaskSummary, page::PAGE_LIMIT};
 
 use super::{
-    client::Client,
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    pages::collect,
     words::{age, checks_field, dim, moment, now, state_style},
 };
 
@@ -48,31 +48,16 @@ fn state_parser() -> clap::builder::PossibleValuesParser {
 
 pub async fn list(args: &ListArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
-    let page = collect(&client, args).await?;
+    let wanted = if args.all { u32::MAX } else { args.limit };
+    let state = args.state.as_deref().and_then(TaskStateName::parse);
+    let of = |cursor, limit| TaskFilter { state, text: args.text.clone(), tag: args.tag.clone(), cursor, limit: Some(limit) };
+    let page = collect(wanted, async |cursor, limit| client.list_tasks(&of(cursor, limit)).await).await?;
     match args.output.output() {
         Output::Json => print_json(&page)?,
         Output::Pipe => print_tab_separated(&page.items.iter().map(fields).collect::<Vec<_>>())?,
         Output::Terminal => show(&page)?,
     }
     Ok(Exit::Done)
-}
-
-/// As many pages as it takes.
-async fn collect(client: &Client, args: &ListArgs) -> Result<Page<TaskSummary>, CliError> {
-    let state = args.state.as_deref().and_then(TaskStateName::parse);
-    let mut found = Page { items: vec![], next_cursor: None };
-    loop {
-        let wanted = if args.all { u32::MAX } else { args.limit };
-        let missing = wanted.saturating_sub(u32::try_from(found.items.len()).unwrap_or(u32::MAX));
-        let limit = Some(missing.min(PAGE_LIMIT_MAX));
-        let cursor = found.next_cursor.take();
-        let page = client.list_tasks(&TaskFilter { state, text: args.text.clone(), tag: args.tag.clone(), cursor, limit }).await?;
-        found.items.extend(page.items);
-        found.next_cursor = page.next_cursor;
-        if found.next_cursor.is_none() || found.items.len() >= wanted as usize {
-            return Ok(found);
-        }
-    }
 }
 
 fn fields(task: &TaskSummary) -> Vec<String> {
