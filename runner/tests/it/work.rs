@@ -81,7 +81,10 @@ async fn a_command_that_fails_is_not_checked_but_its_work_is_saved() {
     assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"));
 
     let killed = server.carry_out(&repository.command("kill -KILL $$")).await;
-    assert_eq!(outcome(&killed), "failed command_failed: the command was ended by signal 9 (SIGKILL)");
+    assert_eq!(
+        outcome(&killed),
+        "failed command_failed: the command was ended by signal 9 (SIGKILL): when nobody did that, the machine ran out of memory"
+    );
     assert_eq!(killed.exit_code, None);
 }
 
