@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, TaskId, task::Priority, task::TaskStateName};
+use crate::{Failure, TaskId, task::Priority, task::TaskStateName, task::Tier};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -41,6 +41,11 @@ pub enum EventKind {
     /// It has become several tasks.
     GroupExpanded {
         tasks: usize,
+    },
+    /// Whoever handed it in said another tier than how it is written speaks for. What they said counts.
+    ComplexityDisputed {
+        given: Tier,
+        inferred: Tier,
     },
     DependencyAdded {
         depends_on: TaskId,
@@ -99,6 +104,7 @@ impl EventKind {
             Self::GateOpened => "gate_opened",
             Self::GatePassed { .. } => "gate_passed",
             Self::GroupExpanded { .. } => "group_expanded",
+            Self::ComplexityDisputed { .. } => "complexity_disputed",
             Self::DependencyAdded { .. } => "dependency_added",
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
@@ -126,6 +132,9 @@ impl EventKind {
             Self::GatePassed { comment: Some(comment) } => format!("Passed: {comment}"),
             Self::GatePassed { comment: None } => "Passed".into(),
             Self::GroupExpanded { tasks } => format!("Became {tasks} task{}", if *tasks == 1 { "" } else { "s" }),
+            Self::ComplexityDisputed { given, inferred } => {
+                format!("Said to be {}, though it reads like a {} task", given.name(), inferred.name())
+            }
             Self::DependencyAdded { depends_on } => format!("Now waits for task {}", depends_on.short()),
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),

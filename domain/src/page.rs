@@ -24,7 +24,7 @@ pub struct Page<T> {
 pub struct TaskFilter {
     /// Only tasks in this state.
     pub state: Option<TaskStateName>,
-    /// Only tasks whose title holds this text, whatever the case.
+    /// Only tasks with this text in their title, their prompt or command, or a tag, whatever the case.
     pub text: Option<String>,
     /// Only tasks with this tag.
     pub tag: Option<String>,

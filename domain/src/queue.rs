@@ -16,6 +16,8 @@ pub struct Queue {
     pub lanes: Vec<Lane>,
     /// Those with tasks that wait, and those that are paused; at most 100, the longest first.
     pub repositories: Vec<QueuedRepository>,
+    /// Tasks that no connected runner can take, as it has not what they need; at most 20 kinds, the most numerous first.
+    pub unmet: Vec<UnmetCapabilities>,
     /// Attempts that work now.
     pub running: i64,
     /// Tasks that ended in the last hour, whatever way.
@@ -31,6 +33,17 @@ pub struct Lane {
     pub held: i64,
     /// Since when the first of them waits.
     pub oldest: Option<DateTime<Utc>>,
+}
+
+/// Queued tasks that need the same, which no connected runner has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnmetCapabilities {
+    /// All that they need.
+    pub capabilities: Vec<String>,
+    /// Of those, what no runner has; all of them when each is there but never together.
+    pub unmet: Vec<String>,
+    pub waiting: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,15 +51,19 @@ impl Engine {
         let mut assignments = Vec::with_capacity(claimed.len());
         for attempt in claimed {
             match self.assignment(attempt).await {
-                Ok(assignment) => assignments.push(assignment),
-                Err(error @ Error::Inconsistent { .. }) => self.attempt_unreadable(attempt, &error).await?,
+                Ok(Ok(assignment)) => assignments.push(assignment),
+                Ok(Err(failure)) => self.attempt_impossible(attempt, failure).await?,
+                Err(error @ Error::Inconsistent { .. }) => {
+                    warn!(task.id = %attempt.task_id, "Task {} cannot be read: {error}", attempt.task_id);
+                    self.attempt_impossible(attempt, Failure::new(FailureCode::TaskUnreadable, error.to_string())).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(assignments)
     }
 
-    async fn assignment(&self, attempt: AttemptKey) -> Result<Assignment> {
+    async fn assignment(&self, attempt: AttemptKey) -> Result<std::result::Result<Assignment, Failure>> {
         let mut conn = self.database.system.acquire().await?;
         store::assignment(&mut conn, attempt).await
     }
@@ -162,10 +166,9 @@ impl Engine {
     }
 
     /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
-    async fn attempt_unreadable(&self, key: AttemptKey, error: &Error) -> Result<()> {
-        warn!(task.id = %key.task_id, "Task {} cannot be read: {error}", key.task_id);
+    async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
-        store::fail_unreadable(&mut tx, key, &Failure::new(FailureCode::RunnerFault, error.to_string())).await?;
+        store::fail_unreadable(&mut tx, key, &failure).await?;
         tx.commit(()).await
     }
 }

@@ -3,12 +3,14 @@
 use chrono::TimeDelta;
 use domain::{
     Actor, Permission, Priority, RepositoryId,
-    queue::{Lane, Queue, QueueName, QueuedRepository},
+    queue::{Lane, Queue, QueueName, QueuedRepository, UnmetCapabilities},
+    task::unmet,
 };
 
-use crate::{Engine, Error, Result, tx::Tx};
+use crate::{Engine, Error, Result, runner, tx::Tx};
 
 const REPOSITORIES: i64 = 100;
+const UNMET: usize = 20;
 
 impl Engine {
     pub async fn get_queue(&self, actor: &Actor) -> Result<Queue> {
@@ -97,9 +99,31 @@ async fn read(tx: &mut Tx) -> Result<Queue> {
         paused_by: pause.map(|pause| pause.paused_by),
         lanes: Priority::ALL.map(lane).to_vec(),
         repositories: repositories(tx).await?,
+        unmet: unmet_capabilities(tx).await?,
         running: totals.running,
         ended_last_hour: totals.ended,
     })
+}
+
+/// What waits for something that no runner has.
+async fn unmet_capabilities(tx: &mut Tx) -> Result<Vec<UnmetCapabilities>> {
+    let rows = sqlx::query!(
+        r#"select capabilities, count(*) as "waiting!" from task
+           where workspace_id = (select current_workspace()) and state = 'queued' and cardinality(capabilities) > 0
+           group by capabilities order by 2 desc, 1"#
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    if rows.is_empty() {
+        return Ok(vec![]);
+    }
+    let runners = runner::store::online_capabilities(tx).await?;
+    let needed = rows.into_iter().map(|row| UnmetCapabilities {
+        unmet: unmet(&row.capabilities, &runners),
+        capabilities: row.capabilities,
+        waiting: row.waiting,
+    });
+    Ok(needed.filter(|one| !one.unmet.is_empty()).take(UNMET).collect())
 }
 
 async fn repositories(tx: &mut Tx) -> Result<Vec<QueuedRepository>> {

@@ -13,6 +13,7 @@ use domain::{
     error::Errors,
     protocol::{Numbered, ToRunner, ToServer, VERSION},
     runner::{HEARTBEAT_SECONDS, LEASE_SECONDS},
+    task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -29,6 +30,7 @@ pub struct RunnerSession {
     id: RunnerId,
     name: String,
     slots: u32,
+    capabilities: Vec<String>,
 }
 
 impl RunnerSession {
@@ -38,6 +40,11 @@ impl RunnerSession {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it has, for tasks that need it.
+    pub fn capabilities(&self) -> &[String] {
+        &self.capabilities
     }
 
     /// How events name it.
@@ -53,17 +60,18 @@ const OUTGOING: usize = 256;
 
 impl Engine {
     /// Takes down who a runner of the installation is. A name that another one has already is told apart by the id.
-    pub async fn register_runner(&self, id: RunnerId, name: &str, slots: u32) -> Result<RunnerSession> {
+    pub async fn register_runner(&self, id: RunnerId, name: &str, slots: u32, capabilities: &[String]) -> Result<RunnerSession> {
         let mut errors = Errors::default();
         errors.required_text("/name", name, 100);
         if !(1..=1000).contains(&slots) {
             errors.add("/slots", "out_of_range", "must be 1 to 1000");
         }
+        check_capabilities(&mut errors, capabilities, RUNNER_CAPABILITIES_MAX);
         errors.finish()?;
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let name = store::register(&mut tx, id, name, i32::try_from(slots).unwrap_or(1000), now).await?;
-        tx.commit(RunnerSession { id, name, slots }).await
+        let name = store::register(&mut tx, id, name, i32::try_from(slots).unwrap_or(1000), capabilities, now).await?;
+        tx.commit(RunnerSession { id, name, slots, capabilities: capabilities.to_vec() }).await
     }
 
     /// Carries out what one message says; the answer to it comes last.
@@ -139,13 +147,15 @@ pub async fn serve_runner(
     mut from_runner: mpsc::Receiver<Numbered>,
     to_runner: mpsc::Sender<ToRunner>,
 ) -> Result<Option<RunnerSession>> {
-    let Some(Numbered { sequence, message: ToServer::Hello { version, runner_id, name, slots, lost } }) = from_runner.recv().await else {
+    let Some(Numbered { sequence, message: ToServer::Hello { version, runner_id, name, slots, capabilities, lost } }) =
+        from_runner.recv().await
+    else {
         return Ok(None);
     };
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
     }
-    let session = engine.register_runner(runner_id, &name, slots).await?;
+    let session = engine.register_runner(runner_id, &name, slots, &capabilities).await?;
     for attempt in lost {
         engine.attempt_lost(attempt).await?;
     }
@@ -154,7 +164,7 @@ pub async fn serve_runner(
     if never_begun > 0 {
         info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
     }
-    info!(runner.id = %session.id, slots, "Runner {name} is connected");
+    info!(runner.id = %session.id, slots, has = capabilities.join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let connection = engine.hub.connect(session.clone(), outgoing);
     engine.hints.committed();

@@ -30,6 +30,9 @@ pub struct ServeConfig {
     /// Attempts carried out at once on this machine; 0 for none, when runners elsewhere do the work.
     #[arg(long, env = "MUSTER_SLOTS", value_name = "N", default_value_t = default_slots())]
     pub slots: u32,
+    /// What this machine has, for tasks that need it, such as gpu,docker; its operating system and processor are known.
+    #[arg(long = "capability", env = "MUSTER_CAPABILITIES", value_name = "WORD", value_delimiter = ',', value_parser = parse_capability)]
+    pub capabilities: Vec<String>,
     /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
     pub agent_command: Option<String>,
@@ -47,6 +50,12 @@ pub enum LogFormat {
 /// One for every processor, and at least two, so that a task that waits does not hold up the next.
 fn default_slots() -> u32 {
     std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)
+}
+
+/// A word that tasks can need.
+pub fn parse_capability(text: &str) -> Result<String, &'static str> {
+    let word = text.trim();
+    domain::task::check_tag(word).map(|()| word.to_owned())
 }
 
 impl ServeConfig {

@@ -67,6 +67,7 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     what_runs_can_be_left_cancelled_and_retried(&client);
     a_file_of_tasks_is_submitted_once_under_its_key(&client);
     a_task_for_later_waits_for_its_time(&client);
+    a_task_says_what_it_needs_and_work_when_to_come_back(&client);
     what_runs_can_be_paused_and_goes_on(&client);
     queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
     server.stops();
@@ -153,6 +154,55 @@ fn a_task_for_later_waits_for_its_time(client: &Client<'_>) {
     assert_eq!(client.run(&["task", "logs", soon["id"].as_str().unwrap(), "--follow"]).status.code(), Some(0));
     let ended: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", soon["id"].as_str().unwrap(), "--json"]))).unwrap();
     assert_eq!(ended["state"], "succeeded");
+}
+
+fn a_task_says_what_it_needs_and_work_when_to_come_back(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let run = ["task", "run", "--repo", repository.to_str().unwrap()];
+    let with = |more: &[&str]| client.run(&[&run[..], more].concat());
+    let parsed = |output: &std::process::Output| -> Value { serde_json::from_str(&stdout(output)).unwrap() };
+    let field = |id: &str, name: &str| {
+        let shown = stdout(&client.run(&["task", "show", id]));
+        shown.lines().find_map(|line| line.strip_prefix(&format!("{name}\t"))).map(str::to_owned).unwrap_or_default()
+    };
+    let needs = ["--command", "true", "--capability", "gpu", "--capability", "linux", "--tier", "complex", "--estimate", "10m", "--json"];
+    let task = parsed(&with(&needs));
+    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&serde_json::json!(["gpu", "linux"]), &serde_json::json!(["gpu"])));
+    let id = task["id"].as_str().unwrap();
+    let fields = ["tier", "capabilities", "unmet", "estimate_seconds"].map(|name| field(id, name));
+    assert_eq!(fields, ["complex", "gpu linux", "gpu", "600"]);
+    let queue = stdout(&client.run(&["queue", "show"]));
+    assert!(queue.contains("unmet\tgpu linux\t1\tgpu\t"), "{queue}");
+    assert_eq!(client.run(&["task", "cancel", id]).status.code(), Some(0));
+    let preview = stdout(&with(&["--command", "true", "--capability", "tpu", "--preview"]));
+    assert!(preview.contains("no runner has tpu, which it needs"), "{preview}");
+    let here = with(&["--command", "true", "--capability", std::env::consts::OS, "--capability", std::env::consts::ARCH, "--watch"]);
+    assert_eq!(here.status.code(), Some(0), "what this machine is needs no setting: {}", stderr(&here));
+    for wrong in [["--capability", "Not one"], ["--tier", "hard"], ["--estimate", "soon"], ["--retry-class", "luck=5m"]] {
+        assert_eq!(with(&[&["--command", "true"], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
+    }
+
+    // told to come back at once, it comes back; not in vain, and not as a failure
+    let command = "[ \"$MUSTER_ATTEMPT\" -gt 1 ] || { echo 1 > \"$MUSTER_RETRY_AFTER\"; exit 75; }";
+    let limited = with(&["--command", command, "--attempts", "1", "--retry-class", "provider_limit=linear,1s,1s", "--watch", "--json"]);
+    assert_eq!(limited.status.code(), Some(0), "{}", stderr(&limited));
+    let listed = stdout(&client.run(&["task", "list", "--all", "--text", "MUSTER_RETRY_AFTER", "--json"]));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", id, "--json"]))).unwrap();
+    let failure = &task["attempt_list"][0]["failure"];
+    assert_eq!((&failure["code"], &failure["retry_after_seconds"]), (&Value::from("provider_limit"), &Value::from(1)));
+    let at = |value: &Value| value.as_str().unwrap().parse::<domain::Timestamp>().unwrap();
+    let waited = at(&task["attempt_list"][1]["claimed_at"]) - at(&task["attempt_list"][0]["ended_at"]);
+    assert!(waited >= chrono::TimeDelta::seconds(1), "{waited}");
+
+    let failed = with(&["--command", "exit 3", "--attempts", "1", "--watch"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let list = stdout(&client.run(&["task", "list", "--state", "failed"]));
+    let id = list.split('\t').next().unwrap();
+    let fields = ["failure", "cause", "next"].map(|name| field(id, name));
+    let code = domain::FailureCode::CommandFailed;
+    assert_eq!(fields, [code.name(), code.cause(), code.advice()]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod database_url;
 mod http;
 mod idempotency;
 mod migrations;
+mod model;
 mod private_postgres;
 mod queue;
 mod stop;

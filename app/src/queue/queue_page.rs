@@ -2,7 +2,8 @@
 
 use domain::{
     RepositoryId,
-    queue::{Lane, Queue, QueuedRepository},
+    queue::{Lane, Queue, QueuedRepository, UnmetCapabilities},
+    task::no_runner_has,
 };
 use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
@@ -16,7 +17,7 @@ use crate::{
     page_json::fetch,
     part::{NotLoaded, part},
     task::state_badge::priority_badge,
-    text::short_location,
+    text::{count, short_location},
 };
 
 pub struct QueuePage;
@@ -75,6 +76,7 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
         <section class="l-part" aria-labelledby="lanes">
             <h2 class="l-part__title" id="lanes">"Lanes"</h2>
             {move || lanes(&queue.with(|queue| queue.lanes.clone()))}
+            {move || queue.with(|queue| unmet(&queue.unmet))}
             <p class="u-quiet">
                 {move || queue.with(|queue| running_sentence(queue.running, queue.ended_last_hour))}
             </p>
@@ -95,6 +97,23 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
 fn running_sentence(running: i64, ended: i64) -> String {
     let run = if running == 1 { "runs" } else { "run" };
     format!("{running} {run} now, {ended} ended in the last hour.")
+}
+
+/// What waits for something that no runner has.
+fn unmet(kinds: &[UnmetCapabilities]) -> impl IntoView + use<> {
+    let sentence = |kind: &UnmetCapabilities| {
+        let waits = if kind.waiting == 1 { "waits" } else { "wait" };
+        let tasks = count(usize::try_from(kind.waiting).unwrap_or_default(), "task");
+        format!("{}: {tasks} {waits} for it.", no_runner_has(&kind.unmet).unwrap_or_default())
+    };
+    (!kinds.is_empty()).then(|| {
+        let items = kinds.iter().map(|kind| view! { <li>{sentence(kind)}</li> }).collect_view();
+        view! {
+            <Notice tone=Tone::Warn title="Some tasks need what no runner has">
+                <ul class="c-notice__list">{items}</ul>
+            </Notice>
+        }
+    })
 }
 
 const LANES: &[(&str, &str)] = &[

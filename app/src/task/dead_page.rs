@@ -98,14 +98,18 @@ const COLUMNS: &[(&str, &str)] = &[("Task", ""), ("Why", ""), ("Since", "c-table
 
 fn row(task: TaskSummary, retry: ServerAction<RetryTask>, discard: ServerAction<DiscardTask>) -> impl IntoView {
     let failure = task.state.failure().cloned();
-    let (why, advice) = failure.map(|failure| (capitalised(&failure.message), failure.code.advice())).unwrap_or_default();
+    let code = failure.as_ref().map(|failure| failure.code);
+    let why = failure.map(|failure| capitalised(&failure.message)).unwrap_or_default();
     view! {
         <tr class="c-table__row">
             <td class="c-table__main" data-label="Task">
                 <a class="c-table__link" href=format!("/tasks/{}", task.id)>{task.title.clone()}</a>
                 <span class="c-table__id">{task.id.short()}</span>
             </td>
-            <td data-label="Why">{why} ". " <span class="u-quiet">{advice}</span></td>
+            <td data-label="Why">
+                {why} ". "
+                {code.map(|code| view! { <span class="u-quiet">{code.cause()} " " {code.advice()} " " <code>{code.name()}</code></span> })}
+            </td>
             <td class="c-table__time" data-label="Since">{task.state.ended_at().map(|at| view! { <Time at=at /> })}</td>
             <td class="c-table__act">
                 <ActionForm action=retry>

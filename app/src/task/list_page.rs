@@ -108,14 +108,14 @@ fn Search(filter: Memo<TaskFilter>) -> impl IntoView {
     view! {
         <form class="p-tasks__search" method="get" action="/tasks" role="search" on:submit=move |event| event.prevent_default()>
             {move || state().map(|state| view! { <input type="hidden" name="state" value=state /> })}
-            <label class="u-unseen" for="search">"Search titles"</label>
+            <label class="u-unseen" for="search">"Search tasks"</label>
             <span class="p-tasks__lens">{icon(Icon::Search)}</span>
             <input
                 class="c-input"
                 id="search"
                 type="search"
                 name="text"
-                placeholder="Search titles"
+                placeholder="Search titles, work and tags"
                 maxlength="200"
                 autocomplete="off"
                 value=text

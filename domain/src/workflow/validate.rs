@@ -141,6 +141,9 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
                 ("base_ref", step.base_ref.is_some()),
                 ("max_attempts", step.max_attempts.is_some()),
                 ("concurrency", step.concurrency.is_some()),
+                ("capabilities", !step.capabilities.is_empty()),
+                ("tier", step.tier.is_some()),
+                ("estimate_seconds", step.estimate_seconds.is_some()),
             ];
             for (name, _) in unused.iter().filter(|(_, given)| *given) {
                 errors.add(format!("/{name}"), "unexpected", "only a command or a prompt has this");

@@ -63,10 +63,16 @@ impl Hub {
         free.collect()
     }
 
-    /// Whether runners are connected here and none has a free slot.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether runners are connected here and none of those that have what is needed has a free slot.
+    pub(crate) fn is_full(&self, needed: &[String]) -> bool {
         let connected = self.lock();
-        !connected.is_empty() && connected.values().all(|one| one.held.len() >= one.session.slots as usize)
+        let has_all = |one: &&Connected| needed.iter().all(|need| one.session.capabilities().contains(need));
+        let mut fitting = connected.values().filter(has_all).peekable();
+        fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Sends an assignment; false when the runner is gone.

@@ -115,7 +115,9 @@ async fn count(conn: &mut PgConnection, bulk: &BulkTasks) -> Result<i64> {
         r#"select count(*) as "matched!" from task
            where workspace_id = (select current_workspace()) and state = any($1)
              and ($2::uuid[] is null or id = any($2)) and ($3::text is null or state = $3)
-             and ($4::text is null or title ilike $4) and ($5::text is null or tags @> array[$5])
+             and ($4::text is null or title ilike $4 or command ilike $4 or prompt ilike $4
+                  or exists (select from unnest(tags) as tag where tag ilike $4))
+             and ($5::text is null or tags @> array[$5])
              and (not $6 or paused_by is not null)"#,
         &wanted.states,
         wanted.ids.as_deref(),
@@ -135,7 +137,9 @@ async fn pick(conn: &mut PgConnection, bulk: &BulkTasks) -> Result<Vec<TaskId>> 
         "select id from task
          where workspace_id = (select current_workspace()) and state = any($1)
            and ($2::uuid[] is null or id = any($2)) and ($3::text is null or state = $3)
-           and ($4::text is null or title ilike $4) and ($5::text is null or tags @> array[$5])
+           and ($4::text is null or title ilike $4 or command ilike $4 or prompt ilike $4
+                or exists (select from unnest(tags) as tag where tag ilike $4))
+           and ($5::text is null or tags @> array[$5])
            and (not $6 or paused_by is not null)
          order by id limit $7",
         &wanted.states,

@@ -250,8 +250,28 @@ async fn a_row_that_cannot_be_read_fails_alone(pool: PgPool) {
     let runner = test.runner("r1").await;
     let claimed = runner.claims(5).await;
     assert_eq!(claimed.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(), ["healthy"]);
-    assert_eq!(test.engine.task_state(&ada, poisoned).await.unwrap(), TaskStateName::Failed);
+    let poisoned = sqlx::query_scalar::<_, String>("select failure ->> 'code' from task where id = $1").bind(poisoned.0);
+    assert_eq!(poisoned.fetch_one(&pool).await.unwrap(), FailureCode::TaskUnreadable.name());
     assert_eq!(test.engine.task_state(&ada, waits).await.unwrap(), TaskStateName::Skipped, "nobody waits for ever");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_ref_that_no_branch_can_have_is_the_task_s_own_failure(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    let task = test.create(&ada, checked("from nowhere")).await.summary.id;
+    // as an input of a step may fill it
+    sqlx::query("update task set base_ref = '${{ start }}', inputs = '{\"start\": \"--upload-pack=x\"}' where id = $1")
+        .bind(task.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(runner.claims(1).await, []);
+    let task = test.engine.get_task(&ada, task).await.unwrap();
+    let failure = task.summary.state.failure().unwrap();
+    assert_eq!((state(&task), failure.code), (TaskStateName::Failed, FailureCode::RefMalformed));
+    assert!(failure.message.starts_with("“--upload-pack=x”, from which it was to start, "), "{}", failure.message);
+    assert_eq!(task.attempt_list[0].failure.as_ref(), Some(failure));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -284,10 +304,10 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let ids = [1, 2].map(|number| domain::RunnerId(uuid::Uuid::from_u128(number)));
-    let first = test.engine.register_runner(ids[0], "vm (local)", 2).await.unwrap();
-    let second = test.engine.register_runner(ids[1], "vm (local)", 2).await.unwrap();
+    let first = test.engine.register_runner(ids[0], "vm (local)", 2, &[]).await.unwrap();
+    let second = test.engine.register_runner(ids[1], "vm (local)", 2, &[]).await.unwrap();
     assert_eq!((first.name(), second.name()), ("vm (local)", "vm (local) 00000002"));
-    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4).await.unwrap().name(), second.name(), "and stay who they are");
+    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4, &[]).await.unwrap().name(), second.name(), "and stay who they are");
     let task = test.create(&ada, checked("held by one")).await;
     let runner = test.playing(first);
     let held = runner.claims_one().await;
@@ -311,6 +331,7 @@ async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPoo
         runner_id: runner.session.id(),
         name: "r1".into(),
         slots: 2,
+        capabilities: vec![],
         lost: vec![held[0].attempt],
     };
     to_server.send(domain::protocol::Numbered { sequence: 1, message: hello }).await.unwrap();

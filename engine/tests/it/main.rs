@@ -5,13 +5,16 @@
 mod accounts;
 mod attempts;
 mod bulk;
+mod capabilities;
 mod events;
 mod hold;
 mod logs;
 mod model;
 mod queue;
 mod races;
+mod retries;
 mod scenario;
 mod tasks;
 mod tenants;
+mod tiers;
 mod workflow;

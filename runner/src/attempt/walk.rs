@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, note, output, without_work};
+use super::{entry, note, output, retry_after, without_work};
 use crate::{
     backend::shell::{self, Script},
     folders::private_folder,
@@ -235,8 +235,10 @@ impl Attempt {
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
                 self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
-                let failed = || Ended::Failed(Failure::new(FailureCode::CommandFailed, format!("{subject} {how}")));
-                ((!status.success()).then(failed), status.code())
+                if status.success() {
+                    return (None, status.code());
+                }
+                (Some(Ended::Failed(self.failure(format!("{subject} {how}")).await)), status.code())
             }
             Ok(Ok(End::TimedOut)) => {
                 self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
@@ -252,6 +254,21 @@ impl Attempt {
             }
             Ok(Err(error)) => (Some(fault(format!("{subject} could not be waited for: {error}"))), None),
             Err(survivors) => (Some(fault(survivors.to_string())), None),
+        }
+    }
+
+    /// Of work that ended with an error: its own, or that of somebody who wants it to come back later.
+    async fn failure(&self, message: String) -> Failure {
+        match retry_after::read(&self.entry.folder) {
+            Ok(None) => Failure::new(FailureCode::CommandFailed, message),
+            Ok(Some(seconds)) => {
+                let message = format!("{message}, and was told to come back after {seconds} s");
+                Failure { retry_after_seconds: Some(seconds), ..Failure::new(FailureCode::ProviderLimit, message) }
+            }
+            Err(why) => {
+                self.log.say(&format!("What is in $MUSTER_RETRY_AFTER does not count: {why}")).await;
+                Failure::new(FailureCode::CommandFailed, message)
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! `muster queue`: what waits for a runner, and stopping a queue from being taken from.
 
 use clap::{Args, Subcommand};
-use domain::queue::{Queue, QueueName};
+use domain::{
+    queue::{Queue, QueueName},
+    task::no_runner_has,
+};
 
 use super::{
     client::Client,
@@ -24,7 +27,7 @@ pub enum QueueCommand {
 #[derive(Args)]
 #[command(after_help = "\
 In a pipe each line holds, separated by tabs: lane or repository, its name, waiting, held or running,
-since when the first one waits, who paused it.")]
+since when the first one waits, who paused it; then unmet, what tasks need, waiting, what of that no runner has.")]
 pub struct ShowArgs {
     #[command(flatten)]
     output: OutputArgs,
@@ -91,7 +94,10 @@ fn lines(queue: &Queue) -> Vec<Vec<String>> {
         let paused_by = one.paused_by.clone().unwrap_or_default();
         vec!["repository".to_owned(), one.location.clone(), one.waiting.to_string(), one.running.to_string(), since(one.oldest), paused_by]
     });
-    lanes.chain(repositories).collect()
+    let unmet = queue.unmet.iter().map(|one| {
+        vec!["unmet".to_owned(), one.capabilities.join(" "), one.waiting.to_string(), one.unmet.join(" "), String::new(), String::new()]
+    });
+    lanes.chain(repositories).chain(unmet).collect()
 }
 
 fn show(queue: &Queue) -> Result<(), CliError> {
@@ -125,6 +131,10 @@ fn show(queue: &Queue) -> Result<(), CliError> {
         .collect();
     if !repositories.is_empty() {
         print_table(&["REPOSITORY", "WAITING", "RUNNING", "OLDEST", "PAUSED"], &repositories)?;
+    }
+    for one in &queue.unmet {
+        let tasks = if one.waiting == 1 { "1 task waits".to_owned() } else { format!("{} tasks wait", one.waiting) };
+        remark(&format!("{bold}{}:{bold:#} {tasks} for it", no_runner_has(&one.unmet).unwrap_or_default()));
     }
     remark(&format!("{dim}{} run now, {} ended in the last hour{dim:#}", queue.running, queue.ended_last_hour, dim = dim()));
     Ok(())

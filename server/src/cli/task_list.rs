@@ -24,7 +24,7 @@ pub struct ListArgs {
     /// Only tasks in this state.
     #[arg(long, value_parser = state_parser())]
     state: Option<String>,
-    /// Only tasks whose title holds this text, whatever the case.
+    /// Only tasks with this text in their title, prompt, command or tags, whatever the case.
     #[arg(long)]
     text: Option<String>,
     /// Only tasks with this tag.

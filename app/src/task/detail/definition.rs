@@ -139,7 +139,10 @@ fn waits(retry: RetryPolicy) -> String {
         RetryStrategy::Linear => "growing evenly",
         RetryStrategy::Fibonacci => "growing as Fibonacci's numbers do",
     };
-    format!("Between attempts it waits up to {}, {growing} to {} at most.", duration(retry.base_seconds), duration(retry.cap_seconds))
+    let usual =
+        format!("Between attempts it waits up to {}, {growing} to {} at most.", duration(retry.base_seconds), duration(retry.cap_seconds));
+    let own = retry.by_class.write(duration);
+    if own.is_empty() { usual } else { format!("{usual} By class of failure: {}.", own.join("; ")) }
 }
 
 fn list(title: &'static str, items: &[String], code: bool) -> impl IntoView + use<> {
