@@ -17,6 +17,7 @@ use super::{
         acts::Acts,
         attempts::attempts,
         checks::checks,
+        chosen::chosen,
         definition::definition,
         diff::Diff,
         facts::facts,
@@ -175,6 +176,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             <Steps task=task />
             <OpenGate task=task refresh=refresh />
             {move || notice(id, task)}
+            {move || task.with(chosen)}
             <div class="p-task__columns">
                 <div class="p-task__main">
                     {tabs(id, task, views, view)}
