@@ -44,7 +44,11 @@ async fn no_runner_is_given_what_needs_more_than_it_has(pool: PgPool) {
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_nobody_can_take_hides_nothing(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
-    let (ada, other) = (test.owner().await, test.stranger().await);
+    let ada = test.owner().await;
+    // never served, so that it is always their turn
+    let hopeless = test.stranger().await;
+    test.create(&hopeless, needs("tpu", &["tpu"])).await;
+    let other = test.stranger().await;
     for number in 0..30 {
         test.create(&ada, NewTask { priority: Priority::Urgent, ..needs(&format!("tpu {number}"), &["tpu"]) }).await;
         test.create(&ada, NewTask { repository: "/srv/another".into(), ..needs(&format!("tpu {number}"), &["tpu"]) }).await;
@@ -114,11 +118,12 @@ async fn room_is_made_only_where_it_helps(pool: PgPool) {
         test.advance(TimeDelta::seconds(2));
         test.keep_time().await;
     };
-    let _plain = test.connected_runner("r1", 1).await;
-    let on_plain = low("on the plain one").await;
-    test.dispatch().await;
-    let _gpu = test.connected_runner_with("r2", 1, &["gpu"]).await;
+    let _gpu = test.connected_runner_with("r1", 1, &["gpu"]).await;
     let on_gpu = low("on the one with a gpu").await;
+    test.dispatch().await;
+    test.advance(TimeDelta::seconds(1));
+    let _plain = test.connected_runner("r2", 1).await;
+    let on_plain = low("the youngest").await;
     test.dispatch().await;
     let is_stopped = async |id| {
         let task = test.engine.get_task(&ada, id).await.unwrap();
