@@ -4,6 +4,7 @@
 
 mod accounts;
 mod attempts;
+mod board;
 mod bulk;
 mod events;
 mod hold;
@@ -11,6 +12,7 @@ mod logs;
 mod model;
 mod queue;
 mod races;
+mod saved_view;
 mod scenario;
 mod tasks;
 mod tenants;
