@@ -5,6 +5,8 @@ pub mod change_page;
 pub mod dead_page;
 pub mod detail;
 pub mod detail_page;
+pub mod filter;
+pub mod filter_bar;
 pub mod form;
 pub mod handed;
 pub mod list_page;
@@ -88,22 +90,39 @@ pub async fn discard_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.discard_task(&actor, id).await).await
 }
 
-/// One act on every task like that, when they are as many as expected.
+/// These tasks, or those like that when none is named.
+#[server(prefix = "/_fn", endpoint = "tasks_to_change")]
+pub async fn tasks_to_change(
+    #[server(default)] ids: Vec<TaskId>,
+    #[server(default)] filter: TaskFilter,
+) -> Result<Page<TaskSummary>, Problem> {
+    match ids.is_empty() {
+        true => list_tasks(filter).await,
+        false => crate::ssr::call(async |engine, actor| engine.pick_tasks(&actor, &ids).await).await,
+    }
+}
+
+/// One act on these tasks, or on every task like that when none is named, when they are as many as expected.
 #[server(prefix = "/_fn", endpoint = "change_tasks")]
 pub async fn change_tasks(
     act: BulkAct,
     expected: i64,
     #[server(default)] priority: Option<Priority>,
+    #[server(default)] ids: Vec<TaskId>,
     #[server(default)] filter: TaskFilter,
 ) -> Result<BulkOutcome, Problem> {
-    let bulk = domain::task::BulkTasks { act, priority, ids: vec![], filter: Some(filter), preview: false, expected: Some(expected) };
+    let filter = ids.is_empty().then_some(filter);
+    let bulk = domain::task::BulkTasks { act, priority, ids, filter, preview: false, expected: Some(expected) };
     crate::ssr::call(async |engine, actor| engine.change_tasks(&actor, bulk).await).await
 }
 
-/// How many tasks like that each act is about.
+/// How many of these tasks, or of those like that when none is named, each act is about.
 #[server(prefix = "/_fn", endpoint = "count_changes")]
-pub async fn count_changes(#[server(default)] filter: TaskFilter) -> Result<Vec<(BulkAct, i64)>, Problem> {
-    crate::ssr::call(async |engine, actor| engine.count_changes(&actor, filter).await).await
+pub async fn count_changes(
+    #[server(default)] ids: Vec<TaskId>,
+    #[server(default)] filter: TaskFilter,
+) -> Result<Vec<(BulkAct, i64)>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.count_changes(&actor, ids, filter).await).await
 }
 
 #[server(prefix = "/_fn", endpoint = "task_events")]

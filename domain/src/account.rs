@@ -44,6 +44,7 @@ pub enum Permission {
     CreateTasks,
     ChangeTasks,
     ManageKeys,
+    ManageViews,
 }
 
 impl fmt::Display for Permission {
@@ -53,6 +54,7 @@ impl fmt::Display for Permission {
             Self::CreateTasks => "create tasks",
             Self::ChangeTasks => "change tasks",
             Self::ManageKeys => "manage API keys",
+            Self::ManageViews => "change views of others",
         })
     }
 }
@@ -74,9 +76,9 @@ impl Role {
     }
 
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ReadTasks};
+        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ManageViews, ReadTasks};
         match self {
-            Self::Owner | Self::Admin => matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys),
+            Self::Owner | Self::Admin => matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews),
             Self::Member => matches!(permission, ReadTasks | CreateTasks | ChangeTasks),
             Self::Viewer => matches!(permission, ReadTasks),
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Errors,
     error::Invalid,
-    task::{TaskStateName, check_tag},
+    task::{Priority, TaskStateName, check_tag},
 };
 
 /// One page of a list, and where the next one starts.
@@ -28,6 +28,9 @@ pub struct TaskFilter {
     pub text: Option<String>,
     /// Only tasks with this tag.
     pub tag: Option<String>,
+    /// Only tasks in this lane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Where the page starts, from the previous page's `next_cursor`.
     pub cursor: Option<String>,
     /// How many; 50 unless given, at most 200.

@@ -43,7 +43,8 @@ test("what was set aside says why, and is brought back or let go", async ({ page
   for (const id of [toDrop, toKeep]) await api.reaches(id, "dead");
   await visit("/dead");
   await expect(taskRow(page, dropped)).toContainText("No runner took it within 1 second");
-  await taskRow(page, dropped).getByRole("button", { name: "Discard" }).click();
+  await taskRow(page, dropped).getByText("Discard…").click();
+  await taskRow(page, dropped).getByRole("button", { name: "Discard it" }).click();
   await arrives((timeout) => expect(taskRow(page, dropped)).toBeHidden({ timeout }));
   expect(await api.state(toDrop)).toBe("cancelled");
   await taskRow(page, kept).getByRole("button", { name: "Retry" }).click();

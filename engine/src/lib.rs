@@ -7,6 +7,7 @@
 mod account;
 mod artifact;
 mod attempt;
+mod board;
 mod clock;
 mod database;
 mod error;
@@ -19,6 +20,7 @@ mod overview;
 mod queue;
 mod repository;
 mod runner;
+mod saved_view;
 mod service;
 mod task;
 #[cfg(feature = "testing")]

@@ -8,6 +8,7 @@ mod extract;
 mod idempotency;
 mod queue;
 mod run;
+mod saved_view;
 mod task;
 mod wait;
 mod workflow;
@@ -61,6 +62,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .layer(made(task::PLACE));
     let workflows = OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows)).layer(made(workflow::PLACE));
     let runs = OpenApiRouter::new().routes(routes!(run::start_run)).routes(routes!(run::restart_run)).layer(made(run::PLACE));
+    let views = OpenApiRouter::new().routes(routes!(saved_view::create_view, saved_view::list_views)).layer(made(saved_view::PLACE));
     let changing = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
@@ -79,7 +81,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
         .layer(once(StatusCode::OK, None));
-    let mut once_each = tasks.merge(workflows).merge(runs).merge(changing);
+    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
     let reading = OpenApiRouter::new()
         .routes(routes!(task::preview_task))
@@ -95,6 +97,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(run::list_runs))
         .routes(routes!(run::get_run))
         .routes(routes!(run::get_run_definition))
+        .routes(routes!(saved_view::update_view, saved_view::delete_view))
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));

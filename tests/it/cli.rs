@@ -70,6 +70,7 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     a_task_says_what_it_needs_and_work_when_to_come_back(&client);
     what_runs_can_be_paused_and_goes_on(&client);
     queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
+    a_view_is_asked_for_by_name(&client);
     server.stops();
 }
 
@@ -121,6 +122,34 @@ fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) 
     assert_eq!(client.run(&["task", "logs", &ids[1], "--follow"]).status.code(), Some(0));
     let last: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", &ids[1], "--json"]))).unwrap();
     assert_eq!(last["state"], "succeeded");
+}
+
+/// Views are saved on the pages and through the API.
+fn save_view(client: &Client<'_>, body: &Value) {
+    let address = client.url.trim_start_matches("http://");
+    let body = body.to_string();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let (key, length) = (&client.key, body.len());
+    let head = format!("POST /api/v1/views HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close");
+    write!(stream, "{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+fn a_view_is_asked_for_by_name(client: &Client<'_>) {
+    save_view(client, &serde_json::json!({"name": "Held", "filter": {"tag": "held", "state": "succeeded"}}));
+    let listed = |more: &[&str]| stdout(&client.run(&[&["task", "list", "--view", "held"][..], more].concat()));
+    let all = stdout(&client.run(&["task", "list", "--tag", "held"]));
+    assert_eq!((listed(&[]), all.lines().count()), (all.clone(), 1), "whatever the case of its name");
+    assert_eq!(listed(&["--state", "failed"]), "", "what is asked for beside it goes first");
+    assert_eq!(listed(&["--priority", "low"]), "");
+    let unknown = client.run(&["task", "list", "--view", "Heldd"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(stderr(&unknown), "muster: there is no view named `Heldd`\n  try: one of `Held`\n");
+    let queue = stdout(&client.run(&["queue", "show"]));
+    assert_eq!(queue.lines().filter(|line| line.starts_with("minute\t")).count(), 60, "{queue}");
+    assert!(queue.lines().any(|line| line == "empty\t0"), "nothing waits: {queue}");
 }
 
 fn a_file_of_tasks_is_submitted_once_under_its_key(client: &Client<'_>) {

@@ -16,5 +16,6 @@ mod private_postgres;
 mod queue;
 mod stop;
 mod tasks;
+mod views;
 mod workflows;
 mod workflows_command_line;

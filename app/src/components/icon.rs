@@ -8,6 +8,7 @@ pub enum Icon {
     Alert,
     ArrowDown,
     Ban,
+    Board,
     Check,
     Clock,
     Close,
@@ -16,6 +17,7 @@ pub enum Icon {
     Diff,
     Dots,
     Download,
+    Eye,
     Fast,
     File,
     Flow,
@@ -45,6 +47,7 @@ impl Icon {
             Self::Alert => "M8 2.2 14.4 13.4H1.6ZM8 6.5v3.2M8 11.6v.1",
             Self::ArrowDown => "M8 2.5v10.4M3.8 8.8 8 13l4.2-4.2",
             Self::Ban => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM3.8 12.2l8.4-8.4",
+            Self::Board => "M2.4 2.8h3v10.4h-3ZM6.6 2.8h3v6.4h-3ZM10.8 2.8h3v8.4h-3Z",
             Self::Check => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM5.2 8.2l2 2 3.6-4.2",
             Self::Clock => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM8 4.8V8l2.2 1.7",
             Self::Close => "M3.8 3.8l8.4 8.4M12.2 3.8l-8.4 8.4",
@@ -55,6 +58,7 @@ impl Icon {
                 "M2.6 8a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M7.3 8a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M12 8a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0"
             }
             Self::Download => "M8 2.2v7.4M4.8 6.6 8 9.8l3.2-3.2M2.6 13.4h10.8",
+            Self::Eye => "M1.6 8S4 3.6 8 3.6 14.4 8 14.4 8 12 12.4 8 12.4 1.6 8 1.6 8ZM8 6.1a1.9 1.9 0 1 0 0 3.8 1.9 1.9 0 0 0 0-3.8Z",
             Self::Fast => "M3 4l4.4 4L3 12M8.6 4 13 8l-4.4 4",
             Self::File => "M3.6 1.9h5.6l3.2 3.2v9H3.6ZM9 1.9v3.4h3.4",
             Self::Flow => "M2 5.6h4v4.8H2ZM10 2.2h4V7h-4ZM10 9h4v4.8h-4ZM6 8h2M8 4.6h2M8 4.6v6.8h2",

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, CheckSpec, Failure, Invalid, Page, Permission, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
-    WorkflowRunId,
+    Actor, CheckSpec, Failure, Invalid, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView,
+    Timestamp, Work, WorkflowRunId,
+    page::PAGE_LIMIT_MAX,
     task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, Tier, unmet},
 };
 use sqlx::{PgConnection, types::Json};
@@ -55,6 +56,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Tasks by name, in the order of the ids; those that are not there are left out.
+    pub async fn pick_tasks(&self, actor: &Actor, ids: &[TaskId]) -> Result<Page<TaskSummary>> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let items = summaries(&mut tx, &ids[..ids.len().min(PAGE_LIMIT_MAX as usize)]).await?;
+        tx.commit(Page { items, next_cursor: None }).await
+    }
+
     /// Tasks, newest first.
     pub async fn list_tasks(&self, actor: &Actor, filter: TaskFilter) -> Result<Page<TaskSummary>> {
         actor.may(Permission::ReadTasks)?;
@@ -86,13 +95,14 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
          where workspace_id = (select current_workspace())
            and ($1::text is null or state = $1) and ($2::text is null or title ilike $2 or command ilike $2 or prompt ilike $2
                                          or exists (select from unnest(tags) as tag where tag ilike $2)) and ($3::uuid is null or id < $3)
-           and ($5::text is null or tags @> array[$5])
+           and ($5::text is null or tags @> array[$5]) and ($6::text is null or priority = $6)
          order by id desc limit $4",
         filter.state.map(TaskStateName::name),
         pattern,
         before,
         limit,
-        filter.tag
+        filter.tag,
+        filter.priority.map(Priority::name)
     )
     .fetch_all(conn)
     .await?;
@@ -100,7 +110,7 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
 }
 
 /// A pattern for `ilike` in which the text's own wildcards are plain characters.
-pub(super) fn contains_pattern(text: &str) -> String {
+pub(crate) fn contains_pattern(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }

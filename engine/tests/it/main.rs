@@ -4,6 +4,7 @@
 
 mod accounts;
 mod attempts;
+mod board;
 mod bulk;
 mod capabilities;
 mod events;
@@ -16,6 +17,7 @@ mod races;
 mod retries;
 mod run_change;
 mod run_change_races;
+mod saved_view;
 mod scenario;
 mod tasks;
 mod tenants;

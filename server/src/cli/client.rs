@@ -5,7 +5,7 @@ mod workflow;
 use std::{error::Error, time::Duration};
 
 use domain::{
-    Event, Identity, NewTask, NewTasks, Page, Repository, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, Identity, NewTask, NewTasks, Page, Repository, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
     queue::{Queue, QueueName},
     task::{BulkOutcome, BulkTasks, TaskLink, TaskPreview},
 };
@@ -92,6 +92,7 @@ impl Client {
             ("state", filter.state.map(|state| state.name())),
             ("text", filter.text.as_deref()),
             ("tag", filter.tag.as_deref()),
+            ("priority", filter.priority.map(|priority| priority.name())),
             ("cursor", filter.cursor.as_deref()),
             ("limit", limit.as_deref()),
         ];
@@ -125,6 +126,10 @@ impl Client {
 
     pub async fn change_tasks(&self, bulk: &BulkTasks) -> Result<BulkOutcome, CliError> {
         self.json(self.http.post(self.api(&["tasks", "bulk"])).json(bulk)).await
+    }
+
+    pub async fn views(&self) -> Result<Vec<SavedView>, CliError> {
+        self.json(self.http.get(self.api(&["views"]))).await
     }
 
     pub async fn repositories(&self) -> Result<Vec<Repository>, CliError> {
