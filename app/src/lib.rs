@@ -44,7 +44,10 @@ use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
-use task::{change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+use task::{
+    change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, edit_page::EditTaskPage, list_page::TaskListPage,
+    new_page::NewTaskPage,
+};
 use workflow::{
     detail_page::WorkflowPage,
     edit_page::EditPage,
@@ -71,6 +74,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("tasks/:id/edit") view={Lazy::<EditTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows") view={Lazy::<WorkflowListPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows/new") view={Lazy::<EditPage>::new()} ssr=SsrMode::Async />

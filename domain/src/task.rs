@@ -5,6 +5,7 @@
 
 mod batch;
 mod bulk;
+mod change;
 mod concurrency;
 mod dependency;
 mod gate;
@@ -22,6 +23,7 @@ mod view;
 
 pub use batch::{BATCH_MAX, NewTasks};
 pub use bulk::{BULK_MAX, BulkAct, BulkOutcome, BulkTasks};
+pub use change::{ChangeRefused, FieldChange, TaskChange};
 pub use concurrency::{CONCURRENCY_LIMIT_MAX, Concurrency};
 pub use dependency::{CONDITION_MAX, Dependency, On, Standing};
 pub use gate::Gate;

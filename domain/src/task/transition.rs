@@ -303,14 +303,14 @@ impl Task {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{RepositoryId, WorkspaceId, task::Broken, task::Gate, task::RetryPolicy, task::RetryStrategy, task::TaskStateName};
     use uuid::Uuid;
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    pub(in crate::task) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn task(state: TaskState) -> Task {
+    pub(in crate::task) fn task(state: TaskState) -> Task {
         Task {
             id: TaskId(Uuid::nil()),
             workspace_id: WorkspaceId(Uuid::nil()),

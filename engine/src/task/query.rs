@@ -16,7 +16,7 @@ use super::{
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
-use crate::{Engine, Error, Hint, Result, artifact, attempt};
+use crate::{Engine, Error, Hint, Result, artifact, attempt, event};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -165,6 +165,8 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
 
 /// A task with all that belongs to it.
 pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView> {
+    // First, so that a change while the rest is read makes the version old and not the rest.
+    let version = event::store::version(conn, id).await?;
     let summary = summaries(conn, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
     let row = sqlx::query!(
         r#"select command, prompt, control as "control: Json<Work>", inputs as "inputs!: Json<Inputs>", condition, delay_seconds,
@@ -198,6 +200,7 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
     }
     Ok(TaskView {
         summary,
+        version,
         work,
         base_ref: row.base_ref,
         files: row.files,
@@ -246,6 +249,7 @@ pub(super) async fn fresh_view(conn: &mut PgConnection, task: Task, location: St
             created_at: task.created_at,
             started_at: None,
         },
+        version: 1,
         work: task.work,
         base_ref: task.base_ref,
         files: task.files,

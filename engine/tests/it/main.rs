@@ -5,12 +5,15 @@
 mod accounts;
 mod attempts;
 mod bulk;
+mod edit;
 mod events;
 mod hold;
 mod logs;
 mod model;
 mod queue;
 mod races;
+mod resync;
+mod retention;
 mod scenario;
 mod tasks;
 mod tenants;
