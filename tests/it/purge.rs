@@ -30,7 +30,7 @@ async fn what_ended_long_ago_is_counted_and_then_deleted() {
     sqlx::query(aged).execute(&mut sql).await.unwrap();
 
     let purge = |arguments: &[&str]| {
-        let command = [&["admin", "purge", "--older-than", "30d"], arguments].concat();
+        let command = [&["admin", "purge", "--older-than", "30d"][..], arguments].concat();
         machine.muster(&command).env("DATABASE_URL", url).output().unwrap()
     };
     assert_eq!(stdout(&purge(&["--preview"])), "1\t0\n");

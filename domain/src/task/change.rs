@@ -70,7 +70,11 @@ fn words(field: &str, value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(values) if values.is_empty() => "none".into(),
         Value::Array(values) => values.iter().map(|value| words(field, value)).collect::<Vec<_>>().join(" "),
-        Value::Object(parts) => parts.values().map(|value| words(field, value)).collect::<Vec<_>>().join(" "),
+        // a retry policy, in the order of its fields and not of their names
+        Value::Object(parts) => {
+            let parts = ["strategy", "base_seconds", "cap_seconds"].into_iter().filter_map(|part| parts.get(part));
+            parts.map(|value| words(field, value)).collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
