@@ -128,6 +128,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "dead-asks", path: "/dead", prepare: askToDiscard },
     task("task-paused", paused),
     task("task-dead", dead),
+    { name: "task-edit", path: `/tasks/${running}/edit` },
     { name: "new-task", path: "/tasks/new" },
     { name: "new-task-filled", path: `/tasks/new?from=${partial}` },
     { name: "new-task-refused", path: "/tasks/new", prepare: sendNonsense },

@@ -48,7 +48,10 @@ use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
 use saved_view::views_page::ViewsPage;
-use task::{change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+use task::{
+    change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, edit_page::EditTaskPage, list_page::TaskListPage,
+    new_page::NewTaskPage,
+};
 use workflow::{
     detail_page::WorkflowPage,
     edit_page::EditPage,
@@ -75,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("tasks/:id/edit") view={Lazy::<EditTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("board") view={Lazy::<BoardPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("views") view={Lazy::<ViewsPage>::new()} ssr=SsrMode::Async />

@@ -5,6 +5,8 @@ pub mod change_page;
 pub mod dead_page;
 pub mod detail;
 pub mod detail_page;
+pub mod edit_form;
+pub mod edit_page;
 pub mod filter;
 pub mod filter_bar;
 pub mod form;
@@ -23,6 +25,7 @@ use leptos::prelude::*;
 
 use crate::{components::log_view::LogStart, problem::Problem};
 use detail::diff::DiffText;
+use edit_form::EditForm;
 use form::TaskForm;
 
 #[server(prefix = "/_fn", endpoint = "list_tasks")]
@@ -59,6 +62,33 @@ pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, 
         }
         Err(problem) => {
             // Without scripts what was typed comes back with the answer.
+            crate::ssr::go_back(form.back_path(&problem));
+            Err(problem)
+        }
+    }
+}
+
+/// Changes what the form says, on the version that it was opened with, and goes back to the task's page.
+#[server(prefix = "/_fn", endpoint = "edit_task")]
+pub async fn edit_task(#[server(default)] form: EditForm) -> Result<TaskView, Problem> {
+    let edited = async {
+        let (id, change) = form.to_change()?;
+        let if_match = Some(domain::IfMatch::Versions(vec![form.version()]));
+        crate::ssr::call(async |engine, actor| engine.edit_task(&domain::Actor { if_match, ..actor }, id, change).await)
+            .await
+            .map_err(edit_form::locate)
+    };
+    match edited.await {
+        Ok(task) => {
+            leptos_axum::redirect(&format!("/tasks/{}", task.summary.id));
+            Ok(task)
+        }
+        Err(problem) => {
+            let now = match (problem.status, form.id.parse()) {
+                (412, Ok(id)) => get_task(id).await.ok(),
+                _ => None,
+            };
+            let form = now.map_or_else(|| form.clone(), |task| form.clone().onto(&task));
             crate::ssr::go_back(form.back_path(&problem));
             Err(problem)
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, Idempotency, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,12 +85,13 @@ impl Role {
     }
 }
 
-/// Who acts: in one workspace, with what that actor may do there, and whether what is asked is to take effect once.
+/// Who acts: in one workspace, with what that actor may do there, whether what is asked is to take effect once, and only on what version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub workspace_id: WorkspaceId,
     pub kind: ActorKind,
     pub idempotency: Option<Idempotency>,
+    pub if_match: Option<IfMatch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ pub enum ActorKind {
 
 impl Actor {
     pub fn new(workspace_id: WorkspaceId, kind: ActorKind) -> Self {
-        Self { workspace_id, kind, idempotency: None }
+        Self { workspace_id, kind, idempotency: None, if_match: None }
     }
 
     pub fn without_idempotency(self) -> Self {

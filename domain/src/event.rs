@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, TaskId, WorkflowRunId, task::Priority, task::TaskStateName, task::Tier};
+use crate::{
+    Failure, TaskId, WorkflowRunId,
+    task::{FieldChange, Priority, TaskStateName, Tier},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -102,6 +105,10 @@ pub enum EventKind {
     PriorityChanged {
         priority: Priority,
     },
+    /// Somebody changed what it says or how it is to be done.
+    TaskChanged {
+        changes: Vec<FieldChange>,
+    },
     /// A failed or lost attempt is followed by another.
     TaskRequeued {
         state: TaskStateName,
@@ -141,6 +148,7 @@ impl EventKind {
             Self::PreEmptionRequested { .. } => "pre_emption_requested",
             Self::DeadlinePassed => "deadline_passed",
             Self::PriorityChanged { .. } => "priority_changed",
+            Self::TaskChanged { .. } => "task_changed",
             Self::TaskRequeued { .. } => "task_requeued",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRetried { .. } => "task_retried",
@@ -186,6 +194,9 @@ impl EventKind {
             Self::PreEmptionRequested { for_task } => format!("Makes room for the urgent task {}", for_task.short()),
             Self::DeadlinePassed => "Its deadline has passed".into(),
             Self::PriorityChanged { priority } => format!("Priority is now {}", priority.name()),
+            Self::TaskChanged { changes } => {
+                format!("Changed {}", changes.iter().map(FieldChange::sentence).collect::<Vec<_>>().join(", "))
+            }
             Self::TaskRequeued { state } => format!("To be tried again, {}", state.phrase()),
             Self::TaskEnded { state, reason } => match reason {
                 Some(reason) => format!("Ended {}: {reason}", state.name()),

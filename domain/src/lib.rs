@@ -13,6 +13,7 @@ pub mod event;
 pub mod failure;
 pub mod id;
 pub mod idempotency;
+pub mod if_match;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -37,6 +38,7 @@ pub use id::{
     ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId,
 };
 pub use idempotency::Idempotency;
+pub use if_match::IfMatch;
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};

@@ -7,6 +7,7 @@ mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
 pub(crate) mod edge;
+mod edit;
 pub(crate) mod group;
 mod hold;
 mod judge;
@@ -87,7 +88,7 @@ impl Engine {
     pub async fn cancel_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         cancel(&mut tx, actor, task).await?;
         self.answer_and_stop(tx, actor, id).await
     }
@@ -96,7 +97,7 @@ impl Engine {
     pub async fn retry_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         retry(&mut tx, task).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
@@ -110,7 +111,7 @@ impl Engine {
         let mut tx = self.begin(actor).await?;
         // One at a time in a workspace: two edges that close a cycle together must not pass each other.
         store::lock_graph(&mut tx).await?;
-        let mut task = store::lock(&mut tx, id).await?;
+        let mut task = edit::lock_as_seen(&mut tx, actor, id).await?;
         let parents = parents_of_new(&mut tx, &ids).await?;
         refuse_cycle(&mut tx, id, &ids).await?;
         let mut edges = vec![];

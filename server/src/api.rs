@@ -6,6 +6,7 @@ mod artifact;
 mod event;
 mod extract;
 mod idempotency;
+mod if_match;
 mod queue;
 mod run;
 mod saved_view;
@@ -13,7 +14,11 @@ mod task;
 mod wait;
 mod workflow;
 
-use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Json, Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use engine::Engine;
 use http::{HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
@@ -60,10 +65,11 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(task::create_task, task::list_tasks))
         .routes(routes!(task::create_tasks))
         .layer(made(task::PLACE));
-    let workflows = OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows)).layer(made(workflow::PLACE));
+    let workflows =
+        as_seen(OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows))).layer(made(workflow::PLACE));
     let runs = OpenApiRouter::new().routes(routes!(run::start_run)).routes(routes!(run::restart_run)).layer(made(run::PLACE));
     let views = OpenApiRouter::new().routes(routes!(saved_view::create_view, saved_view::list_views)).layer(made(saved_view::PLACE));
-    let changing = OpenApiRouter::new()
+    let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
         .routes(routes!(task::pause_task))
@@ -71,8 +77,9 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(task::discard_task))
         .routes(routes!(task::approve_task))
         .routes(routes!(task::reject_task))
+        .routes(routes!(task::add_dependencies));
+    let changing = as_seen(one_task)
         .routes(routes!(task::change_tasks))
-        .routes(routes!(task::add_dependencies))
         .routes(routes!(run::cancel_run))
         .routes(routes!(run::pause_run))
         .routes(routes!(run::resume_run))
@@ -85,7 +92,6 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
     idempotency::describe(once_each.get_openapi_mut());
     let reading = OpenApiRouter::new()
         .routes(routes!(task::preview_task))
-        .routes(routes!(task::get_task))
         .routes(routes!(task::task_events))
         .routes(routes!(task::task_log))
         .routes(routes!(artifact::get_artifact))
@@ -101,7 +107,14 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(reading)).split_for_parts()
+    let a_task = as_seen(OpenApiRouter::new().routes(routes!(task::get_task, task::edit_task)));
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(a_task).merge(reading)).split_for_parts()
+}
+
+/// Routes that change something only as whoever asks has seen it, when they say what they have seen.
+fn as_seen(mut routes: OpenApiRouter<ServerState>) -> OpenApiRouter<ServerState> {
+    if_match::describe(routes.get_openapi_mut());
+    routes.layer(from_fn(if_match::read))
 }
 
 /// The description as JSON and as a page, all of it served from here.

@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use domain::{Actor, TaskId};
-use engine::{Engine, EventStream, Hint};
+use engine::{Engine, EventCursor, EventStream, Followed, Hint};
 use futures::{Stream, StreamExt};
 use http::{
     HeaderMap,
@@ -47,12 +47,15 @@ pub fn last_event_id(headers: &HeaderMap, query: Option<String>) -> Option<Strin
 /// The events of a workspace. They are written out once for all who follow it.
 pub fn events(mut stream: EventStream, stop: CancellationToken) -> Response {
     let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
-    let first = format!("retry: {}\nid: {}\n: following\n\n", RETRY.as_millis(), stream.cursor());
+    // Whoever has to begin anew learns the new position together with that, never before.
+    let id = if stream.begins_anew() { String::new() } else { format!("id: {}\n", stream.cursor()) };
+    let first = format!("retry: {}\n{id}: following\n\n", RETRY.as_millis());
     let write = async move |sender: mpsc::Sender<Result<Bytes, Infallible>>| {
         let _ = sender.send(Ok(first.into())).await;
         loop {
             let bytes = match tokio::time::timeout(KEEP_ALIVE, stream.next_batch()).await {
-                Ok(Ok(batch)) => Bytes::from_owner(batch.rendered(event_frames)),
+                Ok(Ok(Followed::Events(batch))) => Bytes::from_owner(batch.rendered(event_frames)),
+                Ok(Ok(Followed::Resync(position))) => resync_frame(position).into(),
                 Ok(Err(error)) => return warn!("A stream of events ended: {error}"),
                 Err(_) => Bytes::from_static(b":\n\n"),
             };
@@ -72,6 +75,11 @@ pub fn events(mut stream: EventStream, stop: CancellationToken) -> Response {
     });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
     (headers, Body::from_stream(ReceiverStream::new(receiver))).into_response()
+}
+
+/// Something was missed that cannot be told any more: whoever reads this looks at everything again, and goes on from here.
+fn resync_frame(position: EventCursor) -> String {
+    format!("event: resync\nid: {position}\ndata: {{\"cursor\":\"{position}\"}}\n\n")
 }
 
 /// As the standard for server-sent events wants them; JSON holds no line break.

@@ -71,6 +71,7 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     what_runs_can_be_paused_and_goes_on(&client);
     queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
     a_view_is_asked_for_by_name(&client);
+    a_task_is_edited_as_it_was_seen(&client);
     server.stops();
 }
 
@@ -96,6 +97,25 @@ fn what_runs_can_be_paused_and_goes_on(client: &Client<'_>) {
     wait_for_line(&mut log, "attempt 2 of OPS-7");
     assert_eq!(follower.wait().unwrap().code(), Some(0), "the log went on where it was");
     assert_eq!(show()["state"], "succeeded");
+}
+
+fn a_task_is_edited_as_it_was_seen(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let run = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "true", "--in", "1h", "--tag", "old", "--within", "5h"];
+    let id = stdout(&client.run(&run)).trim().to_owned();
+    assert_eq!(client.run(&["task", "edit", &id]).status.code(), Some(2), "what?");
+    assert_eq!(client.run(&["task", "edit", &id, "--title", " "]).status.code(), Some(2));
+    let edit = ["task", "edit", &id, "--title", "Renamed", "--priority", "urgent", "--tag", "new", "--no-deadline", "--retry", "none"];
+    assert_eq!(stdout(&client.run(&edit)), format!("{id}\tscheduled\n"));
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", &id, "--json"]))).unwrap();
+    let shown = ["title", "priority", "version", "tags", "complete_by"].map(|field| task[field].clone());
+    assert_eq!(serde_json::json!(shown), serde_json::json!(["Renamed", "urgent", 2, ["new"], null]));
+    assert_eq!(task["retry"]["strategy"], "none");
+    let stale = client.run(&["task", "edit", &id, "--no-tags", "--version", "1"]);
+    assert_eq!(stale.status.code(), Some(1));
+    assert!(stderr(&stale).contains("It has changed meanwhile: it has changed since version 1"), "{}", stderr(&stale));
+    assert_eq!(client.run(&["task", "edit", &id, "--no-tags", "--version", "2"]).status.code(), Some(0));
+    assert_eq!(client.run(&["task", "cancel", &id]).status.code(), Some(0));
 }
 
 fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) {

@@ -89,7 +89,8 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     for (path, operations) in document["paths"].as_object().unwrap() {
         // those that only look, at something too large for an address
         let looks = ["/api/v1/workflows/check", "/api/v1/tasks/preview"].contains(&path.as_str());
-        let changes = !looks && operations.as_object().unwrap().keys().any(|method| method != "get");
+        // what names the version that it changes can happen to that version only once
+        let changes = !looks && operations.as_object().unwrap().keys().any(|method| !["get", "patch"].contains(&method.as_str()));
         assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
     }
 }

@@ -317,7 +317,7 @@ impl CheckRow {
 }
 
 /// `2026-12-01T08:00`, with or without seconds, in UTC.
-fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
+pub fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
     if text.is_empty() {
         return Ok(None);
     }

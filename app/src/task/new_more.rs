@@ -220,7 +220,7 @@ where
     }
 }
 
-fn strategy_name(strategy: RetryStrategy) -> &'static str {
+pub fn strategy_name(strategy: RetryStrategy) -> &'static str {
     match strategy {
         RetryStrategy::Exponential => "Doubling",
         RetryStrategy::Linear => "Growing evenly",
@@ -237,7 +237,7 @@ fn tier_name(tier: Tier) -> &'static str {
     }
 }
 
-fn priority_name(priority: Priority) -> &'static str {
+pub fn priority_name(priority: Priority) -> &'static str {
     match priority {
         Priority::Urgent => "Urgent",
         Priority::High => "High",

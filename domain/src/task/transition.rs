@@ -286,9 +286,9 @@ pub(super) mod tests {
     };
     use uuid::Uuid;
 
-    pub const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    pub(in crate::task) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    pub fn task(state: TaskState) -> Task {
+    pub(in crate::task) fn task(state: TaskState) -> Task {
         Task {
             id: TaskId(Uuid::nil()),
             workspace_id: WorkspaceId(Uuid::nil()),

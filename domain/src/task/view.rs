@@ -37,6 +37,8 @@ pub struct TaskSummary {
 pub struct TaskView {
     #[serde(flatten)]
     pub summary: TaskSummary,
+    /// Grows with everything that happens to it: the number of its latest event. What `If-Match` compares.
+    pub version: i64,
     pub work: Work,
     pub base_ref: Option<String>,
     pub files: Vec<String>,

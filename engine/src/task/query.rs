@@ -17,7 +17,7 @@ use super::{
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
-use crate::{Engine, Error, Hint, Result, artifact, attempt, runner, tx::Tx};
+use crate::{Engine, Error, Hint, Result, artifact, attempt, event, runner, tx::Tx};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -176,6 +176,8 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
 
 /// A task with all that belongs to it.
 pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
+    // First, so that a change while the rest is read makes the version old and not the rest.
+    let version = event::store::version(tx, id).await?;
     let summary = summaries(tx, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
     let row = sqlx::query!(
         r#"select command, prompt, control as "control: Json<Work>", inputs as "inputs!: Json<Inputs>", condition, delay_seconds,
@@ -212,6 +214,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
     let unmet_capabilities = unmet_capabilities(tx, summary.state.name(), &row.capabilities).await?;
     Ok(TaskView {
         summary,
+        version,
         work,
         base_ref: row.base_ref,
         files: row.files,
@@ -273,6 +276,7 @@ pub(super) async fn fresh_view(tx: &mut Tx, task: Task, location: String) -> Res
             created_at: task.created_at,
             started_at: None,
         },
+        version: 1,
         work: task.work,
         base_ref: task.base_ref,
         files: task.files,

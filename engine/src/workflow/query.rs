@@ -55,7 +55,7 @@ pub(super) async fn workflows(conn: &mut PgConnection) -> Result<Vec<WorkflowSum
     let rows = sqlx::query!(
         r#"select workflow.id as "id: WorkflowId", name, workflow.version, definition ->> 'description' as description,
                   jsonb_array_length(definition -> 'steps') as "steps!", changed_at,
-                  (select run.id from workflow_run run where run.workflow_id = workflow.id order by run.id desc limit 1) as "last_run: WorkflowRunId"
+                  (select run.id from workflow_run run where run.workflow_id = workflow.id and forgotten_at is null order by run.id desc limit 1) as "last_run: WorkflowRunId"
            from workflow join workflow_version version on version.workflow_id = workflow.id and version.version = workflow.version
            where workflow.workspace_id = (select current_workspace()) order by name limit $1"#,
         WORKFLOWS
@@ -84,7 +84,7 @@ pub(super) async fn runs(conn: &mut PgConnection, filter: &RunFilter) -> Result<
     let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
     let mut ids = sqlx::query_scalar!(
         r#"select run.id as "id: WorkflowRunId" from workflow_run run
-           where run.workspace_id = (select current_workspace()) and ($2::uuid is null or run.id < $2)
+           where run.workspace_id = (select current_workspace()) and forgotten_at is null and ($2::uuid is null or run.id < $2)
              and ($1::text is null or workflow_id = (select workflow.id from workflow
                   where workflow.workspace_id = (select current_workspace()) and name = $1))
            order by run.id desc limit $3"#,
@@ -138,7 +138,7 @@ async fn summaries(conn: &mut PgConnection, ids: &[WorkflowRunId]) -> Result<Vec
         r#"select run.id as "id!: WorkflowRunId", workflow.name, run.version as "version!", run.title as "title!",
                   coalesce(holder.name, holding_key.name || ' (API key)', run.paused_by) as paused_by, run.created_at as "created_at!"
            from unnest($1::uuid[]) with ordinality as wanted (id, position)
-           join workflow_run run on run.id = wanted.id
+           join workflow_run run on run.id = wanted.id and forgotten_at is null
            join workflow on workflow.id = run.workflow_id
            left join "user" holder on run.paused_by = 'user:' || holder.id
            left join api_key holding_key on run.paused_by = 'api_key:' || holding_key.id

@@ -7,12 +7,12 @@ use std::{error::Error, time::Duration};
 use domain::{
     Event, Identity, NewTask, NewTasks, Page, Repository, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
     queue::{Queue, QueueName},
-    task::{BulkOutcome, BulkTasks, TaskLink, TaskPreview},
+    task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
 use futures::{StreamExt, stream::BoxStream};
 use http::{
     HeaderValue,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, AUTHORIZATION, IF_MATCH},
 };
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -106,6 +106,11 @@ impl Client {
 
     pub async fn task(&self, id: TaskId) -> Result<TaskView, CliError> {
         self.json(self.http.get(self.of_task(id, &[]))).await
+    }
+
+    /// Only while the task is at this version.
+    pub async fn edit_task(&self, id: TaskId, version: i64, change: &TaskChange) -> Result<TaskView, CliError> {
+        self.json(self.http.patch(self.of_task(id, &[])).header(IF_MATCH, format!("\"{version}\"")).json(change)).await
     }
 
     pub async fn cancel_task(&self, id: TaskId) -> Result<TaskView, CliError> {

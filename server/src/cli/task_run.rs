@@ -260,7 +260,7 @@ fn title_of(work: &str) -> String {
 }
 
 /// `90`, `90s`, `10m`, `2h`, `1d`
-fn parse_seconds(text: &str) -> Result<u32, String> {
+pub fn parse_seconds(text: &str) -> Result<u32, String> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),

@@ -175,6 +175,7 @@ mod tests {
                 created_at: NOW,
                 started_at: None,
             },
+            version: 1,
             work: Work::Command("true".into()),
             base_ref: None,
             files: vec![],
