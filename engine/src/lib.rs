@@ -23,6 +23,7 @@ mod service;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod together;
 mod tx;
 mod workflow;
 
@@ -41,9 +42,10 @@ pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer, Timekeeper};
 use tokio_util::task::TaskTracker;
 
-use account::Passwords;
+use account::{KeyLookUps, Passwords};
 use hints::Hints;
 use runner::Hub;
+use task::Intake;
 
 /// All migrations, once; tests use this one too, or each would carry a copy of its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
@@ -56,6 +58,9 @@ pub struct Engine {
     hints: Arc<Hints>,
     hub: Arc<Hub>,
     passwords: Arc<Passwords>,
+    keys: Arc<KeyLookUps>,
+    answers: Arc<idempotency::Answers>,
+    intake: Arc<Intake>,
     /// What is carried through even when whoever asked for it has gone away.
     undisturbed: TaskTracker,
     /// When this process became able to hear its runners: no lease is taken away within one lease of it.
@@ -71,6 +76,9 @@ impl Engine {
             hints: Arc::default(),
             hub: Arc::default(),
             passwords: Arc::default(),
+            keys: Arc::default(),
+            answers: Arc::default(),
+            intake: Arc::default(),
             undisturbed: TaskTracker::new(),
             listening_since,
         })

@@ -14,6 +14,7 @@ mod migrations;
 mod private_postgres;
 mod queue;
 mod stop;
+mod streams;
 mod tasks;
 mod workflows;
 mod workflows_command_line;

@@ -14,6 +14,8 @@ use crate::{Result, event, new_id, tx::Tx};
 pub(crate) struct Seed {
     pub task: Task,
     pub waits: Vec<Dependency>,
+    /// Who has it stored; its first event is signed with that.
+    pub by: String,
 }
 
 /// Where a new task belongs and who wants it.
@@ -87,8 +89,8 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
     let mut standing = outside(tx, &seeds).await?;
     let now = tx.now();
     let mut tasks = Vec::with_capacity(seeds.len());
-    let (mut rows, mut edges, mut to_open) = (vec![], vec![], vec![]);
-    for Seed { mut task, waits } in seeds {
+    let (mut rows, mut edges, mut to_open, mut facts) = (vec![], vec![], vec![], vec![]);
+    for Seed { mut task, waits, by } in seeds {
         let mut waiting_for = 0;
         let mut broken = None;
         for dependency in &waits {
@@ -125,11 +127,11 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
             edges.push(store::NewEdge::new(group, &member, false));
         }
         rows.push(store::NewRow::of(&task, waiting_for, group.map(|group| group.id)));
+        facts.push((task.id, by, EventKind::TaskCreated { state: task.state.name() }));
         tasks.push(task);
     }
     store::insert(tx, &rows).await?;
     store::insert_edges(tx, &edges, now).await?;
-    let facts: Vec<_> = tasks.iter().map(|task| (task.id, EventKind::TaskCreated { state: task.state.name() })).collect();
     event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
     let ended: Vec<_> = (0..tasks.len()).filter(|index| tasks[*index].state.is_final()).collect();
     for index in &ended {

@@ -1,6 +1,6 @@
 //! Reading tasks for the API and the pages.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
@@ -226,10 +226,9 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
     })
 }
 
-/// As [`view`], of a task that was stored a moment ago and waits for nothing.
-pub(super) async fn fresh_view(conn: &mut PgConnection, task: Task, location: String) -> Result<TaskView> {
-    let created_by = name_of(conn, &task.created_by).await?;
-    Ok(TaskView {
+/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back.
+pub(super) fn fresh_view(task: Task, location: String, created_by: String) -> TaskView {
+    TaskView {
         summary: TaskSummary {
             id: task.id,
             title: task.title,
@@ -271,7 +270,7 @@ pub(super) async fn fresh_view(conn: &mut PgConnection, task: Task, location: St
         dependents: vec![],
         log_bytes: 0,
         attempt_list: vec![],
-    })
+    }
 }
 
 async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDependency>> {
@@ -291,14 +290,23 @@ async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDepen
 
 /// Who a label of an actor is, for people.
 pub(super) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<String> {
-    let name = sqlx::query_scalar!(
-        r#"select coalesce((select name from "user" where 'user:' || id = $1), (select name || ' (API key)' from api_key where 'api_key:' || id = $1),
-                           $1) as "name!""#,
-        label
+    let names = names_of(conn, vec![label.to_owned()]).await?;
+    Ok(names.get(label).cloned().unwrap_or_else(|| label.to_owned()))
+}
+
+/// As [`name_of`], by label.
+pub(super) async fn names_of(conn: &mut PgConnection, labels: Vec<String>) -> Result<HashMap<String, String>> {
+    let rows = sqlx::query!(
+        r#"select label as "label!",
+                  coalesce((select name from "user" where id = case when label like 'user:%' then substr(label, 6)::uuid end),
+                           (select name || ' (API key)' from api_key where id = case when label like 'api_key:%' then substr(label, 9)::uuid end),
+                           label) as "name!"
+           from unnest($1::text[]) as label"#,
+        &labels
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(name)
+    Ok(rows.into_iter().map(|row| (row.label, row.name)).collect())
 }
 
 async fn dependents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {

@@ -5,6 +5,7 @@
 mod accounts;
 mod attempts;
 mod bulk;
+mod creates;
 mod events;
 mod hold;
 mod logs;
