@@ -27,7 +27,7 @@ mod together;
 mod tx;
 mod workflow;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use clock::Clock;
@@ -50,9 +50,20 @@ use task::Intake;
 /// All migrations, once; tests use this one too, or each would carry a copy of its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// The one door to the state of Muster. Cheap to clone.
+/// The one door to the state of Muster. Cheap to clone: whatever surrounds a request does so many times.
 #[derive(Clone)]
-pub struct Engine {
+pub struct Engine(Arc<Parts>);
+
+impl Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an engine consists of.
+pub struct Parts {
     database: Database,
     clock: Clock,
     hints: Arc<Hints>,
@@ -70,7 +81,7 @@ pub struct Engine {
 impl Engine {
     pub async fn new(database: Database, clock: Clock) -> Result<Self> {
         let listening_since = clock.now(&database).await?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             database,
             clock,
             hints: Arc::default(),
@@ -81,7 +92,7 @@ impl Engine {
             intake: Arc::default(),
             undisturbed: TaskTracker::new(),
             listening_since,
-        })
+        })))
     }
 
     /// Whether the database answers.
