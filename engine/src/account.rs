@@ -10,6 +10,7 @@ mod store;
 use domain::{Actor, ActorKind, Identity, Role, UserId};
 
 pub use api_key::ApiKeySecret;
+pub(crate) use api_key::KeyLookUps;
 pub(crate) use password::Passwords;
 pub use session::SessionRow;
 

@@ -11,6 +11,8 @@ const APP_CONNECTIONS: u32 = 12;
 const SYSTEM_CONNECTIONS: u32 = 8;
 /// A request waits this long for a connection, then it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that nobody has used for so long is tried before it is used again. One that came back a moment ago was tried then.
+const FRESH: Duration = Duration::from_secs(1);
 const OLDEST_MAJOR: i32 = 15;
 
 /// Enforced by the server on every connection (reliability: statement 10 s, lock 3 s, idle in transaction 11 s).
@@ -74,6 +76,15 @@ fn pool(options: PgConnectOptions, most: u32, role: &'static str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 sqlx::raw_sql(role).execute(connection).await?;

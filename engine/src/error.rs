@@ -55,6 +55,15 @@ impl Error {
         }
     }
 
+    /// The same, told to one more of those whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(sqlx::Error::Protocol(why.to_string())),
+            Self::Database(why) => Self::Database(sqlx::Error::Protocol(why.to_string())),
+            other => Self::Database(sqlx::Error::Protocol(other.to_string())),
+        }
+    }
+
     pub(crate) fn inconsistent(table: &'static str, id: impl std::fmt::Display, reason: impl Into<String>) -> Self {
         Self::Inconsistent { table, id: id.to_string(), reason: reason.into() }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::TaskId;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::EventBatch;
 
@@ -23,11 +23,23 @@ pub(crate) struct Hints {
     pub(crate) work: Notify,
     /// New events, for the tailer.
     pub(crate) events: Notify,
+    /// Turns for followers that are behind.
+    pub(crate) catching_up: Semaphore,
 }
+
+/// Batches of events that are kept for whoever is not as fast as the others; who falls further behind reads the table.
+const BATCHES_KEPT: usize = 128;
+const CATCH_UP_AT_ONCE: usize = 2;
 
 impl Default for Hints {
     fn default() -> Self {
-        Self { sender: broadcast::channel(1024).0, settled: broadcast::channel(256).0, work: Notify::new(), events: Notify::new() }
+        Self {
+            sender: broadcast::channel(1024).0,
+            settled: broadcast::channel(BATCHES_KEPT).0,
+            work: Notify::new(),
+            events: Notify::new(),
+            catching_up: Semaphore::new(CATCH_UP_AT_ONCE),
+        }
     }
 }
 

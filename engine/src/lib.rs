@@ -26,10 +26,11 @@ mod service;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod together;
 mod tx;
 mod workflow;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use clock::Clock;
@@ -45,21 +46,36 @@ pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer, Timekeeper};
 use tokio_util::task::TaskTracker;
 
-use account::Passwords;
+use account::{KeyLookUps, Passwords};
 use hints::Hints;
 use runner::Hub;
+use task::Intake;
 
 /// All migrations, once; tests use this one too, or each would carry a copy of its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// The one door to the state of Muster. Cheap to clone.
+/// The one door to the state of Muster. Cheap to clone: whatever surrounds a request does so many times.
 #[derive(Clone)]
-pub struct Engine {
+pub struct Engine(Arc<Parts>);
+
+impl Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an engine consists of.
+pub struct Parts {
     database: Database,
     clock: Clock,
     hints: Arc<Hints>,
     hub: Arc<Hub>,
     passwords: Arc<Passwords>,
+    keys: Arc<KeyLookUps>,
+    answers: Arc<idempotency::Answers>,
+    intake: Arc<Intake>,
     /// What is carried through even when whoever asked for it has gone away.
     undisturbed: TaskTracker,
     /// When this process became able to hear its runners: no lease is taken away within one lease of it.
@@ -69,15 +85,18 @@ pub struct Engine {
 impl Engine {
     pub async fn new(database: Database, clock: Clock) -> Result<Self> {
         let listening_since = clock.now(&database).await?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             database,
             clock,
             hints: Arc::default(),
             hub: Arc::default(),
             passwords: Arc::default(),
+            keys: Arc::default(),
+            answers: Arc::default(),
+            intake: Arc::default(),
             undisturbed: TaskTracker::new(),
             listening_since,
-        })
+        })))
     }
 
     /// Whether the database answers.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::{Actor, Permission, Repository, RepositoryId, Timestamp, WorkspaceId};
 use sqlx::PgConnection;
 
-use crate::{Engine, Result, new_id};
+use crate::{Engine, Error, Result};
 
 impl Engine {
     /// The repositories of the workspace, the newest first.
@@ -30,43 +30,63 @@ impl Repositories {
         location: &str,
         now: Timestamp,
     ) -> Result<RepositoryId> {
-        if let Some(id) = self.0.get(location) {
-            return Ok(*id);
+        self.find_all(conn, workspace, [location], now).await?;
+        self.0.get(location).copied().ok_or_else(|| Error::inconsistent("repository", location, "it cannot be seen"))
+    }
+
+    /// Finds those that are not known yet, so that [`find`](Self::find) asks nobody.
+    pub(crate) async fn find_all<'a>(
+        &mut self,
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        locations: impl IntoIterator<Item = &'a str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut unknown: Vec<_> = locations.into_iter().filter(|location| !self.0.contains_key(*location)).map(str::to_owned).collect();
+        // in one order for everybody: two who store the same new ones must not wait for each other
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
         }
-        let id = store::find_or_insert(conn, workspace, new_id(), location, now).await?;
-        self.0.insert(location.to_owned(), id);
-        Ok(id)
+        self.0.extend(store::find(conn, workspace, &unknown).await?);
+        unknown.retain(|location| !self.0.contains_key(location));
+        if !unknown.is_empty() {
+            store::insert(conn, workspace, &unknown, now).await?;
+            self.0.extend(store::find(conn, workspace, &unknown).await?);
+        }
+        Ok(())
     }
 }
 
 pub(crate) mod store {
     use domain::{Repository, RepositoryId, Timestamp, WorkspaceId};
     use sqlx::PgConnection;
-    use uuid::Uuid;
 
-    use crate::Result;
+    use crate::{Result, new_id};
 
-    pub(crate) async fn find_or_insert(
-        conn: &mut PgConnection,
-        workspace: WorkspaceId,
-        new_id: Uuid,
-        location: &str,
-        now: Timestamp,
-    ) -> Result<RepositoryId> {
-        let find = || sqlx::query_scalar!("select id from repository where workspace_id = $1 and location = $2", workspace.0, location);
-        if let Some(id) = find().fetch_optional(&mut *conn).await? {
-            return Ok(id);
-        }
+    pub(super) async fn find(conn: &mut PgConnection, workspace: WorkspaceId, locations: &[String]) -> Result<Vec<(String, RepositoryId)>> {
+        let rows =
+            sqlx::query!("select id, location from repository where workspace_id = $1 and location = any($2)", workspace.0, locations)
+                .fetch_all(conn)
+                .await?;
+        Ok(rows.into_iter().map(|row| (row.location, row.id)).collect())
+    }
+
+    /// Those that somebody else has stored a moment ago stay as they are.
+    pub(super) async fn insert(conn: &mut PgConnection, workspace: WorkspaceId, locations: &[String], now: Timestamp) -> Result<()> {
+        let ids: Vec<_> = locations.iter().map(|_| new_id()).collect();
         sqlx::query!(
-            "insert into repository (id, workspace_id, location, created_at) values ($1, $2, $3, $4) on conflict do nothing",
-            new_id,
+            "insert into repository (id, workspace_id, location, created_at)
+             select id, $1, location, $2 from unnest($3::uuid[], $4::text[]) as new (id, location) on conflict do nothing",
             workspace.0,
-            location,
-            now
+            now,
+            &ids,
+            locations
         )
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-        Ok(find().fetch_one(conn).await?)
+        Ok(())
     }
 
     pub(crate) async fn newest(conn: &mut PgConnection) -> Result<Vec<Repository>> {

@@ -10,6 +10,7 @@ pub(crate) mod edge;
 mod edit;
 pub(crate) mod group;
 mod hold;
+mod intake;
 mod judge;
 mod open;
 pub(crate) mod plant;
@@ -23,12 +24,13 @@ pub(crate) mod store;
 mod timekeeper;
 
 use domain::{
-    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, Task, TaskId, TaskView, Work,
+    Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskView, Timestamp, Work,
     error::Errors,
     task::{Dependency, On, Parents, Standing, TaskLink},
 };
 
 pub use dispatcher::Dispatcher;
+pub(crate) use intake::Intake;
 pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
@@ -38,19 +40,8 @@ use plant::{Origin, Seed, new_task, plant};
 impl Engine {
     pub async fn create_task(&self, actor: &Actor, new: NewTask) -> Result<TaskView> {
         actor.may(Permission::CreateTasks)?;
-        let location = new.repository.trim().to_owned();
-        new.validate()?;
-        let mut tx = self.begin(actor).await?;
-        let seed = self.seed(&mut tx, actor, new, &mut Repositories::default()).await?;
-        let id = seed.task.id;
-        let alone = seed.waits.is_empty() && seed.task.condition.is_none();
-        let planted = plant(&mut tx, vec![seed]).await?.pop().filter(|_| alone);
-        let view = match planted {
-            // What was just written need not be read back.
-            Some(task) => query::fresh_view(&mut tx, task, location).await?,
-            None => query::view(&mut tx, id).await?,
-        };
-        tx.answer(actor, view).await
+        let work = new.validate()?;
+        self.take_in(intake::Asked { actor: actor.clone(), new, work }).await
     }
 
     /// All of them or none.
@@ -71,17 +62,10 @@ impl Engine {
     /// `known` are the repositories that this transaction has found already.
     async fn seed(&self, tx: &mut Tx, actor: &Actor, new: NewTask, known: &mut Repositories) -> Result<Seed> {
         let work = new.validate()?;
+        check_new(tx, &new).await?;
         let now = tx.now();
-        if new.complete_by.is_some_and(|time| time <= now) {
-            return Err(Invalid::field("/complete_by", "past", "has passed already").into());
-        }
-        check_expressions(&new.depends_on, new.when.as_deref()).await?;
-        let ids: Vec<_> = new.depends_on.iter().map(|dependency| dependency.task).collect();
-        parents_of_new(tx, &ids).await?;
         let repository = known.find(tx, actor.workspace_id, new.repository.trim(), now).await?;
-        let of = Origin { workspace: actor.workspace_id, repository, created_by: actor.label(), created_at: now };
-        let waits = new.depends_on.clone();
-        Ok(Seed { task: new_task(new, work, of), waits })
+        Ok(seed(actor, new, work, repository, now))
     }
 
     /// Ends a task. What waits ends at once; what runs ends when its runner has stopped it.
@@ -145,6 +129,24 @@ impl Engine {
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
     }
+}
+
+/// What is wrong with a new task that only this moment and the tasks that are there can say.
+async fn check_new(tx: &mut Tx, new: &NewTask) -> Result<()> {
+    let now = tx.now();
+    if new.complete_by.is_some_and(|time| time <= now) {
+        return Err(Invalid::field("/complete_by", "past", "has passed already").into());
+    }
+    check_expressions(&new.depends_on, new.when.as_deref()).await?;
+    let ids: Vec<_> = new.depends_on.iter().map(|dependency| dependency.task).collect();
+    parents_of_new(tx, &ids).await?;
+    Ok(())
+}
+
+fn seed(actor: &Actor, new: NewTask, work: Work, repository: RepositoryId, now: Timestamp) -> Seed {
+    let of = Origin { workspace: actor.workspace_id, repository, created_by: actor.label(), created_at: now };
+    let waits = new.depends_on.clone();
+    Seed { task: new_task(new, work, of), waits, by: actor.label() }
 }
 
 /// Compiles what is to be asked later.

@@ -23,17 +23,21 @@ pub(crate) struct Tx {
 impl Engine {
     /// A transaction inside the actor's workspace: the database shows it nothing else.
     pub(crate) async fn begin(&self, actor: &Actor) -> Result<Tx> {
+        let mut tx = self.begin_in(actor.workspace_id, actor.label()).await?;
+        let now = tx.now;
+        idempotency::claim(&mut tx, &[actor], now).await?.into_iter().collect::<Result<()>>()?;
+        Ok(tx)
+    }
+
+    /// As [`begin`](Self::begin), for what several ask for. `actor` is what events are signed with that name nobody else.
+    pub(crate) async fn begin_in(&self, workspace: WorkspaceId, actor: String) -> Result<Tx> {
         let mut inner = self.begin_undisturbed(&self.database.app).await?;
-        let workspace = actor.workspace_id.to_string();
+        let workspace = workspace.to_string();
         let row =
             sqlx::query!(r#"select set_config('muster.workspace_id', $1, true) as workspace, clock_timestamp() as "now!""#, workspace)
                 .fetch_one(&mut *inner)
                 .await?;
-        let mut tx = self.tx(inner, row.now, actor.label());
-        if let Some(idempotency) = &actor.idempotency {
-            idempotency::claim(&mut tx.inner, &tx.actor, idempotency, tx.now).await?;
-        }
-        Ok(tx)
+        Ok(self.tx(inner, row.now, actor))
     }
 
     /// A transaction of Muster itself, over all workspaces. `actor` is what its events are signed with.
@@ -93,8 +97,13 @@ impl Tx {
 
     /// As [`commit`](Self::commit), with the answer kept for the same request when it comes again.
     pub(crate) async fn answer<T: Serialize>(mut self, actor: &Actor, answer: T) -> Result<T> {
-        idempotency::keep(&mut self, actor, &answer).await?;
+        idempotency::keep(&mut self, &[(actor, &answer)]).await?;
         self.commit(answer).await
+    }
+
+    /// Undoes everything now, not when the connection is used again: what others may take is free by then.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        Ok(self.inner.rollback().await?)
     }
 
     /// Carried through even when whoever waits for it goes away, so that what is committed is also hinted at.

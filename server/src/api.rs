@@ -29,7 +29,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::router::ServerState;
+use crate::router::ApiState;
 use idempotency::Answers;
 
 #[derive(OpenApi)]
@@ -58,7 +58,7 @@ impl Modify for Security {
 }
 
 /// The routes of the API, all below `/api/v1`, and their description.
-pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi) {
+pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
     let once = |with, place| from_fn_with_state(Answers { engine: engine.clone(), with, place }, idempotency::once);
     let made = |place| once(StatusCode::CREATED, Some(place));
     let tasks = OpenApiRouter::new()

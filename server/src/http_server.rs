@@ -20,6 +20,8 @@ use crate::activity::{self, Watched};
 /// Bytes of a request's head.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;
+/// Bytes that wait on a connection to be read or to be written; hyper would keep 400 kB for a client that does not read.
+const BUFFER: usize = 64 * 1024;
 /// Connections at once.
 const CONNECTIONS: usize = 4096;
 /// The wait after a connection could not be accepted, for example because files have run out.
@@ -45,7 +47,12 @@ impl Default for Limits {
 /// Serves until `stop`, then lets what is open finish.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_header_size(HEADER_BYTES).max_headers(HEADERS);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_header_size(HEADER_BYTES)
+        .max_headers(HEADERS)
+        .max_buf_size(BUFFER);
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {

@@ -48,6 +48,13 @@ pub struct ServerState {
     pub origin: String,
 }
 
+/// What the API's handlers can reach. Each request clones it several times, once for every layer around its handler.
+#[derive(Clone, FromRef)]
+pub(crate) struct ApiState {
+    engine: Engine,
+    stop: CancellationToken,
+}
+
 impl ServerState {
     /// Whether people reach it by https.
     fn is_secure(&self) -> bool {
@@ -58,7 +65,8 @@ impl ServerState {
 pub fn router(state: ServerState) -> Router {
     let app_state = AppState { leptos_options: state.leptos_options.clone(), engine: state.engine.clone(), assets: state.assets.clone() };
     let (api, document) = api::router(&state.engine);
-    let api = api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(state.clone());
+    let api =
+        api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(ApiState { engine: state.engine.clone(), stop: state.stop.clone() });
     let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
     Router::new().merge(api).merge(pages(app_state)).layer(signed_in).merge(plain(&state)).merge(api::docs(document)).layer(
         ServiceBuilder::new()

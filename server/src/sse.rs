@@ -1,7 +1,7 @@
 //! Streams to browsers and scripts. Every one can be resumed, ends when the server stops, and is ended by the server from time to
 //! time so that whoever listens is looked at again.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -12,13 +12,16 @@ use axum::{
 };
 use domain::{Actor, TaskId};
 use engine::{Engine, EventCursor, EventStream, Followed, Hint};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use http::{
     HeaderMap,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use serde::Serialize;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Sleep, sleep},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -31,8 +34,6 @@ const RETRY: Duration = Duration::from_secs(2);
 const MAX_AGE: Duration = Duration::from_mins(10);
 /// Messages that may wait for a slow reader before the writer waits too.
 const WAITING: usize = 64;
-/// As [`WAITING`], of batches of events.
-const BATCHES_WAITING: usize = 4;
 /// How often the log is looked at without a hint.
 const LOG_POLL: Duration = Duration::from_secs(1);
 
@@ -44,37 +45,56 @@ pub fn last_event_id(headers: &HeaderMap, query: Option<String>) -> Option<Strin
     header.or(query).filter(|id| !id.is_empty())
 }
 
-/// The events of a workspace. They are written out once for all who follow it.
-pub fn events(mut stream: EventStream, stop: CancellationToken) -> Response {
-    let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
+/// The events of a workspace. They are written out once for all who follow it, and a reader takes them when its connection has room:
+/// nothing waits for it here, and one that reads slowly goes on from the table.
+pub fn events(stream: EventStream, stop: CancellationToken) -> Response {
     // Whoever has to begin anew learns the new position together with that, never before.
     let id = if stream.begins_anew() { String::new() } else { format!("id: {}\n", stream.cursor()) };
     let first = format!("retry: {}\n{id}: following\n\n", RETRY.as_millis());
-    let write = async move |sender: mpsc::Sender<Result<Bytes, Infallible>>| {
-        let _ = sender.send(Ok(first.into())).await;
-        loop {
-            let bytes = match tokio::time::timeout(KEEP_ALIVE, stream.next_batch()).await {
-                Ok(Ok(Followed::Events(batch))) => Bytes::from_owner(batch.rendered(event_frames)),
-                Ok(Ok(Followed::Resync(position))) => resync_frame(position).into(),
-                Ok(Err(error)) => return warn!("A stream of events ended: {error}"),
-                Err(_) => Bytes::from_static(b":\n\n"),
-            };
-            if sender.send(Ok(bytes)).await.is_err() {
-                return;
-            }
-        }
-    };
-    TaskTracker::new().spawn(async move {
-        let gone = sender.clone();
+    let end = Box::pin(async move {
         tokio::select! {
-            () = write(sender) => {}
-            () = gone.closed() => {}
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(MAX_AGE) => {}
+            () = stop.cancelled_owned() => {}
+            () = sleep(MAX_AGE) => {}
         }
     });
+    let follower = Follower { stream, end, quiet: Box::pin(sleep(KEEP_ALIVE)) };
+    let frames = stream::unfold(follower, async |mut follower| Some((follower.next().await?, follower)));
+    let body = stream::iter([Bytes::from(first)]).chain(frames.fuse()).map(Ok::<_, Infallible>);
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
-    (headers, Body::from_stream(ReceiverStream::new(receiver))).into_response()
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// Whoever reads the events of a workspace.
+struct Follower {
+    stream: EventStream,
+    /// When the server stops or the stream has lived long enough.
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    quiet: Pin<Box<Sleep>>,
+}
+
+impl Follower {
+    /// What is to be sent next; nothing when the stream has ended.
+    async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            biased;
+            () = &mut self.end => return None,
+            followed = self.stream.next_batch() => match followed {
+                Ok(followed) => {
+                    self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+                    return Some(match followed {
+                        Followed::Events(batch) => Bytes::from_owner(batch.rendered(event_frames)),
+                        Followed::Resync(position) => resync_frame(position).into(),
+                    });
+                }
+                Err(error) => warn!("A stream of events ended: {error}"),
+            },
+            () = &mut self.quiet => {
+                self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+                return Some(Bytes::from_static(b":\n\n"));
+            }
+        }
+        None
+    }
 }
 
 /// Something was missed that cannot be told any more: whoever reads this looks at everything again, and goes on from here.

@@ -187,3 +187,22 @@ async fn after_a_day_a_key_is_free_again(pool: PgPool) {
     assert_eq!(app.test.engine.delete_expired_answers().await.unwrap(), 1);
     assert_eq!(titles(&script).await, ["Today", "Yesterday"]);
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn many_at_once_are_each_answered_with_their_own(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let scripts = [app.script(Role::Member).await, app.stranger(&pool).await, app.script(Role::Member).await];
+    let asked: Vec<_> = (0..30)
+        .map(|number| (scripts[number % 3].with("idempotency-key", &format!("key {number}")), new_task(&format!("Task {number}"))))
+        .collect();
+    let send = async || futures::future::join_all(asked.iter().map(|(once, body)| once.post("/api/v1/tasks", body))).await;
+    let (first, again) = (send().await, send().await);
+    for (((once, body), first), again) in asked.iter().zip(&first).zip(&again) {
+        assert_eq!((first.status, &first.json()["title"]), (StatusCode::CREATED, &body["title"]), "{}", first.text);
+        assert_eq!((again.status, &again.text, again.header("idempotency-replayed")), (StatusCode::CREATED, &first.text, "true"));
+        assert_eq!(once.get(first.header("location")).await.json(), first.json());
+    }
+    for (script, count) in scripts.iter().zip([20, 10, 20]) {
+        assert_eq!(titles(script).await.len(), count);
+    }
+}

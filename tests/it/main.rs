@@ -16,6 +16,7 @@ mod private_postgres;
 mod purge;
 mod queue;
 mod stop;
+mod streams;
 mod tasks;
 mod views;
 mod versions;

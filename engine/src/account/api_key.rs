@@ -10,8 +10,11 @@ use domain::{Actor, ActorKind, Role, error::Errors};
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 
-use super::store;
-use crate::{Engine, Result};
+use super::store::{self, ApiKeyRow};
+use crate::{
+    Engine, Result,
+    together::{Rounds, Together, refuse},
+};
 
 const KIND: &str = "mst_key_";
 const PREFIX_LENGTH: usize = 8;
@@ -104,17 +107,42 @@ impl Engine {
     /// What a bearer token may do, or nothing: the reason is not told.
     pub async fn actor_of_key(&self, token: &str) -> Result<Option<Actor>> {
         let Some(key) = ApiKeySecret::parse(token) else { return Ok(None) };
-        let now = self.clock.by_hand();
-        let mut conn = self.database.system.acquire().await?;
-        let Some(row) = store::live_api_key(&mut conn, key.prefix(), now).await? else { return Ok(None) };
-        if row.hash != key.hash() {
-            return Ok(None);
-        }
+        let question = ((), key.prefix().to_owned(), 0);
+        let found = self.keys.ask(&self.undisturbed, question, |rounds| look_keys_up(self.clone(), rounds)).await?;
+        let Some(row) = found.filter(|row| row.hash == key.hash()) else { return Ok(None) };
         if row.is_due_for_touch {
-            store::touch_api_key(&mut conn, row.id, now).await?;
+            let mut conn = self.database.system.acquire().await?;
+            store::touch_api_key(&mut conn, row.id, self.clock.by_hand()).await?;
         }
         Ok(Some(Actor::new(row.workspace_id, ActorKind::ApiKey { id: row.id, role: row.role })))
     }
+}
+
+/// Keys that are looked up at the same time, by their prefixes. Each look is begun after the request came, so a key that was revoked
+/// before is never found.
+pub(crate) type KeyLookUps = Together<(), String, Option<ApiKeyRow>>;
+
+async fn look_keys_up(engine: Engine, mut rounds: Rounds<(), String, Option<ApiKeyRow>>) {
+    while !rounds.are_over() {
+        let askers = rounds.take();
+        let mut prefixes: Vec<_> = askers.iter().map(|asker| asker.question.clone()).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        match live_keys(&engine, &prefixes).await {
+            Ok(rows) => {
+                for asker in askers {
+                    let row = rows.iter().find(|row| row.prefix == asker.question).cloned();
+                    asker.answer(Ok(row));
+                }
+            }
+            Err(error) => refuse(askers, error),
+        }
+    }
+}
+
+async fn live_keys(engine: &Engine, prefixes: &[String]) -> Result<Vec<ApiKeyRow>> {
+    let mut conn = engine.database.system.acquire().await?;
+    store::live_api_keys(&mut conn, prefixes, engine.clock.by_hand()).await
 }
 
 #[cfg(test)]

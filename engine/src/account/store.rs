@@ -123,7 +123,9 @@ pub(super) async fn insert_api_key(conn: &mut PgConnection, key: NewApiKey<'_>) 
     Ok(())
 }
 
-pub(super) struct ApiKeyRow {
+#[derive(Clone)]
+pub(crate) struct ApiKeyRow {
+    pub prefix: String,
     pub id: ApiKeyId,
     pub workspace_id: WorkspaceId,
     pub hash: Vec<u8>,
@@ -132,25 +134,31 @@ pub(super) struct ApiKeyRow {
     pub is_due_for_touch: bool,
 }
 
-/// The key with this prefix, unless it has expired or was revoked. Without a time, by the database's clock.
-pub(super) async fn live_api_key(conn: &mut PgConnection, prefix: &str, now: Option<Timestamp>) -> Result<Option<ApiKeyRow>> {
-    let row = sqlx::query_as!(
+/// The keys with these prefixes, without those that have expired or were revoked. Without a time, by the database's clock.
+pub(super) async fn live_api_keys(conn: &mut PgConnection, prefixes: &[String], now: Option<Timestamp>) -> Result<Vec<ApiKeyRow>> {
+    let rows = sqlx::query_as!(
         ApiKeyRow,
-        r#"select id, workspace_id, hash, role,
+        r#"select prefix, id, workspace_id, hash, role,
                   (last_used_at is null or last_used_at < now - interval '1 minute') as "is_due_for_touch!"
            from api_key, coalesce($2::timestamptz, clock_timestamp()) as now
-           where prefix = $1 and expires_at > now and revoked_at is null"#,
-        prefix,
+           where prefix = any($1) and expires_at > now and revoked_at is null"#,
+        prefixes,
         now
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(row)
+    Ok(rows)
 }
 
+/// Writes down that it was used, unless somebody else just did.
 pub(super) async fn touch_api_key(conn: &mut PgConnection, id: ApiKeyId, now: Option<Timestamp>) -> Result<()> {
-    sqlx::query!("update api_key set last_used_at = coalesce($2::timestamptz, clock_timestamp()) where id = $1", id.0, now)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "update api_key set last_used_at = now from (select coalesce($2::timestamptz, clock_timestamp()) as now) as clock
+         where id = $1 and (last_used_at is null or last_used_at < now - interval '1 minute')",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

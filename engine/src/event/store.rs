@@ -31,20 +31,22 @@ pub(crate) async fn append(
     Ok(())
 }
 
-/// The first fact of each of several new tasks of one workspace.
-pub(crate) async fn append_first(tx: &mut Tx, workspace: Option<WorkspaceId>, facts: &[(TaskId, EventKind)]) -> Result<()> {
+/// The first fact of each of several new tasks of one workspace, each with whoever wanted the task.
+pub(crate) async fn append_first(tx: &mut Tx, workspace: Option<WorkspaceId>, facts: &[(TaskId, String, EventKind)]) -> Result<()> {
     let Some(workspace) = workspace else { return Ok(()) };
-    let ids: Vec<_> = facts.iter().map(|(id, _)| id.0).collect();
-    let kinds: Vec<_> = facts.iter().map(|(_, kind)| kind.name().to_owned()).collect();
-    let payloads: Vec<_> = facts.iter().map(|(_, kind)| serde_json::to_value(kind).unwrap_or_default()).collect();
-    let (actor, now) = (tx.actor().to_owned(), tx.now());
+    let ids: Vec<_> = facts.iter().map(|(id, ..)| id.0).collect();
+    let actors: Vec<_> = facts.iter().map(|(_, actor, _)| actor.clone()).collect();
+    let kinds: Vec<_> = facts.iter().map(|(.., kind)| kind.name().to_owned()).collect();
+    let payloads: Vec<_> = facts.iter().map(|(.., kind)| serde_json::to_value(kind).unwrap_or_default()).collect();
+    let now = tx.now();
     sqlx::query!(
         "insert into event (workspace_id, task_id, number, actor, kind, payload, at)
-         select $1, id, 1, $2, kind, payload, $3 from unnest($4::uuid[], $5::text[], $6::jsonb[]) as new (id, kind, payload)",
+         select $1, id, 1, actor, kind, payload, $2
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::jsonb[]) as new (id, actor, kind, payload)",
         workspace.0,
-        actor,
         now,
         &ids,
+        &actors,
         &kinds,
         &payloads
     )

@@ -108,7 +108,9 @@ impl EventStream {
         }
     }
 
+    /// A few followers at a time: those who are behind must not take the connections of those who work.
     async fn catch_up(&mut self) -> Result<Option<Followed>> {
+        let _turn = self.engine.hints.catching_up.acquire().await;
         let mut tx = self.engine.begin(&self.actor).await?;
         let missed = store::after(&mut tx, self.cursor, BATCH).await?;
         // Read after the events: what was deleted before they were read has moved it by now.

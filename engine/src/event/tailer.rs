@@ -9,11 +9,13 @@ use crate::{Engine, Result, Service, Tick};
 
 /// How soon it looks again for an event whose neighbours are still being committed.
 const UNSETTLED_WAIT: Duration = Duration::from_millis(4);
-/// With many who follow, events are handed out in larger batches: each costs something for every one of them.
-const MANY_FOLLOWERS: usize = 50;
-const GATHER: Duration = Duration::from_millis(20);
-/// Events read at once.
-const BATCH: i64 = 500;
+/// What it costs to hand a batch to one follower. After a batch the tailer rests for as long as that takes, so that the more follow,
+/// the larger the batches are; and a little in any case, as each look has its price too.
+const HANDING_OUT: Duration = Duration::from_micros(50);
+const REST_MIN: Duration = Duration::from_millis(4);
+const REST_MAX: Duration = Duration::from_millis(100);
+/// Events read at once. A batch is the least that a follower holds who has stopped reading.
+const BATCH: i64 = 256;
 
 #[derive(Default)]
 pub struct Tailer {
@@ -44,9 +46,8 @@ impl Service for Tailer {
         for batch in EventBatch::by_workspace(events) {
             engine.hints.publish(batch);
         }
-        if engine.hints.followers() > MANY_FOLLOWERS {
-            tokio::time::sleep(GATHER).await;
-        }
+        let followers = u32::try_from(engine.hints.followers()).unwrap_or(u32::MAX);
+        tokio::time::sleep(HANDING_OUT.saturating_mul(followers).clamp(REST_MIN, REST_MAX)).await;
         Ok(Tick::Busy)
     }
 

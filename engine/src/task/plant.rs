@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     EventKind, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
+    account::SYSTEM,
     task::{Complexity, Dependency, Inferred, On, Parents, Standing, infer},
 };
 
@@ -14,6 +15,8 @@ use crate::{Result, event, new_id, tx::Tx};
 pub(crate) struct Seed {
     pub task: Task,
     pub waits: Vec<Dependency>,
+    /// Who has it stored; its first event is signed with that.
+    pub by: String,
 }
 
 /// Where a new task belongs and who wants it.
@@ -95,8 +98,8 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
     let mut standing = outside(tx, &seeds).await?;
     let now = tx.now();
     let mut tasks = Vec::with_capacity(seeds.len());
-    let (mut rows, mut edges, mut to_open) = (vec![], vec![], vec![]);
-    for Seed { mut task, waits } in seeds {
+    let (mut rows, mut edges, mut to_open, mut facts) = (vec![], vec![], vec![], vec![]);
+    for Seed { mut task, waits, by } in seeds {
         let mut waiting_for = 0;
         let mut broken = None;
         for dependency in &waits {
@@ -133,15 +136,16 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
             edges.push(store::NewEdge::new(group, &member, false));
         }
         rows.push(store::NewRow::of(&task, waiting_for, group.map(|group| group.id)));
+        facts.push((task.id, by, EventKind::TaskCreated { state: task.state.name() }));
         tasks.push(task);
     }
     store::insert(tx, &rows).await?;
     store::insert_edges(tx, &edges, now).await?;
-    let facts: Vec<_> = tasks.iter().map(|task| (task.id, EventKind::TaskCreated { state: task.state.name() })).collect();
     event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
     for task in &tasks {
         if let Some((given, inferred)) = task.complexity.disputed() {
-            tx.record(task.workspace_id, task.id, &EventKind::ComplexityDisputed { given, inferred }).await?;
+            // said by Muster, whoever wanted the task
+            event::store::append(tx, task.workspace_id, task.id, SYSTEM, &EventKind::ComplexityDisputed { given, inferred }, now).await?;
         }
     }
     let ended: Vec<_> = (0..tasks.len()).filter(|index| tasks[*index].state.is_final()).collect();

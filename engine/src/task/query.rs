@@ -1,6 +1,6 @@
 //! Reading tasks for the API and the pages.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
@@ -255,11 +255,12 @@ async fn unmet_capabilities(tx: &mut Tx, state: TaskStateName, needed: &[String]
     Ok(unmet(needed, &runner::store::online_capabilities(tx).await?))
 }
 
-/// As [`view`], of a task that was stored a moment ago and waits for nothing.
-pub(super) async fn fresh_view(tx: &mut Tx, task: Task, location: String) -> Result<TaskView> {
-    let created_by = name_of(tx, &task.created_by).await?;
-    let unmet_capabilities = unmet_capabilities(tx, task.state.name(), &task.capabilities).await?;
-    Ok(TaskView {
+/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back. `runners` are
+/// the capabilities of each runner, for a task that needs any.
+pub(super) fn fresh_view(task: Task, location: String, created_by: String, runners: &[Vec<String>]) -> TaskView {
+    let is_queued = task.state.name() == TaskStateName::Queued;
+    let unmet_capabilities = if is_queued { unmet(&task.capabilities, runners) } else { vec![] };
+    TaskView {
         summary: TaskSummary {
             id: task.id,
             title: task.title,
@@ -276,7 +277,7 @@ pub(super) async fn fresh_view(tx: &mut Tx, task: Task, location: String) -> Res
             created_at: task.created_at,
             started_at: None,
         },
-        version: 1,
+        version: 1 + i64::from(task.complexity.disputed().is_some()),
         work: task.work,
         base_ref: task.base_ref,
         files: task.files,
@@ -306,7 +307,7 @@ pub(super) async fn fresh_view(tx: &mut Tx, task: Task, location: String) -> Res
         dependents: vec![],
         log_bytes: 0,
         attempt_list: vec![],
-    })
+    }
 }
 
 async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDependency>> {
@@ -326,14 +327,23 @@ async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDepen
 
 /// Who a label of an actor is, for people.
 pub(super) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<String> {
-    let name = sqlx::query_scalar!(
-        r#"select coalesce((select name from "user" where 'user:' || id = $1), (select name || ' (API key)' from api_key where 'api_key:' || id = $1),
-                           $1) as "name!""#,
-        label
+    let names = names_of(conn, vec![label.to_owned()]).await?;
+    Ok(names.get(label).cloned().unwrap_or_else(|| label.to_owned()))
+}
+
+/// As [`name_of`], by label.
+pub(super) async fn names_of(conn: &mut PgConnection, labels: Vec<String>) -> Result<HashMap<String, String>> {
+    let rows = sqlx::query!(
+        r#"select label as "label!",
+                  coalesce((select name from "user" where id = case when label like 'user:%' then substr(label, 6)::uuid end),
+                           (select name || ' (API key)' from api_key where id = case when label like 'api_key:%' then substr(label, 9)::uuid end),
+                           label) as "name!"
+           from unnest($1::text[]) as label"#,
+        &labels
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(name)
+    Ok(rows.into_iter().map(|row| (row.label, row.name)).collect())
 }
 
 async fn dependents(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskLink>> {

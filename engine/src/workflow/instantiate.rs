@@ -253,7 +253,7 @@ pub(super) async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, r
     };
     let task = Task { work: filled(task.work, &task.inputs), ..task };
     let row = NewStep { key, group_key, task: task.id, reused: false };
-    Ok((Seed { task, waits }, row))
+    Ok((Seed { task, waits, by: tx.actor().to_owned() }, row))
 }
 
 /// With its inputs in their places, as far as they are known now; on one line and not too long.

@@ -95,6 +95,36 @@ async fn a_key_opens_its_workspace_until_it_runs_out_or_is_revoked(pool: PgPool)
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn keys_that_come_at_once_are_told_apart(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let roles = [Role::Viewer, Role::Member, Role::Admin];
+    let mut keys = vec![];
+    for role in roles {
+        keys.push(test.engine.create_key_here(role.name(), role).await.unwrap().reveal().to_owned());
+    }
+    // the name of one with the secret of another, and a checksum that fits
+    let head = format!("{}{}", &keys[0][..17], &keys[1][17..47]);
+    let mut sum = crc32fast::hash(head.as_bytes());
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(sum % 62) as usize];
+        sum /= 62;
+    }
+    keys.push(head + std::str::from_utf8(&digits).unwrap());
+    let asked: Vec<_> = (0..40).map(|number| number % keys.len()).collect();
+    let found = futures::future::join_all(asked.iter().map(|place| test.engine.actor_of_key(&keys[*place]))).await;
+    for (place, found) in asked.into_iter().zip(found) {
+        let role = found.unwrap().map(|actor| match actor.kind {
+            ActorKind::ApiKey { role, .. } | ActorKind::User { role, .. } => role,
+        });
+        assert_eq!(role, roles.get(place).copied(), "key {place}");
+    }
+    let used: i64 =
+        sqlx::query_scalar("select count(*) from api_key where last_used_at = '2026-11-20T09:00:00Z'").fetch_one(&pool).await.unwrap();
+    assert_eq!(used, 3);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_session_lasts_until_it_is_idle_too_long_or_too_old(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let start = engine::testing::START.parse::<domain::Timestamp>().unwrap();

@@ -7,6 +7,7 @@ mod attempts;
 mod board;
 mod bulk;
 mod capabilities;
+mod creates;
 mod edit;
 mod events;
 mod hold;
