@@ -7,6 +7,7 @@ pub mod account;
 pub mod artifact;
 pub mod attempt;
 pub mod check;
+pub mod crash;
 pub mod error;
 pub mod event;
 pub mod id;

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, AttemptState, EventKind, Failure, FailureCode, Task, Timestamp, VerificationReport,
     protocol::{Assignment, AttemptReport, WorkOutcome},
-    runner::LEASE_SECONDS,
+    runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
 };
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::{Engine, Error, Result, RunnerSession, artifact, task, tx::Tx};
 
 pub(crate) fn lease_until(now: Timestamp) -> Timestamp {
-    now + TimeDelta::seconds(LEASE_SECONDS.into())
+    now + TimeDelta::seconds(lease_seconds().into())
 }
 
 /// How an attempt ends, for its own row and for its task.

@@ -94,7 +94,7 @@ impl TestEngine {
 
     /// One round of the rescuer.
     pub async fn rescue(&self) {
-        Rescuer.tick(&self.engine).await.expect("the rescuer works");
+        Rescuer::default().tick(&self.engine).await.expect("the rescuer works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::crash;
 use tokio::sync::Notify;
 
 use super::{EventBatch, EventCursor, store};
@@ -41,9 +42,11 @@ impl Service for Tailer {
         };
         self.cursor = Some(last.cursor);
         drop(conn);
+        crash::point("events.before");
         for batch in EventBatch::by_workspace(events) {
             engine.hints.publish(batch);
         }
+        crash::point("events.after");
         if engine.hints.followers() > MANY_FOLLOWERS {
             tokio::time::sleep(GATHER).await;
         }
