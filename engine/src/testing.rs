@@ -154,6 +154,11 @@ impl TestRunner {
         Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
     }
 
+    /// A sign of life of one who works on nothing.
+    pub async fn is_idle(&self) -> Result<()> {
+        self.engine.heartbeat(&self.session, &[]).await.map(drop)
+    }
+
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {
         self.engine.attempt_reported(&self.session, attempt, report).await
     }

@@ -48,7 +48,7 @@ pub fn short(seed: Option<u64>) -> Vec<(Test, Runs)> {
     vec![
         (Test::T1, of(20, runs(1, seed, 1))),
         (Test::T2, runs(t2::KINDS, Some(0), 3)),
-        (Test::T7, runs(t7::KINDS, Some(0), 3)),
+        (Test::T7, runs(t7::KINDS, Some(0), 6)),
         (Test::T3, runs(1, seed, 1)),
         (Test::T9, of(8, runs(1, seed, 1))),
         (Test::T10, runs(1, seed, 1)),

@@ -17,7 +17,7 @@ use crate::{
     world::{SERVERS, Setup, World},
 };
 
-pub const KINDS: u64 = 5;
+pub const KINDS: u64 = 6;
 
 /// Seconds.
 const LEASE: u32 = 8;
@@ -36,6 +36,8 @@ enum Kind {
     AllStandStill,
     /// Postgres is killed, and comes back within the lease.
     PostgresAway,
+    /// As before, and it comes back after more than a lease: the runners give up what they cannot renew, and take it up again.
+    PostgresAwayLong,
     /// The servers' wall clocks are wrong by a day and by an hour.
     WrongClocks,
     /// The database's clock jumps by an hour.
@@ -43,7 +45,7 @@ enum Kind {
 }
 
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
-    let kinds = [Kind::ServersAway, Kind::AllStandStill, Kind::PostgresAway, Kind::WrongClocks, Kind::ClockJumps];
+    let kinds = [Kind::ServersAway, Kind::AllStandStill, Kind::PostgresAway, Kind::WrongClocks, Kind::ClockJumps, Kind::PostgresAwayLong];
     let kind = kinds[usize::try_from(seed % KINDS)?];
     let clock = tempfile_in_tmp(seed)?;
     let Some(setup) = setup(kind, &clock) else {
@@ -75,9 +77,9 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
                 world.signal_server(number, Signal::CONT).await?;
             }
         }
-        Kind::PostgresAway => {
+        Kind::PostgresAway | Kind::PostgresAwayLong => {
             world.kill_postgres().await;
-            sleep(Duration::from_secs(u64::from(LEASE) / 2)).await;
+            sleep(if kind == Kind::PostgresAway { AWAY / 3 } else { AWAY }).await;
             world.start_postgres().await?;
         }
         Kind::WrongClocks => {}
@@ -109,6 +111,8 @@ fn setup(kind: Kind, clock: &Path) -> Option<Setup> {
     let faked =
         |library: String| vec![pair("LD_PRELOAD", &library), pair("FAKETIME_DONT_FAKE_MONOTONIC", "1"), pair("FAKETIME_DISABLE_SHM", "1")];
     match kind {
+        // Half of it is for Postgres to recover and for the pools to find it.
+        Kind::PostgresAway => Some(Setup { lease: Some(LEASE * 2), ..usual }),
         Kind::WrongClocks => {
             let off = |by: &str| Some([faked(faketime()?), vec![pair("FAKETIME", by)]].concat());
             Some(Setup { environment: [off("-3600")?, off("+86400")?], ..usual })
@@ -117,7 +121,7 @@ fn setup(kind: Kind, clock: &Path) -> Option<Setup> {
             let file = vec![pair("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string()), pair("FAKETIME_NO_CACHE", "1")];
             Some(Setup { postgres: [faked(faketime()?), file].concat(), ..usual })
         }
-        Kind::ServersAway | Kind::AllStandStill | Kind::PostgresAway => Some(usual),
+        Kind::ServersAway | Kind::AllStandStill | Kind::PostgresAwayLong => Some(usual),
     }
 }
 
@@ -167,7 +171,7 @@ fn unsettled(world: &World) -> anyhow::Result<bool> {
 
 /// Every task succeeded, nobody was charged, and by how many attempts.
 async fn expected(pool: &PgPool, kind: Kind) -> anyhow::Result<Vec<Violation>> {
-    let most = if kind == Kind::ServersAway { 2 } else { 1 };
+    let most = if matches!(kind, Kind::ServersAway | Kind::PostgresAwayLong) { 2 } else { 1 };
     let statement =
         "select title || ' is ' || state || ' after ' || attempts || ' attempts, ' || failures || ' of them its own fault' from task
                      where state <> 'succeeded' or failures > 0 or attempts > $1";

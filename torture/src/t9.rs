@@ -142,7 +142,7 @@ async fn by_hand(world: Arc<World>, api: Arc<Api>, pool: PgPool, mut random: Std
 async fn trouble(world: &World, random: &mut StdRng, until: Instant) -> anyhow::Result<usize> {
     let mut faults = 0;
     while Instant::now() < until {
-        sleep(Duration::from_millis(random.random_range(300..1200))).await;
+        sleep(Duration::from_millis(random.random_range(100..700))).await;
         let number = random.random_range(0..SERVERS);
         match random.random_range(0..6) {
             0..2 => {

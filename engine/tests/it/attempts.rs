@@ -168,6 +168,28 @@ async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_slot_is_free_again_when_its_attempt_ended_without_a_word(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let mut connected = test.connected_runner("r1", 1).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1);
+    connected.runner.is_idle().await.unwrap();
+    test.create(&ada, checked("two")).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 0, "the first is on its way");
+    // The database was away for a lease: the runner has given the attempt up, and the rescuer takes it back.
+    test.advance(TimeDelta::seconds(121));
+    test.rescue().await;
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+    connected.runner.is_idle().await.unwrap();
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1, "the runner is not full");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_task_that_loses_its_runner_three_times_is_set_aside(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
