@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod attempt;
 pub mod board;
 pub mod check;
+pub mod crash;
 pub mod error;
 pub mod event;
 pub mod failure;

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, AttemptState, EventKind, Failure, FailureCode, Task, Timestamp, VerificationReport,
     protocol::{Assignment, AttemptReport, WorkOutcome},
-    runner::LEASE_SECONDS,
+    runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
 };
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::{Engine, Error, Result, RunnerSession, artifact, task, tx::Tx};
 
 pub(crate) fn lease_until(now: Timestamp) -> Timestamp {
-    now + TimeDelta::seconds(LEASE_SECONDS.into())
+    now + TimeDelta::seconds(lease_seconds().into())
 }
 
 /// How an attempt ends, for its own row and for its task.
@@ -91,7 +91,21 @@ impl Engine {
     pub(crate) async fn heartbeat(&self, session: &RunnerSession, keys: &[AttemptKey]) -> Result<store::Heartbeat> {
         let mut tx = self.begin_system(Some(session.label())).await?;
         let answer = store::heartbeat(&mut tx, session, keys).await?;
-        tx.commit(answer).await
+        let answer = tx.commit(answer).await?;
+        self.release_ended(session, keys).await?;
+        Ok(answer)
+    }
+
+    /// What this process gave to the runner and the runner does not name is on its way to it; or it has ended without a word from the
+    /// runner, who gave it up when its lease ran out, and its slot is free.
+    async fn release_ended(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<()> {
+        for key in self.hub.held_beside(session.id(), named) {
+            let mut conn = self.database.system.acquire().await?;
+            if !store::is_held(&mut conn, Some(session), key).await? {
+                self.hub.release(session.id(), key);
+            }
+        }
+        Ok(())
     }
 
     /// The last word about an attempt: what its task comes to, and what follows for the tasks that wait for it.

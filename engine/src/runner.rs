@@ -9,10 +9,10 @@ pub(crate) mod store;
 use std::time::Duration;
 
 use domain::{
-    AttemptKey, RunnerId,
+    AttemptKey, RunnerId, crash,
     error::Errors,
     protocol::{Numbered, ToRunner, ToServer, VERSION},
-    runner::{HEARTBEAT_SECONDS, LEASE_SECONDS},
+    runner::{heartbeat_seconds, lease_seconds},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 use tokio::sync::mpsc;
@@ -168,7 +168,7 @@ pub async fn serve_runner(
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let connection = engine.hub.connect(session.clone(), outgoing);
     engine.hints.committed();
-    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: HEARTBEAT_SECONDS, lease_seconds: LEASE_SECONDS };
+    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: heartbeat_seconds(), lease_seconds: lease_seconds() };
     let mut open = to_runner.send(welcome).await.is_ok() && to_runner.send(ToRunner::Stored { sequence }).await.is_ok();
     while open {
         open = tokio::select! {
@@ -176,7 +176,10 @@ pub async fn serve_runner(
                 Some(numbered) => {
                     let answers = engine.answer(&session, &numbered).await;
                     engine.hints.work.notify_one();
-                    send_all(&to_runner, answers).await
+                    crash::point("stored.before");
+                    let open = send_all(&to_runner, answers).await;
+                    crash::point("stored.after");
+                    open
                 }
                 None => false,
             },

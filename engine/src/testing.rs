@@ -109,7 +109,7 @@ impl TestEngine {
 
     /// One round of the rescuer.
     pub async fn rescue(&self) {
-        Rescuer.tick(&self.engine).await.expect("the rescuer works");
+        Rescuer::default().tick(&self.engine).await.expect("the rescuer works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
@@ -167,6 +167,11 @@ impl TestRunner {
     pub async fn renews(&self, attempt: AttemptKey) -> Result<(bool, bool)> {
         let answer = self.engine.heartbeat(&self.session, &[attempt]).await?;
         Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
+    }
+
+    /// A sign of life of one who works on nothing.
+    pub async fn is_idle(&self) -> Result<()> {
+        self.engine.heartbeat(&self.session, &[]).await.map(drop)
     }
 
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {

@@ -121,7 +121,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let tracker = TaskTracker::new();
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher, &engine, &stop, &tracker);
-    start_service(Rescuer, &engine, &stop, &tracker);
+    start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
     start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);

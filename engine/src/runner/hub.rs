@@ -95,6 +95,13 @@ impl Hub {
         }
     }
 
+    /// What this process gave to the runner, as far as it is not among these.
+    pub(crate) fn held_beside(&self, runner: RunnerId, named: &[AttemptKey]) -> Vec<AttemptKey> {
+        let connected = self.lock();
+        let held = connected.get(&runner).into_iter().flat_map(|one| &one.held);
+        held.filter(|attempt| !named.contains(attempt)).copied().collect()
+    }
+
     /// The attempt has ended or is no longer this runner's: its slot is free.
     pub(crate) fn release(&self, runner: RunnerId, attempt: AttemptKey) {
         if let Some(one) = self.lock().get_mut(&runner) {

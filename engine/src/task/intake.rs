@@ -1,7 +1,7 @@
 //! Where single creates meet. What comes while a transaction is at work is stored by the next one, all of it together: a sync of the
 //! disk and a handful of statements serve many. Each is answered after the COMMIT, with what became of it alone.
 
-use domain::{Actor, NewTask, TaskView, Work, WorkspaceId, account::SYSTEM};
+use domain::{Actor, NewTask, TaskView, Work, WorkspaceId, account::SYSTEM, crash};
 
 use super::{check_new, plant::plant, query, seed};
 use crate::{
@@ -75,7 +75,12 @@ impl Engine {
             };
             let outcomes = match outcomes {
                 // From here on nothing is tried again: it may be stored even when nobody says so.
-                Ok((tx, outcomes)) => tx.commit(outcomes).await,
+                Ok((tx, outcomes)) => {
+                    crash::point("answer.kept");
+                    let committed = tx.commit(outcomes).await;
+                    crash::point("answer.committed");
+                    committed
+                }
                 Err(error) if part.len() > 1 && !matches!(error, Error::Unavailable(_)) => {
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);

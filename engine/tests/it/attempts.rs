@@ -4,7 +4,7 @@ use domain::{
     protocol::{Assignment, AttemptReport},
 };
 use engine::{
-    Clock, Error,
+    Clock, Error, Rescuer, Service,
     testing::{TestEngine, TestRunner, report},
 };
 use sqlx::PgPool;
@@ -142,6 +142,51 @@ async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
     assert_eq!(state(&after.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
     let runner = after.runner("r1").await;
     assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let runner = test.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    let mut rescuer = Rescuer::default();
+    rescuer.tick(&test.engine).await.unwrap();
+    // The whole machine slept for an hour: nobody could say anything, and nobody could have heard it.
+    test.advance(TimeDelta::hours(1));
+    rescuer.tick(&test.engine).await.unwrap();
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+    // From then on it is as always.
+    for _ in 0..5 {
+        test.advance(TimeDelta::seconds(59));
+        rescuer.tick(&test.engine).await.unwrap();
+    }
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_slot_is_free_again_when_its_attempt_ended_without_a_word(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let mut connected = test.connected_runner("r1", 1).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1);
+    connected.runner.is_idle().await.unwrap();
+    test.create(&ada, checked("two")).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 0, "the first is on its way");
+    // The database was away for a lease: the runner has given the attempt up, and the rescuer takes it back.
+    test.advance(TimeDelta::seconds(121));
+    test.rescue().await;
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+    connected.runner.is_idle().await.unwrap();
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1, "the runner is not full");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport,
+    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport, crash,
     protocol::{Assignment, AttemptReport, NewArtifact, ToServer, WorkOutcome},
 };
 use tokio::time::Instant;
@@ -176,6 +176,7 @@ impl Attempt {
             Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
         };
         self.entry.leader = trace.leader;
+        crash::point("work.started");
         let began = Instant::now();
         let time = Duration::from_secs(assignment.timeout_seconds.into());
         let over = CancellationToken::new();
@@ -283,7 +284,10 @@ impl Attempt {
                 None
             }
         };
-        let (ended, saved) = match save(&git, &self.entry, checkout).await {
+        crash::point("save.before");
+        let saved = save(&git, &self.entry, checkout).await;
+        crash::point("save.after");
+        let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in &saved.notes {
                     self.log.say(note).await;
