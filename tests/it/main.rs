@@ -18,7 +18,7 @@ mod queue;
 mod stop;
 mod streams;
 mod tasks;
-mod views;
 mod versions;
+mod views;
 mod workflows;
 mod workflows_command_line;
