@@ -93,6 +93,9 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
   await api.pause(paused);
   await api.reaches(dead, "dead");
 
+  await api.saveView({ name: "Broken", filter: { state: "failed" }, shared: true });
+  await api.saveView({ name: "Low at night", filter: { tag: "nightly", priority: "low" }, shared: true });
+
   await api.saveWorkflow(release(api.repository));
   const waiting = await api.startRun("release", { version: "4.2.0" });
   await api.runReaches(waiting, "waiting");
@@ -114,10 +117,18 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "tasks-filtered", path: "/tasks?state=failed" },
     { name: "tasks-none", path: "/tasks?text=there+is+no+such+task" },
     { name: "tasks-change", path: "/tasks/change?tag=nightly" },
+    { name: "tasks-view", path: "/tasks?tag=nightly&priority=low" },
+    { name: "tasks-picked", path: "/tasks?tag=nightly", prepare: pickAll },
+    { name: "board", path: "/board" },
+    { name: "board-filtered", path: "/board?tag=nightly" },
+    { name: "views", path: "/views?state=failed" },
+    { name: "views-change", path: "/views", prepare: openChange },
     { name: "queue", path: "/queue" },
     { name: "dead", path: "/dead" },
+    { name: "dead-asks", path: "/dead", prepare: askToDiscard },
     task("task-paused", paused),
     task("task-dead", dead),
+    { name: "task-edit", path: `/tasks/${running}/edit` },
     { name: "new-task", path: "/tasks/new" },
     { name: "new-task-filled", path: `/tasks/new?from=${partial}` },
     { name: "new-task-refused", path: "/tasks/new", prepare: sendNonsense },
@@ -175,6 +186,18 @@ async function startWithout(page: Page): Promise<void> {
   await page.getByLabel("Repository").fill("somewhere");
   await page.getByRole("button", { name: "Start" }).click();
   await page.getByRole("alert").waitFor();
+}
+
+async function pickAll(page: Page): Promise<void> {
+  for (const box of await page.getByRole("checkbox").all()) await box.check();
+}
+
+async function openChange(page: Page): Promise<void> {
+  await page.getByRole("row").getByText("Change").last().click();
+}
+
+async function askToDiscard(page: Page): Promise<void> {
+  await page.getByText("Discard all…").click();
 }
 
 async function askToCancel(page: Page): Promise<void> {

@@ -48,6 +48,14 @@ export function taskRow(page: Page, title: string): Locator {
   return page.getByRole("row").filter({ has: page.getByRole("link", { name: title, exact: true }) });
 }
 
+export function boardColumn(page: Page, name: string): Locator {
+  return page.getByRole("region", { name: new RegExp(`^${name}`) });
+}
+
+export function boardCard(page: Page, column: string, title: string): Locator {
+  return boardColumn(page, column).getByRole("listitem").filter({ has: page.getByRole("link", { name: title, exact: true }) });
+}
+
 /** The state of a run beside its title. */
 export function runBadge(page: Page, text: string): Locator {
   return page.locator(".p-run__badges").getByText(text, { exact: true });

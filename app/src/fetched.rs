@@ -8,7 +8,7 @@ use crate::{
     account::sign_in_path,
     components::{ErrorView, Loading},
     not_found::NotHere,
-    page_json::Fetched,
+    page_json::{Asked, Fetched},
     problem::Problem,
 };
 
@@ -48,6 +48,7 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
             Some(Err(problem)) => Stage::Failed(problem.clone()),
         })
     });
+    let asked = is_server().then(Asked::default);
     move || match stage.get() {
         Stage::Pending => ().into_any(),
         Stage::Failed(problem) => problem_view(&problem).into_any(),
@@ -61,6 +62,9 @@ fn inner<T: Clone + PartialEq + Send + Sync + 'static>(
                     _ => first.clone(),
                 })
             });
+            if let Some(asked) = &asked {
+                asked.provide_from_the_start();
+            }
             content(value.into())
         }
     }

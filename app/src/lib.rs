@@ -6,6 +6,7 @@
 //! event says into what it shows: it fetches again.
 
 pub mod account;
+mod board;
 pub mod components;
 mod dev;
 mod draft;
@@ -19,6 +20,7 @@ mod part;
 pub mod problem;
 pub mod queue;
 mod repository;
+mod saved_view;
 mod shell;
 mod sse;
 #[cfg(feature = "ssr")]
@@ -38,18 +40,23 @@ use leptos_router::{
 };
 
 use account::{setup_page::SetupPage, sign_in_page::SignInPage};
+use board::board_page::BoardPage;
 use components::{time::provide_clock, toast::Toasts};
 use dev::ComponentsPage;
 use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
-use task::{change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, list_page::TaskListPage, new_page::NewTaskPage};
+use saved_view::views_page::ViewsPage;
+use task::{
+    change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, edit_page::EditTaskPage, list_page::TaskListPage,
+    new_page::NewTaskPage,
+};
 use workflow::{
     detail_page::WorkflowPage,
     edit_page::EditPage,
     list_page::WorkflowListPage,
-    run::{detail_page::RunPage, list_page::RunListPage},
+    run::{change_page::ChangeRunPage, detail_page::RunPage, list_page::RunListPage},
     start_page::StartPage,
 };
 
@@ -71,7 +78,10 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("tasks/:id/edit") view={Lazy::<EditTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("board") view={Lazy::<BoardPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("views") view={Lazy::<ViewsPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows") view={Lazy::<WorkflowListPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows/new") view={Lazy::<EditPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows/:name") view={Lazy::<WorkflowPage>::new()} ssr=SsrMode::Async />
@@ -79,6 +89,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("workflows/:name/run") view={Lazy::<StartPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runs") view={Lazy::<RunListPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runs/:id") view={Lazy::<RunPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runs/:id/change") view={Lazy::<ChangeRunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />

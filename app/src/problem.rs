@@ -96,6 +96,7 @@ mod from_engine {
                 Error::Invalid(invalid) => Self::invalid(invalid.errors, detail),
                 Error::InvalidTransition(_) => Self::new(409, "invalid-transition", "Not possible in this state", detail),
                 Error::Conflict(_) => Self::new(409, "conflict", "Not possible as things stand", detail),
+                Error::Changed(_) => Self::new(412, "changed", "It has changed meanwhile", detail),
                 Error::StaleLease => Self::new(409, "stale-lease", "This attempt no longer holds its task", detail),
                 Error::Forbidden(_) => Self::new(403, "forbidden", "Not allowed", detail),
                 Error::Unauthorized(_) => Self { detail, ..Self::unauthorized() },

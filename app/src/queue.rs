@@ -1,5 +1,6 @@
 //! The queue: what the page asks the server for. Each server function is one call of the engine's method of the same name.
 
+pub mod chart;
 pub mod queue_page;
 
 use domain::{RepositoryId, queue::Queue};

@@ -5,6 +5,10 @@ pub mod change_page;
 pub mod dead_page;
 pub mod detail;
 pub mod detail_page;
+pub mod edit_form;
+pub mod edit_page;
+pub mod filter;
+pub mod filter_bar;
 pub mod form;
 pub mod handed;
 pub mod list_page;
@@ -21,6 +25,7 @@ use leptos::prelude::*;
 
 use crate::{components::log_view::LogStart, problem::Problem};
 use detail::diff::DiffText;
+use edit_form::EditForm;
 use form::TaskForm;
 
 #[server(prefix = "/_fn", endpoint = "list_tasks")]
@@ -63,6 +68,33 @@ pub async fn create_task(#[server(default)] form: TaskForm) -> Result<TaskView, 
     }
 }
 
+/// Changes what the form says, on the version that it was opened with, and goes back to the task's page.
+#[server(prefix = "/_fn", endpoint = "edit_task")]
+pub async fn edit_task(#[server(default)] form: EditForm) -> Result<TaskView, Problem> {
+    let edited = async {
+        let (id, change) = form.to_change()?;
+        let if_match = Some(domain::IfMatch::Versions(vec![form.version()]));
+        crate::ssr::call(async |engine, actor| engine.edit_task(&domain::Actor { if_match, ..actor }, id, change).await)
+            .await
+            .map_err(edit_form::locate)
+    };
+    match edited.await {
+        Ok(task) => {
+            leptos_axum::redirect(&format!("/tasks/{}", task.summary.id));
+            Ok(task)
+        }
+        Err(problem) => {
+            let now = match (problem.status, form.id.parse()) {
+                (412, Ok(id)) => get_task(id).await.ok(),
+                _ => None,
+            };
+            let form = now.map_or_else(|| form.clone(), |task| form.clone().onto(&task));
+            crate::ssr::go_back(form.back_path(&problem));
+            Err(problem)
+        }
+    }
+}
+
 #[server(prefix = "/_fn", endpoint = "cancel_task")]
 pub async fn cancel_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.cancel_task(&actor, id).await).await
@@ -88,22 +120,39 @@ pub async fn discard_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.discard_task(&actor, id).await).await
 }
 
-/// One act on every task like that, when they are as many as expected.
+/// These tasks, or those like that when none is named.
+#[server(prefix = "/_fn", endpoint = "tasks_to_change")]
+pub async fn tasks_to_change(
+    #[server(default)] ids: Vec<TaskId>,
+    #[server(default)] filter: TaskFilter,
+) -> Result<Page<TaskSummary>, Problem> {
+    match ids.is_empty() {
+        true => list_tasks(filter).await,
+        false => crate::ssr::call(async |engine, actor| engine.pick_tasks(&actor, &ids).await).await,
+    }
+}
+
+/// One act on these tasks, or on every task like that when none is named, when they are as many as expected.
 #[server(prefix = "/_fn", endpoint = "change_tasks")]
 pub async fn change_tasks(
     act: BulkAct,
     expected: i64,
     #[server(default)] priority: Option<Priority>,
+    #[server(default)] ids: Vec<TaskId>,
     #[server(default)] filter: TaskFilter,
 ) -> Result<BulkOutcome, Problem> {
-    let bulk = domain::task::BulkTasks { act, priority, ids: vec![], filter: Some(filter), preview: false, expected: Some(expected) };
+    let filter = ids.is_empty().then_some(filter);
+    let bulk = domain::task::BulkTasks { act, priority, ids, filter, preview: false, expected: Some(expected) };
     crate::ssr::call(async |engine, actor| engine.change_tasks(&actor, bulk).await).await
 }
 
-/// How many tasks like that each act is about.
+/// How many of these tasks, or of those like that when none is named, each act is about.
 #[server(prefix = "/_fn", endpoint = "count_changes")]
-pub async fn count_changes(#[server(default)] filter: TaskFilter) -> Result<Vec<(BulkAct, i64)>, Problem> {
-    crate::ssr::call(async |engine, actor| engine.count_changes(&actor, filter).await).await
+pub async fn count_changes(
+    #[server(default)] ids: Vec<TaskId>,
+    #[server(default)] filter: TaskFilter,
+) -> Result<Vec<(BulkAct, i64)>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.count_changes(&actor, ids, filter).await).await
 }
 
 #[server(prefix = "/_fn", endpoint = "task_events")]

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, Idempotency, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,7 @@ pub enum Permission {
     CreateTasks,
     ChangeTasks,
     ManageKeys,
+    ManageViews,
 }
 
 impl fmt::Display for Permission {
@@ -53,6 +54,7 @@ impl fmt::Display for Permission {
             Self::CreateTasks => "create tasks",
             Self::ChangeTasks => "change tasks",
             Self::ManageKeys => "manage API keys",
+            Self::ManageViews => "change views of others",
         })
     }
 }
@@ -74,21 +76,22 @@ impl Role {
     }
 
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ReadTasks};
+        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ManageViews, ReadTasks};
         match self {
-            Self::Owner | Self::Admin => matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys),
+            Self::Owner | Self::Admin => matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews),
             Self::Member => matches!(permission, ReadTasks | CreateTasks | ChangeTasks),
             Self::Viewer => matches!(permission, ReadTasks),
         }
     }
 }
 
-/// Who acts: in one workspace, with what that actor may do there, and whether what is asked is to take effect once.
+/// Who acts: in one workspace, with what that actor may do there, whether what is asked is to take effect once, and only on what version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub workspace_id: WorkspaceId,
     pub kind: ActorKind,
     pub idempotency: Option<Idempotency>,
+    pub if_match: Option<IfMatch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +103,7 @@ pub enum ActorKind {
 
 impl Actor {
     pub fn new(workspace_id: WorkspaceId, kind: ActorKind) -> Self {
-        Self { workspace_id, kind, idempotency: None }
+        Self { workspace_id, kind, idempotency: None, if_match: None }
     }
 
     pub fn without_idempotency(self) -> Self {

@@ -1,9 +1,9 @@
-//! One execution of a task, and why one ends badly.
+//! One execution of a task.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, AttemptId, TaskId, VerificationReport};
+use crate::{Artifact, AttemptId, Failure, TaskId, VerificationReport, failure};
 
 /// Names an attempt in everything a runner says about it. The number is the fence: a write that carries an old one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,6 +72,8 @@ pub struct Attempt {
     /// The commit on that branch, absent when nothing changed.
     pub commit: Option<String>,
     pub exit_code: Option<i32>,
+    #[serde(serialize_with = "failure::explain_if_any")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<failure::ExplainedFailure>))]
     pub failure: Option<Failure>,
     /// Absent until the checks have run.
     pub verification: Option<VerificationReport>,
@@ -79,106 +81,4 @@ pub struct Attempt {
     /// Where this attempt's part of the task's log starts and ends, in bytes.
     pub log_start: i64,
     pub log_end: i64,
-}
-
-/// Why an attempt or a task ended badly: a stable code, what happened, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Failure {
-    pub code: FailureCode,
-    /// What happened this time.
-    pub message: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum FailureCode {
-    CommandFailed,
-    ChecksFailed,
-    TimedOut,
-    RepositoryUnavailable,
-    RefNotFound,
-    BackendMissing,
-    WorkNotSaved,
-    RunnerLost,
-    RunnerFault,
-    DeadlinePassed,
-    QueueExpired,
-    Rejected,
-    StepsFailed,
-    NotExpanded,
-}
-
-impl Failure {
-    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-impl FailureCode {
-    pub const ALL: [Self; 14] = [
-        Self::CommandFailed,
-        Self::ChecksFailed,
-        Self::TimedOut,
-        Self::RepositoryUnavailable,
-        Self::RefNotFound,
-        Self::BackendMissing,
-        Self::WorkNotSaved,
-        Self::RunnerLost,
-        Self::RunnerFault,
-        Self::DeadlinePassed,
-        Self::QueueExpired,
-        Self::Rejected,
-        Self::StepsFailed,
-        Self::NotExpanded,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CommandFailed => "command_failed",
-            Self::ChecksFailed => "checks_failed",
-            Self::TimedOut => "timed_out",
-            Self::RepositoryUnavailable => "repository_unavailable",
-            Self::RefNotFound => "ref_not_found",
-            Self::BackendMissing => "backend_missing",
-            Self::WorkNotSaved => "work_not_saved",
-            Self::RunnerLost => "runner_lost",
-            Self::RunnerFault => "runner_fault",
-            Self::DeadlinePassed => "deadline_passed",
-            Self::QueueExpired => "queue_expired",
-            Self::Rejected => "rejected",
-            Self::StepsFailed => "steps_failed",
-            Self::NotExpanded => "not_expanded",
-        }
-    }
-
-    /// Whether the same work may go better next time.
-    pub fn is_worth_retrying(self) -> bool {
-        match self {
-            Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault => true,
-            Self::RepositoryUnavailable | Self::RefNotFound | Self::BackendMissing | Self::DeadlinePassed | Self::QueueExpired => false,
-            Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
-        }
-    }
-
-    /// What a person can do about it.
-    pub fn advice(self) -> &'static str {
-        match self {
-            Self::CommandFailed => "Read the end of the log; the last lines usually say why. Then retry, or change the task.",
-            Self::ChecksFailed => "Open the failed checks: each shows what it printed.",
-            Self::TimedOut => "Give the task more time, or make it smaller. What was done so far is on its branch.",
-            Self::RepositoryUnavailable => "See that the path or URL is right and that the runner may read it, then retry.",
-            Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
-            Self::BackendMissing => "Give the runner an agent: start it with MUSTER_AGENT_COMMAND, or write the task as a command.",
-            Self::WorkNotSaved => "The work is kept in the attempt's folder on the runner, which the message names.",
-            Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
-            Self::DeadlinePassed => "Retry it without the deadline, or create it again with a later one.",
-            Self::QueueExpired => "See that a runner is up and has free slots, then retry it or discard it.",
-            Self::Rejected => "Read the comment. When what it asks for is done, retry the gate or restart the run from an earlier step.",
-            Self::StepsFailed => "Open the tasks that it became: each says why it ended as it did. Then restart the run from this step.",
-            Self::NotExpanded => "Correct the list or the workflow that the message names, then restart the run from this step.",
-            Self::RunnerFault => "See the runner's log and the free space on its disk, then retry.",
-        }
-    }
 }

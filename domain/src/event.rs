@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, TaskId, task::Priority, task::TaskStateName};
+use crate::{
+    Failure, TaskId, WorkflowRunId,
+    task::{FieldChange, Priority, TaskStateName, Tier},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -42,8 +45,34 @@ pub enum EventKind {
     GroupExpanded {
         tasks: usize,
     },
+    /// Whoever handed it in said another tier than how it is written speaks for. What they said counts.
+    ComplexityDisputed {
+        given: Tier,
+        inferred: Tier,
+    },
     DependencyAdded {
         depends_on: TaskId,
+    },
+    /// Somebody put it into a run that was under way.
+    StepAdded {
+        run: WorkflowRunId,
+    },
+    /// Somebody took it out of its run.
+    StepRemoved {
+        run: WorkflowRunId,
+    },
+    /// Somebody made it wait for other tasks, or take other things from them.
+    StepRewired {
+        run: WorkflowRunId,
+        /// What it waits for besides, and what it no longer waits for.
+        added: Vec<TaskId>,
+        removed: Vec<TaskId>,
+    },
+    /// One of its candidates was taken.
+    CandidateChosen {
+        task: TaskId,
+        number: usize,
+        why: String,
     },
     AttemptClaimed {
         attempt: i32,
@@ -76,6 +105,10 @@ pub enum EventKind {
     PriorityChanged {
         priority: Priority,
     },
+    /// Somebody changed what it says or how it is to be done.
+    TaskChanged {
+        changes: Vec<FieldChange>,
+    },
     /// A failed or lost attempt is followed by another.
     TaskRequeued {
         state: TaskStateName,
@@ -99,7 +132,12 @@ impl EventKind {
             Self::GateOpened => "gate_opened",
             Self::GatePassed { .. } => "gate_passed",
             Self::GroupExpanded { .. } => "group_expanded",
+            Self::ComplexityDisputed { .. } => "complexity_disputed",
             Self::DependencyAdded { .. } => "dependency_added",
+            Self::StepAdded { .. } => "step_added",
+            Self::StepRemoved { .. } => "step_removed",
+            Self::StepRewired { .. } => "step_rewired",
+            Self::CandidateChosen { .. } => "candidate_chosen",
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptVerifying { .. } => "attempt_verifying",
@@ -110,6 +148,7 @@ impl EventKind {
             Self::PreEmptionRequested { .. } => "pre_emption_requested",
             Self::DeadlinePassed => "deadline_passed",
             Self::PriorityChanged { .. } => "priority_changed",
+            Self::TaskChanged { .. } => "task_changed",
             Self::TaskRequeued { .. } => "task_requeued",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRetried { .. } => "task_retried",
@@ -126,7 +165,21 @@ impl EventKind {
             Self::GatePassed { comment: Some(comment) } => format!("Passed: {comment}"),
             Self::GatePassed { comment: None } => "Passed".into(),
             Self::GroupExpanded { tasks } => format!("Became {tasks} task{}", if *tasks == 1 { "" } else { "s" }),
+            Self::ComplexityDisputed { given, inferred } => {
+                format!("Said to be {}, though it reads like a {} task", given.name(), inferred.name())
+            }
             Self::DependencyAdded { depends_on } => format!("Now waits for task {}", depends_on.short()),
+            Self::StepAdded { run } => format!("Added to run {} while it ran", run.short()),
+            Self::StepRemoved { run } => format!("Removed from run {}", run.short()),
+            Self::StepRewired { added, removed, .. } => {
+                let of = |words: &str, tasks: &[TaskId]| {
+                    let tasks: Vec<_> = tasks.iter().map(|task| task.short()).collect();
+                    (!tasks.is_empty()).then(|| format!("{words} {}", tasks.join(", ")))
+                };
+                let parts: Vec<_> = [of("waits for", added), of("no longer for", removed)].into_iter().flatten().collect();
+                if parts.is_empty() { "Takes other inputs than before".into() } else { format!("Rewired: {}", parts.join(", ")) }
+            }
+            Self::CandidateChosen { number, why, .. } => format!("Candidate {number} chosen: {why}"),
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
             Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),
@@ -141,6 +194,9 @@ impl EventKind {
             Self::PreEmptionRequested { for_task } => format!("Makes room for the urgent task {}", for_task.short()),
             Self::DeadlinePassed => "Its deadline has passed".into(),
             Self::PriorityChanged { priority } => format!("Priority is now {}", priority.name()),
+            Self::TaskChanged { changes } => {
+                format!("Changed {}", changes.iter().map(FieldChange::sentence).collect::<Vec<_>>().join(", "))
+            }
             Self::TaskRequeued { state } => format!("To be tried again, {}", state.phrase()),
             Self::TaskEnded { state, reason } => match reason {
                 Some(reason) => format!("Ended {}: {reason}", state.name()),

@@ -48,3 +48,4 @@ id!(AttemptId);
 id!(ArtifactId);
 id!(WorkflowId);
 id!(WorkflowRunId);
+id!(SavedViewId);

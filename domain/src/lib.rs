@@ -6,11 +6,15 @@
 pub mod account;
 pub mod artifact;
 pub mod attempt;
+pub mod board;
 pub mod check;
+pub mod crash;
 pub mod error;
 pub mod event;
+pub mod failure;
 pub mod id;
 pub mod idempotency;
+pub mod if_match;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -18,24 +22,31 @@ pub mod protocol;
 pub mod queue;
 pub mod repository;
 pub mod runner;
+pub mod saved_view;
 pub mod task;
 pub mod verification;
 pub mod workflow;
 
 pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
 pub use artifact::{Artifact, ArtifactKind};
-pub use attempt::{Attempt, AttemptKey, AttemptState, Failure, FailureCode};
+pub use attempt::{Attempt, AttemptKey, AttemptState};
+pub use board::Board;
 pub use check::{CheckKind, CheckSpec};
 pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
 pub use event::{Event, EventKind};
-pub use id::{ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId};
+pub use failure::{Failure, FailureClass, FailureCode};
+pub use id::{
+    ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId,
+};
 pub use idempotency::Idempotency;
+pub use if_match::IfMatch;
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};
 pub use queue::Queue;
 pub use repository::Repository;
 pub use runner::Runner;
+pub use saved_view::{SaveView, SavedView};
 pub use task::{NewTask, NewTasks, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
 pub use verification::{CheckResult, CheckStatus, VerificationReport};
 

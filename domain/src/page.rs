@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Errors,
     error::Invalid,
-    task::{TaskStateName, check_tag},
+    task::{Priority, TaskStateName, check_tag},
 };
 
 /// One page of a list, and where the next one starts.
@@ -24,10 +24,13 @@ pub struct Page<T> {
 pub struct TaskFilter {
     /// Only tasks in this state.
     pub state: Option<TaskStateName>,
-    /// Only tasks whose title holds this text, whatever the case.
+    /// Only tasks with this text in their title, their prompt or command, or a tag, whatever the case.
     pub text: Option<String>,
     /// Only tasks with this tag.
     pub tag: Option<String>,
+    /// Only tasks in this lane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Where the page starts, from the previous page's `next_cursor`.
     pub cursor: Option<String>,
     /// How many; 50 unless given, at most 200.

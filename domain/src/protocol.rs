@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work, task::Inputs};
+use crate::{
+    ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work, task::Inputs, task::Tier,
+};
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A message of a runner, numbered so that its answer can name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,9 +20,9 @@ pub struct Numbered {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
-    /// The first message on every connection. `runner_id` is kept in the runner's state folder. `lost` are attempts that an earlier life of this runner left unfinished; nothing
-    /// of them runs any more.
-    Hello { version: u32, runner_id: RunnerId, name: String, slots: u32, lost: Vec<AttemptKey> },
+    /// The first message on every connection. `runner_id` is kept in the runner's state folder. `capabilities` are what the runner has,
+    /// for tasks that need it. `lost` are attempts that an earlier life of this runner left unfinished; nothing of them runs any more.
+    Hello { version: u32, runner_id: RunnerId, name: String, slots: u32, capabilities: Vec<String>, lost: Vec<AttemptKey> },
     /// The worktree is there and the work begins.
     Started { attempt: AttemptKey, base_commit: String, branch: String },
     /// A piece of the log; `offset` counts the bytes of this attempt's log alone.
@@ -86,6 +88,8 @@ pub struct Assignment {
     #[serde(default)]
     pub inputs: Inputs,
     pub timeout_seconds: u32,
+    /// How hard it is.
+    pub tier: Tier,
     /// The checks that failed in the attempt before this one.
     pub failed_checks: Vec<CheckResult>,
 }

@@ -3,8 +3,12 @@
 //! `new` is what a person asks for, `state` where it stands, `transition` the only ways from one state to another, `view` what the
 //! API and the pages show.
 
+mod again;
 mod batch;
 mod bulk;
+mod capability;
+mod complexity;
+mod change;
 mod concurrency;
 mod dependency;
 mod gate;
@@ -20,21 +24,27 @@ mod stop;
 mod transition;
 mod view;
 
+pub use again::{LIMITS_MAX, LOSSES_MAX};
 pub use batch::{BATCH_MAX, NewTasks};
 pub use bulk::{BULK_MAX, BulkAct, BulkOutcome, BulkTasks};
+pub use capability::{CAPABILITIES_MAX, RUNNER_CAPABILITIES_MAX, check_capabilities, no_runner_has, unmet};
+pub use complexity::{Complexity, Inferred, Signal, SignalKind, Tier, TierSource, infer};
+pub use change::{ChangeRefused, FieldChange, TaskChange};
 pub use concurrency::{CONCURRENCY_LIMIT_MAX, Concurrency};
 pub use dependency::{CONDITION_MAX, Dependency, On, Standing};
 pub use gate::Gate;
 pub use group::{Group, Judge};
 pub use input::{INPUTS_MAX, Inputs, OUTPUT_MAX, check_names, fill, is_input_name, names, plain, variable};
-pub use new::{ATTEMPTS_MAX, NewTask, QUEUE_SECONDS_MAX, TAGS_MAX, TIMEOUT_SECONDS_MAX, check_tag};
+pub use new::{ATTEMPTS_MAX, ESTIMATE_SECONDS_MAX, NewTask, QUEUE_SECONDS_MAX, TAGS_MAX, TIMEOUT_SECONDS_MAX, check_tag};
 pub use parents::{Broken, Parents};
 pub use preview::TaskPreview;
 pub use priority::Priority;
-pub use retry::{RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryPolicy, RetryStrategy};
+pub use retry::{
+    ClassRetry, RETRY_AFTER_SECONDS_MAX, RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryByClass, RetryPolicy, RetryStrategy, Waits,
+};
 pub use state::{TaskState, TaskStateName};
 pub use stop::Stop;
-pub use transition::{AttemptEnd, LOSSES_MAX};
+pub use transition::AttemptEnd;
 pub use view::{TaskDependency, TaskLink, TaskSummary, TaskView};
 
 use serde::{Deserialize, Serialize};
@@ -79,6 +89,11 @@ pub struct Task {
     pub correlation_id: Option<String>,
     /// Who holds it: no runner takes it until it is resumed.
     pub paused_by: Option<String>,
+    /// What its runner must have.
+    pub capabilities: Vec<String>,
+    pub complexity: Complexity,
+    /// Seconds that whoever handed it in expects it to take.
+    pub estimate_seconds: Option<i32>,
     pub state: TaskState,
     /// Attempts so far, and the number of the latest: the fence. Never falls.
     pub attempts: i32,
@@ -86,6 +101,8 @@ pub struct Task {
     pub failures: i32,
     /// Attempts whose runner was lost, counted apart.
     pub losses: i32,
+    /// Attempts that were told to come back later and were not charged, counted apart as well.
+    pub limits: i32,
     pub created_at: Timestamp,
     /// Who created it, as [`crate::Actor::label`] names it.
     pub created_by: String,

@@ -4,7 +4,7 @@ import { expect, expectAccessible, hydration, nobody, test } from "../fixtures.t
 
 test.use({ expectedComplaints: /status of 404.*nothing\/here|status of 422.*(create_task|start_run)/ });
 
-const looks = [[1440, "light"], [1440, "dark"], [390, "light"]] as const;
+const looks = [[1440, "light", "all"], [1440, "dark", "colours"], [390, "light", "structure"]] as const;
 
 test("every page is accessible, in both themes, wide and narrow", async ({ page, browser, watched, api }) => {
   test.setTimeout(400_000);
@@ -17,10 +17,10 @@ test("every page is accessible, in both themes, wide and narrow", async ({ page,
       await visitor.goto(`${process.env.MUSTER_E2E_URL}${path}`);
       await hydration(visitor);
       await prepare?.(visitor);
-      for (const [width, colorScheme] of looks) {
+      for (const [width, colorScheme, what] of looks) {
         await visitor.setViewportSize({ width, height: 844 });
         await visitor.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await expectAccessible(visitor, `${name}, ${colorScheme}, ${width}`);
+        await expectAccessible(visitor, `${name}, ${colorScheme}, ${width}`, what);
         const overflow = await visitor.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         expect.soft(overflow, `${name} scrolls sideways at ${width}`).toBeLessThanOrEqual(0);
       }

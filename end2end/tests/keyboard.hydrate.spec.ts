@@ -30,7 +30,7 @@ test("keys lead to pages, walk rows and open them, and rest while a person types
   await page.keyboard.press("t");
   await expect(page).toHaveURL(/\/tasks$/);
   await page.keyboard.press("/");
-  const search = page.getByRole("searchbox", { name: "Search titles" });
+  const search = page.getByRole("searchbox", { name: "Search tasks" });
   await expect(search).toBeFocused();
   await page.keyboard.type("ngt?");
   await expect(search).toHaveValue("ngt?");

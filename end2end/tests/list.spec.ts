@@ -9,7 +9,7 @@ test("filters are in the address: by text and by state", async ({ page, visit, a
   await api.reaches(bad, "failed");
 
   await visit("/tasks");
-  await page.getByRole("searchbox", { name: "Search titles" }).fill(word);
+  await page.getByRole("searchbox", { name: "Search tasks" }).fill(word);
   if (!hydrated) await page.getByRole("button", { name: "Search" }).click();
   await expect(page).toHaveURL(new RegExp(`text=${word}`));
   await expect(taskRow(page, `${word} one`)).toContainText("Succeeded");

@@ -43,7 +43,8 @@ test("what was set aside says why, and is brought back or let go", async ({ page
   for (const id of [toDrop, toKeep]) await api.reaches(id, "dead");
   await visit("/dead");
   await expect(taskRow(page, dropped)).toContainText("No runner took it within 1 second");
-  await taskRow(page, dropped).getByRole("button", { name: "Discard" }).click();
+  await taskRow(page, dropped).getByText("Discard…").click();
+  await taskRow(page, dropped).getByRole("button", { name: "Discard it" }).click();
   await arrives((timeout) => expect(taskRow(page, dropped)).toBeHidden({ timeout }));
   expect(await api.state(toDrop)).toBe("cancelled");
   await taskRow(page, kept).getByRole("button", { name: "Retry" }).click();
@@ -66,4 +67,26 @@ test("everything that a filter shows is changed at once", async ({ page, visit, 
   for (const title of titles) {
     await arrives((timeout) => expect(taskRow(page, title)).toContainText("Cancelled", { timeout }));
   }
+});
+
+test("a task that needs what no runner has says so, on its page and in the queue", async ({ page, visit, api }) => {
+  const [title, word] = [unique("Render"), unique("gpu").replace(" ", "-")];
+  await visit("/tasks/new");
+  await page.getByLabel("Title").fill(title);
+  await page.getByLabel("Repository").fill(api.repository);
+  await page.getByLabel("Shell command").fill("true # refactor it");
+  await page.getByText("More: priority, time").click();
+  await page.getByLabel("Needs").fill(`${word} linux`);
+  await page.getByLabel("How hard it is").selectOption("Trivial");
+  await page.getByLabel("Expected to take").fill("10m");
+  await page.getByLabel("by class of failure").fill("provider_limit=linear,5m,1h");
+  await page.getByRole("button", { name: "Create task" }).click();
+  await expect(page.getByRole("heading", { name: title })).toBeVisible();
+  await expect(page.getByText(`No runner has ${word}`)).toBeVisible();
+  const facts = page.getByRole("complementary", { name: "Facts" });
+  for (const fact of [`${word}, linux`, "trivial", "reads like complex", "10m"]) await expect(facts).toContainText(fact);
+  const id = page.url().split("/").pop() ?? "";
+  await visit("/queue");
+  await expect(page.getByText(`No runner has ${word}: 1 task waits for it.`)).toBeVisible();
+  await api.cancel(id);
 });

@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, AttemptState, EventKind, Failure, FailureCode, Task, Timestamp, VerificationReport,
     protocol::{Assignment, AttemptReport, WorkOutcome},
-    runner::LEASE_SECONDS,
+    runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
 };
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::{Engine, Error, Result, RunnerSession, artifact, task, tx::Tx};
 
 pub(crate) fn lease_until(now: Timestamp) -> Timestamp {
-    now + TimeDelta::seconds(LEASE_SECONDS.into())
+    now + TimeDelta::seconds(lease_seconds().into())
 }
 
 /// How an attempt ends, for its own row and for its task.
@@ -51,15 +51,19 @@ impl Engine {
         let mut assignments = Vec::with_capacity(claimed.len());
         for attempt in claimed {
             match self.assignment(attempt).await {
-                Ok(assignment) => assignments.push(assignment),
-                Err(error @ Error::Inconsistent { .. }) => self.attempt_unreadable(attempt, &error).await?,
+                Ok(Ok(assignment)) => assignments.push(assignment),
+                Ok(Err(failure)) => self.attempt_impossible(attempt, failure).await?,
+                Err(error @ Error::Inconsistent { .. }) => {
+                    warn!(task.id = %attempt.task_id, "Task {} cannot be read: {error}", attempt.task_id);
+                    self.attempt_impossible(attempt, Failure::new(FailureCode::TaskUnreadable, error.to_string())).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(assignments)
     }
 
-    async fn assignment(&self, attempt: AttemptKey) -> Result<Assignment> {
+    async fn assignment(&self, attempt: AttemptKey) -> Result<std::result::Result<Assignment, Failure>> {
         let mut conn = self.database.system.acquire().await?;
         store::assignment(&mut conn, attempt).await
     }
@@ -87,7 +91,21 @@ impl Engine {
     pub(crate) async fn heartbeat(&self, session: &RunnerSession, keys: &[AttemptKey]) -> Result<store::Heartbeat> {
         let mut tx = self.begin_system(Some(session.label())).await?;
         let answer = store::heartbeat(&mut tx, session, keys).await?;
-        tx.commit(answer).await
+        let answer = tx.commit(answer).await?;
+        self.release_ended(session, keys).await?;
+        Ok(answer)
+    }
+
+    /// What this process gave to the runner and the runner does not name is on its way to it; or it has ended without a word from the
+    /// runner, who gave it up when its lease ran out, and its slot is free.
+    async fn release_ended(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<()> {
+        for key in self.hub.held_beside(session.id(), named) {
+            let mut conn = self.database.system.acquire().await?;
+            if !store::is_held(&mut conn, Some(session), key).await? {
+                self.hub.release(session.id(), key);
+            }
+        }
+        Ok(())
     }
 
     /// The last word about an attempt: what its task comes to, and what follows for the tasks that wait for it.
@@ -162,10 +180,9 @@ impl Engine {
     }
 
     /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
-    async fn attempt_unreadable(&self, key: AttemptKey, error: &Error) -> Result<()> {
-        warn!(task.id = %key.task_id, "Task {} cannot be read: {error}", key.task_id);
+    async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
-        store::fail_unreadable(&mut tx, key, &Failure::new(FailureCode::RunnerFault, error.to_string())).await?;
+        store::fail_unreadable(&mut tx, key, &failure).await?;
         tx.commit(()).await
     }
 }

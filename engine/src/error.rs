@@ -1,6 +1,6 @@
 //! The only error of this crate. `Display` says what, `source` says why.
 
-use domain::{Forbidden, Invalid, InvalidTransition};
+use domain::{Forbidden, Invalid, InvalidTransition, task::ChangeRefused};
 use thiserror::Error;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -19,6 +19,9 @@ pub enum Error {
     /// It is there already, or somebody was faster.
     #[error("{0}")]
     Conflict(String),
+    /// It is not as whoever asks has seen it. Says what has happened since, and who did it.
+    #[error("{0}")]
+    Changed(String),
     /// Wrong e-mail address or password, an unknown key, a link that has been used.
     #[error("{0}")]
     Unauthorized(&'static str),
@@ -63,6 +66,15 @@ impl Error {
 
     pub(crate) fn inconsistent(table: &'static str, id: impl std::fmt::Display, reason: impl Into<String>) -> Self {
         Self::Inconsistent { table, id: id.to_string(), reason: reason.into() }
+    }
+}
+
+impl From<ChangeRefused> for Error {
+    fn from(refused: ChangeRefused) -> Self {
+        match refused {
+            ChangeRefused::Ended(why) => why.into(),
+            ChangeRefused::Invalid(invalid) => invalid.into(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The event log: what was committed, in an order that a reader can resume from.
 
 mod batch;
+pub(crate) mod position;
 pub(crate) mod store;
 mod stream;
 mod tailer;
@@ -10,7 +11,7 @@ use std::{fmt, str::FromStr};
 use domain::{Actor, Event, Permission, TaskId};
 
 pub use batch::EventBatch;
-pub use stream::EventStream;
+pub use stream::{EventStream, Followed};
 pub use tailer::Tailer;
 
 use crate::{Engine, Result};

@@ -1,6 +1,6 @@
 //! A task's log: bytes in order, each piece written once, readable from any byte on.
 
-use domain::{Actor, AttemptKey, LogChunk, LogStream, Permission, TaskId, log::LOG_CHUNK_LIMIT};
+use domain::{Actor, AttemptKey, LogChunk, LogStream, Permission, TaskId, crash, log::LOG_CHUNK_LIMIT};
 
 use crate::{Engine, Error, Result, RunnerSession};
 
@@ -32,6 +32,7 @@ impl Engine {
         if bytes.len() > LOG_CHUNK_LIMIT {
             return Err(domain::Invalid::field("/bytes", "too_long", format!("a piece holds at most {LOG_CHUNK_LIMIT} bytes")).into());
         }
+        crash::point("log.before");
         let stored = sqlx::query_scalar!(
             "with held as (
                update attempt set log_bytes = log_bytes + $5
@@ -51,6 +52,7 @@ impl Engine {
         )
         .fetch_optional(&self.database.system)
         .await?;
+        crash::point("log.after");
         if stored.is_some() {
             self.hints.log_grew(key.task_id);
             return Ok(());

@@ -9,10 +9,11 @@ pub(crate) mod store;
 use std::time::Duration;
 
 use domain::{
-    AttemptKey, RunnerId,
+    AttemptKey, RunnerId, crash,
     error::Errors,
     protocol::{Numbered, ToRunner, ToServer, VERSION},
-    runner::{HEARTBEAT_SECONDS, LEASE_SECONDS},
+    runner::{heartbeat_seconds, lease_seconds},
+    task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -29,6 +30,7 @@ pub struct RunnerSession {
     id: RunnerId,
     name: String,
     slots: u32,
+    capabilities: Vec<String>,
 }
 
 impl RunnerSession {
@@ -38,6 +40,11 @@ impl RunnerSession {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it has, for tasks that need it.
+    pub fn capabilities(&self) -> &[String] {
+        &self.capabilities
     }
 
     /// How events name it.
@@ -53,17 +60,18 @@ const OUTGOING: usize = 256;
 
 impl Engine {
     /// Takes down who a runner of the installation is. A name that another one has already is told apart by the id.
-    pub async fn register_runner(&self, id: RunnerId, name: &str, slots: u32) -> Result<RunnerSession> {
+    pub async fn register_runner(&self, id: RunnerId, name: &str, slots: u32, capabilities: &[String]) -> Result<RunnerSession> {
         let mut errors = Errors::default();
         errors.required_text("/name", name, 100);
         if !(1..=1000).contains(&slots) {
             errors.add("/slots", "out_of_range", "must be 1 to 1000");
         }
+        check_capabilities(&mut errors, capabilities, RUNNER_CAPABILITIES_MAX);
         errors.finish()?;
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let name = store::register(&mut tx, id, name, i32::try_from(slots).unwrap_or(1000), now).await?;
-        tx.commit(RunnerSession { id, name, slots }).await
+        let name = store::register(&mut tx, id, name, i32::try_from(slots).unwrap_or(1000), capabilities, now).await?;
+        tx.commit(RunnerSession { id, name, slots, capabilities: capabilities.to_vec() }).await
     }
 
     /// Carries out what one message says; the answer to it comes last.
@@ -139,13 +147,15 @@ pub async fn serve_runner(
     mut from_runner: mpsc::Receiver<Numbered>,
     to_runner: mpsc::Sender<ToRunner>,
 ) -> Result<Option<RunnerSession>> {
-    let Some(Numbered { sequence, message: ToServer::Hello { version, runner_id, name, slots, lost } }) = from_runner.recv().await else {
+    let Some(Numbered { sequence, message: ToServer::Hello { version, runner_id, name, slots, capabilities, lost } }) =
+        from_runner.recv().await
+    else {
         return Ok(None);
     };
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
     }
-    let session = engine.register_runner(runner_id, &name, slots).await?;
+    let session = engine.register_runner(runner_id, &name, slots, &capabilities).await?;
     for attempt in lost {
         engine.attempt_lost(attempt).await?;
     }
@@ -154,11 +164,11 @@ pub async fn serve_runner(
     if never_begun > 0 {
         info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
     }
-    info!(runner.id = %session.id, slots, "Runner {name} is connected");
+    info!(runner.id = %session.id, slots, has = capabilities.join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let connection = engine.hub.connect(session.clone(), outgoing);
     engine.hints.committed();
-    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: HEARTBEAT_SECONDS, lease_seconds: LEASE_SECONDS };
+    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: heartbeat_seconds(), lease_seconds: lease_seconds() };
     let mut open = to_runner.send(welcome).await.is_ok() && to_runner.send(ToRunner::Stored { sequence }).await.is_ok();
     while open {
         open = tokio::select! {
@@ -166,7 +176,10 @@ pub async fn serve_runner(
                 Some(numbered) => {
                     let answers = engine.answer(&session, &numbered).await;
                     engine.hints.work.notify_one();
-                    send_all(&to_runner, answers).await
+                    crash::point("stored.before");
+                    let open = send_all(&to_runner, answers).await;
+                    crash::point("stored.after");
+                    open
                 }
                 None => false,
             },

@@ -7,15 +7,18 @@ mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
 pub(crate) mod edge;
+mod edit;
 pub(crate) mod group;
 mod hold;
 mod intake;
+mod judge;
 mod open;
 pub(crate) mod plant;
 mod preview;
 pub(crate) mod query;
 mod release;
 mod rescuer;
+pub(crate) mod rewire;
 mod row;
 pub(crate) mod store;
 mod timekeeper;
@@ -31,7 +34,7 @@ pub(crate) use intake::Intake;
 pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
-use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx};
+use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx, workflow};
 use plant::{Origin, Seed, new_task, plant};
 
 impl Engine {
@@ -69,7 +72,7 @@ impl Engine {
     pub async fn cancel_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         cancel(&mut tx, actor, task).await?;
         self.answer_and_stop(tx, actor, id).await
     }
@@ -78,7 +81,7 @@ impl Engine {
     pub async fn retry_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         retry(&mut tx, task).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
@@ -92,7 +95,7 @@ impl Engine {
         let mut tx = self.begin(actor).await?;
         // One at a time in a workspace: two edges that close a cycle together must not pass each other.
         store::lock_graph(&mut tx).await?;
-        let mut task = store::lock(&mut tx, id).await?;
+        let mut task = edit::lock_as_seen(&mut tx, actor, id).await?;
         let parents = parents_of_new(&mut tx, &ids).await?;
         refuse_cycle(&mut tx, id, &ids).await?;
         let mut edges = vec![];
@@ -182,6 +185,9 @@ async fn cancel(tx: &mut Tx, actor: &Actor, task: Task) -> Result<Task> {
 async fn retry(tx: &mut Tx, task: Task) -> Result<Task> {
     if matches!(task.work, Work::Group(_)) {
         return Err(Error::Conflict("it became several tasks: retry those, or restart its run from this step".into()));
+    }
+    if task.workflow_run_id.is_some() && workflow::is_removed(tx, task.id).await? {
+        return Err(Error::Conflict("it was removed from its run; add a step to the run instead".into()));
     }
     let mut waiting_for = 0;
     let mut satisfied = vec![];

@@ -65,7 +65,15 @@ impl TestEngine {
 
     /// A runner that the test plays itself.
     pub async fn runner(&self, name: &str) -> TestRunner {
-        let session = self.engine.register_runner(self.runner_id(name), name, 100).await.expect("a runner can be registered");
+        let session = self.engine.register_runner(self.runner_id(name), name, 100, &[]).await.expect("a runner can be registered");
+        TestRunner { engine: self.engine.clone(), session }
+    }
+
+    /// As [`runner`](Self::runner), with what tasks may need.
+    pub async fn runner_with(&self, name: &str, capabilities: &[&str]) -> TestRunner {
+        let capabilities: Vec<_> = capabilities.iter().map(|&one| one.to_owned()).collect();
+        let id = self.runner_id(name);
+        let session = self.engine.register_runner(id, name, 100, &capabilities).await.expect("a runner can be registered");
         TestRunner { engine: self.engine.clone(), session }
     }
 
@@ -76,7 +84,14 @@ impl TestEngine {
 
     /// As [`runner`](Self::runner), connected and with so many slots.
     pub async fn connected_runner(&self, name: &str, slots: u32) -> ConnectedRunner {
-        let session = self.engine.register_runner(self.runner_id(name), name, slots).await.expect("a runner can be registered");
+        self.connected_runner_with(name, slots, &[]).await
+    }
+
+    /// As [`connected_runner`](Self::connected_runner), with what tasks may need.
+    pub async fn connected_runner_with(&self, name: &str, slots: u32, capabilities: &[&str]) -> ConnectedRunner {
+        let capabilities: Vec<_> = capabilities.iter().map(|&one| one.to_owned()).collect();
+        let id = self.runner_id(name);
+        let session = self.engine.register_runner(id, name, slots, &capabilities).await.expect("a runner can be registered");
         let (outgoing, told) = mpsc::channel(100);
         let connection = self.engine.hub.connect(session.clone(), outgoing);
         ConnectedRunner { runner: TestRunner { engine: self.engine.clone(), session }, told, _connection: connection }
@@ -94,7 +109,7 @@ impl TestEngine {
 
     /// One round of the rescuer.
     pub async fn rescue(&self) {
-        Rescuer.tick(&self.engine).await.expect("the rescuer works");
+        Rescuer::default().tick(&self.engine).await.expect("the rescuer works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
@@ -152,6 +167,11 @@ impl TestRunner {
     pub async fn renews(&self, attempt: AttemptKey) -> Result<(bool, bool)> {
         let answer = self.engine.heartbeat(&self.session, &[attempt]).await?;
         Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
+    }
+
+    /// A sign of life of one who works on nothing.
+    pub async fn is_idle(&self) -> Result<()> {
+        self.engine.heartbeat(&self.session, &[]).await.map(drop)
     }
 
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {

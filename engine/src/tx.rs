@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use domain::{Actor, EventKind, TaskId, Timestamp, WorkspaceId, account::SYSTEM};
+use domain::{Actor, EventKind, TaskId, Timestamp, WorkspaceId, account::SYSTEM, crash};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
@@ -98,7 +98,10 @@ impl Tx {
     /// As [`commit`](Self::commit), with the answer kept for the same request when it comes again.
     pub(crate) async fn answer<T: Serialize>(mut self, actor: &Actor, answer: T) -> Result<T> {
         idempotency::keep(&mut self, &[(actor, &answer)]).await?;
-        self.commit(answer).await
+        crash::point("answer.kept");
+        let answer = self.commit(answer).await?;
+        crash::point("answer.committed");
+        Ok(answer)
     }
 
     /// Undoes everything now, not when the connection is used again: what others may take is free by then.
@@ -109,7 +112,9 @@ impl Tx {
     /// Carried through even when whoever waits for it goes away, so that what is committed is also hinted at.
     pub(crate) async fn commit<T>(self, answer: T) -> Result<T> {
         let committed = self.undisturbed.spawn(async move {
+            crash::point("commit.before");
             self.inner.commit().await?;
+            crash::point("commit.after");
             if self.recorded {
                 self.hints.committed();
             }

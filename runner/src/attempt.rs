@@ -4,6 +4,7 @@
 //! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
 
 pub(crate) mod output;
+pub(crate) mod retry_after;
 mod walk;
 
 use std::sync::Arc;
@@ -127,7 +128,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
         let state = tempfile::tempdir().unwrap();
-        let config = RunnerConfig { name: "local".into(), state_dir: state.path().into(), slots: 1, agent_command: None };
+        let config =
+            RunnerConfig { name: "local".into(), state_dir: state.path().into(), slots: 1, agent_command: None, capabilities: vec![] };
         let (to_server, _from_runner) = mpsc::channel(1);
         let runner = Runner::open(config, Limits::default(), to_server, CancellationToken::new()).await.unwrap();
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };

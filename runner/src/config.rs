@@ -10,10 +10,23 @@ pub struct RunnerConfig {
     pub name: String,
     /// Everything the runner keeps: journal, mirrors, the folders of running attempts. One runner at a time.
     pub state_dir: PathBuf,
+    /// What it has, for tasks that need it, beside what it finds out itself: its operating system and its processor.
+    pub capabilities: Vec<String>,
     /// How many attempts run at once; at least one.
     pub slots: u32,
     /// What carries out a prompt: a shell command that reads it from its standard input. Without it, prompts fail.
     pub agent_command: Option<String>,
+}
+
+impl RunnerConfig {
+    /// All that it has, each once.
+    pub(crate) fn all_capabilities(&self) -> Vec<String> {
+        let found = [std::env::consts::OS, std::env::consts::ARCH].map(str::to_owned);
+        let mut all: Vec<_> = found.into_iter().chain(self.capabilities.iter().cloned()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 /// How long the runner waits for what does not end by itself.

@@ -34,6 +34,18 @@ pub(crate) async fn beat(outbox: &Outbox, held: &Held, every: Duration, taken: &
     }
 }
 
+/// A timer that is this late was not kept back by other work: the whole process, or the machine, stood still.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// For a server that is there to answer the first heartbeat after that.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whoever stood still was not left without an answer, it did not ask: what was taken away meanwhile is said in the answer to the next
+/// heartbeat, and what was not goes on.
+async fn is_heard(renewed: &mut watch::Receiver<Instant>, lease: Duration) -> bool {
+    let heard = tokio::time::timeout(ANSWERS_WITHIN, renewed.wait_for(|renewed| renewed.elapsed() < lease)).await;
+    heard.is_ok_and(|heard| heard.is_ok())
+}
+
 /// Gives everything up once `renewed`, when the last heartbeat that was stored had been sent, is a lease ago. Never ends.
 pub(crate) async fn fence(held: &Held, lease: Duration, mut renewed: watch::Receiver<Instant>) {
     loop {
@@ -41,6 +53,9 @@ pub(crate) async fn fence(held: &Held, lease: Duration, mut renewed: watch::Rece
         tokio::select! {
             changed = renewed.changed() => if changed.is_err() { return },
             () = tokio::time::sleep_until(deadline) => {
+                if deadline.elapsed() > STOOD_STILL && is_heard(&mut renewed, lease).await {
+                    continue;
+                }
                 let attempts = held.keys().len();
                 if attempts > 0 {
                     warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", lease.as_secs());

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use domain::{AttemptId, AttemptKey};
+use domain::{AttemptId, AttemptKey, crash};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -70,7 +70,10 @@ impl Journal {
     pub async fn write(&self, entry: &Entry) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(entry)?;
         let path = self.path(entry.attempt.attempt_id);
-        tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)?
+        crash::point("journal.before");
+        tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)??;
+        crash::point("journal.after");
+        Ok(())
     }
 
     /// A file that stays by mistake costs one superfluous `lost`, which the server knows to ignore.

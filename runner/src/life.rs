@@ -95,7 +95,8 @@ pub(crate) async fn run(config: RunnerConfig, limits: Limits, link: Link, stop: 
 async fn hello(runner: &Runner, lost: &[AttemptKey], from_server: &mut mpsc::Receiver<ToRunner>) -> Result<Option<Terms>, RunnerError> {
     let name = runner.config.name.clone();
     let runner_id = runner.folders.identity;
-    let hello = ToServer::Hello { version: VERSION, runner_id, name, slots: runner.config.slots.max(1), lost: lost.to_vec() };
+    let (slots, capabilities) = (runner.config.slots.max(1), runner.config.all_capabilities());
+    let hello = ToServer::Hello { version: VERSION, runner_id, name, slots, capabilities, lost: lost.to_vec() };
     let welcome = async {
         runner.outbox.send(hello).await.map_err(|Closed| RunnerError::NotWelcome)?;
         loop {

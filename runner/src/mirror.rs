@@ -112,7 +112,11 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str, base_ref: 
     }
     let done = if mirror.is_dir() { fetch(git, mirror, location, base_ref).await } else { create(git, mirror, location, base_ref).await };
     done.map_err(|refused| match refused {
-        Refused::Runner(reason) => unavailable(format!("cannot fetch {location}: {reason}")),
+        Refused::Runner(reason) if location.starts_with('/') => unavailable(format!("cannot fetch {location}: {reason}")),
+        // what is elsewhere may answer the next time
+        Refused::Runner(reason) => {
+            Refused::Task(Failure::new(FailureCode::RepositoryUnreachable, format!("cannot fetch {location}: {reason}")))
+        }
         other => other,
     })
 }

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Mutex};
 
 use domain::{
-    AttemptId,
+    AttemptId, crash,
     protocol::{Numbered, ToServer},
 };
 use tokio::{
@@ -91,6 +91,7 @@ impl Outbox {
         let (tell, told) = oneshot::channel();
         let permit = self.reserve().await?;
         self.post(permit, message, Then::Tell(tell));
+        crash::point("report.sent");
         told.await.map_err(|_| Closed)
     }
 

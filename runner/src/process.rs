@@ -5,8 +5,9 @@
 //! [`Limits::kill`] with its number in the error.
 
 mod census;
+mod exit;
 
-use std::{io, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::Signal;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use census::boot;
+pub(crate) use exit::how_it_ended;
 
 /// The environment variable that marks every process of an attempt.
 pub(crate) const MARKER: &str = "MUSTER_ATTEMPT_ID";
@@ -177,35 +179,4 @@ async fn left(child: &mut Option<&mut Child>, trace: &Trace) -> Vec<i32> {
         }
     }
     vec![]
-}
-
-/// "ended with exit status 1", "was ended by signal 9 (SIGKILL)"
-pub(crate) fn how_it_ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(signal)) => match signal_name(signal) {
-            Some(name) => format!("was ended by signal {signal} ({name})"),
-            None => format!("was ended by signal {signal}"),
-        },
-        (None, None) => "ended in a way that the system does not tell".into(),
-    }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    let names = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::ALARM, "SIGALRM"),
-        (Signal::TERM, "SIGTERM"),
-        (Signal::XCPU, "SIGXCPU"),
-    ];
-    names.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }

@@ -2,6 +2,7 @@
 //! Muster is serving.
 
 use domain::{Role, UserId, account::NewOwner};
+use engine::{Forgotten, Keep};
 use thiserror::Error;
 
 use crate::{
@@ -42,4 +43,20 @@ pub async fn create_key(config: &StateConfig, name: &str, role: Role) -> Result<
     let made = state.engine.create_key_here(name, role).await;
     state.close().await?;
     made.map(|key| key.reveal().to_owned()).map_err(AdminError::Refused)
+}
+
+/// How much of what has ended is older than that, and not needed by anything that is kept.
+pub async fn would_purge(config: &StateConfig, keep: Keep) -> Result<Forgotten, AdminError> {
+    let state = State::open(config).await?;
+    let counted = state.engine.would_forget(keep).await;
+    state.close().await?;
+    counted.map_err(AdminError::Refused)
+}
+
+/// Deletes it, batch after batch.
+pub async fn purge(config: &StateConfig, keep: Keep, done: impl Fn(Forgotten) + Send) -> Result<Forgotten, AdminError> {
+    let state = State::open(config).await?;
+    let purged = state.engine.forget_all(keep, done).await;
+    state.close().await?;
+    purged.map_err(AdminError::Refused)
 }

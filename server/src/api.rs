@@ -6,13 +6,19 @@ mod artifact;
 mod event;
 mod extract;
 mod idempotency;
+mod if_match;
 mod queue;
 mod run;
+mod saved_view;
 mod task;
 mod wait;
 mod workflow;
 
-use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Json, Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use engine::Engine;
 use http::{HeaderValue, StatusCode, header};
 use tower::ServiceBuilder;
@@ -59,9 +65,11 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(task::create_task, task::list_tasks))
         .routes(routes!(task::create_tasks))
         .layer(made(task::PLACE));
-    let workflows = OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows)).layer(made(workflow::PLACE));
+    let workflows =
+        as_seen(OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows))).layer(made(workflow::PLACE));
     let runs = OpenApiRouter::new().routes(routes!(run::start_run)).routes(routes!(run::restart_run)).layer(made(run::PLACE));
-    let changing = OpenApiRouter::new()
+    let views = OpenApiRouter::new().routes(routes!(saved_view::create_view, saved_view::list_views)).layer(made(saved_view::PLACE));
+    let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
         .routes(routes!(task::pause_task))
@@ -69,20 +77,21 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(task::discard_task))
         .routes(routes!(task::approve_task))
         .routes(routes!(task::reject_task))
+        .routes(routes!(task::add_dependencies));
+    let changing = as_seen(one_task)
         .routes(routes!(task::change_tasks))
-        .routes(routes!(task::add_dependencies))
         .routes(routes!(run::cancel_run))
         .routes(routes!(run::pause_run))
         .routes(routes!(run::resume_run))
         .routes(routes!(run::send_event))
+        .routes(routes!(run::change_run))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
         .layer(once(StatusCode::OK, None));
-    let mut once_each = tasks.merge(workflows).merge(runs).merge(changing);
+    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
     let reading = OpenApiRouter::new()
         .routes(routes!(task::preview_task))
-        .routes(routes!(task::get_task))
         .routes(routes!(task::task_events))
         .routes(routes!(task::task_log))
         .routes(routes!(artifact::get_artifact))
@@ -93,10 +102,19 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(workflow::get_workflow))
         .routes(routes!(run::list_runs))
         .routes(routes!(run::get_run))
+        .routes(routes!(run::get_run_definition))
+        .routes(routes!(saved_view::update_view, saved_view::delete_view))
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(reading)).split_for_parts()
+    let a_task = as_seen(OpenApiRouter::new().routes(routes!(task::get_task, task::edit_task)));
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(a_task).merge(reading)).split_for_parts()
+}
+
+/// Routes that change something only as whoever asks has seen it, when they say what they have seen.
+fn as_seen(mut routes: OpenApiRouter<ServerState>) -> OpenApiRouter<ServerState> {
+    if_match::describe(routes.get_openapi_mut());
+    routes.layer(from_fn(if_match::read))
 }
 
 /// The description as JSON and as a page, all of it served from here.

@@ -19,10 +19,12 @@ mod key_file;
 mod log_output;
 mod output;
 mod pages;
+mod purge;
 mod queue;
 mod reconnect;
 mod repository;
 mod run_change;
+mod run_graph;
 mod run_list;
 mod run_result;
 mod run_status;
@@ -31,6 +33,7 @@ mod sample_repository;
 mod short_id;
 mod spinner;
 mod task_change;
+mod task_edit;
 mod task_gate;
 mod task_list;
 mod task_logs;
@@ -122,6 +125,8 @@ enum TaskCommand {
     Show(task_show::ShowArgs),
     /// Print what a task's attempts wrote.
     Logs(task_logs::LogsArgs),
+    /// Change what may still be changed of a task that has not ended.
+    Edit(Box<task_edit::EditArgs>),
     /// End a task: at once when it waits, as soon as its work has stopped when it runs.
     Cancel(task_change::ChangeArgs),
     /// Bring an ended task back, with all its attempts ahead of it.
@@ -162,6 +167,7 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::List(args) => task_list::list(&args).await,
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
+        TaskCommand::Edit(args) => task_edit::edit(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,
         TaskCommand::Pause(args) => task_change::pause(&args).await,

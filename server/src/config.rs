@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
+use engine::Keep;
 
 pub use crate::postgres::default_state_dir;
 
@@ -30,12 +32,34 @@ pub struct ServeConfig {
     /// Attempts carried out at once on this machine; 0 for none, when runners elsewhere do the work.
     #[arg(long, env = "MUSTER_SLOTS", value_name = "N", default_value_t = default_slots())]
     pub slots: u32,
+    /// What this machine has, for tasks that need it, such as gpu,docker; its operating system and processor are known.
+    #[arg(long = "capability", env = "MUSTER_CAPABILITIES", value_name = "WORD", value_delimiter = ',', value_parser = parse_capability)]
+    pub capabilities: Vec<String>,
     /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
     pub agent_command: Option<String>,
+    /// Days after which what has ended is deleted, with its log, checks and history; `never`, or 0, keeps it.
+    #[arg(long, env = "MUSTER_KEEP_DAYS", value_name = "DAYS", default_value = "365", value_parser = parse_days)]
+    pub keep_days: Days,
+    /// As --keep-days, for what was set aside for a person to look at.
+    #[arg(long, env = "MUSTER_KEEP_DEAD_DAYS", value_name = "DAYS", default_value = "never", value_parser = parse_days)]
+    pub keep_dead_days: Days,
     /// How the log on standard error is written.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// So many days, or for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days(Option<TimeDelta>);
+
+fn parse_days(text: &str) -> Result<Days, String> {
+    const WRONG: &str = "must be a number of days, or never";
+    if text == "never" {
+        return Ok(Days(None));
+    }
+    let days: u32 = text.parse().map_err(|_| WRONG.to_owned())?;
+    Ok(Days((days > 0).then(|| TimeDelta::days(days.into()))))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,12 +73,35 @@ fn default_slots() -> u32 {
     std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)
 }
 
+/// A word that tasks can need.
+pub fn parse_capability(text: &str) -> Result<String, &'static str> {
+    let word = text.trim();
+    domain::task::check_tag(word).map(|()| word.to_owned())
+}
+
 impl ServeConfig {
+    /// For how long what has ended is kept.
+    pub fn keep(&self) -> Keep {
+        Keep { ended: self.keep_days.0, dead: self.keep_dead_days.0 }
+    }
+
     /// How people reach it, without a slash at the end.
     pub fn origin(&self, listening: SocketAddr) -> String {
         match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{listening}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_a_number_or_never() {
+        assert_eq!(parse_days("14"), Ok(Days(Some(TimeDelta::days(14)))));
+        assert_eq!([parse_days("never"), parse_days("0")], [Ok(Days(None)), Ok(Days(None))]);
+        assert!(["", "-1", "1.5", "soon", "99999999999"].into_iter().all(|bad| parse_days(bad).is_err()));
     }
 }

@@ -36,6 +36,7 @@ impl LocalRunner {
             state_dir: config.state.state_dir.join("runner"),
             slots: config.slots,
             agent_command: config.agent_command.clone(),
+            capabilities: config.capabilities.clone(),
         };
         let stopped = stop.clone();
         let runner = tracker.spawn(async move {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{Dispatcher, Engine, Rescuer, Service, Tailer, Tick, Timekeeper};
+use engine::{Dispatcher, Engine, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -121,8 +121,9 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let tracker = TaskTracker::new();
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher, &engine, &stop, &tracker);
-    start_service(Rescuer, &engine, &stop, &tracker);
+    start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
+    start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
     let server = ServerState {

@@ -11,7 +11,7 @@ use axum::{
     },
 };
 use domain::{Actor, TaskId};
-use engine::{Engine, EventStream, Hint};
+use engine::{Engine, EventCursor, EventStream, Followed, Hint};
 use futures::{Stream, StreamExt, stream};
 use http::{
     HeaderMap,
@@ -48,7 +48,9 @@ pub fn last_event_id(headers: &HeaderMap, query: Option<String>) -> Option<Strin
 /// The events of a workspace. They are written out once for all who follow it, and a reader takes them when its connection has room:
 /// nothing waits for it here, and one that reads slowly goes on from the table.
 pub fn events(stream: EventStream, stop: CancellationToken) -> Response {
-    let first = format!("retry: {}\nid: {}\n: following\n\n", RETRY.as_millis(), stream.cursor());
+    // Whoever has to begin anew learns the new position together with that, never before.
+    let id = if stream.begins_anew() { String::new() } else { format!("id: {}\n", stream.cursor()) };
+    let first = format!("retry: {}\n{id}: following\n\n", RETRY.as_millis());
     let end = Box::pin(async move {
         tokio::select! {
             () = stop.cancelled_owned() => {}
@@ -76,10 +78,13 @@ impl Follower {
         tokio::select! {
             biased;
             () = &mut self.end => return None,
-            batch = self.stream.next_batch() => match batch {
-                Ok(batch) => {
+            followed = self.stream.next_batch() => match followed {
+                Ok(followed) => {
                     self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
-                    return Some(Bytes::from_owner(batch.rendered(event_frames)));
+                    return Some(match followed {
+                        Followed::Events(batch) => Bytes::from_owner(batch.rendered(event_frames)),
+                        Followed::Resync(position) => resync_frame(position).into(),
+                    });
                 }
                 Err(error) => warn!("A stream of events ended: {error}"),
             },
@@ -90,6 +95,11 @@ impl Follower {
         }
         None
     }
+}
+
+/// Something was missed that cannot be told any more: whoever reads this looks at everything again, and goes on from here.
+fn resync_frame(position: EventCursor) -> String {
+    format!("event: resync\nid: {position}\ndata: {{\"cursor\":\"{position}\"}}\n\n")
 }
 
 /// As the standard for server-sent events wants them; JSON holds no line break.

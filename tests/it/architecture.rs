@@ -1,6 +1,6 @@
 //! Rules of the house that a compiler does not know.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -86,6 +86,21 @@ fn the_pages_are_split_by_cfg_in_two_places() {
     }
     places.sort();
     assert_eq!(places, ["lib.rs", "problem.rs"]);
+}
+
+#[test]
+fn what_is_released_cannot_be_made_to_die() {
+    let tree = ["tree", "--offline", "--package", "server", "--edges", "normal", "--prefix", "none", "--format", "{p} {f}"];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root()).output().unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let mut domain = tree.lines().filter(|line| line.starts_with("domain ")).peekable();
+    assert!(domain.peek().is_some(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(domain.all(|line| !line.contains("crash-points")), "{tree}");
+    // and a release of whoever asks for it all the same is without it
+    let source = fs::read_to_string(root().join("domain/src/crash.rs")).unwrap();
+    let conditions: Vec<_> = source.lines().filter(|line| line.contains("cfg(")).map(|line| line.trim().to_owned()).collect();
+    let armed = |line: &String| line.contains(r#"all(feature = "crash-points", debug_assertions)"#);
+    assert!(!conditions.is_empty() && conditions.iter().all(armed), "{conditions:?}");
 }
 
 #[test]

@@ -67,8 +67,11 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     what_runs_can_be_left_cancelled_and_retried(&client);
     a_file_of_tasks_is_submitted_once_under_its_key(&client);
     a_task_for_later_waits_for_its_time(&client);
+    a_task_says_what_it_needs_and_work_when_to_come_back(&client);
     what_runs_can_be_paused_and_goes_on(&client);
     queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
+    a_view_is_asked_for_by_name(&client);
+    a_task_is_edited_as_it_was_seen(&client);
     server.stops();
 }
 
@@ -96,6 +99,25 @@ fn what_runs_can_be_paused_and_goes_on(client: &Client<'_>) {
     assert_eq!(show()["state"], "succeeded");
 }
 
+fn a_task_is_edited_as_it_was_seen(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let run = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "true", "--in", "1h", "--tag", "old", "--within", "5h"];
+    let id = stdout(&client.run(&run)).trim().to_owned();
+    assert_eq!(client.run(&["task", "edit", &id]).status.code(), Some(2), "what?");
+    assert_eq!(client.run(&["task", "edit", &id, "--title", " "]).status.code(), Some(2));
+    let edit = ["task", "edit", &id, "--title", "Renamed", "--priority", "urgent", "--tag", "new", "--no-deadline", "--retry", "none"];
+    assert_eq!(stdout(&client.run(&edit)), format!("{id}\tscheduled\n"));
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", &id, "--json"]))).unwrap();
+    let shown = ["title", "priority", "version", "tags", "complete_by"].map(|field| task[field].clone());
+    assert_eq!(serde_json::json!(shown), serde_json::json!(["Renamed", "urgent", 2, ["new"], null]));
+    assert_eq!(task["retry"]["strategy"], "none");
+    let stale = client.run(&["task", "edit", &id, "--no-tags", "--version", "1"]);
+    assert_eq!(stale.status.code(), Some(1));
+    assert!(stderr(&stale).contains("It has changed meanwhile: it has changed since version 1"), "{}", stderr(&stale));
+    assert_eq!(client.run(&["task", "edit", &id, "--no-tags", "--version", "2"]).status.code(), Some(0));
+    assert_eq!(client.run(&["task", "cancel", &id]).status.code(), Some(0));
+}
+
 fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) {
     let repository = client.machine.repository();
     let location = repository.to_str().unwrap();
@@ -120,6 +142,34 @@ fn queues_are_paused_and_what_is_set_aside_is_looked_after(client: &Client<'_>) 
     assert_eq!(client.run(&["task", "logs", &ids[1], "--follow"]).status.code(), Some(0));
     let last: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", &ids[1], "--json"]))).unwrap();
     assert_eq!(last["state"], "succeeded");
+}
+
+/// Views are saved on the pages and through the API.
+fn save_view(client: &Client<'_>, body: &Value) {
+    let address = client.url.trim_start_matches("http://");
+    let body = body.to_string();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let (key, length) = (&client.key, body.len());
+    let head = format!("POST /api/v1/views HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close");
+    write!(stream, "{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+fn a_view_is_asked_for_by_name(client: &Client<'_>) {
+    save_view(client, &serde_json::json!({"name": "Held", "filter": {"tag": "held", "state": "succeeded"}}));
+    let listed = |more: &[&str]| stdout(&client.run(&[&["task", "list", "--view", "held"][..], more].concat()));
+    let all = stdout(&client.run(&["task", "list", "--tag", "held"]));
+    assert_eq!((listed(&[]), all.lines().count()), (all.clone(), 1), "whatever the case of its name");
+    assert_eq!(listed(&["--state", "failed"]), "", "what is asked for beside it goes first");
+    assert_eq!(listed(&["--priority", "low"]), "");
+    let unknown = client.run(&["task", "list", "--view", "Heldd"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(stderr(&unknown), "muster: there is no view named `Heldd`\n  try: one of `Held`\n");
+    let queue = stdout(&client.run(&["queue", "show"]));
+    assert_eq!(queue.lines().filter(|line| line.starts_with("minute\t")).count(), 60, "{queue}");
+    assert!(queue.lines().any(|line| line == "empty\t0"), "nothing waits: {queue}");
 }
 
 fn a_file_of_tasks_is_submitted_once_under_its_key(client: &Client<'_>) {
@@ -153,6 +203,55 @@ fn a_task_for_later_waits_for_its_time(client: &Client<'_>) {
     assert_eq!(client.run(&["task", "logs", soon["id"].as_str().unwrap(), "--follow"]).status.code(), Some(0));
     let ended: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", soon["id"].as_str().unwrap(), "--json"]))).unwrap();
     assert_eq!(ended["state"], "succeeded");
+}
+
+fn a_task_says_what_it_needs_and_work_when_to_come_back(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let run = ["task", "run", "--repo", repository.to_str().unwrap()];
+    let with = |more: &[&str]| client.run(&[&run[..], more].concat());
+    let parsed = |output: &std::process::Output| -> Value { serde_json::from_str(&stdout(output)).unwrap() };
+    let field = |id: &str, name: &str| {
+        let shown = stdout(&client.run(&["task", "show", id]));
+        shown.lines().find_map(|line| line.strip_prefix(&format!("{name}\t"))).map(str::to_owned).unwrap_or_default()
+    };
+    let needs = ["--command", "true", "--capability", "gpu", "--capability", "linux", "--tier", "complex", "--estimate", "10m", "--json"];
+    let task = parsed(&with(&needs));
+    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&serde_json::json!(["gpu", "linux"]), &serde_json::json!(["gpu"])));
+    let id = task["id"].as_str().unwrap();
+    let fields = ["tier", "capabilities", "unmet", "estimate_seconds"].map(|name| field(id, name));
+    assert_eq!(fields, ["complex", "gpu linux", "gpu", "600"]);
+    let queue = stdout(&client.run(&["queue", "show"]));
+    assert!(queue.contains("unmet\tgpu linux\t1\tgpu\t"), "{queue}");
+    assert_eq!(client.run(&["task", "cancel", id]).status.code(), Some(0));
+    let preview = stdout(&with(&["--command", "true", "--capability", "tpu", "--preview"]));
+    assert!(preview.contains("no runner has tpu, which it needs"), "{preview}");
+    let here = with(&["--command", "true", "--capability", std::env::consts::OS, "--capability", std::env::consts::ARCH, "--watch"]);
+    assert_eq!(here.status.code(), Some(0), "what this machine is needs no setting: {}", stderr(&here));
+    for wrong in [["--capability", "Not one"], ["--tier", "hard"], ["--estimate", "soon"], ["--retry-class", "luck=5m"]] {
+        assert_eq!(with(&[&["--command", "true"], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
+    }
+
+    // told to come back at once, it comes back; not in vain, and not as a failure
+    let command = "[ \"$MUSTER_ATTEMPT\" -gt 1 ] || { echo 1 > \"$MUSTER_RETRY_AFTER\"; exit 75; }";
+    let limited = with(&["--command", command, "--attempts", "1", "--retry-class", "provider_limit=linear,1s,1s", "--watch", "--json"]);
+    assert_eq!(limited.status.code(), Some(0), "{}", stderr(&limited));
+    let listed = stdout(&client.run(&["task", "list", "--all", "--text", "MUSTER_RETRY_AFTER", "--json"]));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    let task: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", id, "--json"]))).unwrap();
+    let failure = &task["attempt_list"][0]["failure"];
+    assert_eq!((&failure["code"], &failure["retry_after_seconds"]), (&Value::from("provider_limit"), &Value::from(1)));
+    let at = |value: &Value| value.as_str().unwrap().parse::<domain::Timestamp>().unwrap();
+    let waited = at(&task["attempt_list"][1]["claimed_at"]) - at(&task["attempt_list"][0]["ended_at"]);
+    assert!(waited >= chrono::TimeDelta::seconds(1), "{waited}");
+
+    let failed = with(&["--command", "exit 3", "--attempts", "1", "--watch"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let list = stdout(&client.run(&["task", "list", "--state", "failed"]));
+    let id = list.split('\t').next().unwrap();
+    let fields = ["failure", "cause", "next"].map(|name| field(id, name));
+    let code = domain::FailureCode::CommandFailed;
+    assert_eq!(fields, [code.name(), code.cause(), code.advice()]);
 }
 
 #[test]

@@ -123,3 +123,21 @@ async fn a_page_announces_the_parts_of_the_program_that_it_needs(pool: PgPool) {
     assert_eq!(links(&ada.get("/tasks/new").await), [preload("/assets/shared.wasm"), preload("/assets/new.wasm")]);
     assert_eq!(links(&ada.get("/tasks").await), Vec::<String>::new());
 }
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_page_asks_once_for_what_it_shows(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.ada().await;
+    let new = json!({"title": "Speaks", "repository": "/srv/app", "command": "make"});
+    let task = app.script(Role::Member).await.post("/api/v1/tasks", &new).await.json();
+    let runner = app.test.runner("r1").await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    runner.logs(assignment.attempt, 0, "before\n").await.unwrap();
+    // The browser goes on from the answer that travels with the page. A second one might be another: what came between would be lost,
+    // or there twice.
+    for (view, mark) in [("log", "\\\"begins_later\\\""), ("timeline", "\\\"task_created\\\"")] {
+        let page = ada.get(&format!("/tasks/{}?view={view}", task["id"].as_str().unwrap())).await;
+        assert_eq!(page.text.matches(mark).count(), 1, "{view}");
+    }
+}

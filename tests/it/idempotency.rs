@@ -50,6 +50,11 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         (&format!("/api/v1/runs/{run_id}/events"), json!({"name": "built"}), StatusCode::OK),
         (&format!("/api/v1/tasks/{first_gate}/approve"), json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{second_gate}/reject"), json!({"comment": "not yet"}), StatusCode::OK),
+        (
+            &format!("/api/v1/runs/{run_id}/change"),
+            json!({"source": "add: [{id: later, title: A gate, needs: [never], approval: {}}]"}),
+            StatusCode::OK,
+        ),
         (&format!("/api/v1/runs/{run_id}/cancel"), json!({}), StatusCode::OK),
         (&format!("/api/v1/runs/{run_id}/restart"), json!({}), StatusCode::CREATED),
         ("/api/v1/tasks", new_task("Once"), StatusCode::CREATED),
@@ -84,7 +89,8 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     for (path, operations) in document["paths"].as_object().unwrap() {
         // those that only look, at something too large for an address
         let looks = ["/api/v1/workflows/check", "/api/v1/tasks/preview"].contains(&path.as_str());
-        let changes = !looks && operations.as_object().unwrap().keys().any(|method| method != "get");
+        // what names the version that it changes can happen to that version only once
+        let changes = !looks && operations.as_object().unwrap().keys().any(|method| !["get", "patch"].contains(&method.as_str()));
         assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
     }
 }

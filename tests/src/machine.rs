@@ -149,10 +149,13 @@ impl Client<'_> {
 }
 
 /// The binary of this build. Cargo makes it when it is missing or old, from the very packages the tests were made with, so that
-/// all but the binary itself is there already.
+/// all but the binary itself is there already. `MUSTER_BINARY` names another one to try.
 pub fn muster() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("MUSTER_BINARY") {
+            return given.into();
+        }
         // <target folder>/<profile's folder>/deps/<this test>, or a program beside it
         let program = std::env::current_exe().unwrap();
         let folder = program.parent().unwrap();

@@ -51,11 +51,21 @@ impl TheirCluster {
     }
 
     pub fn start(&self, settings: &[&str]) -> TheirPostgres {
+        self.start_with(settings, &[])
+    }
+
+    /// With these in its environment.
+    pub fn start_in(&self, environment: &[(String, String)]) -> TheirPostgres {
+        self.start_with(&[], environment)
+    }
+
+    fn start_with(&self, settings: &[&str], environment: &[(String, String)]) -> TheirPostgres {
         let (data, run) = (self.state.join("postgres"), self.state.join("run"));
         let owner = fs::metadata(&data).unwrap();
         let mut command = Command::new(&self.program);
         command.arg("-D").arg(data).args(["-c", "listen_addresses=", "-c"]).arg(format!("unix_socket_directories={}", run.display()));
         command.args(settings.iter().flat_map(|setting| ["-c", setting])).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+        command.envs(environment.iter().cloned());
         if rustix::process::geteuid().is_root() {
             command.uid(owner.uid()).gid(owner.gid());
         }
@@ -75,6 +85,11 @@ impl TheirPostgres {
     /// Every backend leaves at once, and the next start recovers from the log.
     pub fn is_stopped_at_once(mut self) {
         self.send(Signal::QUIT);
+    }
+
+    /// Of its first process.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// By itself, for example because what an earlier life left behind still ran.

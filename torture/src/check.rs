@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{TaskId, WorkflowRunId};
 use sqlx::{PgPool, Row};
+use tests::machine::running_with;
 
 use crate::{
     client::ClientEntry,
@@ -14,6 +15,24 @@ use crate::{
 
 /// A promise that was broken, in words.
 pub type Violation = String;
+
+/// What one run came to.
+pub struct Outcome {
+    /// What there was, in a few words.
+    pub summary: String,
+    pub violations: Vec<Violation>,
+    /// Where the ledgers and the servers' logs are kept when something was wrong.
+    pub kept: Option<std::path::PathBuf>,
+}
+
+/// The last part of every run: ends the world, looks for what is left of its work, and keeps its folder when something was wrong.
+pub async fn judged(world: &World, summary: String, mut violations: Vec<Violation>) -> anyhow::Result<Outcome> {
+    world.end().await?;
+    let left = running_with(&world.ledgers.display().to_string());
+    violations.extend(left.into_iter().map(|line| format!("it was left running: {line}")));
+    let kept = (!violations.is_empty()).then(|| world.machine.keep());
+    Ok(Outcome { summary, violations, kept })
+}
 
 /// Statements that find rows which must not be there. Each gives one line for what it finds.
 const NEVER: [(&str, &str); 17] = [
@@ -123,13 +142,24 @@ pub async fn held(pool: &PgPool) -> sqlx::Result<Vec<uuid::Uuid>> {
     sqlx::query_scalar("select id from task where paused_by is not null").fetch_all(pool).await
 }
 
-/// Everything that is wrong.
-pub async fn violations(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+/// What is wrong where nobody carries anything out: order and numbers.
+pub async fn sound(pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+    let of_order = ["attempts that are not numbered", "events that are not numbered", "a log with a gap"];
+    broken(pool, |promise| of_order.iter().any(|one| promise.starts_with(one))).await
+}
+
+async fn broken(pool: &PgPool, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Violation>> {
     let mut found = vec![];
-    for (promise, statement) in NEVER {
+    for (promise, statement) in NEVER.into_iter().filter(|(promise, _)| wanted(promise)) {
         let rows: Vec<String> = sqlx::query_scalar(statement).fetch_all(pool).await?;
         found.extend(rows.into_iter().take(5).map(|row| format!("{promise}: {row}")));
     }
+    Ok(found)
+}
+
+/// Everything that is wrong.
+pub async fn violations(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+    let mut found = broken(pool, |_| true).await?;
     let stored = stored(pool).await?;
     let clients = ledger::read(&world.ledgers.join("clients"))?;
     found.extend(lost(&clients, &stored));

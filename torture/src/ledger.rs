@@ -17,10 +17,17 @@ impl Ledger {
     }
 
     pub fn write(&self, entry: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
+        self.write_all(&[entry])
+    }
+
+    pub fn write_all(&self, entries: &[impl Serialize]) -> io::Result<()> {
+        let mut lines = vec![];
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry)?;
+            lines.push(b'\n');
+        }
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&line)?;
+        file.write_all(&lines)?;
         file.sync_data()
     }
 }
@@ -30,4 +37,11 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
     let Ok(file) = File::open(path) else { return Ok(vec![]) };
     let lines = BufReader::new(file).lines();
     Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect())
+}
+
+/// One line more in a record for people.
+pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())?;
+    file.sync_data()
 }

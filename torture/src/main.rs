@@ -5,18 +5,30 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+mod api;
 mod check;
 mod client;
 mod faults;
+mod follower;
 mod ledger;
 mod proxy;
+mod routes;
+mod runs;
 mod t1;
+mod t10;
+mod t14;
+mod t2;
+mod t3;
+mod t7;
+mod t9;
 mod work;
 mod world;
 
-use std::{process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use runs::{Runs, Test};
 
 #[derive(Parser)]
 #[command(about = "Tries to make Muster lose, double or forget something.")]
@@ -30,57 +42,69 @@ enum Command {
     /// The kill loop: servers, database and network fail while clients hand in work.
     #[command(name = "T1")]
     T1(Runs),
+    /// The stale holder: it stands still or is cut off past its lease, another completes, and it comes back.
+    #[command(name = "T2")]
+    T2(Runs),
+    /// The ambiguous commit: every route that changes something, cut off around its COMMIT and sent again.
+    #[command(name = "T3")]
+    T3(Runs),
+    /// Outages and clocks: away or standing still for longer than a lease, and clocks that are wrong.
+    #[command(name = "T7")]
+    T7(Runs),
+    /// The event stream: many writers whose commits are late, followers who hop between two servers.
+    #[command(name = "T9")]
+    T9(Runs),
+    /// Slow consumers, and a server that hears no hint.
+    #[command(name = "T10")]
+    T10(Runs),
+    /// Idempotency over two servers.
+    #[command(name = "T14")]
+    T14(Runs),
+    /// A short form of each, as the tests run it.
+    Short {
+        /// The kill loop's seed; a random one unless given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// The fake work of a task; started by the tests themselves.
     #[command(hide = true)]
     Work(work::WorkArgs),
+    /// Work that goes on until it is ended; started by the tests themselves.
+    #[command(hide = true)]
+    Hold(work::HoldArgs),
 }
 
-#[derive(Args)]
-struct Runs {
-    /// How many seeds to run, one after the other.
-    #[arg(long, default_value_t = 1)]
-    seeds: u64,
-    /// The first seed; a random one unless given.
-    #[arg(long)]
-    seed: Option<u64>,
+/// How large a run is; what is not given is small.
+#[derive(Args, Clone, Copy, Debug, Default)]
+struct Options {
     /// How long faults go on in one run.
-    #[arg(long, default_value_t = 60)]
-    seconds: u64,
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// T9: those who write events.
+    #[arg(long)]
+    writers: Option<usize>,
+    /// T9: those who follow the stream. T10: those who do not read it.
+    #[arg(long)]
+    followers: Option<usize>,
+    /// T10: tasks that are handed in, an event each.
+    #[arg(long)]
+    events: Option<usize>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
-        Command::Work(args) => Ok(if work::work(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        Command::T1(runs) => {
-            // The one TLS provider of the process; it can only be refused when there is one already.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(t1(runs))
-        }
-    }
-}
-
-async fn t1(runs: Runs) -> anyhow::Result<ExitCode> {
-    let first = runs.seed.unwrap_or_else(rand::random);
-    let mut violations = 0;
-    for seed in (0..runs.seeds).map(|number| first.wrapping_add(number)) {
-        let began = Instant::now();
-        let outcome = t1::run(seed, runs.seconds).await?;
-        println!(
-            "T1 seed {seed}: {} tasks, {} attempts, {} faults, {} violations, {:.0} s",
-            outcome.tasks,
-            outcome.attempts,
-            outcome.faults,
-            outcome.violations.len(),
-            began.elapsed().as_secs_f64()
-        );
-        for violation in &outcome.violations {
-            println!("  {violation}");
-        }
-        if let Some(folder) = outcome.kept {
-            println!("  kept in {}", folder.display());
-        }
-        violations += outcome.violations.len();
-    }
-    println!("{} runs, {violations} violations", runs.seeds);
-    Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let runs = match Cli::parse().command {
+        Command::Work(args) => return Ok(if work::work(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Hold(args) => return work::hold(&args).map(|()| ExitCode::SUCCESS),
+        Command::T1(runs) => vec![(Test::T1, runs)],
+        Command::T2(runs) => vec![(Test::T2, runs)],
+        Command::T3(runs) => vec![(Test::T3, runs)],
+        Command::T7(runs) => vec![(Test::T7, runs)],
+        Command::T9(runs) => vec![(Test::T9, runs)],
+        Command::T10(runs) => vec![(Test::T10, runs)],
+        Command::T14(runs) => vec![(Test::T14, runs)],
+        Command::Short { seed } => runs::short(seed),
+    };
+    // The one TLS provider of the process; it can only be refused when there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(runs::all(runs))
 }

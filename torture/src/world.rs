@@ -1,77 +1,121 @@
-//! A Postgres, two servers that share it, and what can be done to them.
+//! A Postgres, two servers that share it, a proxy on every way between them and their clients, and what can be done to them.
 
 use std::{
     fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::{
     machine::{Machine, muster},
     their_postgres::{TheirCluster, TheirPostgres},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 
 use crate::proxy::Proxy;
 
 pub const SERVERS: usize = 2;
-/// Attempts at once on each server.
-const SLOTS: &str = "3";
+/// Tries, a tenth of a second apart, until something that has to come is given up.
+const TRIES: usize = 600;
+
+/// What is not as in an ordinary installation.
+#[derive(Clone)]
+pub struct Setup {
+    /// Attempts at once on each server.
+    pub slots: [u32; SERVERS],
+    /// Seconds; as long as it always is unless given.
+    pub lease: Option<u32>,
+    /// Seconds between two heartbeats, where the lease is given.
+    pub heartbeat: u32,
+    /// What each server finds in its environment.
+    pub environment: [Vec<(String, String)>; SERVERS],
+    /// What Postgres finds in its.
+    pub postgres: Vec<(String, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { slots: [3, 3], lease: None, heartbeat: 1, environment: Default::default(), postgres: vec![] }
+    }
+}
 
 pub struct World {
     pub machine: Machine,
     pub ledgers: PathBuf,
-    pub proxy: Proxy,
+    /// Where clients go: to the proxies before the servers.
     pub addresses: Vec<String>,
+    /// Where the servers are.
+    pub direct: Vec<SocketAddr>,
+    pub before_servers: Vec<Proxy>,
+    pub before_postgres: Vec<Proxy>,
     pub key: String,
+    setup: Setup,
     cluster: TheirCluster,
     postgres: Mutex<Option<TheirPostgres>>,
     servers: Vec<Mutex<Option<Child>>>,
-    through_proxy: String,
+    through_proxies: Vec<String>,
 }
 
 impl World {
-    pub async fn create() -> anyhow::Result<Self> {
+    pub async fn create(setup: Setup) -> anyhow::Result<Self> {
         let machine = Machine::new();
         let ledgers = machine.folder.path().join("ledgers");
         fs::create_dir(&ledgers)?;
         machine.repository();
         let cluster = TheirCluster::create(&machine).await;
         // The fsync of every commit is what this is about; checkpoints of a fresh cluster are not.
-        let postgres = cluster.start(&[]);
-        let sockets = machine.folder.path().join("proxy");
-        fs::create_dir(&sockets)?;
-        let proxy = Proxy::start(&sockets, cluster.socket())?;
-        let through_proxy = cluster.url_by_folder(&sockets);
-        let addresses = (0..SERVERS).map(|_| free_address()).collect::<anyhow::Result<Vec<_>>>()?;
-        let servers = (0..SERVERS).map(|_| Mutex::default()).collect();
+        let postgres = cluster.start_in(&setup.postgres);
+        let (mut before_postgres, mut through_proxies) = (vec![], vec![]);
+        let (mut before_servers, mut addresses, mut direct) = (vec![], vec![], vec![]);
+        for number in 0..SERVERS {
+            let sockets = machine.folder.path().join(format!("p{number}"));
+            fs::create_dir(&sockets)?;
+            before_postgres.push(Proxy::before_postgres(&sockets, cluster.socket())?);
+            through_proxies.push(cluster.url_by_folder(&sockets));
+            let address = free_address()?;
+            let (proxy, clients) = Proxy::before_server(address).await?;
+            before_servers.push(proxy);
+            addresses.push(clients.to_string());
+            direct.push(address);
+        }
         let mut world = Self {
             machine,
             ledgers,
-            proxy,
             addresses,
+            direct,
+            before_servers,
+            before_postgres,
             key: String::new(),
+            setup,
             cluster,
             postgres: Mutex::new(Some(postgres)),
-            servers,
-            through_proxy,
+            servers: (0..SERVERS).map(|_| Mutex::default()).collect(),
+            through_proxies,
         };
         world.wait_for_postgres().await?;
-        world.start_server(0).await?;
+        world.start_server(0, None).await?;
         world.wait_until_ready(0).await?;
-        let made =
-            world.command(0).args(["admin", "create-key", "--name", "torture", "--role", "member"]).output().context("making a key")?;
-        world.key = String::from_utf8(made.stdout)?.trim().to_owned();
+        world.key = world.new_key("torture")?;
         for number in 1..SERVERS {
-            world.start_server(number).await?;
+            world.start_server(number, None).await?;
             world.wait_until_ready(number).await?;
         }
         Ok(world)
     }
 
+    /// An API key of a member of its own.
+    pub fn new_key(&self, name: &str) -> anyhow::Result<String> {
+        let made = self.command(0).args(["admin", "create-key", "--name", name, "--role", "member"]).output().context("making a key")?;
+        ensure!(made.status.success(), "no key was made");
+        Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+    }
+
+    /// Around the proxies.
     pub fn database_url(&self) -> &str {
         self.cluster.url()
     }
@@ -81,18 +125,24 @@ impl World {
         let state = self.machine.folder.path().join(format!("server-{number}"));
         command.current_dir(self.machine.folder.path()).stdin(Stdio::null()).stderr(Stdio::null()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.machine.folder.path());
-        command.env("MUSTER_STATE_DIR", state).env("DATABASE_URL", &self.through_proxy);
+        command.env("MUSTER_STATE_DIR", state).env("DATABASE_URL", &self.through_proxies[number]);
         command
     }
 
-    pub async fn start_server(&self, number: usize) -> anyhow::Result<()> {
+    /// Unless it runs. `dies_at` names a place in the program and how often it is passed before, as in `commit.after:3`.
+    pub async fn start_server(&self, number: usize, dies_at: Option<&str>) -> anyhow::Result<()> {
         let mut server = self.servers[number].lock().await;
         if server.is_some() {
             return Ok(());
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.machine.folder.path().join(format!("server-{number}.log")))?;
-        let arguments = ["serve", "--addr", &self.addresses[number], "--slots", SLOTS];
-        *server = Some(self.command(number).args(arguments).stdout(Stdio::null()).stderr(log).spawn()?);
+        let mut command = self.command(number);
+        command.args(["serve", "--addr", &self.direct[number].to_string(), "--slots", &self.setup.slots[number].to_string()]);
+        command.envs(dies_at.map(|place| ("MUSTER_CRASH_AT", place))).envs(self.setup.environment[number].iter().cloned());
+        if let Some(lease) = self.setup.lease {
+            command.env("MUSTER_LEASE_SECONDS", lease.to_string()).env("MUSTER_HEARTBEAT_SECONDS", self.setup.heartbeat.to_string());
+        }
+        *server = Some(command.stdout(Stdio::null()).stderr(log).spawn()?);
         Ok(())
     }
 
@@ -111,19 +161,38 @@ impl World {
         Ok(())
     }
 
-    /// Those that ended by themselves, for example because the database was away while they started, are started again.
+    pub async fn pid_of_server(&self, number: usize) -> Option<u32> {
+        self.servers[number].lock().await.as_ref().map(Child::id)
+    }
+
+    /// Those that ended by themselves, at their crash point or because the database was away while they started, are started again.
     pub async fn revive(&self) -> anyhow::Result<()> {
         for number in 0..SERVERS {
-            let ended = match &mut *self.servers[number].lock().await {
-                Some(server) => server.try_wait()?.is_some(),
-                None => false,
-            };
-            if ended {
+            if self.ended(number).await?.is_some() {
                 self.servers[number].lock().await.take();
-                self.start_server(number).await?;
+                self.start_server(number, None).await?;
             }
         }
         Ok(())
+    }
+
+    async fn ended(&self, number: usize) -> anyhow::Result<Option<ExitStatus>> {
+        match &mut *self.servers[number].lock().await {
+            Some(server) => Ok(server.try_wait()?),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for a server that is to die at its crash point; false when it lives on.
+    pub async fn dies(&self, number: usize) -> anyhow::Result<bool> {
+        for _ in 0..50 {
+            if let Some(status) = self.ended(number).await? {
+                self.servers[number].lock().await.take();
+                return Ok(status.signal() == Some(Signal::ABORT.as_raw()));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(false)
     }
 
     /// As a crash of its machine stops it: the data on the disk is what was synced.
@@ -140,17 +209,38 @@ impl World {
         }
     }
 
+    /// To the postmaster and every process below it.
+    pub async fn signal_postgres(&self, signal: Signal) -> anyhow::Result<()> {
+        let Some(postmaster) = self.postgres.lock().await.as_ref().map(TheirPostgres::pid) else { return Ok(()) };
+        let mut family = vec![postmaster];
+        family.extend(children(postmaster));
+        for pid in family.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+            // One that has just ended needs no signal.
+            let _ = kill_process(pid, signal);
+        }
+        Ok(())
+    }
+
+    /// A signal to one of the servers' backends, or an end to it, by the pick of a number.
+    pub async fn one_backend(&self, pick: usize) -> Option<Pid> {
+        let pool = sqlx::PgPool::connect(self.database_url()).await.ok()?;
+        let statement = "select pid from pg_stat_activity where application_name = 'muster' order by pid";
+        let pids: Vec<i32> = sqlx::query_scalar(statement).fetch_all(&pool).await.ok()?;
+        pool.close().await;
+        Pid::from_raw(*pids.get(pick % pids.len().max(1))?)
+    }
+
     pub async fn start_postgres(&self) -> anyhow::Result<()> {
         let mut postgres = self.postgres.lock().await;
         if postgres.is_none() {
-            *postgres = Some(self.cluster.start(&[]));
+            *postgres = Some(self.cluster.start_in(&self.setup.postgres));
         }
         drop(postgres);
         self.wait_for_postgres().await
     }
 
     async fn wait_for_postgres(&self) -> anyhow::Result<()> {
-        for _ in 0..600 {
+        for _ in 0..TRIES {
             if let Ok(pool) = sqlx::PgPool::connect(self.cluster.url()).await {
                 pool.close().await;
                 return Ok(());
@@ -159,22 +249,22 @@ impl World {
             if let Some(running) = &mut *self.postgres.lock().await
                 && running.has_ended()
             {
-                *running = self.cluster.start(&[]);
+                *running = self.cluster.start_in(&self.setup.postgres);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         Err(anyhow!("Postgres did not come back"))
     }
 
     pub async fn wait_until_ready(&self, number: usize) -> anyhow::Result<()> {
         let client = reqwest::Client::new();
-        let url = format!("http://{}/readyz", self.addresses[number]);
-        for _ in 0..600 {
+        let url = format!("http://{}/readyz", self.direct[number]);
+        for _ in 0..TRIES {
             self.revive().await?;
             if client.get(&url).timeout(Duration::from_secs(5)).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         Err(anyhow!("server {number} did not become ready"))
     }
@@ -192,7 +282,33 @@ impl World {
     }
 }
 
+/// The processes that a process has started.
+fn children(of: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(Path::new("/proc").join(format!("{of}/task/{of}/children"))).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Free now; it stays the server's over its lives.
-fn free_address() -> anyhow::Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Drop for World {
+    /// After an error in the middle: nothing that was started goes on, or stands still for ever.
+    fn drop(&mut self) {
+        for server in &mut self.servers {
+            if let Some(mut server) = server.get_mut().take() {
+                // It may have ended meanwhile.
+                let _ = server.kill();
+                let _ = server.wait();
+            }
+        }
+        if let Some(postgres) = self.postgres.get_mut() {
+            let mut family = children(postgres.pid());
+            family.push(postgres.pid());
+            for pid in family.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+                let _ = kill_process(pid, Signal::CONT);
+            }
+        }
+    }
 }

@@ -106,6 +106,7 @@ fn runners(runners: Vec<Runner>) -> impl IntoView {
                 <Badge tone=tone shape=shape text=word />
                 <meter class="p-overview__meter" min="0" max=slots.max(1) value=runner.busy aria-label=label.clone()></meter>
                 <span class="u-quiet">{label}", seen " <Time at=runner.last_seen_at /></span>
+                {(!runner.capabilities.is_empty()).then(|| view! { <span class="u-quiet">"has " {runner.capabilities.join(", ")}</span> })}
             </li>
         }
     });

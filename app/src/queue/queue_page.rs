@@ -1,23 +1,31 @@
-//! What waits for a runner, by lane and by repository: how much, for how long, and who holds it.
+//! What waits for a runner, by lane and by repository: how much, for how long, who holds it, and how fast it moves.
 
 use domain::{
-    RepositoryId,
-    queue::{Lane, Queue, QueuedRepository},
+    Priority, RepositoryId, TaskFilter, TaskStateName,
+    queue::{Lane, Queue, QueuedRepository, UnmetCapabilities},
+    task::no_runner_has,
 };
 use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::LazyRoute;
 
-use super::{PauseQueue, ResumeQueue, get_queue};
+use super::{
+    PauseQueue, ResumeQueue,
+    chart::{chart, table},
+    get_queue,
+};
 use crate::{
-    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Time, Tone, toast::tell},
+    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Time, Tone, time::span, toast::tell},
     fetched::fetched,
-    live::use_live,
+    live::use_live_every,
     page_json::fetch,
     part::{NotLoaded, part},
-    task::state_badge::priority_badge,
-    text::short_location,
+    task::{filter::list_path, state_badge::priority_badge},
+    text::{count, short_location},
 };
+
+/// Milliseconds between two fetches, however much happens: a long queue is read as a whole.
+const PAUSE: i64 = 2000;
 
 pub struct QueuePage;
 
@@ -38,7 +46,7 @@ impl LazyRoute for QueuePage {
 #[wasm_split(queue_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn queue_page() -> Result<AnyView, NotLoaded> {
     let waiting = fetch(|| (), |()| get_queue());
-    use_live(waiting, |_| true);
+    use_live_every(waiting, || PAUSE, |_| true);
     let acts = QueueActs { pause: ServerAction::new(), resume: ServerAction::new() };
     let refresh = Callback::new(move |()| waiting.refetch());
     tell(acts.pause.value(), |_| "Paused. What runs goes on.".into(), refresh);
@@ -75,9 +83,16 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
         <section class="l-part" aria-labelledby="lanes">
             <h2 class="l-part__title" id="lanes">"Lanes"</h2>
             {move || lanes(&queue.with(|queue| queue.lanes.clone()))}
-            <p class="u-quiet">
-                {move || queue.with(|queue| running_sentence(queue.running, queue.ended_last_hour))}
-            </p>
+            {move || queue.with(|queue| unmet(&queue.unmet))}
+            <p class="u-quiet">{move || queue.with(empty_sentence)}</p>
+        </section>
+        <section class="l-part" aria-labelledby="pace">
+            <h2 class="l-part__title" id="pace">"Last hour"</h2>
+            <p class="u-quiet">{move || queue.with(pace_sentence)}</p>
+            <div class="p-queue__pace">
+                {move || queue.with(|queue| chart(&queue.minutes))}
+                {move || queue.with(|queue| table(&queue.minutes))}
+            </div>
         </section>
         <section class="l-part" aria-labelledby="repositories">
             <h2 class="l-part__title" id="repositories">"Repositories"</h2>
@@ -92,9 +107,49 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
     }
 }
 
-fn running_sentence(running: i64, ended: i64) -> String {
-    let run = if running == 1 { "runs" } else { "run" };
-    format!("{running} {run} now, {ended} ended in the last hour.")
+fn pace_sentence(queue: &Queue) -> String {
+    let started: i64 = queue.minutes.iter().map(|minute| minute.started).sum();
+    let run = if queue.running == 1 { "runs" } else { "run" };
+    format!("{} {run} now. {} ended, {}.", queue.running, counted(queue.ended_last_hour, "task"), counted_verb(started))
+}
+
+fn counted_verb(started: i64) -> String {
+    format!("{} started", counted(started, "attempt"))
+}
+
+fn counted(number: i64, one: &str) -> String {
+    crate::text::count(usize::try_from(number).unwrap_or(0), one)
+}
+
+/// When the queue will be empty, as far as that can be said.
+fn empty_sentence(queue: &Queue) -> String {
+    let waiting: i64 = queue.lanes.iter().map(|lane| lane.waiting).sum();
+    match queue.empty_in_seconds {
+        _ if waiting == 0 => "Nothing waits.".to_owned(),
+        Some(seconds) => {
+            let time = span(seconds.saturating_mul(1000));
+            format!("At the pace of the last ten minutes all that can start has started in {time}, when nothing is added.")
+        }
+        None => "When the queue will be empty is unknown: nothing of what waits has started in the last ten minutes, or all of it is held."
+            .to_owned(),
+    }
+}
+
+/// What waits for something that no runner has.
+fn unmet(kinds: &[UnmetCapabilities]) -> impl IntoView + use<> {
+    let sentence = |kind: &UnmetCapabilities| {
+        let waits = if kind.waiting == 1 { "waits" } else { "wait" };
+        let tasks = count(usize::try_from(kind.waiting).unwrap_or_default(), "task");
+        format!("{}: {tasks} {waits} for it.", no_runner_has(&kind.unmet).unwrap_or_default())
+    };
+    (!kinds.is_empty()).then(|| {
+        let items = kinds.iter().map(|kind| view! { <li>{sentence(kind)}</li> }).collect_view();
+        view! {
+            <Notice tone=Tone::Warn title="Some tasks need what no runner has">
+                <ul class="c-notice__list">{items}</ul>
+            </Notice>
+        }
+    })
 }
 
 const LANES: &[(&str, &str)] = &[
@@ -102,6 +157,8 @@ const LANES: &[(&str, &str)] = &[
     ("Waiting", "c-table__short"),
     ("Of those held", "c-table__short"),
     ("First waits since", "c-table__time"),
+    ("Half wait since", "c-table__time"),
+    ("Ended, 1 h", "c-table__short"),
 ];
 
 fn lanes(lanes: &[Lane]) -> impl IntoView + use<> {
@@ -112,9 +169,11 @@ fn lanes(lanes: &[Lane]) -> impl IntoView + use<> {
             view! {
                 <tr class="c-table__row">
                     <td class="c-table__state" data-label="Lane">{priority_badge(lane.priority)}</td>
-                    <td class="c-table__short" data-label="Waiting">{waiting}</td>
+                    <td class="c-table__short" data-label="Waiting">{waiting_link(waiting, lane.priority)}</td>
                     <td class="c-table__short" data-label="Of those held">{(held > 0).then_some(held)}</td>
-                    <td class="c-table__time" data-label="First waits since">{lane.oldest.map(|at| view! { <Time at=at /> })}</td>
+                    <td class="c-table__time" data-label="First waits since">{lane.oldest.map(|at| view! { <span class="c-table__label">"first "</span> <Time at=at /> })}</td>
+                    <td class="c-table__time" data-label="Half wait since">{lane.middle.map(|at| view! { <span class="c-table__label">"half "</span> <Time at=at /> })}</td>
+                    <td class="c-table__short" data-label="Ended, 1 h">{lane.ended_last_hour}</td>
                 </tr>
             }
         })
@@ -122,11 +181,21 @@ fn lanes(lanes: &[Lane]) -> impl IntoView + use<> {
     view! { <DataTable caption="Tasks that wait, by lane" columns=LANES>{rows}</DataTable> }
 }
 
+fn waiting_link(waiting: i64, lane: Priority) -> AnyView {
+    if waiting == 0 {
+        return waiting.into_any();
+    }
+    let href = list_path(&TaskFilter { state: Some(TaskStateName::Queued), priority: Some(lane), ..TaskFilter::default() });
+    view! { <a href=href>{waiting} <span class="u-unseen">{format!(" in lane {}", lane.name())}</span></a> }.into_any()
+}
+
 const REPOSITORIES: &[(&str, &str)] = &[
     ("Repository", ""),
     ("Waiting", "c-table__short"),
     ("Running", "c-table__short"),
     ("First waits since", "c-table__time"),
+    ("Half wait since", "c-table__time"),
+    ("Ended, 1 h", "c-table__short"),
     ("Hold", "c-table__time"),
 ];
 
@@ -143,7 +212,9 @@ fn repositories(repositories: Vec<QueuedRepository>, acts: QueueActs) -> impl In
                     </td>
                     <td class="c-table__short" data-label="Waiting">{one.waiting}</td>
                     <td class="c-table__short" data-label="Running">{one.running}</td>
-                    <td class="c-table__time" data-label="First waits since">{one.oldest.map(|at| view! { <Time at=at /> })}</td>
+                    <td class="c-table__time" data-label="First waits since">{one.oldest.map(|at| view! { <span class="c-table__label">"first "</span> <Time at=at /> })}</td>
+                    <td class="c-table__time" data-label="Half wait since">{one.middle.map(|at| view! { <span class="c-table__label">"half "</span> <Time at=at /> })}</td>
+                    <td class="c-table__short" data-label="Ended, 1 h">{one.ended_last_hour}</td>
                     <td class="c-table__act">{hold_button(Some((one.id, short_location(&one.location))), is_paused, true, acts)}</td>
                 </tr>
             }

@@ -1,13 +1,13 @@
-//! One act on all tasks that a filter shows. The button says how many; when there are others by the time it is pressed, nothing
-//! happens and the page says so.
+//! One act on all tasks that a filter shows, or on those that were picked. The button says how many; when there are others by the
+//! time it is pressed, nothing happens and the page says so.
 
 use domain::{
-    Priority, TaskFilter,
+    Priority, TaskFilter, TaskId,
     task::{BulkAct, BulkOutcome},
 };
 use leptos::{form::ActionForm, prelude::*};
 
-use super::ChangeTasks;
+use super::{ChangeTasks, filter::parts};
 use crate::components::{Button, ButtonKind, Icon, toast::tell};
 
 pub type ChangeAction = ServerAction<ChangeTasks>;
@@ -46,17 +46,15 @@ fn label(act: BulkAct, count: i64) -> (String, Icon) {
     }
 }
 
-/// A form that works without scripts: the filter and the number it was shown with travel along.
-pub fn change_form(action: ChangeAction, act: BulkAct, filter: &TaskFilter, count: i64) -> impl IntoView + use<> {
+/// A form that works without scripts: what it is about and the number it was shown with travel along.
+pub fn change_form(action: ChangeAction, act: BulkAct, ids: &[TaskId], filter: &TaskFilter, count: i64) -> impl IntoView + use<> {
     let (text, shape) = label(act, count);
     let kind = if matches!(act, BulkAct::Cancel | BulkAct::Discard) { ButtonKind::Danger } else { ButtonKind::Plain };
-    let fields = [
-        ("filter[state]", filter.state.map(|state| state.name().to_owned())),
-        ("filter[text]", filter.text.clone()),
-        ("filter[tag]", filter.tag.clone()),
-        ("priority", (act == BulkAct::Prioritise).then(|| Priority::Urgent.name().to_owned())),
-    ];
-    let fields = fields.into_iter().filter_map(|(name, value)| value.map(|value| view! { <input type="hidden" name=name value=value /> }));
+    let filter = parts(filter).into_iter().map(|(name, value)| (format!("filter[{name}]"), value));
+    let ids = ids.iter().enumerate().map(|(index, id)| (format!("ids[{index}]"), id.to_string()));
+    let lane = (act == BulkAct::Prioritise).then(|| ("priority".to_owned(), Priority::Urgent.name().to_owned()));
+    let fields: Vec<_> = filter.chain(ids).chain(lane).collect();
+    let fields = fields.into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value /> });
     view! {
         <ActionForm action=action>
             <input type="hidden" name="act" value=act.name() />

@@ -1,6 +1,7 @@
-//! One act on all tasks that a filter shows: how many each act is about, and which tasks those are.
+//! One act on all tasks that a filter shows, or on those that were picked in the list: how many each act is about, and which tasks
+//! those are.
 
-use domain::{TaskFilter, task::BulkAct};
+use domain::{TaskFilter, TaskId, task::BulkAct};
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -8,9 +9,9 @@ use leptos_router::{LazyRoute, hooks::use_query_map};
 use super::{
     bulk::{change_action, change_form},
     count_changes,
-    list_page::{list_path, read_filter},
-    list_tasks,
+    filter::{list_path, read_filter, without_place},
     row::task_rows,
+    tasks_to_change,
 };
 use crate::{
     fetched::fetched,
@@ -38,9 +39,14 @@ impl LazyRoute for ChangePage {
 #[wasm_split(change_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn change_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
-    let filter = Memo::new(move |_| query.with(|query| read_filter(|name| query.get_str(name))));
-    let counts = fetch(move || filter.get(), count_changes);
-    let tasks = fetch(move || filter.get(), list_tasks);
+    let about = Memo::new(move |_| -> (Vec<TaskId>, TaskFilter) {
+        query.with(|query| {
+            let ids = query.get_all("id").unwrap_or_default();
+            (ids.iter().filter_map(|id| id.parse().ok()).collect(), without_place(&read_filter(|name| query.get_str(name))))
+        })
+    });
+    let counts = fetch(move || about.get(), |(ids, filter)| count_changes(ids, filter));
+    let tasks = fetch(move || about.get(), |(ids, filter)| tasks_to_change(ids, filter));
     use_live(counts, |_| true);
     use_live(tasks, |_| true);
     let action = change_action(Callback::new(move |()| {
@@ -49,9 +55,11 @@ fn change_page() -> Result<AnyView, NotLoaded> {
     }));
     let forms = move |counts: Vec<(BulkAct, i64)>| match counts.is_empty() {
         true => view! { <p class="u-quiet">"Nothing can be done with these."</p> }.into_any(),
-        false => counts.into_iter().map(|(act, count)| change_form(action, act, &filter.get(), count).into_any()).collect_view().into_any(),
+        false => about.with(|(ids, filter)| {
+            counts.into_iter().map(|(act, count)| change_form(action, act, ids, filter, count).into_any()).collect_view().into_any()
+        }),
     };
-    let back = move || filter.with(|filter| list_path(&TaskFilter { cursor: None, ..filter.clone() }));
+    let back = move || about.with(|(_, filter)| list_path(filter));
     Ok(view! {
         <Title text="Change tasks · Muster" />
         <div class="l-head">

@@ -1,7 +1,10 @@
 //! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
 //! a link, and only what is looked at is fetched.
 
-use domain::{Failure, FailureCode, TaskId, TaskState, TaskView, Work, task::Stop};
+use domain::{
+    Failure, FailureCode, TaskId, TaskState, TaskView, Work,
+    task::{Stop, no_runner_has},
+};
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{
@@ -14,6 +17,7 @@ use super::{
         acts::Acts,
         attempts::attempts,
         checks::checks,
+        chosen::chosen,
         definition::definition,
         diff::Diff,
         facts::facts,
@@ -172,6 +176,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             <Steps task=task />
             <OpenGate task=task refresh=refresh />
             {move || notice(id, task)}
+            {move || task.with(chosen)}
             <div class="p-task__columns">
                 <div class="p-task__main">
                     {tabs(id, task, views, view)}
@@ -227,6 +232,7 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
                 .into_any()
         }
         TaskState::Queued if task.with(|task| task.summary.parked) => parked_notice(task),
+        TaskState::Queued => unmet_notice(&task.with(|task| task.unmet_capabilities.clone())),
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         _ => ().into_any(),
     }
@@ -284,13 +290,26 @@ fn parked_notice(task: Signal<TaskView>) -> AnyView {
     view! { <Notice tone=Tone::Info title="Waits for others"><p>{text}</p></Notice> }.into_any()
 }
 
+/// It waits for something that may never come.
+fn unmet_notice(unmet: &[String]) -> AnyView {
+    let Some(sentence) = no_runner_has(unmet) else { return ().into_any() };
+    view! {
+        <Notice tone=Tone::Warn title=sentence>
+            <p>"It waits for a runner that has all it needs: start one with MUSTER_CAPABILITIES, or cancel it and create it again without."</p>
+        </Notice>
+    }
+    .into_any()
+}
+
 fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure) -> AnyView {
-    let (message, advice) = (capitalised(&failure.message), failure.code.advice());
-    let checks = (failure.code == FailureCode::ChecksFailed).then(|| format!("/tasks/{id}?view=checks"));
+    let code = failure.code;
+    let message = capitalised(&failure.message);
+    let checks = (code == FailureCode::ChecksFailed).then(|| format!("/tasks/{id}?view=checks"));
     view! {
         <Notice tone=tone title=title>
             <p class="p-task__message">{message}</p>
-            <p>{advice} {checks.map(|href| view! { " " <a href=href data-noscroll="">"See the checks"</a> })}</p>
+            <p>{code.cause()} " " <code>{code.name()}</code></p>
+            <p>{code.advice()} {checks.map(|href| view! { " " <a href=href data-noscroll="">"See the checks"</a> })}</p>
         </Notice>
     }
     .into_any()

@@ -8,7 +8,7 @@ mod others;
 use chrono::NaiveDateTime;
 use domain::{
     CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
-    task::{Concurrency, RetryStrategy},
+    task::{Concurrency, RetryStrategy, Tier},
 };
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
@@ -43,6 +43,8 @@ pub struct TaskForm {
     pub retry: String,
     pub retry_base: String,
     pub retry_cap: String,
+    /// One class of failure per line, as [`others::read_retry_classes`] reads it.
+    pub retry_by_class: String,
     /// As an `<input type=datetime-local>` sends it, meant as UTC; empty for at once.
     pub run_at: String,
     pub complete_by: String,
@@ -52,6 +54,12 @@ pub struct TaskForm {
     pub share: String,
     /// Separated by spaces or commas.
     pub tags: String,
+    /// As tags are.
+    pub capabilities: String,
+    /// The tier's name; empty for as it reads.
+    pub tier: String,
+    /// As people write times; empty where nobody knows.
+    pub estimate: String,
     pub correlation_id: String,
 }
 
@@ -86,11 +94,15 @@ impl Default for TaskForm {
             retry: usual.retry.strategy.name().into(),
             retry_base: duration(usual.retry.base_seconds),
             retry_cap: duration(usual.retry.cap_seconds),
+            retry_by_class: String::new(),
             run_at: String::new(),
             complete_by: String::new(),
             queue_time: String::new(),
             share: String::new(),
             tags: String::new(),
+            capabilities: String::new(),
+            tier: String::new(),
+            estimate: String::new(),
             correlation_id: String::new(),
         }
     }
@@ -122,12 +134,16 @@ impl TaskForm {
             retry: task.retry.strategy.name().into(),
             retry_base: duration(task.retry.base_seconds),
             retry_cap: duration(task.retry.cap_seconds),
+            retry_by_class: task.retry.by_class.write(duration).join("\n"),
             // the times of the one it is like are over, or its own
             run_at: String::new(),
             complete_by: String::new(),
             queue_time: task.queue_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
             share: task.concurrency.as_ref().map(Concurrency::text).unwrap_or_default(),
             tags: task.summary.tags.join(" "),
+            capabilities: task.capabilities.join(" "),
+            tier: task.complexity.given.map(Tier::name).unwrap_or_default().into(),
+            estimate: task.estimate_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
             correlation_id: task.correlation_id.clone().unwrap_or_default(),
         }
     }
@@ -196,6 +212,10 @@ impl TaskForm {
             Ok(seconds) => new.retry.cap_seconds = seconds,
             Err(message) => note("/retry/cap_seconds", "malformed", message),
         }
+        match others::read_retry_classes(&self.retry_by_class) {
+            Ok(by_class) => new.retry.by_class = by_class,
+            Err(message) => note("/retry/by_class", "malformed", &message),
+        }
         match parse_moment(self.run_at.trim()) {
             Ok(moment) => new.run_at = moment,
             Err(message) => note("/run_at", "malformed", message),
@@ -218,7 +238,20 @@ impl TaskForm {
                 Err(message) => note("/concurrency", "malformed", message),
             },
         }
-        new.tags = self.tags.split([' ', ',']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        new.tags = others::words(&self.tags);
+        new.capabilities = others::words(&self.capabilities);
+        match (self.tier.as_str(), Tier::parse(&self.tier)) {
+            ("", _) => {}
+            (_, Some(tier)) => new.tier = Some(tier),
+            (_, None) => note("/tier", "unknown", "is not a tier"),
+        }
+        match self.estimate.trim() {
+            "" => {}
+            text => match parse_duration(text) {
+                Ok(seconds) => new.estimate_seconds = Some(seconds),
+                Err(message) => note("/estimate_seconds", "malformed", message),
+            },
+        }
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
         match others::read_dependencies(&self.depends_on) {
             Ok(dependencies) => new.depends_on = dependencies,
@@ -245,6 +278,10 @@ impl TaskForm {
     fn relocate(&self, error: FieldError) -> FieldError {
         if let Some(name) = error.pointer.strip_prefix("/inputs/") {
             return FieldError { message: format!("“{name}” {}", error.message), pointer: "/inputs".into(), ..error };
+        }
+        if let Some(class) = error.pointer.strip_prefix("/retry/by_class/") {
+            let place = class.replace('/', ", ").replace('_', " ");
+            return FieldError { message: format!("{place} {}", error.message), pointer: "/retry/by_class".into(), ..error };
         }
         let mut parts = error.pointer.split('/').skip(1);
         let (Some(field), Some(Ok(index))) = (parts.next(), parts.next().map(str::parse::<usize>)) else { return error };
@@ -280,7 +317,7 @@ impl CheckRow {
 }
 
 /// `2026-12-01T08:00`, with or without seconds, in UTC.
-fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
+pub fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -340,6 +377,10 @@ mod tests {
             retry: "linear".into(),
             retry_base: "10s".into(),
             retry_cap: "5m".into(),
+            retry_by_class: "provider_limit=linear,5m,1h\n\ninfrastructure=none".into(),
+            capabilities: "gpu docker".into(),
+            tier: "complex".into(),
+            estimate: "10m".into(),
             run_at: "2026-12-01T08:00".into(),
             complete_by: "2026-12-01T09:00".into(),
             queue_time: "30m".into(),
@@ -359,6 +400,10 @@ mod tests {
         assert_eq!((new.priority, new.timeout_seconds, new.max_attempts, new.depends_on.len()), (Priority::High, 90, 2, 2));
         assert_eq!((&new.inputs["version"], &new.inputs["count"]), (&"1.2.x".into(), &3.into()));
         assert_eq!((new.retry.strategy, new.retry.base_seconds, new.retry.cap_seconds), (RetryStrategy::Linear, 10, 300));
+        let limit = new.retry.by_class.provider_limit.unwrap();
+        assert_eq!((limit.base_seconds, limit.cap_seconds), (Some(300), Some(3600)));
+        assert_eq!(new.retry.by_class.infrastructure.unwrap().strategy, Some(RetryStrategy::None));
+        assert_eq!((new.capabilities.join("+").as_str(), new.tier, new.estimate_seconds), ("gpu+docker", Some(Tier::Complex), Some(600)));
         assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
         assert_eq!(new.complete_by.unwrap().to_rfc3339(), "2026-12-01T09:00:00+00:00");
         assert_eq!((new.queue_seconds, new.concurrency.as_ref().map(Concurrency::text).as_deref()), (Some(1800), Some("staging=3")));
@@ -387,6 +432,10 @@ mod tests {
             max_attempts: "many".into(),
             retry: "hopefully".into(),
             retry_base: "never".into(),
+            retry_by_class: "sometimes".into(),
+            capabilities: "Gpu".into(),
+            tier: "odd".into(),
+            estimate: "long".into(),
             run_at: "tomorrow".into(),
             ..filled()
         };
@@ -399,13 +448,17 @@ mod tests {
                 "/max_attempts",
                 "/retry/strategy",
                 "/retry/base_seconds",
+                "/retry/by_class",
                 "/run_at",
+                "/tier",
+                "/estimate_seconds",
                 "/depends_on",
                 "/checks/2/kind",
                 "/title",
                 "/repository",
                 "/files",
                 "/checks/1/target",
+                "/capabilities",
             ]
         );
         let problem = form.to_new_task().unwrap_err();

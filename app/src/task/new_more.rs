@@ -1,6 +1,9 @@
 //! What most tasks leave as it is: lane, times, retries, dependencies, labels and limits.
 
-use domain::{Priority, task::RetryStrategy};
+use domain::{
+    Priority,
+    task::{RetryStrategy, Tier},
+};
 use leptos::prelude::*;
 
 use super::form::TaskForm;
@@ -21,9 +24,10 @@ where
     let is_open = shown(&form) != usual;
     let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
     let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
+    let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
     view! {
         <details class="p-new__more" open=is_open>
-            <summary class="p-new__heading">"More: priority, time, dependencies, labels, limits"</summary>
+            <summary class="p-new__heading">"More: priority, time, needs, dependencies, labels, limits"</summary>
             <div class="p-new__part">
                 <div class="p-new__trio">
                     <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
@@ -72,6 +76,47 @@ where
                         max=20_u32
                         hint="At most a day."
                         errors=errors("/retry/cap_seconds")
+                    />
+                </div>
+                <TextAreaField
+                    id="retry-by-class"
+                    label="Waits that are different by class of failure"
+                    name="form[retry_by_class]"
+                    value=form.retry_by_class
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="One per line, such as provider_limit=linear,5m,1h. Classes: runner_lost, provider_limit, infrastructure."
+                    errors=errors("/retry/by_class")
+                />
+                <div class="p-new__trio">
+                    <TextField
+                        id="capabilities"
+                        label="Needs"
+                        name="form[capabilities]"
+                        value=form.capabilities
+                        optional=true
+                        hint="What its runner must have, such as gpu docker. No other is given it."
+                        errors=errors("/capabilities")
+                    />
+                    <SelectField
+                        id="tier"
+                        label="How hard it is"
+                        name="form[tier]"
+                        value=form.tier
+                        choices=tiers
+                        hint="What you say counts; how it reads is shown beside it."
+                        errors=errors("/tier")
+                    />
+                    <TextField
+                        id="estimate"
+                        label="Expected to take"
+                        name="form[estimate]"
+                        value=form.estimate
+                        optional=true
+                        max=20_u32
+                        hint="Such as 10m; shown beside what it took."
+                        errors=errors("/estimate_seconds")
                     />
                 </div>
                 <TextField
@@ -175,7 +220,7 @@ where
     }
 }
 
-fn strategy_name(strategy: RetryStrategy) -> &'static str {
+pub fn strategy_name(strategy: RetryStrategy) -> &'static str {
     match strategy {
         RetryStrategy::Exponential => "Doubling",
         RetryStrategy::Linear => "Growing evenly",
@@ -184,7 +229,15 @@ fn strategy_name(strategy: RetryStrategy) -> &'static str {
     }
 }
 
-fn priority_name(priority: Priority) -> &'static str {
+fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Trivial => "Trivial",
+        Tier::Standard => "Standard",
+        Tier::Complex => "Complex",
+    }
+}
+
+pub fn priority_name(priority: Priority) -> &'static str {
     match priority {
         Priority::Urgent => "Urgent",
         Priority::High => "High",

@@ -19,9 +19,33 @@ const COLUMNS: &[(&str, &str)] = &[
     ("Created", "c-table__time"),
 ];
 
+const PICK_COLUMNS: &[(&str, &str)] = &[
+    ("Pick", "c-table__pick"),
+    ("State", "c-table__state"),
+    ("Task", ""),
+    ("Repository", "c-table__place"),
+    ("Checks", "c-table__short"),
+    ("Priority", "c-table__short"),
+    ("Attempts", "c-table__short"),
+    ("Created", "c-table__time"),
+];
+
+/// Which rows a person has picked.
+pub type Picks = RwSignal<Vec<TaskId>>;
+
 /// The table, or `empty` in its place. A row keeps its place in the document while its task is listed, so the keyboard's focus
 /// stays with the task.
 pub fn task_rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, empty: &'static str) -> impl IntoView {
+    rows(tasks, caption, empty, None)
+}
+
+/// As [`task_rows`], each with a box to pick it: a form around them sends the ids.
+pub fn pick_rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, picks: Picks) -> impl IntoView {
+    rows(tasks, caption, "", Some(picks))
+}
+
+fn rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, empty: &'static str, picks: Option<Picks>) -> impl IntoView {
+    let columns = if picks.is_some() { PICK_COLUMNS } else { COLUMNS };
     let has_rows = Memo::new(move |_| tasks.with(|tasks| !tasks.is_empty()));
     move || {
         if !has_rows.get() {
@@ -29,9 +53,9 @@ pub fn task_rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, empty: 
         }
         let ids = move || tasks.with(|tasks| tasks.iter().map(|task| task.id).collect::<Vec<_>>());
         view! {
-            <DataTable caption=caption columns=COLUMNS>
+            <DataTable caption=caption columns=columns>
                 <For each=ids key=|id| *id let:id>
-                    {task_row(tasks, id)}
+                    {task_row(tasks, id, picks)}
                 </For>
             </DataTable>
         }
@@ -39,19 +63,41 @@ pub fn task_rows(tasks: Signal<Vec<TaskSummary>>, caption: &'static str, empty: 
     }
 }
 
-fn task_row(tasks: Signal<Vec<TaskSummary>>, id: TaskId) -> impl IntoView {
+fn task_row(tasks: Signal<Vec<TaskSummary>>, id: TaskId, picks: Option<Picks>) -> impl IntoView {
     let task = Memo::new(move |previous: Option<&Option<TaskSummary>>| {
         let found = tasks.with(|tasks| tasks.iter().find(|task| task.id == id).cloned());
         found.or_else(|| previous.cloned().flatten())
     });
-    move || task.get().map(cells)
+    move || task.get().map(|task| cells(task, picks))
 }
 
-fn cells(task: TaskSummary) -> impl IntoView {
+fn pick(id: TaskId, title: &str, picks: Picks) -> impl IntoView + use<> {
+    let toggle = move |_| {
+        picks.update(|picks| match picks.iter().position(|other| *other == id) {
+            Some(place) => _ = picks.remove(place),
+            None => picks.push(id),
+        });
+    };
+    view! {
+        <td class="c-table__pick">
+            <input
+                type="checkbox"
+                name="id"
+                value=id.to_string()
+                aria-label=format!("Pick {title}")
+                prop:checked=move || picks.with(|picks| picks.contains(&id))
+                on:change=toggle
+            />
+        </td>
+    }
+}
+
+fn cells(task: TaskSummary, picks: Option<Picks>) -> impl IntoView {
     let state = task.state.name();
     let priority_class = if task.priority == Priority::Normal { "c-table__short c-table__usual" } else { "c-table__short c-table__plain" };
     view! {
         <tr class="c-table__row">
+            {picks.map(|picks| pick(task.id, &task.title, picks))}
             <td class="c-table__state" data-label="State">{state_badge(state)}</td>
             <td class="c-table__main" data-label="Task">
                 <a class="c-table__link" href=format!("/tasks/{}", task.id) data-row="">{task.title.clone()}</a>

@@ -97,11 +97,12 @@ fn conditions(step: &Step) -> impl IntoView + use<> {
             Some(format!("{}, by {}", count(combinations, "combination"), names.join(" and ")))
         }
         (_, Some(each), _) => Some(format!("Once for every item of {}", each.list)),
-        (.., Some(candidates)) => Some(format!("{} tries, of which one is chosen", candidates.count)),
+        (.., Some(candidates)) => Some(format!("{} tries, of which one is chosen {}", candidates.count, candidates.judge.phrase())),
         _ => None,
     };
     let delay = step.delay_seconds.map(|seconds| format!("After {}", duration(seconds)));
-    let facts: Vec<_> = several.into_iter().chain(delay).map(|fact| view! { <p class="u-quiet">{fact}</p> }).collect();
+    let needs = (!step.capabilities.is_empty()).then(|| format!("On a runner with {}", step.capabilities.join(", ")));
+    let facts: Vec<_> = several.into_iter().chain(delay).chain(needs).map(|fact| view! { <p class="u-quiet">{fact}</p> }).collect();
     let when = step.when.clone().map(|when| view! { <p class="u-quiet">"Only when " <code>{when}</code></p> });
     view! { {facts} {when} }
 }

@@ -50,11 +50,16 @@ struct Handed {
 }
 
 pub async fn measure(server: &ServerProcess, time: Duration) -> anyhow::Result<Latency> {
+    measure_at(server, time, TASKS_PER_SECOND).await
+}
+
+/// As [`measure`], at another pace.
+pub async fn measure_at(server: &ServerProcess, time: Duration, tasks_per_second: u32) -> anyhow::Result<Latency> {
     server.take_given();
     let ended_before = server.ended();
     let idle = Arc::new(Mutex::new(connect_many(&server.address, &server.key, CONNECTIONS).await?));
-    let total = (time.as_secs_f64() * f64::from(TASKS_PER_SECOND)) as usize + WARM_UP;
-    let mut ticks = interval(Duration::from_secs(1) / TASKS_PER_SECOND);
+    let total = (time.as_secs_f64() * f64::from(tasks_per_second)) as usize + WARM_UP;
+    let mut ticks = interval(Duration::from_secs(1) / tasks_per_second);
     // The pace is kept on average; a late tick is made up for, as arrivals do not wait.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut running = JoinSet::new();

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
+mod bloat;
 mod cluster;
 mod figures;
 mod fill;

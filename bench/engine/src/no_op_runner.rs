@@ -61,7 +61,15 @@ struct NoOpRunner {
 impl NoOpRunner {
     async fn work(mut self, number: u32, slots: u32, mut from_server: mpsc::Receiver<ToRunner>) -> anyhow::Result<()> {
         let runner_id = RunnerId(uuid::Uuid::from_u128(u128::from(number) + 1));
-        self.say(ToServer::Hello { version: VERSION, runner_id, name: format!("no-op {number}"), slots, lost: vec![] }).await?;
+        self.say(ToServer::Hello {
+            version: VERSION,
+            runner_id,
+            name: format!("no-op {number}"),
+            slots,
+            capabilities: vec![],
+            lost: vec![],
+        })
+        .await?;
         while let Some(message) = from_server.recv().await {
             match message {
                 ToRunner::Assign { assignment } => self.carry_out(*assignment).await?,

@@ -1,11 +1,12 @@
 //! The whole run: what is measured, in which order, and what is promised about it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::{
+    bloat,
     cluster::Cluster,
     figures::{Figure, table},
     fill, latency, limit,
@@ -25,6 +26,9 @@ pub struct RunArgs {
     /// Tasks that wait while latency is measured a second time.
     #[arg(long)]
     rows: Option<usize>,
+    /// Minutes for which a transaction is held open while the growth of the tables is measured.
+    #[arg(long, value_name = "N")]
+    bloat_minutes: Option<u64>,
     /// One part alone; its table has only that part.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -43,11 +47,13 @@ enum Part {
     Ours,
     Latency,
     Stream,
+    Bloat,
 }
 
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut sizes = if args.short { Sizes::SHORT } else { Sizes::LONG };
     sizes.rows = args.rows.unwrap_or(sizes.rows);
+    sizes.bloat = args.bloat_minutes.map_or(sizes.bloat, Duration::from_mins);
     let mut figures: Vec<Figure> = match &args.after {
         Some(path) => serde_json::from_slice(&fs::read(path)?).with_context(|| format!("{} holds no figures", path.display()))?,
         None => vec![],
@@ -78,6 +84,9 @@ async fn measure(cluster: &Cluster, sizes: Sizes, only: Option<Part>) -> anyhow:
     }
     if wanted(Part::Stream) {
         figures.extend(stream_figures(cluster, sizes).await?);
+    }
+    if wanted(Part::Bloat) {
+        figures.extend(bloat::figures(cluster, sizes.bloat).await?);
     }
     Ok(figures)
 }

@@ -49,7 +49,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher, &engine, &stop, &tracker);
-    start_service(Rescuer, &engine, &stop, &tracker);
+    start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
 
     let tally = Arc::new(Tally::default());

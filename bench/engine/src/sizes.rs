@@ -19,6 +19,8 @@ pub struct Sizes {
     /// For figures that are a distribution.
     pub latency: Duration,
     pub stream: Duration,
+    /// How long a transaction is held open.
+    pub bloat: Duration,
     /// Tasks that wait while latency is measured again.
     pub rows: usize,
 }
@@ -30,6 +32,7 @@ impl Sizes {
         batch_lives: 10_000,
         latency: Duration::from_secs(30),
         stream: Duration::from_secs(20),
+        bloat: Duration::from_mins(30),
         rows: 1_000_000,
     };
 
@@ -39,6 +42,7 @@ impl Sizes {
         batch_lives: 4_000,
         latency: Duration::from_secs(10),
         stream: Duration::from_secs(10),
+        bloat: Duration::from_mins(1),
         rows: 50_000,
     };
 }

@@ -1,7 +1,10 @@
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Work, is_input_name};
+use super::{
+    CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Tier, Work,
+    check_capabilities, is_input_name,
+};
 use crate::{CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
@@ -68,6 +71,15 @@ pub struct NewTask {
     /// Words to find it by: lower case letters, digits and `. _ - / :`.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What its runner must have, such as `gpu` or `docker`. No other is given it.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// How hard it is. What can be told from how it is written is kept beside it, and taken when this is absent.
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// Seconds that it is expected to take, shown beside what it took.
+    #[serde(default)]
+    pub estimate_seconds: Option<u32>,
     /// What it belongs to elsewhere: a ticket, a build. Handed to the work as `MUSTER_CORRELATION_ID`.
     #[serde(default)]
     pub correlation_id: Option<String>,
@@ -81,6 +93,8 @@ pub const ATTEMPTS: u32 = 3;
 pub const ATTEMPTS_MAX: u32 = 10;
 /// Thirty days.
 pub const QUEUE_SECONDS_MAX: u32 = 2_592_000;
+/// Thirty days.
+pub const ESTIMATE_SECONDS_MAX: u32 = 2_592_000;
 pub const TAGS_MAX: usize = 20;
 /// The most tasks that one task may wait for.
 pub const DEPENDENCIES_MAX: usize = 100;
@@ -118,6 +132,9 @@ impl NewTask {
             queue_seconds: None,
             concurrency: None,
             tags: vec![],
+            capabilities: vec![],
+            tier: None,
+            estimate_seconds: None,
             correlation_id: None,
         }
     }
@@ -158,6 +175,7 @@ impl NewTask {
         self.retry.validate(&mut errors);
         self.validate_times(&mut errors);
         self.validate_tags(&mut errors);
+        check_capabilities(&mut errors, &self.capabilities, CAPABILITIES_MAX);
         if let Some(concurrency) = &self.concurrency {
             concurrency.validate(&mut errors);
         }
@@ -197,6 +215,9 @@ impl NewTask {
         }
         if self.queue_seconds.is_some_and(|seconds| seconds == 0 || seconds > QUEUE_SECONDS_MAX) {
             errors.add("/queue_seconds", "out_of_range", format!("must be 1 to {QUEUE_SECONDS_MAX}"));
+        }
+        if self.estimate_seconds.is_some_and(|seconds| seconds == 0 || seconds > ESTIMATE_SECONDS_MAX) {
+            errors.add("/estimate_seconds", "out_of_range", format!("must be 1 to {ESTIMATE_SECONDS_MAX}"));
         }
     }
 
@@ -327,6 +348,8 @@ mod tests {
             max_attempts: 11,
             queue_seconds: Some(0),
             tags: vec!["ok".into(), "Not ok".into(), "ok".into()],
+            capabilities: vec!["gpu".into(), "Docker".into(), "gpu".into()],
+            estimate_seconds: Some(0),
             concurrency: Some(Concurrency { key: " ".into(), limit: 0 }),
             correlation_id: Some("a\nb".into()),
             ..good()
@@ -344,13 +367,23 @@ mod tests {
                 "/timeout_seconds out_of_range",
                 "/max_attempts out_of_range",
                 "/queue_seconds out_of_range",
+                "/estimate_seconds out_of_range",
                 "/tags/1 malformed",
                 "/tags/2 duplicate",
+                "/capabilities/1 malformed",
+                "/capabilities/2 duplicate",
                 "/concurrency/key required",
                 "/concurrency/limit out_of_range",
                 "/correlation_id control",
             ]
         );
+    }
+
+    #[test]
+    fn a_task_needs_at_most_twenty_capabilities() {
+        let many = |count: usize| NewTask { capabilities: (0..count).map(|number| format!("c{number}")).collect(), ..good() };
+        assert_eq!(pointers(&many(20)), Vec::<String>::new());
+        assert_eq!(pointers(&many(21)), ["/capabilities too_many"]);
     }
 
     #[test]

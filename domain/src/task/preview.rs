@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{TaskDependency, TaskStateName};
+use super::{Complexity, TaskDependency, TaskStateName};
 
 /// What would become of a task if it were handed in now, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskPreview {
     /// The state that it would begin in.
@@ -17,4 +17,7 @@ pub struct TaskPreview {
     /// Slots of the runners that were heard of in the last half minute, and how many of them are taken.
     pub slots: i64,
     pub slots_taken: i64,
+    /// Of what it needs, what no connected runner has; all of it when each is there but never together.
+    pub unmet_capabilities: Vec<String>,
+    pub complexity: Complexity,
 }

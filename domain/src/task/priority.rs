@@ -28,6 +28,10 @@ impl Priority {
         }
     }
 
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Urgent => "urgent",

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Stop;
-use crate::{Failure, TaskId};
+use crate::{Failure, TaskId, failure};
 
 /// Where a task stands, with what exists only there. The last six are final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +30,14 @@ pub enum TaskState {
     /// The work was done, but only some of the required checks passed.
     Partial {
         at: DateTime<Utc>,
+        #[serde(serialize_with = "failure::explain")]
+        #[cfg_attr(feature = "openapi", schema(value_type = failure::ExplainedFailure))]
         failure: Failure,
     },
     Failed {
         at: DateTime<Utc>,
+        #[serde(serialize_with = "failure::explain")]
+        #[cfg_attr(feature = "openapi", schema(value_type = failure::ExplainedFailure))]
         failure: Failure,
     },
     Cancelled {
@@ -51,6 +55,8 @@ pub enum TaskState {
     /// Set aside for a person to look at: it lost its runner too often, or no runner took it in time.
     Dead {
         at: DateTime<Utc>,
+        #[serde(serialize_with = "failure::explain")]
+        #[cfg_attr(feature = "openapi", schema(value_type = failure::ExplainedFailure))]
         failure: Failure,
     },
 }

@@ -5,9 +5,6 @@ use chrono::TimeDelta;
 
 use crate::{Failure, FailureCode, InvalidTransition, TaskId, Timestamp, Work};
 
-/// A task that loses its runner this often is set aside as `dead`.
-pub const LOSSES_MAX: i32 = 3;
-
 /// How an attempt ended, for its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
@@ -42,7 +39,7 @@ impl Task {
     }
 
     /// In its next state; at its end nobody holds it any more.
-    fn with(self, state: TaskState) -> Self {
+    pub(super) fn with(self, state: TaskState) -> Self {
         let paused_by = self.paused_by.filter(|_| !state.is_final());
         Self { state, paused_by, ..self }
     }
@@ -255,32 +252,11 @@ impl Task {
                 self.with(TaskState::Queued)
             }
             (AttemptEnd::Cancelled, None) => self.with(TaskState::Cancelled { at: now, by: crate::account::SYSTEM.into() }),
-            (AttemptEnd::Lost, None) => self.lost(now),
+            (AttemptEnd::Lost, None) => self.lost(now, luck),
             (AttemptEnd::GivenBack, None) => self.with(TaskState::Queued),
             (AttemptEnd::Partial(failure), _) => self.failed(failure, now, luck, |at, failure| TaskState::Partial { at, failure }),
             (AttemptEnd::Failed(failure), _) => self.failed(failure, now, luck, |at, failure| TaskState::Failed { at, failure }),
         })
-    }
-
-    fn failed(self, failure: Failure, now: Timestamp, luck: f64, last: impl Fn(Timestamp, Failure) -> TaskState) -> Self {
-        let failures = self.failures + 1;
-        let again = failure.code.is_worth_retrying() && failures < self.max_attempts;
-        let state = match self.retry.wait(failures, luck).filter(|_| again) {
-            Some(wait) => TaskState::Scheduled { run_at: now + wait },
-            None => last(now, failure),
-        };
-        Self { failures, ..self }.with(state)
-    }
-
-    fn lost(self, now: Timestamp) -> Self {
-        let losses = self.losses + 1;
-        let state = if losses < LOSSES_MAX {
-            TaskState::Queued
-        } else {
-            let message = format!("it lost its runner {losses} times");
-            TaskState::Dead { at: now, failure: Failure::new(FailureCode::RunnerLost, message) }
-        };
-        Self { losses, ..self }.with(state)
     }
 
     /// A person brings an ended task back, with a fresh allowance of attempts and without a deadline that has passed. What succeeded
@@ -298,19 +274,21 @@ impl Task {
             return self.refuse("retry");
         }
         let complete_by = self.complete_by.filter(|time| *time > now);
-        Ok(Self { failures: 0, losses: 0, complete_by, state, opened: false, ..self })
+        Ok(Self { failures: 0, losses: 0, limits: 0, complete_by, state, opened: false, ..self })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::{RepositoryId, WorkspaceId, task::Broken, task::Gate, task::RetryPolicy, task::RetryStrategy, task::TaskStateName};
+    use crate::{
+        RepositoryId, WorkspaceId, task::Broken, task::Complexity, task::Gate, task::Inferred, task::RetryPolicy, task::TaskStateName,
+    };
     use uuid::Uuid;
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    pub(in crate::task) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn task(state: TaskState) -> Task {
+    pub(in crate::task) fn task(state: TaskState) -> Task {
         Task {
             id: TaskId(Uuid::nil()),
             workspace_id: WorkspaceId(Uuid::nil()),
@@ -337,16 +315,20 @@ mod tests {
             tags: vec![],
             correlation_id: None,
             paused_by: None,
+            capabilities: vec![],
+            complexity: Complexity::of(None, Inferred::default()),
+            estimate_seconds: None,
             state,
             attempts: 0,
             failures: 0,
             losses: 0,
+            limits: 0,
             created_at: NOW,
             created_by: "system".into(),
         }
     }
 
-    fn failure() -> Failure {
+    pub fn failure() -> Failure {
         Failure::new(FailureCode::CommandFailed, "exit 1")
     }
 
@@ -411,30 +393,6 @@ mod tests {
             ["running → scheduled", "verifying → scheduled"]
         );
         assert_eq!(allowed(|task| task.attempt_ended(AttemptEnd::Lost, NOW, 1.0)), ["running → queued", "verifying → queued"]);
-    }
-
-    #[test]
-    fn the_last_failure_is_final_and_hopeless_ones_are_final_at_once() {
-        let running = || Task { failures: 1, ..task(TaskState::Running { stop: None }) };
-        let last = running().attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
-        assert_eq!(last.state, TaskState::Failed { at: NOW, failure: failure() });
-        let partial = running().attempt_ended(AttemptEnd::Partial(failure()), NOW, 1.0).unwrap();
-        assert_eq!(partial.state.name(), TaskStateName::Partial);
-        let hopeless = Failure::new(FailureCode::RefNotFound, "no such ref");
-        let first = task(TaskState::Running { stop: None }).attempt_ended(AttemptEnd::Failed(hopeless), NOW, 1.0).unwrap();
-        assert_eq!(first.state.name(), TaskStateName::Failed);
-    }
-
-    #[test]
-    fn losses_are_counted_apart_and_the_third_is_the_last() {
-        let mut lost = task(TaskState::Queued);
-        lost = lost.claim().unwrap().attempt_ended(AttemptEnd::GivenBack, NOW, 1.0).unwrap();
-        assert_eq!((lost.state.clone(), lost.losses), (TaskState::Queued, 0));
-        for expected in ["queued", "queued", "dead"] {
-            lost = lost.claim().unwrap().attempt_ended(AttemptEnd::Lost, NOW, 1.0).unwrap();
-            assert_eq!(lost.state.name().name(), expected);
-            assert_eq!(lost.failures, 0);
-        }
     }
 
     #[test]
@@ -530,13 +488,5 @@ mod tests {
         assert_eq!(released.state, TaskState::Scheduled { run_at: later });
         assert_eq!(waiting().parent_ended(Parents::AllSucceeded, later).unwrap().state, TaskState::Queued);
         assert_eq!(TaskState::initial(Parents::AllSucceeded, Some(later), NOW), TaskState::Scheduled { run_at: later });
-    }
-
-    #[test]
-    fn a_task_that_is_not_to_be_retried_fails_at_once() {
-        let retry = RetryPolicy { strategy: RetryStrategy::None, ..RetryPolicy::default() };
-        let running = Task { retry, ..task(TaskState::Running { stop: None }) };
-        let ended = running.attempt_ended(AttemptEnd::Failed(failure()), NOW, 1.0).unwrap();
-        assert_eq!(ended.state.name(), TaskStateName::Failed);
     }
 }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
+use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
 use crate::{Attempt, CheckSpec, TaskId, WorkflowRunId};
 
 /// A row of a list.
@@ -37,6 +37,8 @@ pub struct TaskSummary {
 pub struct TaskView {
     #[serde(flatten)]
     pub summary: TaskSummary,
+    /// Grows with everything that happens to it: the number of its latest event. What `If-Match` compares.
+    pub version: i64,
     pub work: Work,
     pub base_ref: Option<String>,
     pub files: Vec<String>,
@@ -50,6 +52,13 @@ pub struct TaskView {
     pub complete_by: Option<DateTime<Utc>>,
     pub queue_seconds: Option<i32>,
     pub concurrency: Option<Concurrency>,
+    /// What its runner must have.
+    pub capabilities: Vec<String>,
+    /// Of those, while it is queued, what no connected runner has; all of them when each is there but never together.
+    pub unmet_capabilities: Vec<String>,
+    pub complexity: Complexity,
+    /// What it was expected to take, in seconds; what it took is said by its attempts.
+    pub estimate_seconds: Option<i32>,
     pub correlation_id: Option<String>,
     /// Who holds it.
     pub paused_by: Option<String>,

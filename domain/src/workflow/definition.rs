@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     CheckSpec, NewTask, Priority,
-    task::{Concurrency, Judge, On, RetryPolicy},
+    task::{Concurrency, Judge, On, RetryPolicy, Tier},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +127,13 @@ pub struct Step {
     pub concurrency: Option<Concurrency>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// What its runner must have. Not to be confused with the steps that it `needs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate_seconds: Option<u32>,
 }
 
 /// Another step to wait for. Its name alone stands for one that has to succeed.
@@ -293,6 +300,9 @@ impl Step {
             queue_seconds: self.queue_seconds,
             concurrency: self.concurrency.clone(),
             tags: self.tags.clone(),
+            capabilities: self.capabilities.clone(),
+            tier: self.tier,
+            estimate_seconds: self.estimate_seconds,
             ..usual
         }
     }

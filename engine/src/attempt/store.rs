@@ -1,10 +1,10 @@
 //! All SQL that changes attempts.
 
 use domain::{
-    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, RunnerId, TaskId, Timestamp,
-    VerificationReport, Work, WorkspaceId,
+    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, RunnerId, TaskId,
+    Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport},
-    task::{Inputs, fill},
+    task::{Inputs, Tier, fill},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -27,20 +27,21 @@ pub(super) struct Claimed {
 
 /// Takes queued tasks, makes their attempts and writes the events, in one statement. Workspaces take turns, whoever was served longest
 /// ago first; inside one its repositories do, and of a repository the task with the lowest turn is next. An urgent task goes before the
-/// other repositories' turns as long as nothing in its workspace has waited longer than its lane's patience. It reads no payload, so a
-/// row that cannot be read does not stand in the way of the others.
+/// other repositories' turns as long as nothing in its workspace has waited longer than its lane's patience. What
+/// needs something that this runner has not is not seen at all, so it hides nothing. It reads no payload, so a row that cannot be read
+/// does not stand in the way of the others.
 pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) -> Result<Claimed> {
     let now = tx.now();
     let actor = tx.actor().to_owned();
     let rows = sqlx::query!(
         r#"with recursive waiting (workspace_id, repository_id) as (
              -- from one repository to the next by the index, however many tasks each has
-             (select workspace_id, repository_id from task where state = 'queued' and paused_by is null and not parked
+             (select workspace_id, repository_id from task where state = 'queued' and paused_by is null and not parked and capabilities <@ $8
               order by workspace_id, repository_id limit 1)
              union all
              select next.workspace_id, next.repository_id from waiting cross join lateral (
                select workspace_id, repository_id from task
-               where state = 'queued' and paused_by is null and not parked
+               where state = 'queued' and paused_by is null and not parked and capabilities <@ $8
                  and (task.workspace_id, task.repository_id) > (waiting.workspace_id, waiting.repository_id)
                order by workspace_id, repository_id limit 1
              ) as next
@@ -59,7 +60,7 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
              from fair join open using (workspace_id) cross join lateral (
                select id, turn, priority = 'urgent' as urgent from task
                where task.workspace_id = open.workspace_id and task.repository_id = open.repository_id
-                 and state = 'queued' and paused_by is null and not parked
+                 and state = 'queued' and paused_by is null and not parked and capabilities <@ $8
                order by turn, id limit $1 for update skip locked
              ) as next
            ), ranked as (
@@ -136,7 +137,8 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
         now,
         lease_until(now),
         actor,
-        session.name()
+        session.name(),
+        session.capabilities()
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -152,11 +154,11 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
     Ok(claimed)
 }
 
-/// Everything the runner needs, with the checks that failed last time.
-pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> Result<Assignment> {
+/// Everything the runner needs, with the checks that failed last time; or why no runner can be given it.
+pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> Result<std::result::Result<Assignment, Failure>> {
     let row = sqlx::query!(
         r#"select title, correlation_id, command, prompt, location, base_ref, files, success_criteria, checks as "checks: Json<serde_json::Value>",
-                  timeout_seconds, inputs as "inputs: Json<Inputs>"
+                  timeout_seconds, inputs as "inputs: Json<Inputs>", coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier"
            from task join repository on repository.id = task.repository_id where task.id = $1"#,
         attempt.task_id.0
     )
@@ -170,10 +172,12 @@ pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> 
     };
     let filled = |texts: Vec<String>| texts.iter().map(|text| fill(text, &row.inputs.0)).collect();
     let base_ref = row.base_ref.map(|name| fill(&name, &row.inputs.0).trim().to_owned()).filter(|name| !name.is_empty());
-    if let Some(base_ref) = &base_ref {
-        domain::repository::check_ref(base_ref).map_err(|reason| unreadable(format!("its base ref “{base_ref}” {reason}")))?;
+    if let Some(base_ref) = &base_ref
+        && let Err(reason) = domain::repository::check_ref(base_ref)
+    {
+        return Ok(Err(Failure::new(FailureCode::RefMalformed, format!("“{base_ref}”, from which it was to start, {reason}"))));
     }
-    Ok(Assignment {
+    Ok(Ok(Assignment {
         attempt,
         title: row.title,
         correlation_id: row.correlation_id,
@@ -185,8 +189,9 @@ pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> 
         checks: serde_json::from_value(row.checks.0).map_err(|error| unreadable(format!("its checks: {error}")))?,
         inputs: row.inputs.0.clone(),
         timeout_seconds: row.timeout_seconds.unsigned_abs(),
+        tier: row.tier,
         failed_checks: last_failed_checks(conn, attempt).await?,
-    })
+    }))
 }
 
 async fn last_failed_checks(conn: &mut PgConnection, attempt: AttemptKey) -> Result<Vec<CheckResult>> {

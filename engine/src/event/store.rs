@@ -103,6 +103,33 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     Ok(rows.into_iter().map(|row| Positioned::from(row).event).collect())
 }
 
+/// The number of a task's latest event, which is its version.
+pub(crate) async fn version(conn: &mut PgConnection, task: TaskId) -> Result<i64> {
+    let version = sqlx::query_scalar!(r#"select coalesce(max(number), 0) as "version!" from event where task_id = $1"#, task.0)
+        .fetch_one(conn)
+        .await?;
+    Ok(version)
+}
+
+/// What happened to a task after this event, and who did it, in names.
+pub(crate) async fn since(conn: &mut PgConnection, task: TaskId, number: i64) -> Result<Vec<(String, EventKind)>> {
+    let rows = sqlx::query!(
+        r#"select coalesce(person.name, api_key.name || ' (API key)', runner.name, case actor when 'system' then 'Muster' else actor end) as "who!",
+                  payload as "payload: Json<EventKind>"
+           from event
+           left join "user" person on actor = 'user:' || person.id
+           left join api_key on actor = 'api_key:' || api_key.id
+           left join runner on actor = 'runner:' || runner.id
+           where task_id = $1 and number > $2 order by number limit $3"#,
+        task.0,
+        number,
+        TIMELINE_LIMIT
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.who, row.payload.0)).collect())
+}
+
 /// What comes after a position and is older than every running transaction: nothing can slip in before it any more.
 pub(crate) async fn after(conn: &mut PgConnection, cursor: EventCursor, limit: i64) -> Result<Vec<Positioned>> {
     let rows = sqlx::query_as!(
@@ -120,7 +147,7 @@ pub(crate) async fn after(conn: &mut PgConnection, cursor: EventCursor, limit: i
     Ok(rows.into_iter().map(Positioned::from).collect())
 }
 
-/// The position after everything that is settled now.
+/// The position after everything that is settled now, of all workspaces.
 pub(crate) async fn newest(conn: &mut PgConnection) -> Result<EventCursor> {
     // Every transaction below xmin has ended, and what comes later is at xmin or above.
     let xmin = sqlx::query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "xmin!""#).fetch_one(conn).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::crash;
 use tokio::sync::Notify;
 
 use super::{EventBatch, EventCursor, store};
@@ -43,9 +44,11 @@ impl Service for Tailer {
         };
         self.cursor = Some(last.cursor);
         drop(conn);
+        crash::point("events.before");
         for batch in EventBatch::by_workspace(events) {
             engine.hints.publish(batch);
         }
+        crash::point("events.after");
         let followers = u32::try_from(engine.hints.followers()).unwrap_or(u32::MAX);
         tokio::time::sleep(HANDING_OUT.saturating_mul(followers).clamp(REST_MIN, REST_MAX)).await;
         Ok(Tick::Busy)

@@ -63,10 +63,16 @@ impl Hub {
         free.collect()
     }
 
-    /// Whether runners are connected here and none has a free slot.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether runners are connected here and none of those that have what is needed has a free slot.
+    pub(crate) fn is_full(&self, needed: &[String]) -> bool {
         let connected = self.lock();
-        !connected.is_empty() && connected.values().all(|one| one.held.len() >= one.session.slots as usize)
+        let has_all = |one: &&Connected| needed.iter().all(|need| one.session.capabilities().contains(need));
+        let mut fitting = connected.values().filter(has_all).peekable();
+        fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Sends an assignment; false when the runner is gone.
@@ -87,6 +93,13 @@ impl Hub {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Cancel { attempt });
         }
+    }
+
+    /// What this process gave to the runner, as far as it is not among these.
+    pub(crate) fn held_beside(&self, runner: RunnerId, named: &[AttemptKey]) -> Vec<AttemptKey> {
+        let connected = self.lock();
+        let held = connected.get(&runner).into_iter().flat_map(|one| &one.held);
+        held.filter(|attempt| !named.contains(attempt)).copied().collect()
     }
 
     /// The attempt has ended or is no longer this runner's: its slot is free.

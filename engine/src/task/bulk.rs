@@ -43,15 +43,16 @@ impl Engine {
         Ok(outcome)
     }
 
-    /// How many tasks like that each act is about; acts without any are left out.
-    pub async fn count_changes(&self, actor: &Actor, filter: TaskFilter) -> Result<Vec<(BulkAct, i64)>> {
+    /// How many of these tasks, or of those like that when none is named, each act is about; acts without any are left out.
+    pub async fn count_changes(&self, actor: &Actor, ids: Vec<TaskId>, filter: TaskFilter) -> Result<Vec<(BulkAct, i64)>> {
         actor.may(Permission::ReadTasks)?;
-        filter.validate()?;
+        let filter = ids.is_empty().then_some(TaskFilter { cursor: None, limit: None, ..filter });
+        let of = |act| BulkTasks { act, priority: None, ids: ids.clone(), filter: filter.clone(), preview: true, expected: None };
+        of(BulkAct::Cancel).validate()?;
         let mut tx = self.begin(actor).await?;
         let mut counts = vec![];
         for act in BulkAct::ALL {
-            let filter = Some(TaskFilter { cursor: None, limit: None, ..filter.clone() });
-            let matched = count(&mut tx, &BulkTasks { act, priority: None, ids: vec![], filter, preview: true, expected: None }).await?;
+            let matched = count(&mut tx, &of(act)).await?;
             counts.extend((matched > 0).then_some((act, matched)));
         }
         tx.commit(counts).await
@@ -94,11 +95,12 @@ struct Wanted {
     pattern: Option<String>,
     tag: Option<String>,
     paused: bool,
+    lane: Option<&'static str>,
 }
 
 fn wanted(bulk: &BulkTasks) -> Wanted {
     let filter = bulk.filter.clone().unwrap_or_default();
-    let TaskFilter { state, text, tag, .. } = filter;
+    let TaskFilter { state, text, tag, priority, .. } = filter;
     Wanted {
         states: bulk.act.states().into_iter().map(|state| state.name().to_owned()).collect(),
         ids: (!bulk.ids.is_empty()).then(|| bulk.ids.iter().map(|id| id.0).collect()),
@@ -106,6 +108,7 @@ fn wanted(bulk: &BulkTasks) -> Wanted {
         pattern: text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(contains_pattern),
         tag,
         paused: bulk.act == BulkAct::Resume,
+        lane: priority.map(Priority::name),
     }
 }
 
@@ -115,14 +118,17 @@ async fn count(conn: &mut PgConnection, bulk: &BulkTasks) -> Result<i64> {
         r#"select count(*) as "matched!" from task
            where workspace_id = (select current_workspace()) and state = any($1)
              and ($2::uuid[] is null or id = any($2)) and ($3::text is null or state = $3)
-             and ($4::text is null or title ilike $4) and ($5::text is null or tags @> array[$5])
-             and (not $6 or paused_by is not null)"#,
+             and ($4::text is null or title ilike $4 or command ilike $4 or prompt ilike $4
+                  or exists (select from unnest(tags) as tag where tag ilike $4))
+             and ($5::text is null or tags @> array[$5])
+             and (not $6 or paused_by is not null) and ($7::text is null or priority = $7)"#,
         &wanted.states,
         wanted.ids.as_deref(),
         wanted.state,
         wanted.pattern,
         wanted.tag,
-        wanted.paused
+        wanted.paused,
+        wanted.lane
     )
     .fetch_one(conn)
     .await?;
@@ -135,15 +141,18 @@ async fn pick(conn: &mut PgConnection, bulk: &BulkTasks) -> Result<Vec<TaskId>> 
         "select id from task
          where workspace_id = (select current_workspace()) and state = any($1)
            and ($2::uuid[] is null or id = any($2)) and ($3::text is null or state = $3)
-           and ($4::text is null or title ilike $4) and ($5::text is null or tags @> array[$5])
-           and (not $6 or paused_by is not null)
-         order by id limit $7",
+           and ($4::text is null or title ilike $4 or command ilike $4 or prompt ilike $4
+                or exists (select from unnest(tags) as tag where tag ilike $4))
+           and ($5::text is null or tags @> array[$5])
+           and (not $6 or paused_by is not null) and ($7::text is null or priority = $7)
+         order by id limit $8",
         &wanted.states,
         wanted.ids.as_deref(),
         wanted.state,
         wanted.pattern,
         wanted.tag,
         wanted.paused,
+        wanted.lane,
         BULK_MAX as i64
     )
     .fetch_all(conn)

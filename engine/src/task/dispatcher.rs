@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::EventKind;
+use domain::{EventKind, crash};
 use tokio::sync::Notify;
 
 use super::store;
@@ -56,9 +56,11 @@ impl Engine {
             assigned += assignments.len();
             for assignment in assignments {
                 let attempt = assignment.attempt;
+                crash::point("assign.before");
                 if !self.hub.assign(session.id(), assignment) {
                     self.attempt_lost(attempt).await?;
                 }
+                crash::point("assign.after");
             }
         }
         Ok(assigned)

@@ -2,7 +2,7 @@
 
 use domain::{Actor, EventKind, Permission, Task, TaskId, TaskView};
 
-use super::{query, record_end, store};
+use super::{edit, query, record_end, store};
 use crate::{Engine, Result, tx::Tx};
 
 impl Engine {
@@ -10,7 +10,7 @@ impl Engine {
     pub async fn pause_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         pause(&mut tx, actor, task).await?;
         self.answer_and_stop(tx, actor, id).await
     }
@@ -18,7 +18,7 @@ impl Engine {
     pub async fn resume_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         resume(&mut tx, task).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await
@@ -28,7 +28,7 @@ impl Engine {
     pub async fn discard_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         discard(&mut tx, actor, task).await?;
         let view = query::view(&mut tx, id).await?;
         tx.answer(actor, view).await

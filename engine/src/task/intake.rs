@@ -1,12 +1,13 @@
 //! Where single creates meet. What comes while a transaction is at work is stored by the next one, all of it together: a sync of the
 //! disk and a handful of statements serve many. Each is answered after the COMMIT, with what became of it alone.
 
-use domain::{Actor, NewTask, TaskView, Work, WorkspaceId, account::SYSTEM};
+use domain::{Actor, NewTask, TaskView, Work, WorkspaceId, account::SYSTEM, crash};
 
 use super::{check_new, plant::plant, query, seed};
 use crate::{
     Engine, Error, Result, idempotency,
     repository::Repositories,
+    runner,
     together::{Asker, Rounds, Together, refuse},
     tx::Tx,
 };
@@ -74,7 +75,12 @@ impl Engine {
             };
             let outcomes = match outcomes {
                 // From here on nothing is tried again: it may be stored even when nobody says so.
-                Ok((tx, outcomes)) => tx.commit(outcomes).await,
+                Ok((tx, outcomes)) => {
+                    crash::point("answer.kept");
+                    let committed = tx.commit(outcomes).await;
+                    crash::point("answer.committed");
+                    committed
+                }
                 Err(error) if part.len() > 1 && !matches!(error, Error::Unavailable(_)) => {
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
@@ -142,11 +148,16 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     labels.sort_unstable();
     labels.dedup();
     let names = query::names_of(tx, labels).await?;
+    // asked only when somebody needs something
+    let runners = match asked.iter().any(|one| !one.new.capabilities.is_empty()) {
+        true => runner::store::online_capabilities(tx).await?,
+        false => vec![],
+    };
     let mut views = Vec::with_capacity(asked.len());
     for (one, task) in asked.iter().zip(tasks) {
         let name = names.get(&task.created_by).unwrap_or(&task.created_by).clone();
         views.push(match one.waits_for_nothing() {
-            true => query::fresh_view(task, one.new.repository.trim().to_owned(), name),
+            true => query::fresh_view(task, one.new.repository.trim().to_owned(), name, &runners),
             false => query::view(tx, task.id).await?,
         });
     }

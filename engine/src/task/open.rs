@@ -5,7 +5,7 @@ use domain::{
     Actor, EventKind, Failure, FailureCode, Invalid, Permission, Task, TaskId, TaskState, TaskView, Work, task::Gate, workflow::GateAnswer,
 };
 
-use super::{group, query, record_end, release, store};
+use super::{edit, group, query, record_end, release, store};
 use crate::{Engine, Error, Result, expression, tx::Tx};
 
 /// Its own condition is asked first. The task afterwards; when it has ended, whoever calls sees to its children.
@@ -78,7 +78,7 @@ impl Engine {
             return Err(Invalid::field("/comment", "too_long", "must be at most 2000 characters, without NUL").into());
         }
         let mut tx = self.begin(actor).await?;
-        let task = store::lock(&mut tx, id).await?;
+        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         refuse_what_is_no_open_approval(&task)?;
         let name = query::name_of(&mut tx, &actor.label()).await?;
         let task = if yes {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     EventKind, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
-    task::{Dependency, On, Parents, Standing},
+    account::SYSTEM,
+    task::{Complexity, Dependency, Inferred, On, Parents, Standing, infer},
 };
 
 use super::{edge, edge::Asked, open, record_end, store};
@@ -28,6 +29,10 @@ pub(crate) struct Origin {
 
 /// A task as it is asked for, before anything has happened to it.
 pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
+    let inferred = match work.is_executed() {
+        true => infer(&new.title, &work, new.files.len(), new.checks.len()),
+        false => Inferred::default(),
+    };
     Task {
         id: TaskId(new_id()),
         workspace_id: of.workspace,
@@ -54,10 +59,14 @@ pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
         tags: new.tags,
         correlation_id: new.correlation_id,
         paused_by: None,
+        capabilities: new.capabilities,
+        complexity: Complexity::of(new.tier, inferred),
+        estimate_seconds: new.estimate_seconds.map(whole_seconds),
         state: TaskState::Blocked,
         attempts: 0,
         failures: 0,
         losses: 0,
+        limits: 0,
         created_at: of.created_at,
         created_by: of.created_by,
     }
@@ -133,6 +142,12 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
     store::insert(tx, &rows).await?;
     store::insert_edges(tx, &edges, now).await?;
     event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
+    for task in &tasks {
+        if let Some((given, inferred)) = task.complexity.disputed() {
+            // said by Muster, whoever wanted the task
+            event::store::append(tx, task.workspace_id, task.id, SYSTEM, &EventKind::ComplexityDisputed { given, inferred }, now).await?;
+        }
+    }
     let ended: Vec<_> = (0..tasks.len()).filter(|index| tasks[*index].state.is_final()).collect();
     for index in &ended {
         record_end(tx, &tasks[*index]).await?;

@@ -4,11 +4,11 @@
 use chrono::TimeDelta;
 use domain::{
     Actor, NewTask, Permission, TaskStateName, TaskView, Timestamp,
-    task::{On, TaskPreview},
+    task::{On, TaskPreview, no_runner_has, unmet},
 };
 
 use super::{plant::plant, query};
-use crate::{Engine, Result, tx::Tx};
+use crate::{Engine, Result, runner, tx::Tx};
 
 /// A runner that was silent for longer is taken to be away.
 const HEARD_OF: TimeDelta = TimeDelta::seconds(30);
@@ -31,6 +31,8 @@ impl Engine {
             ahead: standing.ahead,
             slots: standing.slots,
             slots_taken: standing.taken,
+            unmet_capabilities: standing.unmet,
+            complexity: view.complexity,
         })
     }
 }
@@ -41,6 +43,7 @@ struct Standing {
     taken: i64,
     queue_paused: bool,
     sharing: i64,
+    unmet: Vec<String>,
 }
 
 async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
@@ -60,7 +63,9 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
     )
     .fetch_one(&mut **tx)
     .await?;
-    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, queue_paused: row.queue_paused, sharing: row.sharing.into() })
+    let (queue_paused, sharing) = (row.queue_paused, row.sharing.into());
+    let unmet = unmet(&view.capabilities, &runner::store::online_capabilities(tx).await?);
+    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, queue_paused, sharing, unmet })
 }
 
 fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
@@ -73,6 +78,9 @@ fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
     }
     if standing.queue_paused {
         reasons.push("the queue is paused, so no runner would take it".into());
+    }
+    if let Some(sentence) = no_runner_has(&standing.unmet) {
+        reasons.push(format!("{}, which it needs", sentence.replacen('N', "n", 1)));
     }
     match (standing.slots, standing.taken) {
         (0, _) => reasons.push("no runner has been heard of in the last half minute".into()),

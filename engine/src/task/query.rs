@@ -4,9 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, CheckSpec, Failure, Invalid, Page, Permission, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView, Timestamp, Work,
-    WorkflowRunId,
-    task::{Inputs, RetryStrategy, Stop, TaskDependency, TaskLink},
+    Actor, CheckSpec, Failure, Invalid, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView,
+    Timestamp, Work, WorkflowRunId,
+    page::PAGE_LIMIT_MAX,
+    task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, Tier, unmet},
 };
 use sqlx::{PgConnection, types::Json};
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::{
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
-use crate::{Engine, Error, Hint, Result, artifact, attempt};
+use crate::{Engine, Error, Hint, Result, artifact, attempt, event, runner, tx::Tx};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -55,6 +56,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Tasks by name, in the order of the ids; those that are not there are left out.
+    pub async fn pick_tasks(&self, actor: &Actor, ids: &[TaskId]) -> Result<Page<TaskSummary>> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let items = summaries(&mut tx, &ids[..ids.len().min(PAGE_LIMIT_MAX as usize)]).await?;
+        tx.commit(Page { items, next_cursor: None }).await
+    }
+
     /// Tasks, newest first.
     pub async fn list_tasks(&self, actor: &Actor, filter: TaskFilter) -> Result<Page<TaskSummary>> {
         actor.may(Permission::ReadTasks)?;
@@ -84,14 +93,16 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
     let ids = sqlx::query_scalar!(
         "select id from task
          where workspace_id = (select current_workspace())
-           and ($1::text is null or state = $1) and ($2::text is null or title ilike $2) and ($3::uuid is null or id < $3)
-           and ($5::text is null or tags @> array[$5])
+           and ($1::text is null or state = $1) and ($2::text is null or title ilike $2 or command ilike $2 or prompt ilike $2
+                                         or exists (select from unnest(tags) as tag where tag ilike $2)) and ($3::uuid is null or id < $3)
+           and ($5::text is null or tags @> array[$5]) and ($6::text is null or priority = $6)
          order by id desc limit $4",
         filter.state.map(TaskStateName::name),
         pattern,
         before,
         limit,
-        filter.tag
+        filter.tag,
+        filter.priority.map(Priority::name)
     )
     .fetch_all(conn)
     .await?;
@@ -99,7 +110,7 @@ async fn list_ids(conn: &mut PgConnection, filter: &TaskFilter, before: Option<U
 }
 
 /// A pattern for `ilike` in which the text's own wildcards are plain characters.
-pub(super) fn contains_pattern(text: &str) -> String {
+pub(crate) fn contains_pattern(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
@@ -164,8 +175,10 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
 }
 
 /// A task with all that belongs to it.
-pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView> {
-    let summary = summaries(conn, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
+pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
+    // First, so that a change while the rest is read makes the version old and not the rest.
+    let version = event::store::version(tx, id).await?;
+    let summary = summaries(tx, &[id]).await?.pop().ok_or_else(|| Error::not_found("task", id))?;
     let row = sqlx::query!(
         r#"select command, prompt, control as "control: Json<Work>", inputs as "inputs!: Json<Inputs>", condition, delay_seconds,
                   opened and state = 'blocked' and control ? 'gate' as "open_gate!", output as "output: Json<serde_json::Value>",
@@ -174,7 +187,9 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
                   base_ref, files as "files!", success_criteria as "success_criteria!",
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
-                  retry_cap_seconds as "retry_cap_seconds!", not_before as "not_before?",
+                  retry_cap_seconds as "retry_cap_seconds!", retry_by_class as "retry_by_class?: Json<RetryByClass>",
+                  capabilities as "capabilities!", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
+                  estimate_seconds as "estimate_seconds?", not_before as "not_before?",
                   complete_by as "complete_by?", queue_seconds as "queue_seconds?", concurrency_key as "concurrency_key?",
                   concurrency_limit as "concurrency_limit?", correlation_id as "correlation_id?",
                   coalesce(holder.name, holding_key.name || ' (API key)', paused_by) as "paused_by?",
@@ -187,29 +202,35 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
            where task.id = $1"#,
         id.0
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(&mut **tx)
     .await?;
     let work = work(row.command, row.prompt, row.control).ok_or_else(|| Error::inconsistent("task", id, "it has no work, or two kinds"))?;
-    let mut attempt_list = attempt::query::of_task(conn, id).await?;
-    for (attempt, artifact) in artifact::of_task(conn, id).await? {
+    let mut attempt_list = attempt::query::of_task(tx, id).await?;
+    for (attempt, artifact) in artifact::of_task(tx, id).await? {
         if let Some(found) = attempt_list.iter_mut().find(|one| one.id == attempt) {
             found.artifacts.push(artifact);
         }
     }
+    let unmet_capabilities = unmet_capabilities(tx, summary.state.name(), &row.capabilities).await?;
     Ok(TaskView {
         summary,
+        version,
         work,
         base_ref: row.base_ref,
         files: row.files,
         success_criteria: row.success_criteria,
         check_specs: row.checks.0,
         timeout_seconds: row.timeout_seconds,
-        retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
+        retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds, row.retry_by_class),
         not_before: row.not_before,
         complete_by: row.complete_by,
         queue_seconds: row.queue_seconds,
         concurrency: concurrency(row.concurrency_key, row.concurrency_limit),
         correlation_id: row.correlation_id,
+        capabilities: row.capabilities,
+        unmet_capabilities,
+        complexity: Complexity::of(row.tier, row.inferred.0),
+        estimate_seconds: row.estimate_seconds,
         paused_by: row.paused_by,
         created_by: row.creator,
         inputs: row.inputs.0,
@@ -219,15 +240,26 @@ pub(crate) async fn view(conn: &mut PgConnection, id: TaskId) -> Result<TaskView
         open_gate: row.open_gate,
         workflow_run: row.workflow_run,
         step: row.step,
-        depends_on: depends_on(conn, id).await?,
-        dependents: dependents(conn, id).await?,
+        depends_on: depends_on(tx, id).await?,
+        dependents: dependents(tx, id).await?,
         log_bytes: attempt_list.iter().map(|attempt| attempt.log_end).max().unwrap_or(0),
         attempt_list,
     })
 }
 
-/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back.
-pub(super) fn fresh_view(task: Task, location: String, created_by: String) -> TaskView {
+/// Of what a queued task needs, what no runner has.
+async fn unmet_capabilities(tx: &mut Tx, state: TaskStateName, needed: &[String]) -> Result<Vec<String>> {
+    if state != TaskStateName::Queued || needed.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(unmet(needed, &runner::store::online_capabilities(tx).await?))
+}
+
+/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back. `runners` are
+/// the capabilities of each runner, for a task that needs any.
+pub(super) fn fresh_view(task: Task, location: String, created_by: String, runners: &[Vec<String>]) -> TaskView {
+    let is_queued = task.state.name() == TaskStateName::Queued;
+    let unmet_capabilities = if is_queued { unmet(&task.capabilities, runners) } else { vec![] };
     TaskView {
         summary: TaskSummary {
             id: task.id,
@@ -245,6 +277,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String) -> Ta
             created_at: task.created_at,
             started_at: None,
         },
+        version: 1 + i64::from(task.complexity.disputed().is_some()),
         work: task.work,
         base_ref: task.base_ref,
         files: task.files,
@@ -257,6 +290,10 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String) -> Ta
         queue_seconds: task.queue_seconds,
         concurrency: task.concurrency,
         correlation_id: task.correlation_id,
+        capabilities: task.capabilities,
+        unmet_capabilities,
+        complexity: task.complexity,
+        estimate_seconds: task.estimate_seconds,
         paused_by: None,
         created_by,
         inputs: task.inputs,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use domain::runner::LEASE_SECONDS;
+use domain::{Timestamp, runner::lease_seconds};
 
 use crate::{Engine, Result, Service, Tick, attempt};
 
@@ -11,16 +11,26 @@ use crate::{Engine, Result, Service, Tick, attempt};
 const BATCH: i64 = 100;
 
 #[derive(Default)]
-pub struct Rescuer;
+pub struct Rescuer {
+    last_tick: Option<Timestamp>,
+    /// When this process came back after it or the database had stood still, or the database's clock was set forward: a machine that
+    /// slept, for example.
+    back_since: Option<Timestamp>,
+}
 
 impl Service for Rescuer {
     const NAME: &'static str = "rescuer";
-    const EVERY: Duration = Duration::from_secs(10);
+    const EVERY: Duration = Duration::from_secs(2);
 
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
         let now = engine.clock.now(&engine.database).await?;
+        let lease = TimeDelta::seconds(lease_seconds().into());
+        if self.last_tick.is_some_and(|last| now - last > lease / 2) {
+            self.back_since = Some(now);
+        }
+        self.last_tick = Some(now);
         // While this process was not there its runners could not renew anything: give them one lease to be heard.
-        if now < engine.listening_since + TimeDelta::seconds(LEASE_SECONDS.into()) {
+        if now < engine.listening_since.max(self.back_since.unwrap_or(engine.listening_since)) + lease {
             return Ok(Tick::Idle);
         }
         let mut conn = engine.database.system.acquire().await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId, WorkspaceId,
-    task::{Concurrency, Dependency, Inputs, On, RetryPolicy, RetryStrategy, Stop},
+    task::{Complexity, Concurrency, Dependency, Inferred, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, Stop, Tier},
 };
 use serde::Serialize;
 use sqlx::types::Json;
@@ -58,6 +58,12 @@ pub(super) struct TaskRow {
     pub delay_seconds: Option<i32>,
     pub opened: bool,
     pub workflow_run_id: Option<WorkflowRunId>,
+    pub capabilities: Vec<String>,
+    pub tier: Option<Tier>,
+    pub inferred: Json<Inferred>,
+    pub estimate_seconds: Option<i32>,
+    pub retry_by_class: Option<Json<RetryByClass>>,
+    pub limits: i32,
 }
 
 /// The columns that a state is spread over.
@@ -154,7 +160,7 @@ impl TryFrom<TaskRow> for Task {
             priority: row.priority,
             timeout_seconds: row.timeout_seconds,
             max_attempts: row.max_attempts,
-            retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds),
+            retry: retry_policy(row.retry_strategy, row.retry_base_seconds, row.retry_cap_seconds, row.retry_by_class),
             inputs: row.inputs.0,
             condition: row.condition,
             workflow_run_id: row.workflow_run_id,
@@ -167,10 +173,14 @@ impl TryFrom<TaskRow> for Task {
             tags: row.tags,
             correlation_id: row.correlation_id,
             paused_by: row.paused_by,
+            capabilities: row.capabilities,
+            complexity: Complexity::of(row.tier, row.inferred.0),
+            estimate_seconds: row.estimate_seconds,
             state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
             attempts: row.attempts,
             failures: row.failures,
             losses: row.losses,
+            limits: row.limits,
             created_at: row.created_at,
             created_by: row.created_by,
         })
@@ -178,8 +188,14 @@ impl TryFrom<TaskRow> for Task {
 }
 
 /// As its columns hold it.
-pub(super) fn retry_policy(strategy: RetryStrategy, base_seconds: i32, cap_seconds: i32) -> RetryPolicy {
-    RetryPolicy { strategy, base_seconds: base_seconds.unsigned_abs(), cap_seconds: cap_seconds.unsigned_abs() }
+pub(super) fn retry_policy(
+    strategy: RetryStrategy,
+    base_seconds: i32,
+    cap_seconds: i32,
+    by_class: Option<Json<RetryByClass>>,
+) -> RetryPolicy {
+    let by_class = by_class.map(|by_class| by_class.0).unwrap_or_default();
+    RetryPolicy { strategy, base_seconds: base_seconds.unsigned_abs(), cap_seconds: cap_seconds.unsigned_abs(), by_class }
 }
 
 /// As its columns hold it.
@@ -239,6 +255,11 @@ pub(crate) struct NewRow {
     delay_seconds: Option<i32>,
     workflow_run_id: Option<WorkflowRunId>,
     group_id: Option<TaskId>,
+    capabilities: Vec<String>,
+    tier: Option<Tier>,
+    inferred: Inferred,
+    estimate_seconds: Option<i32>,
+    retry_by_class: Option<RetryByClass>,
 }
 
 impl NewRow {
@@ -289,6 +310,11 @@ impl NewRow {
             delay_seconds: task.delay_seconds,
             workflow_run_id: task.workflow_run_id,
             group_id: group,
+            capabilities: task.capabilities.clone(),
+            tier: task.complexity.given,
+            inferred: task.complexity.inferred.clone(),
+            estimate_seconds: task.estimate_seconds,
+            retry_by_class: (!task.retry.by_class.is_usual()).then_some(task.retry.by_class),
         }
     }
 }

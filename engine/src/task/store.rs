@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    CheckSpec, Failure, Task, TaskId, TaskStateName, Timestamp, Work,
-    task::{Dependency, Inputs, On, Stop},
+    CheckSpec, Failure, Task, TaskId, TaskStateName, Timestamp, Work, WorkspaceId,
+    task::{Dependency, Inferred, Inputs, On, RetryByClass, Stop, Tier},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
@@ -27,12 +27,13 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
                            priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
                            state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                            complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
-                           condition, delay_seconds, workflow_run_id, group_id, queued_at, turn)
+                           condition, delay_seconds, workflow_run_id, group_id, capabilities, tier, inferred, estimate_seconds, retry_by_class,
+                           queued_at, turn)
          select id, workspace_id, repository_id, title, command, prompt, control, base_ref, files, success_criteria, checks,
                 priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
                 state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                 complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
-                condition, delay_seconds, workflow_run_id, group_id,
+                condition, delay_seconds, workflow_run_id, group_id, capabilities, tier, inferred, estimate_seconds, retry_by_class,
                 case when state = 'queued' then created_at end,
                 case when state = 'queued' then nextval('queue_turn') + lane_patience(priority) end
          from jsonb_to_recordset($1) as new (
@@ -42,7 +43,7 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
            run_at timestamptz, ended_at timestamptz, skipped_because_of uuid, skipped_reason text, skipped_path uuid[],
            created_by text, created_at timestamptz, complete_by timestamptz, queue_seconds int, concurrency_key text,
            concurrency_limit int, tags text[], correlation_id text, paused_by text, inputs jsonb, condition text, delay_seconds int,
-           workflow_run_id uuid, group_id uuid)",
+           workflow_run_id uuid, group_id uuid, capabilities text[], tier text, inferred jsonb, estimate_seconds int, retry_by_class jsonb)",
         Json(rows) as _
     )
     .execute(conn)
@@ -79,7 +80,8 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
                   tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
                   skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
-                  delay_seconds, opened, workflow_run_id
+                  delay_seconds, opened, workflow_run_id, capabilities, tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
+                  estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits
            from task where id = $1 for update"#,
         id.0
     )
@@ -110,7 +112,8 @@ pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskI
                   tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
                   skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
-                  delay_seconds, opened, workflow_run_id
+                  delay_seconds, opened, workflow_run_id, capabilities, tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
+                  estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits
            from task where id = any($1) order by id"#,
         &ids
     )
@@ -207,7 +210,7 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
     let done = sqlx::query!(
         "update task set state = $2, attempts = $3, failures = $4, losses = $5, run_at = $6, ended_at = $7, failure = $8,
                          cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11, stop = $13, paused_by = $14, priority = $15,
-                         complete_by = $16, opened = $17, skipped_path = $18, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
+                         complete_by = $16, opened = $17, skipped_path = $18, limits = $19, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
                          queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end,
                          -- what comes back keeps its place, but for what had to make room and what changes its lane
                          turn = case
@@ -233,7 +236,8 @@ pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
         task.priority.name(),
         task.complete_by,
         task.opened,
-        columns.skipped_path.as_ref().map(|path| path.iter().map(|id| id.0).collect::<Vec<_>>()) as _
+        columns.skipped_path.as_ref().map(|path| path.iter().map(|id| id.0).collect::<Vec<_>>()) as _,
+        task.limits
     )
     .execute(&mut **tx)
     .await?;
@@ -325,7 +329,7 @@ pub(super) async fn left_behind(conn: &mut PgConnection, limit: i64) -> Result<V
 }
 
 /// Serialises changes to the edges of the transaction's workspace.
-pub(super) async fn lock_graph(conn: &mut PgConnection) -> Result<()> {
+pub(crate) async fn lock_graph(conn: &mut PgConnection) -> Result<()> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('task graph ' || current_workspace(), 0))").execute(conn).await?;
     Ok(())
 }
@@ -391,30 +395,44 @@ pub(super) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64)
     Ok(ids)
 }
 
-/// For each workspace with an urgent task that has waited since before `since`: the youngest that runs in its low lane, and the urgent
-/// one. One at a time: a workspace in which something makes room already is left out.
-pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<(TaskId, TaskId)>> {
-    let rows = sqlx::query!(
-        r#"select victim.id as "victim!: TaskId", urgent.id as "urgent!: TaskId"
+/// An urgent task that waits, and the task of the low lane that could make room for it.
+pub(super) struct Pair {
+    pub workspace: WorkspaceId,
+    pub victim: TaskId,
+    pub urgent: TaskId,
+    pub needs: Vec<String>,
+}
+
+/// Of each workspace the urgent tasks that have waited since before `since`, the first of each that needs the same: with the youngest
+/// that runs in its low lane, on a runner that has what is needed. One at a time: a workspace in which something makes room already is
+/// left out.
+pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Pair>> {
+    let pairs = sqlx::query_as!(
+        Pair,
+        r#"select urgent.workspace_id as "workspace!: WorkspaceId", victim.id as "victim!: TaskId", urgent.id as "urgent!: TaskId",
+                  urgent.capabilities as "needs!"
            from (
-             select distinct on (workspace_id) workspace_id, id from task
+             select distinct on (workspace_id, capabilities) workspace_id, capabilities, turn, id from task
              where state = 'queued' and priority = 'urgent' and paused_by is null and not parked and queued_at <= $1
                and not exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
                                and (pause.repository_id is null or pause.repository_id = task.repository_id))
-             order by workspace_id, turn
+             order by workspace_id, capabilities, turn
            ) as urgent
            cross join lateral (
              select task.id from task join attempt on attempt.task_id = task.id and attempt.number = task.attempts
+             join runner on runner.id = attempt.runner_id
              where task.workspace_id = urgent.workspace_id and task.state = 'running' and task.priority = 'low' and task.stop is null
+               and urgent.capabilities <@ runner.capabilities
              order by attempt.claimed_at desc, task.id desc limit 1
            ) as victim
            where not exists (select from task making where making.workspace_id = urgent.workspace_id
-                             and making.state in ('running', 'verifying') and making.stop ->> 'why' = 'pre_empt')"#,
+                             and making.state in ('running', 'verifying') and making.stop ->> 'why' = 'pre_empt')
+           order by urgent.workspace_id, urgent.turn"#,
         since
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.victim, row.urgent)).collect())
+    Ok(pairs)
 }
 
 /// Holds what of a run has not begun, and writes it down for each.

@@ -1,6 +1,6 @@
 //! What time does to tasks: deadlines pass, waits in the queue grow too long, and an urgent task that finds no free slot gets one.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::TimeDelta;
 use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
@@ -65,15 +65,19 @@ impl Engine {
         self.change_by_time(id, |task, now| Ok((task.cancel(domain::account::SYSTEM, now)?, Some(EventKind::CancelRequested)))).await
     }
 
-    /// Stops the youngest task of the low lane for an urgent one that waits, when every slot here is taken.
+    /// Stops the youngest task of the low lane for an urgent one that waits, when every slot here that could be its own is taken.
     async fn make_room(&self, now: Timestamp) -> Result<()> {
-        if !self.hub.is_full() {
+        if self.hub.is_empty() {
             return Ok(());
         }
         let mut conn = self.database.system.acquire().await?;
         let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER).await?;
         drop(conn);
-        for (victim, for_task) in pairs {
+        let mut served = BTreeSet::new();
+        for store::Pair { workspace, victim, urgent: for_task, needs } in pairs {
+            if !self.hub.is_full(&needs) || !served.insert(workspace) {
+                continue;
+            }
             info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");
             let pre_empt = |task: Task, _| Ok((task.pre_empt(for_task)?, Some(EventKind::PreEmptionRequested { for_task })));
             self.change_by_time(victim, pre_empt).await?;

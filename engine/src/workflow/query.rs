@@ -11,7 +11,7 @@ use domain::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::draw_definition;
+use super::{change_store, draw_definition};
 use crate::{Error, Result};
 
 /// The most workflows that a list shows.
@@ -55,7 +55,7 @@ pub(super) async fn workflows(conn: &mut PgConnection) -> Result<Vec<WorkflowSum
     let rows = sqlx::query!(
         r#"select workflow.id as "id: WorkflowId", name, workflow.version, definition ->> 'description' as description,
                   jsonb_array_length(definition -> 'steps') as "steps!", changed_at,
-                  (select run.id from workflow_run run where run.workflow_id = workflow.id order by run.id desc limit 1) as "last_run: WorkflowRunId"
+                  (select run.id from workflow_run run where run.workflow_id = workflow.id and forgotten_at is null order by run.id desc limit 1) as "last_run: WorkflowRunId"
            from workflow join workflow_version version on version.workflow_id = workflow.id and version.version = workflow.version
            where workflow.workspace_id = (select current_workspace()) order by name limit $1"#,
         WORKFLOWS
@@ -84,7 +84,7 @@ pub(super) async fn runs(conn: &mut PgConnection, filter: &RunFilter) -> Result<
     let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
     let mut ids = sqlx::query_scalar!(
         r#"select run.id as "id: WorkflowRunId" from workflow_run run
-           where run.workspace_id = (select current_workspace()) and ($2::uuid is null or run.id < $2)
+           where run.workspace_id = (select current_workspace()) and forgotten_at is null and ($2::uuid is null or run.id < $2)
              and ($1::text is null or workflow_id = (select workflow.id from workflow
                   where workflow.workspace_id = (select current_workspace()) and name = $1))
            order by run.id desc limit $3"#,
@@ -118,7 +118,7 @@ async fn summaries(conn: &mut PgConnection, ids: &[WorkflowRunId]) -> Result<Vec
            select run_id as "run: WorkflowRunId", state as "state: TaskStateName", opened, control ? 'gate' as is_gate, count(*) as "count!",
                   max(ended_at) as last,
                   exists (select from candidates where candidates.run_id = step.run_id and starts_with(step.key, candidates.start)) as "candidate!"
-           from workflow_step step join task on task.id = step.task_id where run_id = any($1) group by 1, 2, 3, 4, 7"#,
+           from workflow_step step join task on task.id = step.task_id where run_id = any($1) and not removed group by 1, 2, 3, 4, 7"#,
         &ids
     )
     .fetch_all(&mut *conn)
@@ -138,7 +138,7 @@ async fn summaries(conn: &mut PgConnection, ids: &[WorkflowRunId]) -> Result<Vec
         r#"select run.id as "id!: WorkflowRunId", workflow.name, run.version as "version!", run.title as "title!",
                   coalesce(holder.name, holding_key.name || ' (API key)', run.paused_by) as paused_by, run.created_at as "created_at!"
            from unnest($1::uuid[]) with ordinality as wanted (id, position)
-           join workflow_run run on run.id = wanted.id
+           join workflow_run run on run.id = wanted.id and forgotten_at is null
            join workflow on workflow.id = run.workflow_id
            left join "user" holder on run.paused_by = 'user:' || holder.id
            left join api_key holding_key on run.paused_by = 'api_key:' || holding_key.id
@@ -204,6 +204,7 @@ pub(super) async fn run(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Ru
     )
     .fetch_one(&mut *conn)
     .await?;
+    let changes = change_store::changes(conn, id).await?;
     let steps = steps(conn, id).await?;
     let drawing = draw_run(conn, &steps).await?;
     Ok(RunView {
@@ -212,14 +213,15 @@ pub(super) async fn run(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Ru
         repository: row.repository,
         created_by: row.creator,
         restart_of: row.restart_of,
+        changes,
         steps,
         drawing,
     })
 }
 
-async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep>> {
+pub(super) async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep>> {
     let rows = sqlx::query!(
-        r#"select key, group_key, step.reused, task.id as "id: TaskId", title, task.state as "state: TaskStateName", prompt is not null as "is_prompt!",
+        r#"select key, group_key, step.reused, step.removed, task.id as "id: TaskId", title, task.state as "state: TaskStateName", prompt is not null as "is_prompt!",
                   control as "control: Json<Work>", opened, task.paused_by is not null as "paused!", attempts, task.ended_at,
                   task.failure as "failure: Json<Failure>", skipped_reason,
                   coalesce(attempt.started_at,
@@ -249,6 +251,7 @@ async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep
             },
             reason: row.skipped_reason.or_else(|| row.failure.map(|failure| failure.0.message)),
             reused: row.reused,
+            removed: row.removed,
             paused: row.paused,
             attempts: row.attempts,
             started_at: row.started_at,

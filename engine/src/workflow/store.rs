@@ -29,8 +29,9 @@ pub(super) async fn save(tx: &mut Tx, actor: &Actor, definition: &Definition, so
         sqlx::query_scalar!("select source from workflow_version where workflow_id = $1 and version = $2", workflow.id.0, workflow.version)
             .fetch_optional(&mut **tx)
             .await?;
-    let version = match newest {
+    let version = match &newest {
         Some(newest) if newest == source => return Ok(()),
+        _ if !as_seen(actor, newest.is_some(), workflow.version) => return Err(saved_meanwhile(tx, workflow.id, newest.is_some()).await?),
         Some(_) => workflow.version + 1,
         None => 1,
     };
@@ -49,6 +50,29 @@ pub(super) async fn save(tx: &mut Tx, actor: &Actor, definition: &Definition, so
     .await?;
     sqlx::query!("update workflow set version = $2, changed_at = $3 where id = $1", workflow.id.0, version, now).execute(&mut **tx).await?;
     Ok(())
+}
+
+/// Whether the newest version is the one that whoever saves has seen.
+fn as_seen(actor: &Actor, is_there: bool, version: i32) -> bool {
+    actor.if_match.as_ref().is_none_or(|seen| is_there && seen.matches(version.into()))
+}
+
+async fn saved_meanwhile(tx: &mut Tx, workflow: WorkflowId, is_there: bool) -> Result<Error> {
+    if !is_there {
+        return Ok(Error::Changed("there is no workflow of that name, so there is no version to match".into()));
+    }
+    let row = sqlx::query!(
+        r#"select version.version, version.created_at, coalesce(person.name, api_key.name || ' (API key)', created_by) as "creator!"
+           from workflow_version version
+           left join "user" person on created_by = 'user:' || person.id
+           left join api_key on created_by = 'api_key:' || api_key.id
+           where workflow_id = $1 order by version.version desc limit 1"#,
+        workflow.0
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let at = row.created_at.format("%Y-%m-%d %H:%M:%S UTC");
+    Ok(Error::Changed(format!("{} saved version {} at {at}; look at it and save again", row.creator, row.version)))
 }
 
 /// A version of a workflow, the newest when none is named.
@@ -79,14 +103,17 @@ pub(super) struct NewRunRow<'a> {
     pub parameters: &'a Inputs,
     pub repository: &'a str,
     pub restart_of: Option<WorkflowRunId>,
+    /// In place of that of its version.
+    pub definition: Option<&'a Definition>,
 }
 
 pub(super) async fn insert_run(tx: &mut Tx, actor: &Actor, run: NewRunRow<'_>) -> Result<()> {
     let now = tx.now();
     let (workflow, version) = run.workflow;
     sqlx::query!(
-        "insert into workflow_run (id, workspace_id, workflow_id, version, title, parameters, repository, restart_of, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into workflow_run (id, workspace_id, workflow_id, version, title, parameters, repository, restart_of, created_at, created_by,
+                                   definition)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         run.id.0,
         actor.workspace_id.0,
         workflow.0,
@@ -96,7 +123,8 @@ pub(super) async fn insert_run(tx: &mut Tx, actor: &Actor, run: NewRunRow<'_>) -
         run.repository,
         run.restart_of.map(|id| id.0),
         now,
-        actor.label()
+        actor.label(),
+        run.definition.map(Json) as _
     )
     .execute(&mut **tx)
     .await?;
@@ -201,7 +229,7 @@ pub(super) struct LockedRun {
 pub(super) async fn lock_run(conn: &mut PgConnection, id: WorkflowRunId) -> Result<LockedRun> {
     let row = sqlx::query!(
         r#"select workflow.name, run.version, title, parameters as "parameters: Json<Inputs>", repository, paused_by, cancelled_by
-           from workflow_run run join workflow on workflow.id = run.workflow_id where run.id = $1 for no key update of run"#,
+           from workflow_run run join workflow on workflow.id = run.workflow_id where run.id = $1 and forgotten_at is null for no key update of run"#,
         id.0
     )
     .fetch_optional(conn)

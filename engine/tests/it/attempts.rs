@@ -4,7 +4,7 @@ use domain::{
     protocol::{Assignment, AttemptReport},
 };
 use engine::{
-    Clock, Error,
+    Clock, Error, Rescuer, Service,
     testing::{TestEngine, TestRunner, report},
 };
 use sqlx::PgPool;
@@ -145,6 +145,51 @@ async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let runner = test.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    let mut rescuer = Rescuer::default();
+    rescuer.tick(&test.engine).await.unwrap();
+    // The whole machine slept for an hour: nobody could say anything, and nobody could have heard it.
+    test.advance(TimeDelta::hours(1));
+    rescuer.tick(&test.engine).await.unwrap();
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+    // From then on it is as always.
+    for _ in 0..5 {
+        test.advance(TimeDelta::seconds(59));
+        rescuer.tick(&test.engine).await.unwrap();
+    }
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_slot_is_free_again_when_its_attempt_ended_without_a_word(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let mut connected = test.connected_runner("r1", 1).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1);
+    connected.runner.is_idle().await.unwrap();
+    test.create(&ada, checked("two")).await;
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 0, "the first is on its way");
+    // The database was away for a lease: the runner has given the attempt up, and the rescuer takes it back.
+    test.advance(TimeDelta::seconds(121));
+    test.rescue().await;
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Queued);
+    connected.runner.is_idle().await.unwrap();
+    test.dispatch().await;
+    assert_eq!(connected.told().len(), 1, "the runner is not full");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_task_that_loses_its_runner_three_times_is_set_aside(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
@@ -250,8 +295,28 @@ async fn a_row_that_cannot_be_read_fails_alone(pool: PgPool) {
     let runner = test.runner("r1").await;
     let claimed = runner.claims(5).await;
     assert_eq!(claimed.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(), ["healthy"]);
-    assert_eq!(test.engine.task_state(&ada, poisoned).await.unwrap(), TaskStateName::Failed);
+    let poisoned = sqlx::query_scalar::<_, String>("select failure ->> 'code' from task where id = $1").bind(poisoned.0);
+    assert_eq!(poisoned.fetch_one(&pool).await.unwrap(), FailureCode::TaskUnreadable.name());
     assert_eq!(test.engine.task_state(&ada, waits).await.unwrap(), TaskStateName::Skipped, "nobody waits for ever");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_ref_that_no_branch_can_have_is_the_task_s_own_failure(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    let task = test.create(&ada, checked("from nowhere")).await.summary.id;
+    // as an input of a step may fill it
+    sqlx::query("update task set base_ref = '${{ start }}', inputs = '{\"start\": \"--upload-pack=x\"}' where id = $1")
+        .bind(task.0)
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(runner.claims(1).await, []);
+    let task = test.engine.get_task(&ada, task).await.unwrap();
+    let failure = task.summary.state.failure().unwrap();
+    assert_eq!((state(&task), failure.code), (TaskStateName::Failed, FailureCode::RefMalformed));
+    assert!(failure.message.starts_with("“--upload-pack=x”, from which it was to start, "), "{}", failure.message);
+    assert_eq!(task.attempt_list[0].failure.as_ref(), Some(failure));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -284,10 +349,10 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let ids = [1, 2].map(|number| domain::RunnerId(uuid::Uuid::from_u128(number)));
-    let first = test.engine.register_runner(ids[0], "vm (local)", 2).await.unwrap();
-    let second = test.engine.register_runner(ids[1], "vm (local)", 2).await.unwrap();
+    let first = test.engine.register_runner(ids[0], "vm (local)", 2, &[]).await.unwrap();
+    let second = test.engine.register_runner(ids[1], "vm (local)", 2, &[]).await.unwrap();
     assert_eq!((first.name(), second.name()), ("vm (local)", "vm (local) 00000002"));
-    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4).await.unwrap().name(), second.name(), "and stay who they are");
+    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4, &[]).await.unwrap().name(), second.name(), "and stay who they are");
     let task = test.create(&ada, checked("held by one")).await;
     let runner = test.playing(first);
     let held = runner.claims_one().await;
@@ -311,6 +376,7 @@ async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPoo
         runner_id: runner.session.id(),
         name: "r1".into(),
         slots: 2,
+        capabilities: vec![],
         lost: vec![held[0].attempt],
     };
     to_server.send(domain::protocol::Numbered { sequence: 1, message: hello }).await.unwrap();

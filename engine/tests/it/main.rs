@@ -4,15 +4,26 @@
 
 mod accounts;
 mod attempts;
+mod board;
 mod bulk;
+mod capabilities;
 mod creates;
+mod edit;
 mod events;
 mod hold;
+mod judge;
 mod logs;
 mod model;
 mod queue;
 mod races;
+mod retries;
+mod run_change;
+mod run_change_races;
+mod saved_view;
+mod resync;
+mod retention;
 mod scenario;
 mod tasks;
 mod tenants;
+mod tiers;
 mod workflow;

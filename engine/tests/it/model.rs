@@ -39,7 +39,10 @@ enum Command {
         task: u8,
         on: u8,
     },
-    Claim,
+    /// By the runner that has a gpu, or by the one that has nothing.
+    Claim {
+        gpu: bool,
+    },
     Start(u8),
     Verify(u8),
     Report {
@@ -63,6 +66,8 @@ enum With {
     SharedKey,
     /// Of what it waits for any end is enough.
     AnyEnd,
+    /// For a runner with a gpu alone.
+    Gpu,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,17 +76,26 @@ enum How {
     ChecksFailed,
     CommandFailed,
     Hopeless,
+    ToldToComeBack,
     Cancelled,
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let how = prop_oneof![Just(How::Passed), Just(How::ChecksFailed), Just(How::CommandFailed), Just(How::Hopeless), Just(How::Cancelled)];
+    let how = prop_oneof![
+        Just(How::Passed),
+        Just(How::ChecksFailed),
+        Just(How::CommandFailed),
+        Just(How::Hopeless),
+        Just(How::ToldToComeBack),
+        Just(How::Cancelled)
+    ];
     let with = prop_oneof![
         3 => Just(With::Nothing),
         1 => (1..6_u8).prop_map(With::Deadline),
         1 => (1..6_u8).prop_map(With::QueueSeconds),
         2 => Just(With::SharedKey),
         3 => Just(With::AnyEnd),
+        2 => Just(With::Gpu),
     ];
     prop_oneof![
         4 => (any::<Option<u8>>(), any::<Option<u8>>(), 1..3_u32, 0..4_usize, with).prop_map(|(first, second, max_attempts, lane, with)| {
@@ -92,7 +106,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => any::<u8>().prop_map(Command::Resume),
         1 => any::<u8>().prop_map(Command::Retry),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(task, on)| Command::Depend { task, on }),
-        4 => Just(Command::Claim),
+        4 => any::<bool>().prop_map(|gpu| Command::Claim { gpu }),
         3 => any::<u8>().prop_map(Command::Start),
         3 => any::<u8>().prop_map(Command::Verify),
         4 => (any::<u8>(), how).prop_map(|(task, how)| Command::Report { task, how }),
@@ -118,8 +132,15 @@ struct Modelled {
     turn: Option<i64>,
     /// While it is queued.
     queued_at: Option<Timestamp>,
-    /// The attempt that holds it, and whether it has begun.
-    held: Option<(Assignment, bool)>,
+    held: Option<Held>,
+}
+
+/// The attempt that holds a task, whether it has begun, and whether it is with the runner that has a gpu.
+#[derive(Clone)]
+struct Held {
+    assignment: Assignment,
+    begun: bool,
+    gpu: bool,
 }
 
 impl Model {
@@ -188,10 +209,10 @@ impl Model {
         from == to || self.tasks[from].parents.iter().any(|(parent, _)| self.reaches(*parent, to))
     }
 
-    fn next_in_queue(&self) -> Option<usize> {
+    fn next_in_queue(&self, gpu: bool) -> Option<usize> {
         let queued = (0..self.tasks.len()).filter(|index| {
             let task = &self.tasks[*index].task;
-            task.state == TaskState::Queued && task.paused_by.is_none() && self.has_room(task)
+            task.state == TaskState::Queued && task.paused_by.is_none() && (gpu || task.capabilities.is_empty()) && self.has_room(task)
         });
         queued.min_by_key(|index| (self.tasks[*index].turn, self.tasks[*index].task.id))
     }
@@ -233,6 +254,7 @@ struct World {
     test: TestEngine,
     ada: Actor,
     runner: TestRunner,
+    with_gpu: TestRunner,
     model: Model,
 }
 
@@ -243,8 +265,8 @@ impl World {
             true => test.owner().await,
             false => test.stranger().await,
         };
-        let runner = test.runner("r1").await;
-        Self { ada, runner, model: Model { now: START.parse().unwrap(), tasks: vec![], drawn: 0 }, test }
+        let (runner, with_gpu) = (test.runner("r1").await, test.runner_with("r2", &["gpu"]).await);
+        Self { ada, runner, with_gpu, model: Model { now: START.parse().unwrap(), tasks: vec![], drawn: 0 }, test }
     }
 
     async fn apply(&mut self, command: Command) -> Result<(), String> {
@@ -278,27 +300,27 @@ impl World {
                 self.agree(index, expected, done.map(drop))
             }
             Command::Depend { task, on } => self.depend(task, on).await,
-            Command::Claim => self.claim().await,
+            Command::Claim { gpu } => self.claim(gpu).await,
             Command::Start(number) => {
-                let Some((index, assignment, begun)) = self.held(number) else { return Ok(()) };
-                let done = self.runner.starts(assignment.attempt).await;
-                if done.is_ok() == begun {
+                let Some((index, held)) = self.held(number) else { return Ok(()) };
+                let done = self.runner_of(held.gpu).starts(held.assignment.attempt).await;
+                if done.is_ok() == held.begun {
                     return Err(format!("starting answered {done:?}"));
                 }
-                self.model.tasks[index].held = Some((assignment, true));
+                self.model.tasks[index].held = Some(Held { begun: true, ..held });
                 Ok(())
             }
             Command::Verify(number) => {
-                let Some((index, assignment, begun)) = self.held(number) else { return Ok(()) };
-                let expected = self.model.tasks[index].task.clone().verify().ok().filter(|_| begun);
-                let done = self.runner.verifies(assignment.attempt).await;
+                let Some((index, held)) = self.held(number) else { return Ok(()) };
+                let expected = self.model.tasks[index].task.clone().verify().ok().filter(|_| held.begun);
+                let done = self.runner_of(held.gpu).verifies(held.assignment.attempt).await;
                 self.agree(index, expected, done)
             }
             Command::Report { task, how } => self.report(task, how).await,
             Command::Lose(number) => {
-                let Some((index, assignment, _)) = self.held(number) else { return Ok(()) };
+                let Some((index, held)) = self.held(number) else { return Ok(()) };
                 let expected = self.model.tasks[index].task.clone().attempt_ended(AttemptEnd::Lost, self.model.now, 1.0).ok();
-                let done = self.runner.comes_back_without(assignment.attempt).await;
+                let done = self.runner_of(held.gpu).comes_back_without(held.assignment.attempt).await;
                 self.agree(index, expected, done)
             }
             Command::Wait(seconds) => {
@@ -325,10 +347,13 @@ impl World {
         self.model.tasks[index].task.id
     }
 
-    fn held(&self, number: u8) -> Option<(usize, Assignment, bool)> {
+    fn held(&self, number: u8) -> Option<(usize, Held)> {
         let index = self.model.pick(number)?;
-        let (assignment, begun) = self.model.tasks[index].held.clone()?;
-        Some((index, assignment, begun))
+        Some((index, self.model.tasks[index].held.clone()?))
+    }
+
+    fn runner_of(&self, gpu: bool) -> &TestRunner {
+        if gpu { &self.with_gpu } else { &self.runner }
     }
 
     /// The engine did what the model expects, or refused what the model refuses.
@@ -363,6 +388,7 @@ impl World {
             With::Nothing | With::AnyEnd => {}
             With::Deadline(seconds) => new.complete_by = Some(self.model.now + TimeDelta::seconds(seconds.into())),
             With::QueueSeconds(seconds) => new.queue_seconds = Some(seconds.into()),
+            With::Gpu => new.capabilities = vec!["gpu".into()],
             With::SharedKey => new.concurrency = Some(Concurrency { key: "shared".into(), limit: 2 }),
         }
         let view = self.test.engine.create_task(&self.ada, new.clone()).await.map_err(|error| format!("creating: {error:?}"))?;
@@ -393,10 +419,14 @@ impl World {
             tags: view.summary.tags,
             correlation_id: view.correlation_id,
             paused_by: None,
+            capabilities: view.capabilities,
+            complexity: view.complexity,
+            estimate_seconds: view.estimate_seconds,
             state,
             attempts: 0,
             failures: 0,
             losses: 0,
+            limits: 0,
             created_at: self.model.now,
             created_by: self.ada.label(),
         };
@@ -427,9 +457,9 @@ impl World {
         self.agree(index, expected, done.map(drop))
     }
 
-    async fn claim(&mut self) -> Result<(), String> {
-        let claimed = self.runner.claims(1).await.pop();
-        let expected = self.model.next_in_queue();
+    async fn claim(&mut self, gpu: bool) -> Result<(), String> {
+        let claimed = self.runner_of(gpu).claims(1).await.pop();
+        let expected = self.model.next_in_queue(gpu);
         let (Some(assignment), Some(index)) = (&claimed, expected) else {
             return if claimed.is_none() && expected.is_none() {
                 Ok(())
@@ -445,12 +475,12 @@ impl World {
             return Err(format!("attempt {} instead of {}", assignment.attempt.number, task.attempts));
         }
         self.model.set(index, task);
-        self.model.tasks[index].held = Some((assignment.clone(), false));
+        self.model.tasks[index].held = Some(Held { assignment: assignment.clone(), begun: false, gpu });
         Ok(())
     }
 
     async fn report(&mut self, number: u8, how: How) -> Result<(), String> {
-        let Some((index, assignment, _)) = self.held(number) else { return Ok(()) };
+        let Some((index, Held { assignment, gpu, .. })) = self.held(number) else { return Ok(()) };
         let before = self.model.tasks[index].task.clone();
         let verifying = matches!(before.state, TaskState::Verifying { .. });
         let failed = |code| AttemptEnd::Failed(Failure::new(code, ""));
@@ -464,10 +494,14 @@ impl World {
             How::ChecksFailed => (completed(CheckStatus::Failed), failed(FailureCode::RunnerFault)),
             How::CommandFailed => (without_checks(outcome(FailureCode::CommandFailed)), failed(FailureCode::CommandFailed)),
             How::Hopeless => (without_checks(outcome(FailureCode::RefNotFound)), failed(FailureCode::RefNotFound)),
+            How::ToldToComeBack => {
+                let failure = Failure { retry_after_seconds: Some(2), ..Failure::new(FailureCode::ProviderLimit, "later") };
+                (without_checks(WorkOutcome::Failed { failure: failure.clone() }), AttemptEnd::Failed(failure))
+            }
             How::Cancelled => (without_checks(WorkOutcome::Cancelled), AttemptEnd::Cancelled),
         };
         let expected = before.attempt_ended(end, self.model.now, 1.0).ok();
-        let done = self.runner.reports(assignment.attempt, sent).await;
+        let done = self.runner_of(gpu).reports(assignment.attempt, sent).await;
         self.agree(index, expected, done)
     }
 

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Actor, NewTask, NewTasks, Priority};
+use chrono::TimeDelta;
+use domain::{
+    Actor, NewTask, NewTasks, Priority, TaskFilter,
+    queue::{Minute, Queue, QueueName},
+};
 use engine::testing::{TestEngine, TestRunner};
 use sqlx::PgPool;
 
@@ -72,4 +76,44 @@ async fn workspaces_take_turns_however_much_each_has(pool: PgPool) {
         *shares.entry(assignment.title.split(' ').next().unwrap().to_owned()).or_default() += 1;
     }
     assert_eq!(shares, BTreeMap::from([("busy".to_owned(), 4), ("small".to_owned(), 4)]));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_queue_says_how_long_it_is_and_how_fast_it_moves(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve, runner) = (test.owner().await, test.stranger().await, test.runner("r1").await);
+    queue(&test, &eve, Priority::High, std::iter::once("theirs".to_owned())).await;
+    assert_eq!(runner.claims(1).await.len(), 1, "what others do is not counted here");
+    for minute in 0..5 {
+        queue(&test, &ada, Priority::Normal, std::iter::once(format!("joined in minute {minute}"))).await;
+        test.advance(TimeDelta::minutes(1));
+    }
+    let start = test.engine.list_tasks(&ada, TaskFilter::default()).await.unwrap().items.last().unwrap().created_at;
+    let before = test.engine.get_queue(&ada).await.unwrap();
+    let lane = |queue: &Queue, priority| queue.lanes.iter().find(|lane| lane.priority == priority).unwrap().clone();
+    let normal = lane(&before, Priority::Normal);
+    assert_eq!((normal.waiting, normal.oldest, normal.middle), (5, Some(start), Some(start + TimeDelta::minutes(2))));
+    assert_eq!(lane(&before, Priority::High).waiting, 0);
+    assert_eq!((before.repositories[0].waiting, before.repositories[0].middle), (5, normal.middle));
+    assert_eq!(before.empty_in_seconds, None, "nothing has started, so nobody knows");
+
+    let assignment = runner.claims_one().await;
+    runner.succeeds(&assignment).await.unwrap();
+    test.advance(TimeDelta::minutes(1));
+    runner.claims_one().await;
+    let after = test.engine.get_queue(&ada).await.unwrap();
+    let moved: Vec<_> = after.minutes.iter().filter(|minute| minute.started + minute.ended > 0).collect();
+    let at = |minutes| start + TimeDelta::minutes(minutes);
+    assert_eq!(moved, [&Minute { at: at(5), started: 1, ended: 1 }, &Minute { at: at(6), started: 1, ended: 0 }]);
+    assert_eq!((after.minutes.len(), after.ended_last_hour, after.running), (60, 1, 1));
+    assert_eq!((lane(&after, Priority::Normal).ended_last_hour, after.repositories[0].ended_last_hour), (1, 1));
+    // two started in the nine whole minutes that count, and three are left
+    assert_eq!(after.empty_in_seconds, Some(9 * 60 * 3 / 2));
+
+    test.engine.pause_queue(&ada, QueueName::default()).await.unwrap();
+    assert_eq!(test.engine.get_queue(&ada).await.unwrap().empty_in_seconds, None, "a queue that is paused does not get empty");
+    test.engine.resume_queue(&ada, QueueName::default()).await.unwrap();
+    test.advance(TimeDelta::hours(1));
+    let later = test.engine.get_queue(&ada).await.unwrap();
+    assert_eq!((later.ended_last_hour, later.empty_in_seconds), (0, None), "it has come to rest");
 }

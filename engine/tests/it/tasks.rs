@@ -59,8 +59,27 @@ async fn lists_are_paged_filtered_and_searched(pool: PgPool) {
     assert_eq!(third.next_cursor, None);
     assert_eq!([titles(first), titles(second), titles(third)].concat(), ["five", "100x done", "100% done", "two", "one"]);
 
-    let text = TaskFilter { text: Some("0% D".into()), ..TaskFilter::default() };
-    assert_eq!(titles(test.engine.list_tasks(&ada, text).await.unwrap()), ["100% done"]);
+    let prompt = NewTask { command: None, prompt: Some("Speed up the Importer".into()), ..checked("six") };
+    test.create(&ada, NewTask { tags: vec!["team/web".into()], ..prompt }).await;
+    for (text, expected) in [
+        ("0% D", vec!["100% done"]),
+        ("importer", vec!["six"]),
+        ("TEAM/W", vec!["six"]),
+        ("make it", vec!["five", "100x done", "100% done", "two", "one"]),
+        ("nowhere", vec![]),
+    ] {
+        let filter = TaskFilter { text: Some(text.into()), ..TaskFilter::default() };
+        assert_eq!(titles(test.engine.list_tasks(&ada, filter.clone()).await.unwrap()), expected, "{text}");
+        let bulk = domain::task::BulkTasks {
+            act: domain::task::BulkAct::Cancel,
+            priority: None,
+            ids: vec![],
+            filter: Some(filter),
+            preview: true,
+            expected: None,
+        };
+        assert_eq!(test.engine.change_tasks(&ada, bulk).await.unwrap().matched, expected.len() as i64, "{text}");
+    }
     let cancelled = TaskFilter { state: Some(TaskStateName::Cancelled), ..TaskFilter::default() };
     assert_eq!(titles(test.engine.list_tasks(&ada, cancelled).await.unwrap()), Vec::<String>::new());
     for (bad, expected) in [
@@ -320,6 +339,10 @@ async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
         inputs: [("x".into(), serde_json::json!([1, "two"]))].into(),
         queue_seconds: Some(9),
         base_ref: Some("main".into()),
+        capabilities: vec!["gpu".into()],
+        tier: Some(domain::task::Tier::Complex),
+        estimate_seconds: Some(600),
+        retry: serde_json::from_value(serde_json::json!({"by_class": {"provider_limit": {"base_seconds": 30}}})).unwrap(),
         ..checked(" Trimmed ")
     };
     for new in [checked("plain"), full] {

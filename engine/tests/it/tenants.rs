@@ -50,7 +50,7 @@ async fn a_statement_without_a_workspace_fails(pool: PgPool) {
     test.create(&ada, checked("one")).await;
     let mut connection = pool.acquire().await.unwrap();
     sqlx::query("set role muster_app").execute(&mut *connection).await.unwrap();
-    for table in ["task", "event", "repository", "member", "workspace"] {
+    for table in ["task", "event", "repository", "member", "workspace", "saved_view"] {
         let sql = sqlx::AssertSqlSafe(format!("select 1 from {table}"));
         assert!(sqlx::query(sql).fetch_all(&mut *connection).await.is_err(), "{table} answers without a workspace");
     }

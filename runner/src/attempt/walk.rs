@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport,
+    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport, crash,
     protocol::{Assignment, AttemptReport, NewArtifact, ToServer, WorkOutcome},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, note, output, without_work};
+use super::{entry, note, output, retry_after, without_work};
 use crate::{
     backend::shell::{self, Script},
     folders::private_folder,
@@ -176,6 +176,7 @@ impl Attempt {
             Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
         };
         self.entry.leader = trace.leader;
+        crash::point("work.started");
         let began = Instant::now();
         let time = Duration::from_secs(assignment.timeout_seconds.into());
         let over = CancellationToken::new();
@@ -235,8 +236,10 @@ impl Attempt {
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
                 self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
-                let failed = || Ended::Failed(Failure::new(FailureCode::CommandFailed, format!("{subject} {how}")));
-                ((!status.success()).then(failed), status.code())
+                if status.success() {
+                    return (None, status.code());
+                }
+                (Some(Ended::Failed(self.failure(format!("{subject} {how}")).await)), status.code())
             }
             Ok(Ok(End::TimedOut)) => {
                 self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
@@ -255,6 +258,21 @@ impl Attempt {
         }
     }
 
+    /// Of work that ended with an error: its own, or that of somebody who wants it to come back later.
+    async fn failure(&self, message: String) -> Failure {
+        match retry_after::read(&self.entry.folder) {
+            Ok(None) => Failure::new(FailureCode::CommandFailed, message),
+            Ok(Some(seconds)) => {
+                let message = format!("{message}, and was told to come back after {seconds} s");
+                Failure { retry_after_seconds: Some(seconds), ..Failure::new(FailureCode::ProviderLimit, message) }
+            }
+            Err(why) => {
+                self.log.say(&format!("What is in $MUSTER_RETRY_AFTER does not count: {why}")).await;
+                Failure::new(FailureCode::CommandFailed, message)
+            }
+        }
+    }
+
     /// Saves whatever was done, clears up, and says how it went.
     async fn finish(self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
         let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
@@ -266,7 +284,10 @@ impl Attempt {
                 None
             }
         };
-        let (ended, saved) = match save(&git, &self.entry, checkout).await {
+        crash::point("save.before");
+        let saved = save(&git, &self.entry, checkout).await;
+        crash::point("save.after");
+        let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in &saved.notes {
                     self.log.say(note).await;

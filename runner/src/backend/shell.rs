@@ -17,7 +17,10 @@ use domain::{
 };
 use tokio::process::Command;
 
-use crate::{attempt::output, process::MARKER};
+use crate::{
+    attempt::{output, retry_after},
+    process::MARKER,
+};
 
 /// What the work may know of the runner's own environment, with everything that starts with `LC_`.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER"];
@@ -75,6 +78,7 @@ pub(crate) fn work(
     let mut command = shell(script.command(), folder, worktree)?;
     command.envs(environment(assignment, folder)?).envs(identity.iter().copied());
     command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1").env("MUSTER_OUTPUT", folder.join(output::FILE));
+    command.env("MUSTER_RETRY_AFTER", folder.join(retry_after::FILE));
     if let Script::Agent { prompt, .. } = script {
         let file = folder.join("prompt.md");
         fs::write(&file, prompt)?;
@@ -121,7 +125,7 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
     let inputs = assignment.inputs.iter().map(|(name, value)| (variable(name), plain(value)));
     let inputs = inputs.filter(|(_, value)| value.len() <= LONGEST_VARIABLE && !value.contains('\0'));
     let inputs = inputs.map(|(name, value)| (name.into(), value.into()));
-    let own: [(&str, OsString); 9] = [
+    let own: [(&str, OsString); 10] = [
         ("MUSTER_INPUTS", inputs_file.into()),
         ("TMPDIR", temporary.into()),
         ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
@@ -129,6 +133,7 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
         ("MUSTER_ATTEMPT", attempt.number.to_string().into()),
         ("MUSTER_CORRELATION_ID", correlation_id.into()),
         ("MUSTER_TASK_TITLE", assignment.title.clone().into()),
+        ("MUSTER_TIER", assignment.tier.name().into()),
         ("MUSTER_FILES", lines(&assignment.files).into()),
         ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
     ];

@@ -90,6 +90,7 @@ impl Repository {
             checks: vec![],
             inputs: Default::default(),
             timeout_seconds: 60,
+            tier: Default::default(),
             failed_checks: vec![],
         }
     }
@@ -158,7 +159,7 @@ impl State {
 }
 
 pub fn config(state_dir: PathBuf) -> RunnerConfig {
-    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None }
+    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None, capabilities: vec![] }
 }
 
 impl Server {
@@ -281,6 +282,12 @@ impl Server {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// What the runner says it has.
+    pub fn capabilities(&self) -> Vec<String> {
+        let hello = |message: &ToServer| if let ToServer::Hello { capabilities, .. } = message { Some(capabilities.clone()) } else { None };
+        self.heard().iter().find_map(hello).unwrap_or_default()
     }
 
     /// The attempt's folder, worktree included.

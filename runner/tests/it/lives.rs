@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::protocol::ToServer;
-use runner::{Link, RunnerError};
+use runner::{Limits, Link, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,16 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
         let again = server.carry_out(&repository.command("true")).await;
         assert_eq!(outcome(&again), "completed");
     });
+}
+
+#[tokio::test]
+async fn a_runner_says_what_it_has() {
+    let state = State::new();
+    let config = runner::RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
+    let server = Server::with_config(config, Limits::default()).await;
+    let mut expected = vec![std::env::consts::ARCH, std::env::consts::OS, "gpu"];
+    expected.sort_unstable();
+    assert_eq!(server.capabilities(), expected, "each once");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use domain::{CheckKind, CheckStatus, FailureCode, LogStream, Work, protocol::ToServer};
+use domain::{
+    CheckKind, CheckStatus, FailureCode, LogStream, Work,
+    protocol::{ToServer, WorkOutcome},
+};
 use runner::RunnerConfig;
 
 use crate::harness::{Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses};
@@ -81,8 +84,40 @@ async fn a_command_that_fails_is_not_checked_but_its_work_is_saved() {
     assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"));
 
     let killed = server.carry_out(&repository.command("kill -KILL $$")).await;
-    assert_eq!(outcome(&killed), "failed command_failed: the command was ended by signal 9 (SIGKILL)");
+    assert_eq!(
+        outcome(&killed),
+        "failed command_failed: the command was ended by signal 9 (SIGKILL): when nobody did that, the machine ran out of memory"
+    );
     assert_eq!(killed.exit_code, None);
+}
+
+#[tokio::test]
+async fn work_that_was_told_to_come_back_later_says_so() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let report = server.carry_out(&repository.command("echo 90 > \"$MUSTER_RETRY_AFTER\"; exit 75")).await;
+    let message = "the command ended with exit status 75, and was told to come back after 90 s";
+    assert_eq!(outcome(&report), format!("failed provider_limit: {message}"));
+    let WorkOutcome::Failed { failure } = &report.outcome else { unreachable!() };
+    assert_eq!((failure.retry_after_seconds, report.exit_code), (Some(90), Some(75)));
+
+    let nonsense = repository.command("echo soon > \"$MUSTER_RETRY_AFTER\"; exit 1");
+    assert_eq!(outcome(&server.carry_out(&nonsense).await), "failed command_failed: the command ended with exit status 1");
+    server.until_muster_says(nonsense.attempt, "“soon” is not a number of seconds").await;
+    let fine = server.carry_out(&repository.command("echo 90 > \"$MUSTER_RETRY_AFTER\"")).await;
+    assert_eq!(outcome(&fine), "completed", "it ended well, so nothing is tried again");
+}
+
+#[tokio::test]
+async fn what_cannot_be_fetched_from_elsewhere_may_be_there_the_next_time() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("true");
+    // a port that is free once more
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assignment.repository = format!("http://{free}/app.git");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::RepositoryUnreachable), "{}", outcome(&report));
 }
 
 #[tokio::test]

@@ -22,10 +22,13 @@ pub struct EventPosition {
 }
 
 /// Follow what happens in the workspace: every event once, in order, from where the reader left off.
+///
+/// When something after the reader's position is not kept any more, or the position is none of this log, the first event is `resync`
+/// with a new position: look at everything again that is shown, and go on from there.
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "follow_events", params(EventPosition),
     responses(
-        (status = 200, description = "Events, each with its position as its id.", body = Event, content_type = "text/event-stream"),
+        (status = 200, description = "Events, each with its position as its id; `resync` when some cannot be told any more.", body = Event, content_type = "text/event-stream"),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The position is not one of this stream.", body = Problem, content_type = "application/problem+json"),
     )

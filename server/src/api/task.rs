@@ -9,7 +9,7 @@ use axum::{
 };
 use domain::{
     Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
-    task::{BulkOutcome, BulkTasks, Dependency, TaskLink, TaskPreview},
+    task::{BulkOutcome, BulkTasks, Dependency, TaskChange, TaskLink, TaskPreview},
     workflow::GateAnswer,
 };
 use engine::Engine;
@@ -21,11 +21,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     extract::{ApiJson, ApiQuery, Id},
     idempotency::Place,
+    if_match::{self, Tagged},
     wait::Wait,
 };
 use crate::{auth::Who, sse};
 
 type Answer<T> = Result<Json<T>, Problem>;
+/// A task that was changed, with its new version.
+type Changed = Result<Tagged<TaskView>, Problem>;
 
 /// Where a task is found.
 pub const PLACE: Place = Place { below: "/api/v1/tasks", by: "id" };
@@ -96,11 +99,13 @@ pub async fn list_tasks(
     Ok(Json(engine.list_tasks(&actor, filter).await?))
 }
 
-/// A task with its attempts, checks and artifacts. With `wait`, as soon as it has ended or the time is over.
+/// A task with its attempts, checks and artifacts. With `wait`, as soon as it has ended or the time is over. Its `ETag` is for
+/// `If-None-Match` here, and for `If-Match` where it is changed.
 #[utoipa::path(
-    get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path), Wait),
+    get, path = "/tasks/{id}", tag = "tasks", operation_id = "get_task", params(("id" = TaskId, Path), Wait, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the answer that is known.")),
     responses(
-        (status = 200, body = TaskView),
+        (status = 200, body = TaskView, headers(("ETag" = String, description = "Its version, and a digest of this answer."))),
+        (status = 304, description = "It is as `If-None-Match` says."),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
@@ -112,12 +117,35 @@ pub async fn get_task(
     Who(actor): Who,
     Id(id): Id<TaskId>,
     ApiQuery(wait): ApiQuery<Wait>,
-) -> Answer<TaskView> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if let Some(at_most) = wait.at_most()? {
         // When the server stops, what is known is answered.
         stop.run_until_cancelled(engine.wait_for_end(&actor, id, at_most)).await.transpose()?;
     }
-    Ok(Json(engine.get_task(&actor, id).await?))
+    Ok(Tagged(engine.get_task(&actor, id).await?).unless_known(&headers))
+}
+
+/// Change what may still be changed of a task that has not ended. What it does, where, and what counts as done never change.
+#[utoipa::path(
+    patch, path = "/tasks/{id}", tag = "tasks", operation_id = "edit_task", params(("id" = TaskId, Path)), request_body = TaskChange,
+    responses(
+        (status = 200, body = TaskView, headers(("ETag" = String, description = "Its new version, and a digest of this answer."))),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says; `detail` names who did what since.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`errors` names the fields that are not right, or that come too late.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 428, description = "There is no `If-Match`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn edit_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>, ApiJson(change): ApiJson<TaskChange>) -> Changed {
+    if_match::required(&actor)?;
+    Ok(Tagged(engine.edit_task(&actor, id, change).await?))
 }
 
 /// End a task. What waits ends at once; what runs ends when its runner has stopped it.
@@ -129,10 +157,11 @@ pub async fn get_task(
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has ended already.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
-    Ok(Json(engine.cancel_task(&actor, id).await?))
+pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
+    Ok(Tagged(engine.cancel_task(&actor, id).await?))
 }
 
 /// Bring an ended task back, with a fresh allowance of attempts.
@@ -145,10 +174,11 @@ pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): 
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has not ended, has succeeded, or waits for a task that did not succeed.", body = Problem,
          content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
-    Ok(Json(engine.retry_task(&actor, id).await?))
+pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
+    Ok(Tagged(engine.retry_task(&actor, id).await?))
 }
 
 /// Hold a task: no runner takes it until it is resumed. What works on it is stopped, its work saved, and goes back into the queue.
@@ -160,10 +190,11 @@ pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): I
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It has ended.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn pause_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
-    Ok(Json(engine.pause_task(&actor, id).await?))
+pub async fn pause_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
+    Ok(Tagged(engine.pause_task(&actor, id).await?))
 }
 
 /// Let a task go on that somebody held.
@@ -175,10 +206,11 @@ pub async fn pause_task(State(engine): State<Engine>, Who(actor): Who, Id(id): I
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Nobody holds it.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn resume_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
-    Ok(Json(engine.resume_task(&actor, id).await?))
+pub async fn resume_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
+    Ok(Tagged(engine.resume_task(&actor, id).await?))
 }
 
 /// Let go of a task that was set aside (`dead`).
@@ -190,10 +222,11 @@ pub async fn resume_task(State(engine): State<Engine>, Who(actor): Who, Id(id): 
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It was not set aside.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn discard_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Answer<TaskView> {
-    Ok(Json(engine.discard_task(&actor, id).await?))
+pub async fn discard_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
+    Ok(Tagged(engine.discard_task(&actor, id).await?))
 }
 
 /// Say yes at an approval that waits for an answer: what waits for it goes on.
@@ -208,6 +241,7 @@ pub async fn discard_task(State(engine): State<Engine>, Who(actor): Who, Id(id):
          content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn approve_task(
@@ -215,8 +249,8 @@ pub async fn approve_task(
     Who(actor): Who,
     Id(id): Id<TaskId>,
     ApiJson(answer): ApiJson<GateAnswer>,
-) -> Answer<TaskView> {
-    Ok(Json(engine.approve_task(&actor, id, answer).await?))
+) -> Changed {
+    Ok(Tagged(engine.approve_task(&actor, id, answer).await?))
 }
 
 /// Say no at an approval that waits for an answer: it has failed.
@@ -231,6 +265,7 @@ pub async fn approve_task(
          content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn reject_task(
@@ -238,8 +273,8 @@ pub async fn reject_task(
     Who(actor): Who,
     Id(id): Id<TaskId>,
     ApiJson(answer): ApiJson<GateAnswer>,
-) -> Answer<TaskView> {
-    Ok(Json(engine.reject_task(&actor, id, answer).await?))
+) -> Changed {
+    Ok(Tagged(engine.reject_task(&actor, id, answer).await?))
 }
 
 /// One act on many tasks, at most 1,000 at once, the oldest first. A preview says how many it is about.
@@ -278,6 +313,7 @@ pub struct NewDependencies {
         (status = 409, description = "It has begun.", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A task does not exist, has failed, or would close a cycle.", body = Problem,
          content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn add_dependencies(
@@ -285,8 +321,8 @@ pub async fn add_dependencies(
     Who(actor): Who,
     Id(id): Id<TaskId>,
     ApiJson(new): ApiJson<NewDependencies>,
-) -> Answer<TaskView> {
-    Ok(Json(engine.add_dependencies(&actor, id, &new.depends_on).await?))
+) -> Changed {
+    Ok(Tagged(engine.add_dependencies(&actor, id, &new.depends_on).await?))
 }
 
 /// What happened to a task, oldest first.

@@ -8,13 +8,14 @@ use axum::{
 };
 use domain::workflow::{CheckWorkflow, SaveWorkflow, Validation, WorkflowSummary, WorkflowView};
 use engine::Engine;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::{
     extract::{ApiJson, ApiQuery},
     idempotency::Place,
+    if_match::Tagged,
 };
 use crate::auth::Who;
 
@@ -48,6 +49,8 @@ pub async fn check_workflow(
         (status = 201, description = "It is stored and can be run.", body = WorkflowView),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Its newest version is not the one that `If-Match` names; `detail` says who saved since.", body = Problem,
+         content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Nothing is stored; `errors` names the places in the definition.", body = Problem,
          content_type = "application/problem+json"),
@@ -60,7 +63,7 @@ pub async fn save_workflow(
 ) -> Result<Response, Problem> {
     let workflow = engine.save_workflow(&actor, save).await?;
     let location = format!("{}/{}", PLACE.below, workflow.name);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(workflow)).into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Tagged(workflow)).into_response())
 }
 
 /// The workflows, each with its newest version and its newest run.
@@ -85,7 +88,8 @@ pub struct Version {
 #[utoipa::path(
     get, path = "/workflows/{name}", tag = "workflows", operation_id = "get_workflow", params(("name" = String, Path), Version),
     responses(
-        (status = 200, body = WorkflowView),
+        (status = 200, body = WorkflowView, headers(("ETag" = String, description = "Its version, and a digest of this answer."))),
+        (status = 304, description = "It is as `If-None-Match` says."),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such workflow, or no such version of it.", body = Problem,
          content_type = "application/problem+json"),
@@ -97,11 +101,17 @@ pub async fn get_workflow(
     Who(actor): Who,
     Path(name): Path<String>,
     ApiQuery(Version { version }): ApiQuery<Version>,
-) -> Result<Json<WorkflowView>, Problem> {
-    Ok(Json(engine.get_workflow(&actor, &name, version).await?))
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    Ok(Tagged(engine.get_workflow(&actor, &name, version).await?).unless_known(&headers))
 }
 
 /// The workflow that has the name of the route that checks one.
-pub async fn get_workflow_named_check(state: State<Engine>, who: Who, version: ApiQuery<Version>) -> Result<Json<WorkflowView>, Problem> {
-    get_workflow(state, who, Path("check".into()), version).await
+pub async fn get_workflow_named_check(
+    state: State<Engine>,
+    who: Who,
+    version: ApiQuery<Version>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    get_workflow(state, who, Path("check".into()), version, headers).await
 }

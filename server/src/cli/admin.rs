@@ -10,6 +10,7 @@ use super::{
     error::{CliError, Exit},
     key_file,
     output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, remark},
+    purge,
 };
 use crate::{
     admin::{self, AdminError},
@@ -22,6 +23,8 @@ pub enum AdminCommand {
     CreateOwner(CreateOwnerArgs),
     /// Make an API key and print it, once.
     CreateKey(CreateKeyArgs),
+    /// Delete what ended long ago, with its log, checks and history.
+    Purge(purge::PurgeArgs),
 }
 
 #[derive(Args)]
@@ -74,6 +77,7 @@ pub async fn run(command: AdminCommand) -> Result<Exit, CliError> {
     match command {
         AdminCommand::CreateOwner(args) => create_owner(args).await,
         AdminCommand::CreateKey(args) => create_key(args).await,
+        AdminCommand::Purge(args) => purge::purge(args).await,
     }
 }
 
@@ -113,7 +117,7 @@ async fn create_key(args: CreateKeyArgs) -> Result<Exit, CliError> {
 }
 
 /// Fields that are not right are shown as such.
-fn refusal(error: AdminError) -> CliError {
+pub fn refusal(error: AdminError) -> CliError {
     match error {
         AdminError::Refused(engine::Error::Invalid(invalid)) => CliError::Invalid(invalid),
         other => CliError::failed(other.to_string()),

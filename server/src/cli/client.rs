@@ -5,14 +5,14 @@ mod workflow;
 use std::{error::Error, time::Duration};
 
 use domain::{
-    Event, Identity, NewTask, NewTasks, Page, Repository, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, Identity, NewTask, NewTasks, Page, Repository, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
     queue::{Queue, QueueName},
-    task::{BulkOutcome, BulkTasks, TaskLink, TaskPreview},
+    task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
 use futures::{StreamExt, stream::BoxStream};
 use http::{
     HeaderValue,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, AUTHORIZATION, IF_MATCH},
 };
 use reqwest::{RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -92,6 +92,7 @@ impl Client {
             ("state", filter.state.map(|state| state.name())),
             ("text", filter.text.as_deref()),
             ("tag", filter.tag.as_deref()),
+            ("priority", filter.priority.map(|priority| priority.name())),
             ("cursor", filter.cursor.as_deref()),
             ("limit", limit.as_deref()),
         ];
@@ -105,6 +106,11 @@ impl Client {
 
     pub async fn task(&self, id: TaskId) -> Result<TaskView, CliError> {
         self.json(self.http.get(self.of_task(id, &[]))).await
+    }
+
+    /// Only while the task is at this version.
+    pub async fn edit_task(&self, id: TaskId, version: i64, change: &TaskChange) -> Result<TaskView, CliError> {
+        self.json(self.http.patch(self.of_task(id, &[])).header(IF_MATCH, format!("\"{version}\"")).json(change)).await
     }
 
     pub async fn cancel_task(&self, id: TaskId) -> Result<TaskView, CliError> {
@@ -125,6 +131,10 @@ impl Client {
 
     pub async fn change_tasks(&self, bulk: &BulkTasks) -> Result<BulkOutcome, CliError> {
         self.json(self.http.post(self.api(&["tasks", "bulk"])).json(bulk)).await
+    }
+
+    pub async fn views(&self) -> Result<Vec<SavedView>, CliError> {
+        self.json(self.http.get(self.api(&["views"]))).await
     }
 
     pub async fn repositories(&self) -> Result<Vec<Repository>, CliError> {

@@ -1,8 +1,10 @@
 //! `muster dead`: tasks that were set aside for a person to look at.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use domain::{
-    TaskFilter, TaskStateName,
+    FailureCode, TaskFilter, TaskStateName,
     page::PAGE_LIMIT_MAX,
     task::{BulkAct, BulkOutcome, BulkTasks},
 };
@@ -26,7 +28,7 @@ pub enum DeadCommand {
 }
 
 #[derive(Args)]
-#[command(after_help = "In a pipe each line holds, separated by tabs: id, set aside at, code, reason, title.")]
+#[command(after_help = "In a pipe each line holds, separated by tabs: id, set aside at, code, reason, title, cause, what to do next.")]
 pub struct ListArgs {
     #[command(flatten)]
     output: OutputArgs,
@@ -75,7 +77,8 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
             let rows = page.items.iter().map(|task| {
                 let (code, reason) = why(task);
                 let at = task.state.ended_at().map(moment).unwrap_or_default();
-                vec![task.id.to_string(), at, code.to_owned(), reason, task.title.clone()]
+                let (cause, next) = task.state.failure().map(|failure| (failure.code.cause(), failure.code.advice())).unwrap_or_default();
+                vec![task.id.to_string(), at, code.to_owned(), reason, task.title.clone(), cause.to_owned(), next.to_owned()]
             });
             print_tab_separated(&rows.collect::<Vec<_>>())?;
         }
@@ -86,6 +89,11 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                 vec![Cell::styled(task.id.short(), dim()), Cell::styled(at, dim()), Cell::plain(why(task).1), Cell::plain(&task.title)]
             });
             print_table(&["ID", "SINCE", "WHY", "TITLE"], &rows.collect::<Vec<_>>())?;
+            // once for each kind, below the list
+            let codes: BTreeSet<_> = page.items.iter().filter_map(|task| task.state.failure()).map(|failure| failure.code.name()).collect();
+            for code in FailureCode::ALL.into_iter().filter(|code| codes.contains(code.name())) {
+                remark(&format!("{dim}{}:{dim:#} {} {}", code.name(), code.cause(), code.advice(), dim = dim()));
+            }
             if page.next_cursor.is_some() {
                 remark(&format!("{dim}These are the newest {PAGE_LIMIT_MAX}; there are more.{dim:#}", dim = dim()));
             }

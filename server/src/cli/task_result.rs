@@ -32,6 +32,8 @@ pub fn result_lines(task: &TaskView) -> Vec<String> {
         lines.push(format!("  {dim}why:{dim:#} {}", shown(&reason)));
     }
     if let Some(failure) = summary.state.failure() {
+        lines.push(format!("  {dim}code:{dim:#} {} {dim}({}){dim:#}", failure.code.name(), failure.code.class().name()));
+        lines.push(format!("  {dim}cause:{dim:#} {}", failure.code.cause()));
         lines.push(format!("  {dim}try:{dim:#} {}", failure.code.advice()));
     }
     lines.extend(latest.and_then(place_of_work));

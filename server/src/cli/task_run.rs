@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     CheckSpec, NewTask, Priority, TaskView,
-    task::{ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview},
+    task::{
+        ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview, Tier,
+    },
 };
 
 use super::{
@@ -18,6 +20,7 @@ use super::{
     watch::watch_task,
     words::{dim, now},
 };
+use crate::config::parse_capability;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -32,6 +35,7 @@ With --watch the exit status is 0 only when the task succeeded, 1 when it did no
 Examples:
   muster task run --command 'make format' --check git_clean --watch
   muster task run Write a test for the date parser --check test_passes=auto
+  muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
 pub struct RunArgs {
@@ -83,6 +87,9 @@ pub struct RunArgs {
     /// The longest wait between attempts [default: 1m].
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     retry_cap: Option<u32>,
+    /// What is different when it was not the task that failed, such as provider_limit=linear,5m,1h; classes: runner_lost, provider_limit, infrastructure.
+    #[arg(long, value_name = "CLASS=STRATEGY,BASE,CAP", value_parser = parse_retry_class)]
+    retry_class: Vec<RetryByClass>,
     /// Not before this time has passed: 90s, 10m, 2h.
     #[arg(long = "in", value_name = "TIME", value_parser = parse_seconds)]
     start_in: Option<u32>,
@@ -104,6 +111,15 @@ pub struct RunArgs {
     /// What it belongs to elsewhere, such as a ticket; the work sees it as MUSTER_CORRELATION_ID.
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
+    /// What its runner must have, such as gpu; may be given more than once.
+    #[arg(long = "capability", value_name = "WORD", value_parser = parse_capability)]
+    capabilities: Vec<String>,
+    /// How hard it is [default: as it reads].
+    #[arg(long, value_parser = PossibleValuesParser::new(Tier::ALL.map(Tier::name)))]
+    tier: Option<String>,
+    /// How long it is expected to take, shown beside what it took.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    estimate: Option<u32>,
     /// A file the work is about; may be given more than once.
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<String>,
@@ -179,12 +195,16 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
             strategy: RetryStrategy::parse(&args.retry).unwrap_or_default(),
             base_seconds: args.retry_base.unwrap_or(usual.retry.base_seconds),
             cap_seconds: args.retry_cap.unwrap_or(usual.retry.cap_seconds.max(args.retry_base.unwrap_or_default())),
+            by_class: args.retry_class.iter().fold(RetryByClass::default(), |all, one| one.over(all)),
         },
         run_at: args.at.or_else(|| args.start_in.map(|seconds| now() + TimeDelta::seconds(seconds.into()))),
         complete_by: args.within.map(|seconds| now() + TimeDelta::seconds(seconds.into())),
         queue_seconds: args.queue_time,
         concurrency: args.share.clone(),
         tags: args.tags.clone(),
+        capabilities: args.capabilities.clone(),
+        tier: args.tier.as_deref().and_then(Tier::parse),
+        estimate_seconds: args.estimate,
         correlation_id: args.correlation.clone(),
         ..usual
     })
@@ -218,6 +238,13 @@ fn parse_input(text: &str) -> Result<(String, serde_json::Value), String> {
     }
 }
 
+/// `provider_limit=linear,5m,1h`
+fn parse_retry_class(text: &str) -> Result<RetryByClass, String> {
+    let mut by_class = RetryByClass::default();
+    by_class.read(text, |time| parse_seconds(time).ok())?;
+    Ok(by_class)
+}
+
 const TITLE_CHARACTERS: usize = 80;
 
 /// The first line of the work, cut at a word.
@@ -233,7 +260,7 @@ fn title_of(work: &str) -> String {
 }
 
 /// `90`, `90s`, `10m`, `2h`, `1d`
-fn parse_seconds(text: &str) -> Result<u32, String> {
+pub fn parse_seconds(text: &str) -> Result<u32, String> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),
@@ -296,6 +323,13 @@ mod tests {
         assert_eq!(parse_input("version=1.2=3"), Ok(("version".into(), "1.2=3".into())));
         assert_eq!(parse_input("count:=3"), Ok(("count".into(), 3.into())));
         assert!(parse_input("count:=three").is_err() && parse_input("count").is_err());
+    }
+
+    #[test]
+    fn a_class_of_failure_may_be_waited_for_in_its_own_way() {
+        let limit = parse_retry_class("provider_limit=linear,5m,1h").unwrap().provider_limit.unwrap();
+        assert_eq!((limit.strategy, limit.base_seconds, limit.cap_seconds), (Some(RetryStrategy::Linear), Some(300), Some(3600)));
+        assert!(parse_retry_class("bad_luck=5m").is_err() && parse_retry_class("infrastructure=sometimes").is_err());
     }
 
     #[test]

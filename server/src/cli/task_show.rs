@@ -1,9 +1,11 @@
 //! `muster task show`
 
+use std::time::Duration;
+
 use clap::Args;
 use domain::{
-    Attempt, Event, TaskView, Work,
-    task::{Gate, TaskLink, plain},
+    Attempt, Event, FailureCode, TaskView, Work,
+    task::{Gate, TaskLink, TierSource, no_runner_has, plain},
 };
 
 use super::{
@@ -56,9 +58,16 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("kind", task.work.kind().to_owned()),
         ("state", summary.state.name().name().to_owned()),
         ("reason", summary.state.reason().unwrap_or_default()),
+        ("failure", of_failure(task, FailureCode::name)),
+        ("cause", of_failure(task, FailureCode::cause)),
+        ("next", of_failure(task, FailureCode::advice)),
         ("checks", checks_field(summary)),
         ("attempts", format!("{}/{}", summary.attempts, summary.max_attempts)),
         ("priority", summary.priority.name().to_owned()),
+        ("tier", task.complexity.tier.name().to_owned()),
+        ("capabilities", task.capabilities.join(" ")),
+        ("unmet", task.unmet_capabilities.join(" ")),
+        ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
         ("base_ref", task.base_ref.clone().unwrap_or_default()),
         ("created_at", moment(summary.created_at)),
@@ -78,6 +87,10 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
     fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
 
+fn of_failure(task: &TaskView, what: impl Fn(FailureCode) -> &'static str) -> String {
+    task.summary.state.failure().map(|failure| what(failure.code)).unwrap_or_default().to_owned()
+}
+
 fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     let summary = &task.summary;
     let mut lines = vec![format!("{bold}{}{bold:#}", shown(&summary.title), bold = bold())];
@@ -93,6 +106,7 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
         let attempts = format!("{} of {}, each at most {} s", summary.attempts, summary.max_attempts, task.timeout_seconds);
         lines.push(field("attempts", &attempts));
     }
+    lines.extend(demands(task));
     lines.extend(task.not_before.map(|time| field("not before", &moment(time))));
     lines.push(field("created", &format!("{} by {}", moment(summary.created_at), task.created_by)));
     lines.extend(task.files.iter().map(|file| field("file", file)));
@@ -106,6 +120,35 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.extend(section("Attempts", task.attempt_list.iter().map(attempt_line).collect()));
     lines.extend(section("History", events.iter().map(event_line).collect()));
     lines.join("\n") + "\n"
+}
+
+/// How hard it is, what it needs, and what it was expected to take.
+fn demands(task: &TaskView) -> Vec<String> {
+    if !task.work.is_executed() {
+        return vec![];
+    }
+    let complexity = &task.complexity;
+    let read = complexity.inferred.tier.map(|tier| format!("reads like {}, confidence {:.2}", tier.name(), complexity.inferred.confidence));
+    let tier = match (complexity.source, read) {
+        (TierSource::Given, Some(read)) => format!("{} as given, {read}", complexity.tier.name()),
+        (TierSource::Given, None) => format!("{} as given", complexity.tier.name()),
+        (TierSource::Inferred, _) => {
+            format!("{} by how it reads, confidence {:.2}", complexity.tier.name(), complexity.inferred.confidence)
+        }
+        (TierSource::Unknown, _) => format!("not known, taken as {}", complexity.tier.name()),
+    };
+    let mut lines = vec![field("tier", &tier)];
+    if !task.capabilities.is_empty() {
+        let unmet = no_runner_has(&task.unmet_capabilities).map(|sentence| format!(". {sentence}")).unwrap_or_default();
+        lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
+    }
+    lines.extend(task.estimate_seconds.map(|seconds| {
+        let expected = duration(Duration::from_secs(seconds.unsigned_abs().into()));
+        let latest = task.attempt_list.last().and_then(|attempt| attempt.started_at.zip(attempt.ended_at));
+        let took = latest.map(|(from, to)| format!(", took {}", duration(between(from, to)))).unwrap_or_default();
+        field("expected", &format!("{expected}{took}"))
+    }));
+    lines
 }
 
 /// What is done, what it is given and leaves, and the run that it belongs to.

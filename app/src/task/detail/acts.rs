@@ -1,4 +1,4 @@
-//! What a person can do with a task: pause, resume, cancel, retry, discard, duplicate, follow up. Forms, so they work without scripts; with scripts a
+//! What a person can do with a task: pause, resume, cancel, edit, retry, discard, duplicate, follow up. Forms, so they work without scripts; with scripts a
 //! cancellation is asked about first.
 
 use domain::{TaskId, TaskState, TaskView};
@@ -31,6 +31,7 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
         tell(value, move |_| success.into(), refresh);
     }
     let can_cancel = Memo::new(move |_| task.with(|task| can_cancel(&task.summary.state)));
+    let can_edit = Memo::new(move |_| task.with(|task| !task.summary.state.is_final()));
     let is_paused = Memo::new(move |_| task.with(|task| task.summary.paused));
     let can_pause = Memo::new(move |_| task.with(can_pause));
     let is_dead = Memo::new(move |_| task.with(|task| matches!(task.summary.state, TaskState::Dead { .. })));
@@ -63,6 +64,7 @@ pub fn Acts(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl I
                 </ActionForm>
             })}
             {move || can_cancel.get().then(|| view! { <CancelForm id=id cancel=cancel /> })}
+            {move || can_edit.get().then(|| view! { <LinkButton href=format!("/tasks/{id}/edit") text="Edit" shape=Icon::Pen /> })}
             {is_executed.then(|| view! { <LinkButton href=format!("/tasks/new?from={id}") text="Duplicate" shape=Icon::Copy /> })}
             <LinkButton href=format!("/tasks/new?depends_on={id}") text="Follow up" shape=Icon::Plus />
         </div>

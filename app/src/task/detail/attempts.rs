@@ -44,7 +44,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     };
     let has_run = attempt.verification.is_some();
     let has_diff = attempt.artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Diff);
-    let failure = attempt.failure.as_ref().map(|failure| capitalised(&failure.message));
+    let failure = attempt.failure.as_ref().map(|failure| (capitalised(&failure.message), failure.code));
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
     view! {
         <tr class="c-table__row">
@@ -63,7 +63,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
                 }}
             </td>
             <td class="c-table__main" data-label="Result">
-                {failure.map(|failure| view! { <p>{failure}</p> })}
+                {failure.map(|(message, code)| view! { <p>{message} " " <code title=code.cause()>{code.name()}</code></p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
                 {has_diff
                     .then(|| {

@@ -2,7 +2,7 @@
 
 use domain::{
     Attempt, CheckStatus, TaskId, TaskView,
-    task::{On, TaskDependency, TaskLink},
+    task::{Complexity, On, TaskDependency, TaskLink, TierSource},
 };
 use leptos::prelude::*;
 
@@ -68,6 +68,9 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
+        {task.estimate_seconds.map(|seconds| fact("Expected", duration(seconds.unsigned_abs())))}
+        {is_executed.then(|| fact("How hard", tier(&task.complexity)))}
+        {(!task.capabilities.is_empty()).then(|| wide_fact("Needs", task.capabilities.join(", ")))}
         {task.delay_seconds.map(|seconds| fact("Starts after", duration(seconds.unsigned_abs())))}
         {task.not_before.map(|time| wide_fact("Not before", exact(time)))}
         {task.complete_by.map(|time| wide_fact("Complete by", exact(time)))}
@@ -89,6 +92,17 @@ fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
 /// One that needs the whole width.
 fn wide_fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
     view! { <div class="c-facts__fact c-facts__fact--wide"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
+}
+
+/// The tier that counts, and how it reads where that is another.
+fn tier(complexity: &Complexity) -> impl IntoView + use<> {
+    let beside = match (complexity.source, complexity.disputed()) {
+        (_, Some((_, inferred))) => Some(format!("as given; reads like {}", inferred.name())),
+        (TierSource::Given, None) => Some("as given".to_owned()),
+        (TierSource::Inferred, None) => Some("as it reads".to_owned()),
+        (TierSource::Unknown, None) => None,
+    };
+    view! { {complexity.tier.name()} {beside.map(|beside| view! { " " <span class="u-quiet">{beside}</span> })} }
 }
 
 fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {

@@ -2,9 +2,11 @@
 
 use domain::{
     TaskId,
-    task::{Dependency, Inputs, On, TaskDependency},
+    task::{Dependency, Inputs, On, RetryByClass, TaskDependency},
 };
 use serde_json::Value;
+
+use crate::text::parse_duration;
 
 /// Between the id of a task and the condition that has to hold for its result.
 const IF: &str = "if";
@@ -29,6 +31,20 @@ pub fn read_dependencies(text: &str) -> Result<Vec<Dependency>, String> {
         }
     }
     Ok(dependencies)
+}
+
+/// Separated by spaces or commas.
+pub fn words(text: &str) -> Vec<String> {
+    text.split([' ', ',', '\n', '\r', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A class of failure with how it is waited for on each line: `provider_limit=linear,5m,1h`.
+pub fn read_retry_classes(text: &str) -> Result<RetryByClass, String> {
+    let mut by_class = RetryByClass::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        by_class.read(line, |time| parse_duration(time).ok())?;
+    }
+    Ok(by_class)
 }
 
 fn conditional(line: &str) -> Option<(&str, &str)> {

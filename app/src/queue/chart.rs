@@ -1,0 +1,118 @@
+//! What moved in the last hour, minute by minute. SVG built as text; the table beside it says the same in words.
+
+use std::fmt::Write as _;
+
+use domain::queue::Minute;
+use leptos::prelude::*;
+
+use crate::components::{DataTable, Time};
+
+/// Pixels of one minute, in which two bars stand side by side.
+const MINUTE: usize = 12;
+const BAR: usize = 5;
+/// Pixels of the highest bar, and where the bars stand.
+const HEIGHT: usize = 120;
+const TOP: usize = 16;
+/// So high is a bar at least, so that one of many is seen.
+const LOWEST: usize = 2;
+/// Minutes of one row of the table.
+const ROW: usize = 10;
+
+pub fn chart(minutes: &[Minute]) -> impl IntoView + use<> {
+    let (started, ended) = sums(minutes);
+    let about = format!(
+        "Attempts that started and tasks that ended, minute by minute: {started} and {ended} in the last hour; the table says the same"
+    );
+    view! {
+        <figure class="c-chart">
+            <figcaption class="c-chart__legend">
+                <span class="c-chart__key" data-series="started">"Attempts started"</span>
+                <span class="c-chart__key" data-series="ended">"Tasks ended"</span>
+            </figcaption>
+            <div role="img" aria-label=about inner_html=svg(minutes)></div>
+        </figure>
+    }
+}
+
+fn sums(minutes: &[Minute]) -> (i64, i64) {
+    minutes.iter().fold((0, 0), |(started, ended), minute| (started + minute.started, ended + minute.ended))
+}
+
+fn svg(minutes: &[Minute]) -> String {
+    let most = minutes.iter().map(|minute| minute.started.max(minute.ended)).max().unwrap_or(0);
+    let (width, foot) = (minutes.len() * MINUTE, TOP + HEIGHT);
+    let mut svg = String::with_capacity(8000);
+    _ = write!(svg, "<svg class=\"c-chart__svg\" viewBox=\"0 0 {width} {}\">", foot + 18);
+    _ = write!(svg, "<line class=\"c-chart__line\" x1=\"0\" x2=\"{width}\" y1=\"{TOP}\" y2=\"{TOP}\"/>");
+    _ = write!(svg, "<line class=\"c-chart__line\" x1=\"0\" x2=\"{width}\" y1=\"{foot}\" y2=\"{foot}\"/>");
+    _ = write!(svg, "<text class=\"c-chart__text\" x=\"0\" y=\"12\">{most} a minute</text>");
+    for (index, minute) in minutes.iter().enumerate() {
+        for (place, (series, count)) in [("started", minute.started), ("ended", minute.ended)].into_iter().enumerate() {
+            let height = bar_height(count, most);
+            if height > 0 {
+                let (x, y) = (index * MINUTE + 1 + place * BAR, foot - height);
+                _ = write!(
+                    svg,
+                    "<rect class=\"c-chart__bar\" data-series=\"{series}\" x=\"{x}\" y=\"{y}\" width=\"{BAR}\" height=\"{height}\"/>"
+                );
+            }
+        }
+    }
+    let times = [(0, "start", "an hour ago"), (width / 2, "middle", "half an hour ago"), (width, "end", "now")];
+    for (x, anchor, text) in times {
+        _ = write!(svg, "<text class=\"c-chart__text\" x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>", foot + 14);
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn bar_height(count: i64, most: i64) -> usize {
+    if count <= 0 || most <= 0 {
+        return 0;
+    }
+    usize::try_from(count.saturating_mul(HEIGHT as i64) / most).unwrap_or(HEIGHT).clamp(LOWEST, HEIGHT)
+}
+
+const COLUMNS: &[(&str, &str)] = &[("Ten minutes from", ""), ("Started", "c-table__short"), ("Ended", "c-table__short")];
+
+/// The same by ten minutes, the newest first.
+pub fn table(minutes: &[Minute]) -> impl IntoView + use<> {
+    let rows: Vec<_> = minutes
+        .chunks(ROW)
+        .rev()
+        .filter_map(|minutes| {
+            let (started, ended) = sums(minutes);
+            let at = minutes.first()?.at;
+            Some(view! {
+                <tr class="c-table__row">
+                    <td class="c-table__main" data-label="Ten minutes from"><Time at=at /></td>
+                    <td class="c-table__short c-table__number" data-label="Started">{started}</td>
+                    <td class="c-table__short c-table__number" data-label="Ended">{ended}</td>
+                </tr>
+            })
+        })
+        .collect();
+    view! { <DataTable caption="What moved in the last hour, by ten minutes" columns=COLUMNS>{rows}</DataTable> }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::queue::{first_minute, minutes_from};
+
+    use super::*;
+
+    #[test]
+    fn every_minute_that_moved_has_its_bar() {
+        let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let minutes: Vec<_> = minutes_from(first_minute(now))
+            .enumerate()
+            .map(|(index, at)| Minute { at, started: if index == 3 { 500 } else { 0 }, ended: i64::from(index == 59) })
+            .collect();
+        let svg = svg(&minutes);
+        assert_eq!(svg.matches("data-series=\"started\"").count(), 1);
+        assert!(svg.contains("x=\"37\" y=\"16\" width=\"5\" height=\"120\""), "the highest reaches the top: {svg}");
+        assert!(svg.contains("x=\"714\" y=\"134\" width=\"5\" height=\"2\""), "one of 500 is seen: {svg}");
+        assert!(svg.contains("500 a minute"));
+        assert_eq!(sums(&minutes), (500, 1));
+    }
+}

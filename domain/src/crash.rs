@@ -1,0 +1,79 @@
+//! Places at which a process can be made to die, for the tests that try to lose something (`torture`).
+//!
+//! `MUSTER_CRASH_AT=answer.committed:3` ends the process the third time it comes to that place, as a kill would: nothing is unwound,
+//! flushed or said. Only debug builds with the feature `crash-points` have it, and only the tests ask for the feature; in every other
+//! build the functions here are empty. They are here because engine, runner and server have nothing else in common.
+
+/// Every place, in the order in which a task comes by them. The tests draw from this list.
+pub const POINTS: [&str; 18] = [
+    // a request's answer is stored, not yet committed; committed, not yet sent
+    "answer.kept",
+    "answer.committed",
+    // any transaction of the engine
+    "commit.before",
+    "commit.after",
+    // a claim is committed, the runner has not been told; has been told
+    "assign.before",
+    "assign.after",
+    "journal.before",
+    "journal.after",
+    // the work's first process runs
+    "work.started",
+    // a piece of its log
+    "log.before",
+    "log.after",
+    "save.before",
+    "save.after",
+    // the runner has said its last word, and nobody has answered
+    "report.sent",
+    // settled events were read, and are not handed out yet; are handed out
+    "events.before",
+    "events.after",
+    // what a runner said is carried out, the runner does not know; knows
+    "stored.before",
+    "stored.after",
+];
+
+/// Dies here, when this is the chosen place and its time has come.
+#[inline]
+pub fn point(name: &str) {
+    #[cfg(all(feature = "crash-points", debug_assertions))]
+    armed::point(name);
+    let _ = name;
+}
+
+/// What a test has set in the environment instead of a constant.
+#[inline]
+pub fn setting(name: &str) -> Option<u32> {
+    #[cfg(all(feature = "crash-points", debug_assertions))]
+    return std::env::var(name).ok()?.parse().ok();
+    #[cfg(not(all(feature = "crash-points", debug_assertions)))]
+    {
+        let _ = name;
+        None
+    }
+}
+
+#[cfg(all(feature = "crash-points", debug_assertions))]
+mod armed {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    /// The place, and how often it is still passed before the process dies there.
+    static CHOSEN: LazyLock<Option<(String, AtomicU32)>> = LazyLock::new(|| {
+        let chosen = std::env::var("MUSTER_CRASH_AT").ok()?;
+        let (name, count) = chosen.split_once(':').unwrap_or((&chosen, "1"));
+        Some((name.to_owned(), AtomicU32::new(count.parse().ok()?)))
+    });
+
+    pub fn point(name: &str) {
+        if let Some((chosen, left)) = &*CHOSEN
+            && chosen == name
+            && left.fetch_sub(1, Ordering::Relaxed) == 1
+        {
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Why an attempt or a task ended badly: a stable code, the class it belongs to, its cause in plain words, and what to do next.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What went wrong, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Failure {
+    pub code: FailureCode,
+    /// What happened this time.
+    pub message: String,
+    /// Seconds before which it is not worth trying again, as the work was told by somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
+}
+
+/// A failure with what its code means, as the API shows it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExplainedFailure {
+    pub code: FailureCode,
+    pub class: FailureClass,
+    /// What happened this time.
+    pub message: String,
+    /// What the code means, in plain words.
+    pub cause: &'static str,
+    /// What to do about it.
+    pub next: &'static str,
+    /// Seconds before which it is not tried again, as the work was told by somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
+}
+
+/// Who or what a failure is put down to. It decides how the next attempt is waited for, and whether the task is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FailureClass {
+    /// The work itself, or how the task was written.
+    TaskFailed,
+    /// The runner stopped answering.
+    RunnerLost,
+    /// Somebody the work depends on wants less of it for a while.
+    ProviderLimit,
+    /// What is around the work: disk, network, runner, server.
+    Infrastructure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FailureCode {
+    CommandFailed,
+    ChecksFailed,
+    TimedOut,
+    ProviderLimit,
+    RepositoryUnavailable,
+    RepositoryUnreachable,
+    RefNotFound,
+    RefMalformed,
+    BackendMissing,
+    WorkNotSaved,
+    RunnerLost,
+    RunnerFault,
+    TaskUnreadable,
+    DeadlinePassed,
+    QueueExpired,
+    Rejected,
+    StepsFailed,
+    NotExpanded,
+}
+
+impl Failure {
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after_seconds: None }
+    }
+
+    pub fn explained(&self) -> ExplainedFailure {
+        ExplainedFailure {
+            code: self.code,
+            class: self.code.class(),
+            message: self.message.clone(),
+            cause: self.code.cause(),
+            next: self.code.advice(),
+            retry_after_seconds: self.retry_after_seconds,
+        }
+    }
+}
+
+/// For what is shown, and not for what is kept.
+pub(crate) fn explain<S: Serializer>(failure: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    failure.explained().serialize(serializer)
+}
+
+pub(crate) fn explain_if_any<S: Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+    failure.as_ref().map(Failure::explained).serialize(serializer)
+}
+
+impl FailureClass {
+    pub const ALL: [Self; 4] = [Self::TaskFailed, Self::RunnerLost, Self::ProviderLimit, Self::Infrastructure];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TaskFailed => "task_failed",
+            Self::RunnerLost => "runner_lost",
+            Self::ProviderLimit => "provider_limit",
+            Self::Infrastructure => "infrastructure",
+        }
+    }
+}
+
+impl FailureCode {
+    pub const ALL: [Self; 18] = [
+        Self::CommandFailed,
+        Self::ChecksFailed,
+        Self::TimedOut,
+        Self::ProviderLimit,
+        Self::RepositoryUnavailable,
+        Self::RepositoryUnreachable,
+        Self::RefNotFound,
+        Self::RefMalformed,
+        Self::BackendMissing,
+        Self::WorkNotSaved,
+        Self::RunnerLost,
+        Self::RunnerFault,
+        Self::TaskUnreadable,
+        Self::DeadlinePassed,
+        Self::QueueExpired,
+        Self::Rejected,
+        Self::StepsFailed,
+        Self::NotExpanded,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CommandFailed => "command_failed",
+            Self::ChecksFailed => "checks_failed",
+            Self::TimedOut => "timed_out",
+            Self::ProviderLimit => "provider_limit",
+            Self::RepositoryUnavailable => "repository_unavailable",
+            Self::RepositoryUnreachable => "repository_unreachable",
+            Self::RefNotFound => "ref_not_found",
+            Self::RefMalformed => "ref_malformed",
+            Self::BackendMissing => "backend_missing",
+            Self::WorkNotSaved => "work_not_saved",
+            Self::RunnerLost => "runner_lost",
+            Self::RunnerFault => "runner_fault",
+            Self::TaskUnreadable => "task_unreadable",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::QueueExpired => "queue_expired",
+            Self::Rejected => "rejected",
+            Self::StepsFailed => "steps_failed",
+            Self::NotExpanded => "not_expanded",
+        }
+    }
+
+    pub fn class(self) -> FailureClass {
+        match self {
+            Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::RepositoryUnavailable => FailureClass::TaskFailed,
+            Self::RefNotFound | Self::RefMalformed | Self::DeadlinePassed => FailureClass::TaskFailed,
+            Self::Rejected | Self::StepsFailed | Self::NotExpanded => FailureClass::TaskFailed,
+            Self::RunnerLost => FailureClass::RunnerLost,
+            Self::ProviderLimit => FailureClass::ProviderLimit,
+            Self::RepositoryUnreachable | Self::BackendMissing | Self::WorkNotSaved => FailureClass::Infrastructure,
+            Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
+        }
+    }
+
+    /// Whether the same work may go better next time.
+    pub fn is_worth_retrying(self) -> bool {
+        match self {
+            Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::ProviderLimit | Self::RepositoryUnreachable => true,
+            Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault => true,
+            Self::RepositoryUnavailable | Self::RefNotFound | Self::RefMalformed | Self::BackendMissing | Self::TaskUnreadable => false,
+            Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
+        }
+    }
+
+    /// What it means, in plain words.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::CommandFailed => "The command or the agent ended with an error.",
+            Self::ChecksFailed => "The work was done, but checks that it has to pass did not pass.",
+            Self::TimedOut => "The work took longer than the task allows, and was stopped.",
+            Self::ProviderLimit => "A service that the work uses has told it to come back later.",
+            Self::RepositoryUnavailable => "There is no repository where the task says, or the runner may not read it.",
+            Self::RepositoryUnreachable => "The repository could not be fetched from its address.",
+            Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
+            Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
+            Self::BackendMissing => "The task is a prompt, and the runner that took it has no agent to give it to.",
+            Self::WorkNotSaved => "The work was done, but the runner could not write it to its branch.",
+            Self::RunnerLost => "The runner stopped answering, or came back without the work.",
+            Self::RunnerFault => "Something went wrong in the runner itself, and not in the work.",
+            Self::TaskUnreadable => "What is stored of the task does not make sense, so that no runner could be given it.",
+            Self::DeadlinePassed => "The task was to be complete by a time that has passed.",
+            Self::QueueExpired => "No runner took the task in the time that it was to wait at most.",
+            Self::Rejected => "A person said no.",
+            Self::StepsFailed => "One or more of the tasks that it became did not succeed.",
+            Self::NotExpanded => "It was to become several tasks, and that was not possible.",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::CommandFailed => "Read the end of the log; the last lines usually say why. Then retry, or change the task.",
+            Self::ChecksFailed => "Open the failed checks: each shows what it printed.",
+            Self::TimedOut => "Give the task more time, or make it smaller. What was done so far is on its branch.",
+            Self::ProviderLimit => "See the limits of the account that the work uses. Then retry, or give the task longer waits.",
+            Self::RepositoryUnavailable => "See that the path or URL is right and that the runner may read it, then retry.",
+            Self::RepositoryUnreachable => {
+                "See that the address is right, that its host answers, and that the runner may read it. Then retry."
+            }
+            Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
+            Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
+            Self::BackendMissing => "Give the runner an agent: start it with MUSTER_AGENT_COMMAND, or write the task as a command.",
+            Self::WorkNotSaved => "The work is kept in the attempt's folder on the runner, which the message names.",
+            Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
+            Self::TaskUnreadable => "Create the task again. If that fails as well, tell whoever runs Muster what the message says.",
+            Self::DeadlinePassed => "Retry it without the deadline, or create it again with a later one.",
+            Self::QueueExpired => "See that a runner is up, has free slots and has what the task needs. Then retry it or discard it.",
+            Self::Rejected => "Read the comment. When what it asks for is done, retry the gate or restart the run from an earlier step.",
+            Self::StepsFailed => "Open the tasks that it became: each says why it ended as it did. Then restart the run from this step.",
+            Self::NotExpanded => "Correct the list or the workflow that the message names, then restart the run from this step.",
+            Self::RunnerFault => "See the runner's log and the free space on its disk, then retry.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_has_a_name_a_class_a_cause_and_what_to_do_next() {
+        let distinct = |texts: Vec<&str>| texts.into_iter().collect::<BTreeSet<_>>().len();
+        let all = FailureCode::ALL;
+        assert_eq!(distinct(all.map(FailureCode::name).to_vec()), all.len());
+        assert_eq!(distinct(all.map(FailureCode::cause).to_vec()), all.len());
+        assert_eq!(distinct(all.map(FailureCode::advice).to_vec()), all.len());
+        for code in all {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+            assert!(FailureClass::ALL.contains(&code.class()));
+            for text in [code.cause(), code.advice()] {
+                let plain = !text.contains('_') || text.contains("MUSTER_");
+                assert!(plain && text.ends_with('.') && text.starts_with(char::is_uppercase), "{text}");
+            }
+        }
+        for class in FailureClass::ALL {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+            assert!(all.into_iter().any(|code| code.class() == class && code.is_worth_retrying()), "{} is never tried again", class.name());
+        }
+    }
+
+    #[test]
+    fn codes_keep_the_class_that_they_are_charged_by() {
+        let of = |class| all_of(class).into_iter().map(FailureCode::name).collect::<Vec<_>>();
+        assert_eq!(of(FailureClass::RunnerLost), ["runner_lost"]);
+        assert_eq!(of(FailureClass::ProviderLimit), ["provider_limit"]);
+        assert_eq!(
+            of(FailureClass::Infrastructure),
+            ["repository_unreachable", "backend_missing", "work_not_saved", "runner_fault", "task_unreadable", "queue_expired"]
+        );
+    }
+
+    fn all_of(class: FailureClass) -> Vec<FailureCode> {
+        FailureCode::ALL.into_iter().filter(|code| code.class() == class).collect()
+    }
+
+    #[test]
+    fn what_is_shown_says_more_than_what_is_kept_and_reads_as_the_same() {
+        let failure = Failure { retry_after_seconds: Some(60), ..Failure::new(FailureCode::ProviderLimit, "come back later") };
+        let kept = serde_json::to_value(&failure).unwrap();
+        assert_eq!(kept, serde_json::json!({"code": "provider_limit", "message": "come back later", "retry_after_seconds": 60}));
+        let shown = serde_json::to_value(failure.explained()).unwrap();
+        assert_eq!((&shown["class"], &shown["next"]), (&"provider_limit".into(), &FailureCode::ProviderLimit.advice().into()));
+        assert_eq!(serde_json::from_value::<Failure>(shown).unwrap(), failure);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a task needs its runner to have: no other is given it, and it stands in nobody's way.
+
+use chrono::TimeDelta;
+use domain::{NewTask, Priority, TaskStateName, queue::UnmetCapabilities, runner::OFFLINE_AFTER_SECONDS};
+use engine::{
+    Error,
+    testing::{TestEngine, TestRunner},
+};
+use sqlx::PgPool;
+
+use crate::scenario::{checked, refused, state};
+
+fn needs(title: &str, capabilities: &[&str]) -> NewTask {
+    NewTask { capabilities: words(capabilities), ..checked(title) }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+async fn titles(runner: &TestRunner, most: usize) -> Vec<String> {
+    let mut titles: Vec<_> = runner.claims(most).await.into_iter().map(|assignment| assignment.title).collect();
+    titles.sort();
+    titles
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn no_runner_is_given_what_needs_more_than_it_has(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    for task in [needs("anywhere", &[]), needs("gpu", &["gpu"]), needs("both", &["docker", "gpu"]), needs("tpu", &["tpu"])] {
+        test.create(&ada, task).await;
+    }
+    let (plain, gpu) = (test.runner("r1").await, test.runner_with("r2", &["gpu", "linux"]).await);
+    let all = test.runner_with("r3", &["linux", "docker", "gpu"]).await;
+    assert_eq!(titles(&plain, 9).await, ["anywhere"]);
+    assert_eq!(titles(&gpu, 9).await, ["gpu"]);
+    assert_eq!(titles(&all, 9).await, ["both"]);
+    assert_eq!(titles(&all, 9).await, Vec::<String>::new(), "nobody has a tpu");
+    // it is what the runner said last that counts
+    assert_eq!(titles(&test.runner_with("r3", &["tpu"]).await, 9).await, ["tpu"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_nobody_can_take_hides_nothing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    // never served, so that it is always their turn
+    let hopeless = test.stranger().await;
+    test.create(&hopeless, needs("tpu", &["tpu"])).await;
+    let other = test.stranger().await;
+    for number in 0..30 {
+        test.create(&ada, NewTask { priority: Priority::Urgent, ..needs(&format!("tpu {number}"), &["tpu"]) }).await;
+        test.create(&ada, NewTask { repository: "/srv/another".into(), ..needs(&format!("tpu {number}"), &["tpu"]) }).await;
+    }
+    test.create(&ada, checked("behind them")).await;
+    test.create(&ada, NewTask { repository: "/srv/third".into(), ..checked("in another repository") }).await;
+    test.create(&other, checked("in another workspace")).await;
+    let runner = test.runner_with("r1", &["linux"]).await;
+    let mut taken = vec![];
+    while let Some(assignment) = runner.claims(1).await.pop() {
+        taken.push(assignment.title);
+    }
+    taken.sort();
+    assert_eq!(taken, ["behind them", "in another repository", "in another workspace"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_that_no_runner_can_take_says_so(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let unmet = async |id| test.engine.get_task(&ada, id).await.unwrap().unmet_capabilities;
+    let gpu = test.create(&ada, needs("gpu", &["gpu"])).await;
+    assert_eq!(gpu.unmet_capabilities, ["gpu"], "there is no runner at all");
+    let both = test.create(&ada, needs("both", &["docker", "gpu"])).await.summary.id;
+    test.create(&ada, checked("anywhere")).await;
+    let runner = test.runner_with("r1", &["gpu"]).await;
+    assert_eq!((unmet(gpu.summary.id).await, unmet(both).await), (vec![], words(&["docker"])));
+    test.runner_with("r2", &["docker"]).await;
+    assert_eq!(unmet(both).await, ["docker", "gpu"], "each is there, and never together");
+    let queue = test.engine.get_queue(&ada).await.unwrap();
+    let kind =
+        |capabilities: &[&str], unmet: &[&str]| UnmetCapabilities { capabilities: words(capabilities), unmet: words(unmet), waiting: 1 };
+    assert_eq!(queue.unmet, [kind(&["docker", "gpu"], &["docker", "gpu"])]);
+
+    let preview = test.engine.preview_task(&ada, needs("x", &["tpu"])).await.unwrap();
+    assert_eq!(preview.unmet_capabilities, ["tpu"]);
+    assert!(preview.reasons.contains(&"no runner has tpu, which it needs".to_owned()), "{:?}", preview.reasons);
+    let preview = test.engine.preview_task(&ada, needs("x", &["gpu"])).await.unwrap();
+    assert!(!preview.reasons.iter().any(|reason| reason.contains("which it needs")), "{:?}", preview.reasons);
+
+    // a runner that is silent is not there
+    test.advance(TimeDelta::seconds(OFFLINE_AFTER_SECONDS));
+    assert_eq!(unmet(gpu.summary.id).await, ["gpu"]);
+    assert_eq!(test.engine.get_queue(&ada).await.unwrap().unmet.len(), 2);
+    test.playing(runner.session.clone()).renews(runner.claims_one().await.attempt).await.unwrap();
+    assert_eq!(unmet(gpu.summary.id).await, Vec::<String>::new(), "it runs");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn capabilities_are_words_and_not_too_many(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let bad = needs("x", &["GPU", "a", "a"]);
+    assert_eq!(refused(test.engine.create_task(&ada, bad).await), ["/capabilities/0 malformed", "/capabilities/2 duplicate"]);
+    let id = domain::RunnerId(uuid::Uuid::from_u128(1));
+    let refused = test.engine.register_runner(id, "r1", 1, &words(&["Not one"])).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn room_is_made_only_where_it_helps(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let low = async |title: &str| test.create(&ada, NewTask { priority: Priority::Low, ..checked(title) }).await.summary.id;
+    let urgent = async |title: &str, capabilities: &[&str]| {
+        test.create(&ada, NewTask { priority: Priority::Urgent, ..needs(title, capabilities) }).await;
+        test.advance(TimeDelta::seconds(2));
+        test.keep_time().await;
+    };
+    let _gpu = test.connected_runner_with("r1", 1, &["gpu"]).await;
+    let on_gpu = low("on the one with a gpu").await;
+    test.dispatch().await;
+    test.advance(TimeDelta::seconds(1));
+    let _plain = test.connected_runner("r2", 1).await;
+    let on_plain = low("the youngest").await;
+    test.dispatch().await;
+    let is_stopped = async |id| {
+        let task = test.engine.get_task(&ada, id).await.unwrap();
+        assert_eq!(state(&task), TaskStateName::Running);
+        task.summary.state.stop().is_some()
+    };
+    urgent("for nobody", &["tpu"]).await;
+    assert!(!is_stopped(on_plain).await && !is_stopped(on_gpu).await, "nothing would come of it");
+    urgent("for the gpu", &["gpu"]).await;
+    assert!(!is_stopped(on_plain).await && is_stopped(on_gpu).await, "behind one that nobody can take");
+}

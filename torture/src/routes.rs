@@ -1,0 +1,161 @@
+//! Every route that changes something, as the server's own description lists them, and what it takes to make each take effect once.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{api::Api, world::World};
+
+/// A request that takes effect when it is sent the first time.
+pub struct Ready {
+    pub path: String,
+    pub body: Value,
+}
+
+/// The paths of those that take an `Idempotency-Key`.
+pub async fn all(api: &Api, address: &str) -> anyhow::Result<Vec<String>> {
+    let document = api.get(address, "/api/openapi.json").await?.json();
+    let paths = document["paths"].as_object().context("the description has no paths")?;
+    let takes_key = |operation: &Value| {
+        let parameters = operation["post"]["parameters"].as_array();
+        parameters.is_some_and(|parameters| parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key"))
+    };
+    Ok(paths.iter().filter(|(_, operations)| takes_key(operations)).map(|(path, _)| path.clone()).collect())
+}
+
+/// Prepares what the route needs. Nothing when nobody has said here what that is.
+pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, route: &str) -> anyhow::Result<Option<Ready>> {
+    let maker = Maker { world, pool, api, address };
+    let ready = |path: String, body: Value| Ok(Some(Ready { path, body }));
+    let (noun, act) = route.strip_prefix("/api/v1/").and_then(|rest| rest.split_once('/')).unwrap_or((route, ""));
+    match (noun, act) {
+        ("/api/v1/tasks", "") => ready(route.into(), maker.new_task()),
+        ("tasks", "batch") => ready(route.into(), json!({"tasks": [maker.new_task(), maker.new_task()]})),
+        ("tasks", "bulk") => {
+            let ids = [maker.task().await?, maker.task().await?];
+            ready(route.into(), json!({"act": "prioritise", "priority": "high", "ids": ids}))
+        }
+        ("tasks", "{id}/dependencies") => {
+            let (parent, child) = (maker.task().await?, maker.task().await?);
+            ready(route.replace("{id}", &child), json!({"depends_on": [parent]}))
+        }
+        ("tasks", "{id}/cancel" | "{id}/pause") => ready(route.replace("{id}", &maker.task().await?), json!({})),
+        ("tasks", "{id}/resume") => ready(route.replace("{id}", &maker.task_after("pause").await?), json!({})),
+        ("tasks", "{id}/retry") => ready(route.replace("{id}", &maker.task_after("cancel").await?), json!({})),
+        ("tasks", "{id}/discard") => ready(route.replace("{id}", &maker.dead_task().await?), json!({})),
+        ("tasks", "{id}/approve" | "{id}/reject") => {
+            let run = maker.run().await?;
+            let gates = run["steps"].as_array().into_iter().flatten().filter(|step| step["kind"] == "approval");
+            let gate = gates.filter_map(|step| step["task"].as_str()).next().context("the run has no gate")?.to_owned();
+            ready(route.replace("{id}", &gate), json!({}))
+        }
+        ("/api/v1/workflows", "") => ready(route.into(), json!({"source": maker.definition()})),
+        ("workflows", "{name}/runs") => ready(route.replace("{name}", &maker.workflow().await?), json!({})),
+        ("runs", "{id}/cancel" | "{id}/pause") => ready(route.replace("{id}", &maker.run_id().await?), json!({})),
+        ("runs", "{id}/events") => ready(route.replace("{id}", &maker.run_id().await?), json!({"name": "built"})),
+        ("runs", "{id}/resume") => ready(route.replace("{id}", &maker.run_after("pause").await?), json!({})),
+        ("runs", "{id}/restart") => ready(route.replace("{id}", &maker.run_after("cancel").await?), json!({})),
+        ("queue", "pause") => {
+            maker.queue("resume").await?;
+            ready(route.into(), json!({}))
+        }
+        ("queue", "resume") => {
+            maker.queue("pause").await?;
+            ready(route.into(), json!({}))
+        }
+        _ => Ok(None),
+    }
+}
+
+struct Maker<'a> {
+    world: &'a World,
+    pool: &'a PgPool,
+    api: &'a Api,
+    address: &'a str,
+}
+
+impl Maker<'_> {
+    async fn made(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.api.post_until_answered(self.address, path, body, None).await?;
+        ensure!(answer.is_success(), "{path} answered {}: {}", answer.status, answer.text);
+        Ok(answer.json())
+    }
+
+    fn new_task(&self) -> Value {
+        json!({"title": "A task", "repository": self.world.machine.repository(), "command": "true"})
+    }
+
+    async fn task(&self) -> anyhow::Result<String> {
+        let task = self.made("/api/v1/tasks", &self.new_task()).await?;
+        Ok(task["id"].as_str().context("a task without an id")?.to_owned())
+    }
+
+    async fn task_after(&self, act: &str) -> anyhow::Result<String> {
+        let id = self.task().await?;
+        self.made(&format!("/api/v1/tasks/{id}/{act}"), &json!({})).await?;
+        Ok(id)
+    }
+
+    /// Nobody takes a task here, so that one cannot come to this by itself.
+    async fn dead_task(&self) -> anyhow::Result<String> {
+        let id = self.task().await?;
+        let set_aside = r#"update task set state = 'dead', queued_at = null, turn = null, ended_at = now(),
+                             failure = '{"code": "queue_expired", "message": "nobody took it"}' where id = $1::uuid"#;
+        sqlx::query(set_aside).bind(&id).execute(self.pool).await?;
+        Ok(id)
+    }
+
+    /// Of a name that there was not before.
+    fn definition(&self) -> String {
+        static NAMES: AtomicU32 = AtomicU32::new(0);
+        let steps = json!([{"id": "ask", "title": "Ask", "approval": {}}, {"id": "built", "title": "Built", "event": {"name": "built"}}]);
+        let name = format!("gates-{}", NAMES.fetch_add(1, Ordering::Relaxed));
+        json!({"name": name, "repository": self.world.machine.repository(), "steps": steps}).to_string()
+    }
+
+    async fn workflow(&self) -> anyhow::Result<String> {
+        let made = self.made("/api/v1/workflows", &json!({"source": self.definition()})).await?;
+        Ok(made["name"].as_str().context("a workflow without a name")?.to_owned())
+    }
+
+    async fn run(&self) -> anyhow::Result<Value> {
+        let name = self.workflow().await?;
+        self.made(&format!("/api/v1/workflows/{name}/runs"), &json!({})).await
+    }
+
+    async fn run_id(&self) -> anyhow::Result<String> {
+        Ok(self.run().await?["id"].as_str().context("a run without an id")?.to_owned())
+    }
+
+    async fn run_after(&self, act: &str) -> anyhow::Result<String> {
+        let id = self.run_id().await?;
+        self.made(&format!("/api/v1/runs/{id}/{act}"), &json!({})).await?;
+        Ok(id)
+    }
+
+    async fn queue(&self, act: &str) -> anyhow::Result<()> {
+        // It may be as it is to be already.
+        self.api.post_until_answered(self.address, &format!("/api/v1/queue/{act}"), &json!({}), None).await.map(drop)
+    }
+}
+
+/// How many rows each table has that holds what people asked for, the answers to them left out.
+pub async fn rows(pool: &PgPool) -> anyhow::Result<Value> {
+    let tables = "select table_name::text from information_schema.tables
+                  where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not in ('idempotency', 'session', '_sqlx_migrations')
+                  order by 1";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await?;
+    let counts: Vec<_> = tables.iter().map(|table| format!("select '{table}' as name, count(*) as rows from \"{table}\"")).collect();
+    let statement = format!("select jsonb_object_agg(name, rows)::text from ({}) as counted", counts.join(" union all "));
+    let counted: String = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await?;
+    Ok(serde_json::from_str(&counted)?)
+}
+
+/// What was added, by table.
+pub fn added(before: &Value, after: &Value) -> Vec<(String, i64)> {
+    let tables = after.as_object().into_iter().flatten();
+    let grown = tables.map(|(table, rows)| (table.clone(), rows.as_i64().unwrap_or(0) - before[table].as_i64().unwrap_or(0)));
+    grown.filter(|(_, more)| *more != 0).collect()
+}
