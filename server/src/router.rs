@@ -50,7 +50,7 @@ pub struct ServerState {
 
 /// What the API's handlers can reach. Each request clones it several times, once for every layer around its handler.
 #[derive(Clone, FromRef)]
-pub(crate) struct ApiState {
+pub struct ApiState {
     engine: Engine,
     stop: CancellationToken,
 }
