@@ -141,6 +141,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "workflow-run-refused", path: "/workflows/release/run", prepare: startWithout },
     { name: "runs", path: "/runs" },
     { name: "run-waiting", path: `/runs/${waiting}` },
+    { name: "run-change", path: `/runs/${waiting}/change` },
     { name: "run-gone-on", path: `/runs/${goneOn}` },
     { name: "run-failed", path: `/runs/${broken}` },
     task("task-approval", approval),

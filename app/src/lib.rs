@@ -49,7 +49,7 @@ use workflow::{
     detail_page::WorkflowPage,
     edit_page::EditPage,
     list_page::WorkflowListPage,
-    run::{detail_page::RunPage, list_page::RunListPage},
+    run::{change_page::ChangeRunPage, detail_page::RunPage, list_page::RunListPage},
     start_page::StartPage,
 };
 
@@ -79,6 +79,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("workflows/:name/run") view={Lazy::<StartPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runs") view={Lazy::<RunListPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runs/:id") view={Lazy::<RunPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runs/:id/change") view={Lazy::<ChangeRunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, TaskId, task::Priority, task::TaskStateName};
+use crate::{Failure, TaskId, WorkflowRunId, task::Priority, task::TaskStateName};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -44,6 +44,27 @@ pub enum EventKind {
     },
     DependencyAdded {
         depends_on: TaskId,
+    },
+    /// Somebody put it into a run that was under way.
+    StepAdded {
+        run: WorkflowRunId,
+    },
+    /// Somebody took it out of its run.
+    StepRemoved {
+        run: WorkflowRunId,
+    },
+    /// Somebody made it wait for other tasks, or take other things from them.
+    StepRewired {
+        run: WorkflowRunId,
+        /// What it waits for besides, and what it no longer waits for.
+        added: Vec<TaskId>,
+        removed: Vec<TaskId>,
+    },
+    /// One of its candidates was taken.
+    CandidateChosen {
+        task: TaskId,
+        number: usize,
+        why: String,
     },
     AttemptClaimed {
         attempt: i32,
@@ -100,6 +121,10 @@ impl EventKind {
             Self::GatePassed { .. } => "gate_passed",
             Self::GroupExpanded { .. } => "group_expanded",
             Self::DependencyAdded { .. } => "dependency_added",
+            Self::StepAdded { .. } => "step_added",
+            Self::StepRemoved { .. } => "step_removed",
+            Self::StepRewired { .. } => "step_rewired",
+            Self::CandidateChosen { .. } => "candidate_chosen",
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptVerifying { .. } => "attempt_verifying",
@@ -127,6 +152,17 @@ impl EventKind {
             Self::GatePassed { comment: None } => "Passed".into(),
             Self::GroupExpanded { tasks } => format!("Became {tasks} task{}", if *tasks == 1 { "" } else { "s" }),
             Self::DependencyAdded { depends_on } => format!("Now waits for task {}", depends_on.short()),
+            Self::StepAdded { run } => format!("Added to run {} while it ran", run.short()),
+            Self::StepRemoved { run } => format!("Removed from run {}", run.short()),
+            Self::StepRewired { added, removed, .. } => {
+                let of = |words: &str, tasks: &[TaskId]| {
+                    let tasks: Vec<_> = tasks.iter().map(|task| task.short()).collect();
+                    (!tasks.is_empty()).then(|| format!("{words} {}", tasks.join(", ")))
+                };
+                let parts: Vec<_> = [of("waits for", added), of("no longer for", removed)].into_iter().flatten().collect();
+                if parts.is_empty() { "Takes other inputs than before".into() } else { format!("Rewired: {}", parts.join(", ")) }
+            }
+            Self::CandidateChosen { number, why, .. } => format!("Candidate {number} chosen: {why}"),
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
             Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),

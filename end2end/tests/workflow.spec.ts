@@ -1,7 +1,7 @@
 import { expect, test, unique, type Api } from "../fixtures.ts";
 import { fillSource, openEditor, runBadge, stepRow } from "../pages.ts";
 
-test.use({ expectedComplaints: /status of 422.*(save_workflow|start_run)/ });
+test.use({ expectedComplaints: /status of 422.*(save_workflow|start_run|preview_change|change_run)/ });
 
 /** Lower case, as the name of a workflow has to be. */
 function name(words: string): string {
@@ -143,4 +143,77 @@ steps:
   await arrives((timeout) => expect(runBadge(page, "Cancelled")).toBeVisible({ timeout }));
   await visit(`/runs?workflow=${workflow}`);
   await expect(page.getByRole("row").filter({ hasText: workflow })).toContainText("Cancelled");
+});
+
+test("a run is changed while it runs: what would come of it is shown first", async ({ page, visit, api, gate, hydrated, arrives }) => {
+  const workflow = name("changed");
+  await api.saveWorkflow(`name: ${workflow}
+repository: ${api.repository}
+steps:
+  - {id: work, title: Work, command: ${JSON.stringify(gate.command)}}
+  - {id: publish, title: Publish, needs: [work], command: "true"}
+  - {id: tidy, title: Tidy, needs: [work], command: "true"}
+`);
+  const run = await api.startRun(workflow);
+  await visit(`/runs/${run}`);
+  await arrives((timeout) => expect(stepRow(page, "work")).toContainText("Running", { timeout }));
+  await page.getByRole("link", { name: "Change", exact: true }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Change this run" })).toBeVisible();
+  const field = page.getByLabel("Change", { exact: true });
+  await expect(field).toHaveValue(/- step: publish\n {4}needs: \[work\]/);
+  await expect(page.getByText("Nothing would change yet")).toBeVisible();
+
+  const write = async (source: string): Promise<void> => {
+    await field.fill(source);
+    if (!hydrated) await page.getByRole("button", { name: "Preview" }).click();
+  };
+  const said = page.getByRole("status").filter({ hasText: "to put right" });
+  await write("remove: [work]\n");
+  await expect(said).toContainText("“publish” needs it");
+  await write("rewire:\n  - step: work\n    needs: [tidy]\n");
+  await expect(said).toContainText("in line 3");
+
+  await write("add:\n  - {id: check, title: Check, needs: [work], command: 'true'}\nremove: [tidy]\nrewire:\n  - step: publish\n    needs: [work, check]\n");
+  await expect(page.getByText("1 step added, 1 step removed, 1 step rewired")).toBeVisible();
+  const preview = page.getByRole("table", { name: "What would change" });
+  await expect(preview.getByRole("row").filter({ hasText: "Publish" })).toContainText("before: work");
+  await page.getByRole("button", { name: "Change the run" }).click();
+
+  await expect(page).toHaveURL(new RegExp(`/runs/${run}$`));
+  await arrives((timeout) => expect(stepRow(page, "tidy")).toContainText("Removed", { timeout }));
+  await expect(stepRow(page, "check")).toContainText("Waits");
+  await expect(page.getByRole("region", { name: "Changes" })).toContainText("Added check; removed tidy; rewired publish");
+  gate.open();
+  await arrives((timeout) => expect(runBadge(page, "Succeeded")).toBeVisible({ timeout }));
+  await expect(stepRow(page, "publish")).toContainText("Succeeded");
+  await stepRow(page, "publish").getByRole("link").click();
+  await page.getByRole("navigation", { name: "Views of this task" }).getByRole("link", { name: "Timeline" }).click();
+  await expect(page.getByText(/Rewired: waits for/)).toBeVisible();
+});
+
+test("a judge chooses among candidates, and the page says whom and why", async ({ page, visit, api, arrives }) => {
+  const workflow = name("judged");
+  await api.saveWorkflow(`name: ${workflow}
+repository: ${api.repository}
+steps:
+  - id: try
+    title: Try it
+    command: printf '%s' "$MUSTER_INPUT_CANDIDATE" > "$MUSTER_OUTPUT"
+    candidates:
+      count: 2
+      judge:
+        task:
+          title: Compare them
+          command: |
+            printf '{"winner": 2, "reason": "It is longer"}' > "$MUSTER_OUTPUT"
+`);
+  const run = await api.startRun(workflow);
+  await visit(`/runs/${run}`);
+  await arrives((timeout) => expect(runBadge(page, "Succeeded")).toBeVisible({ timeout }));
+  await expect(stepRow(page, "try[judge]")).toContainText("Compare them");
+  await stepRow(page, "try").getByRole("link").click();
+  await expect(page.getByText("Candidate 2 was chosen by the judge")).toBeVisible();
+  await expect(page.getByText("The judge named it: It is longer.")).toBeVisible();
+  await page.getByRole("link", { name: "See the judge" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Compare them" })).toBeVisible();
 });

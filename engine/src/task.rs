@@ -9,12 +9,14 @@ mod dispatcher;
 pub(crate) mod edge;
 pub(crate) mod group;
 mod hold;
+mod judge;
 mod open;
 pub(crate) mod plant;
 mod preview;
 pub(crate) mod query;
 mod release;
 mod rescuer;
+pub(crate) mod rewire;
 mod row;
 pub(crate) mod store;
 mod timekeeper;
@@ -29,7 +31,7 @@ pub use dispatcher::Dispatcher;
 pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
-use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx};
+use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx, workflow};
 use plant::{Origin, Seed, new_task, plant};
 
 impl Engine {
@@ -180,6 +182,9 @@ async fn cancel(tx: &mut Tx, actor: &Actor, task: Task) -> Result<Task> {
 async fn retry(tx: &mut Tx, task: Task) -> Result<Task> {
     if matches!(task.work, Work::Group(_)) {
         return Err(Error::Conflict("it became several tasks: retry those, or restart its run from this step".into()));
+    }
+    if task.workflow_run_id.is_some() && workflow::is_removed(tx, task.id).await? {
+        return Err(Error::Conflict("it was removed from its run; add a step to the run instead".into()));
     }
     let mut waiting_for = 0;
     let mut satisfied = vec![];

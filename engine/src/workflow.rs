@@ -1,9 +1,12 @@
 //! Workflows: definitions with their versions, and runs of them.
 //!
 //! A run is tasks and nothing else: `instantiate` turns steps into tasks and edges, which then take the one path that every task
-//! takes. `run` begins, ends and restarts runs, `query` reads them, `source` reads what people write.
+//! takes. `run` begins, ends and restarts runs, `change` changes their graphs, `query` reads them, `source` reads what people write.
 
+mod change;
+mod change_store;
 mod instantiate;
+mod judge;
 mod query;
 mod restart;
 mod run;
@@ -17,7 +20,9 @@ use domain::{
 
 use crate::{Engine, Error, Result, expression};
 
+pub(crate) use change_store::is_removed;
 pub(crate) use instantiate::members;
+pub(crate) use judge::judge_of;
 pub(crate) use store::{insert_steps, let_go, members_of};
 
 impl Engine {
@@ -66,15 +71,19 @@ impl Engine {
 
     async fn check_definition(&self, definition: &domain::workflow::Definition) -> Result<()> {
         domain::workflow::validate(definition)?;
-        let mut errors = domain::error::Errors::default();
-        for (pointer, text) in domain::workflow::expressions(definition) {
-            let names: &'static [&'static str] = if pointer.ends_with("/when") { &["inputs"] } else { &["result"] };
-            if let Err(why) = expression::check(text, names).await {
-                errors.add(pointer, "malformed", why);
-            }
-        }
-        Ok(errors.finish()?)
+        check_expressions(definition).await
     }
+}
+
+async fn check_expressions(definition: &domain::workflow::Definition) -> Result<()> {
+    let mut errors = domain::error::Errors::default();
+    for (pointer, text) in domain::workflow::expressions(definition) {
+        let names: &'static [&'static str] = if pointer.ends_with("/when") { &["inputs"] } else { &["result"] };
+        if let Err(why) = expression::check(text, names).await {
+            errors.add(pointer, "malformed", why);
+        }
+    }
+    Ok(errors.finish()?)
 }
 
 /// The steps of a definition and what they need.

@@ -75,6 +75,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(run::pause_run))
         .routes(routes!(run::resume_run))
         .routes(routes!(run::send_event))
+        .routes(routes!(run::change_run))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
         .layer(once(StatusCode::OK, None));
@@ -93,6 +94,7 @@ pub fn router(engine: &Engine) -> (Router<ServerState>, utoipa::openapi::OpenApi
         .routes(routes!(workflow::get_workflow))
         .routes(routes!(run::list_runs))
         .routes(routes!(run::get_run))
+        .routes(routes!(run::get_run_definition))
         .routes(routes!(account::list_repositories))
         .routes(routes!(account::overview))
         .routes(routes!(account::me));

@@ -23,6 +23,7 @@ mod queue;
 mod reconnect;
 mod repository;
 mod run_change;
+mod run_graph;
 mod run_list;
 mod run_result;
 mod run_status;

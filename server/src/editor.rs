@@ -1,14 +1,20 @@
-//! The editor of workflows for browsers without scripts: its form comes here, and what was typed goes back with the page, however long
-//! it is.
+//! The editors of workflows and of runs for browsers without scripts: their forms come here, and what was typed goes back with the page,
+//! however long it is.
 
-use app::{problem::Problem, workflow::edit::Draft};
+use app::{
+    problem::Problem,
+    workflow::{edit::Draft, run::change::ChangeDraft},
+};
 use axum::{
     Form,
     body::Body,
     extract::{FromRequest, Request},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{Actor, workflow::SaveWorkflow};
+use domain::{
+    Actor, WorkflowRunId,
+    workflow::{ChangeRun, SaveWorkflow},
+};
 use engine::Engine;
 use serde::Deserialize;
 
@@ -18,6 +24,16 @@ struct Posted {
     /// Only to be looked at.
     #[serde(default)]
     only_check: Option<String>,
+    /// How often a run had been changed when its page was made.
+    #[serde(default)]
+    expected: Option<String>,
+}
+
+impl Posted {
+    /// A text area sends the line ends of a network.
+    fn text(&self) -> String {
+        self.source.replace("\r\n", "\n")
+    }
 }
 
 /// Saves what was typed and goes on to its page, or renders the editor again with what is wrong.
@@ -27,8 +43,7 @@ pub async fn posted<P: Future<Output = Response>>(engine: Engine, request: Reque
         Ok(form) => form,
         Err(wrong) => return wrong.into_response(),
     };
-    // A text area sends the line ends of a network.
-    let source = posted.source.replace("\r\n", "\n");
+    let source = posted.text();
     let mut problem = None;
     if posted.only_check.is_none() {
         match save(&engine, parts.extensions.get::<Actor>(), &source).await {
@@ -43,4 +58,38 @@ pub async fn posted<P: Future<Output = Response>>(engine: Engine, request: Reque
 async fn save(engine: &Engine, actor: Option<&Actor>, source: &str) -> Result<String, Problem> {
     let actor = actor.ok_or_else(Problem::unauthorized)?;
     Ok(engine.save_workflow(actor, SaveWorkflow { source: source.to_owned() }).await?.name)
+}
+
+/// Changes a run as it was typed and goes on to its page, or renders the page again with what is wrong or would come of it.
+pub async fn change_posted<P: Future<Output = Response>>(engine: Engine, request: Request, page: impl FnOnce(Request) -> P) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Form(posted) = match Form::<Posted>::from_request(Request::from_parts(parts.clone(), body), &()).await {
+        Ok(form) => form,
+        Err(wrong) => return wrong.into_response(),
+    };
+    let source = posted.text();
+    let expected = posted.expected.as_deref().and_then(|number| number.parse().ok());
+    let mut problem = None;
+    if posted.only_check.is_none() {
+        let id = parts.uri.path().split('/').nth(2).and_then(|id| id.parse().ok());
+        match change(&engine, parts.extensions.get::<Actor>(), id, &source, expected).await {
+            Ok(id) => return Redirect::to(&format!("/runs/{id}")).into_response(),
+            Err(refusal) => problem = Some(refusal),
+        }
+    }
+    parts.extensions.insert(ChangeDraft { source, expected, problem });
+    page(Request::from_parts(parts, Body::empty())).await
+}
+
+async fn change(
+    engine: &Engine,
+    actor: Option<&Actor>,
+    id: Option<WorkflowRunId>,
+    source: &str,
+    expected: Option<i32>,
+) -> Result<WorkflowRunId, Problem> {
+    let actor = actor.ok_or_else(Problem::unauthorized)?;
+    let id = id.ok_or_else(|| Problem::not_found("There is no run of that id."))?;
+    engine.change_run(actor, id, ChangeRun { source: source.to_owned(), preview: false, expected }).await?;
+    Ok(id)
 }

@@ -109,7 +109,12 @@ fn pages(state: AppState) -> Router {
         let (page, engine) = (page.clone(), state.engine.clone());
         post(move |request| editor::posted(engine.clone(), request, page.clone()))
     };
+    let run_editor = {
+        let (page, engine) = (page.clone(), state.engine.clone());
+        post(move |request| editor::change_posted(engine.clone(), request, page.clone()))
+    };
     Router::new()
+        .route("/runs/{id}/change", run_editor)
         .route("/workflows/new", editor.clone())
         .route("/workflows/{name}/edit", editor)
         .leptos_routes_with_context(

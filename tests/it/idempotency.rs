@@ -50,6 +50,11 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         (&format!("/api/v1/runs/{run_id}/events"), json!({"name": "built"}), StatusCode::OK),
         (&format!("/api/v1/tasks/{first_gate}/approve"), json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{second_gate}/reject"), json!({"comment": "not yet"}), StatusCode::OK),
+        (
+            &format!("/api/v1/runs/{run_id}/change"),
+            json!({"source": "add: [{id: later, title: A gate, needs: [never], approval: {}}]"}),
+            StatusCode::OK,
+        ),
         (&format!("/api/v1/runs/{run_id}/cancel"), json!({}), StatusCode::OK),
         (&format!("/api/v1/runs/{run_id}/restart"), json!({}), StatusCode::CREATED),
         ("/api/v1/tasks", new_task("Once"), StatusCode::CREATED),

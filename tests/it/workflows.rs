@@ -319,6 +319,76 @@ async fn another_workspace_sees_nothing_of_it(pool: PgPool) {
     assert_eq!(states(&script.get(&path(&run)).await.json()), ["ask blocked", "built blocked"]);
 }
 
+const CHANGE: &str = "
+add: [{id: notes, needs: [build], prompt: Write the notes}]
+rewire: [{step: ask, needs: [test, notes]}]
+";
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_run_is_changed_while_it_runs(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    let run = start(&script, RELEASE, json!({"version": "1"})).await;
+    let change = async |body: Value| script.post(&format!("{}/change", path(&run)), &body).await;
+    let preview = change(json!({"source": CHANGE, "preview": true})).await;
+    assert_eq!(preview.status, StatusCode::OK, "{}", preview.text);
+    let steps: Vec<_> = preview.json()["steps"].as_array().unwrap().iter().map(|step| format!("{} {}", step["how"], step["key"])).collect();
+    assert_eq!(steps, ["\"added\" \"notes\"", "\"rewired\" \"ask\""]);
+    assert_eq!(script.get(&path(&run)).await.json()["changes"], json!([]), "nothing was done");
+
+    let once = async || {
+        let request = script.with("idempotency-key", "change-1");
+        request.post(&format!("{}/change", path(&run)), &json!({"source": CHANGE, "expected": 0})).await
+    };
+    let (first, again) = (once().await, once().await);
+    assert_eq!((first.status, again.status, first.text == again.text), (StatusCode::OK, StatusCode::OK, true));
+    let changed = script.get(&path(&run)).await.json();
+    assert_eq!((&changed["changes"][0]["by"], &changed["changes"][0]["added"]), (&json!("script (API key)"), &json!(["notes"])));
+    assert_eq!(changed["changes"].as_array().unwrap().len(), 1, "once is once");
+    let graph = script.get(&format!("{}/definition", path(&run))).await.json();
+    assert_eq!((&graph["changes"], &graph["open"]), (&json!(1), &json!(["build", "test", "ask", "ship", "notes"])));
+    assert_eq!(graph["definition"]["steps"][2]["needs"][1]["step"], "notes");
+
+    for (body, expected) in [
+        (json!({"source": "remove: [build]"}), "/remove/0 needed"),
+        (json!({"source": "add: ["}), "/source malformed"),
+        (json!({"source": "remove: [nobody]"}), "/remove/0 not_found"),
+    ] {
+        assert_eq!(change(body).await.problem(), ["422 /problems/invalid", expected]);
+    }
+    assert_eq!(change(json!({"source": "remove: [ship]", "expected": 0})).await.problem(), ["409 /problems/conflict"]);
+    let runner = app.test.runner("r1").await;
+    assert_eq!(runner.claims(1).await.len(), 1);
+    let begun = change(json!({"source": "rewire: [{step: build, needs: []}]\nremove: [build]"})).await;
+    assert_eq!(begun.problem(), ["422 /problems/invalid", "/rewire/0/step duplicate"]);
+    assert_eq!(
+        change(json!({"source": "rewire: [{step: build, inputs: {x: {from: ship}}}]"})).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let viewer = app.script(Role::Viewer).await;
+    let refused = viewer.post(&format!("{}/change", path(&run)), &json!({"source": CHANGE, "preview": true})).await;
+    assert_eq!(refused.problem(), ["403 /problems/forbidden"]);
+    let stranger = app.stranger(&pool).await;
+    let theirs = stranger.post(&format!("{}/change", path(&run)), &json!({"source": CHANGE})).await;
+    assert_eq!(theirs.problem(), ["404 /problems/not-found"]);
+    assert_eq!(stranger.get(&format!("{}/definition", path(&run))).await.problem(), ["404 /problems/not-found"]);
+}
+
+/// The change that the manual shows, of the workflow that it shows first.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_change_of_the_manual_is_a_good_one(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    let run = start(&script, &examples()[0], json!({"version": "1"})).await;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/workflows.md");
+    let manual = std::fs::read_to_string(file).unwrap();
+    let change = manual.split("```yaml change\n").nth(1).unwrap().split("```").next().unwrap();
+    let changed = script.post(&format!("{}/change", path(&run)), &json!({"source": change})).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let keys: Vec<_> = changed.json()["steps"].as_array().unwrap().iter().map(|step| step["key"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(keys, ["lint", "ship", "ask"]);
+}
+
 /// The examples of the manual, each made whole as the manual says: what has no name gets one.
 fn examples() -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/workflows.md");

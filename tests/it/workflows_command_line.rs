@@ -44,6 +44,7 @@ fn a_workflow_from_its_file_to_its_end() {
     a_file_is_validated_and_saved(&client);
     a_run_is_watched_and_approved(&client);
     a_failed_run_is_started_again(&client);
+    a_run_is_changed_and_a_judge_chooses(&client);
     what_runs_can_be_left_and_ended(&client);
     what_makes_no_sense_is_refused(&client);
     server.stops();
@@ -153,6 +154,61 @@ fn a_failed_run_is_started_again(client: &Client<'_>) {
     assert_eq!(client.run(&["workflow", "event", again, "shipped"]).status.code(), Some(1), "nothing waits for it");
     done(&client.run(&["workflow", "event", again, "deployed", "--payload", r#"{"address": "here"}"#]));
     assert_eq!(watching.wait().unwrap().code(), Some(0));
+}
+
+const JUDGED: &str = r#"
+name: judged
+steps:
+  - {id: hold, event: {name: never}}
+  - id: try
+    needs: [hold]
+    command: printf '%s' "$MUSTER_INPUT_CANDIDATE" > "$MUSTER_OUTPUT"
+    candidates:
+      count: 2
+      judge:
+        task:
+          command: |
+            echo "$MUSTER_INPUT_CANDIDATES" | grep -q '"number":2' &&
+              echo '{"winner": 2, "reason": "it is more"}' > "$MUSTER_OUTPUT"
+"#;
+
+/// Two real candidates and a real judge, behind a gate that a change takes away.
+fn a_run_is_changed_and_a_judge_chooses(client: &Client<'_>) {
+    let source = file(client, "judged.yaml", JUDGED);
+    let repository = client.machine.repository();
+    let run = ["workflow", "run", source.to_str().unwrap(), "--repo", repository.to_str().unwrap()];
+    let id = done(&client.run(&run)).trim_end().to_owned();
+    let change = "add: [{id: after, needs: [try], command: 'true'}]\nremove: [hold]\nrewire: [{step: try, needs: []}]\n";
+    let change = file(client, "change.yaml", change);
+    let change = ["workflow", "change", &id[id.len() - 8..], "-f", change.to_str().unwrap()];
+    let refused = client.run(&change);
+    assert_eq!(refused.status.code(), Some(1), "an open gate has begun");
+    assert!(stderr(&refused).contains("/remove/0: “hold” has begun already"), "{}", stderr(&refused));
+    let change =
+        "add: [{id: after, needs: [try], command: 'true'}, {id: idle, needs: [hold], command: x}]\nrewire: [{step: try, needs: []}]\n";
+    let change = file(client, "change.yaml", change);
+    let change = ["workflow", "change", &id, "-f", change.to_str().unwrap()];
+    let preview = done(&client.run(&[&change[..], &["--preview"]].concat()));
+    let made = done(&client.run(&change));
+    assert_eq!(preview, made);
+    let lines: Vec<_> = made.lines().map(|line| line.split('\t').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines, ["added after", "added idle", "rewired try", "follows try[1]", "follows try[2]"]);
+    let removes = file(client, "remove.yaml", "remove: [idle]");
+    done(&client.run(&["workflow", "change", &id, "-f", removes.to_str().unwrap()]));
+    let mut watching = client.command(&["workflow", "watch", &id]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_line(BufReader::new(watching.stdout.take().unwrap()), "after\tsucceeded\t");
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    watching.wait().unwrap();
+    let status = done(&client.run(&["workflow", "status", &id]));
+    let line = |key: &str| status.lines().find(|line| line.starts_with(&format!("{key}\t"))).unwrap().to_owned();
+    assert!(line("idle").ends_with("\tremoved from the run"), "{status}");
+    assert!(line("try[judge]").contains("\tsucceeded\t"), "{status}");
+    let run: Value = serde_json::from_str(&done(&client.run(&["workflow", "status", &id, "--json"]))).unwrap();
+    assert_eq!(run["changes"].as_array().unwrap().len(), 2);
+    let tried = run["steps"].as_array().unwrap().iter().find(|step| step["key"] == "try").unwrap()["task"].as_str().unwrap().to_owned();
+    let shown = done(&client.run(&["task", "show", &tried]));
+    assert!(shown.contains("\"winner\":2") && shown.contains("the judge named it: it is more"), "{shown}");
+    done(&client.run(&["workflow", "cancel", &id]));
 }
 
 fn what_runs_can_be_left_and_ended(client: &Client<'_>) {

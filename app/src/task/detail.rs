@@ -3,6 +3,7 @@
 pub mod acts;
 pub mod attempts;
 pub mod checks;
+pub mod chosen;
 pub mod definition;
 pub mod diff;
 pub mod facts;

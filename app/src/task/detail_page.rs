@@ -14,6 +14,7 @@ use super::{
         acts::Acts,
         attempts::attempts,
         checks::checks,
+        chosen::chosen,
         definition::definition,
         diff::Diff,
         facts::facts,
@@ -172,6 +173,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             <Steps task=task />
             <OpenGate task=task refresh=refresh />
             {move || notice(id, task)}
+            {move || task.with(chosen)}
             <div class="p-task__columns">
                 <div class="p-task__main">
                     {tabs(id, task, views, view)}

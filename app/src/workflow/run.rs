@@ -2,6 +2,9 @@
 
 pub mod acts;
 pub mod bars;
+pub mod change;
+pub mod change_page;
+pub mod changes;
 pub mod detail_page;
 pub mod gates;
 pub mod list_page;
@@ -13,12 +16,13 @@ pub mod tree;
 
 use domain::{
     Page, TaskId, TaskView, WorkflowRunId,
-    workflow::{RunFilter, RunSummary, RunView},
+    workflow::{ChangeOutcome, RunFilter, RunSummary, RunView},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use change::{Changing, Said};
 
 #[server(prefix = "/_fn", endpoint = "list_runs")]
 pub async fn list_runs(#[server(default)] filter: RunFilter) -> Result<Page<RunSummary>, Problem> {
@@ -57,6 +61,44 @@ pub async fn restart_run(id: WorkflowRunId, #[server(default)] from: Option<Stri
     let run = crate::ssr::call(async |engine, actor| engine.restart_run(&actor, id, domain::workflow::RestartRun { from }).await).await?;
     leptos_axum::redirect(&format!("/runs/{}", run.summary.id));
     Ok(run)
+}
+
+/// What the page of a change begins with: the steps that have not begun, or what a browser without scripts has sent.
+#[server(prefix = "/_fn", endpoint = "start_change")]
+pub async fn start_change(id: String) -> Result<Changing, Problem> {
+    let run = find_run(id).await?;
+    let id = run.summary.id;
+    let graph = crate::ssr::call(async |engine, actor| engine.run_definition(&actor, id).await).await?;
+    let draft = use_context::<http::request::Parts>().and_then(|request| request.extensions.get::<change::ChangeDraft>().cloned());
+    let is_draft = draft.is_some();
+    let (source, expected, problem) = match draft {
+        Some(draft) => (draft.source, draft.expected, draft.problem),
+        None => (change::first_text(&graph), Some(graph.changes), None),
+    };
+    let said = match problem {
+        Some(problem) => Said::Refused(problem),
+        None => match Said::of(preview_change(id, source.clone(), expected).await) {
+            // a text that nobody has written yet is not wrong
+            Said::Refused(problem) if !is_draft && !problem.errors.is_empty() => Said::Nothing,
+            said => said,
+        },
+    };
+    Ok(Changing { id, title: run.summary.title, source, expected, said })
+}
+
+#[server(name = PreviewChange, prefix = "/_fn", endpoint = "preview_change")]
+pub async fn preview_change(id: WorkflowRunId, source: String, #[server(default)] expected: Option<i32>) -> Result<ChangeOutcome, Problem> {
+    let change = domain::workflow::ChangeRun { source, preview: true, expected };
+    crate::ssr::call(async |engine, actor| engine.change_run(&actor, id, change).await).await
+}
+
+/// Changes the run and goes on to its page.
+#[server(name = ChangeGraph, prefix = "/_fn", endpoint = "change_run")]
+pub async fn change_run(id: WorkflowRunId, source: String, #[server(default)] expected: Option<i32>) -> Result<ChangeOutcome, Problem> {
+    let change = domain::workflow::ChangeRun { source, preview: false, expected };
+    let outcome = crate::ssr::call(async |engine, actor| engine.change_run(&actor, id, change).await).await?;
+    leptos_axum::redirect(&format!("/runs/{id}"));
+    Ok(outcome)
 }
 
 /// What a person says at an approval.

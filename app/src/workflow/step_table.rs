@@ -97,7 +97,7 @@ fn conditions(step: &Step) -> impl IntoView + use<> {
             Some(format!("{}, by {}", count(combinations, "combination"), names.join(" and ")))
         }
         (_, Some(each), _) => Some(format!("Once for every item of {}", each.list)),
-        (.., Some(candidates)) => Some(format!("{} tries, of which one is chosen", candidates.count)),
+        (.., Some(candidates)) => Some(format!("{} tries, of which one is chosen {}", candidates.count, candidates.judge.phrase())),
         _ => None,
     };
     let delay = step.delay_seconds.map(|seconds| format!("After {}", duration(seconds)));

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::workflow::Step;
+use crate::workflow::{JudgeTask, Step};
 
 /// A task that executes nothing itself: when its turn comes it becomes several tasks, and its result is made of theirs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,4 +27,17 @@ pub enum Judge {
     First,
     /// The highest value of this CEL expression over each candidate's `result`, once all have ended; the earlier of two that are equal.
     Score(String),
+    /// A task of its own, once all have ended, when more than one of them passed.
+    Task(Box<JudgeTask>),
+}
+
+impl Judge {
+    /// How one is chosen.
+    pub fn phrase(&self) -> &'static str {
+        match self {
+            Self::First => "as it is the first that passes",
+            Self::Score(_) => "by its score",
+            Self::Task(_) => "by a judge",
+        }
+    }
 }

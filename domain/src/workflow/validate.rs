@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Definition, Kind, Parameter, ParameterType, Step};
+use super::{Definition, JudgeTask, Kind, Parameter, ParameterType, Step, judge::CANDIDATES_INPUT};
 use crate::{
     error::{Errors, Invalid},
     repository,
@@ -19,6 +19,7 @@ const CANDIDATES_MAX: u32 = 20;
 const PARAMETERS_MAX: usize = 50;
 /// Thirty days.
 const DELAY_SECONDS_MAX: u32 = 2_592_000;
+const PLACEHOLDER: &str = "a command reads its inputs from its environment, as $MUSTER_INPUT_NAME, so that data never becomes code";
 
 pub fn validate(definition: &Definition) -> Result<(), Invalid> {
     let mut errors = Errors::default();
@@ -101,8 +102,7 @@ fn validate_step(errors: &mut Errors, step: &Step, definition: &Definition, ids:
         check_names(errors, &pointer, text, &known);
     }
     if step.command.as_ref().is_some_and(|command| command.contains("${{")) {
-        let message = "a command reads its inputs from its environment, as $MUSTER_INPUT_NAME, so that data never becomes code";
-        errors.add("/command", "placeholder", message);
+        errors.add("/command", "placeholder", PLACEHOLDER);
     }
     if step.delay_seconds.is_some_and(|seconds| seconds > DELAY_SECONDS_MAX) {
         errors.add("/delay_seconds", "out_of_range", format!("must be at most {DELAY_SECONDS_MAX}"));
@@ -224,6 +224,33 @@ fn validate_several(errors: &mut Errors, step: &Step, definition: &Definition) {
     }
     if step.candidates.as_ref().is_some_and(|candidates| !(2..=CANDIDATES_MAX).contains(&candidates.count)) {
         errors.add("/candidates/count", "out_of_range", format!("must be 2 to {CANDIDATES_MAX}"));
+    }
+    if let Some(Judge::Task(judge)) = step.candidates.as_ref().map(|candidates| &candidates.judge) {
+        validate_judge(errors, judge, step, definition);
+    }
+}
+
+/// The task of a judge is a command or a prompt as any step may be one. It is given the candidates beside what they were given.
+fn validate_judge(errors: &mut Errors, judge: &JudgeTask, candidates: &Step, definition: &Definition) {
+    let step = judge.step(candidates);
+    let mut own = Errors::default();
+    match step.kind() {
+        Some(_) => validate_kind(&mut own, &step, definition),
+        None => own.add("/command", "required", "say exactly one of command and prompt"),
+    }
+    let known = |name: &str| name == CANDIDATES_INPUT || name != "candidate" && knows(candidates, definition, name);
+    for (pointer, text) in texts(&step) {
+        check_names(&mut own, &pointer, text, &known);
+    }
+    if step.command.as_ref().is_some_and(|command| command.contains("${{")) {
+        own.add("/command", "placeholder", PLACEHOLDER);
+    }
+    check_repository(&mut own, "/repository", step.repository.as_deref());
+    if candidates.inputs.contains_key(CANDIDATES_INPUT) || definition.parameters.contains_key(CANDIDATES_INPUT) {
+        own.add("", "taken", "is given an input “candidates”, so neither a parameter nor an input of the step may be called that");
+    }
+    if let Err(invalid) = own.finish() {
+        errors.add_all(invalid.below("/candidates/judge/task"));
     }
 }
 
@@ -408,6 +435,29 @@ mod tests {
     #[test]
     fn the_name_of_the_editor_is_taken() {
         assert_eq!(said(json!({"name": "new", "steps": [{"id": "a", "command": "x"}]})), ["/name reserved"]);
+    }
+
+    #[test]
+    fn a_judge_is_a_task_like_others() {
+        let judged = |task: Value| {
+            let steps = json!([{"id": "try", "prompt": "x", "inputs": {"goal": {"value": "speed"}}, "candidates": {"count": 3, "judge": {"task": task}}}]);
+            said(with_steps(steps))
+        };
+        assert_eq!(
+            judged(json!({"prompt": "${{ goal }} ${{ version }}: ${{ candidates }}", "checks": [{"kind": "git_clean"}]})),
+            Vec::<String>::new()
+        );
+        assert_eq!(judged(json!({"command": "x", "prompt": "y"})), ["/steps/0/candidates/judge/task/command required"]);
+        assert_eq!(
+            judged(json!({"command": "x ${{ candidates }}", "title": "${{ candidate }}", "timeout_seconds": 0})),
+            [
+                "/steps/0/candidates/judge/task/timeout_seconds out_of_range",
+                "/steps/0/candidates/judge/task/title unknown_input",
+                "/steps/0/candidates/judge/task/command placeholder",
+            ]
+        );
+        let steps = json!([{"id": "try", "prompt": "x", "inputs": {"candidates": {"value": 1}}, "candidates": {"count": 2, "judge": {"task": {"prompt": "x"}}}}]);
+        assert_eq!(said(with_steps(steps)), ["/steps/0/candidates/judge/task taken"]);
     }
 
     #[test]

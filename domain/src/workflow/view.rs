@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Definition, Drawing, RunCounts, RunState};
+use super::{Definition, Drawing, RunChange, RunCounts, RunState};
 use crate::{FieldError, TaskId, TaskStateName, WorkflowId, WorkflowRunId, task::Gate, task::Inputs};
 
 /// A definition as its author wrote it, YAML or JSON.
@@ -155,6 +155,8 @@ pub struct RunView {
     pub created_by: String,
     /// The run that this one goes on from.
     pub restart_of: Option<WorkflowRunId>,
+    /// How its graph was changed while it ran, the first change first.
+    pub changes: Vec<RunChange>,
     pub steps: Vec<RunStep>,
     pub drawing: Drawing,
 }
@@ -176,6 +178,8 @@ pub struct RunStep {
     pub reason: Option<String>,
     /// Taken over from an earlier run.
     pub reused: bool,
+    /// Taken out of the run by a change; it counts for nothing.
+    pub removed: bool,
     pub paused: bool,
     pub attempts: i32,
     /// When its latest attempt began to work, or its gate was opened.

@@ -6,11 +6,11 @@
 use domain::{
     EventKind, FailureCode, Task, TaskId, TaskStateName, Work,
     task::{Group, Judge},
-    workflow::{RunCounts, RunState},
+    workflow::{JUDGE, RunCounts, RunState},
 };
 use serde_json::{Value, json};
 
-use super::{edge::Parent, open, plant, store};
+use super::{edge::Parent, judge, open, plant, store};
 use crate::{Result, expression, tx::Tx, workflow};
 
 /// The longest output of a group, as JSON; what is longer is left out, as its members still have it.
@@ -52,26 +52,28 @@ pub(super) async fn expand(tx: &mut Tx, task: Task) -> Result<Task> {
 
 /// One of its members has ended, and it waits for so many more.
 pub(super) async fn member_ended(tx: &mut Tx, group: Task, member: &Parent, waiting_for: i32) -> Result<Task> {
-    if let Some((Judge::First, keep_others)) = judge(&group)
+    if let Some((Judge::First, keep_others)) = judge_of(&group)
         && member.state == TaskStateName::Succeeded
     {
         if keep_others {
             workflow::let_go(tx, group.id).await?;
         }
-        return chosen(tx, group, member.id).await;
+        let members = workflow::members_of(tx, group.id).await?;
+        let number = members.iter().position(|one| one.id == member.id).map_or(0, |place| place + 1);
+        return chosen(tx, group, member.id, number, ("first", "it was the first that passed".into()), None).await;
     }
     if waiting_for > 0 {
         store::set_waiting(tx, group.id, waiting_for).await?;
         return Ok(group);
     }
     let members = workflow::members_of(tx, group.id).await?;
-    match judge(&group) {
+    match judge_of(&group) {
         Some((judge, _)) => choose(tx, group, &judge, &members).await,
         None => gather(tx, group, &members).await,
     }
 }
 
-fn judge(group: &Task) -> Option<(Judge, bool)> {
+fn judge_of(group: &Task) -> Option<(Judge, bool)> {
     match &group.work {
         Work::Group(Group::Candidates { step }) => step.candidates.as_ref().map(|asked| (asked.judge.clone(), asked.keep_others)),
         _ => None,
@@ -108,41 +110,69 @@ async fn gather(tx: &mut Tx, group: Task, members: &[Member]) -> Result<Task> {
     open::passed(tx, group, None).await
 }
 
-/// The best of the candidates whose checks passed.
+/// One of the candidates whose checks passed. The task of a judge is asked only when there is something to choose.
 async fn choose(tx: &mut Tx, group: Task, judge: &Judge, members: &[Member]) -> Result<Task> {
-    let mut best: Option<(f64, TaskId)> = None;
+    let (judges, candidates): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.key.ends_with(&format!("[{JUDGE}]")));
+    let numbered = candidates.iter().enumerate().map(|(index, member)| (index + 1, *member));
+    let passed: Vec<_> = numbered.filter(|(_, member)| member.state == TaskStateName::Succeeded).collect();
+    match (judge, passed.as_slice()) {
+        (_, []) => {
+            let message = format!("none of {} candidates succeeded", candidates.len());
+            open::not_passed(tx, group, FailureCode::StepsFailed, message).await
+        }
+        (Judge::First, [(number, first), ..]) => {
+            chosen(tx, group, first.id, *number, ("first", "it was the first that passed".into()), None).await
+        }
+        (Judge::Task(_), [(number, only)]) => {
+            let why = format!("it was the only one of {} that passed", candidates.len());
+            chosen(tx, group, only.id, *number, ("only", why), None).await
+        }
+        (Judge::Task(asked), _) => match judges.first() {
+            Some(ended) => judge::answered(tx, group, asked, ended, &passed).await,
+            None => judge::ask(tx, group, asked, &passed).await,
+        },
+        (Judge::Score(text), _) => best(tx, group, text, &passed).await,
+    }
+}
+
+/// The one with the highest score, the earlier of two that are equal.
+async fn best(tx: &mut Tx, group: Task, score: &str, passed: &[judge::Passed<'_>]) -> Result<Task> {
+    let mut best: Option<(f64, TaskId, usize)> = None;
     let mut troubles = vec![];
-    for member in members.iter().filter(|member| member.state == TaskStateName::Succeeded) {
-        let score = match judge {
-            Judge::First => Ok(0.0),
-            Judge::Score(text) => expression::number(text, "result", store::result(tx, member.id).await?).await,
-        };
-        match score {
-            Ok(score) if best.is_none_or(|(highest, _)| score > highest) => best = Some((score, member.id)),
+    for (number, member) in passed {
+        match expression::number(score, "result", store::result(tx, member.id).await?).await {
+            Ok(score) if best.is_none_or(|(highest, ..)| score > highest) => best = Some((score, member.id, *number)),
             Ok(_) => {}
             Err(why) => troubles.push(format!("the score of “{}” {why}", member.title)),
         }
     }
     match best {
-        Some((_, winner)) => chosen(tx, group, winner).await,
+        Some((highest, winner, number)) => {
+            chosen(tx, group, winner, number, ("score", format!("its score is the highest: {highest}")), None).await
+        }
         None => {
-            let mut message = format!("none of {} candidates succeeded", members.len());
-            if !troubles.is_empty() {
-                message = format!("no candidate could be chosen: {}", troubles.join("; "));
-            }
+            let message = format!("no candidate could be chosen: {}", troubles.join("; "));
             open::not_passed(tx, group, FailureCode::StepsFailed, message).await
         }
     }
 }
 
-async fn chosen(tx: &mut Tx, group: Task, winner: TaskId) -> Result<Task> {
+/// `by` says who chose, in a word, and why. What the others left stays where it is.
+pub(super) async fn chosen(
+    tx: &mut Tx,
+    group: Task,
+    winner: TaskId,
+    number: usize,
+    (by, why): (&str, String),
+    judge: Option<TaskId>,
+) -> Result<Task> {
     let result = store::result(tx, winner).await?;
-    let members = workflow::members_of(tx, group.id).await?;
-    let number = members.iter().position(|member| member.id == winner).map(|place| place + 1);
     let of = |name: &str| result.get(name).cloned().unwrap_or(Value::Null);
     let output = json!({
-        "winner": number, "task": winner, "branch": of("branch"), "commit": of("commit"), "output": of("output")
+        "winner": number, "task": winner, "branch": of("branch"), "commit": of("commit"), "output": of("output"),
+        "by": by, "why": why, "judge": judge,
     });
     store::save_output(tx, group.id, &output).await?;
+    tx.record(group.workspace_id, group.id, &EventKind::CandidateChosen { task: winner, number, why }).await?;
     open::passed(tx, group, None).await
 }

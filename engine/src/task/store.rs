@@ -325,7 +325,7 @@ pub(super) async fn left_behind(conn: &mut PgConnection, limit: i64) -> Result<V
 }
 
 /// Serialises changes to the edges of the transaction's workspace.
-pub(super) async fn lock_graph(conn: &mut PgConnection) -> Result<()> {
+pub(crate) async fn lock_graph(conn: &mut PgConnection) -> Result<()> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('task graph ' || current_workspace(), 0))").execute(conn).await?;
     Ok(())
 }

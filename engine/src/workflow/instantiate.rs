@@ -52,17 +52,17 @@ pub(super) struct Common {
 }
 
 /// One step that is to become a task.
-struct Planting<'a> {
-    step: &'a Step,
-    key: String,
-    group_key: Option<String>,
-    work: Work,
-    inputs: Inputs,
+pub(super) struct Planting<'a> {
+    pub step: &'a Step,
+    pub key: String,
+    pub group_key: Option<String>,
+    pub work: Work,
+    pub inputs: Inputs,
     /// What tells it from others of the same step.
-    label: Option<String>,
-    waits: Vec<Dependency>,
-    condition: Option<String>,
-    delay_seconds: Option<u32>,
+    pub label: Option<String>,
+    pub waits: Vec<Dependency>,
+    pub condition: Option<String>,
+    pub delay_seconds: Option<u32>,
 }
 
 /// The steps of a definition, each after those it needs. `there` are steps that exist already, by their ids.
@@ -84,8 +84,7 @@ pub(super) async fn steps(
             continue;
         }
         let waits = waits(step, &ids);
-        let mut inputs = parameters.clone();
-        inputs.extend(step.inputs.iter().filter_map(|(name, input)| Some((name.clone(), input.value.clone()?))));
+        let inputs = base_inputs(step, parameters);
         let several = step.matrix.is_some() || step.for_each.is_some() || step.candidates.is_some();
         let planting = Planting {
             step,
@@ -109,14 +108,7 @@ pub(super) async fn steps(
 /// The tasks that a group becomes; or why it cannot.
 pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Result<Members, String>> {
     let Some(place) = store::place(tx, group.id).await? else { return Ok(Err("it is no step of a run".into())) };
-    let common = Common {
-        run: place.run,
-        workspace: group.workspace_id,
-        repository: place.repository,
-        created_by: group.created_by.clone(),
-        paused_by: place.paused_by,
-        correlation_id: group.correlation_id.clone(),
-    };
+    let common = common_of(group, &place);
     if place.cancelled {
         return Ok(Err("its run was cancelled".into()));
     }
@@ -131,6 +123,18 @@ pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Re
         }
         Ok(Members { run: place.run, seeds, steps })
     }))
+}
+
+/// What the tasks of a group have in common.
+pub(super) fn common_of(group: &Task, place: &store::Place) -> Common {
+    Common {
+        run: place.run,
+        workspace: group.workspace_id,
+        repository: place.repository.clone(),
+        created_by: group.created_by.clone(),
+        paused_by: place.paused_by.clone(),
+        correlation_id: group.correlation_id.clone(),
+    }
 }
 
 type Made = std::result::Result<(Vec<Seed>, Vec<NewStep>), String>;
@@ -231,7 +235,7 @@ fn numbered_where_alike(all: Vec<(String, Inputs)>) -> Vec<(String, Inputs)> {
     all.into_iter().map(number).collect()
 }
 
-async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, repositories: &mut Repositories) -> Result<(Seed, NewStep)> {
+pub(super) async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, repositories: &mut Repositories) -> Result<(Seed, NewStep)> {
     let Planting { step, key, group_key, work, inputs, label, waits, condition, delay_seconds } = planting;
     let location = step.repository.as_deref().unwrap_or(&common.repository).trim().to_owned();
     let now: Timestamp = tx.now();
@@ -272,7 +276,14 @@ fn filled(work: Work, inputs: &Inputs) -> Work {
     }
 }
 
-fn single_work(step: &Step) -> Work {
+/// What a step is given without anybody's end.
+pub(super) fn base_inputs(step: &Step, parameters: &Inputs) -> Inputs {
+    let mut inputs = parameters.clone();
+    inputs.extend(step.inputs.iter().filter_map(|(name, input)| Some((name.clone(), input.value.clone()?))));
+    inputs
+}
+
+pub(super) fn single_work(step: &Step) -> Work {
     match step.kind() {
         Some(Kind::Command(text)) => Work::Command(text.to_owned()),
         Some(Kind::Prompt(text)) => Work::Prompt(text.to_owned()),
@@ -289,7 +300,8 @@ fn several_of(step: &Step) -> Work {
     Work::Group(if step.candidates.is_some() { Group::Candidates { step } } else { Group::Each { step } })
 }
 
-fn waits(step: &Step, ids: &HashMap<String, TaskId>) -> Vec<Dependency> {
+/// What a step waits for, as far as it is there.
+pub(super) fn waits(step: &Step, ids: &HashMap<String, TaskId>) -> Vec<Dependency> {
     let wait = |need: domain::workflow::Need| {
         let feeds = step.inputs.iter().filter(|(_, input)| input.from.as_ref() == Some(&need.step));
         let feeds = feeds.map(|(name, input)| (name.clone(), input.pointer.clone().unwrap_or_else(|| "/output".into()))).collect();

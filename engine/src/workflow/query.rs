@@ -11,7 +11,7 @@ use domain::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::draw_definition;
+use super::{change_store, draw_definition};
 use crate::{Error, Result};
 
 /// The most workflows that a list shows.
@@ -118,7 +118,7 @@ async fn summaries(conn: &mut PgConnection, ids: &[WorkflowRunId]) -> Result<Vec
            select run_id as "run: WorkflowRunId", state as "state: TaskStateName", opened, control ? 'gate' as is_gate, count(*) as "count!",
                   max(ended_at) as last,
                   exists (select from candidates where candidates.run_id = step.run_id and starts_with(step.key, candidates.start)) as "candidate!"
-           from workflow_step step join task on task.id = step.task_id where run_id = any($1) group by 1, 2, 3, 4, 7"#,
+           from workflow_step step join task on task.id = step.task_id where run_id = any($1) and not removed group by 1, 2, 3, 4, 7"#,
         &ids
     )
     .fetch_all(&mut *conn)
@@ -204,6 +204,7 @@ pub(super) async fn run(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Ru
     )
     .fetch_one(&mut *conn)
     .await?;
+    let changes = change_store::changes(conn, id).await?;
     let steps = steps(conn, id).await?;
     let drawing = draw_run(conn, &steps).await?;
     Ok(RunView {
@@ -212,14 +213,15 @@ pub(super) async fn run(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Ru
         repository: row.repository,
         created_by: row.creator,
         restart_of: row.restart_of,
+        changes,
         steps,
         drawing,
     })
 }
 
-async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep>> {
+pub(super) async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep>> {
     let rows = sqlx::query!(
-        r#"select key, group_key, step.reused, task.id as "id: TaskId", title, task.state as "state: TaskStateName", prompt is not null as "is_prompt!",
+        r#"select key, group_key, step.reused, step.removed, task.id as "id: TaskId", title, task.state as "state: TaskStateName", prompt is not null as "is_prompt!",
                   control as "control: Json<Work>", opened, task.paused_by is not null as "paused!", attempts, task.ended_at,
                   task.failure as "failure: Json<Failure>", skipped_reason,
                   coalesce(attempt.started_at,
@@ -249,6 +251,7 @@ async fn steps(conn: &mut PgConnection, id: WorkflowRunId) -> Result<Vec<RunStep
             },
             reason: row.skipped_reason.or_else(|| row.failure.map(|failure| failure.0.message)),
             reused: row.reused,
+            removed: row.removed,
             paused: row.paused,
             attempts: row.attempts,
             started_at: row.started_at,

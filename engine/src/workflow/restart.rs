@@ -8,6 +8,7 @@ use domain::{
 };
 
 use super::{
+    change_store,
     instantiate::{self, Common, NewStep},
     query, store,
 };
@@ -21,12 +22,15 @@ impl Engine {
         if !query::state(&mut tx, id).await?.is_final() {
             return Err(Error::Conflict("it goes on; cancel it, or wait for its end".into()));
         }
-        let Some((workflow, definition)) = store::definition(&mut tx, actor.workspace_id, &run.workflow, Some(run.version)).await? else {
+        let Some((workflow, of_version)) = store::definition(&mut tx, actor.workspace_id, &run.workflow, Some(run.version)).await? else {
             return Err(Error::not_found("version of the workflow", run.version));
         };
+        // a run that was changed goes on with the graph that it had at its end
+        let own = change_store::own_definition(&mut tx, id).await?;
+        let definition = own.as_ref().unwrap_or(&of_version);
         let again = match &restart.from {
             // a member of a group begins again with its group
-            Some(from) => after(&definition, from.split(['[', '/']).next().unwrap_or(from))?,
+            Some(from) => after(definition, from.split(['[', '/']).next().unwrap_or(from))?,
             None => BTreeSet::new(),
         };
         let earlier = query::steps_of(&mut tx, id).await?;
@@ -52,6 +56,7 @@ impl Engine {
             parameters: &run.parameters,
             repository: &run.repository,
             restart_of: Some(id),
+            definition: own.as_ref(),
         };
         store::insert_run(&mut tx, actor, row).await?;
         let common = Common {
@@ -62,7 +67,7 @@ impl Engine {
             paused_by: None,
             correlation_id: Some(new.to_string()),
         };
-        let (seeds, steps) = instantiate::steps(&mut tx, &common, &definition, &run.parameters, "", None, &there).await?;
+        let (seeds, steps) = instantiate::steps(&mut tx, &common, definition, &run.parameters, "", None, &there).await?;
         let planted = plant::store_all(&mut tx, seeds, None).await?;
         store::insert_steps(&mut tx, actor.workspace_id, new, &reused).await?;
         store::insert_steps(&mut tx, actor.workspace_id, new, &steps).await?;

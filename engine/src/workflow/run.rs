@@ -33,7 +33,15 @@ impl Engine {
         let repository = place(&definition, new.repository.as_deref())?;
         let title = title(&definition, &parameters, new.title.as_deref())?;
         let id = WorkflowRunId(new_id());
-        let row = store::NewRunRow { id, workflow, title: &title, parameters: &parameters, repository: &repository, restart_of: None };
+        let row = store::NewRunRow {
+            id,
+            workflow,
+            title: &title,
+            parameters: &parameters,
+            repository: &repository,
+            restart_of: None,
+            definition: None,
+        };
         store::insert_run(&mut tx, actor, row).await?;
         let common = Common {
             run: id,

@@ -1,12 +1,33 @@
 //! Reads what people write: YAML or JSON of ours, or an orchestration of Claude Worker.
 
-use domain::{Invalid, workflow::Definition};
+use domain::{
+    Invalid,
+    workflow::{Definition, GraphChange},
+};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The longest text of a definition, in bytes.
 const SOURCE_MAX: usize = 1_000_000;
 
 pub(super) fn read(source: &str) -> Result<Definition, Invalid> {
+    let value = value(source)?;
+    if let Some(imported) = domain::workflow::from_claude_worker(value.clone()) {
+        return imported;
+    }
+    typed(value)
+}
+
+/// What is to be changed of a run.
+pub(super) fn read_change(source: &str) -> Result<GraphChange, Invalid> {
+    // a text of comments alone says nothing
+    match value(source)? {
+        Value::Null => typed(Value::Object(Default::default())),
+        value => typed(value),
+    }
+}
+
+fn value(source: &str) -> Result<Value, Invalid> {
     if source.len() > SOURCE_MAX {
         return Err(Invalid::field("/source", "too_long", format!("is {} bytes long; at most {SOURCE_MAX} are allowed", source.len())));
     }
@@ -19,9 +40,10 @@ pub(super) fn read(source: &str) -> Result<Definition, Invalid> {
     if value.to_string().contains("\\u0000") || source.contains('\0') {
         return Err(Invalid::field("/source", "nul", "must not contain a NUL character"));
     }
-    if let Some(imported) = domain::workflow::from_claude_worker(value.clone()) {
-        return imported;
-    }
+    Ok(value)
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let pointer = pointer(error.path());
         Invalid::field(pointer, "malformed", error.inner().to_string())

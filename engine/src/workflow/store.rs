@@ -79,14 +79,17 @@ pub(super) struct NewRunRow<'a> {
     pub parameters: &'a Inputs,
     pub repository: &'a str,
     pub restart_of: Option<WorkflowRunId>,
+    /// In place of that of its version.
+    pub definition: Option<&'a Definition>,
 }
 
 pub(super) async fn insert_run(tx: &mut Tx, actor: &Actor, run: NewRunRow<'_>) -> Result<()> {
     let now = tx.now();
     let (workflow, version) = run.workflow;
     sqlx::query!(
-        "insert into workflow_run (id, workspace_id, workflow_id, version, title, parameters, repository, restart_of, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into workflow_run (id, workspace_id, workflow_id, version, title, parameters, repository, restart_of, created_at, created_by,
+                                   definition)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         run.id.0,
         actor.workspace_id.0,
         workflow.0,
@@ -96,7 +99,8 @@ pub(super) async fn insert_run(tx: &mut Tx, actor: &Actor, run: NewRunRow<'_>) -
         run.repository,
         run.restart_of.map(|id| id.0),
         now,
-        actor.label()
+        actor.label(),
+        run.definition.map(Json) as _
     )
     .execute(&mut **tx)
     .await?;

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 
 use crate::scenario::checked;
 
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     std::env::var("MUSTER_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
 }
 

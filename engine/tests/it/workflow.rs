@@ -16,52 +16,52 @@ use engine::{
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-struct World {
-    test: TestEngine,
-    ada: Actor,
-    runner: TestRunner,
+pub struct World {
+    pub test: TestEngine,
+    pub ada: Actor,
+    pub runner: TestRunner,
 }
 
 impl World {
-    async fn new(pool: &PgPool) -> Self {
+    pub async fn new(pool: &PgPool) -> Self {
         let test = TestEngine::new(pool).await;
         let ada = test.owner().await;
         let runner = test.runner("ci").await;
         Self { test, ada, runner }
     }
 
-    async fn saved(&self, source: &str) -> String {
+    pub async fn saved(&self, source: &str) -> String {
         let new = SaveWorkflow { source: source.into() };
         self.test.engine.save_workflow(&self.ada, new).await.expect("the definition is accepted").name
     }
 
     /// Saves it and begins a run.
-    async fn begun(&self, source: &str, parameters: Value) -> RunView {
+    pub async fn begun(&self, source: &str, parameters: Value) -> RunView {
         let name = self.saved(source).await;
         let parameters: Inputs = serde_json::from_value(parameters).expect("an object");
         self.test.engine.start_run(&self.ada, &name, NewRun { parameters, ..NewRun::default() }).await.expect("the run begins")
     }
 
-    async fn look(&self, run: &RunView) -> RunView {
+    pub async fn look(&self, run: &RunView) -> RunView {
         self.test.engine.get_run(&self.ada, run.summary.id).await.expect("the run is there")
     }
 
     /// `key state` of every step.
-    async fn states(&self, run: &RunView) -> Vec<String> {
+    pub async fn states(&self, run: &RunView) -> Vec<String> {
         let steps = self.look(run).await.steps;
         steps.into_iter().map(|step| format!("{} {}", step.key, step.state.name())).collect()
     }
 
-    async fn state(&self, run: &RunView) -> RunState {
+    pub async fn state(&self, run: &RunView) -> RunState {
         self.look(run).await.summary.state
     }
 
-    async fn step(&self, run: &RunView, key: &str) -> TaskId {
+    pub async fn step(&self, run: &RunView, key: &str) -> TaskId {
         self.look(run).await.steps.iter().find(|step| step.key == key).unwrap_or_else(|| panic!("no step {key}")).task
     }
 
     /// Takes what is queued and carries it to a good end, again and again, with this output for each title.
-    async fn all_succeed(&self, outputs: &[(&str, Value)]) {
+    pub async fn all_succeed(&self, outputs: &[(&str, Value)]) {
         loop {
             let claimed = self.runner.claims(100).await;
             if claimed.is_empty() {
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    async fn succeeds_with(&self, assignment: &Assignment, output: Option<Value>) {
+    pub async fn succeeds_with(&self, assignment: &Assignment, output: Option<Value>) {
         self.runner.starts(assignment.attempt).await.unwrap();
         self.runner.verifies(assignment.attempt).await.unwrap();
         let passed = report(assignment, domain::CheckStatus::Passed);
@@ -82,7 +82,7 @@ impl World {
     }
 }
 
-const RELEASE: &str = "
+pub const RELEASE: &str = "
 name: release
 title: Release ${{ version }}
 parameters:

@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::{
     Actor, Page, WorkflowRunId,
-    workflow::{GateEvent, NewRun, RestartRun, RunFilter, RunSummary, RunView},
+    workflow::{ChangeOutcome, ChangeRun, GateEvent, NewRun, RestartRun, RunDefinition, RunFilter, RunSummary, RunView},
 };
 use engine::{Engine, Hint};
 use http::{StatusCode, header};
@@ -182,6 +182,46 @@ pub async fn restart_run(
     ApiJson(restart): ApiJson<RestartRun>,
 ) -> Result<Response, Problem> {
     Ok(created(engine.restart_run(&actor, id, restart).await?))
+}
+
+/// Change a run while it runs: add steps, remove steps, or make steps wait for others. Only steps that have not begun are removed or
+/// rewired. The changed graph belongs to this run alone; a restart of it goes on with that. With `preview` nothing is done, and the answer
+/// is what would come of it.
+#[utoipa::path(
+    post, path = "/runs/{id}/change", tag = "runs", operation_id = "change_run", params(("id" = WorkflowRunId, Path)),
+    request_body = ChangeRun,
+    responses(
+        (status = 200, description = "All of it is done, or would be.", body = ChangeOutcome),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended or was cancelled, or has been changed more often than `expected`.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Nothing is done; `errors` names the places in the change, such as `/rewire/0/needs/1`.",
+         body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn change_run(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<WorkflowRunId>,
+    ApiJson(change): ApiJson<ChangeRun>,
+) -> Answer<ChangeOutcome> {
+    Ok(Json(engine.change_run(&actor, id, change).await?))
+}
+
+/// The graph that a run follows: that of its version, or its own since it was changed.
+#[utoipa::path(
+    get, path = "/runs/{id}/definition", tag = "runs", operation_id = "get_run_definition", params(("id" = WorkflowRunId, Path)),
+    responses(
+        (status = 200, body = RunDefinition),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_run_definition(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<WorkflowRunId>) -> Answer<RunDefinition> {
+    Ok(Json(engine.run_definition(&actor, id).await?))
 }
 
 /// Say that something has happened that a gate of the run waits for.

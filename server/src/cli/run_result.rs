@@ -62,6 +62,7 @@ pub fn note(step: &RunStep) -> String {
     }
     match &step.open_gate {
         Some(gate) => gate.phrase(),
+        None if step.removed => "removed from the run".into(),
         None if step.reused => "taken over from the run before".into(),
         None if step.paused => "paused".into(),
         None => String::new(),

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{
     error::{CliError, Exit},
-    run_change, run_list, run_status, run_watch, workflow_check, workflow_list, workflow_run, workflow_show,
+    run_change, run_graph, run_list, run_status, run_watch, workflow_check, workflow_list, workflow_run, workflow_show,
 };
 
 #[derive(Subcommand)]
@@ -33,6 +33,8 @@ pub enum WorkflowCommand {
     Resume(run_change::ChangeArgs),
     /// Run it again from a step on, or what did not succeed; what succeeded before is taken over.
     Restart(run_change::RestartArgs),
+    /// Change a run while it runs: add steps, remove steps, or make steps wait for others.
+    Change(run_graph::GraphArgs),
     /// Say that something has happened that a step of the run waits for.
     Event(run_change::EventArgs),
 }
@@ -51,6 +53,7 @@ pub async fn run(command: &WorkflowCommand) -> Result<Exit, CliError> {
         WorkflowCommand::Pause(args) => run_change::pause(args).await,
         WorkflowCommand::Resume(args) => run_change::resume(args).await,
         WorkflowCommand::Restart(args) => run_change::restart(args).await,
+        WorkflowCommand::Change(args) => run_graph::change(args).await,
         WorkflowCommand::Event(args) => run_change::event(args).await,
     }
 }

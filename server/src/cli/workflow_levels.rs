@@ -1,6 +1,9 @@
 //! The steps of a definition by level: a step comes after all that it waits for, and steps of one level run side by side.
 
-use domain::workflow::{Definition, Drawing, Kind, Step};
+use domain::{
+    task::Judge,
+    workflow::{Definition, Drawing, Kind, Step},
+};
 
 use super::{task_result::shown, words::dim};
 
@@ -40,7 +43,7 @@ fn in_order<'a>(definition: &'a Definition, drawing: &Drawing) -> Vec<(usize, &'
         .collect()
 }
 
-/// `command`, `approval`, `prompt ×4`, `command for each of files`, `prompt, one of 3`
+/// `command`, `approval`, `prompt ×4`, `command for each of files`, `prompt, one of 3`, `prompt, one of 3, judged`
 fn does(step: &Step) -> String {
     let kind = match step.kind() {
         Some(Kind::Command(_)) => "command".to_owned(),
@@ -54,7 +57,10 @@ fn does(step: &Step) -> String {
     match (&step.matrix, &step.for_each, &step.candidates) {
         (Some(matrix), _, _) => format!("{kind} ×{}", matrix.values().map(Vec::len).product::<usize>()),
         (_, Some(each), _) => format!("{kind} for each of {}", each.list),
-        (_, _, Some(candidates)) => format!("{kind}, one of {}", candidates.count),
+        (_, _, Some(candidates)) => {
+            let judge = if matches!(candidates.judge, Judge::Task(_)) { ", judged" } else { "" };
+            format!("{kind}, one of {}{judge}", candidates.count)
+        }
         _ => kind,
     }
 }

@@ -2,8 +2,8 @@
 
 use domain::{
     CheckSpec, TaskView, Work,
-    task::{Group, Inputs, RetryPolicy, RetryStrategy, plain},
-    workflow::Step,
+    task::{Group, Inputs, Judge, RetryPolicy, RetryStrategy, plain},
+    workflow::{Otherwise, Step},
 };
 use leptos::prelude::*;
 
@@ -46,7 +46,10 @@ fn what(work: &Work) -> AnyView {
                 .into_any()
         }
         Work::Group(Group::Each { step }) => group("Becomes one task for every item of its list", step),
-        Work::Group(Group::Candidates { step }) => group("Becomes several tries, of which one is chosen", step),
+        Work::Group(Group::Candidates { step }) => {
+            let judge = step.candidates.as_ref().map(|asked| judge(&asked.judge));
+            view! { {group("Becomes several tries, of which one is chosen", step)} {judge} }.into_any()
+        }
         Work::Group(Group::Workflow { name, version }) => {
             let href = match version {
                 Some(version) => format!("/workflows/{name}?version={version}"),
@@ -75,6 +78,22 @@ fn group(sentence: &'static str, step: &Step) -> AnyView {
         {work.map(|work| text_part("What each of them does", work, step.prompt.is_some()))}
     }
     .into_any()
+}
+
+/// Who chooses among them.
+fn judge(judge: &Judge) -> AnyView {
+    match judge {
+        Judge::First => view! { <p>"The first that passes is taken."</p> }.into_any(),
+        Judge::Score(score) => text_part("The highest score is taken", score.clone(), false).into_any(),
+        Judge::Task(task) => {
+            let otherwise = match task.otherwise {
+                Otherwise::Fail => "When the judge names none that passed, this step fails.",
+                Otherwise::First => "When the judge names none that passed, the first that did is taken.",
+            };
+            let work = task.command.clone().or_else(|| task.prompt.clone()).unwrap_or_default();
+            view! { {text_part("What the judge does", work, task.prompt.is_some())} <p>{otherwise}</p> }.into_any()
+        }
+    }
 }
 
 fn text_part(heading: &'static str, text: String, prose: bool) -> impl IntoView {

@@ -63,7 +63,8 @@ fn drawn(validation: &Validation) -> Option<Shape> {
     Some(Shape { drawing, labels })
 }
 
-fn wrong(source: &str, errors: &[FieldError], field: NodeRef<html::Textarea>) -> impl IntoView + use<> {
+/// What is wrong with a text, each with its line.
+pub fn wrong(source: &str, errors: &[FieldError], field: NodeRef<html::Textarea>) -> impl IntoView + use<> {
     let items: Vec<_> = errors.iter().map(|error| finding(source, error, field).into_any()).collect();
     view! {
         <Notice tone=Tone::Bad title=format!("{} to put right", count(errors.len(), "thing"))>

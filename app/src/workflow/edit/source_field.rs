@@ -11,6 +11,7 @@ const INDENT: &str = "  ";
 pub fn SourceField(
     /// What it begins with.
     value: String,
+    #[prop(default = "Definition")] label: &'static str,
     node: NodeRef<html::Textarea>,
     is_wrong: Signal<bool>,
     mut on_input: impl FnMut(String) + 'static,
@@ -29,7 +30,7 @@ pub fn SourceField(
     };
     view! {
         <div class="c-field">
-            <label class="c-field__label" for="source">"Definition"</label>
+            <label class="c-field__label" for="source">{label}</label>
             <textarea
                 class="c-input c-input--area c-input--code p-workflow__source"
                 id="source"

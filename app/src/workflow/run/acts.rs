@@ -1,4 +1,4 @@
-//! What a person can do with a run: pause, resume, cancel, restart. Forms, so they work without scripts; with scripts a cancellation
+//! What a person can do with a run: pause, resume, change, cancel, restart. Forms, so they work without scripts; with scripts a cancellation
 //! is asked about first.
 
 use domain::{
@@ -9,7 +9,7 @@ use leptos::{form::ActionForm, prelude::*};
 
 use super::{CancelRun, PauseRun, RestartFrom, ResumeRun};
 use crate::{
-    components::{Button, Dialog, Icon, Notice, Tone, icon, toast::tell},
+    components::{Button, Dialog, Icon, LinkButton, Notice, Tone, icon, toast::tell},
     problem::Problem,
     text::capitalised,
 };
@@ -50,7 +50,10 @@ pub fn Acts(id: WorkflowRunId, run: Signal<RunView>, refresh: Callback<()>) -> i
                     <Button text="Pause" shape=Icon::Pause busy=pause.pending() />
                 </ActionForm>
             })}
-            {move || (!is_over.get()).then(|| view! { <CancelForm id=id cancel=cancel /> })}
+            {move || (!is_over.get()).then(|| view! {
+                <LinkButton href=format!("/runs/{id}/change") text="Change" shape=Icon::Flow />
+                <CancelForm id=id cancel=cancel />
+            })}
             {move || is_over.get().then(|| view! {
                 <ActionForm action=restart attr:id=RESTART_FORM>
                     {subject(id)}

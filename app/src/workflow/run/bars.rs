@@ -142,6 +142,7 @@ mod tests {
             repository: "/srv/app".into(),
             created_by: "Ada".into(),
             restart_of: None,
+            changes: vec![],
             steps,
             drawing: Default::default(),
         };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::{
-    TaskId,
+    Event, EventKind, TaskId, WorkflowRunId,
     task::plain,
     workflow::{RunStep, RunView},
 };
@@ -17,6 +17,7 @@ use leptos_router::{
 use super::{
     acts::Acts,
     bars::Bars,
+    changes::changes,
     find_run,
     gates::Gates,
     progress::progress,
@@ -74,11 +75,14 @@ fn run_page() -> Result<AnyView, NotLoaded> {
 
 #[component]
 fn RunDetail(id: String) -> impl IntoView {
+    let known = id.parse::<WorkflowRunId>().ok();
     let run = fetch(|| (), move |()| find_run(id.clone()));
     let tasks = StoredValue::new(HashSet::<TaskId>::new());
     let is_ours = move |task| tasks.try_with_value(|tasks| tasks.contains(&task)) == Some(true);
     let pause = move || if tasks.try_with_value(HashSet::len).unwrap_or_default() > LARGE { LARGE_PAUSE } else { PAUSE };
-    use_live_every(run, pause, move |event| is_ours(event.task_id));
+    // a step that was added is not among those that are known
+    let is_added = move |event: &Event| matches!(event.kind, EventKind::StepAdded { run } if Some(run) == known);
+    use_live_every(run, pause, move |event| is_ours(event.task_id) || is_added(event));
     let refresh = Callback::new(move |()| run.refetch());
     fetched(run, 14, move |run: Signal<RunView>| {
         Effect::new(move |_| tasks.set_value(run.with(|run| run.steps.iter().map(|step| step.task).collect())));
@@ -120,6 +124,7 @@ fn Content(run: Signal<RunView>, refresh: Callback<()>) -> impl IntoView {
         <GraphView shape=shape marks=marks />
         <Steps run=run show=show />
         <Bars run=run />
+        {move || run.with(changes)}
         {move || run.with(parameters)}
     }
 }
@@ -166,7 +171,7 @@ fn by_key(run: &RunView) -> HashMap<&str, &RunStep> {
     run.steps.iter().map(|step| (step.key.as_str(), step)).collect()
 }
 
-fn shape_of(run: &RunView) -> Shape {
+pub fn shape_of(run: &RunView) -> Shape {
     let steps = by_key(run);
     let label = |key: &str| match steps.get(key) {
         Some(step) => Label { title: step.title.clone(), kind: step.kind.clone(), href: format!("/tasks/{}", step.task) },
@@ -175,7 +180,7 @@ fn shape_of(run: &RunView) -> Shape {
     Shape { labels: run.drawing.nodes.iter().map(|node| label(&node.key)).collect(), drawing: run.drawing.clone() }
 }
 
-fn marks_of(run: &RunView) -> Vec<Mark> {
+pub fn marks_of(run: &RunView) -> Vec<Mark> {
     let steps = by_key(run);
     let mark = |key: &str| match steps.get(key) {
         Some(step) => {

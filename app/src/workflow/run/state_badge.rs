@@ -27,6 +27,7 @@ pub fn step_look(step: &RunStep) -> (Tone, Icon, &'static str) {
     let is_group = matches!(step.kind.as_str(), "each" | "candidates" | "workflow");
     let is_gate = matches!(step.kind.as_str(), "approval" | "event" | "wait");
     match step.state {
+        _ if step.removed => (Tone::Dim, Icon::Ban, "Removed"),
         _ if step.open_gate.is_some() => (Tone::Warn, Icon::Alert, "Open"),
         state if step.paused && !state.is_final() => (Tone::Warn, Icon::Pause, "Paused"),
         TaskStateName::Blocked if is_group && step.started_at.is_some() => (Tone::Busy, Icon::Ring, "Running"),

@@ -126,6 +126,7 @@ pub mod tests {
             open_gate: None,
             reason: None,
             reused: false,
+            removed: false,
             paused: false,
             attempts: 1,
             started_at: None,

@@ -3,8 +3,8 @@
 use domain::{
     Page, TaskId, TaskView, WorkflowRunId,
     workflow::{
-        CheckWorkflow, GateAnswer, GateEvent, NewRun, RestartRun, RunFilter, RunSummary, RunView, SaveWorkflow, Validation,
-        WorkflowSummary, WorkflowView,
+        ChangeOutcome, ChangeRun, CheckWorkflow, GateAnswer, GateEvent, NewRun, RestartRun, RunFilter, RunSummary, RunView, SaveWorkflow,
+        Validation, WorkflowSummary, WorkflowView,
     },
 };
 use reqwest::Url;
@@ -65,6 +65,10 @@ impl Client {
 
     pub async fn restart_run(&self, id: WorkflowRunId, restart: &RestartRun) -> Result<RunView, CliError> {
         self.json(self.http.post(self.of_run(id, &["restart"])).json(restart)).await
+    }
+
+    pub async fn change_run(&self, id: WorkflowRunId, change: &ChangeRun) -> Result<ChangeOutcome, CliError> {
+        self.json(self.http.post(self.of_run(id, &["change"])).json(change)).await
     }
 
     pub async fn send_event(&self, id: WorkflowRunId, event: &GateEvent) -> Result<RunView, CliError> {
