@@ -9,6 +9,7 @@
 mod cluster;
 mod figures;
 mod fill;
+mod graphs;
 mod http_client;
 mod latency;
 mod limit;

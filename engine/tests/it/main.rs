@@ -14,4 +14,5 @@ mod races;
 mod scenario;
 mod tasks;
 mod tenants;
+mod together;
 mod workflow;
