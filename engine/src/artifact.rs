@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use domain::{
-    Actor, Artifact, ArtifactId, ArtifactKind, AttemptId, AttemptKey, Permission, TaskId, Timestamp, WorkspaceId, protocol::NewArtifact,
+    Actor, Artifact, ArtifactId, ArtifactKind, AttemptId, AttemptKey, Permission, TaskId, Timestamp, WorkspaceId, artifact::ARTIFACT_LIMIT,
+    protocol::NewArtifact,
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, new_id};
 
 impl Engine {
     /// An artifact with its content.
@@ -53,24 +53,30 @@ impl Engine {
     }
 }
 
-pub(crate) async fn insert(
-    conn: &mut PgConnection,
-    id: Uuid,
-    workspace: WorkspaceId,
-    attempt: AttemptKey,
-    new: &NewArtifact,
-    now: Timestamp,
-) -> Result<()> {
-    let content = &new.content[..new.content.len().min(domain::artifact::ARTIFACT_LIMIT)];
+/// Stores what attempts left.
+pub(crate) async fn insert(conn: &mut PgConnection, new: &[(WorkspaceId, AttemptKey, &NewArtifact)], now: Timestamp) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = new.iter().map(|_| new_id()).collect();
+    let workspaces: Vec<_> = new.iter().map(|(workspace, ..)| workspace.0).collect();
+    let attempts: Vec<_> = new.iter().map(|(_, key, _)| key.attempt_id.0).collect();
+    let kinds: Vec<_> = new.iter().map(|(.., new)| kind_name(new.kind).to_owned()).collect();
+    let names: Vec<_> = new.iter().map(|(.., new)| new.name.clone()).collect();
+    let contents: Vec<_> = new.iter().map(|(.., new)| new.content[..new.content.len().min(ARTIFACT_LIMIT)].to_vec()).collect();
+    let sums: Vec<_> = contents.iter().map(|content| hex(&Sha256::digest(content))).collect();
     sqlx::query!(
-        "insert into artifact (id, workspace_id, attempt_id, kind, name, sha256, content, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        id,
-        workspace.0,
-        attempt.attempt_id.0,
-        kind_name(new.kind),
-        new.name,
-        hex(&Sha256::digest(content)),
-        content,
+        "insert into artifact (id, workspace_id, attempt_id, kind, name, sha256, content, created_at)
+         select id, workspace_id, attempt_id, kind, name, sha256, content, $8
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+                as new (id, workspace_id, attempt_id, kind, name, sha256, content)",
+        &ids,
+        &workspaces,
+        &attempts,
+        &kinds,
+        &names,
+        &sums,
+        &contents,
         now
     )
     .execute(conn)

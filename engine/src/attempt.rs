@@ -2,89 +2,68 @@
 //!
 //! Everything a runner says names its attempt, and is applied only while that attempt holds its task: its number is the task's
 //! latest, it has not ended, and it was given to this runner. Whether its lease has run out does not matter as long as nobody has
-//! taken the task back.
+//! taken the task back. What is said is carried out in `batch`.
 
+pub(crate) mod batch;
 pub(crate) mod query;
 pub(crate) mod store;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, AttemptState, EventKind, Failure, FailureCode, Task, Timestamp, VerificationReport,
+    AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{Assignment, AttemptReport, WorkOutcome},
     runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
 };
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::{Engine, Error, Result, RunnerSession, artifact, task, tx::Tx};
+use crate::{Engine, Error, Result, RunnerSession, task::followers};
+use batch::{Message, Said};
+
+fn lease() -> TimeDelta {
+    TimeDelta::seconds(lease_seconds().into())
+}
 
 pub(crate) fn lease_until(now: Timestamp) -> Timestamp {
-    now + TimeDelta::seconds(lease_seconds().into())
+    now + lease()
 }
 
 /// How an attempt ends, for its own row and for its task.
-struct Ending {
+struct Verdict {
     state: AttemptState,
     failure: Option<Failure>,
     task: AttemptEnd,
 }
 
 impl Engine {
-    /// Takes up to `most` tasks for a runner, the first in the queue first.
-    pub(crate) async fn claim(&self, session: &RunnerSession, most: usize) -> Result<Vec<Assignment>> {
-        let ids: Vec<_> = (0..most).map(|_| self.new_id()).collect();
+    /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
+    /// which runner each was taken for.
+    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, Assignment)>> {
+        let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
         let claimed = loop {
-            let mut tx = self.begin_system(Some(session.label())).await?;
-            let claimed = store::claim(&mut tx, session, &ids).await?;
-            if claimed.attempts.is_empty() && claimed.parked == 0 {
-                return Ok(vec![]);
-            }
-            tx.has_recorded();
-            tx.commit(()).await?;
+            let claimed = store::claim(self, capabilities, &wanted).await?;
             // What was put out of sight may have hidden what can be taken.
-            if !claimed.attempts.is_empty() {
+            if !claimed.attempts.is_empty() || claimed.parked == 0 {
                 break claimed.attempts;
             }
         };
+        if claimed.is_empty() {
+            return Ok(vec![]);
+        }
         // Read apart from the claim: a row that cannot be read must not keep the others from being claimed.
+        let keys: Vec<_> = claimed.iter().map(|(_, key)| *key).collect();
+        let mut conn = self.database.system.acquire().await?;
+        let read = store::assignments(&mut conn, &keys).await?;
+        drop(conn);
         let mut assignments = Vec::with_capacity(claimed.len());
-        for attempt in claimed {
-            match self.assignment(attempt).await {
-                Ok(Ok(assignment)) => assignments.push(assignment),
-                Ok(Err(failure)) => self.attempt_impossible(attempt, failure).await?,
-                Err(error @ Error::Inconsistent { .. }) => {
-                    warn!(task.id = %attempt.task_id, "Task {} cannot be read: {error}", attempt.task_id);
-                    self.attempt_impossible(attempt, Failure::new(FailureCode::TaskUnreadable, error.to_string())).await?;
-                }
-                Err(error) => return Err(error),
+        for ((runner, key), assignment) in claimed.into_iter().zip(read) {
+            match assignment {
+                Ok(assignment) => assignments.push((runner, assignment)),
+                Err(failure) => self.attempt_impossible(key, failure).await?,
             }
         }
         Ok(assignments)
-    }
-
-    async fn assignment(&self, attempt: AttemptKey) -> Result<std::result::Result<Assignment, Failure>> {
-        let mut conn = self.database.system.acquire().await?;
-        store::assignment(&mut conn, attempt).await
-    }
-
-    /// The worktree is there and the work begins.
-    pub(crate) async fn attempt_started(&self, session: &RunnerSession, key: AttemptKey, base_commit: &str, branch: &str) -> Result<()> {
-        let mut tx = self.begin_system(Some(session.label())).await?;
-        let task = lock_held(&mut tx, Some(session), key).await?;
-        store::start(&mut tx, key, base_commit, branch).await?;
-        tx.record(task.workspace_id, task.id, &EventKind::AttemptStarted { attempt: key.number }).await?;
-        tx.commit(()).await
-    }
-
-    /// The work's processes are gone and the checks run.
-    pub(crate) async fn attempt_verifying(&self, session: &RunnerSession, key: AttemptKey) -> Result<()> {
-        let mut tx = self.begin_system(Some(session.label())).await?;
-        let task = lock_held(&mut tx, Some(session), key).await?.verify()?;
-        task::store::save(&mut tx, &task).await?;
-        store::verify(&mut tx, key).await?;
-        tx.record(task.workspace_id, task.id, &EventKind::AttemptVerifying { attempt: key.number }).await?;
-        tx.commit(()).await
     }
 
     /// Renews the leases of these attempts. Says which of them the runner no longer holds, and which somebody wants to end.
@@ -108,37 +87,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The last word about an attempt: what its task comes to, and what follows for the tasks that wait for it.
-    pub(crate) async fn attempt_reported(&self, session: &RunnerSession, key: AttemptKey, report: AttemptReport) -> Result<()> {
-        let mut tx = self.begin_system(Some(session.label())).await?;
-        let task = lock_held(&mut tx, Some(session), key).await?;
-        let ending = judge(&task, &report);
-        let now = tx.now();
-        store::report(&mut tx, key, &report).await?;
-        if let Some(verification) = &report.verification {
-            store::insert_verification(&mut tx, task.workspace_id, key, verification).await?;
-        }
-        for new in &report.artifacts {
-            artifact::insert(&mut tx, self.new_id(), task.workspace_id, key, new, now).await?;
-        }
-        if let Some(output) = report.output.as_ref().filter(|output| may_be_kept(output)) {
-            task::store::save_output(&mut tx, task.id, output).await?;
-        }
-        end(&mut tx, task, key, ending, report.verification.as_ref()).await?;
-        tx.commit(()).await
-    }
-
     /// The runner came back without this attempt, or never got it.
-    pub(crate) async fn attempt_lost(&self, key: AttemptKey) -> Result<()> {
-        let mut tx = self.begin_system(None).await?;
-        match lock_held(&mut tx, None, key).await {
-            Ok(task) => {
-                end(&mut tx, task, key, Ending::lost("its runner came back without it"), None).await?;
-                tx.commit(()).await
-            }
-            Err(Error::StaleLease) => Ok(()),
-            Err(error) => Err(error),
-        }
+    pub(crate) async fn attempt_lost(&self, attempt: AttemptKey) -> Result<()> {
+        let carried = self.carry_out(None, &[Message { attempt, said: Said::Lost }]).await;
+        carried.all()?.into_iter().find_map(not_stale).map_or(Ok(()), Err)
     }
 
     /// The runner was stopped in order, or begins anew: everything it still holds goes back into the queue, and nobody is charged.
@@ -146,88 +98,71 @@ impl Engine {
         let mut conn = self.database.system.acquire().await?;
         let held = store::held_by(&mut conn, session).await?;
         drop(conn);
-        for key in &held {
-            let mut tx = self.begin_system(Some(session.label())).await?;
-            match lock_held(&mut tx, Some(session), *key).await {
-                Ok(task) => {
-                    let ending = Ending { task: AttemptEnd::GivenBack, ..Ending::lost("its runner was stopped or began anew") };
-                    end(&mut tx, task, *key, ending, None).await?;
-                    tx.commit(()).await?;
-                }
-                Err(Error::StaleLease) => {}
-                Err(error) => return Err(error),
-            }
+        if held.is_empty() {
+            return Ok(0);
         }
-        Ok(held.len())
+        let messages: Vec<_> = held.iter().map(|attempt| Message { attempt: *attempt, said: Said::GivenBack }).collect();
+        let outcomes = self.carry_out(Some(session), &messages).await.all()?;
+        outcomes.into_iter().find_map(not_stale).map_or(Ok(held.len()), Err)
     }
 
-    /// As [`attempt_lost`](Self::attempt_lost), when the lease has run out; decided again under the lock, so that a heartbeat that
-    /// arrives first wins.
-    pub(crate) async fn lease_expired(&self, key: AttemptKey) -> Result<()> {
-        let mut tx = self.begin_system(None).await?;
-        let task = match lock_held(&mut tx, None, key).await {
-            Ok(task) => task,
-            Err(Error::StaleLease) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let now = tx.now();
-        if !store::has_expired(&mut tx, key, now).await? {
+    /// Takes back attempts whose leases have run out.
+    pub(crate) async fn leases_expired(&self, attempts: &[AttemptKey]) -> Result<()> {
+        if attempts.is_empty() {
             return Ok(());
         }
-        info!(task.id = %task.id, attempt = key.number, "Attempt {} of task {} lost its runner", key.number, task.id);
-        end(&mut tx, task, key, Ending::lost("its runner fell silent"), None).await?;
-        tx.commit(()).await
+        let messages: Vec<_> = attempts.iter().map(|attempt| Message { attempt: *attempt, said: Said::Expired }).collect();
+        let outcomes = self.carry_out(None, &messages).await.all()?;
+        outcomes.into_iter().find_map(not_stale).map_or(Ok(()), Err)
     }
 
     /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
     async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
+        warn!(task.id = %key.task_id, "Task {} can be given to no runner: {}", key.task_id, failure.message);
         let mut tx = self.begin_system(None).await?;
+        let ending = followers::Ending { task: key.task_id, attempt: Some(key.attempt_id), end: followers::End::Badly };
+        followers::lock_all(&mut tx, &[ending]).await?;
         store::fail_unreadable(&mut tx, key, &failure).await?;
         tx.commit(()).await
     }
 }
 
-/// The attempt's task, locked, while the attempt holds it. Without a session, whichever runner it was given to.
-async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, key: AttemptKey) -> Result<Task> {
-    let task = task::store::lock(tx, key.task_id).await.map_err(|error| match error {
-        Error::NotFound { .. } => Error::StaleLease,
-        other => other,
-    })?;
-    let holds = task.attempts == key.number && store::is_held(tx, session, key).await?;
-    if holds { Ok(task) } else { Err(Error::StaleLease) }
+/// Somebody else was faster: nothing to do, and no failure.
+fn not_stale(outcome: Result<()>) -> Option<Error> {
+    outcome.err().filter(|error| !matches!(error, Error::StaleLease))
 }
 
-async fn end(tx: &mut Tx, before: Task, key: AttemptKey, ending: Ending, verification: Option<&VerificationReport>) -> Result<()> {
-    let now = tx.now();
-    store::end(tx, key, ending.state, ending.failure.as_ref(), now).await?;
-    let task = before.attempt_ended(ending.task, now, tx.luck())?;
-    let kind = EventKind::AttemptEnded {
-        attempt: key.number,
-        state: ending.state,
-        failure: ending.failure,
-        checks_passed: verification.map_or(0, VerificationReport::passed),
-        checks: verification.map_or(0, |report| report.checks.len()),
-    };
-    task::store::save(tx, &task).await?;
-    if let Some(shared) = &task.concurrency {
-        task::concurrency::release(tx, task.workspace_id, &shared.key).await?;
-    }
-    tx.record(task.workspace_id, task.id, &kind).await?;
-    if task.state.is_final() {
-        task::record_end(tx, &task).await?;
-    } else {
-        tx.record(task.workspace_id, task.id, &EventKind::TaskRequeued { state: task.state.name() }).await?;
-    }
-    task::release_children(tx, &task).await
-}
-
-impl Ending {
+impl Verdict {
     fn lost(message: &str) -> Self {
         Self { state: AttemptState::Lost, failure: Some(Failure::new(FailureCode::RunnerLost, message)), task: AttemptEnd::Lost }
     }
 
+    fn given_back() -> Self {
+        Self { task: AttemptEnd::GivenBack, ..Self::lost("its runner was stopped or began anew") }
+    }
+
     fn failed(state: AttemptState, failure: Failure) -> Self {
         Self { state, failure: Some(failure.clone()), task: AttemptEnd::Failed(failure) }
+    }
+}
+
+/// How a message may end its task, before anything is read.
+fn predict(said: Said<'_>) -> followers::End {
+    use followers::End;
+    let badly = |code: FailureCode| if code.is_worth_retrying() { End::BadlyAtLast } else { End::Badly };
+    match said {
+        Said::Started { .. } | Said::Verifying => End::None,
+        Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
+        Said::Report(report) => match &report.outcome {
+            WorkOutcome::Cancelled => End::Badly,
+            WorkOutcome::Failed { failure } => badly(failure.code),
+            WorkOutcome::TimedOut { .. } => badly(FailureCode::TimedOut),
+            WorkOutcome::Completed => match report.verification.as_ref().map(VerificationReport::conclusion) {
+                Some(Conclusion::Passed) => End::Well,
+                Some(Conclusion::Partial | Conclusion::Failed) => badly(FailureCode::ChecksFailed),
+                None => badly(FailureCode::RunnerFault),
+            },
+        },
     }
 }
 
@@ -238,31 +173,31 @@ fn may_be_kept(output: &serde_json::Value) -> bool {
 }
 
 /// What a report comes to. Success needs a verification of exactly the checks that the task defines, with every required one passed.
-fn judge(task: &Task, report: &AttemptReport) -> Ending {
+fn judge(task: &Task, report: &AttemptReport) -> Verdict {
     match &report.outcome {
-        WorkOutcome::Cancelled => Ending { state: AttemptState::Cancelled, failure: None, task: AttemptEnd::Cancelled },
-        WorkOutcome::Failed { failure } => Ending::failed(AttemptState::Failed, failure.clone()),
+        WorkOutcome::Cancelled => Verdict { state: AttemptState::Cancelled, failure: None, task: AttemptEnd::Cancelled },
+        WorkOutcome::Failed { failure } => Verdict::failed(AttemptState::Failed, failure.clone()),
         WorkOutcome::TimedOut { seconds } => {
             let failure = Failure::new(FailureCode::TimedOut, format!("the work took longer than {seconds} seconds"));
-            Ending::failed(AttemptState::TimedOut, failure)
+            Verdict::failed(AttemptState::TimedOut, failure)
         }
         WorkOutcome::Completed => judge_verification(task, report.verification.as_ref()),
     }
 }
 
-fn judge_verification(task: &Task, verification: Option<&VerificationReport>) -> Ending {
+fn judge_verification(task: &Task, verification: Option<&VerificationReport>) -> Verdict {
     let asked_for = |report: &&VerificationReport| report.checks.iter().map(|check| &check.spec).eq(&task.checks);
     let verifying = matches!(task.state, domain::TaskState::Verifying { .. });
     let Some(report) = verification.filter(asked_for).filter(|_| verifying) else {
         let failure = Failure::new(FailureCode::RunnerFault, "the runner reported a result without the checks that the task asks for");
-        return Ending::failed(AttemptState::Failed, failure);
+        return Verdict::failed(AttemptState::Failed, failure);
     };
     match report.conclusion() {
-        Conclusion::Passed => Ending { state: AttemptState::Succeeded, failure: None, task: AttemptEnd::Succeeded },
-        Conclusion::Failed => Ending::failed(AttemptState::Failed, checks_failed(report)),
+        Conclusion::Passed => Verdict { state: AttemptState::Succeeded, failure: None, task: AttemptEnd::Succeeded },
+        Conclusion::Failed => Verdict::failed(AttemptState::Failed, checks_failed(report)),
         Conclusion::Partial => {
             let failure = checks_failed(report);
-            Ending { state: AttemptState::Failed, failure: Some(failure.clone()), task: AttemptEnd::Partial(failure) }
+            Verdict { state: AttemptState::Failed, failure: Some(failure.clone()), task: AttemptEnd::Partial(failure) }
         }
     }
 }

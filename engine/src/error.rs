@@ -96,5 +96,10 @@ impl From<sqlx::Error> for Error {
 
 /// A write that must hit exactly one row, or the premise it was made on is gone.
 pub(crate) fn hit_one(done: &sqlx::postgres::PgQueryResult, otherwise: impl FnOnce() -> Error) -> Result<()> {
-    if done.rows_affected() == 1 { Ok(()) } else { Err(otherwise()) }
+    hit(done, 1, otherwise)
+}
+
+/// As [`hit_one`], of a write to so many rows.
+pub(crate) fn hit(done: &sqlx::postgres::PgQueryResult, rows: usize, otherwise: impl FnOnce() -> Error) -> Result<()> {
+    if done.rows_affected() == rows as u64 { Ok(()) } else { Err(otherwise()) }
 }

@@ -1,15 +1,16 @@
 //! Runners: who is connected to this process, and what they say.
 //!
-//! A [`RunnerSession`] is proof of a registered runner; only [`Engine::register_runner`] makes one. Messages are handled one at a
-//! time and answered after their commit. While the database does not answer, a message is tried again rather than dropped.
+//! A [`RunnerSession`] is proof of a registered runner; only [`Engine::register_runner`] makes one. Everything that a runner has said
+//! while the server was busy is carried out together, and answered after the commit in the order in which it was said. While the database
+//! does not answer, messages are tried again rather than dropped.
 
 mod hub;
 pub(crate) mod store;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use domain::{
-    AttemptKey, RunnerId, crash,
+    AttemptKey, LogStream, RunnerId, crash,
     error::Errors,
     protocol::{Numbered, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
@@ -22,7 +23,10 @@ use tracing::{info, warn};
 pub(crate) use hub::Connection;
 pub(crate) use hub::Hub;
 
-use crate::{Engine, Error, Result};
+use crate::{
+    Engine, Error, Result,
+    attempt::batch::{Message, Said},
+};
 
 /// A runner that has said who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,10 @@ impl RunnerSession {
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Messages to a runner that may wait.
 const OUTGOING: usize = 256;
+/// Messages of a runner that are carried out together.
+const TOGETHER: usize = 128;
+/// And how much of what attempts left is stored together, about.
+const BYTES_TOGETHER: usize = 16 * 1024 * 1024;
 
 impl Engine {
     /// Takes down who a runner of the installation is. A name that another one has already is told apart by the id.
@@ -74,57 +82,137 @@ impl Engine {
         tx.commit(RunnerSession { id, name, slots, capabilities: capabilities.to_vec() }).await
     }
 
-    /// Carries out what one message says; the answer to it comes last.
-    async fn handle(&self, session: &RunnerSession, numbered: &Numbered) -> Result<Vec<ToRunner>> {
-        let sequence = numbered.sequence;
-        match &numbered.message {
-            ToServer::Hello { .. } => {}
-            ToServer::Started { attempt, base_commit, branch } => self.attempt_started(session, *attempt, base_commit, branch).await?,
-            ToServer::Log { attempt, offset, stream, bytes } => self.append_log(session, *attempt, *offset, *stream, bytes).await?,
-            ToServer::Verifying { attempt } => self.attempt_verifying(session, *attempt).await?,
-            ToServer::Report { attempt, report } => self.attempt_reported(session, *attempt, (**report).clone()).await?,
-            ToServer::Heartbeat { attempts } => {
-                let held = self.heartbeat(session, attempts).await?;
-                held.stale.iter().for_each(|attempt| self.hub.release(session.id, *attempt));
-                let stale = held.stale.into_iter().map(|attempt| ToRunner::Stale { sequence, attempt });
-                let cancel = held.cancel.into_iter().map(|attempt| ToRunner::Cancel { attempt });
-                // What is stale is said before "stored", on which work begins.
-                return Ok(stale.chain(cancel).chain([ToRunner::Stored { sequence }]).collect());
+    /// Carries out what a runner has said, in its order; the answers to it.
+    async fn answer(&self, session: &RunnerSession, said: &[Numbered]) -> Vec<ToRunner> {
+        let mut answers = Vec::with_capacity(said.len());
+        // A heartbeat is about many attempts, as they stand between what was said before it and after it.
+        for part in said.chunk_by(|one, next| !is_heartbeat(one) && !is_heartbeat(next)) {
+            match &part[0].message {
+                ToServer::Heartbeat { attempts } => answers.extend(self.answer_heartbeat(session, part[0].sequence, attempts).await),
+                _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
-        Ok(vec![ToRunner::Stored { sequence }])
+        answers
     }
 
-    /// As [`handle`](Self::handle), until the database has answered one way or the other.
-    async fn answer(&self, session: &RunnerSession, numbered: &Numbered) -> Vec<ToRunner> {
-        let sequence = numbered.sequence;
-        loop {
-            match self.handle(session, numbered).await {
-                Ok(answers) => {
-                    if let ToServer::Report { attempt, .. } = &numbered.message {
-                        self.hub.release(session.id, *attempt);
-                    }
-                    return answers;
+    /// What is stale is said before "stored", on which work begins.
+    async fn answer_heartbeat(&self, session: &RunnerSession, sequence: u64, attempts: &[AttemptKey]) -> Vec<ToRunner> {
+        let held = loop {
+            match self.heartbeat(session, attempts).await {
+                Ok(held) => break held,
+                Err(error @ Error::Unavailable(_)) => wait_for_the_database(session, &error).await,
+                Err(error) => {
+                    warn!("A message of runner {} had no effect: {error}", session.name);
+                    return vec![ToRunner::Stored { sequence }];
                 }
-                Err(Error::Unavailable(reason)) => {
-                    warn!("A message of runner {} waits for the database: {reason}", session.name);
-                    tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        };
+        held.stale.iter().for_each(|attempt| self.hub.release(session.id, *attempt));
+        let stale = held.stale.into_iter().map(|attempt| ToRunner::Stale { sequence, attempt });
+        let cancel = held.cancel.into_iter().map(|attempt| ToRunner::Cancel { attempt });
+        stale.chain(cancel).chain([ToRunner::Stored { sequence }]).collect()
+    }
+
+    async fn answer_about_attempts(&self, session: &RunnerSession, said: &[Numbered]) -> Vec<ToRunner> {
+        let mut outcomes: Vec<Option<Result<()>>> = said.iter().map(|_| None).collect();
+        // Logs first: what a runner writes about an attempt it writes before its last word, and changes nothing else.
+        let mut over = HashSet::new();
+        for (one, outcome) in said.iter().zip(&mut outcomes) {
+            match &one.message {
+                ToServer::Report { attempt, .. } => drop(over.insert(*attempt)),
+                ToServer::Log { attempt, offset, stream, bytes } => {
+                    let stored = if over.contains(attempt) {
+                        Err(Error::StaleLease)
+                    } else {
+                        self.append_until_answered(session, *attempt, *offset, *stream, bytes).await
+                    };
+                    *outcome = Some(stored);
                 }
-                Err(error) => match attempt_of(&numbered.message) {
-                    Some(attempt) => {
-                        if !matches!(error, Error::StaleLease) {
-                            warn!("Runner {} was refused: {error}", session.name);
-                        }
-                        self.hub.release(session.id, attempt);
-                        return vec![ToRunner::Stale { sequence, attempt }];
-                    }
-                    None => {
-                        warn!("A message of runner {} had no effect: {error}", session.name);
-                        return vec![ToRunner::Stored { sequence }];
-                    }
-                },
+                _ => {}
             }
         }
+        let mut places: Vec<_> = (0..said.len()).filter(|place| said_of(&said[*place].message).is_some()).collect();
+        while !places.is_empty() {
+            let mut bytes = 0;
+            let fits = |place: &&usize| {
+                bytes += bytes_of(&said[**place].message);
+                bytes <= BYTES_TOGETHER
+            };
+            let count = places.iter().take_while(fits).count().max(1);
+            let messages: Vec<_> = places[..count].iter().filter_map(|place| said_of(&said[*place].message)).collect();
+            let carried = self.carry_out(Some(session), &messages).await;
+            for (place, outcome) in places.drain(..carried.outcomes.len()).zip(carried.outcomes) {
+                outcomes[place] = Some(outcome);
+            }
+            if let Some(error) = carried.then {
+                wait_for_the_database(session, &error).await;
+            }
+        }
+        let answers = said.iter().zip(outcomes).map(|(one, outcome)| self.answer_to(session, one, outcome.unwrap_or(Ok(()))));
+        answers.collect()
+    }
+
+    async fn append_until_answered(
+        &self,
+        session: &RunnerSession,
+        attempt: AttemptKey,
+        offset: u64,
+        stream: LogStream,
+        bytes: &[u8],
+    ) -> Result<()> {
+        loop {
+            match self.append_log(session, attempt, offset, stream, bytes).await {
+                Err(error @ Error::Unavailable(_)) => wait_for_the_database(session, &error).await,
+                stored => return stored,
+            }
+        }
+    }
+
+    fn answer_to(&self, session: &RunnerSession, one: &Numbered, outcome: Result<()>) -> ToRunner {
+        let sequence = one.sequence;
+        let attempt = attempt_of(&one.message);
+        let is_report = matches!(one.message, ToServer::Report { .. });
+        if let Some(attempt) = attempt.filter(|_| is_report || outcome.is_err()) {
+            self.hub.release(session.id, attempt);
+        }
+        match (outcome, attempt) {
+            (Err(error), Some(attempt)) => {
+                if !matches!(error, Error::StaleLease) {
+                    warn!("Runner {} was refused: {error}", session.name);
+                }
+                ToRunner::Stale { sequence, attempt }
+            }
+            _ => ToRunner::Stored { sequence },
+        }
+    }
+}
+
+async fn wait_for_the_database(session: &RunnerSession, error: &Error) {
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    warn!("What runner {} says waits for the database: {reason}", session.name);
+    tokio::time::sleep(AGAIN_AFTER).await;
+}
+
+fn is_heartbeat(one: &Numbered) -> bool {
+    matches!(one.message, ToServer::Heartbeat { .. })
+}
+
+/// What a message says about an attempt, but for its log.
+fn said_of(message: &ToServer) -> Option<Message<'_>> {
+    let (attempt, said) = match message {
+        ToServer::Started { attempt, base_commit, branch } => (attempt, Said::Started { base_commit, branch }),
+        ToServer::Verifying { attempt } => (attempt, Said::Verifying),
+        ToServer::Report { attempt, report } => (attempt, Said::Report(report)),
+        ToServer::Log { .. } | ToServer::Hello { .. } | ToServer::Heartbeat { .. } => return None,
+    };
+    Some(Message { attempt: *attempt, said })
+}
+
+/// Of what an attempt left.
+fn bytes_of(message: &ToServer) -> usize {
+    match message {
+        ToServer::Report { report, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
+        _ => 0,
     }
 }
 
@@ -170,18 +258,17 @@ pub async fn serve_runner(
     engine.hints.committed();
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds: heartbeat_seconds(), lease_seconds: lease_seconds() };
     let mut open = to_runner.send(welcome).await.is_ok() && to_runner.send(ToRunner::Stored { sequence }).await.is_ok();
+    let mut said = Vec::with_capacity(TOGETHER);
     while open {
         open = tokio::select! {
-            message = from_runner.recv() => match message {
-                Some(numbered) => {
-                    let answers = engine.answer(&session, &numbered).await;
-                    engine.hints.work.notify_one();
-                    crash::point("stored.before");
-                    let open = send_all(&to_runner, answers).await;
-                    crash::point("stored.after");
-                    open
-                }
-                None => false,
+            count = from_runner.recv_many(&mut said, TOGETHER) => {
+                let answers = engine.answer(&session, &said).await;
+                said.clear();
+                engine.hints.work.notify_one();
+                crash::point("stored.before");
+                let open = count > 0 && send_all(&to_runner, answers).await;
+                crash::point("stored.after");
+                open
             },
             Some(message) = waiting.recv() => to_runner.send(message).await.is_ok(),
         };

@@ -1,13 +1,14 @@
 //! Tasks: what people ask for, and what follows when one ends.
 //!
-//! Commands lock the task, decide in `domain`, save, and record the event. A task's row is locked before those of its children, and
-//! the rows of its attempts only while its own is held, so that two use cases never wait for each other.
+//! Commands lock the task, decide in `domain`, save, and record the event. Rows are locked in the order of their ids, and those of
+//! attempts only while their task's is held, so that two use cases never wait for each other: `followers` says how.
 
 mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
 pub(crate) mod edge;
 mod edit;
+pub(crate) mod followers;
 pub(crate) mod group;
 mod hold;
 mod intake;
@@ -35,6 +36,7 @@ pub use rescuer::Rescuer;
 pub use timekeeper::Timekeeper;
 
 use crate::{Engine, Error, Result, expression, repository::Repositories, tx::Tx, workflow};
+use followers::End;
 use plant::{Origin, Seed, new_task, plant};
 
 impl Engine {
@@ -72,7 +74,8 @@ impl Engine {
     pub async fn cancel_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
-        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
+        let task = followers::lock(&mut tx, id, End::BadlyUnlessItRuns).await?;
+        edit::refuse_unseen(&mut tx, actor, id).await?;
         cancel(&mut tx, actor, task).await?;
         self.answer_and_stop(tx, actor, id).await
     }
@@ -81,6 +84,7 @@ impl Engine {
     pub async fn retry_task(&self, actor: &Actor, id: TaskId) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         let mut tx = self.begin(actor).await?;
+        followers::lock_families(&mut tx, &[id]).await?;
         let task = edit::lock_as_seen(&mut tx, actor, id).await?;
         retry(&mut tx, task).await?;
         let view = query::view(&mut tx, id).await?;
@@ -95,7 +99,8 @@ impl Engine {
         let mut tx = self.begin(actor).await?;
         // One at a time in a workspace: two edges that close a cycle together must not pass each other.
         store::lock_graph(&mut tx).await?;
-        let mut task = edit::lock_as_seen(&mut tx, actor, id).await?;
+        let mut task = followers::lock_with(&mut tx, id, &ids).await?;
+        edit::refuse_unseen(&mut tx, actor, id).await?;
         let parents = parents_of_new(&mut tx, &ids).await?;
         refuse_cycle(&mut tx, id, &ids).await?;
         let mut edges = vec![];

@@ -9,7 +9,11 @@ use domain::{
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-use crate::{Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper, runner::Connection};
+use crate::{
+    Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    attempt::batch::{Message, Said},
+    runner::Connection,
+};
 
 pub const PASSWORD: &str = "a quiet morning walk";
 /// Where every test's clock starts.
@@ -99,7 +103,7 @@ impl TestEngine {
 
     /// Moves what is due into the queue, as the dispatcher does.
     pub async fn dispatch(&self) {
-        Dispatcher.tick(&self.engine).await.expect("the dispatcher works");
+        Dispatcher::default().tick(&self.engine).await.expect("the dispatcher works");
     }
 
     /// One round of the timekeeper.
@@ -114,7 +118,7 @@ impl TestEngine {
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
     pub async fn take_back(&self, attempt: AttemptKey) {
-        self.engine.lease_expired(attempt).await.expect("the rescuer works");
+        self.engine.leases_expired(&[attempt]).await.expect("the rescuer works");
     }
 
     /// One round of the event tailer.
@@ -142,7 +146,8 @@ pub struct TestRunner {
 impl TestRunner {
     /// Takes what is queued, up to `most`.
     pub async fn claims(&self, most: usize) -> Vec<Assignment> {
-        self.engine.claim(&self.session, most).await.expect("claiming works")
+        let claimed = self.engine.claim(self.session.capabilities(), &vec![self.session.clone(); most]).await.expect("claiming works");
+        claimed.into_iter().map(|(_, assignment)| assignment).collect()
     }
 
     /// Takes the one task that is queued.
@@ -152,11 +157,11 @@ impl TestRunner {
     }
 
     pub async fn starts(&self, attempt: AttemptKey) -> Result<()> {
-        self.engine.attempt_started(&self.session, attempt, "0123456789abcdef", "muster/test-1").await
+        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" }).await
     }
 
     pub async fn verifies(&self, attempt: AttemptKey) -> Result<()> {
-        self.engine.attempt_verifying(&self.session, attempt).await
+        self.says(attempt, Said::Verifying).await
     }
 
     pub async fn logs(&self, attempt: AttemptKey, offset: u64, text: &str) -> Result<()> {
@@ -175,7 +180,18 @@ impl TestRunner {
     }
 
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {
-        self.engine.attempt_reported(&self.session, attempt, report).await
+        self.says(attempt, Said::Report(&report)).await
+    }
+
+    async fn says(&self, attempt: AttemptKey, said: Said<'_>) -> Result<()> {
+        let carried = self.engine.carry_out(Some(&self.session), &[Message { attempt, said }]).await;
+        carried.all()?.pop().expect("one message has one outcome")
+    }
+
+    /// Says several things about attempts at once; the outcome of each.
+    pub async fn says_together(&self, said: &[(AttemptKey, Words)]) -> Vec<Result<()>> {
+        let messages: Vec<_> = said.iter().map(|(attempt, words)| Message { attempt: *attempt, said: words.said() }).collect();
+        self.engine.carry_out(Some(&self.session), &messages).await.all().expect("the database answers")
     }
 
     /// Says what it had before it went away.
@@ -197,6 +213,23 @@ impl TestRunner {
         let outcome = WorkOutcome::Failed { failure };
         self.reports(assignment.attempt, AttemptReport { outcome, verification: None, ..report(assignment, domain::CheckStatus::Passed) })
             .await
+    }
+}
+
+/// What a runner says about an attempt.
+pub enum Words {
+    Started,
+    Verifying,
+    Report(Box<AttemptReport>),
+}
+
+impl Words {
+    fn said(&self) -> Said<'_> {
+        match self {
+            Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
+            Self::Verifying => Said::Verifying,
+            Self::Report(report) => Said::Report(report),
+        }
     }
 }
 

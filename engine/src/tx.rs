@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
 
-use crate::{Engine, Error, Result, event, hints::Hints, idempotency};
+use crate::{Clock, Engine, Error, Result, event, event::store::Fact, hints::Hints, idempotency};
 
 pub(crate) struct Tx {
     inner: Transaction<'static, Postgres>,
@@ -17,7 +17,7 @@ pub(crate) struct Tx {
     hints: Arc<Hints>,
     undisturbed: TaskTracker,
     recorded: bool,
-    luck: f64,
+    clock: Clock,
 }
 
 impl Engine {
@@ -63,7 +63,7 @@ impl Engine {
             hints: self.hints.clone(),
             undisturbed: self.undisturbed.clone(),
             recorded: false,
-            luck: self.clock.luck(),
+            clock: self.clock.clone(),
         }
     }
 }
@@ -74,9 +74,9 @@ impl Tx {
         self.now
     }
 
-    /// From 0 to 1; always 1 where a hand moves the clock.
+    /// From 0 to 1, drawn anew each time; always 1 where a hand moves the clock.
     pub(crate) fn luck(&self) -> f64 {
-        self.luck
+        self.clock.luck()
     }
 
     pub(crate) fn actor(&self) -> &str {
@@ -85,7 +85,15 @@ impl Tx {
 
     /// Writes down a fact about a task whose row this transaction has locked or inserted.
     pub(crate) async fn record(&mut self, workspace: WorkspaceId, task: TaskId, kind: &EventKind) -> Result<()> {
-        event::store::append(&mut self.inner, workspace, task, &self.actor, kind, self.now).await?;
+        self.record_all(&[Fact { workspace, task, kind: kind.clone() }]).await
+    }
+
+    /// As [`record`](Self::record), of several facts in their order.
+    pub(crate) async fn record_all(&mut self, facts: &[Fact]) -> Result<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        event::store::append(&mut self.inner, &self.actor, self.now, facts).await?;
         self.recorded = true;
         Ok(())
     }

@@ -120,7 +120,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let stop = CancellationToken::new();
     let tracker = TaskTracker::new();
     start_service(Tailer::default(), &engine, &stop, &tracker);
-    start_service(Dispatcher, &engine, &stop, &tracker);
+    start_service(Dispatcher::default(), &engine, &stop, &tracker);
     start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
     start_service(Retention(config.keep()), &engine, &stop, &tracker);

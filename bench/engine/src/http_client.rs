@@ -37,10 +37,15 @@ impl HttpClient {
 
     /// The answer's body. Anything but 201 is an error: a figure of refused requests would say nothing.
     pub async fn create(&mut self, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        self.post(path, body, 201).await
+    }
+
+    /// As [`create`](Self::create), of what is answered in another way.
+    pub async fn post(&mut self, path: &str, body: Bytes, expected: u16) -> anyhow::Result<Bytes> {
         let answer = self.send(Method::POST, path, body).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        ensure!(status == 201, "{path} answered {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(status == expected, "{path} answered {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
 

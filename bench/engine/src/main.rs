@@ -10,6 +10,7 @@ mod bloat;
 mod cluster;
 mod figures;
 mod fill;
+mod graphs;
 mod http_client;
 mod latency;
 mod limit;

@@ -9,7 +9,7 @@ use crate::{
     bloat,
     cluster::Cluster,
     figures::{Figure, table},
-    fill, latency, limit,
+    fill, graphs, latency, limit,
     load::introduce,
     peers,
     server_process::{RUNNERS, ServerProcess},
@@ -45,6 +45,8 @@ enum Part {
     Throughput,
     /// Throughput without peers and without the limit, for whoever makes it better.
     Ours,
+    /// Tasks that wait for each other.
+    Graphs,
     Latency,
     Stream,
     Bloat,
@@ -78,6 +80,9 @@ async fn measure(cluster: &Cluster, sizes: Sizes, only: Option<Part>) -> anyhow:
     }
     if wanted(Part::Throughput) {
         figures.extend(throughput_figures(cluster, sizes).await?);
+    }
+    if wanted(Part::Graphs) {
+        figures.extend(graph_figures(cluster).await?);
     }
     if wanted(Part::Latency) {
         figures.extend(latency_figures(cluster, sizes).await?);
@@ -120,6 +125,21 @@ const NAMES: [(&str, Pick); 4] = [
 fn leads(figure: Figure) -> Figure {
     let least = f64::max(1.2 * figure.best_peer(), 0.5 * figure.limit.unwrap_or(0.0));
     figure.goal(least)
+}
+
+async fn graph_figures(cluster: &Cluster) -> anyhow::Result<Vec<Figure>> {
+    eprintln!("  graphs");
+    let measured = graphs::measure(cluster).await?;
+    let (levels, width, rows) = (graphs::LEVELS, graphs::WIDTH, graphs::ROWS);
+    let nodes = levels * width;
+    let graph = format!("graph of {nodes} nodes: {levels} levels of {width}, each waits for the first node of the level before");
+    let follows = |rows: &str| format!("one node of a chain to the next, p50{rows}");
+    Ok(vec![
+        Figure::above(format!("{nodes} independent tasks"), "tasks/s", measured.independent),
+        Figure::above(graph, "nodes/s", measured.graph).goal(0.5 * measured.independent),
+        Figure::below(follows(", 300 rows in the table"), "ms", measured.follows),
+        Figure::below(follows(&format!(", {rows} nodes wait")), "ms", measured.follows_among_many).goal(1.5 * measured.follows),
+    ])
 }
 
 async fn latency_figures(cluster: &Cluster, sizes: Sizes) -> anyhow::Result<Vec<Figure>> {

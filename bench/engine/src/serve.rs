@@ -48,7 +48,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let key = engine.create_key_here("bench", Role::Member).await?;
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     start_service(Tailer::default(), &engine, &stop, &tracker);
-    start_service(Dispatcher, &engine, &stop, &tracker);
+    start_service(Dispatcher::default(), &engine, &stop, &tracker);
     start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
 

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// The API's routes that take them.
 pub const ONE: &str = "/api/v1/tasks";
 pub const MANY: &str = "/api/v1/tasks/batch";
+/// And those that hold them back.
+pub const PAUSE: &str = "/api/v1/queue/pause";
+pub const RESUME: &str = "/api/v1/queue/resume";
 
 /// The repository whose tasks wait, for the figures with many rows.
 pub const WAITING_REPOSITORY: &str = "/srv/bench-waiting";
@@ -25,4 +28,17 @@ pub fn one_of(repository: &str) -> Bytes {
 pub fn many(count: usize) -> Bytes {
     let tasks: Vec<_> = (0..count).map(|_| task("/srv/bench")).collect();
     Bytes::from(json!({ "tasks": tasks }).to_string())
+}
+
+/// So many nodes, all of which wait for this one.
+pub fn level(count: usize, ahead: Option<domain::TaskId>) -> Bytes {
+    let mut node = task("/srv/bench");
+    if let Some(ahead) = ahead {
+        node["depends_on"] = json!([ahead]);
+    }
+    Bytes::from(json!({ "tasks": vec![node; count] }).to_string())
+}
+
+pub fn whole_queue() -> Bytes {
+    Bytes::from("{}")
 }

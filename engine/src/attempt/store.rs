@@ -1,26 +1,30 @@
 //! All SQL that changes attempts.
 
+use std::collections::HashMap;
+
 use domain::{
     AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, RunnerId, TaskId,
     Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport},
     task::{Inputs, Tier, fill},
 };
+use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::lease_until;
+use super::{lease, lease_until};
 use crate::{
-    Error, Result, RunnerSession,
-    error::hit_one,
-    task::{concurrency, edge::Parent, release_below},
+    Engine, Error, Result, RunnerSession,
+    error::{hit, hit_one},
+    task::{concurrency, edge::Parent, followers, release_below},
     tx::Tx,
 };
 
 /// What a claim came to.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
-    pub attempts: Vec<AttemptKey>,
+    /// Each with the runner that it was taken for, the first in the queue first.
+    pub attempts: Vec<(RunnerId, AttemptKey)>,
     /// Tasks that share something which is in use, and were put out of sight until it is free.
     pub parked: usize,
 }
@@ -28,13 +32,21 @@ pub(super) struct Claimed {
 /// Takes queued tasks, makes their attempts and writes the events, in one statement. Workspaces take turns, whoever was served longest
 /// ago first; inside one its repositories do, and of a repository the task with the lowest turn is next. An urgent task goes before the
 /// other repositories' turns as long as nothing in its workspace has waited longer than its lane's patience. What
-/// needs something that this runner has not is not seen at all, so it hides nothing. It reads no payload, so a row that cannot be read
-/// does not stand in the way of the others.
-pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) -> Result<Claimed> {
-    let now = tx.now();
-    let actor = tx.actor().to_owned();
+/// needs something that these runners have not is not seen at all, so it hides nothing. It reads no payload, so a row that cannot be read
+/// does not stand in the way of the others. `wanted` are the ids of the attempts, each with its runner; all of these have the same
+/// capabilities.
+pub(super) async fn claim(engine: &Engine, capabilities: &[String], wanted: &[(Uuid, &RunnerSession)]) -> Result<Claimed> {
+    let now = engine.clock.by_hand();
+    let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
+    let runners: Vec<_> = wanted.iter().map(|(_, session)| session.id().0).collect();
+    let actors: Vec<_> = wanted.iter().map(|(_, session)| session.label()).collect();
+    let names: Vec<_> = wanted.iter().map(|(_, session)| session.name().to_owned()).collect();
     let rows = sqlx::query!(
-        r#"with recursive waiting (workspace_id, repository_id) as (
+        r#"with recursive clock as materialized (
+             select at, at + make_interval(secs => $4) as lease_until from (select coalesce($3, clock_timestamp()) as at) as read
+           ), wanted as (
+             select * from unnest($2::uuid[], $5::uuid[], $6::text[], $7::text[]) with ordinality as wanted (id, runner_id, actor, runner, position)
+           ), waiting (workspace_id, repository_id) as (
              -- from one repository to the next by the index, however many tasks each has
              (select workspace_id, repository_id from task where state = 'queued' and paused_by is null and not parked and capabilities <@ $8
               order by workspace_id, repository_id limit 1)
@@ -55,27 +67,27 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
              from (select distinct workspace_id from open) as workspaces left join queue_share using (workspace_id)
              order by 2 limit $1
            ), candidate as (
-             select next.id, next.turn, next.urgent, open.workspace_id, fair.place, open.served, open.repository_id,
+             select next.id, next.turn, next.urgent, next.key, next.most, open.workspace_id, fair.place, open.served, open.repository_id,
                     row_number() over (partition by open.repository_id order by next.turn, next.id) as round
              from fair join open using (workspace_id) cross join lateral (
-               select id, turn, priority = 'urgent' as urgent from task
+               select id, turn, priority = 'urgent' as urgent, concurrency_key as key, concurrency_limit as most from task
                where task.workspace_id = open.workspace_id and task.repository_id = open.repository_id
                  and state = 'queued' and paused_by is null and not parked and capabilities <@ $8
-               order by turn, id limit $1 for update skip locked
+               order by turn, id limit $1 for no key update skip locked
              ) as next
            ), ranked as (
              select *, urgent and turn < coalesce(min(turn) filter (where not urgent) over (partition by workspace_id), turn + 1) as ahead
              from candidate
            ), first as (
-             select id, place, row_number() over (partition by workspace_id
+             select id, place, workspace_id, key, most, row_number() over (partition by workspace_id
                order by ahead desc, case when ahead then turn end, round, served, repository_id, turn, id) as round
              from ranked
            ), picked as (
-             select first.id, row_number() over (order by round, place) as position from first order by round, place limit $1
+             select id, workspace_id, key, most, row_number() over (order by round, place) as position
+             from first order by round, place limit $1
            ), shared as (
-             select task.id, task.workspace_id, concurrency_key as key, concurrency_limit as most,
-                    row_number() over (partition by task.workspace_id, concurrency_key order by position) as nth
-             from picked join task using (id) where concurrency_key is not null
+             select id, workspace_id, key, most, row_number() over (partition by workspace_id, key order by position) as nth
+             from picked where key is not null
            ), slot as (
              -- one of a key at a time; the next claim takes the next
              insert into concurrency as counted (workspace_id, key, running)
@@ -116,68 +128,108 @@ pub(super) async fn claim(tx: &mut Tx, session: &RunnerSession, ids: &[Uuid]) ->
              from (select distinct workspace_id, repository_id from claimed) as new on conflict do nothing
            ), new_attempt as (
              insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
-             select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, $3, 'claimed', $4, $5,
+             select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, wanted.runner_id, 'claimed', clock.at, clock.lease_until,
                     coalesce((select earlier.log_start + earlier.log_bytes from attempt earlier
                               where earlier.task_id = claimed.id order by earlier.number desc limit 1), 0)
-             from claimed join unnest($2::uuid[]) with ordinality as wanted (id, position) using (position)
-             returning id, task_id, number
+             from claimed join wanted using (position) cross join clock
+             returning id, task_id, number, runner_id
            ), fact as (
              insert into event (workspace_id, task_id, number, actor, kind, payload, at)
-             select workspace_id, claimed.id, (select max(number) + 1 from event where event.task_id = claimed.id), $6,
-                    'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', $7::text), $4
-             from claimed
+             select workspace_id, claimed.id, (select max(number) + 1 from event where event.task_id = claimed.id), wanted.actor,
+                    'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', wanted.runner), clock.at
+             from claimed join wanted using (position) cross join clock
            )
-           select new_attempt.id as "id?", task_id as "task_id?: TaskId", number as "number?", claimed.position as "position?"
+           select new_attempt.id as "id?", task_id as "task_id?: TaskId", number as "number?", runner_id as "runner_id?: RunnerId",
+                  claimed.position as "position?"
            from new_attempt join claimed on claimed.id = new_attempt.task_id
-           union all select null, parked.id, null, null from parked
-           order by 4"#,
-        ids.len() as i64,
-        ids,
-        session.id().0,
+           union all select null, parked.id, null, null, null from parked
+           order by 5"#,
+        wanted.len() as i64,
+        &ids,
         now,
-        lease_until(now),
-        actor,
-        session.name(),
-        session.capabilities()
+        lease().num_seconds() as f64,
+        &runners,
+        &actors,
+        &names,
+        capabilities
     )
-    .fetch_all(&mut **tx)
+    .fetch_all(&engine.database.system)
     .await?;
     let mut claimed = Claimed::default();
     for row in rows {
-        match (row.id, row.task_id, row.number) {
-            (Some(id), Some(task_id), Some(number)) => {
-                claimed.attempts.push(AttemptKey { task_id, attempt_id: AttemptId(id), number });
+        match (row.id, row.task_id, row.number, row.runner_id) {
+            (Some(id), Some(task_id), Some(number), Some(runner)) => {
+                claimed.attempts.push((runner, AttemptKey { task_id, attempt_id: AttemptId(id), number }));
             }
             _ => claimed.parked += 1,
         }
     }
+    if !claimed.attempts.is_empty() {
+        engine.hints.committed();
+    }
     Ok(claimed)
 }
 
-/// Everything the runner needs, with the checks that failed last time; or why no runner can be given it.
-pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> Result<std::result::Result<Assignment, Failure>> {
-    let row = sqlx::query!(
-        r#"select title, correlation_id, command, prompt, location, base_ref, files, success_criteria, checks as "checks: Json<serde_json::Value>",
-                  timeout_seconds, inputs as "inputs: Json<Inputs>", coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier"
-           from task join repository on repository.id = task.repository_id where task.id = $1"#,
-        attempt.task_id.0
+/// Everything the runners need, with the checks that failed last time; or why no runner can be given it.
+pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]) -> Result<Vec<Given>> {
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.task_id.0).collect();
+    let rows = sqlx::query_as!(
+        AssignmentRow,
+        r#"select task.id, title, correlation_id, command, prompt, location, base_ref, files, success_criteria,
+                  checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
+                  coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier"
+           from task join repository on repository.id = task.repository_id where task.id = any($1)"#,
+        &ids
     )
-    .fetch_one(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let unreadable = |reason: String| Error::inconsistent("task", attempt.task_id, reason);
+    let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let mut failed = last_failed_checks(conn, attempts).await?;
+    let assignments = attempts.iter().map(|attempt| {
+        let row = rows.remove(&attempt.task_id);
+        let row = row.ok_or_else(|| unreadable(*attempt, "it is not there, or its repository is not"))?;
+        assignment(*attempt, row, failed.remove(&attempt.task_id).unwrap_or_default())
+    });
+    Ok(assignments.collect())
+}
+
+/// An assignment, or why the task can be given to nobody.
+pub(super) type Given = std::result::Result<Assignment, Failure>;
+
+struct AssignmentRow {
+    id: TaskId,
+    title: String,
+    correlation_id: Option<String>,
+    command: Option<String>,
+    prompt: Option<String>,
+    location: String,
+    base_ref: Option<String>,
+    files: Vec<String>,
+    success_criteria: Vec<String>,
+    checks: Json<serde_json::Value>,
+    timeout_seconds: i32,
+    inputs: Json<Inputs>,
+    tier: Tier,
+}
+
+fn unreadable(attempt: AttemptKey, reason: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::TaskUnreadable, Error::inconsistent("task", attempt.task_id, reason).to_string())
+}
+
+fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckResult>) -> Given {
     let work = match (row.command, row.prompt) {
         (Some(command), _) => Work::Command(command),
         (None, Some(prompt)) => Work::Prompt(fill(&prompt, &row.inputs.0)),
-        (None, None) => return Err(unreadable("it has no work".into())),
+        (None, None) => return Err(unreadable(attempt, "it has no work")),
     };
     let filled = |texts: Vec<String>| texts.iter().map(|text| fill(text, &row.inputs.0)).collect();
     let base_ref = row.base_ref.map(|name| fill(&name, &row.inputs.0).trim().to_owned()).filter(|name| !name.is_empty());
     if let Some(base_ref) = &base_ref
         && let Err(reason) = domain::repository::check_ref(base_ref)
     {
-        return Ok(Err(Failure::new(FailureCode::RefMalformed, format!("“{base_ref}”, from which it was to start, {reason}"))));
+        return Err(Failure::new(FailureCode::RefMalformed, format!("“{base_ref}”, from which it was to start, {reason}")));
     }
-    Ok(Ok(Assignment {
+    Ok(Assignment {
         attempt,
         title: row.title,
         correlation_id: row.correlation_id,
@@ -186,69 +238,173 @@ pub(super) async fn assignment(conn: &mut PgConnection, attempt: AttemptKey) -> 
         base_ref,
         files: filled(row.files),
         success_criteria: filled(row.success_criteria),
-        checks: serde_json::from_value(row.checks.0).map_err(|error| unreadable(format!("its checks: {error}")))?,
+        checks: serde_json::from_value(row.checks.0).map_err(|error| unreadable(attempt, format!("its checks: {error}")))?,
         inputs: row.inputs.0.clone(),
         timeout_seconds: row.timeout_seconds.unsigned_abs(),
         tier: row.tier,
-        failed_checks: last_failed_checks(conn, attempt).await?,
-    }))
+        failed_checks,
+    })
 }
 
-async fn last_failed_checks(conn: &mut PgConnection, attempt: AttemptKey) -> Result<Vec<CheckResult>> {
-    let last = sqlx::query_scalar!(
-        "select id from attempt join verification on verification.attempt_id = attempt.id
-         where task_id = $1 and number < $2 order by number desc limit 1",
-        attempt.task_id.0,
-        attempt.number
+/// What the attempts before these left to be done, by their tasks. Most are the first of theirs, of which nothing has to be asked.
+async fn last_failed_checks(conn: &mut PgConnection, attempts: &[AttemptKey]) -> Result<HashMap<TaskId, Vec<CheckResult>>> {
+    let mut failed: HashMap<TaskId, Vec<CheckResult>> = HashMap::new();
+    let (tasks, numbers): (Vec<_>, Vec<_>) =
+        attempts.iter().filter(|attempt| attempt.number > 1).map(|attempt| (attempt.task_id.0, attempt.number)).unzip();
+    if tasks.is_empty() {
+        return Ok(failed);
+    }
+    let last = sqlx::query!(
+        r#"select last.id as "id: AttemptId", wanted.task_id as "task_id!: TaskId"
+           from unnest($1::uuid[], $2::int[]) as wanted (task_id, number) cross join lateral (
+             select attempt.id from attempt join verification on verification.attempt_id = attempt.id
+             where attempt.task_id = wanted.task_id and attempt.number < wanted.number order by attempt.number desc limit 1
+           ) as last"#,
+        &tasks,
+        &numbers
     )
-    .fetch_optional(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let Some(last) = last else { return Ok(vec![]) };
-    let checks = super::query::checks(conn, &[last]).await?;
-    Ok(checks.into_iter().map(|(_, check)| check).filter(|check| check.status != CheckStatus::Passed).collect())
+    let task_of: HashMap<_, _> = last.iter().map(|row| (row.id, row.task_id)).collect();
+    let ids: Vec<_> = last.iter().map(|row| row.id).collect();
+    for (attempt, check) in super::query::checks(conn, &ids).await? {
+        if let Some(task) = task_of.get(&attempt).filter(|_| check.status != CheckStatus::Passed) {
+            failed.entry(*task).or_default().push(check);
+        }
+    }
+    Ok(failed)
 }
 
-/// Whether the attempt has not ended, and is with this runner.
-pub(super) async fn is_held(conn: &mut PgConnection, session: Option<&RunnerSession>, key: AttemptKey) -> Result<bool> {
-    let held = sqlx::query_scalar!(
-        r#"select exists (select from attempt where id = $1 and task_id = $2 and number = $3 and ended_at is null
-                          and ($4::uuid is null or runner_id = $4)) as "held!""#,
-        key.attempt_id.0,
-        key.task_id.0,
-        key.number,
+/// An attempt that holds its task.
+pub(super) struct HeldRow {
+    pub key: AttemptKey,
+    pub state: AttemptState,
+    pub lease_until: Timestamp,
+}
+
+/// Which of these attempts hold their tasks: the latest of it, not ended, and with this runner. The tasks are locked, and now these rows
+/// are, in the order of their ids.
+pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession>, asked: &[followers::Ending]) -> Result<Vec<HeldRow>> {
+    let ids: Vec<_> = asked.iter().filter_map(|ending| Some(ending.attempt?.0)).collect();
+    let rows = sqlx::query!(
+        r#"select attempt.id, task_id, number, attempt.state, lease_until
+           from attempt join task on task.id = attempt.task_id and task.attempts = attempt.number
+           where attempt.id = any($1) and attempt.ended_at is null and ($2::uuid is null or runner_id = $2)
+           order by attempt.id for no key update of attempt"#,
+        &ids,
         session.map(|session| session.id().0)
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(held)
+    let held = rows.into_iter().map(|row| HeldRow {
+        key: AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number },
+        state: row.state,
+        lease_until: row.lease_until,
+    });
+    Ok(held.collect())
 }
 
-pub(super) async fn start(tx: &mut Tx, key: AttemptKey, base_commit: &str, branch: &str) -> Result<()> {
-    let now = tx.now();
-    let done = sqlx::query!(
-        "update attempt set state = 'running', started_at = $2, base_commit = $3, branch = $4, lease_until = $5
-         where id = $1 and state = 'claimed'",
-        key.attempt_id.0,
-        now,
-        base_commit,
-        branch,
-        lease_until(now)
-    )
-    .execute(&mut **tx)
-    .await?;
-    hit_one(&done, || Error::StaleLease)
+/// What has become of an attempt. Its names are those of the columns; what is absent stays as it is.
+pub(super) struct AttemptRow {
+    id: AttemptId,
+    number: i32,
+    /// As it was found.
+    was: AttemptState,
+    pub state: AttemptState,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    lease_until: Option<Timestamp>,
+    base_commit: Option<String>,
+    branch: Option<String>,
+    commit_id: Option<String>,
+    exit_code: Option<i32>,
+    failure: Option<Failure>,
 }
 
-pub(super) async fn verify(tx: &mut Tx, key: AttemptKey) -> Result<()> {
-    let until = lease_until(tx.now());
+impl AttemptRow {
+    pub fn new(key: AttemptKey, state: AttemptState) -> Self {
+        Self {
+            id: key.attempt_id,
+            number: key.number,
+            was: state,
+            state,
+            started_at: None,
+            ended_at: None,
+            lease_until: None,
+            base_commit: None,
+            branch: None,
+            commit_id: None,
+            exit_code: None,
+            failure: None,
+        }
+    }
+
+    pub fn has_changed(&self) -> bool {
+        self.state != self.was
+    }
+
+    pub fn start(&mut self, base_commit: &str, branch: &str, now: Timestamp) {
+        self.state = AttemptState::Running;
+        self.started_at = Some(now);
+        self.lease_until = Some(lease_until(now));
+        self.base_commit = Some(base_commit.to_owned());
+        self.branch = Some(branch.to_owned());
+    }
+
+    pub fn verify(&mut self, lease_until: Timestamp) {
+        self.state = AttemptState::Verifying;
+        self.lease_until = Some(lease_until);
+    }
+
+    pub fn report(&mut self, report: &AttemptReport) {
+        self.exit_code = report.exit_code;
+        self.branch = report.branch.clone().or(self.branch.take());
+        self.commit_id = report.commit.clone();
+    }
+
+    pub fn end(&mut self, state: AttemptState, failure: Option<Failure>, now: Timestamp) {
+        self.state = state;
+        self.failure = failure;
+        self.ended_at = Some(now);
+    }
+}
+
+fn column<T>(rows: &[AttemptRow], of: impl Fn(&AttemptRow) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
+/// Writes down what has become of attempts, each of which still stands as it was found.
+pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSession>, attempts: &[AttemptRow]) -> Result<()> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
     let done = sqlx::query!(
-        "update attempt set state = 'verifying', lease_until = $2 where id = $1 and state = 'running'",
-        key.attempt_id.0,
-        until
+        "update attempt set state = new.state, started_at = coalesce(new.started_at, attempt.started_at), ended_at = new.ended_at,
+                            lease_until = coalesce(new.lease_until, attempt.lease_until),
+                            base_commit = coalesce(new.base_commit, attempt.base_commit), branch = coalesce(new.branch, attempt.branch),
+                            commit_id = new.commit_id, exit_code = new.exit_code, failure = new.failure
+         from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::text[],
+                     $9::text[], $10::text[], $11::int[], $12::jsonb[])
+              as new (id, number, was, state, started_at, ended_at, lease_until, base_commit, branch, commit_id, exit_code, failure)
+         where attempt.id = any($1) and attempt.id = new.id and attempt.number = new.number and attempt.state = new.was
+           and attempt.ended_at is null and ($13::uuid is null or attempt.runner_id = $13)",
+        &column(attempts, |row| row.id.0),
+        &column(attempts, |row| row.number),
+        &column(attempts, |row| row.was.name().to_owned()),
+        &column(attempts, |row| row.state.name().to_owned()),
+        &column(attempts, |row| row.started_at) as _,
+        &column(attempts, |row| row.ended_at) as _,
+        &column(attempts, |row| row.lease_until) as _,
+        &column(attempts, |row| row.base_commit.clone()) as _,
+        &column(attempts, |row| row.branch.clone()) as _,
+        &column(attempts, |row| row.commit_id.clone()) as _,
+        &column(attempts, |row| row.exit_code) as _,
+        &column(attempts, |row| row.failure.clone().map(Json)) as _,
+        session.map(|session| session.id().0)
     )
-    .execute(&mut **tx)
+    .execute(conn)
     .await?;
-    hit_one(&done, || Error::StaleLease)
+    hit(&done, attempts.len(), || Error::StaleLease)
 }
 
 /// What a heartbeat brings back.
@@ -262,10 +418,11 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
     sqlx::query!("update runner set last_seen_at = $2 where id = $1", session.id().0, now).execute(&mut **tx).await?;
     let renewed = sqlx::query!(
-        r#"update attempt set lease_until = $3 from task
-           where attempt.id = any($1) and attempt.runner_id = $2 and attempt.ended_at is null
-             and task.id = attempt.task_id and task.attempts = attempt.number
-           returning attempt.id, task.stop is not null as "cancel!""#,
+        r#"with held as (
+             select attempt.id, task.stop is not null as cancel from attempt join task on task.id = task_id and task.attempts = number
+             where attempt.id = any($1) and runner_id = $2 and attempt.ended_at is null order by attempt.id for no key update of attempt
+           )
+           update attempt set lease_until = $3 from held where attempt.id = held.id returning attempt.id, cancel as "cancel!""#,
         &ids,
         session.id().0,
         lease_until(now)
@@ -279,79 +436,81 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     })
 }
 
-pub(super) async fn report(tx: &mut Tx, key: AttemptKey, report: &AttemptReport) -> Result<()> {
-    sqlx::query!(
-        "update attempt set exit_code = $2, branch = coalesce($3, branch), commit_id = $4 where id = $1",
-        key.attempt_id.0,
-        report.exit_code,
-        report.branch,
-        report.commit
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn end(tx: &mut Tx, key: AttemptKey, state: AttemptState, failure: Option<&Failure>, now: Timestamp) -> Result<()> {
-    let done = sqlx::query!(
-        "update attempt set state = $2, failure = $3, ended_at = $4 where id = $1 and ended_at is null",
-        key.attempt_id.0,
-        state.name(),
-        failure.map(Json) as _,
-        now
-    )
-    .execute(&mut **tx)
-    .await?;
-    hit_one(&done, || Error::StaleLease)
-}
-
-pub(super) async fn insert_verification(
+/// Reports with their checks.
+pub(super) async fn insert_verifications(
     conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    key: AttemptKey,
-    report: &VerificationReport,
+    reports: &[(WorkspaceId, AttemptKey, &VerificationReport)],
 ) -> Result<()> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let attempts: Vec<_> = reports.iter().map(|(_, key, _)| key.attempt_id.0).collect();
+    let workspaces: Vec<_> = reports.iter().map(|(workspace, ..)| workspace.0).collect();
+    let started: Vec<_> = reports.iter().map(|(.., report)| report.started_at).collect();
+    let durations: Vec<_> = reports.iter().map(|(.., report)| i64::try_from(report.duration_ms).unwrap_or(i64::MAX)).collect();
     sqlx::query!(
-        "insert into verification (attempt_id, workspace_id, started_at, duration_ms) values ($1, $2, $3, $4)",
-        key.attempt_id.0,
-        workspace.0,
-        report.started_at,
-        i64::try_from(report.duration_ms).unwrap_or(i64::MAX)
+        "insert into verification (attempt_id, workspace_id, started_at, duration_ms)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[])",
+        &attempts,
+        &workspaces,
+        &started,
+        &durations
     )
     .execute(&mut *conn)
     .await?;
-    for (position, check) in report.checks.iter().enumerate() {
-        insert_check(conn, workspace, key.attempt_id, position, check).await?;
+    let checks = reports.iter().flat_map(|(workspace, key, report)| {
+        report.checks.iter().enumerate().map(|(position, check)| CheckRow::new(*workspace, key.attempt_id, position, check))
+    });
+    let checks: Vec<_> = checks.collect();
+    if checks.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-async fn insert_check(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    attempt: AttemptId,
-    position: usize,
-    check: &CheckResult,
-) -> Result<()> {
     sqlx::query!(
         "insert into verification_check (workspace_id, attempt_id, position, kind, target, required, timeout_seconds, status, output,
                                          command, duration_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        workspace.0,
-        attempt.0,
-        i32::try_from(position).unwrap_or(i32::MAX),
-        check.spec.kind.name(),
-        check.spec.target,
-        check.spec.required,
-        i32::try_from(check.spec.timeout_seconds).unwrap_or(i32::MAX),
-        check.status.name(),
-        check.output.replace('\0', "\u{fffd}"),
-        check.command,
-        i64::try_from(check.duration_ms).unwrap_or(i64::MAX)
+         select workspace_id, attempt_id, position, kind, target, required, timeout_seconds, status, output, command, duration_ms
+         from jsonb_to_recordset($1) as new (
+           workspace_id uuid, attempt_id uuid, position int, kind text, target text, required boolean, timeout_seconds int, status text,
+           output text, command text, duration_ms bigint)",
+        Json(checks) as _
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A check's result that is to be stored. Its names are those of the columns.
+#[derive(Serialize)]
+struct CheckRow<'a> {
+    workspace_id: WorkspaceId,
+    attempt_id: AttemptId,
+    position: usize,
+    kind: &'static str,
+    target: Option<&'a str>,
+    required: bool,
+    timeout_seconds: u32,
+    status: &'static str,
+    output: String,
+    command: Option<&'a str>,
+    duration_ms: i64,
+}
+
+impl<'a> CheckRow<'a> {
+    fn new(workspace_id: WorkspaceId, attempt_id: AttemptId, position: usize, check: &'a CheckResult) -> Self {
+        Self {
+            workspace_id,
+            attempt_id,
+            position,
+            kind: check.spec.kind.name(),
+            target: check.spec.target.as_deref(),
+            required: check.spec.required,
+            timeout_seconds: check.spec.timeout_seconds,
+            status: check.status.name(),
+            output: check.output.replace('\0', "\u{fffd}"),
+            command: check.command.as_deref(),
+            duration_ms: i64::try_from(check.duration_ms).unwrap_or(i64::MAX),
+        }
+    }
 }
 
 /// The attempt that works on a task now, and with which runner.
@@ -386,21 +545,19 @@ pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64)
     Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
 }
 
-pub(super) async fn has_expired(conn: &mut PgConnection, key: AttemptKey, now: Timestamp) -> Result<bool> {
-    let expired = sqlx::query_scalar!(
-        r#"select lease_until < $2 as "expired!" from attempt where id = $1 and ended_at is null"#,
-        key.attempt_id.0,
-        now
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(expired.unwrap_or(false))
-}
-
 /// Ends the attempt and the task of a row that cannot be read, without reading it.
 pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Failure) -> Result<()> {
     let now = tx.now();
-    end(tx, key, AttemptState::Failed, Some(failure), now).await?;
+    let done = sqlx::query!(
+        "update attempt set state = 'failed', failure = $2, ended_at = $3 where id = $1 and number = $4 and ended_at is null",
+        key.attempt_id.0,
+        Json(failure) as _,
+        now,
+        key.number
+    )
+    .execute(&mut **tx)
+    .await?;
+    hit_one(&done, || Error::StaleLease)?;
     let row = sqlx::query!(
         "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null
          where id = $1 and attempts = $4 returning workspace_id, title, concurrency_key",
@@ -413,10 +570,9 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
     .await?;
     let kind = EventKind::TaskEnded { state: domain::TaskStateName::Failed, reason: Some(failure.message.clone()) };
     tx.record(row.workspace_id, key.task_id, &kind).await?;
-    if let Some(shared) = row.concurrency_key {
-        concurrency::release(tx, row.workspace_id, &shared).await?;
-    }
-    release_below(tx, Parent::new(key.task_id, row.title, domain::TaskStateName::Failed)).await
+    release_below(tx, vec![Parent::new(key.task_id, row.title, domain::TaskStateName::Failed)]).await?;
+    let shared: Vec<_> = row.concurrency_key.map(|key| (row.workspace_id, key)).into_iter().collect();
+    concurrency::release(tx, &shared).await
 }
 
 /// A check as its row holds it.

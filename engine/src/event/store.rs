@@ -1,4 +1,4 @@
-use domain::{Event, EventKind, TaskId, Timestamp, WorkspaceId};
+use domain::{Event, EventKind, Task, TaskId, Timestamp, WorkspaceId};
 use sqlx::{PgConnection, types::Json};
 
 use super::EventCursor;
@@ -7,24 +7,37 @@ use crate::{Result, tx::Tx};
 /// The longest timeline that is shown.
 const TIMELINE_LIMIT: i64 = 1000;
 
-/// One fact; the task's row is locked, so its numbers are consecutive.
-pub(crate) async fn append(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    task: TaskId,
-    actor: &str,
-    kind: &EventKind,
-    at: Timestamp,
-) -> Result<()> {
+/// Something that has happened to a task.
+pub(crate) struct Fact {
+    pub workspace: WorkspaceId,
+    pub task: TaskId,
+    pub kind: EventKind,
+}
+
+impl Fact {
+    pub(crate) fn of(task: &Task, kind: EventKind) -> Self {
+        Self { workspace: task.workspace_id, task: task.id, kind }
+    }
+}
+
+/// Facts in their order; the rows of their tasks are locked, so the numbers of each are consecutive.
+pub(crate) async fn append(conn: &mut PgConnection, actor: &str, at: Timestamp, facts: &[Fact]) -> Result<()> {
+    let workspaces: Vec<_> = facts.iter().map(|fact| fact.workspace.0).collect();
+    let tasks: Vec<_> = facts.iter().map(|fact| fact.task.0).collect();
+    let kinds: Vec<_> = facts.iter().map(|fact| fact.kind.name().to_owned()).collect();
+    let payloads: Vec<_> = facts.iter().map(|fact| serde_json::to_value(&fact.kind).unwrap_or_default()).collect();
     sqlx::query!(
         "insert into event (workspace_id, task_id, number, actor, kind, payload, at)
-         select $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6 from event where task_id = $2",
-        workspace.0,
-        task.0,
+         select workspace_id, task_id, known.number + row_number() over (partition by task_id order by position), $1, kind, payload, $2
+         from unnest($3::uuid[], $4::uuid[], $5::text[], $6::jsonb[]) with ordinality as new (workspace_id, task_id, kind, payload, position)
+         cross join lateral (select coalesce(max(number), 0) as number from event where event.task_id = new.task_id) as known
+         order by position",
         actor,
-        kind.name(),
-        Json(kind) as _,
-        at
+        at,
+        &workspaces,
+        &tasks,
+        &kinds,
+        &payloads
     )
     .execute(conn)
     .await?;

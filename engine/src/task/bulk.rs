@@ -6,7 +6,13 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{hold, query::contains_pattern, store};
+use super::{
+    followers,
+    followers::{End, Ending},
+    hold,
+    query::contains_pattern,
+    store,
+};
 use crate::{Engine, Error, Result, tx::Tx};
 
 impl Engine {
@@ -25,6 +31,7 @@ impl Engine {
         let ids = pick(&mut tx, &bulk).await?;
         let mut outcome = BulkOutcome { matched, left: matched - ids.len() as i64, ..BulkOutcome::default() };
         let mut stopping = vec![];
+        lock_around(&mut tx, bulk.act, &ids).await?;
         for id in ids {
             match change(&mut tx, actor, &bulk, id).await? {
                 Some(task) => {
@@ -56,6 +63,18 @@ impl Engine {
             counts.extend((matched > 0).then_some((act, matched)));
         }
         tx.commit(counts).await
+    }
+}
+
+/// All that an act on these tasks is about, before it begins with the first.
+async fn lock_around(tx: &mut Tx, act: BulkAct, ids: &[TaskId]) -> Result<()> {
+    match act {
+        BulkAct::Retry => followers::lock_families(tx, ids).await,
+        BulkAct::Cancel => {
+            let ending = |id: &TaskId| Ending { task: *id, attempt: None, end: End::BadlyUnlessItRuns };
+            followers::lock_all(tx, &ids.iter().map(ending).collect::<Vec<_>>()).await
+        }
+        BulkAct::Pause | BulkAct::Resume | BulkAct::Prioritise | BulkAct::Discard => Ok(()),
     }
 }
 

@@ -8,17 +8,40 @@ use sqlx::PgConnection;
 
 use crate::Result;
 
-/// An attempt that ran with this key has ended.
-pub(crate) async fn release(conn: &mut PgConnection, workspace: WorkspaceId, key: &str) -> Result<()> {
-    sqlx::query!("update concurrency set running = running - 1 where workspace_id = $1 and key = $2", workspace.0, key)
-        .execute(&mut *conn)
-        .await?;
+/// Attempts that ran with these keys have ended; a key is named once for each. In the order of the keys, so that two who let go of
+/// several do not wait for each other.
+pub(crate) async fn release(conn: &mut PgConnection, keys: &[(WorkspaceId, String)]) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let workspaces: Vec<_> = keys.iter().map(|(workspace, _)| workspace.0).collect();
+    let keys: Vec<_> = keys.iter().map(|(_, key)| key.clone()).collect();
     sqlx::query!(
-        "update task set parked = false
-         where id = (select id from task where workspace_id = $1 and concurrency_key = $2 and parked and paused_by is null
-                     order by turn, id limit 1 for update skip locked)",
-        workspace.0,
-        key
+        "with ended as (
+           select workspace_id, key, count(*)::int as attempts from unnest($1::uuid[], $2::text[]) as ended (workspace_id, key) group by 1, 2
+         ), locked as (
+           select shared.workspace_id, shared.key, ended.attempts from concurrency shared join ended using (workspace_id, key)
+           order by 1, 2 for no key update of shared
+         )
+         update concurrency shared set running = shared.running - locked.attempts from locked
+         where shared.workspace_id = locked.workspace_id and shared.key = locked.key",
+        &workspaces,
+        &keys
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "with ended as (
+           select workspace_id, key, count(*) as attempts from unnest($1::uuid[], $2::text[]) as ended (workspace_id, key) group by 1, 2
+         )
+         update task set parked = false
+         where id in (select next.id from ended cross join lateral (
+                        select id from task
+                        where task.workspace_id = ended.workspace_id and concurrency_key = ended.key and parked and paused_by is null
+                        order by turn, id limit ended.attempts for no key update skip locked
+                      ) as next)",
+        &workspaces,
+        &keys
     )
     .execute(conn)
     .await?;
@@ -36,7 +59,7 @@ pub(super) async fn unpark(conn: &mut PgConnection) -> Result<u64> {
              select id, concurrency_limit from task
              where task.workspace_id = waiting.workspace_id and task.concurrency_key = waiting.concurrency_key and parked
                and paused_by is null
-             order by turn, id limit 1 for update skip locked
+             order by turn, id limit 1 for no key update skip locked
            ) as next
            where coalesce(shared.running, 0) < next.concurrency_limit
          )"

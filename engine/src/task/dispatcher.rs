@@ -3,23 +3,35 @@
 use std::time::Duration;
 
 use domain::{EventKind, crash};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use super::store;
-use crate::{Engine, Result, Service, Tick};
+use super::{edge, followers, followers::End, release, store};
+use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact};
 
 /// Due tasks moved in one transaction.
 const DUE_BATCH: i64 = 100;
+/// How long it takes for granted that no task is due: less than it waits without a hint.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Tasks claimed in one statement.
+const CLAIM_BATCH: usize = 256;
 
 #[derive(Default)]
-pub struct Dispatcher;
+pub struct Dispatcher {
+    /// When it found last that no task is due.
+    nothing_due: Option<Instant>,
+}
 
 impl Service for Dispatcher {
     const NAME: &'static str = "dispatcher";
     const EVERY: Duration = Duration::from_millis(500);
 
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
-        let due = engine.queue_due_tasks().await?;
+        // What was committed makes no task due; time does.
+        let mut due = 0;
+        if self.nothing_due.is_none_or(|since| since.elapsed() >= LOOK_AGAIN) {
+            due = engine.queue_due_tasks().await?;
+            self.nothing_due = (due == 0).then(Instant::now);
+        }
         let assigned = engine.assign_queued_tasks().await?;
         Ok(if due + assigned > 0 { Tick::Busy } else { Tick::Idle })
     }
@@ -34,30 +46,36 @@ impl Engine {
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
         let due = store::lock_due(&mut tx, now, DUE_BATCH).await?;
-        for id in &due {
-            let task = store::lock(&mut tx, *id).await?;
+        let ending: Vec<_> = due.iter().map(|id| followers::Ending { task: *id, attempt: None, end: End::Well }).collect();
+        if !ending.is_empty() {
+            followers::lock_all(&mut tx, &ending).await?;
+        }
+        let (mut queued, mut facts, mut passed) = (vec![], vec![], vec![]);
+        for (task, _) in store::lock_all(&mut tx, &due).await? {
             if task.work.is_executed() {
                 let task = task.due(now)?;
-                store::save(&mut tx, &task).await?;
-                tx.record(task.workspace_id, *id, &EventKind::TaskDue).await?;
+                facts.push(Fact::of(&task, EventKind::TaskDue));
+                queued.push(store::ChangedRow::of(&task));
             } else {
-                let task = super::open::passed(&mut tx, task, None).await?;
-                super::release::children(&mut tx, &task).await?;
+                passed.push(edge::Parent::of(&super::open::passed(&mut tx, task, None).await?));
             }
         }
+        store::save_all(&mut tx, &queued).await?;
+        tx.record_all(&facts).await?;
+        release::below(&mut tx, passed).await?;
         tx.commit(due.len()).await
     }
 
     /// Fills the free slots of every runner that is connected here.
     async fn assign_queued_tasks(&self) -> Result<usize> {
         let mut assigned = 0;
-        for (session, free) in self.hub.with_free_slots() {
-            let assignments = self.claim(&session, free).await?;
+        for (capabilities, slots) in by_capabilities(in_turn(self.hub.with_free_slots())) {
+            let assignments = self.claim(&capabilities, &slots).await?;
             assigned += assignments.len();
-            for assignment in assignments {
+            for (runner, assignment) in assignments {
                 let attempt = assignment.attempt;
                 crash::point("assign.before");
-                if !self.hub.assign(session.id(), assignment) {
+                if !self.hub.assign(runner, assignment) {
                     self.attempt_lost(attempt).await?;
                 }
                 crash::point("assign.after");
@@ -65,4 +83,23 @@ impl Engine {
         }
         Ok(assigned)
     }
+}
+
+/// The free slots of all runners, one of each in turn, so that none is given everything while the others wait.
+fn in_turn(free: Vec<(RunnerSession, usize)>) -> Vec<RunnerSession> {
+    let most = free.iter().map(|(_, slots)| *slots).max().unwrap_or(0);
+    let rounds = (0..most).flat_map(|round| free.iter().filter(move |(_, slots)| *slots > round).map(|(session, _)| session.clone()));
+    rounds.take(CLAIM_BATCH).collect()
+}
+
+/// Slots of runners that have the same claim together.
+fn by_capabilities(slots: Vec<RunnerSession>) -> Vec<(Vec<String>, Vec<RunnerSession>)> {
+    let mut kinds: Vec<(Vec<String>, Vec<RunnerSession>)> = vec![];
+    for slot in slots {
+        match kinds.iter_mut().find(|(capabilities, _)| capabilities == slot.capabilities()) {
+            Some((_, alike)) => alike.push(slot),
+            None => kinds.push((slot.capabilities().to_vec(), vec![slot])),
+        }
+    }
+    kinds
 }

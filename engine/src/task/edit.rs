@@ -30,10 +30,16 @@ impl Engine {
 /// come between.
 pub(super) async fn lock_as_seen(tx: &mut Tx, actor: &Actor, id: TaskId) -> Result<Task> {
     let task = store::lock(tx, id).await?;
-    let Some(seen) = &actor.if_match else { return Ok(task) };
+    refuse_unseen(tx, actor, id).await?;
+    Ok(task)
+}
+
+/// As [`lock_as_seen`], of a task that is locked already.
+pub(super) async fn refuse_unseen(tx: &mut Tx, actor: &Actor, id: TaskId) -> Result<()> {
+    let Some(seen) = &actor.if_match else { return Ok(()) };
     let version = event::store::version(tx, id).await?;
     if seen.matches(version) {
-        return Ok(task);
+        return Ok(());
     }
     Err(Error::Changed(since(tx, id, seen.newest(), version).await?))
 }

@@ -5,7 +5,7 @@ use domain::{
     Actor, EventKind, Failure, FailureCode, Invalid, Permission, Task, TaskId, TaskState, TaskView, Work, task::Gate, workflow::GateAnswer,
 };
 
-use super::{edit, group, query, record_end, release, store};
+use super::{edit, followers, followers::End, group, query, record_end, release, store};
 use crate::{Engine, Error, Result, expression, tx::Tx};
 
 /// Its own condition is asked first. The task afterwards; when it has ended, whoever calls sees to its children.
@@ -78,7 +78,8 @@ impl Engine {
             return Err(Invalid::field("/comment", "too_long", "must be at most 2000 characters, without NUL").into());
         }
         let mut tx = self.begin(actor).await?;
-        let task = edit::lock_as_seen(&mut tx, actor, id).await?;
+        let task = followers::lock(&mut tx, id, if yes { End::Well } else { End::Badly }).await?;
+        edit::refuse_unseen(&mut tx, actor, id).await?;
         refuse_what_is_no_open_approval(&task)?;
         let name = query::name_of(&mut tx, &actor.label()).await?;
         let task = if yes {
@@ -107,7 +108,7 @@ fn refuse_what_is_no_open_approval(task: &Task) -> Result<()> {
 
 /// What an open gate waits for has happened outside.
 pub(crate) async fn event_happened(tx: &mut Tx, id: TaskId, payload: &serde_json::Value) -> Result<()> {
-    let task = store::lock(tx, id).await?;
+    let task = followers::lock(tx, id, End::Well).await?;
     if !matches!((&task.work, &task.state), (Work::Gate(Gate::Event { .. }), TaskState::Blocked)) || !task.opened {
         return Ok(());
     }

@@ -36,9 +36,7 @@ impl Service for Rescuer {
         let mut conn = engine.database.system.acquire().await?;
         let expired = attempt::store::expired(&mut conn, now, BATCH).await?;
         drop(conn);
-        for attempt in &expired {
-            engine.lease_expired(*attempt).await?;
-        }
+        engine.leases_expired(&expired).await?;
         Ok(if expired.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })
     }
 }

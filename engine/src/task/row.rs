@@ -64,6 +64,8 @@ pub(super) struct TaskRow {
     pub estimate_seconds: Option<i32>,
     pub retry_by_class: Option<Json<RetryByClass>>,
     pub limits: i32,
+    /// How much it still waits for; no transition asks.
+    pub waiting_for: i32,
 }
 
 /// The columns that a state is spread over.
@@ -210,6 +212,53 @@ pub(super) fn work(command: Option<String>, prompt: Option<String>, control: Opt
         (None, Some(prompt), None) => Some(Work::Prompt(prompt)),
         (None, None, Some(Json(control))) if !control.is_executed() => Some(control),
         _ => None,
+    }
+}
+
+/// What a transition may have changed of a task that is there. Its names are those of the columns.
+pub(crate) struct ChangedRow {
+    pub id: TaskId,
+    pub(super) columns: StateColumns,
+    pub attempts: i32,
+    pub failures: i32,
+    pub losses: i32,
+    pub limits: i32,
+    pub paused_by: Option<String>,
+    pub priority: Priority,
+    pub complete_by: Option<Timestamp>,
+    pub opened: bool,
+    /// As it was, when absent.
+    pub waiting_for: Option<i32>,
+    /// Added to those that it has.
+    pub inputs: Option<Inputs>,
+}
+
+impl ChangedRow {
+    pub fn of(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            columns: StateColumns::of(&task.state),
+            attempts: task.attempts,
+            failures: task.failures,
+            losses: task.losses,
+            limits: task.limits,
+            paused_by: task.paused_by.clone(),
+            priority: task.priority,
+            complete_by: task.complete_by,
+            opened: task.opened,
+            waiting_for: None,
+            inputs: None,
+        }
+    }
+
+    /// With so much left to wait for.
+    pub fn waiting(self, waiting_for: i32) -> Self {
+        Self { waiting_for: Some(waiting_for), ..self }
+    }
+
+    /// With what it is given by those that it waited for.
+    pub fn given(self, inputs: Inputs) -> Self {
+        Self { inputs: Some(inputs).filter(|inputs| !inputs.is_empty()), ..self }
     }
 }
 

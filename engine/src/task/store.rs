@@ -9,15 +9,20 @@ use domain::{
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 
+pub(crate) use super::row::ChangedRow;
 pub(super) use super::row::{NewEdge, NewRow, StateColumns, concurrency, retry_policy};
 use super::{edge::Parent, row::TaskRow};
-use crate::{Error, Result, error::hit_one, tx::Tx};
+use crate::{
+    Error, Result,
+    error::{hit, hit_one},
+    tx::Tx,
+};
 
-/// A task that waits for another one, with how it does.
+/// A task that waits for others, with how it does.
 pub(super) struct Waiting {
     pub task: Task,
     pub waiting_for: i32,
-    pub dependency: Dependency,
+    pub edges: Vec<Dependency>,
 }
 
 /// Stores new tasks. What begins in the queue draws its turn.
@@ -72,38 +77,13 @@ pub(super) async fn insert_edges(conn: &mut PgConnection, edges: &[NewEdge], now
 
 /// The task, its row locked until the end of the transaction.
 pub(crate) async fn lock(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
-    let row = sqlx::query_as!(
-        TaskRow,
-        r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
-                  checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
-                  retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
-                  tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
-                  failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
-                  skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
-                  delay_seconds, opened, workflow_run_id, capabilities, tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
-                  estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits
-           from task where id = $1 for update"#,
-        id.0
-    )
-    .fetch_optional(conn)
-    .await?;
-    row.ok_or_else(|| Error::not_found("task", id))?.try_into()
+    lock_all(conn, &[id]).await?.pop().map(|(task, _)| task).ok_or_else(|| Error::not_found("task", id))
 }
 
-/// The tasks that still wait for this one, locked.
-pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskId) -> Result<Vec<Waiting>> {
-    let edges = sqlx::query!(
-        r#"select task.id as "id: TaskId", waiting_for, on_kind, edge.condition, feeds as "feeds: Json<BTreeMap<String, String>>"
-           from task_dependency edge join task on task.id = edge.task_id
-           where depends_on_id = $1 and not satisfied and state = 'blocked' order by task.id for update of task"#,
-        parent.0
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    if edges.is_empty() {
-        return Ok(vec![]);
-    }
-    let ids: Vec<_> = edges.iter().map(|edge| edge.id.0).collect();
+/// The tasks with these ids, in the order of their ids, their rows locked until the end of the transaction; each with how much it still
+/// waits for. Ids without a task are left out. Nobody's id changes, so what only points at a row is not held up.
+pub(crate) async fn lock_all(conn: &mut PgConnection, ids: &[TaskId]) -> Result<Vec<(Task, i32)>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
@@ -113,19 +93,42 @@ pub(super) async fn lock_blocked_children(conn: &mut PgConnection, parent: TaskI
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
                   skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
                   delay_seconds, opened, workflow_run_id, capabilities, tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
-                  estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits
-           from task where id = any($1) order by id"#,
+                  estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits, waiting_for
+           from task where id = any($1) order by id for no key update"#,
         &ids
     )
     .fetch_all(conn)
     .await?;
-    let mut waiting = Vec::with_capacity(edges.len());
-    for (edge, row) in edges.into_iter().zip(rows) {
-        let on = on(edge.on_kind, edge.condition);
-        let dependency = Dependency { task: parent, on, feeds: edge.feeds.0 };
-        waiting.push(Waiting { task: row.try_into()?, waiting_for: edge.waiting_for, dependency });
+    rows.into_iter().map(|row| (row.waiting_for, row)).map(|(waiting_for, row)| Ok((row.try_into()?, waiting_for))).collect()
+}
+
+/// The tasks that still wait for these, locked, in the order of their ids; with `only`, that one alone. The tasks that they wait for are
+/// locked by this transaction, so the edges between them stay as they are.
+pub(super) async fn lock_waiting(conn: &mut PgConnection, parents: &[TaskId], only: Option<TaskId>) -> Result<Vec<Waiting>> {
+    let ids: Vec<_> = parents.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select edge.task_id, depends_on_id, on_kind, edge.condition, feeds as "feeds: Json<BTreeMap<String, String>>"
+           from task_dependency edge join task on task.id = edge.task_id
+           where depends_on_id = any($1) and not satisfied and state = 'blocked' and ($2::uuid is null or edge.task_id = $2)
+           order by edge.task_id, array_position($1, depends_on_id)"#,
+        &ids,
+        only.map(|id| id.0)
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if rows.is_empty() {
+        return Ok(vec![]);
     }
-    Ok(waiting)
+    let mut edges: BTreeMap<TaskId, Vec<Dependency>> = BTreeMap::new();
+    for row in rows {
+        let dependency = Dependency { task: row.depends_on_id, on: on(row.on_kind, row.condition), feeds: row.feeds.0 };
+        edges.entry(row.task_id).or_default().push(dependency);
+    }
+    let ids: Vec<_> = edges.keys().copied().collect();
+    let children = lock_all(conn, &ids).await?;
+    // One that was cancelled meanwhile waits for nothing any more.
+    let blocked = children.into_iter().filter(|(task, _)| task.state.name() == TaskStateName::Blocked);
+    Ok(blocked.map(|(task, waiting_for)| Waiting { edges: edges.remove(&task.id).unwrap_or_default(), task, waiting_for }).collect())
 }
 
 /// As its columns hold it.
@@ -140,9 +143,7 @@ pub(super) fn on(kind: String, condition: Option<String>) -> On {
 /// An edge holds now: what it gives is kept, and an edge that might hold once more is marked.
 pub(super) async fn satisfy(conn: &mut PgConnection, task: TaskId, dependency: &Dependency, inputs: &Inputs) -> Result<()> {
     if dependency.on != On::Success {
-        sqlx::query!("update task_dependency set satisfied = true where task_id = $1 and depends_on_id = $2", task.0, dependency.task.0)
-            .execute(&mut *conn)
-            .await?;
+        satisfy_all(conn, &[(task, dependency.task)]).await?;
     }
     if !inputs.is_empty() {
         sqlx::query!("update task set inputs = inputs || $2 where id = $1", task.0, Json(inputs) as _).execute(conn).await?;
@@ -150,12 +151,32 @@ pub(super) async fn satisfy(conn: &mut PgConnection, task: TaskId, dependency: &
     Ok(())
 }
 
+/// Marks edges, each with the task that waits and the one that is waited for.
+pub(super) async fn satisfy_all(conn: &mut PgConnection, edges: &[(TaskId, TaskId)]) -> Result<()> {
+    if edges.is_empty() {
+        return Ok(());
+    }
+    let (tasks, parents): (Vec<_>, Vec<_>) = edges.iter().map(|(task, parent)| (task.0, parent.0)).unzip();
+    sqlx::query!(
+        "update task_dependency edge set satisfied = true from unnest($1::uuid[], $2::uuid[]) as held (task_id, depends_on_id)
+         where edge.task_id = any($1) and edge.task_id = held.task_id and edge.depends_on_id = held.depends_on_id",
+        &tasks,
+        &parents
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// A task that is brought back is waited for again by those that have not begun, also where its first end was enough for them.
 pub(super) async fn unsatisfy(conn: &mut PgConnection, parent: TaskId) -> Result<()> {
     sqlx::query!(
-        "with again as (
-           update task_dependency edge set satisfied = false from task
-           where edge.depends_on_id = $1 and edge.satisfied and task.id = edge.task_id and task.state = 'blocked'
+        "with child as (
+           select task.id from task_dependency edge join task on task.id = edge.task_id
+           where edge.depends_on_id = $1 and edge.satisfied and task.state = 'blocked' order by task.id for no key update of task
+         ), again as (
+           update task_dependency edge set satisfied = false from child
+           where edge.depends_on_id = $1 and edge.satisfied and edge.task_id = child.id
            returning edge.task_id
          )
          update task set waiting_for = waiting_for + 1 from again where task.id = again.task_id",
@@ -185,7 +206,23 @@ pub(super) async fn result(conn: &mut PgConnection, id: TaskId) -> Result<Value>
 
 /// What a task leaves to those that wait for it.
 pub(crate) async fn save_output(conn: &mut PgConnection, id: TaskId, output: &Value) -> Result<()> {
-    sqlx::query!("update task set output = $2 where id = $1", id.0, Json(output) as _).execute(conn).await?;
+    save_outputs(conn, &[(id, output)]).await
+}
+
+/// As [`save_output`], of several tasks.
+pub(crate) async fn save_outputs(conn: &mut PgConnection, outputs: &[(TaskId, &Value)]) -> Result<()> {
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    let (ids, outputs): (Vec<_>, Vec<_>) = outputs.iter().map(|(id, output)| (id.0, (*output).clone())).unzip();
+    sqlx::query!(
+        "update task set output = new.output from unnest($1::uuid[], $2::jsonb[]) as new (id, output)
+         where task.id = any($1) and task.id = new.id",
+        &ids,
+        &outputs
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -205,43 +242,73 @@ pub(super) async fn save_opened(tx: &mut Tx, task: &Task, waiting_for: usize) ->
 
 /// Writes back what a transition may have changed. The row is locked, so it is there.
 pub(crate) async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
-    let columns = StateColumns::of(&task.state);
+    save_all(tx, &[ChangedRow::of(task)]).await
+}
+
+/// As [`save`], of several tasks, each once. Of what joins the queue the first draws the lowest turn.
+pub(crate) async fn save_all(tx: &mut Tx, changed: &[ChangedRow]) -> Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
     let now = tx.now();
     let done = sqlx::query!(
-        "update task set state = $2, attempts = $3, failures = $4, losses = $5, run_at = $6, ended_at = $7, failure = $8,
-                         cancelled_by = $9, skipped_because_of = $10, skipped_reason = $11, stop = $13, paused_by = $14, priority = $15,
-                         complete_by = $16, opened = $17, skipped_path = $18, limits = $19, parked = parked and $2 = 'queued' and paused_by is not distinct from $14,
-                         queued_at = case when $2 = 'queued' then coalesce(queued_at, $12) end,
-                         -- what comes back keeps its place, but for what had to make room and what changes its lane
-                         turn = case
-                           when $2 = 'queued' and (turn is null or stop ->> 'why' = 'pre_empt' or priority <> $15)
-                             then nextval('queue_turn') + lane_patience($15)
-                           when $2 in ('queued', 'running', 'verifying') then turn
-                         end
-         where id = $1",
-        task.id.0,
-        columns.state.name(),
-        task.attempts,
-        task.failures,
-        task.losses,
-        columns.run_at,
-        columns.ended_at,
-        columns.failure as _,
-        columns.cancelled_by,
-        columns.skipped_because_of.map(|id| id.0),
-        columns.skipped_reason,
-        now,
-        columns.stop as _,
-        task.paused_by,
-        task.priority.name(),
-        task.complete_by,
-        task.opened,
-        columns.skipped_path.as_ref().map(|path| path.iter().map(|id| id.0).collect::<Vec<_>>()) as _,
-        task.limits
+        "with new as materialized (
+           -- what comes back keeps its place, but for what had to make room and what changes its lane
+           select *, case when state = 'queued'
+                           and (select turn is null or stop ->> 'why' = 'pre_empt' or task.priority <> new.priority from task where task.id = new.id)
+                       then nextval('queue_turn') + lane_patience(priority) end as drawn
+           from unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::int[], $6::timestamptz[], $7::timestamptz[], $8::jsonb[], $9::text[],
+                       $10::uuid[], $11::text[], $12::text[], $13::jsonb[], $14::text[], $15::text[], $16::timestamptz[], $17::boolean[],
+                       $18::int[], $19::jsonb[], $20::int[])
+                as new (id, state, attempts, failures, losses, run_at, ended_at, failure, cancelled_by, skipped_because_of, skipped_reason,
+                        skipped_path, stop, paused_by, priority, complete_by, opened, waiting_for, inputs, limits)
+         )
+         update task set state = new.state, attempts = new.attempts, failures = new.failures, losses = new.losses, run_at = new.run_at,
+                         ended_at = new.ended_at, failure = new.failure, cancelled_by = new.cancelled_by,
+                         skipped_because_of = new.skipped_because_of, skipped_reason = new.skipped_reason,
+                         skipped_path = new.skipped_path::uuid[], stop = new.stop, paused_by = new.paused_by, priority = new.priority,
+                         complete_by = new.complete_by, opened = new.opened, limits = new.limits,
+                         waiting_for = coalesce(new.waiting_for, task.waiting_for),
+                         inputs = case when new.inputs is null then task.inputs else task.inputs || new.inputs end,
+                         parked = parked and new.state = 'queued' and task.paused_by is not distinct from new.paused_by,
+                         queued_at = case when new.state = 'queued' then coalesce(queued_at, $21) end,
+                         turn = case when new.state in ('queued', 'running', 'verifying') then coalesce(new.drawn, turn) end
+         from new where task.id = any($1) and task.id = new.id",
+        &column(changed, |row| row.id.0),
+        &column(changed, |row| row.columns.state.name().to_owned()),
+        &column(changed, |row| row.attempts),
+        &column(changed, |row| row.failures),
+        &column(changed, |row| row.losses),
+        &column(changed, |row| row.columns.run_at) as _,
+        &column(changed, |row| row.columns.ended_at) as _,
+        &column(changed, |row| row.columns.failure.clone()) as _,
+        &column(changed, |row| row.columns.cancelled_by.clone()) as _,
+        &column(changed, |row| row.columns.skipped_because_of.map(|id| id.0)) as _,
+        &column(changed, |row| row.columns.skipped_reason.clone()) as _,
+        &column(changed, |row| row.columns.skipped_path.as_deref().map(array_of_ids)) as _,
+        &column(changed, |row| row.columns.stop.clone()) as _,
+        &column(changed, |row| row.paused_by.clone()) as _,
+        &column(changed, |row| row.priority.name().to_owned()),
+        &column(changed, |row| row.complete_by) as _,
+        &column(changed, |row| row.opened),
+        &column(changed, |row| row.waiting_for) as _,
+        &column(changed, |row| row.inputs.clone().map(Json)) as _,
+        &column(changed, |row| row.limits),
+        now
     )
     .execute(&mut **tx)
     .await?;
-    hit_one(&done, || Error::not_found("task", task.id))
+    hit(&done, changed.len(), || Error::not_found("task", changed[0].id))
+}
+
+/// One value of each row.
+fn column<T>(rows: &[ChangedRow], of: impl Fn(&ChangedRow) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
+/// As Postgres writes an array: one array of several is a matrix, whose rows are all as long.
+fn array_of_ids(ids: &[TaskId]) -> String {
+    format!("{{{}}}", ids.iter().map(TaskId::to_string).collect::<Vec<_>>().join(","))
 }
 
 /// As [`save`], with what the task waits for counted anew.
@@ -263,7 +330,27 @@ pub(super) async fn save_waiting_more(tx: &mut Tx, task: &Task, more: usize) -> 
 }
 
 pub(super) async fn set_waiting(conn: &mut PgConnection, id: TaskId, waiting_for: i32) -> Result<()> {
-    sqlx::query!("update task set waiting_for = $2 where id = $1 and waiting_for <> $2", id.0, waiting_for).execute(conn).await?;
+    count_down(conn, &[(id, waiting_for, Inputs::new())]).await
+}
+
+/// How much tasks wait for now, each with what it was given.
+pub(super) async fn count_down(conn: &mut PgConnection, waiting: &[(TaskId, i32, Inputs)]) -> Result<()> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = waiting.iter().map(|(id, ..)| id.0).collect();
+    let counts: Vec<_> = waiting.iter().map(|(_, count, _)| *count).collect();
+    let inputs: Vec<_> = waiting.iter().map(|(.., inputs)| (!inputs.is_empty()).then(|| serde_json::json!(inputs))).collect();
+    sqlx::query!(
+        "update task set waiting_for = new.waiting_for, inputs = case when new.inputs is null then task.inputs else task.inputs || new.inputs end
+         from unnest($1::uuid[], $2::int[], $3::jsonb[]) as new (id, waiting_for, inputs)
+         where task.id = any($1) and task.id = new.id and (task.waiting_for <> new.waiting_for or new.inputs is not null)",
+        &ids,
+        &counts,
+        &inputs as _
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -359,7 +446,7 @@ pub(crate) async fn exists(conn: &mut PgConnection, id: TaskId) -> Result<()> {
 /// Tasks whose time has come, locked; at most `limit`.
 pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
-        "select id from task where state = 'scheduled' and run_at <= $1 order by run_at, id limit $2 for update skip locked",
+        "select id from task where state = 'scheduled' and run_at <= $1 order by run_at, id limit $2 for no key update skip locked",
         now,
         limit
     )
@@ -439,9 +526,11 @@ pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Re
 pub(crate) async fn pause_waiting(tx: &mut Tx, run: domain::WorkflowRunId) -> Result<()> {
     let (actor, now) = (tx.actor().to_owned(), tx.now());
     sqlx::query!(
-        "with held as (
-           update task set paused_by = $2, parked = false
-           where workflow_run_id = $1 and state in ('blocked', 'scheduled', 'queued') and paused_by is null returning id, workspace_id
+        "with waiting as (
+           select id from task where workflow_run_id = $1 and state in ('blocked', 'scheduled', 'queued') and paused_by is null
+           order by id for no key update
+         ), held as (
+           update task set paused_by = $2, parked = false from waiting where task.id = waiting.id returning task.id, workspace_id
          )
          insert into event (workspace_id, task_id, number, actor, kind, payload, at)
          select workspace_id, id, (select max(number) + 1 from event where task_id = held.id), $2, 'task_paused', '{\"kind\": \"task_paused\"}', $3
@@ -460,8 +549,10 @@ pub(crate) async fn pause_waiting(tx: &mut Tx, run: domain::WorkflowRunId) -> Re
 pub(crate) async fn resume_waiting(tx: &mut Tx, run: domain::WorkflowRunId) -> Result<()> {
     let (actor, now) = (tx.actor().to_owned(), tx.now());
     sqlx::query!(
-        "with resumed as (
-           update task set paused_by = null where workflow_run_id = $1 and paused_by is not null returning id, workspace_id
+        "with waiting as (
+           select id from task where workflow_run_id = $1 and paused_by is not null order by id for no key update
+         ), resumed as (
+           update task set paused_by = null from waiting where task.id = waiting.id returning task.id, workspace_id
          )
          insert into event (workspace_id, task_id, number, actor, kind, payload, at)
          select workspace_id, id, (select max(number) + 1 from event where task_id = resumed.id), $2, 'task_resumed', '{\"kind\": \"task_resumed\"}', $3

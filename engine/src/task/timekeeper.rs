@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
 use tracing::info;
 
-use super::{concurrency, record_end, release, store};
+use super::{concurrency, followers, followers::End, record_end, release, store};
 use crate::{Engine, Error, Result, Service, Tick};
 
 /// Tasks looked at in one tick, for each of the reasons.
@@ -92,7 +92,7 @@ impl Engine {
         change: impl FnOnce(Task, Timestamp) -> std::result::Result<(Task, Option<EventKind>), domain::InvalidTransition> + Send,
     ) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
-        let task = match store::lock(&mut tx, id).await {
+        let task = match followers::lock(&mut tx, id, End::BadlyUnlessItRuns).await {
             Ok(task) => task,
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),

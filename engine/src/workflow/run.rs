@@ -14,7 +14,15 @@ use super::{
     instantiate::{self, Common},
     query, store,
 };
-use crate::{Engine, Error, Result, new_id, task, task::plant, tx::Tx};
+use crate::{
+    Engine, Error, Result, new_id, task,
+    task::{
+        followers,
+        followers::{End, Ending},
+        plant,
+    },
+    tx::Tx,
+};
 
 /// Runs and tasks that one round of cancelling looks at.
 const CANCEL_BATCH: i64 = 200;
@@ -134,6 +142,8 @@ impl Engine {
         if gates.is_empty() {
             return Err(Error::Conflict(format!("nothing of this run waits for the event “{}” now", event.name.trim())));
         }
+        let endings: Vec<_> = gates.iter().map(|gate| Ending { task: *gate, attempt: None, end: End::Well }).collect();
+        followers::lock_all(&mut tx, &endings).await?;
         for gate in gates {
             task::event_happened(&mut tx, gate, &event.payload).await?;
         }

@@ -107,7 +107,7 @@ async fn a_malformed_position_is_refused(_pool: PgPool) {
 async fn ticks_with_nothing_to_do_change_nothing(pool: PgPool) {
     use engine::{Rescuer, Service, Tick};
     let test = TestEngine::new(&pool).await;
-    assert_eq!(Dispatcher.tick(&test.engine).await.unwrap(), Tick::Idle);
+    assert_eq!(Dispatcher::default().tick(&test.engine).await.unwrap(), Tick::Idle);
     assert_eq!(Rescuer::default().tick(&test.engine).await.unwrap(), Tick::Idle);
     assert_eq!(Tailer::default().tick(&test.engine).await.unwrap(), Tick::Idle);
 }

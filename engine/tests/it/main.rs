@@ -26,4 +26,5 @@ mod scenario;
 mod tasks;
 mod tenants;
 mod tiers;
+mod together;
 mod workflow;

@@ -2,11 +2,14 @@
 //! often; the rounds are real concurrency on real connections, so more rounds find more.
 
 use domain::{
-    NewTask, TaskId, TaskStateName,
+    CheckStatus, NewTask, TaskId, TaskStateName,
     task::{Dependency, On},
     workflow::{GateAnswer, NewRun, RunState, SaveWorkflow},
 };
-use engine::{Error, testing::TestEngine};
+use engine::{
+    Error,
+    testing::{TestEngine, Words, report},
+};
 use futures::future::join_all;
 use sqlx::PgPool;
 
@@ -63,6 +66,85 @@ async fn a_child_starts_once_however_its_parents_end_together(pool: PgPool) {
             runner.succeeds(&assignment).await.unwrap();
         }
     }
+}
+
+/// Two runners say at the same moment that all they have has ended, some of it badly; the tasks that wait for it are the same ones, two
+/// levels deep, and one of them is older than what it waits for. Nobody waits for the other for ever, and nothing is lost.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn batches_that_cross_on_the_same_children_do_not_wait_for_each_other(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let runners = [test.runner("r1").await, test.runner("r2").await];
+    for round in 0..rounds() {
+        let elder = test.create(&ada, checked("elder")).await.summary.id;
+        let mut parents = vec![];
+        for index in 0..8 {
+            parents.push(test.create(&ada, NewTask { max_attempts: 1, ..checked(&format!("parent {index}")) }).await.summary.id);
+        }
+        let elder_waits: Vec<_> = parents.iter().map(|id| Dependency { on: On::End, ..(*id).into() }).collect();
+        test.engine.add_dependencies(&ada, elder, &elder_waits).await.unwrap();
+        let after = async |of: &[TaskId], on: On| {
+            let depends_on = of.iter().map(|id| Dependency { on: on.clone(), ..(*id).into() }).collect();
+            test.create(&ada, NewTask { depends_on, ..checked("child") }).await.summary.id
+        };
+        let mut children = vec![];
+        for index in 0..4 {
+            children.push(after(&parents, On::End).await);
+            // of what fails in this round, and of what another batch has
+            children.push(after(&[parents[index], parents[7 - index]], On::Success).await);
+        }
+        let last = [after(&children, On::End).await, after(&[children[1], children[5], elder], On::Success).await];
+        let fails = |id: TaskId| round % 2 == 1 && (id == parents[0] || id == parents[5]);
+        let claimed = runners[0].claims(4).await.into_iter().map(|one| (0, one));
+        let mut claimed: Vec<_> = claimed.collect();
+        claimed.extend(runners[1].claims(10).await.into_iter().map(|one| (1, one)));
+        assert_eq!(claimed.len(), 8, "round {round}");
+        let says = async |runner: usize| {
+            let held = claimed.iter().filter(|(of, _)| *of == runner);
+            let said: Vec<_> = held
+                .flat_map(|(_, one)| {
+                    let status = if fails(one.attempt.task_id) { CheckStatus::Failed } else { CheckStatus::Passed };
+                    let last = Words::Report(Box::new(report(one, status)));
+                    [(one.attempt, Words::Started), (one.attempt, Words::Verifying), (one.attempt, last)]
+                })
+                .collect();
+            runners[runner].says_together(&said).await
+        };
+        // who wants to wait for a task that is about to end, and for an older one that waits for it
+        let new = || NewTask { depends_on: vec![elder.into(), parents[7].into()], ..checked("new") };
+        let creates = join_all((0..4).map(|_| test.engine.create_task(&ada, new())));
+        let (first, second, created) = tokio::join!(says(0), says(1), creates);
+        for outcome in first.into_iter().chain(second) {
+            outcome.unwrap();
+        }
+        for one in created {
+            one.unwrap();
+        }
+        let state = async |id: TaskId| test.engine.task_state(&ada, id).await.unwrap();
+        for parent in &parents {
+            let expected = if fails(*parent) { TaskStateName::Failed } else { TaskStateName::Succeeded };
+            assert_eq!(state(*parent).await, expected, "round {round}");
+        }
+        assert_eq!(state(elder).await, TaskStateName::Queued, "round {round}");
+        for (index, pair) in children.chunks(2).enumerate() {
+            assert_eq!(state(pair[0]).await, TaskStateName::Queued, "round {round}, any end, {index}");
+            let broken = fails(parents[index]) || fails(parents[7 - index]);
+            let expected = if broken { TaskStateName::Skipped } else { TaskStateName::Queued };
+            assert_eq!(state(pair[1]).await, expected, "round {round}, success, {index}");
+        }
+        let expected = if round % 2 == 1 { TaskStateName::Skipped } else { TaskStateName::Blocked };
+        assert_eq!([state(last[0]).await, state(last[1]).await], [TaskStateName::Blocked, expected], "round {round}");
+        for assignment in runners[0].claims(20).await {
+            runners[0].succeeds(&assignment).await.unwrap();
+        }
+        for assignment in runners[0].claims(20).await {
+            runners[0].succeeds(&assignment).await.unwrap();
+        }
+        assert_eq!(state(last[0]).await, TaskStateName::Succeeded, "round {round}: nothing is forgotten");
+    }
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()").fetch_one(&pool).await.unwrap();
+    assert_eq!(deadlocks, 0);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -1,0 +1,252 @@
+//! What a runner says about its attempts, carried out together: one transaction for everything that it has said meanwhile.
+//!
+//! The rows of all tasks are locked first, with all that may follow. Then it is found, once, which attempts hold their tasks: what speaks
+//! of another one is stale and has no part in the rest. What is left goes in rounds, in each of which an attempt appears once, so that a
+//! task passes from state to state as if it had been told one by one. Transitions are decided in memory, by `domain`; each round saves
+//! what it changed, and attempts, facts, reports and what follows are written at the end, in one statement each.
+//!
+//! A message that the transition refuses is refused by itself. What the database refuses rolls everything back, and then each message is
+//! carried out alone, so that it hurts nobody but itself.
+
+use std::collections::HashMap;
+
+use domain::{AttemptKey, AttemptState, EventKind, Task, Timestamp, VerificationReport, WorkspaceId, protocol::AttemptReport};
+use tracing::warn;
+
+use super::{Verdict, judge, lease_until, may_be_kept, predict, store};
+use crate::{
+    Engine, Error, Result, RunnerSession, artifact,
+    event::store::Fact,
+    task::{self, edge::Parent, followers, store::ChangedRow},
+    tx::Tx,
+};
+
+/// What is said about an attempt.
+pub(crate) struct Message<'a> {
+    pub attempt: AttemptKey,
+    pub said: Said<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Said<'a> {
+    /// The worktree is there and the work begins.
+    Started { base_commit: &'a str, branch: &'a str },
+    /// The work's processes are gone and the checks run.
+    Verifying,
+    /// The last word about it.
+    Report(&'a AttemptReport),
+    /// Its runner came back without it, or never got it.
+    Lost,
+    /// Its lease has run out; decided again under the lock, so that a heartbeat that arrives first wins.
+    Expired,
+    /// Its runner was stopped in order, or begins anew: nobody is charged.
+    GivenBack,
+}
+
+/// How far the messages came, in their order: the outcome of each, and what kept the rest from being carried out.
+pub(crate) struct Carried {
+    pub outcomes: Vec<Result<()>>,
+    pub then: Option<Error>,
+}
+
+impl Carried {
+    /// For those who go on whatever came of each.
+    pub(crate) fn all(self) -> Result<Vec<Result<()>>> {
+        self.then.map_or(Ok(self.outcomes), Err)
+    }
+}
+
+impl Engine {
+    /// Carries out messages about attempts: of this runner, or of whichever was given them.
+    pub(crate) async fn carry_out(&self, session: Option<&RunnerSession>, messages: &[Message<'_>]) -> Carried {
+        match self.carry_out_together(session, messages).await {
+            Ok(outcomes) => return Carried { outcomes, then: None },
+            Err(error @ Error::Unavailable(_)) => return Carried { outcomes: vec![], then: Some(error) },
+            Err(error) if messages.len() == 1 => return Carried { outcomes: vec![Err(error)], then: None },
+            Err(error) => warn!("{} messages are carried out one by one, as one of them is refused: {error}", messages.len()),
+        }
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for message in messages {
+            match self.carry_out_together(session, std::slice::from_ref(message)).await {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(error @ Error::Unavailable(_)) => return Carried { outcomes, then: Some(error) },
+                Err(error) => outcomes.push(Err(error)),
+            }
+        }
+        Carried { outcomes, then: None }
+    }
+
+    async fn carry_out_together(&self, session: Option<&RunnerSession>, messages: &[Message<'_>]) -> Result<Vec<Result<()>>> {
+        let mut outcomes: Vec<Result<()>> = messages.iter().map(|_| Err(Error::StaleLease)).collect();
+        let mut tx = self.begin_system(session.map(RunnerSession::label)).await?;
+        let mut held = lock_held(&mut tx, session, messages).await?;
+        if held.is_empty() {
+            return Ok(outcomes);
+        }
+        let mut written = Written::default();
+        for round in rounds(messages) {
+            let mut changed = vec![];
+            for index in round {
+                let message = &messages[index];
+                let Some(one) = held.get_mut(&message.attempt) else { continue };
+                outcomes[index] = one.hear(&tx, message.said, &mut written).map(|saved| changed.extend(saved));
+            }
+            task::store::save_all(&mut tx, &changed).await?;
+        }
+        let attempts: Vec<_> = held.into_values().map(|one| one.row).filter(store::AttemptRow::has_changed).collect();
+        store::save_all(&mut tx, session, &attempts).await?;
+        written.store(&mut tx).await?;
+        tx.commit(outcomes).await
+    }
+}
+
+/// Everything else that a batch writes, in the order in which it was said.
+#[derive(Default)]
+struct Written<'a> {
+    reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
+    facts: Vec<Fact>,
+    ended: Vec<Parent>,
+    let_go: Vec<(WorkspaceId, String)>,
+}
+
+impl Written<'_> {
+    async fn store(self, tx: &mut Tx) -> Result<()> {
+        let now = tx.now();
+        let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> =
+            self.reports.iter().filter_map(|(workspace, key, report)| Some((*workspace, *key, report.verification.as_ref()?))).collect();
+        store::insert_verifications(tx, &verifications).await?;
+        let artifacts: Vec<_> = self
+            .reports
+            .iter()
+            .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
+            .collect();
+        artifact::insert(tx, &artifacts, now).await?;
+        let outputs: Vec<_> = self
+            .reports
+            .iter()
+            .filter_map(|(_, key, report)| Some((key.task_id, report.output.as_ref().filter(|output| may_be_kept(output))?)))
+            .collect();
+        task::store::save_outputs(tx, &outputs).await?;
+        tx.record_all(&self.facts).await?;
+        task::release_below(tx, self.ended).await?;
+        task::concurrency::release(tx, &self.let_go).await
+    }
+}
+
+/// An attempt that holds its task, both as they stand after what was said so far.
+struct Held {
+    key: AttemptKey,
+    task: Task,
+    row: store::AttemptRow,
+    lease_until: Timestamp,
+}
+
+impl Held {
+    /// What a message changes of its task, if anything.
+    fn hear<'a>(&mut self, tx: &Tx, said: Said<'a>, written: &mut Written<'a>) -> Result<Option<ChangedRow>> {
+        if self.row.state.is_final() {
+            return Err(Error::StaleLease);
+        }
+        let now = tx.now();
+        let attempt = self.key.number;
+        match said {
+            Said::Started { base_commit, branch } => {
+                self.only_in(AttemptState::Claimed)?;
+                self.row.start(base_commit, branch, now);
+                written.facts.push(Fact::of(&self.task, EventKind::AttemptStarted { attempt }));
+                Ok(None)
+            }
+            Said::Verifying => {
+                self.only_in(AttemptState::Running)?;
+                self.task = self.task.clone().verify()?;
+                self.row.verify(lease_until(now));
+                written.facts.push(Fact::of(&self.task, EventKind::AttemptVerifying { attempt }));
+                Ok(Some(ChangedRow::of(&self.task)))
+            }
+            Said::Report(report) => {
+                let changed = self.end(tx, judge(&self.task, report), report.verification.as_ref(), written)?;
+                self.row.report(report);
+                written.reports.push((self.task.workspace_id, self.key, report));
+                Ok(Some(changed))
+            }
+            Said::Lost => self.end(tx, Verdict::lost("its runner came back without it"), None, written).map(Some),
+            Said::Expired if self.lease_until >= now => Ok(None),
+            Said::Expired => {
+                tracing::info!(task.id = %self.task.id, attempt, "Attempt {attempt} of task {} lost its runner", self.task.id);
+                self.end(tx, Verdict::lost("its runner fell silent"), None, written).map(Some)
+            }
+            Said::GivenBack => self.end(tx, Verdict::given_back(), None, written).map(Some),
+        }
+    }
+
+    fn only_in(&self, state: AttemptState) -> Result<()> {
+        if self.row.state == state { Ok(()) } else { Err(Error::StaleLease) }
+    }
+
+    fn end(
+        &mut self,
+        tx: &Tx,
+        verdict: Verdict,
+        verification: Option<&VerificationReport>,
+        written: &mut Written<'_>,
+    ) -> Result<ChangedRow> {
+        let now = tx.now();
+        self.task = self.task.clone().attempt_ended(verdict.task, now, tx.luck())?;
+        self.row.end(verdict.state, verdict.failure.clone(), now);
+        let kind = EventKind::AttemptEnded {
+            attempt: self.key.number,
+            state: verdict.state,
+            failure: verdict.failure,
+            checks_passed: verification.map_or(0, VerificationReport::passed),
+            checks: verification.map_or(0, |report| report.checks.len()),
+        };
+        written.facts.push(Fact::of(&self.task, kind));
+        let state = self.task.state.name();
+        if state.is_final() {
+            written.facts.push(Fact::of(&self.task, EventKind::TaskEnded { state, reason: self.task.state.reason() }));
+            written.ended.push(Parent::of(&self.task));
+        } else {
+            written.facts.push(Fact::of(&self.task, EventKind::TaskRequeued { state }));
+        }
+        written.let_go.extend(self.task.concurrency.as_ref().map(|shared| (self.task.workspace_id, shared.key.clone())));
+        Ok(ChangedRow::of(&self.task))
+    }
+}
+
+/// The attempts among those spoken of that hold their tasks, with the tasks, all locked.
+async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, messages: &[Message<'_>]) -> Result<HashMap<AttemptKey, Held>> {
+    let mut endings: HashMap<AttemptKey, followers::End> = HashMap::new();
+    for message in messages {
+        let known = endings.entry(message.attempt).or_insert(followers::End::None);
+        if *known == followers::End::None {
+            *known = predict(message.said);
+        }
+    }
+    let endings: Vec<_> =
+        endings.into_iter().map(|(key, end)| followers::Ending { task: key.task_id, attempt: Some(key.attempt_id), end }).collect();
+    followers::lock_all(tx, &endings).await?;
+    // Asked under the lock, by a statement of its own: the one that waited for it has seen the attempts as they were before.
+    let rows = store::held(tx, session, &endings).await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.key.task_id).collect();
+    let mut tasks: HashMap<_, _> = task::store::lock_all(tx, &ids).await?.into_iter().map(|(task, _)| (task.id, task)).collect();
+    let held = rows.into_iter().filter_map(|row| {
+        let task = tasks.remove(&row.key.task_id)?;
+        Some((row.key, Held { key: row.key, task, row: store::AttemptRow::new(row.key, row.state), lease_until: row.lease_until }))
+    });
+    Ok(held.collect())
+}
+
+/// The messages in rounds, by their places. Each attempt appears once in a round, and in the order in which it was spoken of.
+fn rounds(messages: &[Message<'_>]) -> Vec<Vec<usize>> {
+    let mut said: HashMap<AttemptKey, usize> = HashMap::new();
+    let mut rounds: Vec<Vec<usize>> = vec![];
+    for (index, message) in messages.iter().enumerate() {
+        let round = said.entry(message.attempt).or_default();
+        if *round == rounds.len() {
+            rounds.push(vec![]);
+        }
+        rounds[*round].push(index);
+        *round += 1;
+    }
+    rounds
+}
