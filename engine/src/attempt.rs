@@ -80,7 +80,7 @@ impl Engine {
     async fn release_ended(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<()> {
         for key in self.hub.held_beside(session.id(), named) {
             let mut conn = self.database.system.acquire().await?;
-            if !store::is_held(&mut conn, Some(session), key).await? {
+            if !store::is_held(&mut conn, session, key).await? {
                 self.hub.release(session.id(), key);
             }
         }

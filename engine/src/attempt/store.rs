@@ -304,6 +304,20 @@ pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession
     Ok(held.collect())
 }
 
+/// Whether the attempt has not ended, and is with this runner. Nothing is locked, so it may have changed by the time it is told.
+pub(super) async fn is_held(conn: &mut PgConnection, session: &RunnerSession, key: AttemptKey) -> Result<bool> {
+    let held = sqlx::query_scalar!(
+        r#"select exists (select from attempt where id = $1 and task_id = $2 and number = $3 and ended_at is null and runner_id = $4) as "held!""#,
+        key.attempt_id.0,
+        key.task_id.0,
+        key.number,
+        session.id().0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(held)
+}
+
 /// What has become of an attempt. Its names are those of the columns; what is absent stays as it is.
 pub(super) struct AttemptRow {
     id: AttemptId,

@@ -22,6 +22,9 @@ impl Fact {
 
 /// Facts in their order; the rows of their tasks are locked, so the numbers of each are consecutive.
 pub(crate) async fn append(conn: &mut PgConnection, actor: &str, at: Timestamp, facts: &[Fact]) -> Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
     let workspaces: Vec<_> = facts.iter().map(|fact| fact.workspace.0).collect();
     let tasks: Vec<_> = facts.iter().map(|fact| fact.task.0).collect();
     let kinds: Vec<_> = facts.iter().map(|fact| fact.kind.name().to_owned()).collect();

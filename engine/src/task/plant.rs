@@ -9,7 +9,12 @@ use domain::{
 };
 
 use super::{edge, edge::Asked, open, record_end, store};
-use crate::{Result, event, new_id, tx::Tx};
+use crate::{
+    Result,
+    event::{self, store::Fact},
+    new_id,
+    tx::Tx,
+};
 
 /// A task that is to be stored, with what it waits for. Its state is decided here.
 pub(crate) struct Seed {
@@ -142,12 +147,15 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
     store::insert(tx, &rows).await?;
     store::insert_edges(tx, &edges, now).await?;
     event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
-    for task in &tasks {
-        if let Some((given, inferred)) = task.complexity.disputed() {
-            // said by Muster, whoever wanted the task
-            event::store::append(tx, task.workspace_id, task.id, SYSTEM, &EventKind::ComplexityDisputed { given, inferred }, now).await?;
-        }
-    }
+    // said by Muster, whoever wanted the tasks
+    let disputes: Vec<_> = tasks
+        .iter()
+        .filter_map(|task| {
+            let (given, inferred) = task.complexity.disputed()?;
+            Some(Fact::of(task, EventKind::ComplexityDisputed { given, inferred }))
+        })
+        .collect();
+    event::store::append(tx, SYSTEM, now, &disputes).await?;
     let ended: Vec<_> = (0..tasks.len()).filter(|index| tasks[*index].state.is_final()).collect();
     for index in &ended {
         record_end(tx, &tasks[*index]).await?;
