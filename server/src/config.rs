@@ -33,7 +33,7 @@ pub struct ServeConfig {
     #[arg(long, env = "MUSTER_SLOTS", value_name = "N", default_value_t = default_slots())]
     pub slots: u32,
     /// What this machine has, for tasks that need it, such as gpu,docker; its operating system and processor are known.
-    #[arg(long = "capability", env = "MUSTER_CAPABILITIES", value_name = "WORD", value_delimiter = ',', value_parser = parse_capability)]
+    #[arg(long = "capability", env = "MUSTER_CAPABILITIES", value_name = "WORD", value_delimiter = ',', value_parser = parse_own_capability)]
     pub capabilities: Vec<String>,
     /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
@@ -77,6 +77,11 @@ fn default_slots() -> u32 {
 pub fn parse_capability(text: &str) -> Result<String, &'static str> {
     let word = text.trim();
     domain::task::check_tag(word).map(|()| word.to_owned())
+}
+
+/// As [`parse_capability`]; a setting that is there and empty says nothing.
+fn parse_own_capability(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Ok(String::new()) } else { parse_capability(text) }
 }
 
 impl ServeConfig {

@@ -36,7 +36,7 @@ impl LocalRunner {
             state_dir: config.state.state_dir.join("runner"),
             slots: config.slots,
             agent_command: config.agent_command.clone(),
-            capabilities: config.capabilities.clone(),
+            capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
         };
         let stopped = stop.clone();
         let runner = tracker.spawn(async move {

@@ -51,9 +51,10 @@ impl Machine {
         self.serves_on(None)
     }
 
-    /// On its own Postgres, or on the one with this address.
+    /// On its own Postgres, or on the one with this address. The machine has `paint`.
     pub fn serves_on(&self, database_url: Option<&str>) -> Server {
         let mut command = self.muster(&["serve", "--addr", "127.0.0.1:0"]);
+        command.env("MUSTER_CAPABILITIES", "paint,");
         command.envs(database_url.map(|url| ("DATABASE_URL", url)));
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());

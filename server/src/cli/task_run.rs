@@ -5,7 +5,8 @@ use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     CheckSpec, NewTask, Priority, TaskView,
     task::{
-        ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview, Tier,
+        ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
+        Tier, no_runner_has,
     },
 };
 
@@ -14,7 +15,7 @@ use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
     find_task::{TaskName, find_task, parse_task_name},
-    output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_text},
+    output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_text, remark},
     repository::{current_repository, location},
     task_result::shown,
     watch::watch_task,
@@ -151,6 +152,9 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
         return print_preview(&client.preview_task(&new).await?, output);
     }
     let task = client.create_task(&new).await?;
+    if let Some(sentence) = no_runner_has(&task.unmet_capabilities) {
+        remark(&format!("{sentence}; it waits for one that has all it needs"));
+    }
     if args.watch {
         return watch_task(&client, &task, output).await;
     }
