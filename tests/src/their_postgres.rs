@@ -54,12 +54,8 @@ impl TheirCluster {
         self.start_with(settings, &[])
     }
 
-    /// With these in its environment.
-    pub fn start_in(&self, environment: &[(String, String)]) -> TheirPostgres {
-        self.start_with(&[], environment)
-    }
-
-    fn start_with(&self, settings: &[&str], environment: &[(String, String)]) -> TheirPostgres {
+    /// As [`start`](Self::start), with these in its environment.
+    pub fn start_with(&self, settings: &[&str], environment: &[(String, String)]) -> TheirPostgres {
         let (data, run) = (self.state.join("postgres"), self.state.join("run"));
         let owner = fs::metadata(&data).unwrap();
         let mut command = Command::new(&self.program);

@@ -62,8 +62,10 @@ const NEVER: [(&str, &str); 17] = [
     ),
     (
         "two attempts of a task at the same time",
-        "select one.task_id || ': ' || one.number || ' and ' || other.number from attempt one join attempt other
-           on other.task_id = one.task_id and other.number > one.number and other.claimed_at < one.ended_at",
+        // by the numbers of the facts, which are taken under the lock of the task
+        "select one.task_id || ': ' || (one.payload ->> 'attempt') || ' and ' || (other.payload ->> 'attempt') from event one join event other
+           on other.task_id = one.task_id and other.number < one.number and (other.payload ->> 'attempt')::int > (one.payload ->> 'attempt')::int
+           where one.kind = 'attempt_ended' and other.kind = 'attempt_claimed'",
     ),
     (
         "a task that ended more often than it was brought back",
@@ -77,9 +79,10 @@ const NEVER: [(&str, &str); 17] = [
     (
         "a task that began before what it waits for had ended as it was to",
         "select edge.task_id || ' before ' || edge.depends_on_id from task_dependency edge
-         join attempt on attempt.task_id = edge.task_id
+         join event claimed on claimed.task_id = edge.task_id and claimed.kind = 'attempt_claimed'
          where not exists (select from event where event.task_id = edge.depends_on_id and event.kind = 'task_ended'
-                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end') and event.at <= attempt.claimed_at)",
+                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end')
+                           and pg_xact_commit_timestamp(event.xid::xid) <= pg_xact_commit_timestamp(claimed.xid::xid))",
     ),
     (
         "a gate that was passed, or a group that became several tasks, before what it waits for had ended as it was to",
@@ -87,7 +90,8 @@ const NEVER: [(&str, &str); 17] = [
          join task parent on parent.id = edge.depends_on_id and parent.group_id is distinct from edge.task_id
          join event opened on opened.task_id = edge.task_id and opened.kind in ('gate_opened', 'gate_passed', 'group_expanded')
          where not exists (select from event where event.task_id = edge.depends_on_id and event.kind = 'task_ended'
-                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end') and event.at <= opened.at)",
+                           and (event.payload ->> 'state' = 'succeeded' or on_kind = 'end')
+                           and pg_xact_commit_timestamp(event.xid::xid) <= pg_xact_commit_timestamp(opened.xid::xid))",
     ),
     (
         "a group that became more or fewer tasks than it was to",

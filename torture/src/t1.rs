@@ -39,7 +39,7 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
     let violations = check::violations(&world, &pool).await?;
     let tasks: i64 = sqlx::query_scalar("select count(*) from task").fetch_one(&pool).await?;
     let attempts: i64 = sqlx::query_scalar("select count(*) from attempt").fetch_one(&pool).await?;
-    let summary = format!("{tasks} tasks, {attempts} attempts, {} faults", faults.len());
+    let summary = format!("{tasks} tasks, {attempts} attempts, {} faults, {} deaths at a crash point", faults.len(), world.died());
     pool.close().await;
     check::judged(&world, summary, violations).await
 }

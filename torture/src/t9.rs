@@ -32,9 +32,7 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 
 pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
     let (writers, followers) = (options.writers.unwrap_or(WRITERS), options.followers.unwrap_or(FOLLOWERS));
-    let until = Instant::now() + Duration::from_secs(options.seconds.unwrap_or(SECONDS));
     let world = Arc::new(World::create(Setup { slots: [0, 0], ..Setup::default() }).await?);
-    let until = until.max(Instant::now() + Duration::from_secs(options.seconds.unwrap_or(SECONDS)));
     let pool = PgPoolOptions::new().max_connections(u32::try_from(writers)? + 2).connect(world.database_url()).await?;
     let api = Arc::new(Api::new(&world)?);
     let stop = CancellationToken::new();
@@ -49,13 +47,19 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
         };
         following.spawn(follower.run(stop.clone()));
     }
+    let task = json!({"title": "Written by hand", "repository": world.machine.repository(), "command": "true"});
+    let mut tasks = vec![];
+    for _ in 0..writers {
+        tasks.push(api.post(&world.direct[0].to_string(), "/api/v1/tasks", &task, None).await?.id().parse::<Uuid>()?);
+    }
+    let until = Instant::now() + Duration::from_secs(options.seconds.unwrap_or(SECONDS));
     let mut writing = JoinSet::new();
-    for number in 0..writers {
+    for (number, task) in tasks.into_iter().enumerate() {
         let random = StdRng::seed_from_u64(seed ^ (number as u64) << 40);
         if number % 3 == 0 {
             writing.spawn(by_the_api(world.clone(), api.clone(), random, until));
         } else {
-            writing.spawn(by_hand(world.clone(), api.clone(), pool.clone(), random, until));
+            writing.spawn(by_hand(task, pool.clone(), random, until));
         }
     }
     let faults = trouble(&world, &mut StdRng::seed_from_u64(seed), until).await?;
@@ -108,15 +112,7 @@ async fn by_the_api(world: Arc<World>, api: Arc<Api>, mut random: StdRng, until:
 }
 
 /// Facts about a task of its own, written as the engine writes them, committed late and now and then not at all.
-async fn by_hand(world: Arc<World>, api: Arc<Api>, pool: PgPool, mut random: StdRng, until: Instant) -> anyhow::Result<()> {
-    let task = json!({"title": "Written by hand", "repository": world.machine.repository(), "command": "true"});
-    let made = loop {
-        match api.post_until_answered(&world.direct[0].to_string(), "/api/v1/tasks", &task, None).await {
-            Ok(answer) if answer.is_success() => break answer.id(),
-            _ => sleep(Duration::from_millis(100)).await,
-        }
-    };
-    let id: Uuid = made.parse()?;
+async fn by_hand(id: Uuid, pool: PgPool, mut random: StdRng, until: Instant) -> anyhow::Result<()> {
     while Instant::now() < until {
         let mut tx = pool.begin().await?;
         sqlx::query("select from task where id = $1 for update").bind(id).execute(&mut *tx).await?;

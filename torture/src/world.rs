@@ -6,6 +6,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -20,6 +21,8 @@ use tokio::{sync::Mutex, time::sleep};
 use crate::proxy::Proxy;
 
 pub const SERVERS: usize = 2;
+/// The judge asks in which order transactions were committed: the times that they write are of their beginning.
+const POSTGRES: [&str; 1] = ["track_commit_timestamp=on"];
 /// Tries, a tenth of a second apart, until something that has to come is given up.
 const TRIES: usize = 600;
 
@@ -59,6 +62,7 @@ pub struct World {
     postgres: Mutex<Option<TheirPostgres>>,
     servers: Vec<Mutex<Option<Child>>>,
     through_proxies: Vec<String>,
+    died: AtomicUsize,
 }
 
 impl World {
@@ -69,7 +73,7 @@ impl World {
         machine.repository();
         let cluster = TheirCluster::create(&machine).await;
         // The fsync of every commit is what this is about; checkpoints of a fresh cluster are not.
-        let postgres = cluster.start_in(&setup.postgres);
+        let postgres = cluster.start_with(&POSTGRES, &setup.postgres);
         let (mut before_postgres, mut through_proxies) = (vec![], vec![]);
         let (mut before_servers, mut addresses, mut direct) = (vec![], vec![], vec![]);
         for number in 0..SERVERS {
@@ -96,6 +100,7 @@ impl World {
             postgres: Mutex::new(Some(postgres)),
             servers: (0..SERVERS).map(|_| Mutex::default()).collect(),
             through_proxies,
+            died: AtomicUsize::new(0),
         };
         world.wait_for_postgres().await?;
         world.start_server(0, None).await?;
@@ -113,6 +118,11 @@ impl World {
         let made = self.command(0).args(["admin", "create-key", "--name", name, "--role", "member"]).output().context("making a key")?;
         ensure!(made.status.success(), "no key was made");
         Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+    }
+
+    /// How many servers came to their crash point.
+    pub fn died(&self) -> usize {
+        self.died.load(Ordering::Relaxed)
     }
 
     /// Around the proxies.
@@ -168,7 +178,10 @@ impl World {
     /// Those that ended by themselves, at their crash point or because the database was away while they started, are started again.
     pub async fn revive(&self) -> anyhow::Result<()> {
         for number in 0..SERVERS {
-            if self.ended(number).await?.is_some() {
+            if let Some(status) = self.ended(number).await? {
+                if status.signal() == Some(Signal::ABORT.as_raw()) {
+                    self.died.fetch_add(1, Ordering::Relaxed);
+                }
                 self.servers[number].lock().await.take();
                 self.start_server(number, None).await?;
             }
@@ -233,7 +246,7 @@ impl World {
     pub async fn start_postgres(&self) -> anyhow::Result<()> {
         let mut postgres = self.postgres.lock().await;
         if postgres.is_none() {
-            *postgres = Some(self.cluster.start_in(&self.setup.postgres));
+            *postgres = Some(self.cluster.start_with(&POSTGRES, &self.setup.postgres));
         }
         drop(postgres);
         self.wait_for_postgres().await
@@ -249,7 +262,7 @@ impl World {
             if let Some(running) = &mut *self.postgres.lock().await
                 && running.has_ended()
             {
-                *running = self.cluster.start_in(&self.setup.postgres);
+                *running = self.cluster.start_with(&POSTGRES, &self.setup.postgres);
             }
             sleep(Duration::from_millis(100)).await;
         }
