@@ -20,7 +20,7 @@ mod part;
 pub mod problem;
 pub mod queue;
 mod repository;
-mod saved_view;
+pub mod saved_view;
 mod shell;
 mod sse;
 #[cfg(feature = "ssr")]

@@ -126,7 +126,7 @@ fn rest(pile: &Pile, filter: Memo<TaskFilter>) -> Option<impl IntoView + use<>> 
     let what = pile.priority.map_or_else(|| state_label(pile.state).to_lowercase(), |lane| format!("{} in the queue", lane.name()));
     (left > 0 || pile.more).then(|| {
         view! {
-            <a class="c-board__more" href=href>{count_text((left, pile.more))} " more" <span class="u-unseen">{format!(", {what}")}</span></a>
+            <a class="c-board__more" href=href>{count_text((left, pile.more))} " more" <span class="u-unseen">{format!("({what})")}</span></a>
         }
     })
 }

@@ -5,14 +5,13 @@ use std::fmt::Write as _;
 use domain::queue::Minute;
 use leptos::prelude::*;
 
-use crate::components::{DataTable, Time};
+use crate::components::Time;
 
 /// Pixels of one minute, in which two bars stand side by side.
 const MINUTE: usize = 12;
 const BAR: usize = 5;
-/// Pixels of the highest bar, and where the bars stand.
+/// Pixels of the highest bar.
 const HEIGHT: usize = 120;
-const TOP: usize = 16;
 /// So high is a bar at least, so that one of many is seen.
 const LOWEST: usize = 2;
 /// Minutes of one row of the table.
@@ -20,18 +19,22 @@ const ROW: usize = 10;
 
 pub fn chart(minutes: &[Minute]) -> impl IntoView + use<> {
     let (started, ended) = sums(minutes);
-    let about = format!(
-        "Attempts that started and tasks that ended, minute by minute: {started} and {ended} in the last hour; the table says the same"
-    );
+    let about = format!("Minute by minute: {started} attempts started and {ended} tasks ended in the last hour; the table says the same");
     view! {
         <figure class="c-chart">
             <figcaption class="c-chart__legend">
                 <span class="c-chart__key" data-series="started">"Attempts started"</span>
                 <span class="c-chart__key" data-series="ended">"Tasks ended"</span>
+                <span class="c-chart__most">{format!("at most {} a minute", most(minutes))}</span>
             </figcaption>
             <div role="img" aria-label=about inner_html=svg(minutes)></div>
+            <div class="c-chart__times" aria-hidden="true"><span>"an hour ago"</span> <span>"half an hour ago"</span> <span>"now"</span></div>
         </figure>
     }
+}
+
+fn most(minutes: &[Minute]) -> i64 {
+    minutes.iter().map(|minute| minute.started.max(minute.ended)).max().unwrap_or(0)
 }
 
 fn sums(minutes: &[Minute]) -> (i64, i64) {
@@ -39,28 +42,20 @@ fn sums(minutes: &[Minute]) -> (i64, i64) {
 }
 
 fn svg(minutes: &[Minute]) -> String {
-    let most = minutes.iter().map(|minute| minute.started.max(minute.ended)).max().unwrap_or(0);
-    let (width, foot) = (minutes.len() * MINUTE, TOP + HEIGHT);
+    let (most, width) = (most(minutes), minutes.len() * MINUTE);
     let mut svg = String::with_capacity(8000);
-    _ = write!(svg, "<svg class=\"c-chart__svg\" viewBox=\"0 0 {width} {}\">", foot + 18);
-    _ = write!(svg, "<line class=\"c-chart__line\" x1=\"0\" x2=\"{width}\" y1=\"{TOP}\" y2=\"{TOP}\"/>");
-    _ = write!(svg, "<line class=\"c-chart__line\" x1=\"0\" x2=\"{width}\" y1=\"{foot}\" y2=\"{foot}\"/>");
-    _ = write!(svg, "<text class=\"c-chart__text\" x=\"0\" y=\"12\">{most} a minute</text>");
+    _ = write!(svg, "<svg class=\"c-chart__svg\" viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\">");
     for (index, minute) in minutes.iter().enumerate() {
         for (place, (series, count)) in [("started", minute.started), ("ended", minute.ended)].into_iter().enumerate() {
             let height = bar_height(count, most);
             if height > 0 {
-                let (x, y) = (index * MINUTE + 1 + place * BAR, foot - height);
+                let (x, y) = (index * MINUTE + 1 + place * BAR, HEIGHT - height);
                 _ = write!(
                     svg,
                     "<rect class=\"c-chart__bar\" data-series=\"{series}\" x=\"{x}\" y=\"{y}\" width=\"{BAR}\" height=\"{height}\"/>"
                 );
             }
         }
-    }
-    let times = [(0, "start", "an hour ago"), (width / 2, "middle", "half an hour ago"), (width, "end", "now")];
-    for (x, anchor, text) in times {
-        _ = write!(svg, "<text class=\"c-chart__text\" x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>", foot + 14);
     }
     svg.push_str("</svg>");
     svg
@@ -73,8 +68,6 @@ fn bar_height(count: i64, most: i64) -> usize {
     usize::try_from(count.saturating_mul(HEIGHT as i64) / most).unwrap_or(HEIGHT).clamp(LOWEST, HEIGHT)
 }
 
-const COLUMNS: &[(&str, &str)] = &[("Ten minutes from", ""), ("Started", "c-table__short"), ("Ended", "c-table__short")];
-
 /// The same by ten minutes, the newest first.
 pub fn table(minutes: &[Minute]) -> impl IntoView + use<> {
     let rows: Vec<_> = minutes
@@ -83,16 +76,16 @@ pub fn table(minutes: &[Minute]) -> impl IntoView + use<> {
         .filter_map(|minutes| {
             let (started, ended) = sums(minutes);
             let at = minutes.first()?.at;
-            Some(view! {
-                <tr class="c-table__row">
-                    <td class="c-table__main" data-label="Ten minutes from"><Time at=at /></td>
-                    <td class="c-table__short c-table__number" data-label="Started">{started}</td>
-                    <td class="c-table__short c-table__number" data-label="Ended">{ended}</td>
-                </tr>
-            })
+            Some(view! { <tr><th scope="row"><Time at=at /></th><td>{started}</td><td>{ended}</td></tr> })
         })
         .collect();
-    view! { <DataTable caption="What moved in the last hour, by ten minutes" columns=COLUMNS>{rows}</DataTable> }
+    view! {
+        <table class="c-chart__table">
+            <caption class="u-unseen">"What moved in the last hour, by ten minutes"</caption>
+            <thead><tr><th scope="col">"Ten minutes from"</th><th scope="col">"Started"</th><th scope="col">"Ended"</th></tr></thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
 }
 
 #[cfg(test)]
@@ -110,9 +103,9 @@ mod tests {
             .collect();
         let svg = svg(&minutes);
         assert_eq!(svg.matches("data-series=\"started\"").count(), 1);
-        assert!(svg.contains("x=\"37\" y=\"16\" width=\"5\" height=\"120\""), "the highest reaches the top: {svg}");
-        assert!(svg.contains("x=\"714\" y=\"134\" width=\"5\" height=\"2\""), "one of 500 is seen: {svg}");
-        assert!(svg.contains("500 a minute"));
+        assert!(svg.contains("x=\"37\" y=\"0\" width=\"5\" height=\"120\""), "the highest reaches the top: {svg}");
+        assert!(svg.contains("x=\"714\" y=\"118\" width=\"5\" height=\"2\""), "one of 500 is seen: {svg}");
+        assert_eq!(most(&minutes), 500);
         assert_eq!(sums(&minutes), (500, 1));
     }
 }

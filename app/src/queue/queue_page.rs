@@ -153,7 +153,7 @@ fn unmet(kinds: &[UnmetCapabilities]) -> impl IntoView + use<> {
 }
 
 const LANES: &[(&str, &str)] = &[
-    ("Lane", "c-table__state"),
+    ("Lane", ""),
     ("Waiting", "c-table__short"),
     ("Of those held", "c-table__short"),
     ("First waits since", "c-table__time"),
@@ -166,11 +166,12 @@ fn lanes(lanes: &[Lane]) -> impl IntoView + use<> {
         .iter()
         .map(|lane| {
             let (waiting, held) = (lane.waiting, lane.held);
+            let held_class = if held > 0 { "c-table__short" } else { "c-table__short c-table__usual" };
             view! {
                 <tr class="c-table__row">
-                    <td class="c-table__state" data-label="Lane">{priority_badge(lane.priority)}</td>
+                    <td class="c-table__main" data-label="Lane">{priority_badge(lane.priority)}</td>
                     <td class="c-table__short" data-label="Waiting">{waiting_link(waiting, lane.priority)}</td>
-                    <td class="c-table__short" data-label="Of those held">{(held > 0).then_some(held)}</td>
+                    <td class=held_class data-label="Of those held">{(held > 0).then_some(held)}</td>
                     <td class="c-table__time" data-label="First waits since">{lane.oldest.map(|at| view! { <span class="c-table__label">"first "</span> <Time at=at /> })}</td>
                     <td class="c-table__time" data-label="Half wait since">{lane.middle.map(|at| view! { <span class="c-table__label">"half "</span> <Time at=at /> })}</td>
                     <td class="c-table__short" data-label="Ended, 1 h">{lane.ended_last_hour}</td>

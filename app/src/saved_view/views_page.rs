@@ -10,7 +10,7 @@ use super::{
     view_form::{carried, path_of_view},
 };
 use crate::{
-    components::{Badge, Button, ButtonKind, DataTable, Empty, Icon, Notice, Reveal, TextField, Time, Tone, toast::tell},
+    components::{Button, ButtonKind, DataTable, Empty, Icon, Notice, Reveal, TextField, Time, Tone, icon, toast::tell},
     fetched::fetched,
     page_json::fetch,
     part::{NotLoaded, part},
@@ -182,7 +182,7 @@ fn row(view: SavedView, acts: ViewActs) -> impl IntoView {
                 {sentence(&view.filter)} " "
                 <a class="c-table__other" href=path_of(BOARD, &view.filter, Some(view.id))>"Board"<span class="u-unseen">{format!(" of {}", view.name)}</span></a>
             </td>
-            <td class="c-table__place" data-label="Seen by"><Badge tone=Tone::Neutral shape=shape text=seen_by /></td>
+            <td class="c-table__place" data-label="Seen by">{icon(shape)} " " {seen_by}</td>
             <td class="c-table__time" data-label="Saved"><Time at=view.changed_at /></td>
             <td class="c-table__act c-table__wide">{view.changeable.then(|| change(&view, acts))}</td>
         </tr>

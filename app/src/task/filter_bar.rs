@@ -138,14 +138,15 @@ fn view_links(looking: Looking, filter: &TaskFilter, views: &[SavedView]) -> Any
             <a class="c-chip" href=path_of(page, &view.filter, Some(view.id)) aria-current=is_shown.then_some("true")>
                 {icon(if view.shared { Icon::Eye } else { Icon::Key })}
                 {view.name.clone()}
-                <span class="u-unseen">{if view.shared { ", shared view" } else { ", private view" }}</span>
+                " "
+                <span class="u-unseen">{if view.shared { "(shared view)" } else { "(private view)" }}</span>
             </a>
         }
     });
     let extras = extras(filter).into_iter().map(|(text, rest)| {
         view! {
             <a class="c-chip c-chip--on" href=looking.path(&rest)>
-                {text.clone()} {icon(Icon::Close)} <span class="u-unseen">", stop looking for it"</span>
+                {text.clone()} {icon(Icon::Close)} " " <span class="u-unseen">"(stop looking for it)"</span>
             </a>
         }
     });
