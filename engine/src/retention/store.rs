@@ -123,6 +123,7 @@ pub(super) async fn delete_empty_runs(conn: &mut PgConnection, workspace: Worksp
     }
     // The tasks that it took over are those of another run, and stay.
     sqlx::query!("delete from workflow_step where run_id = any($1)", &empty).execute(&mut *conn).await?;
+    sqlx::query!("delete from workflow_run_change where run_id = any($1)", &empty).execute(&mut *conn).await?;
     sqlx::query!("update workflow_run set restart_of = null where restart_of = any($1)", &empty).execute(&mut *conn).await?;
     sqlx::query!("delete from workflow_run where id = any($1)", &empty).execute(conn).await?;
     Ok(())

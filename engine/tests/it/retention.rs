@@ -264,6 +264,7 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "verification → attempt",
         "verification_check → verification",
         "workflow_run → workflow_run",
+        "workflow_run_change → workflow_run",
         "workflow_step → task",
         "workflow_step → workflow_run",
     ];
