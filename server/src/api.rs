@@ -112,7 +112,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
 }
 
 /// Routes that change something only as whoever asks has seen it, when they say what they have seen.
-fn as_seen(mut routes: OpenApiRouter<ServerState>) -> OpenApiRouter<ServerState> {
+fn as_seen(mut routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
     if_match::describe(routes.get_openapi_mut());
     routes.layer(from_fn(if_match::read))
 }

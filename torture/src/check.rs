@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::tests::machine::running_with;
 use domain::{TaskId, WorkflowRunId};
 use sqlx::{PgPool, Row};
-use tests::machine::running_with;
 
 use crate::{
     client::ClientEntry,

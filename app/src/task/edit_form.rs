@@ -11,7 +11,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
-use super::form::parse_moment;
+use super::form::{parse_moment, read_retry_classes};
 use crate::{
     draft::back_path,
     page_json::read,
@@ -45,6 +45,8 @@ pub struct Terms {
     pub retry: String,
     pub retry_base: String,
     pub retry_cap: String,
+    /// One class of failure per line, as in the form of a new task.
+    pub retry_by_class: String,
 }
 
 impl Terms {
@@ -60,11 +62,14 @@ impl Terms {
             retry: task.retry.strategy.name().into(),
             retry_base: duration(task.retry.base_seconds),
             retry_cap: duration(task.retry.cap_seconds),
+            retry_by_class: task.retry.by_class.write(duration).join("\n"),
         }
     }
 
     /// What was typed, and where nothing was, what is there now.
     fn onto(self, before: &Self, now: Self) -> Self {
+        // a browser sends the line breaks of a field as two characters each
+        let by_class = self.retry_by_class.replace("\r\n", "\n");
         let pick = |typed: String, before: &String, now: String| if typed == *before { now } else { typed };
         Self {
             title: pick(self.title, &before.title, now.title),
@@ -77,6 +82,7 @@ impl Terms {
             retry: pick(self.retry, &before.retry, now.retry),
             retry_base: pick(self.retry_base, &before.retry_base, now.retry_base),
             retry_cap: pick(self.retry_cap, &before.retry_cap, now.retry_cap),
+            retry_by_class: pick(by_class, &before.retry_by_class, now.retry_by_class),
         }
     }
 }
@@ -161,17 +167,18 @@ impl EditForm {
                 Err(_) => note("/max_attempts", "malformed", "must be a number"),
             }
         }
-        let waits = |terms: &Terms| [terms.retry.clone(), terms.retry_base.clone(), terms.retry_cap.clone()];
+        let waits = |terms: &Terms| [&terms.retry, &terms.retry_base, &terms.retry_cap, &terms.retry_by_class].map(String::clone);
         if waits(typed) != waits(&before) {
             let strategy = RetryStrategy::parse(&typed.retry);
             if strategy.is_none() {
                 note("/retry/strategy", "unknown", "is no way to wait");
             }
+            let by_class = read_retry_classes(&typed.retry_by_class).map_err(|message| note("/retry/by_class", "malformed", &message)).ok();
             let mut seconds = |pointer: &str, text: &str| parse_duration(text).map_err(|message| note(pointer, "malformed", message)).ok();
             let base = seconds("/retry/base_seconds", &typed.retry_base);
             let cap = seconds("/retry/cap_seconds", &typed.retry_cap);
-            if let (Some(strategy), Some(base_seconds), Some(cap_seconds)) = (strategy, base, cap) {
-                change.retry = Some(RetryPolicy { strategy, base_seconds, cap_seconds });
+            if let (Some(strategy), Some(base_seconds), Some(cap_seconds), Some(by_class)) = (strategy, base, cap, by_class) {
+                change.retry = Some(RetryPolicy { strategy, base_seconds, cap_seconds, by_class });
             }
         }
         if errors.is_empty() {
@@ -182,11 +189,11 @@ impl EditForm {
     }
 }
 
-/// What the engine said about the change, said about the form: there is one field for all tags.
+/// What the engine said about the change, said about the form: there is one field for all tags, and one for all classes of failure.
 pub fn locate(problem: Problem) -> Problem {
-    let errors = problem.errors.into_iter().map(|error| match error.pointer.strip_prefix("/tags/") {
-        Some(_) => FieldError { pointer: "/tags".into(), ..error },
-        None => error,
+    let errors = problem.errors.into_iter().map(|error| {
+        let field = ["/tags", "/retry/by_class"].into_iter().find(|field| error.pointer.starts_with(&format!("{field}/")));
+        FieldError { pointer: field.map_or(error.pointer, str::to_owned), ..error }
     });
     Problem { errors: errors.collect(), ..problem }
 }
@@ -207,6 +214,7 @@ mod tests {
             retry: "exponential".into(),
             retry_base: "1s".into(),
             retry_cap: "1m".into(),
+            retry_by_class: "provider_limit=linear,5m,1h\ninfrastructure=none".into(),
         };
         let before = serde_json::to_string(&terms).unwrap();
         EditForm { id: "0190a2b4-7d34-7c11-8a52-0123456789ab".into(), version: "3".into(), before, terms }
@@ -231,7 +239,9 @@ mod tests {
             ..TaskChange::default()
         };
         assert_eq!(change(&form), expected);
-        let retry = RetryPolicy { strategy: RetryStrategy::Exponential, base_seconds: 5, cap_seconds: 60 };
+        // what is said of single classes is kept when another wait changes
+        let by_class = read_retry_classes(&opened().terms.retry_by_class).unwrap();
+        let retry = RetryPolicy { strategy: RetryStrategy::Exponential, base_seconds: 5, cap_seconds: 60, by_class };
         assert_eq!(change(&typed(Terms { retry_base: "5s".into(), ..opened().terms })).retry, Some(retry));
     }
 
@@ -245,12 +255,21 @@ mod tests {
             max_attempts: "many".into(),
             retry: "hope".into(),
             retry_cap: "never".into(),
+            retry_by_class: "sometimes".into(),
             ..opened().terms
         };
         let problem = typed(bad).to_change().unwrap_err();
         let pointers: Vec<_> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
-        let expected =
-            ["/priority", "/complete_by", "/queue_seconds", "/timeout_seconds", "/max_attempts", "/retry/strategy", "/retry/cap_seconds"];
+        let expected = [
+            "/priority",
+            "/complete_by",
+            "/queue_seconds",
+            "/timeout_seconds",
+            "/max_attempts",
+            "/retry/strategy",
+            "/retry/by_class",
+            "/retry/cap_seconds",
+        ];
         assert_eq!(pointers, expected);
         assert!(EditForm { id: "x".into(), ..opened() }.to_change().is_err());
     }

@@ -19,7 +19,7 @@ use super::{
     new_more::{priority_name, strategy_name},
 };
 use crate::{
-    components::{Button, ButtonKind, LinkButton, Notice, SelectField, TextField, Tone},
+    components::{Button, ButtonKind, LinkButton, Notice, SelectField, TextAreaField, TextField, Tone},
     fetched::fetched,
     page_json::{fetch, read},
     part::{NotLoaded, part},
@@ -183,6 +183,17 @@ fn fields(form: EditForm, is_executed: bool, problem: Memo<Option<Problem>>) -> 
                     errors=errors("/retry/cap_seconds")
                 />
             </div>
+            <TextAreaField
+                id="retry-by-class"
+                label="Waits that are different by class of failure"
+                name="form[terms][retry_by_class]"
+                value=terms.retry_by_class.clone()
+                optional=true
+                code=true
+                rows=2
+                hint="One per line, such as provider_limit=linear,5m,1h. Classes: runner_lost, provider_limit, infrastructure."
+                errors=errors("/retry/by_class")
+            />
         }
     });
     let hidden = (!is_executed).then(|| {
@@ -194,6 +205,7 @@ fn fields(form: EditForm, is_executed: bool, problem: Memo<Option<Problem>>) -> 
             ("retry", terms.retry.clone()),
             ("retry_base", terms.retry_base.clone()),
             ("retry_cap", terms.retry_cap.clone()),
+            ("retry_by_class", terms.retry_by_class.clone()),
         ];
         unused.map(|(name, value)| view! { <input type="hidden" name=format!("form[terms][{name}]") value=value /> }).collect_view()
     });

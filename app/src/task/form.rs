@@ -13,6 +13,8 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
+pub use others::read_retry_classes;
+
 use crate::{
     draft::back_path,
     problem::Problem,

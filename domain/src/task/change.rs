@@ -72,8 +72,11 @@ fn words(field: &str, value: &Value) -> String {
         Value::Array(values) => values.iter().map(|value| words(field, value)).collect::<Vec<_>>().join(" "),
         // a retry policy, in the order of its fields and not of their names
         Value::Object(parts) => {
-            let parts = ["strategy", "base_seconds", "cap_seconds"].into_iter().filter_map(|part| parts.get(part));
-            parts.map(|value| words(field, value)).collect::<Vec<_>>().join(" ")
+            let waits = ["strategy", "base_seconds", "cap_seconds"].into_iter().filter_map(|part| parts.get(part));
+            let waits = waits.filter(|value| !value.is_null()).map(|value| words(field, value));
+            let classes = parts.get("by_class").and_then(Value::as_object).into_iter().flatten().filter(|(_, own)| !own.is_null());
+            let classes = classes.map(|(class, own)| format!("{class}: {}", words(field, own)));
+            waits.chain(classes).collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
     }

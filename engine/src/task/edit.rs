@@ -1,6 +1,7 @@
 //! Changing what a task says and how it is to be done; and changing a task only as whoever asks has seen it.
 
 use domain::{Actor, EventKind, Permission, Task, TaskId, TaskView, task::TaskChange};
+use sqlx::types::Json;
 
 use super::{query, store};
 use crate::{Engine, Error, Result, error::hit_one, event, tx::Tx};
@@ -63,7 +64,7 @@ async fn since(tx: &mut Tx, id: TaskId, seen: Option<i64>, version: i64) -> Resu
 async fn save_terms(tx: &mut Tx, task: &Task) -> Result<()> {
     let done = sqlx::query!(
         "update task set title = $2, tags = $3, queue_seconds = $4, timeout_seconds = $5, max_attempts = $6, retry_strategy = $7,
-                         retry_base_seconds = $8, retry_cap_seconds = $9
+                         retry_base_seconds = $8, retry_cap_seconds = $9, retry_by_class = $10
          where id = $1",
         task.id.0,
         task.title,
@@ -73,7 +74,8 @@ async fn save_terms(tx: &mut Tx, task: &Task) -> Result<()> {
         task.max_attempts,
         task.retry.strategy.name(),
         i32::try_from(task.retry.base_seconds).unwrap_or(i32::MAX),
-        i32::try_from(task.retry.cap_seconds).unwrap_or(i32::MAX)
+        i32::try_from(task.retry.cap_seconds).unwrap_or(i32::MAX),
+        (!task.retry.by_class.is_usual()).then_some(Json(task.retry.by_class)) as _
     )
     .execute(&mut **tx)
     .await?;

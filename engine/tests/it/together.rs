@@ -168,7 +168,14 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
     let serving = tokio::task::LocalSet::new();
     let engine = test.engine.clone();
     let served = serving.run_until(async {
-        let hello = ToServer::Hello { version: VERSION, runner_id: runner.session.id(), name: "r1".into(), slots: 2, capabilities: vec![], lost: vec![] };
+        let hello = ToServer::Hello {
+            version: VERSION,
+            runner_id: runner.session.id(),
+            name: "r1".into(),
+            slots: 2,
+            capabilities: vec![],
+            lost: vec![],
+        };
         to_server.send(Numbered { sequence: 1, message: hello }).await.unwrap();
         let link = tokio::task::spawn_local(engine::serve_runner(engine, from_runner, to_runner));
         while !matches!(told.recv().await.unwrap(), ToRunner::Stored { sequence: 1 }) {}

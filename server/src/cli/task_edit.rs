@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser};
 use domain::{
     Priority, TaskView,
-    task::{ATTEMPTS_MAX, RetryPolicy, RetryStrategy, TaskChange},
+    task::{ATTEMPTS_MAX, RetryByClass, RetryPolicy, RetryStrategy, TaskChange},
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     find_task::{TaskName, find_task, parse_task_name},
     output::OutputArgs,
     task_change::print_task,
-    task_run::parse_seconds,
+    task_run::{parse_retry_class, parse_seconds},
     words::now,
 };
 
@@ -28,7 +28,7 @@ Examples:
   muster task edit 0c1d2e3f --no-deadline --version 3")]
 #[group(id = "what", required = true, multiple = true, args = [
     "title", "priority", "tags", "no_tags", "within", "by", "no_deadline", "queue_time", "no_queue_time", "timeout", "attempts", "retry",
-    "retry_base", "retry_cap"
+    "retry_base", "retry_cap", "retry_class"
 ])]
 pub struct EditArgs {
     /// The task: its full id, or the eight digits that lists show.
@@ -76,6 +76,9 @@ pub struct EditArgs {
     /// The longest wait between attempts.
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     retry_cap: Option<u32>,
+    /// What is different when it was not the task that failed, such as provider_limit=linear,5m,1h; classes: runner_lost, provider_limit, infrastructure.
+    #[arg(long, value_name = "CLASS=STRATEGY,BASE,CAP", value_parser = parse_retry_class)]
+    retry_class: Vec<RetryByClass>,
     /// The version that was looked at, as `muster task show --json` says it [default: the one it has now].
     #[arg(long, value_name = "N")]
     version: Option<i64>,
@@ -97,7 +100,7 @@ pub async fn edit(args: &EditArgs) -> Result<Exit, CliError> {
 
 /// What is to be different from `task`.
 fn change(args: &EditArgs, task: &TaskView) -> TaskChange {
-    let changes_retry = args.retry.is_some() || args.retry_base.is_some() || args.retry_cap.is_some();
+    let changes_retry = args.retry.is_some() || args.retry_base.is_some() || args.retry_cap.is_some() || !args.retry_class.is_empty();
     let deadline = args.by.or_else(|| args.within.map(|seconds| now() + TimeDelta::seconds(seconds.into())));
     TaskChange {
         title: args.title.clone(),
@@ -111,6 +114,7 @@ fn change(args: &EditArgs, task: &TaskView) -> TaskChange {
             strategy: args.retry.as_deref().and_then(RetryStrategy::parse).unwrap_or(task.retry.strategy),
             base_seconds: args.retry_base.unwrap_or(task.retry.base_seconds),
             cap_seconds: args.retry_cap.unwrap_or(task.retry.cap_seconds.max(args.retry_base.unwrap_or_default())),
+            by_class: args.retry_class.iter().fold(task.retry.by_class, |all, one| one.over(all)),
         }),
     }
 }

@@ -243,7 +243,7 @@ fn parse_input(text: &str) -> Result<(String, serde_json::Value), String> {
 }
 
 /// `provider_limit=linear,5m,1h`
-fn parse_retry_class(text: &str) -> Result<RetryByClass, String> {
+pub fn parse_retry_class(text: &str) -> Result<RetryByClass, String> {
     let mut by_class = RetryByClass::default();
     by_class.read(text, |time| parse_seconds(time).ok())?;
     Ok(by_class)
