@@ -22,7 +22,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
-use change::{Changing, Said};
+use change::Changing;
 
 #[server(prefix = "/_fn", endpoint = "list_runs")]
 pub async fn list_runs(#[server(default)] filter: RunFilter) -> Result<Page<RunSummary>, Problem> {
@@ -76,10 +76,10 @@ pub async fn start_change(id: String) -> Result<Changing, Problem> {
         None => (change::first_text(&graph), Some(graph.changes), None),
     };
     let said = match problem {
-        Some(problem) => Said::Refused(problem),
-        None => match Said::of(preview_change(id, source.clone(), expected).await) {
+        Some(problem) => change::Said::Refused(problem),
+        None => match change::Said::of(preview_change(id, source.clone(), expected).await) {
             // a text that nobody has written yet is not wrong
-            Said::Refused(problem) if !is_draft && !problem.errors.is_empty() => Said::Nothing,
+            change::Said::Refused(problem) if !is_draft && !problem.errors.is_empty() => change::Said::Nothing,
             said => said,
         },
     };
