@@ -27,20 +27,21 @@ async fn make_ordinary_owner(connection: &mut PgConnection) -> String {
     name
 }
 
-async fn act_as(connection: &mut PgConnection, role: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(connection).await.unwrap();
+/// As if it had signed in, so that `reset role` leads back to it and not to the tests' superuser.
+async fn act_as(connection: &mut PgConnection, owner: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set session authorization \"{owner}\""))).execute(connection).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]
 async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     let mut connection = pool.acquire().await.unwrap();
     let owner = make_ordinary_owner(&mut connection).await;
-    act_as(&mut connection, &format!("\"{owner}\"")).await;
+    act_as(&mut connection, &owner).await;
     connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
     for migration in MIGRATOR.iter() {
-        act_as(&mut connection, &format!("\"{owner}\"")).await;
+        act_as(&mut connection, &owner).await;
         connection.apply("_sqlx_migrations", migration).await.unwrap_or_else(|error| panic!("{}: {error}", migration.description));
-        act_as(&mut connection, "none").await;
+        sqlx::raw_sql("reset session authorization").execute(&mut *connection).await.unwrap();
         let makes_a_table = migration.sql.as_str().contains("create table");
         match rows_after(migration.version) {
             Some(rows) => {
