@@ -71,7 +71,8 @@ pub enum EventKind {
     /// One of its candidates was taken.
     CandidateChosen {
         task: TaskId,
-        number: usize,
+        /// From 1. The event around it has a `number` of its own.
+        candidate: usize,
         why: String,
     },
     AttemptClaimed {
@@ -179,7 +180,7 @@ impl EventKind {
                 let parts: Vec<_> = [of("waits for", added), of("no longer for", removed)].into_iter().flatten().collect();
                 if parts.is_empty() { "Takes other inputs than before".into() } else { format!("Rewired: {}", parts.join(", ")) }
             }
-            Self::CandidateChosen { number, why, .. } => format!("Candidate {number} chosen: {why}"),
+            Self::CandidateChosen { candidate, why, .. } => format!("Candidate {candidate} chosen: {why}"),
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
             Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),
@@ -203,6 +204,33 @@ impl EventKind {
                 None => format!("Ended {}", state.name()),
             },
             Self::TaskRetried { state } => format!("Brought back by hand, {}", state.phrase()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event travels as one object with what its kind says: no kind may call something as the event calls its own.
+    #[test]
+    fn an_event_is_read_as_it_was_written() {
+        let id = TaskId(uuid::Uuid::nil());
+        let kinds = [
+            EventKind::TaskCreated { state: TaskStateName::Queued },
+            EventKind::ComplexityDisputed { given: Tier::Trivial, inferred: Tier::Complex },
+            EventKind::TaskChanged { changes: vec![] },
+            EventKind::StepAdded { run: WorkflowRunId(uuid::Uuid::nil()) },
+            EventKind::StepRemoved { run: WorkflowRunId(uuid::Uuid::nil()) },
+            EventKind::StepRewired { run: WorkflowRunId(uuid::Uuid::nil()), added: vec![id], removed: vec![] },
+            EventKind::CandidateChosen { task: id, candidate: 2, why: "it is more".into() },
+            EventKind::AttemptClaimed { attempt: 1, runner: "r1".into() },
+            EventKind::DependencyAdded { depends_on: id },
+        ];
+        for kind in kinds {
+            let event = Event { cursor: "1-1".into(), at: DateTime::UNIX_EPOCH, actor: "system".into(), task_id: id, number: 3, kind };
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&text).map_err(|error| format!("{error}: {text}")), Ok(event));
         }
     }
 }

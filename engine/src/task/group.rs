@@ -173,6 +173,6 @@ pub(super) async fn chosen(
         "by": by, "why": why, "judge": judge,
     });
     store::save_output(tx, group.id, &output).await?;
-    tx.record(group.workspace_id, group.id, &EventKind::CandidateChosen { task: winner, number, why }).await?;
+    tx.record(group.workspace_id, group.id, &EventKind::CandidateChosen { task: winner, candidate: number, why }).await?;
     open::passed(tx, group, None).await
 }
