@@ -55,8 +55,13 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
         ("workflows", "{name}/runs") => ready(route.replace("{name}", &maker.workflow().await?), json!({})),
         ("runs", "{id}/cancel" | "{id}/pause") => ready(route.replace("{id}", &maker.run_id().await?), json!({})),
         ("runs", "{id}/events") => ready(route.replace("{id}", &maker.run_id().await?), json!({"name": "built"})),
+        ("runs", "{id}/change") => {
+            let source = "add: [{id: later, title: Later, needs: [built], approval: {}}]";
+            ready(route.replace("{id}", &maker.run_id().await?), json!({"source": source}))
+        }
         ("runs", "{id}/resume") => ready(route.replace("{id}", &maker.run_after("pause").await?), json!({})),
         ("runs", "{id}/restart") => ready(route.replace("{id}", &maker.run_after("cancel").await?), json!({})),
+        ("/api/v1/views", "") => ready(route.into(), json!({"name": new_name("view"), "filter": {"state": "failed"}})),
         ("queue", "pause") => {
             maker.queue("resume").await?;
             ready(route.into(), json!({}))
@@ -109,10 +114,8 @@ impl Maker<'_> {
 
     /// Of a name that there was not before.
     fn definition(&self) -> String {
-        static NAMES: AtomicU32 = AtomicU32::new(0);
         let steps = json!([{"id": "ask", "title": "Ask", "approval": {}}, {"id": "built", "title": "Built", "event": {"name": "built"}}]);
-        let name = format!("gates-{}", NAMES.fetch_add(1, Ordering::Relaxed));
-        json!({"name": name, "repository": self.world.machine.repository(), "steps": steps}).to_string()
+        json!({"name": new_name("gates"), "repository": self.world.machine.repository(), "steps": steps}).to_string()
     }
 
     async fn workflow(&self) -> anyhow::Result<String> {
@@ -139,6 +142,12 @@ impl Maker<'_> {
         // It may be as it is to be already.
         self.api.post_until_answered(self.address, &format!("/api/v1/queue/{act}"), &json!({}), None).await.map(drop)
     }
+}
+
+/// One that there was not before.
+fn new_name(kind: &str) -> String {
+    static NAMES: AtomicU32 = AtomicU32::new(0);
+    format!("{kind}-{}", NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// How many rows each table has that holds what people asked for, the answers to them left out.
