@@ -85,10 +85,17 @@ fn EditTaskForm(task: TaskView, form: EditForm) -> impl IntoView {
     let (id, is_executed) = (task.summary.id, task.work.is_executed());
     let problem = Memo::new(move |_| edit.value().get().and_then(Result::err));
     let form = RwSignal::new(form);
+    // An action forgets what was sent when the answer is there.
+    let sent = StoredValue::new(None::<EditForm>);
+    Effect::new(move || {
+        if let Some(input) = edit.input().get() {
+            sent.set_value(Some(input.form));
+        }
+    });
     Effect::new(move || match edit.value().get() {
         Some(Ok(task)) => hand_over(task),
         Some(Err(Problem { status: 412, .. })) => {
-            let Some(sent) = edit.input().get_untracked().map(|sent| sent.form) else { return };
+            let Some(sent) = sent.get_value() else { return };
             // What is there now is shown where nothing was typed, and the next time it is that which is changed.
             spawn_local(async move {
                 if let Ok(task) = get_task(id).await {
