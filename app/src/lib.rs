@@ -9,6 +9,7 @@ pub mod account;
 mod board;
 pub mod components;
 mod dev;
+mod document_title;
 mod draft;
 mod fetched;
 mod layout;

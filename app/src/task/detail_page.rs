@@ -32,11 +32,12 @@ use super::{
 };
 use crate::{
     components::{CopyButton, Notice, Time, Tone},
+    document_title::document_title,
     fetched::fetched,
     live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
-    text::{capitalised, for_document_title},
+    text::capitalised,
     workflow::kind::kind_badge,
 };
 
@@ -153,7 +154,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let attempt = Memo::new(move |_| asked_attempt.get().unwrap_or_else(|| task.with(|task| task.summary.attempts)));
     let title = Memo::new(move |_| task.with(|task| task.summary.title.clone()));
     view! {
-        <Title text=move || format!("{} · Muster", for_document_title(&title.get())) />
+        <Title text=document_title(title) />
         <div class="p-task">
             <div class="l-head">
                 <div class="l-head__text">

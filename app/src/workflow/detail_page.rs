@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     components::{ButtonKind, CopyButton, Icon, LinkButton, Notice, Time, Tone},
+    document_title::document_title,
     fetched::fetched,
     live::use_live,
     page_json::fetch,
@@ -49,7 +50,7 @@ fn workflow_page() -> Result<AnyView, NotLoaded> {
     let version = Memo::new(move |_| query.with(|query| query.get_str("version").and_then(|number| number.parse::<i32>().ok())));
     let workflow = fetch(move || (name.get(), version.get()), |(name, version)| find_workflow(name, version));
     Ok(view! {
-        <Title text=move || format!("{} · Muster", name.get()) />
+        <Title text=document_title(name) />
         {fetched(workflow, 12, |workflow| view! { <Content workflow=workflow /> })}
         <Runs name=name />
     }

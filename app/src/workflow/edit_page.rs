@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     components::{Button, ButtonKind, LinkButton, Notice, Tone},
+    document_title::document_title,
     fetched::fetched,
     page_json::fetch,
     part::{NotLoaded, part},
@@ -49,9 +50,9 @@ fn edit_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let name = Memo::new(move |_| params.with(|params| params.get_str("name").map(str::to_owned)));
     let start = fetch(move || name.get(), start_editor);
-    let title = move || name.get().map_or_else(|| "New workflow".to_owned(), |name| format!("Edit {name}"));
+    let title = Memo::new(move |_| name.get().map_or_else(|| "New workflow".to_owned(), |name| format!("Edit {name}")));
     Ok(view! {
-        <Title text=move || format!("{} · Muster", title()) />
+        <Title text=document_title(title) />
         <div class="l-head">
             <div class="l-head__text">
                 <p class="p-task__crumb"><a href="/workflows">"Workflows"</a></p>

@@ -11,6 +11,7 @@ use leptos_router::{
 use super::{StartRun, find_workflow, start_form::StartForm};
 use crate::{
     components::{Button, ButtonKind, Icon, LinkButton, Notice, TextAreaField, TextField, Tone, field::error_text},
+    document_title::document_title,
     fetched::fetched,
     page_json::{fetch, read},
     part::{NotLoaded, part},
@@ -43,8 +44,9 @@ fn start_page() -> Result<AnyView, NotLoaded> {
     let draft = Memo::new(move |_| query.with(|query| query.get_str("draft").and_then(read::<StartForm>)));
     let version = Memo::new(move |_| draft.with(|draft| draft.as_ref().and_then(|draft| draft.version().ok().flatten())).or(asked.get()));
     let workflow = fetch(move || (name.get(), version.get()), |(name, version)| find_workflow(name, version));
+    let title = Memo::new(move |_| format!("Run {}", name.get()));
     Ok(view! {
-        <Title text=move || format!("Run {} · Muster", name.get()) />
+        <Title text=document_title(title) />
         <div class="l-head">
             <div class="l-head__text">
                 <p class="p-task__crumb">

@@ -27,11 +27,12 @@ use super::{
 };
 use crate::{
     components::{CopyButton, Elapsed, Icon, Notice, Time, Tone},
+    document_title::document_title,
     fetched::fetched,
     live::{PAUSE, use_live_every},
     page_json::fetch,
     part::{NotLoaded, part},
-    text::{for_document_title, short_location},
+    text::short_location,
     workflow::{
         graph::{Label, Mark},
         graph_view::{GraphView, Shape},
@@ -100,7 +101,7 @@ fn Content(run: Signal<RunView>, refresh: Callback<()>) -> impl IntoView {
     let title = Memo::new(move |_| run.with(|run| run.summary.title.clone()));
     let paused_by = Memo::new(move |_| run.with(|run| run.summary.paused_by.clone().filter(|_| !run.summary.state.is_final())));
     view! {
-        <Title text=move || format!("{} · Muster", for_document_title(&title.get())) />
+        <Title text=document_title(title) />
         <div class="l-head">
             <div class="l-head__text">
                 {move || run.with(crumb)}
