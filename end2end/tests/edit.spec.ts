@@ -44,18 +44,12 @@ test.describe("a task that somebody else changes meanwhile", () => {
   });
 });
 
-// Two tests, as a page that is left at once complains about what it was loading ahead.
-test("what has ended offers no edit", async ({ page, visit, api }) => {
+test("what has ended cannot be edited", async ({ page, visit, api }) => {
   const id = await api.createTask({ title: unique("Over"), command: "true" });
   await api.reaches(id, "succeeded");
   await visit(`/tasks/${id}`);
   await expect(page.getByRole("link", { name: "Duplicate" })).toBeVisible();
   await expect(page.getByRole("link", { name: "Edit" })).toHaveCount(0);
-});
-
-test("what has ended cannot be edited at its address either", async ({ page, visit, api }) => {
-  const id = await api.createTask({ title: unique("Over"), command: "true" });
-  await api.reaches(id, "succeeded");
   await visit(`/tasks/${id}/edit`);
   await expect(page.getByText("It has ended")).toBeVisible();
 });

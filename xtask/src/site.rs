@@ -90,7 +90,11 @@ fn wasm(mode: Mode) -> Result<PathBuf> {
     };
     run(cargo().args(["build", "--package", "frontend", "--lib", "--target", WASM_TARGET, "--profile", profile]))?;
     let compiled = target()?.join(WASM_TARGET).join(folder).join("frontend.wasm");
-    let inputs = Inputs::new().add(folder.as_bytes()).add_stamp(&compiled)?.add_file(&root()?.join("package-lock.json"))?;
+    let inputs = Inputs::new()
+        .add(folder.as_bytes())
+        .add(LEFT.concat().as_bytes())
+        .add_stamp(&compiled)?
+        .add_file(&root()?.join("package-lock.json"))?;
     step(&format!("wasm-{folder}"), inputs, |result| {
         let app = result.join("app");
         fs::create_dir_all(&app)?;
@@ -130,7 +134,23 @@ fn split(compiled: &Path, app: &Path) -> Result<PathBuf> {
     let parts = wasm_split_cli_support::transform(options).map_err(|error| anyhow::anyhow!("the program could not be split: {error:#}"))?;
     let files: BTreeMap<_, _> = parts.prefetch_map.into_iter().collect();
     fs::write(app.join(PARTS), serde_json::to_string_pretty(&files)?)?;
+    quiet_once_left(&app.join("parts.js"))?;
     Ok(start)
+}
+
+/// What stands before the loader of the parts, what it does when one could not be had, and what it does instead.
+const LEFT: [&str; 3] = [
+    "let left = false;\naddEventListener(\"pagehide\", () => { left = true; });\naddEventListener(\"pageshow\", () => { left = false; });\n",
+    "console.error(e);",
+    "if (!left) console.error(e);",
+];
+
+/// Whoever leaves a page breaks off what it was loading. That is no trouble, so the console is not told of it.
+fn quiet_once_left(loader: &Path) -> Result<()> {
+    let [before, loud, quiet] = LEFT;
+    let generated = fs::read_to_string(loader)?;
+    anyhow::ensure!(generated.matches(loud).count() == 1, "{} no longer says {loud:?} where a part cannot be had", loader.display());
+    Ok(fs::write(loader, before.to_owned() + &generated.replace(loud, quiet))?)
 }
 
 fn make_small(module: &Path) -> Result<()> {
