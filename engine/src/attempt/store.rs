@@ -46,21 +46,23 @@ pub(super) async fn claim(engine: &Engine, capabilities: &[String], wanted: &[(U
              select at, at + make_interval(secs => $4) as lease_until from (select coalesce($3, clock_timestamp()) as at) as read
            ), wanted as (
              select * from unnest($2::uuid[], $5::uuid[], $6::text[], $7::text[]) with ordinality as wanted (id, runner_id, actor, runner, position)
-           ), waiting (workspace_id, repository_id) as (
-             -- from one repository to the next by the index, however many tasks each has
-             (select workspace_id, repository_id from task where state = 'queued' and paused_by is null and not parked and capabilities <@ $8
-              order by workspace_id, repository_id limit 1)
+           ), waiting (workspace_id, repository_id, capabilities) as (
+             -- from one repository and set of needs to the next by the index, however many tasks each has
+             (select workspace_id, repository_id, capabilities from task where state = 'queued' and paused_by is null and not parked
+              order by workspace_id, repository_id, capabilities limit 1)
              union all
-             select next.workspace_id, next.repository_id from waiting cross join lateral (
-               select workspace_id, repository_id from task
-               where state = 'queued' and paused_by is null and not parked and capabilities <@ $8
-                 and (task.workspace_id, task.repository_id) > (waiting.workspace_id, waiting.repository_id)
-               order by workspace_id, repository_id limit 1
+             select next.workspace_id, next.repository_id, next.capabilities from waiting cross join lateral (
+               select workspace_id, repository_id, capabilities from task
+               where state = 'queued' and paused_by is null and not parked
+                 and (task.workspace_id, task.repository_id, task.capabilities)
+                   > (waiting.workspace_id, waiting.repository_id, waiting.capabilities)
+               order by workspace_id, repository_id, capabilities limit 1
              ) as next
            ), open as (
-             select workspace_id, repository_id, coalesce(repository_share.served, 0) as served
+             select workspace_id, repository_id, waiting.capabilities, coalesce(repository_share.served, 0) as served
              from waiting left join repository_share using (workspace_id, repository_id)
-             where not exists (select from queue_pause pause where pause.workspace_id = waiting.workspace_id
+             where waiting.capabilities <@ $8
+               and not exists (select from queue_pause pause where pause.workspace_id = waiting.workspace_id
                                and (pause.repository_id is null or pause.repository_id = waiting.repository_id))
            ), fair as (
              select workspace_id, row_number() over (order by coalesce(queue_share.served, 0), workspace_id) as place
@@ -72,7 +74,7 @@ pub(super) async fn claim(engine: &Engine, capabilities: &[String], wanted: &[(U
              from fair join open using (workspace_id) cross join lateral (
                select id, turn, priority = 'urgent' as urgent, concurrency_key as key, concurrency_limit as most from task
                where task.workspace_id = open.workspace_id and task.repository_id = open.repository_id
-                 and state = 'queued' and paused_by is null and not parked and capabilities <@ $8
+                 and task.capabilities = open.capabilities and state = 'queued' and paused_by is null and not parked
                order by turn, id limit $1 for no key update skip locked
              ) as next
            ), ranked as (
