@@ -4,18 +4,15 @@ pub mod shortcuts;
 
 use domain::Identity;
 use leptos::{html, prelude::*};
-use leptos_router::{
-    LazyRoute,
-    components::{A, Outlet},
-    hooks::use_location,
-};
+use leptos_router::{LazyRoute, components::Outlet, hooks::use_location};
 
 use crate::{
     account::identity,
     components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
     live::provide_live,
+    overview::overview_page::OverviewPage,
     page_json::{Fetched, fetch},
-    task::{detail_page::TaskDetailPage, handed::provide_handed, new_page::NewTaskPage},
+    task::{detail_page::TaskDetailPage, handed::provide_handed, list_page::TaskListPage, new_page::NewTaskPage},
 };
 use shortcuts::Shortcuts;
 
@@ -37,11 +34,11 @@ pub fn Frame() -> impl IntoView {
             <header class="l-side">
                 <a class="l-side__brand" href="/" aria-label="Muster, overview"><Mark /><span class="l-side__name">"Muster"</span></a>
                 <nav class="l-side__nav" aria-label="Main">
-                    <A href="/" exact=true attr:class="l-side__link">{icon(Icon::Home)}<span>"Overview"</span></A>
-                    <A href="/tasks" attr:class="l-side__link">{icon(Icon::List)}<span>"Tasks"</span></A>
-                    <A href="/workflows" attr:class="l-side__link">{icon(Icon::Flow)}<span>"Workflows"</span></A>
-                    <A href="/queue" attr:class="l-side__link">{icon(Icon::Dots)}<span>"Queue"</span></A>
-                    <A href="/dead" attr:class="l-side__link">{icon(Icon::Square)}<span>"Set aside"</span></A>
+                    <Place shape=Icon::Home name="Overview" pages=&["/"] />
+                    <Place shape=Icon::List name="Tasks" pages=&["/tasks", "/board", "/views"] />
+                    <Place shape=Icon::Flow name="Workflows" pages=&["/workflows", "/runs"] />
+                    <Place shape=Icon::Dots name="Queue" pages=&["/queue"] />
+                    <Place shape=Icon::Square name="Set aside" pages=&["/dead"] />
                 </nav>
                 <div class="l-side__foot">
                     <p class="l-side__lost" role="status">
@@ -60,14 +57,29 @@ pub fn Frame() -> impl IntoView {
     }
 }
 
+/// The way to the first of these pages. It is marked on all of them and on what is below them.
+#[component]
+fn Place(shape: Icon, name: &'static str, pages: &'static [&'static str]) -> impl IntoView {
+    let path = use_location().pathname;
+    let current = move || path.with(|path| pages.iter().any(|page| is_at(path, page))).then_some("page");
+    view! { <a href=pages[0] class="l-side__link" aria-current=current>{icon(shape)}<span>{name}</span></a> }
+}
+
+/// Whether an address is a page or below it; nothing is below the overview.
+fn is_at(path: &str, page: &str) -> bool {
+    path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || page != "/" && rest.starts_with('/'))
+}
+
 /// Once the first page has come to rest: the parts of the program for the pages that are likely to be opened next, so that opening one
 /// waits for its content alone.
 fn load_ahead() {
     Effect::new(|| {
         request_idle_callback(|| {
             leptos::task::spawn_local(async {
+                TaskListPage::preload().await;
                 TaskDetailPage::preload().await;
                 NewTaskPage::preload().await;
+                OverviewPage::preload().await;
             });
         });
     });
@@ -133,5 +145,16 @@ pub fn Mark() -> impl IntoView {
             <path class="l-mark__row" d="M8 10v12M14 10v12" />
             <path class="l-mark__tick" d="M18.5 17.5l3 4L26 10" />
         </svg>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_at;
+
+    #[test]
+    fn a_place_is_marked_on_its_pages_and_below() {
+        assert!(is_at("/tasks", "/tasks") && is_at("/tasks/new", "/tasks") && is_at("/", "/"));
+        assert!(!is_at("/taskless", "/tasks") && !is_at("/tasks", "/") && !is_at("/", "/tasks"));
     }
 }

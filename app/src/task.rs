@@ -16,6 +16,7 @@ pub mod new_more;
 pub mod new_page;
 pub mod row;
 pub mod state_badge;
+mod terms_fields;
 
 use domain::{
     Event, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,

@@ -1,23 +1,40 @@
 //! The door.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{LazyRoute, hooks::use_query_map};
 
 use super::{SignIn, local_path, needs_owner};
 use crate::{
     components::{Button, ButtonKind, Notice, TextField, Tone},
     layout::Brand,
     page_json::fetch,
+    part::{NotLoaded, part},
 };
 
-#[component]
-pub fn SignInPage() -> impl IntoView {
+pub struct SignInPage;
+
+impl LazyRoute for SignInPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part("sign_in_page", sign_in_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(sign_in_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn sign_in_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let next = move || local_path(&query.with(|query| query.get_str("next").unwrap_or_default().to_owned()));
     let sign_in = ServerAction::<SignIn>::new();
     let problem = move || sign_in.value().get().and_then(Result::err);
-    view! {
+    Ok(view! {
         <Title text="Sign in · Muster" />
         <main class="p-door">
             <div class="p-door__card">
@@ -50,6 +67,7 @@ pub fn SignInPage() -> impl IntoView {
             </div>
         </main>
     }
+    .into_any())
 }
 
 /// Says what to do while there is nobody who could sign in.

@@ -1,8 +1,9 @@
 //! The start page: how much is where, what happens now, what ended last, and who does the work.
 
 use domain::{Overview, Runner, overview::StateCount};
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
+use leptos_router::LazyRoute;
 
 use super::overview;
 use crate::{
@@ -10,17 +11,34 @@ use crate::{
     fetched::fetched,
     live::use_live,
     page_json::fetch,
+    part::{NotLoaded, part},
     task::{
         row::task_rows,
         state_badge::{state_label, state_shape, state_tone},
     },
 };
 
-#[component]
-pub fn OverviewPage() -> impl IntoView {
+pub struct OverviewPage;
+
+impl LazyRoute for OverviewPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part("overview_page", overview_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(overview_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn overview_page() -> Result<AnyView, NotLoaded> {
     let overview = fetch(|| (), |()| overview());
     use_live(overview, |_| true);
-    view! {
+    Ok(view! {
         <Title text="Overview · Muster" />
         <div class="l-head">
             <h1 class="l-head__title">"Overview"</h1>
@@ -30,6 +48,7 @@ pub fn OverviewPage() -> impl IntoView {
         </div>
         {fetched(overview, 6, content)}
     }
+    .into_any())
 }
 
 fn content(overview: Signal<Overview>) -> impl IntoView {

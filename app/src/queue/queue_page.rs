@@ -110,7 +110,7 @@ fn content(queue: Signal<Queue>, acts: QueueActs) -> impl IntoView {
 fn pace_sentence(queue: &Queue) -> String {
     let started: i64 = queue.minutes.iter().map(|minute| minute.started).sum();
     let run = if queue.running == 1 { "runs" } else { "run" };
-    format!("{} {run} now. {} ended, {}.", queue.running, counted(queue.ended_last_hour, "task"), counted_verb(started))
+    format!("{} {run} now. {} ended, {}.", counted(queue.running, "task"), counted(queue.ended_last_hour, "task"), counted_verb(started))
 }
 
 fn counted_verb(started: i64) -> String {

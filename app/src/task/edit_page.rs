@@ -1,7 +1,7 @@
 //! Changing what may still be changed of a task. The form says which version it shows; when somebody was faster, the page says who did
 //! what, keeps what was typed, and saving again changes the task as it is now.
 
-use domain::{Priority, TaskView, task::RetryStrategy};
+use domain::TaskView;
 use leptos::{form::ActionForm, html, prelude::*, task::spawn_local, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{
@@ -11,15 +11,15 @@ use leptos_router::{
 
 use super::{
     EditTask,
-    edit_form::EditForm,
+    edit_form::{EditForm, Terms},
     find_task,
     form::messages,
     get_task,
     handed::hand_over,
-    new_more::{priority_name, strategy_name},
+    terms_fields::In,
 };
 use crate::{
-    components::{Button, ButtonKind, LinkButton, Notice, SelectField, TextAreaField, TextField, Tone},
+    components::{Button, ButtonKind, LinkButton, Notice, TextField, Tone},
     fetched::fetched,
     page_json::{fetch, read},
     part::{NotLoaded, part},
@@ -127,80 +127,17 @@ fn EditTaskForm(task: TaskView, form: EditForm) -> impl IntoView {
 
 fn fields(form: EditForm, is_executed: bool, problem: Memo<Option<Problem>>) -> impl IntoView {
     let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
-    let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
     let EditForm { id, version, before, terms } = form;
+    let field = In { form: "form[terms]", errors: &errors };
     let runs = is_executed.then(|| {
-        let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
+        let Terms { queue_time, timeout, max_attempts, retry, retry_base, retry_cap, retry_by_class, .. } = terms.clone();
         view! {
             <div class="p-new__trio">
-                <TextField
-                    id="queue-time"
-                    label="Longest wait in the queue"
-                    name="form[terms][queue_time]"
-                    value=terms.queue_time.clone()
-                    optional=true
-                    max=20_u32
-                    hint="When no runner has taken it by then it is set aside."
-                    errors=errors("/queue_seconds")
-                />
-                <TextField
-                    id="timeout"
-                    label="Time limit"
-                    name="form[terms][timeout]"
-                    value=terms.timeout.clone()
-                    max=20_u32
-                    hint="For one attempt, such as 90s or 1h 30m. Not while one works."
-                    errors=errors("/timeout_seconds")
-                />
-                <TextField
-                    id="attempts"
-                    label="Attempts at most"
-                    name="form[terms][max_attempts]"
-                    kind="number"
-                    value=terms.max_attempts.clone()
-                    hint="1 to 10, and more than have failed."
-                    errors=errors("/max_attempts")
-                />
+                {field.queue_time(queue_time)}
+                {field.timeout(timeout, "For one attempt, such as 90s or 1h 30m. Not while one works.")}
+                {field.max_attempts(max_attempts, "1 to 10, and more than have failed.")}
             </div>
-            <div class="p-new__trio">
-                <SelectField
-                    id="retry"
-                    label="Waits between attempts"
-                    name="form[terms][retry]"
-                    value=terms.retry.clone()
-                    choices=strategies
-                    errors=errors("/retry/strategy")
-                />
-                <TextField
-                    id="retry-base"
-                    label="First wait"
-                    name="form[terms][retry_base]"
-                    value=terms.retry_base.clone()
-                    max=20_u32
-                    hint="At most an hour."
-                    errors=errors("/retry/base_seconds")
-                />
-                <TextField
-                    id="retry-cap"
-                    label="Longest wait"
-                    name="form[terms][retry_cap]"
-                    value=terms.retry_cap.clone()
-                    max=20_u32
-                    hint="At most a day."
-                    errors=errors("/retry/cap_seconds")
-                />
-            </div>
-            <TextAreaField
-                id="retry-by-class"
-                label="Waits that are different by class of failure"
-                name="form[terms][retry_by_class]"
-                value=terms.retry_by_class.clone()
-                optional=true
-                code=true
-                rows=2
-                hint="One per line, such as provider_limit=linear,5m,1h. Classes: runner_lost, provider_limit, infrastructure."
-                errors=errors("/retry/by_class")
-            />
+            {field.retry([retry, retry_base, retry_cap, retry_by_class])}
         }
     });
     let hidden = (!is_executed).then(|| {
@@ -232,33 +169,9 @@ fn fields(form: EditForm, is_executed: bool, problem: Memo<Option<Problem>>) -> 
                 errors=errors("/title")
             />
             <div class="p-new__trio">
-                <SelectField
-                    id="priority"
-                    label="Priority"
-                    name="form[terms][priority]"
-                    value=terms.priority
-                    choices=priorities
-                    errors=errors("/priority")
-                />
-                <TextField
-                    id="tags"
-                    label="Tags"
-                    name="form[terms][tags]"
-                    value=terms.tags
-                    optional=true
-                    hint="Words to find it by, separated by spaces."
-                    errors=errors("/tags")
-                />
-                <TextField
-                    id="complete-by"
-                    label="Complete by"
-                    name="form[terms][complete_by]"
-                    kind="datetime-local"
-                    value=terms.complete_by
-                    optional=true
-                    hint="In UTC. When it is not done by then it is stopped and has failed."
-                    errors=errors("/complete_by")
-                />
+                {field.priority(terms.priority)}
+                {field.tags(terms.tags)}
+                {field.complete_by(terms.complete_by)}
             </div>
             {runs}
         </section>

@@ -1,12 +1,9 @@
 //! What most tasks leave as it is: lane, times, retries, dependencies, labels and limits.
 
-use domain::{
-    Priority,
-    task::{RetryStrategy, Tier},
-};
+use domain::task::Tier;
 use leptos::prelude::*;
 
-use super::form::TaskForm;
+use super::{form::TaskForm, terms_fields::In};
 use crate::components::{SelectField, TextAreaField, TextField};
 
 #[component]
@@ -22,73 +19,18 @@ where
         TaskForm { work, command, prompt, repository, base_ref, success_criteria, checks, ..unusual }
     };
     let is_open = shown(&form) != usual;
-    let strategies = RetryStrategy::ALL.map(|strategy| (strategy.name(), strategy_name(strategy))).to_vec();
-    let priorities = Priority::ALL.map(|priority| (priority.name(), priority_name(priority))).to_vec();
+    let field = In { form: "form", errors: &errors };
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
     view! {
         <details class="p-new__more" open=is_open>
             <summary class="p-new__heading">"More: priority, time, needs, dependencies, labels, limits"</summary>
             <div class="p-new__part">
                 <div class="p-new__trio">
-                    <SelectField id="priority" label="Priority" name="form[priority]" value=form.priority choices=priorities errors=errors("/priority") />
-                    <TextField
-                        id="timeout"
-                        label="Time limit"
-                        name="form[timeout]"
-                        value=form.timeout
-                        max=20_u32
-                        hint="For one attempt, such as 90s, 15m or 1h 30m."
-                        errors=errors("/timeout_seconds")
-                    />
-                    <TextField
-                        id="attempts"
-                        label="Attempts at most"
-                        name="form[max_attempts]"
-                        kind="number"
-                        value=form.max_attempts
-                        hint="1 to 10; a failed check is handed to the next one."
-                        errors=errors("/max_attempts")
-                    />
+                    {field.priority(form.priority)}
+                    {field.timeout(form.timeout, "For one attempt, such as 90s, 15m or 1h 30m.")}
+                    {field.max_attempts(form.max_attempts, "1 to 10; a failed check is handed to the next one.")}
                 </div>
-                <div class="p-new__trio">
-                    <SelectField
-                        id="retry"
-                        label="Waits between attempts"
-                        name="form[retry]"
-                        value=form.retry
-                        choices=strategies
-                        errors=errors("/retry/strategy")
-                    />
-                    <TextField
-                        id="retry-base"
-                        label="First wait"
-                        name="form[retry_base]"
-                        value=form.retry_base
-                        max=20_u32
-                        hint="At most an hour."
-                        errors=errors("/retry/base_seconds")
-                    />
-                    <TextField
-                        id="retry-cap"
-                        label="Longest wait"
-                        name="form[retry_cap]"
-                        value=form.retry_cap
-                        max=20_u32
-                        hint="At most a day."
-                        errors=errors("/retry/cap_seconds")
-                    />
-                </div>
-                <TextAreaField
-                    id="retry-by-class"
-                    label="Waits that are different by class of failure"
-                    name="form[retry_by_class]"
-                    value=form.retry_by_class
-                    optional=true
-                    code=true
-                    rows=2
-                    hint="One per line, such as provider_limit=linear,5m,1h. Classes: runner_lost, provider_limit, infrastructure."
-                    errors=errors("/retry/by_class")
-                />
+                {field.retry([form.retry, form.retry_base, form.retry_cap, form.retry_by_class])}
                 <div class="p-new__trio">
                     <TextField
                         id="capabilities"
@@ -130,26 +72,8 @@ where
                     errors=errors("/run_at")
                 />
                 <div class="p-new__trio">
-                    <TextField
-                        id="complete-by"
-                        label="Complete by"
-                        name="form[complete_by]"
-                        kind="datetime-local"
-                        value=form.complete_by
-                        optional=true
-                        hint="In UTC. When it is not done by then it is stopped and has failed."
-                        errors=errors("/complete_by")
-                    />
-                    <TextField
-                        id="queue-time"
-                        label="Longest wait in the queue"
-                        name="form[queue_time]"
-                        value=form.queue_time
-                        optional=true
-                        max=20_u32
-                        hint="When no runner has taken it by then it is set aside."
-                        errors=errors("/queue_seconds")
-                    />
+                    {field.complete_by(form.complete_by)}
+                    {field.queue_time(form.queue_time)}
                     <TextField
                         id="share"
                         label="Shares"
@@ -162,15 +86,7 @@ where
                     />
                 </div>
                 <div class="p-new__trio">
-                    <TextField
-                        id="tags"
-                        label="Tags"
-                        name="form[tags]"
-                        value=form.tags
-                        optional=true
-                        hint="Words to find it by, separated by spaces."
-                        errors=errors("/tags")
-                    />
+                    {field.tags(form.tags)}
                     <TextField
                         id="correlation-id"
                         label="Belongs to"
@@ -220,28 +136,10 @@ where
     }
 }
 
-pub fn strategy_name(strategy: RetryStrategy) -> &'static str {
-    match strategy {
-        RetryStrategy::Exponential => "Doubling",
-        RetryStrategy::Linear => "Growing evenly",
-        RetryStrategy::Fibonacci => "Fibonacci",
-        RetryStrategy::None => "No further attempt",
-    }
-}
-
 fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::Trivial => "Trivial",
         Tier::Standard => "Standard",
         Tier::Complex => "Complex",
-    }
-}
-
-pub fn priority_name(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Urgent => "Urgent",
-        Priority::High => "High",
-        Priority::Normal => "Normal",
-        Priority::Low => "Low",
     }
 }

@@ -108,7 +108,7 @@ fn cells(task: TaskSummary, picks: Option<Picks>) -> impl IntoView {
             <td class="c-table__place" data-label="Repository" title=task.repository.clone()>{short_location(&task.repository)}</td>
             <td class="c-table__short" data-label="Checks">{checks(&task)}</td>
             <td class=priority_class data-label="Priority">{priority_badge(task.priority)}</td>
-            <td class="c-table__short" data-label="Attempts">{task.attempts} <span class="u-quiet">" of " {task.max_attempts}</span></td>
+            <td class="c-table__short" data-label="Attempts">{task.attempts} <span class="u-quiet">{of_most(&task)}</span></td>
             <td class="c-table__time" data-label="Created"><Time at=task.created_at /></td>
         </tr>
     }
@@ -145,4 +145,9 @@ fn checks(task: &TaskSummary) -> impl IntoView + use<> {
         (all, Some(passed), _) => ("u-bad", format!("{passed} of {all}")),
     };
     view! { <span class=class>{text}</span> }
+}
+
+/// Nothing where there were more, as those that were not the task's fault, or were before it was brought back, do not count.
+pub fn of_most(task: &TaskSummary) -> Option<String> {
+    (task.attempts <= task.max_attempts).then(|| format!(" of {}", task.max_attempts))
 }

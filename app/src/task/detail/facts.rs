@@ -8,7 +8,10 @@ use leptos::prelude::*;
 
 use crate::{
     components::{CopyButton, Elapsed, Icon, icon, time::exact},
-    task::{row::tags, state_badge::state_badge},
+    task::{
+        row::{of_most, tags},
+        state_badge::state_badge,
+    },
     text::{duration, short_location},
 };
 
@@ -64,7 +67,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {wide_fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
         {is_executed.then(|| wide_fact("Base", base(task, latest)))}
         {latest.filter(|attempt| attempt.commit.is_some()).and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
-        {is_executed.then(|| fact("Attempts", format!("{} of {}", task.summary.attempts, task.summary.max_attempts)))}
+        {is_executed.then(|| fact("Attempts", format!("{}{}", task.summary.attempts, of_most(&task.summary).unwrap_or_default())))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
