@@ -28,7 +28,7 @@ impl LazyRoute for ComponentsPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("components_page", components_page()).await
+        part("places", components_page()).await
     }
 
     async fn preload() {
@@ -36,7 +36,7 @@ impl LazyRoute for ComponentsPage {
     }
 }
 
-#[wasm_split(components_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn components_page() -> Result<AnyView, NotLoaded> {
     Ok(if cfg!(debug_assertions) {
         gallery().into_any()

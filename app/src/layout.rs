@@ -12,7 +12,7 @@ use crate::{
     live::provide_live,
     overview::overview_page::OverviewPage,
     page_json::{Fetched, fetch},
-    task::{detail_page::TaskDetailPage, handed::provide_handed, list_page::TaskListPage, new_page::NewTaskPage},
+    task::{detail_page::TaskDetailPage, handed::provide_handed, new_page::NewTaskPage},
 };
 use shortcuts::Shortcuts;
 
@@ -76,7 +76,6 @@ fn load_ahead() {
     Effect::new(|| {
         request_idle_callback(|| {
             leptos::task::spawn_local(async {
-                TaskListPage::preload().await;
                 TaskDetailPage::preload().await;
                 NewTaskPage::preload().await;
                 OverviewPage::preload().await;

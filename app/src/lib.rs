@@ -61,9 +61,9 @@ use workflow::{
     start_page::StartPage,
 };
 
-/// Every page and its address. Each is a part of the program that is fetched along with the document when the page is the first one,
-/// else when it is opened, or before that, once the first page has come to rest. All are rendered whole before the first byte is sent,
-/// so that they are complete without scripts and can answer with a redirect.
+/// Every page and its address. All but the list belong to a part of the program that is fetched along with the document when the page is
+/// the first one, else when it is opened, or before that, once the first page has come to rest. All are rendered whole before the first
+/// byte is sent, so that they are complete without scripts and can answer with a redirect.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -76,7 +76,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view={Lazy::<SetupPage>::new()} ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("") view={Lazy::<OverviewPage>::new()} ssr=SsrMode::Async />
-                    <Route path=path!("tasks") view={Lazy::<TaskListPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
                     <Route path=path!("tasks/new") view={Lazy::<NewTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id/edit") view={Lazy::<EditTaskPage>::new()} ssr=SsrMode::Async />

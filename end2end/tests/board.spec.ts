@@ -10,6 +10,7 @@ test("a task goes over the board from column to column", async ({ page, visit, a
   const dependent = await api.createTask({ title: unique("Follows"), command: "true", depends_on: [id], tags: [tag] });
   await api.reaches(id, "running");
   await visit(`/board?tag=${tag}`);
+  await expect(page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Tasks" })).toHaveAttribute("aria-current", "page");
   await arrives((timeout) => expect(boardCard(page, "Running", title)).toBeVisible({ timeout }));
   await expect(boardCard(page, "Running", title)).toContainText("Follows");
   await expect(boardColumn(page, "Waiting")).toContainText("Blocked");

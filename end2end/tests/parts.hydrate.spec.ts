@@ -2,7 +2,7 @@
 import { expect, test } from "../fixtures.ts";
 
 test("the parts of pages that are likely next are loaded ahead", async ({ page, visit }) => {
-  const ahead = page.waitForResponse(/split_new_task_page.*\.wasm$/);
+  const ahead = page.waitForResponse(/split_forms.*\.wasm$/);
   await visit("/tasks");
   expect((await ahead).status()).toBe(200);
   // and from then on the page needs nothing but its content
@@ -17,11 +17,11 @@ test.describe("a part that cannot be loaded", () => {
   test.use({ expectedComplaints: /ERR_|Failed to fetch/ });
 
   test("is said on the page, and trying again loads the document", async ({ page, visit }) => {
-    await page.route(/split_new_task_page.*\.wasm$/, (route) => route.abort());
+    await page.route(/split_forms.*\.wasm$/, (route) => route.abort());
     await visit("/tasks");
     await page.getByRole("link", { name: "New task" }).click();
     await expect(page.getByRole("alert")).toContainText("This page could not be loaded");
-    await page.unroute(/split_new_task_page.*\.wasm$/);
+    await page.unroute(/split_forms.*\.wasm$/);
     await page.getByRole("link", { name: "Try again" }).click();
     await expect(page).toHaveURL(/\/tasks\/new$/);
     await expect(page.getByLabel("Title")).toBeEditable();

@@ -53,7 +53,7 @@ impl TestApp {
                 script: "/assets/a.js".into(),
                 wasm: "/assets/a.wasm".into(),
                 style: "/assets/a.css".into(),
-                parts: [("new_task_page".to_owned(), vec!["/assets/shared.wasm".to_owned(), "/assets/new.wasm".to_owned()])].into(),
+                parts: [("forms".to_owned(), vec!["/assets/shared.wasm".to_owned(), "/assets/new.wasm".to_owned()])].into(),
             },
             stop: stop.clone(),
             origin: origin.into(),

@@ -23,7 +23,7 @@ impl LazyRoute for SetupPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("setup_page", setup_page()).await
+        part("door", setup_page()).await
     }
 
     async fn preload() {
@@ -31,7 +31,7 @@ impl LazyRoute for SetupPage {
     }
 }
 
-#[wasm_split(setup_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(door, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn setup_page() -> Result<AnyView, NotLoaded> {
     let needed = fetch(|| (), |()| needs_owner());
     Ok(view! {

@@ -20,7 +20,7 @@ impl LazyRoute for SignInPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("sign_in_page", sign_in_page()).await
+        part("door", sign_in_page()).await
     }
 
     async fn preload() {
@@ -28,7 +28,7 @@ impl LazyRoute for SignInPage {
     }
 }
 
-#[wasm_split(sign_in_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(door, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn sign_in_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let next = move || local_path(&query.with(|query| query.get_str("next").unwrap_or_default().to_owned()));

@@ -34,7 +34,7 @@ impl LazyRoute for BoardPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("board_page", board_page()).await
+        part("places", board_page()).await
     }
 
     async fn preload() {
@@ -42,7 +42,7 @@ impl LazyRoute for BoardPage {
     }
 }
 
-#[wasm_split(board_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn board_page() -> Result<AnyView, NotLoaded> {
     let looking = Looking::at(BOARD);
     let board = fetch(move || looking.filter.with(|filter| TaskFilter { state: None, ..without_place(filter) }), get_board);

@@ -26,7 +26,7 @@ impl LazyRoute for OverviewPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("overview_page", overview_page()).await
+        part("home", overview_page()).await
     }
 
     async fn preload() {
@@ -34,7 +34,7 @@ impl LazyRoute for OverviewPage {
     }
 }
 
-#[wasm_split(overview_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(home, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn overview_page() -> Result<AnyView, NotLoaded> {
     let overview = fetch(|| (), |()| overview());
     use_live(overview, |_| true);

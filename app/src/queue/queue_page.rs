@@ -35,7 +35,7 @@ impl LazyRoute for QueuePage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("queue_page", queue_page()).await
+        part("places", queue_page()).await
     }
 
     async fn preload() {
@@ -43,7 +43,7 @@ impl LazyRoute for QueuePage {
     }
 }
 
-#[wasm_split(queue_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn queue_page() -> Result<AnyView, NotLoaded> {
     let waiting = fetch(|| (), |()| get_queue());
     use_live_every(waiting, || PAUSE, |_| true);

@@ -30,7 +30,7 @@ impl LazyRoute for ViewsPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("views_page", views_page()).await
+        part("places", views_page()).await
     }
 
     async fn preload() {
@@ -46,7 +46,7 @@ struct ViewActs {
     delete: ServerAction<DeleteView>,
 }
 
-#[wasm_split(views_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn views_page() -> Result<AnyView, NotLoaded> {
     let looking = Looking::at(LIST);
     let views = fetch(|| (), |()| list_views());

@@ -28,7 +28,7 @@ impl LazyRoute for ChangePage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("change_page", change_page()).await
+        part("task", change_page()).await
     }
 
     async fn preload() {
@@ -36,7 +36,7 @@ impl LazyRoute for ChangePage {
     }
 }
 
-#[wasm_split(change_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(task, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn change_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let about = Memo::new(move |_| -> (Vec<TaskId>, TaskFilter) {

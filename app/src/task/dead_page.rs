@@ -29,7 +29,7 @@ impl LazyRoute for DeadPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("dead_page", dead_page()).await
+        part("task", dead_page()).await
     }
 
     async fn preload() {
@@ -41,7 +41,7 @@ fn dead() -> TaskFilter {
     TaskFilter { state: Some(TaskStateName::Dead), ..TaskFilter::default() }
 }
 
-#[wasm_split(dead_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(task, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn dead_page() -> Result<AnyView, NotLoaded> {
     let tasks = fetch(|| (), |()| list_tasks(TaskFilter { limit: Some(PAGE_LIMIT_MAX), ..dead() }));
     use_live(tasks, |_| true);

@@ -49,7 +49,7 @@ impl LazyRoute for TaskDetailPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("task_detail_page", task_detail_page()).await
+        part("task", task_detail_page()).await
     }
 
     async fn preload() {
@@ -57,7 +57,7 @@ impl LazyRoute for TaskDetailPage {
     }
 }
 
-#[wasm_split(task_detail_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(task, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn task_detail_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned)));

@@ -35,7 +35,7 @@ impl LazyRoute for EditTaskPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("edit_task_page", edit_task_page()).await
+        part("forms", edit_task_page()).await
     }
 
     async fn preload() {
@@ -43,7 +43,7 @@ impl LazyRoute for EditTaskPage {
     }
 }
 
-#[wasm_split(edit_task_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(forms, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn edit_task_page() -> Result<AnyView, NotLoaded> {
     let (params, query) = (use_params_map(), use_query_map());
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned).unwrap_or_default()));

@@ -1,9 +1,8 @@
 //! All tasks, newest first. What is shown is in the address: the filters and the place, so every view has a link.
 
 use domain::{Page, TaskFilter, TaskStateName, TaskSummary};
-use leptos::{prelude::*, wasm_split::wasm_split};
+use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::LazyRoute;
 
 use super::{
     filter::{LIST, is_narrow, list_path, path_of, without_place},
@@ -17,31 +16,14 @@ use crate::{
     fetched::fetched,
     live::use_live,
     page_json::fetch,
-    part::{NotLoaded, part},
 };
 
-pub struct TaskListPage;
-
-impl LazyRoute for TaskListPage {
-    fn data() -> Self {
-        Self
-    }
-
-    async fn view(_page: Self) -> AnyView {
-        part("task_list_page", task_list_page()).await
-    }
-
-    async fn preload() {
-        _ = load().await;
-    }
-}
-
-#[wasm_split(task_list_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
-fn task_list_page() -> Result<AnyView, NotLoaded> {
+#[component]
+pub fn TaskListPage() -> impl IntoView {
     let looking = Looking::at(LIST);
     let tasks = fetch(move || looking.filter.get(), list_tasks);
     use_live(tasks, |_| true);
-    Ok(view! {
+    view! {
         <Title text="Tasks · Muster" />
         <div class="l-head">
             <h1 class="l-head__title">"Tasks"</h1>
@@ -57,7 +39,6 @@ fn task_list_page() -> Result<AnyView, NotLoaded> {
         </div>
         {fetched(tasks, 10, move |page| content(looking, page))}
     }
-    .into_any())
 }
 
 fn content(looking: Looking, page: Signal<Page<TaskSummary>>) -> impl IntoView {

@@ -37,7 +37,7 @@ impl LazyRoute for NewTaskPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("new_task_page", new_task_page()).await
+        part("forms", new_task_page()).await
     }
 
     async fn preload() {
@@ -45,7 +45,7 @@ impl LazyRoute for NewTaskPage {
     }
 }
 
-#[wasm_split(new_task_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(forms, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn new_task_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let asked = move || query.with(|query| ["from", "depends_on", "draft"].map(|name| query.get_str(name).map(str::to_owned)));

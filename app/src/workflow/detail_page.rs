@@ -32,7 +32,7 @@ impl LazyRoute for WorkflowPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("workflow_page", workflow_page()).await
+        part("workflows", workflow_page()).await
     }
 
     async fn preload() {
@@ -43,7 +43,7 @@ impl LazyRoute for WorkflowPage {
 /// Runs that are shown below a workflow.
 const RUNS: u32 = 10;
 
-#[wasm_split(workflow_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn workflow_page() -> Result<AnyView, NotLoaded> {
     let (params, query) = (use_params_map(), use_query_map());
     let name = Memo::new(move |_| params.with(|params| params.get_str("name").map(str::to_owned).unwrap_or_default()));

@@ -37,7 +37,7 @@ impl LazyRoute for EditPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("edit_page", edit_page()).await
+        part("workflows", edit_page()).await
     }
 
     async fn preload() {
@@ -45,7 +45,7 @@ impl LazyRoute for EditPage {
     }
 }
 
-#[wasm_split(edit_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn edit_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let name = Memo::new(move |_| params.with(|params| params.get_str("name").map(str::to_owned)));

@@ -25,7 +25,7 @@ impl LazyRoute for WorkflowListPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("workflow_list_page", workflow_list_page()).await
+        part("workflows", workflow_list_page()).await
     }
 
     async fn preload() {
@@ -33,7 +33,7 @@ impl LazyRoute for WorkflowListPage {
     }
 }
 
-#[wasm_split(workflow_list_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn workflow_list_page() -> Result<AnyView, NotLoaded> {
     let workflows = fetch(|| (), |()| list_workflows());
     use_live(workflows, |_| true);

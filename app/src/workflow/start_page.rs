@@ -28,7 +28,7 @@ impl LazyRoute for StartPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("start_page", start_page()).await
+        part("workflows", start_page()).await
     }
 
     async fn preload() {
@@ -36,7 +36,7 @@ impl LazyRoute for StartPage {
     }
 }
 
-#[wasm_split(start_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn start_page() -> Result<AnyView, NotLoaded> {
     let (params, query) = (use_params_map(), use_query_map());
     let name = Memo::new(move |_| params.with(|params| params.get_str("name").map(str::to_owned).unwrap_or_default()));

@@ -38,7 +38,7 @@ impl LazyRoute for ChangeRunPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("change_run_page", change_run_page()).await
+        part("workflows", change_run_page()).await
     }
 
     async fn preload() {
@@ -46,7 +46,7 @@ impl LazyRoute for ChangeRunPage {
     }
 }
 
-#[wasm_split(change_run_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn change_run_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").unwrap_or_default().to_owned()));

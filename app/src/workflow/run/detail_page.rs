@@ -52,7 +52,7 @@ impl LazyRoute for RunPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("run_page", run_page()).await
+        part("workflows", run_page()).await
     }
 
     async fn preload() {
@@ -60,7 +60,7 @@ impl LazyRoute for RunPage {
     }
 }
 
-#[wasm_split(run_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn run_page() -> Result<AnyView, NotLoaded> {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned)));

@@ -24,7 +24,7 @@ impl LazyRoute for RunListPage {
     }
 
     async fn view(_page: Self) -> AnyView {
-        part("run_list_page", run_list_page()).await
+        part("workflows", run_list_page()).await
     }
 
     async fn preload() {
@@ -32,7 +32,7 @@ impl LazyRoute for RunListPage {
     }
 }
 
-#[wasm_split(run_list_page, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+#[wasm_split(workflows, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
 fn run_list_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(|query| read_filter(|name| query.get_str(name))));
