@@ -1,7 +1,11 @@
 //! The server's side of the pages: the one door to the engine, and the browser's session.
 
 use axum::extract::FromRef;
-use domain::{Actor, UserId, account::NewOwner};
+use domain::{
+    Actor, UserId,
+    account::NewOwner,
+    workflow::{CheckWorkflow, SaveWorkflow, WorkflowView},
+};
 use engine::Engine;
 use http::{HeaderName, HeaderValue, header, request::Parts};
 use leptos::{
@@ -12,7 +16,7 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 use tower_sessions::Session;
 
-use crate::{SiteAssets, part::Announce, problem::Problem};
+use crate::{SiteAssets, part::Announce, problem::Problem, workflow::edit::Opened};
 
 /// What every page and server function can reach.
 #[derive(Clone, FromRef)]
@@ -58,6 +62,14 @@ pub fn go_back(path: Option<String>) {
     if let (Some(true), Some(path)) = (accepts, path) {
         leptos_axum::redirect(&path);
     }
+}
+
+/// Saves a workflow as whoever has opened it has seen it.
+pub async fn save_workflow(engine: &Engine, actor: Actor, source: String, opened: &Opened) -> engine::Result<WorkflowView> {
+    let check = CheckWorkflow { source: source.clone() };
+    let name = engine.check_workflow(&actor, check).await?.definition.map(|definition| definition.name).unwrap_or_default();
+    let actor = Actor { if_match: Some(opened.seen_of(&name)), ..actor };
+    engine.save_workflow(&actor, SaveWorkflow { source }).await
 }
 
 fn session() -> Result<Session, Problem> {

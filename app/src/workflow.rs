@@ -16,7 +16,7 @@ use domain::workflow::{RunView, Validation, WorkflowSummary, WorkflowView};
 use leptos::prelude::*;
 
 use crate::problem::Problem;
-use edit::Editing;
+use edit::{Editing, Opened};
 use start_form::StartForm;
 
 #[server(prefix = "/_fn", endpoint = "list_workflows")]
@@ -37,11 +37,10 @@ pub async fn check_workflow(source: String) -> Result<Validation, Problem> {
     crate::ssr::call(async |engine, actor| engine.check_workflow(&actor, domain::workflow::CheckWorkflow { source }).await).await
 }
 
-/// Saves a new version and goes on to its page.
+/// Saves a new version, unless somebody else has saved one since, and goes on to its page.
 #[server(name = SaveSource, prefix = "/_fn", endpoint = "save_workflow")]
-pub async fn save_workflow(source: String) -> Result<WorkflowView, Problem> {
-    let saved =
-        crate::ssr::call(async |engine, actor| engine.save_workflow(&actor, domain::workflow::SaveWorkflow { source }).await).await?;
+pub async fn save_workflow(source: String, #[server(default)] opened: Opened) -> Result<WorkflowView, Problem> {
+    let saved = crate::ssr::call(async |engine, actor| crate::ssr::save_workflow(&engine, actor, source, &opened).await).await?;
     leptos_axum::redirect(&format!("/workflows/{}", saved.name));
     Ok(saved)
 }
@@ -50,13 +49,26 @@ pub async fn save_workflow(source: String) -> Result<WorkflowView, Problem> {
 #[server(prefix = "/_fn", endpoint = "start_editor")]
 pub async fn start_editor(#[server(default)] name: Option<String>) -> Result<Editing, Problem> {
     let draft = use_context::<http::request::Parts>().and_then(|request| request.extensions.get::<edit::Draft>().cloned());
-    let (source, problem) = match (draft, name) {
-        (Some(draft), _) => (draft.source, draft.problem),
-        (None, Some(name)) => (find_workflow(name, None).await?.source, None),
-        (None, None) => (edit::EXAMPLE.to_owned(), None),
+    let (source, mut opened, problem) = match (draft, name) {
+        (Some(draft), _) => (draft.source, draft.opened, draft.problem),
+        (None, Some(name)) => {
+            let view = find_workflow(name, None).await?;
+            (view.source, Opened { name: view.name, version: view.version }, None)
+        }
+        (None, None) => (edit::EXAMPLE.to_owned(), Opened::default(), None),
     };
     let validation = check_workflow(source.clone()).await?;
-    Ok(Editing { source, validation, problem })
+    // Whoever has been told of the newest version and saves once more means it.
+    if let (Some(Problem { status: 412, .. }), Some(definition)) = (&problem, &validation.definition) {
+        opened = newest(definition.name.clone()).await;
+    }
+    Ok(Editing { source, opened, validation, problem })
+}
+
+/// As an editor that is opened now has it.
+async fn newest(name: String) -> Opened {
+    let version = find_workflow(name.clone(), None).await.map_or(0, |view| view.version);
+    Opened { name, version }
 }
 
 /// Starts a run and goes on to its page.

@@ -108,6 +108,34 @@ test("a definition that is not right says what and where", async ({ page, visit,
   await expect(page.getByText("1 thing to put right")).toBeVisible();
 });
 
+test.describe("a workflow that somebody else saves meanwhile", () => {
+  test.use({ expectedComplaints: /status of 412/ });
+
+  test("is not written over unseen, and what was typed stays", async ({ page, visit, api }) => {
+    const workflow = name("shared");
+    const source = (title: string) => `name: ${workflow}\ntitle: ${title}\nrepository: ${api.repository}\nsteps:\n  - {id: only, command: "true"}\n`;
+    await api.saveWorkflow(source("At first"));
+    await visit(`/workflows/${workflow}/edit`);
+    await openEditor(page);
+    await page.getByLabel("Definition").fill(source("Mine"));
+    await api.saveWorkflow(source("Theirs"));
+    await page.getByRole("button", { name: "Save" }).click();
+    await expect(page.getByText("saved version 2 at")).toBeVisible();
+    await expect(page.getByRole("link", { name: "Look at what is there now" })).toHaveAttribute("href", `/workflows/${workflow}`);
+    await expect(page.getByLabel("Definition")).toHaveValue(source("Mine"));
+    await page.getByRole("button", { name: "Save" }).click();
+    await expect(page).toHaveURL(new RegExp(`/workflows/${workflow}$`));
+    await expect(page.getByText("Version 3").first()).toBeVisible();
+
+    // nor does a new one take its name
+    await visit("/workflows/new");
+    await openEditor(page);
+    await page.getByLabel("Definition").fill(source("A new one"));
+    await page.getByRole("button", { name: "Save" }).click();
+    await expect(page.getByText("saved version 3 at")).toBeVisible();
+  });
+});
+
 test("a value of the wrong type is said at its field, and what was typed stays", async ({ page, visit, api }) => {
   const workflow = name("typed");
   await api.saveWorkflow(`name: ${workflow}

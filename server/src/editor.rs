@@ -3,7 +3,10 @@
 
 use app::{
     problem::Problem,
-    workflow::{edit::Draft, run::change::ChangeDraft},
+    workflow::{
+        edit::{Draft, Opened},
+        run::change::ChangeDraft,
+    },
 };
 use axum::{
     Form,
@@ -11,16 +14,18 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{
-    Actor, WorkflowRunId,
-    workflow::{ChangeRun, SaveWorkflow},
-};
+use domain::{Actor, WorkflowRunId, workflow::ChangeRun};
 use engine::Engine;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Posted {
     source: String,
+    /// What the editor of a workflow was opened with.
+    #[serde(default)]
+    opened_name: String,
+    #[serde(default)]
+    opened_version: i32,
     /// Only to be looked at.
     #[serde(default)]
     only_check: Option<String>,
@@ -44,20 +49,21 @@ pub async fn posted<P: Future<Output = Response>>(engine: Engine, request: Reque
         Err(wrong) => return wrong.into_response(),
     };
     let source = posted.text();
+    let opened = Opened { name: posted.opened_name, version: posted.opened_version };
     let mut problem = None;
     if posted.only_check.is_none() {
-        match save(&engine, parts.extensions.get::<Actor>(), &source).await {
+        match save(&engine, parts.extensions.get::<Actor>(), &source, &opened).await {
             Ok(name) => return Redirect::to(&format!("/workflows/{name}")).into_response(),
             Err(refusal) => problem = Some(refusal),
         }
     }
-    parts.extensions.insert(Draft { source, problem });
+    parts.extensions.insert(Draft { source, opened, problem });
     page(Request::from_parts(parts, Body::empty())).await
 }
 
-async fn save(engine: &Engine, actor: Option<&Actor>, source: &str) -> Result<String, Problem> {
-    let actor = actor.ok_or_else(Problem::unauthorized)?;
-    Ok(engine.save_workflow(actor, SaveWorkflow { source: source.to_owned() }).await?.name)
+async fn save(engine: &Engine, actor: Option<&Actor>, source: &str, opened: &Opened) -> Result<String, Problem> {
+    let actor = actor.cloned().ok_or_else(Problem::unauthorized)?;
+    Ok(app::ssr::save_workflow(engine, actor, source.to_owned(), opened).await?.name)
 }
 
 /// Changes a run as it was typed and goes on to its page, or renders the page again with what is wrong or would come of it.

@@ -118,6 +118,12 @@ async fn a_workflow_is_saved_on_what_was_seen(pool: PgPool) {
     let slower = script.with("if-match", "\"1\"").post("/api/v1/workflows", &source("make none")).await;
     assert_eq!(slower.problem(), ["412 /problems/changed"]);
     assert!(slower.json()["detail"].as_str().unwrap().starts_with("script (API key) saved version 2 at "), "{}", slower.text);
+    // version 0 is none: a new workflow takes nobody's name
+    let taken = script.with("if-match", "\"0\"").post("/api/v1/workflows", &source("make none")).await;
+    assert_eq!(taken.problem(), ["412 /problems/changed"]);
+    let new = json!({"source": "name: other\nsteps:\n  - {id: build, command: make}\n"});
+    assert_eq!(script.with("if-match", "*").post("/api/v1/workflows", &new).await.problem(), ["412 /problems/changed"], "nothing is there");
+    assert_eq!(script.with("if-match", "\"0\"").post("/api/v1/workflows", &new).await.status, StatusCode::CREATED);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -4,7 +4,7 @@ pub mod findings;
 pub mod place;
 pub mod source_field;
 
-use domain::workflow::Validation;
+use domain::{IfMatch, workflow::Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -45,10 +45,26 @@ steps:
       - kind: git_clean
 "#;
 
+/// What the editor was opened with: the name and the version of a workflow, or nothing and 0 for a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    pub name: String,
+    pub version: i32,
+}
+
+impl Opened {
+    /// What whoever saves a workflow of this name has seen of it. Under another name than it was opened with, there may be none yet.
+    pub fn seen_of(&self, name: &str) -> IfMatch {
+        let version = if name == self.name { self.version } else { 0 };
+        IfMatch::Versions(vec![version.into()])
+    }
+}
+
 /// What a browser without scripts has sent: its page is rendered again with it.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub source: String,
+    pub opened: Opened,
     /// Why it was not saved, if that was asked for.
     pub problem: Option<Problem>,
 }
@@ -57,6 +73,20 @@ pub struct Draft {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Editing {
     pub source: String,
+    pub opened: Opened,
     pub validation: Validation,
     pub problem: Option<Problem>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_another_name_it_is_a_new_workflow() {
+        let opened = Opened { name: "release".into(), version: 3 };
+        assert_eq!(opened.seen_of("release"), IfMatch::Versions(vec![3]));
+        assert_eq!(opened.seen_of("release-2"), IfMatch::Versions(vec![0]));
+        assert_eq!(Opened::default().seen_of("release"), IfMatch::Versions(vec![0]));
+    }
 }

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use leptos::{ev::SubmitEvent, html, leptos_dom::helpers::debounce, prelude::*, wasm_split::wasm_split};
+use leptos::{ev::SubmitEvent, html, leptos_dom::helpers::debounce, prelude::*, task::spawn_local, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_params_map};
 
 use super::{
     CheckSource, SaveSource,
     edit::{
-        Editing,
+        Editing, Opened,
         findings::{Findings, FindingsView},
         source_field::SourceField,
     },
-    start_editor,
+    newest, start_editor,
 };
 use crate::{
     components::{Button, ButtonKind, LinkButton, Notice, Tone},
@@ -95,17 +95,29 @@ fn Editor(start: Editing, name: Option<String>) -> impl IntoView {
             check.dispatch(CheckSource { source });
         }
     });
+    let opened = RwSignal::new(start.opened);
+    // Whoever was told of the newest version and saves once more means it.
+    Effect::new(move |_| {
+        let Some(Err(Problem { status: 412, .. })) = save.value().get() else { return };
+        let name = findings.with_untracked(|findings| findings.validation.definition.as_ref().map(|definition| definition.name.clone()));
+        spawn_local(async move {
+            let Some(name) = name else { return };
+            opened.try_set(newest(name).await);
+        });
+    });
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
         problem.set(None);
-        save.dispatch(SaveSource { source: text_of(field) });
+        save.dispatch(SaveSource { source: text_of(field), opened: opened.get_untracked() });
     };
     let is_wrong = Signal::derive(move || findings.with(|findings| !findings.validation.valid));
     let here = name.as_ref().map_or_else(|| "/workflows/new".to_owned(), |name| format!("/workflows/{name}/edit"));
     let back = name.map_or_else(|| "/workflows".to_owned(), |name| format!("/workflows/{name}"));
     view! {
         <form class="p-workflow__editor" method="post" action=here on:submit=on_submit>
-            {move || problem.get().map(notice)}
+            {move || problem.get().map(|problem| notice(problem, opened))}
+            <input type="hidden" name="opened_name" value=move || opened.with(|opened| opened.name.clone()) />
+            <input type="hidden" name="opened_version" value=move || opened.with(|opened| opened.version) />
             <SourceField value=start.source node=field is_wrong=is_wrong on_input=look />
             <div class="p-workflow__acts">
                 <Button text="Save" kind=ButtonKind::Primary busy=save.pending() />
@@ -134,6 +146,15 @@ fn first_findings(start: &Editing) -> Findings {
     findings
 }
 
-fn notice(problem: Problem) -> impl IntoView {
-    view! { <Notice tone=Tone::Bad title=problem.title><p>{capitalised(&problem.detail)}</p></Notice> }
+fn notice(problem: Problem, opened: RwSignal<Opened>) -> impl IntoView {
+    let theirs = (problem.status == 412).then(|| {
+        let href = move || opened.with(|opened| format!("/workflows/{}", opened.name));
+        view! {
+            <p>
+                "What you typed is still here. " <a href=href target="_blank">"Look at what is there now"</a>
+                " in another tab; save once more to put yours on top of it."
+            </p>
+        }
+    });
+    view! { <Notice tone=Tone::Bad title=problem.title><p>{capitalised(&problem.detail)}</p>{theirs}</Notice> }
 }

@@ -1,6 +1,6 @@
 //! All SQL that changes workflows and runs.
 
-use domain::{Actor, TaskId, Timestamp, WorkflowId, WorkflowRunId, WorkspaceId, task::Inputs, workflow::Definition};
+use domain::{Actor, IfMatch, TaskId, Timestamp, WorkflowId, WorkflowRunId, WorkspaceId, task::Inputs, workflow::Definition};
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 
@@ -52,9 +52,10 @@ pub(super) async fn save(tx: &mut Tx, actor: &Actor, definition: &Definition, so
     Ok(())
 }
 
-/// Whether the newest version is the one that whoever saves has seen.
+/// Whether the newest version is the one that whoever saves has seen. Version 0 is none: whoever has seen that makes a new workflow.
 fn as_seen(actor: &Actor, is_there: bool, version: i32) -> bool {
-    actor.if_match.as_ref().is_none_or(|seen| is_there && seen.matches(version.into()))
+    let Some(seen) = &actor.if_match else { return true };
+    if is_there { seen.matches(version.into()) } else { *seen == IfMatch::Versions(vec![0]) }
 }
 
 async fn saved_meanwhile(tx: &mut Tx, workflow: WorkflowId, is_there: bool) -> Result<Error> {

@@ -82,6 +82,27 @@ async fn an_event_that_commits_late_is_not_passed_over(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_a_batch_that_is_known_in_part_the_rest_is_told(pool: PgPool) {
+    const MOMENT: Duration = Duration::from_millis(50);
+    let mut test = TestEngine::with_clock(&pool, Clock::Database).await;
+    let ada = test.owner().await;
+    test.tail().await;
+    let newest = async |test: &TestEngine| test.engine.follow_events(&ada, None).await.unwrap().cursor();
+    let start = newest(&test).await;
+    let first = test.create(&ada, checked("first")).await.summary.id;
+    // What else runs on this Postgres may hold either of the two back for a moment; they are handed out together all the same.
+    while newest(&test).await == start {}
+    let mut stream = test.engine.follow_events(&ada, Some(start)).await.unwrap();
+    assert_eq!(next(&mut stream).await.task_id, first, "from the table");
+    let known = stream.cursor();
+    assert!(tokio::time::timeout(MOMENT, stream.next()).await.is_err(), "it has caught up");
+    let second = test.create(&ada, checked("second")).await.summary.id;
+    while newest(&test).await == known {}
+    test.tail().await;
+    assert_eq!(next(&mut stream).await.task_id, second);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_timeline_is_numbered_without_holes(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
