@@ -59,14 +59,15 @@ pub async fn start_editor(#[server(default)] name: Option<String>) -> Result<Edi
     };
     let validation = check_workflow(source.clone()).await?;
     // Whoever has been told of the newest version and saves once more means it.
-    if let (Some(Problem { status: 412, .. }), Some(definition)) = (&problem, &validation.definition) {
-        opened = newest(definition.name.clone()).await;
+    if let Some(Problem { status: 412, .. }) = &problem {
+        opened = newest(source.clone()).await;
     }
     Ok(Editing { source, opened, validation, problem })
 }
 
-/// As an editor that is opened now has it.
-async fn newest(name: String) -> Opened {
+/// The workflow of a text as an editor that is opened now has it.
+async fn newest(source: String) -> Opened {
+    let name = check_workflow(source).await.ok().and_then(|said| said.definition).map(|definition| definition.name).unwrap_or_default();
     let version = find_workflow(name.clone(), None).await.map_or(0, |view| view.version);
     Opened { name, version }
 }

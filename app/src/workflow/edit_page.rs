@@ -99,10 +99,9 @@ fn Editor(start: Editing, name: Option<String>) -> impl IntoView {
     // Whoever was told of the newest version and saves once more means it.
     Effect::new(move |_| {
         let Some(Err(Problem { status: 412, .. })) = save.value().get() else { return };
-        let name = findings.with_untracked(|findings| findings.validation.definition.as_ref().map(|definition| definition.name.clone()));
+        let source = text_of(field);
         spawn_local(async move {
-            let Some(name) = name else { return };
-            opened.try_set(newest(name).await);
+            opened.try_set(newest(source).await);
         });
     });
     let on_submit = move |event: SubmitEvent| {
