@@ -89,7 +89,10 @@ fn latencies(steady: Latency, during: Latency, time: Duration) -> Vec<Figure> {
 /// A transaction that has looked once and stays open: nothing that it could still see is cleaned away.
 async fn hold_back_cleaning(url: &str) -> anyhow::Result<PgConnection> {
     let mut connection = PgConnection::connect(url).await?;
-    sqlx::raw_sql("begin isolation level repeatable read; select count(*) from task").execute(&mut connection).await?;
+    // one that is idle would be ended after a minute; a backup, which is not, is what this stands for
+    sqlx::raw_sql("set idle_in_transaction_session_timeout = 0; begin isolation level repeatable read; select count(*) from task")
+        .execute(&mut connection)
+        .await?;
     Ok(connection)
 }
 
