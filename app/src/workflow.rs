@@ -60,14 +60,14 @@ pub async fn start_editor(#[server(default)] name: Option<String>) -> Result<Edi
     let validation = check_workflow(source.clone()).await?;
     // Whoever has been told of the newest version and saves once more means it.
     if let Some(Problem { status: 412, .. }) = &problem {
-        opened = newest(source.clone()).await;
+        opened = newest(&validation).await;
     }
     Ok(Editing { source, opened, validation, problem })
 }
 
-/// The workflow of a text as an editor that is opened now has it.
-async fn newest(source: String) -> Opened {
-    let name = check_workflow(source).await.ok().and_then(|said| said.definition).map(|definition| definition.name).unwrap_or_default();
+/// What an editor would be opened with now that holds a text of which this was said.
+async fn newest(said: &Validation) -> Opened {
+    let name = said.definition.as_ref().map(|definition| definition.name.clone()).unwrap_or_default();
     let version = find_workflow(name.clone(), None).await.map_or(0, |view| view.version);
     Opened { name, version }
 }

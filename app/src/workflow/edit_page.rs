@@ -8,7 +8,7 @@ use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_params_map};
 
 use super::{
-    CheckSource, SaveSource,
+    CheckSource, SaveSource, check_workflow,
     edit::{
         Editing, Opened,
         findings::{Findings, FindingsView},
@@ -101,7 +101,9 @@ fn Editor(start: Editing, name: Option<String>) -> impl IntoView {
         let Some(Err(Problem { status: 412, .. })) = save.value().get() else { return };
         let source = text_of(field);
         spawn_local(async move {
-            opened.try_set(newest(source).await);
+            if let Ok(said) = check_workflow(source).await {
+                opened.try_set(newest(&said).await);
+            }
         });
     });
     let on_submit = move |event: SubmitEvent| {

@@ -49,7 +49,8 @@ pub async fn check_workflow(
         (status = 201, description = "It is stored and can be run.", body = WorkflowView),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "Its newest version is not the one that `If-Match` names; `detail` says who saved since.", body = Problem,
+        (status = 412, description = "Its newest version is not the one that `If-Match` names; `detail` says who saved since. \
+         `\"0\"` is no version yet: whoever sends it makes a new workflow.", body = Problem,
          content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Nothing is stored; `errors` names the places in the definition.", body = Problem,
