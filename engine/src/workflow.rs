@@ -21,7 +21,7 @@ use domain::{
 use crate::{Engine, Error, Result, expression};
 
 pub(crate) use change_store::is_removed;
-pub(crate) use instantiate::members;
+pub(crate) use instantiate::{Refused, members};
 pub(crate) use judge::judge_of;
 pub(crate) use store::{insert_steps, let_go, members_of};
 

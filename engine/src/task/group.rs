@@ -11,7 +11,11 @@ use domain::{
 use serde_json::{Value, json};
 
 use super::{edge::Parent, judge, open, plant, store};
-use crate::{Result, expression, tx::Tx, workflow};
+use crate::{
+    Result, expression,
+    tx::Tx,
+    workflow::{self, Refused},
+};
 
 /// The longest output of a group, as JSON; what is longer is left out, as its members still have it.
 const OUTPUT_MAX: usize = 256 * 1024;
@@ -29,14 +33,16 @@ pub(crate) struct Member {
 
 /// Makes its members. The group as it stands before any of them ends: what follows from an end that comes at once has followed already.
 pub(super) async fn expand(tx: &mut Tx, task: Task) -> Result<Task> {
-    let task = task.open()?;
     let members = match workflow::members(tx, &task).await? {
         Ok(members) => members,
-        Err(why) => {
+        Err(Refused::Cancelled(by)) => return open::cancelled(tx, task, &by).await,
+        Err(Refused::Impossible(why)) => {
+            let task = task.open()?;
             store::save_opened(tx, &task, 1).await?;
             return open::not_passed(tx, task, FailureCode::NotExpanded, why).await;
         }
     };
+    let task = task.open()?;
     let count = members.seeds.len();
     store::save_opened(tx, &task, count.max(1)).await?;
     tx.record(task.workspace_id, task.id, &EventKind::GroupExpanded { tasks: count }).await?;

@@ -13,7 +13,11 @@ use super::{
     group::{Member, chosen},
     open, plant, store,
 };
-use crate::{Result, tx::Tx, workflow};
+use crate::{
+    Result,
+    tx::Tx,
+    workflow::{self, Refused},
+};
 
 /// All that a judge is shown of the candidates, as JSON: it has to fit into a variable of an environment.
 const SHOWN_MAX: usize = 48 * 1024;
@@ -26,7 +30,8 @@ pub(super) async fn ask(tx: &mut Tx, group: Task, judge: &JudgeTask, passed: &[P
     let shown = candidates(tx, passed).await?;
     let members = match workflow::judge_of(tx, &group, judge, shown).await? {
         Ok(members) => members,
-        Err(why) => return open::not_passed(tx, group, FailureCode::NotExpanded, why).await,
+        Err(Refused::Cancelled(by)) => return open::cancelled(tx, group, &by).await,
+        Err(Refused::Impossible(why)) => return open::not_passed(tx, group, FailureCode::NotExpanded, why).await,
     };
     store::set_waiting(tx, group.id, 1).await?;
     let planted = plant::store_all(tx, members.seeds, Some(&group)).await?;

@@ -60,6 +60,14 @@ pub(super) async fn not_passed(tx: &mut Tx, task: Task, code: FailureCode, messa
     Ok(task)
 }
 
+/// Its run is being cancelled, and whoever does that has not come to it yet.
+pub(super) async fn cancelled(tx: &mut Tx, task: Task, by: &str) -> Result<Task> {
+    let task = task.cancel(by, tx.now())?;
+    store::save(tx, &task).await?;
+    record_end(tx, &task).await?;
+    Ok(task)
+}
+
 impl Engine {
     /// A person says yes at a gate.
     pub async fn approve_task(&self, actor: &Actor, id: TaskId, answer: GateAnswer) -> Result<TaskView> {

@@ -39,6 +39,13 @@ pub(crate) struct Members {
     pub steps: Vec<NewStep>,
 }
 
+/// Why a group becomes nothing.
+pub(crate) enum Refused {
+    /// Its run is being cancelled, by whom.
+    Cancelled(String),
+    Impossible(String),
+}
+
 /// What the tasks of a run have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
@@ -106,23 +113,24 @@ pub(super) async fn steps(
 }
 
 /// The tasks that a group becomes; or why it cannot.
-pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Result<Members, String>> {
-    let Some(place) = store::place(tx, group.id).await? else { return Ok(Err("it is no step of a run".into())) };
+pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Result<Members, Refused>> {
+    let Some(place) = store::place(tx, group.id).await? else { return Ok(Err(Refused::Impossible("it is no step of a run".into()))) };
     let common = common_of(group, &place);
-    if place.cancelled {
-        return Ok(Err("its run was cancelled".into()));
+    if let Some(by) = place.cancelled_by {
+        return Ok(Err(Refused::Cancelled(by)));
     }
     let made = match &group.work {
         Work::Group(Group::Workflow { name, version }) => sub_workflow(tx, &common, group, &place.key, name, *version).await?,
         Work::Group(Group::Each { step } | Group::Candidates { step }) => several(tx, &common, group, &place.key, step).await?,
         _ => Err("it is no group".into()),
     };
-    Ok(made.and_then(|(seeds, steps)| {
+    let made = made.and_then(|(seeds, steps)| {
         if place.tasks + seeds.len() > TASKS_MAX {
             return Err(format!("its run would have more than {TASKS_MAX} tasks"));
         }
         Ok(Members { run: place.run, seeds, steps })
-    }))
+    });
+    Ok(made.map_err(Refused::Impossible))
 }
 
 /// What the tasks of a group have in common.

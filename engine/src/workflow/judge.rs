@@ -8,7 +8,7 @@ use domain::{
 use serde_json::Value;
 
 use super::{
-    instantiate::{self, Members, Planting, TASKS_MAX},
+    instantiate::{self, Members, Planting, Refused, TASKS_MAX},
     store,
 };
 use crate::{Result, repository::Repositories, tx::Tx};
@@ -19,15 +19,15 @@ pub(crate) async fn judge_of(
     group: &Task,
     judge: &JudgeTask,
     candidates: Value,
-) -> Result<std::result::Result<Members, String>> {
+) -> Result<std::result::Result<Members, Refused>> {
     let (Some(place), Work::Group(Group::Candidates { step })) = (store::place(tx, group.id).await?, &group.work) else {
-        return Ok(Err("it is no step of a run".into()));
+        return Ok(Err(Refused::Impossible("it is no step of a run".into())));
     };
-    if place.cancelled {
-        return Ok(Err("its run was cancelled".into()));
+    if let Some(by) = place.cancelled_by {
+        return Ok(Err(Refused::Cancelled(by)));
     }
     if place.tasks >= TASKS_MAX {
-        return Ok(Err(format!("its run would have more than {TASKS_MAX} tasks")));
+        return Ok(Err(Refused::Impossible(format!("its run would have more than {TASKS_MAX} tasks"))));
     }
     let step = judge.step(step);
     let mut inputs = group.inputs.clone();

@@ -159,14 +159,14 @@ pub(super) struct Place {
     pub key: String,
     pub repository: String,
     pub paused_by: Option<String>,
-    pub cancelled: bool,
+    pub cancelled_by: Option<String>,
     /// How many tasks the run has.
     pub tasks: usize,
 }
 
 pub(super) async fn place(conn: &mut PgConnection, group: TaskId) -> Result<Option<Place>> {
     let row = sqlx::query!(
-        r#"select run.id as "run: WorkflowRunId", key, repository.location, run.paused_by, run.cancelled_by is not null as "cancelled!",
+        r#"select run.id as "run: WorkflowRunId", key, repository.location, run.paused_by, run.cancelled_by,
                   (select count(*) from workflow_step counted where counted.run_id = run.id) as "tasks!"
            from task
            join workflow_run run on run.id = task.workflow_run_id
@@ -182,7 +182,7 @@ pub(super) async fn place(conn: &mut PgConnection, group: TaskId) -> Result<Opti
         key: row.key,
         repository: row.location,
         paused_by: row.paused_by,
-        cancelled: row.cancelled,
+        cancelled_by: row.cancelled_by,
         tasks: usize::try_from(row.tasks).unwrap_or(usize::MAX),
     }))
 }

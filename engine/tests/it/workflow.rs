@@ -468,6 +468,22 @@ async fn a_definition_is_checked_as_a_whole(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_group_whose_turn_comes_while_its_run_is_being_cancelled_is_cancelled(pool: PgPool) {
+    const SOURCE: &str = "{name: fan, repository: /srv/app, steps: [
+        {id: list, command: x}, {id: each, command: x, inputs: {items: {from: list, pointer: /output}}, for_each: {in: items}}, {id: last, needs: [each], command: x}]}";
+    let world = World::new(&pool).await;
+    let run = world.begun(SOURCE, json!({})).await;
+    let list = world.runner.claims_one().await;
+    // what a server leaves behind that dies before it has come to the first task
+    sqlx::query("update workflow_run set cancelled_by = 'ada', cancelling_since = now()").execute(&pool).await.unwrap();
+    world.succeeds_with(&list, Some(json!(["one", "two"]))).await;
+    assert_eq!(world.states(&run).await, ["list succeeded", "each cancelled", "last skipped"]);
+    world.test.keep_time().await;
+    assert_eq!(world.state(&run).await, RunState::Cancelled);
+    assert_eq!(world.test.timeline(&world.ada, world.step(&run, "each").await).await.last().unwrap(), "Ended cancelled");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_thousand_steps_are_one_run(pool: PgPool) {
     let world = World::new(&pool).await;
     let steps: Vec<_> = (0..1000)
