@@ -5,13 +5,14 @@
 //! taken the task back. What is said is carried out in `batch`.
 
 pub(crate) mod batch;
+mod claim;
 pub(crate) mod query;
 pub(crate) mod store;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
-    protocol::{Assignment, AttemptReport, WorkOutcome},
+    AttemptKey, AttemptState, Failure, FailureCode, Task, Timestamp, VerificationReport,
+    protocol::{AttemptReport, WorkOutcome},
     runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
@@ -37,35 +38,6 @@ struct Verdict {
 }
 
 impl Engine {
-    /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
-    /// which runner each was taken for.
-    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, Assignment)>> {
-        let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
-        let claimed = loop {
-            let claimed = store::claim(self, capabilities, &wanted).await?;
-            // What was put out of sight may have hidden what can be taken.
-            if !claimed.attempts.is_empty() || claimed.parked == 0 {
-                break claimed.attempts;
-            }
-        };
-        if claimed.is_empty() {
-            return Ok(vec![]);
-        }
-        // Read apart from the claim: a row that cannot be read must not keep the others from being claimed.
-        let keys: Vec<_> = claimed.iter().map(|(_, key)| *key).collect();
-        let mut conn = self.database.system.acquire().await?;
-        let read = store::assignments(&mut conn, &keys).await?;
-        drop(conn);
-        let mut assignments = Vec::with_capacity(claimed.len());
-        for ((runner, key), assignment) in claimed.into_iter().zip(read) {
-            match assignment {
-                Ok(assignment) => assignments.push((runner, assignment)),
-                Err(failure) => self.attempt_impossible(key, failure).await?,
-            }
-        }
-        Ok(assignments)
-    }
-
     /// Renews the leases of these attempts. Says which of them the runner no longer holds, and which somebody wants to end.
     pub(crate) async fn heartbeat(&self, session: &RunnerSession, keys: &[AttemptKey]) -> Result<store::Heartbeat> {
         let mut tx = self.begin_system(Some(session.label())).await?;

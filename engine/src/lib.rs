@@ -76,6 +76,7 @@ pub struct Parts {
     keys: Arc<KeyLookUps>,
     answers: Arc<idempotency::Answers>,
     intake: Arc<Intake>,
+    lines: task::line::Known,
     /// What is carried through even when whoever asked for it has gone away.
     undisturbed: TaskTracker,
     /// When this process became able to hear its runners: no lease is taken away within one lease of it.
@@ -94,6 +95,7 @@ impl Engine {
             keys: Arc::default(),
             answers: Arc::default(),
             intake: Arc::default(),
+            lines: Default::default(),
             undisturbed: TaskTracker::new(),
             listening_since,
         })))

@@ -13,6 +13,7 @@ pub(crate) mod group;
 mod hold;
 mod intake;
 mod judge;
+pub(crate) mod line;
 mod open;
 pub(crate) mod plant;
 mod preview;

@@ -35,7 +35,7 @@ pub async fn judged(world: &World, summary: String, mut violations: Vec<Violatio
 }
 
 /// Statements that find rows which must not be there. Each gives one line for what it finds.
-const NEVER: [(&str, &str); 17] = [
+const NEVER: [(&str, &str); 18] = [
     (
         "a task that has not ended although everything was whole for long enough",
         "select id || ' is ' || state from task where ended_at is null",
@@ -122,6 +122,14 @@ const NEVER: [(&str, &str); 17] = [
         "a shared key that is counted although nothing runs, or a task that is parked for ever",
         "select key || ': ' || running from concurrency where running <> 0
          union all select id || ' is parked' from task where parked",
+    ),
+    (
+        "a place in the queue that no task has, or a task that waits without one",
+        "select coalesce(task.id, place.task_id)::text from queue_place place
+         full join (select * from task where state = 'queued' and paused_by is null and not parked) as task
+           on task.id = place.task_id and task.workspace_id = place.workspace_id and task.repository_id = place.repository_id
+              and task.capabilities = place.capabilities and task.turn = place.turn
+         where task.id is null or place.task_id is null",
     ),
     (
         "failures that were charged for what was not the task's fault",

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use domain::{EventKind, crash};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
 use super::{edge, followers, followers::End, release, store};
 use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact};
@@ -14,11 +19,15 @@ const DUE_BATCH: i64 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Tasks claimed in one statement.
 const CLAIM_BATCH: usize = 256;
+/// How long the claim waits for a look around.
+const LOOK_FOR: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub struct Dispatcher {
     /// When it found last that no task is due.
     nothing_due: Option<Instant>,
+    /// A look around that takes its time.
+    looking: Option<AbortOnDropHandle<()>>,
 }
 
 impl Service for Dispatcher {
@@ -32,12 +41,37 @@ impl Service for Dispatcher {
             due = engine.queue_due_tasks().await?;
             self.nothing_due = (due == 0).then(Instant::now);
         }
-        let assigned = engine.assign_queued_tasks().await?;
+        let slots = in_turn(engine.hub.with_free_slots());
+        if !slots.is_empty() {
+            self.look_around(engine).await;
+        }
+        let assigned = engine.assign_queued_tasks(slots).await?;
         Ok(if due + assigned > 0 { Tick::Busy } else { Tick::Idle })
     }
 
     fn hint(engine: &Engine) -> Option<&Notify> {
         Some(&engine.hints.work)
+    }
+}
+
+impl Dispatcher {
+    /// When it is time for it. One that takes long is not waited for: what is known can be given out meanwhile.
+    async fn look_around(&mut self, engine: &Engine) {
+        if self.looking.as_ref().is_some_and(|looking| !looking.is_finished()) || !engine.lines.lock().look_around_is_due(Instant::now()) {
+            return;
+        }
+        let looker = engine.clone();
+        let mut looking = AbortOnDropHandle::new(engine.undisturbed.spawn(async move {
+            let began = Instant::now();
+            match looker.look_around().await {
+                Ok(()) if began.elapsed() < LOOK_FOR => {}
+                Ok(()) => looker.hints.work.notify_one(),
+                Err(error) => warn!("It could not be seen what waits, and is tried again: {error}"),
+            }
+        }));
+        if timeout(LOOK_FOR, &mut looking).await.is_err() {
+            self.looking = Some(looking);
+        }
     }
 }
 
@@ -66,10 +100,10 @@ impl Engine {
         tx.commit(due.len()).await
     }
 
-    /// Fills the free slots of every runner that is connected here.
-    async fn assign_queued_tasks(&self) -> Result<usize> {
+    /// Fills these slots of runners that are connected here.
+    async fn assign_queued_tasks(&self, slots: Vec<RunnerSession>) -> Result<usize> {
         let mut assigned = 0;
-        for (capabilities, slots) in by_capabilities(in_turn(self.hub.with_free_slots())) {
+        for (capabilities, slots) in by_capabilities(slots) {
             let assignments = self.claim(&capabilities, &slots).await?;
             assigned += assignments.len();
             for (runner, assignment) in assignments {

@@ -468,11 +468,12 @@ pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, limit: i64)
     Ok(ids)
 }
 
-/// Tasks that have been in the queue for longer than they were to wait. While somebody holds one its time stands still.
+/// Tasks that have been in the queue for longer than they were to wait. While somebody holds one its time stands still. They are looked
+/// for among those that have such a limit alone: what is queued has a time since when.
 pub(super) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         "select id from task
-         where state = 'queued' and queue_seconds is not null and queued_at + make_interval(secs => queue_seconds) <= $1
+         where queued_at is not null and queue_seconds is not null and queued_at + make_interval(secs => queue_seconds) <= $1
            and paused_by is null order by queued_at, id limit $2",
         now,
         limit

@@ -12,6 +12,7 @@ mod edit;
 mod events;
 mod hold;
 mod judge;
+mod line;
 mod logs;
 mod model;
 mod queue;

@@ -19,7 +19,7 @@ use proptest::{
 };
 use sqlx::PgPool;
 
-use crate::scenario::checked;
+use crate::{line::wrong_places, scenario::checked};
 
 #[derive(Clone, Copy, Debug)]
 enum Command {
@@ -538,6 +538,10 @@ async fn run(pool: &PgPool, commands: &[Command]) -> Result<(), String> {
     for (step, command) in commands.iter().enumerate() {
         world.apply(*command).await.map_err(|error| format!("step {step}, {command:?}: {error}"))?;
         world.compare().await.map_err(|error| format!("after step {step}, {command:?}: {error}"))?;
+        let wrong = wrong_places(pool).await;
+        if !wrong.is_empty() {
+            return Err(format!("after step {step}, {command:?}: the places of {wrong:?} are not as their tasks are"));
+        }
     }
     Ok(())
 }

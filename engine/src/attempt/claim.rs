@@ -1,0 +1,243 @@
+//! Which task is next, and giving it to a runner.
+
+use domain::{AttemptId, AttemptKey, RepositoryId, RunnerId, TaskId, WorkspaceId, protocol::Assignment};
+use serde::Serialize;
+use sqlx::types::Json;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{lease, store};
+use crate::{
+    Engine, Result, RunnerSession,
+    task::line::{Asked, Left, Line},
+};
+
+/// Workspaces that one statement looks at; more when there are more slots than that.
+const WORKSPACES: usize = 16;
+
+/// The id of an attempt that may come of it, and the runner that has a free slot.
+type Wanted<'a> = (Uuid, &'a RunnerSession);
+
+/// What a claim came to.
+#[derive(Debug, Default)]
+struct Claimed {
+    /// Each with the runner that it was taken for and the line it came from, the first in the queue first.
+    attempts: Vec<(RunnerId, AttemptKey, usize)>,
+    /// Tasks that share something which is in use, and were put out of sight until it is free.
+    parked: usize,
+    /// What is left of the lines that were looked at.
+    left: Vec<(usize, Left)>,
+}
+
+impl Engine {
+    /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
+    /// which runner each was taken for.
+    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, Assignment)>> {
+        self.look_at_the_newest().await?;
+        let claimed = self.take(capabilities, slots).await?;
+        if claimed.is_empty() {
+            return Ok(vec![]);
+        }
+        // Read apart from the claim: a row that cannot be read must not keep the others from being claimed.
+        let keys: Vec<_> = claimed.iter().map(|(_, key)| *key).collect();
+        let mut conn = self.database.system.acquire().await?;
+        let read = store::assignments(&mut conn, &keys).await?;
+        drop(conn);
+        let mut assignments = Vec::with_capacity(claimed.len());
+        for ((runner, key), assignment) in claimed.into_iter().zip(read) {
+            match assignment {
+                Ok(assignment) => assignments.push((runner, assignment)),
+                Err(failure) => self.attempt_impossible(key, failure).await?,
+            }
+        }
+        Ok(assignments)
+    }
+
+    /// From the lines that are known.
+    pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, AttemptKey)>> {
+        let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
+        let mut taken = Vec::with_capacity(wanted.len());
+        let workspaces = self.lines.lock().in_turn(capabilities);
+        for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
+            // What was put out of sight may have hidden what can be taken.
+            while taken.len() < wanted.len() {
+                let claimed = self.take_from(workspaces, &wanted[taken.len()..]).await?;
+                taken.extend(claimed.attempts.iter().map(|(runner, key, _)| (*runner, *key)));
+                if claimed.parked == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn take_from(&self, workspaces: &[Vec<Asked>], wanted: &[Wanted<'_>]) -> Result<Claimed> {
+        let asked = asked(workspaces);
+        let rows: Vec<_> = asked.iter().enumerate().map(|(number, (place, asked))| AskedRow::new(number, *place, asked)).collect();
+        let claimed = claim(self, &rows, wanted).await?;
+        let left = claimed.left.iter().map(|(line, left)| (&asked[*line].1.line, *left));
+        let taken = claimed.attempts.iter().map(|(.., line)| &asked[*line].1.line);
+        self.lines.lock().claimed(Instant::now(), left, taken);
+        if !claimed.attempts.is_empty() {
+            self.hints.committed();
+        }
+        Ok(claimed)
+    }
+}
+
+/// The lines with the places of their workspaces.
+fn asked(workspaces: &[Vec<Asked>]) -> Vec<(usize, &Asked)> {
+    let mut asked = vec![];
+    for (place, lines) in workspaces.iter().enumerate() {
+        asked.extend(lines.iter().map(|line| (place, line)));
+    }
+    asked
+}
+
+/// A line as the claim looks at it. Its names are those of the columns.
+#[derive(Serialize)]
+struct AskedRow<'a> {
+    line: usize,
+    workspace_id: WorkspaceId,
+    repository_id: RepositoryId,
+    capabilities: &'a [String],
+    /// No task that waits is known to have a lower one.
+    turn: i64,
+    /// Of its workspace among the workspaces.
+    place: usize,
+    served: u64,
+}
+
+impl<'a> AskedRow<'a> {
+    fn new(line: usize, place: usize, asked: &'a Asked) -> Self {
+        let Line { workspace, repository, capabilities } = &asked.line;
+        let (turn, served) = (asked.turn, asked.served);
+        Self { line, workspace_id: *workspace, repository_id: *repository, capabilities, turn, place, served }
+    }
+}
+
+/// Takes queued tasks, makes their attempts and writes the events, in one statement. Workspaces take turns, whoever was served longest
+/// ago first; inside one its repositories do, and of a repository the task with the lowest turn is next. An urgent task goes before the
+/// other repositories' turns as long as nothing in its workspace has waited longer than its lane's patience. Only these lines are looked
+/// at, so what needs something that these runners have not hides nothing. It reads no payload, so a row that cannot be read does not
+/// stand in the way of the others.
+async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -> Result<Claimed> {
+    let now = engine.clock.by_hand();
+    let ids: Vec<_> = wanted.iter().map(|(id, _)| *id).collect();
+    let runners: Vec<_> = wanted.iter().map(|(_, session)| session.id().0).collect();
+    let actors: Vec<_> = wanted.iter().map(|(_, session)| session.label()).collect();
+    let names: Vec<_> = wanted.iter().map(|(_, session)| session.name().to_owned()).collect();
+    let rows = sqlx::query!(
+        r#"with clock as materialized (
+             select at, at + make_interval(secs => $4) as lease_until from (select coalesce($3, clock_timestamp()) as at) as read
+           ), wanted as (
+             select * from unnest($2::uuid[], $5::uuid[], $6::text[], $7::text[]) with ordinality as wanted (id, runner_id, actor, runner, position)
+           ), asked as materialized (
+             select * from jsonb_to_recordset($8) as line (line int, workspace_id uuid, repository_id uuid, capabilities text[], turn bigint,
+                                                           place int, served bigint)
+             where not exists (select from queue_pause pause where pause.workspace_id = line.workspace_id
+                               and (pause.repository_id is null or pause.repository_id = line.repository_id))
+           ), candidate as (
+             select next.*, asked.line, asked.workspace_id, asked.place, asked.served, asked.repository_id,
+                    row_number() over (partition by asked.repository_id order by next.turn, next.id) as round
+             from asked cross join lateral (
+               select waiting.id, queue_place.turn, waiting.urgent, waiting.key, waiting.most
+               from (select place.turn, place.task_id from queue_place place
+                     where place.workspace_id = asked.workspace_id and place.repository_id = asked.repository_id
+                       and place.capabilities = asked.capabilities and place.turn >= asked.turn
+                     order by place.turn, place.task_id) as queue_place
+               cross join lateral (
+                 -- the row of the task decides, and is the only one that is locked; a case, so that it is found by its id and not in one of the
+                 -- indexes of what waits, in which a long transaction keeps everything that waited since
+                 select id, priority = 'urgent' as urgent, concurrency_key as key, concurrency_limit as most from task
+                 where task.id = queue_place.task_id and task.turn = queue_place.turn
+                   and case state when 'queued' then paused_by is null and not parked else false end
+                 for no key update skip locked
+               ) as waiting
+               order by queue_place.turn, queue_place.task_id limit $1
+             ) as next
+           ), ranked as (
+             select *, urgent and turn < coalesce(min(turn) filter (where not urgent) over (partition by workspace_id), turn + 1) as ahead
+             from candidate
+           ), first as (
+             select id, place, workspace_id, key, most, row_number() over (partition by workspace_id
+               order by ahead desc, case when ahead then turn end, round, served, repository_id, turn, id) as round
+             from ranked
+           ), picked as (
+             select id, workspace_id, key, most, row_number() over (order by round, place) as position
+             from first order by round, place limit $1
+           ), shared as (
+             select id, workspace_id, key, most, row_number() over (partition by workspace_id, key order by position) as nth
+             from picked where key is not null
+           ), slot as (
+             -- one of a key at a time; the next claim takes the next
+             insert into concurrency as counted (workspace_id, key, running)
+             select workspace_id, key, 1 from shared where nth = 1 order by workspace_id, key
+             on conflict (workspace_id, key) do update set running = counted.running + 1
+             where counted.running < (select most from shared where nth = 1 and shared.workspace_id = counted.workspace_id
+                                                                    and shared.key = counted.key)
+             returning workspace_id, key
+           ), parked as (
+             update task set parked = true from shared
+             where task.id = shared.id and not exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
+             returning task.id
+           ), ready as (
+             select picked.id, row_number() over (order by picked.position) as position
+             from picked left join shared using (id)
+             where shared.id is null
+                or shared.nth = 1 and exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
+           ), claimed as (
+             update task set state = 'running', attempts = attempts + 1, queued_at = null
+             from ready where task.id = ready.id
+             returning task.id, task.workspace_id, task.attempts, ready.position
+           ), new_attempt as (
+             insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
+             select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, wanted.runner_id, 'claimed', clock.at, clock.lease_until,
+                    coalesce((select earlier.log_start + earlier.log_bytes from attempt earlier
+                              where earlier.task_id = claimed.id order by earlier.number desc limit 1), 0)
+             from claimed join wanted using (position) cross join clock
+             returning id, task_id, number, runner_id
+           ), fact as (
+             insert into event (workspace_id, task_id, number, actor, kind, payload, at)
+             select workspace_id, claimed.id, (select max(number) + 1 from event where event.task_id = claimed.id), wanted.actor,
+                    'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', wanted.runner), clock.at
+             from claimed join wanted using (position) cross join clock
+           ), taken as (
+             select id, position from claimed union all select id, null from parked
+           ), remaining as (
+             select asked.line, count(candidate.id) as seen, max(candidate.turn) as last,
+                    min(candidate.turn) filter (where taken.id is null) as next
+             from asked left join candidate on candidate.line = asked.line left join taken on taken.id = candidate.id
+             group by asked.line
+           )
+           select 'claimed' as "what!", candidate.line as "line!", new_attempt.id as "id?", new_attempt.task_id as "task_id?: TaskId",
+                  new_attempt.number as "number?", new_attempt.runner_id as "runner_id?: RunnerId", claimed.position as "position?",
+                  null::bigint as "left_from?"
+           from new_attempt join claimed on claimed.id = new_attempt.task_id join candidate on candidate.id = claimed.id
+           union all select 'parked', 0, null, null, null, null, null, null from parked
+           union all select 'left', line, null, null, null, null, null, coalesce(next, case when seen >= $1 then last end) from remaining
+           order by 7"#,
+        wanted.len() as i64,
+        &ids,
+        now,
+        lease().num_seconds() as f64,
+        &runners,
+        &actors,
+        &names,
+        Json(lines) as _
+    )
+    .fetch_all(&engine.database.system)
+    .await?;
+    let mut claimed = Claimed::default();
+    for row in rows {
+        let line = usize::try_from(row.line).unwrap_or_default();
+        match (row.what.as_str(), row.id, row.task_id, row.number, row.runner_id) {
+            ("claimed", Some(id), Some(task_id), Some(number), Some(runner)) => {
+                claimed.attempts.push((runner, AttemptKey { task_id, attempt_id: AttemptId(id), number }, line));
+            }
+            ("parked", ..) => claimed.parked += 1,
+            _ => claimed.left.push((line, row.left_from.map_or(Left::Nobody, Left::From))),
+        }
+    }
+    Ok(claimed)
+}

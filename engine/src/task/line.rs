@@ -1,0 +1,389 @@
+//! The lines in which tasks wait for a runner: one for each repository and what its tasks need. What this process remembers of them is
+//! where each begins and who was served last, so that a claim starts at the first task that waits, not at the beginning of an index from
+//! which nothing can be cleaned while a long transaction is open.
+//!
+//! Memory only, and never the truth: `queue_place` is. What joins draws a number from a sequence and is found by it ([`Lines::newest_since`]).
+//! What comes back to an old place, or was committed late, is found when somebody looks around, which costs more the more was left
+//! behind, and is done for a twentieth of the time at most. The row of a task decides whether it is taken.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::{RepositoryId, WorkspaceId};
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use crate::{Engine, Result};
+
+/// Between drawing a number and the commit, as a rule.
+const SETTLES: Duration = Duration::from_secs(1);
+/// What joined longer ago is not looked for by its number: it would be too much.
+const NEW: Duration = Duration::from_secs(3);
+/// Looking around takes no more than this part of the time.
+const LOOKING: u32 = 20;
+/// Of how many workspaces and repositories it is known when they were served. Those that were forgotten were served longest ago.
+const SERVED_MAX: usize = 10_000;
+
+/// The tasks of one repository that need the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    pub workspace: WorkspaceId,
+    pub repository: RepositoryId,
+    pub capabilities: Vec<String>,
+}
+
+/// A line that somebody waits in, and the lowest turn there, as far as it was seen.
+pub(crate) type Front = (Line, i64);
+
+/// What this process knows of the lines.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<Lines>);
+
+impl Known {
+    pub fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Lines {
+    fronts: HashMap<Line, Seen>,
+    /// The last number that had been drawn, each time somebody looked.
+    drawn: VecDeque<(Instant, i64)>,
+    /// When it was last looked around, and how long that took.
+    around: Option<(Instant, Duration)>,
+    served: Served,
+}
+
+/// Where a line begins, and since when that is known.
+#[derive(Clone, Copy)]
+struct Seen {
+    turn: i64,
+    at: Instant,
+}
+
+/// What a look came to.
+pub(crate) struct Look {
+    began: Instant,
+    /// The last number that had been drawn.
+    drawn: i64,
+    fronts: Vec<Front>,
+}
+
+/// What a claim learned of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nobody was seen behind those that were taken.
+    Nobody,
+    /// The next has this turn, or a higher one.
+    From(i64),
+}
+
+impl Lines {
+    /// The number after which everything has to be looked for that joined; none when it has to be looked around instead. What drew its
+    /// number before the last look, and had not settled then, is looked for again.
+    pub fn newest_since(&self, now: Instant) -> Option<i64> {
+        let (last, _) = self.drawn.back()?;
+        let settled = last.checked_sub(SETTLES)?;
+        let (at, number) = self.drawn.iter().rev().find(|(at, _)| *at <= settled)?;
+        (now.duration_since(*at) <= NEW).then_some(*number)
+    }
+
+    pub fn look_around_is_due(&self, now: Instant) -> bool {
+        self.around.is_none_or(|(ended, took)| now.duration_since(ended) >= took * LOOKING)
+    }
+
+    /// Those that joined since.
+    pub fn newest(&mut self, look: Look) {
+        self.note_drawn(&look);
+        self.note_fronts(look.began, look.fronts);
+    }
+
+    /// All there are: what was known before and is not among them has come to its end.
+    pub fn all(&mut self, look: Look, now: Instant) {
+        self.around = Some((now, now.duration_since(look.began)));
+        self.note_drawn(&look);
+        self.fronts.retain(|_, seen| seen.at >= look.began);
+        self.note_fronts(look.began, look.fronts);
+    }
+
+    fn note_drawn(&mut self, look: &Look) {
+        if self.drawn.back().is_none_or(|(at, _)| *at < look.began) {
+            self.drawn.push_back((look.began, look.drawn));
+        }
+        while self.drawn.get(1).is_some_and(|(at, _)| look.began.duration_since(*at) > NEW) {
+            self.drawn.pop_front();
+        }
+    }
+
+    fn note_fronts(&mut self, at: Instant, fronts: Vec<Front>) {
+        for (line, turn) in fronts {
+            let seen = self.fronts.entry(line).or_insert(Seen { turn, at });
+            *seen = Seen { turn: turn.min(seen.turn), at: at.max(seen.at) };
+        }
+    }
+
+    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first.
+    pub fn in_turn(&self, capabilities: &[String]) -> Vec<Vec<Asked>> {
+        let mut workspaces: HashMap<WorkspaceId, Vec<Asked>> = HashMap::new();
+        for (line, seen) in &self.fronts {
+            if line.capabilities.iter().all(|need| capabilities.contains(need)) {
+                let asked = Asked { line: line.clone(), turn: seen.turn, served: self.served.repository(line.repository) };
+                workspaces.entry(line.workspace).or_default().push(asked);
+            }
+        }
+        let mut workspaces: Vec<_> = workspaces.into_iter().collect();
+        workspaces.sort_unstable_by_key(|(workspace, _)| (self.served.workspace(*workspace), *workspace));
+        workspaces.into_iter().map(|(_, lines)| lines).collect()
+    }
+
+    /// What a claim found in these lines, and from which it took something, in the order of the queue.
+    pub fn claimed<'a>(&mut self, now: Instant, found: impl Iterator<Item = (&'a Line, Left)>, taken: impl Iterator<Item = &'a Line>) {
+        for (line, left) in found {
+            match left {
+                Left::Nobody => drop(self.fronts.remove(line)),
+                Left::From(turn) => drop(self.fronts.insert(line.clone(), Seen { turn, at: now })),
+            }
+        }
+        taken.for_each(|line| self.served.next(line));
+    }
+}
+
+/// A line as a claim is to look at it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub line: Line,
+    pub turn: i64,
+    /// When its repository was served, counted in claims.
+    pub served: u64,
+}
+
+/// When workspaces and repositories were served, counted in claims.
+#[derive(Default)]
+struct Served {
+    count: u64,
+    workspaces: HashMap<WorkspaceId, u64>,
+    repositories: HashMap<RepositoryId, u64>,
+}
+
+impl Served {
+    fn workspace(&self, id: WorkspaceId) -> u64 {
+        self.workspaces.get(&id).copied().unwrap_or(0)
+    }
+
+    fn repository(&self, id: RepositoryId) -> u64 {
+        self.repositories.get(&id).copied().unwrap_or(0)
+    }
+
+    fn next(&mut self, line: &Line) {
+        self.count += 1;
+        self.workspaces.insert(line.workspace, self.count);
+        self.repositories.insert(line.repository, self.count);
+        forget_the_oldest(&mut self.workspaces);
+        forget_the_oldest(&mut self.repositories);
+    }
+}
+
+fn forget_the_oldest<K: Eq + std::hash::Hash>(served: &mut HashMap<K, u64>) {
+    if served.len() <= SERVED_MAX {
+        return;
+    }
+    let mut counts: Vec<_> = served.values().copied().collect();
+    counts.sort_unstable();
+    let middle = counts[counts.len() / 2];
+    served.retain(|_, count| *count >= middle);
+}
+
+impl Engine {
+    /// Learns of everything that waits.
+    pub(crate) async fn look_around(&self) -> Result<()> {
+        let mut conn = self.database.system.acquire().await?;
+        let look = all(&mut conn).await?;
+        self.lines.lock().all(look, Instant::now());
+        Ok(())
+    }
+
+    /// Learns of what has joined since it looked last.
+    pub(crate) async fn look_at_the_newest(&self) -> Result<()> {
+        let since = self.lines.lock().newest_since(Instant::now());
+        match since {
+            Some(since) => self.look_at_what_joined_after(since).await,
+            None => self.look_around().await,
+        }
+    }
+
+    pub(crate) async fn look_at_what_joined_after(&self, number: i64) -> Result<()> {
+        let mut conn = self.database.system.acquire().await?;
+        let look = newest(&mut conn, number).await?;
+        self.lines.lock().newest(look);
+        Ok(())
+    }
+}
+
+/// A line and its front, as a row that may be empty.
+struct FrontRow {
+    drawn: i64,
+    workspace_id: Option<WorkspaceId>,
+    repository_id: Option<RepositoryId>,
+    capabilities: Option<Vec<String>>,
+    turn: Option<i64>,
+}
+
+fn look(began: Instant, rows: Vec<FrontRow>) -> Look {
+    let drawn = rows.first().map_or(0, |row| row.drawn);
+    let front = |row: FrontRow| {
+        Some((Line { workspace: row.workspace_id?, repository: row.repository_id?, capabilities: row.capabilities? }, row.turn?))
+    };
+    Look { began, drawn, fronts: rows.into_iter().filter_map(front).collect() }
+}
+
+/// From one line to the next by the index, however many tasks each has.
+async fn all(conn: &mut PgConnection) -> Result<Look> {
+    let began = Instant::now();
+    let rows = sqlx::query_as!(
+        FrontRow,
+        r#"with recursive front as (
+             (select workspace_id, repository_id, capabilities, turn from queue_place
+              order by workspace_id, repository_id, capabilities, turn limit 1)
+             union all
+             select next.* from front cross join lateral (
+               select workspace_id, repository_id, capabilities, turn from queue_place place
+               where (place.workspace_id, place.repository_id, place.capabilities) > (front.workspace_id, front.repository_id, front.capabilities)
+               order by workspace_id, repository_id, capabilities, turn limit 1
+             ) as next
+           )
+           select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
+                  capabilities as "capabilities?", turn as "turn?"
+           from queue_turn left join front on true"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(look(began, rows))
+}
+
+async fn newest(conn: &mut PgConnection, since: i64) -> Result<Look> {
+    let began = Instant::now();
+    let rows = sqlx::query_as!(
+        FrontRow,
+        r#"with front as (
+             select workspace_id, repository_id, capabilities, min(turn) as turn from queue_place where turn > $1 group by 1, 2, 3
+           )
+           select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
+                  capabilities as "capabilities?", turn as "turn?"
+           from queue_turn left join front on true"#,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(look(began, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(repository: u128) -> Line {
+        Line {
+            workspace: WorkspaceId(uuid::Uuid::from_u128(1)),
+            repository: RepositoryId(uuid::Uuid::from_u128(repository)),
+            capabilities: vec![],
+        }
+    }
+
+    fn look(began: Instant, drawn: i64, fronts: Vec<Front>) -> Look {
+        Look { began, drawn, fronts }
+    }
+
+    fn turns(lines: &Lines) -> Vec<i64> {
+        let mut turns: Vec<_> = lines.in_turn(&[]).concat().iter().map(|asked| asked.turn).collect();
+        turns.sort_unstable();
+        turns
+    }
+
+    #[test]
+    fn what_settles_within_a_second_of_being_drawn_is_looked_for_by_its_number() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut lines = Lines::default();
+        assert_eq!(lines.newest_since(at(0)), None, "nothing is known");
+        // a number is drawn every 10 ms, and somebody looks every 70 ms
+        let looks: Vec<u64> = (0..100).map(|look| look * 70).collect();
+        let mut since = vec![];
+        for look_at in &looks {
+            since.push((*look_at, lines.newest_since(at(*look_at))));
+            lines.newest(look(at(*look_at), i64::try_from(look_at / 10).unwrap(), vec![]));
+        }
+        for number in 0..590_i64 {
+            let drawn = u64::try_from(number * 10).unwrap();
+            for settles in [0, 300, 990] {
+                // the first look after the commit sees everything from a number before this one
+                let (_, since) = since.iter().find(|(at, _)| *at > drawn + settles).unwrap();
+                assert!(since.is_none_or(|since| since <= number), "{number}, committed {settles} ms later, is not looked for: {since:?}");
+            }
+        }
+        let (_, last) = since.last().unwrap();
+        assert!(last.unwrap() > 500, "it is not looked for everything there ever was");
+    }
+
+    #[test]
+    fn after_a_pause_it_is_looked_around() {
+        let start = Instant::now();
+        let mut lines = Lines::default();
+        for seconds in 0..3 {
+            lines.newest(look(start + Duration::from_secs(seconds), 0, vec![]));
+        }
+        assert!(lines.newest_since(start + Duration::from_millis(2100)).is_some());
+        assert_eq!(lines.newest_since(start + Duration::from_secs(6)), None);
+    }
+
+    #[test]
+    fn looking_around_takes_a_twentieth_of_the_time() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut lines = Lines::default();
+        assert!(lines.look_around_is_due(at(0)));
+        lines.all(look(at(0), 0, vec![]), at(50));
+        assert!(!lines.look_around_is_due(at(1049)));
+        assert!(lines.look_around_is_due(at(1050)));
+    }
+
+    #[test]
+    fn a_line_begins_where_the_last_claim_left_it_or_at_who_joined_before() {
+        let start = Instant::now();
+        let mut lines = Lines::default();
+        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20)]), start);
+        assert_eq!(turns(&lines), [10, 20]);
+        lines.claimed(start, [(&line(1), Left::From(12)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
+        assert_eq!(turns(&lines), [12]);
+        lines.newest(look(start, 0, vec![(line(1), 11), (line(2), 30)]));
+        assert_eq!(turns(&lines), [11, 30]);
+        lines.newest(look(start, 0, vec![(line(1), 40)]));
+        assert_eq!(turns(&lines), [11, 30], "who came later changes nothing");
+    }
+
+    #[test]
+    fn a_look_around_forgets_what_has_come_to_its_end_and_not_what_was_seen_since_it_began() {
+        let start = Instant::now();
+        let later = start + Duration::from_millis(1);
+        let mut lines = Lines::default();
+        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20), (line(3), 30)]), start);
+        lines.claimed(later + Duration::from_millis(1), std::iter::once((&line(2), Left::From(25))), std::iter::empty());
+        lines.all(look(later, 0, vec![(line(3), 31)]), later);
+        assert_eq!(turns(&lines), [25, 31]);
+    }
+
+    #[test]
+    fn whoever_was_served_longest_ago_is_next_and_who_was_forgotten_counts_as_such() {
+        let mut served = Served::default();
+        for repository in 1..=u128::try_from(SERVED_MAX).unwrap() + 1 {
+            served.next(&line(repository));
+        }
+        let count = |repository: u128| served.repository(line(repository).repository);
+        assert_eq!(count(1), 0);
+        assert!(count(9_000) < count(9_001));
+        assert!(served.repositories.len() <= SERVED_MAX);
+    }
+}
