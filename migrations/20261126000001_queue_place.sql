@@ -1,19 +1,25 @@
--- What a runner may take now, and nothing more: the claim reads and cleans this, not the wide rows of all tasks there are or were.
--- A row follows its task in the same statement, whoever changes it, so the two cannot disagree.
+-- What a runner may take now, and nothing more: the claim reads this, not the indexes of all tasks there are or were. A row follows its
+-- task in the same statement, whoever changes it, so the two cannot disagree.
+create sequence queue_joined;
+grant usage on sequence queue_joined to muster_app, muster_system;
+grant select on sequence queue_joined to muster_system;
+-- so that the last number is one that was drawn
+select nextval('queue_joined');
+
 create table queue_place (
-  workspace_id  uuid not null references workspace,
+  workspace_id  uuid not null,
   repository_id uuid not null,
   capabilities  text[] not null,
   turn          bigint not null,
   task_id       uuid not null,
+  -- in which order places were taken, also by what came back to an old turn
+  joined        bigint not null default nextval('queue_joined'),
   -- from one repository and one set of needs to the next, and inside them by turn
   primary key (workspace_id, repository_id, capabilities, turn, task_id)
 );
 call separate_tenants('queue_place');
 grant select, insert, delete on queue_place to muster_app;
--- what joined last, of all repositories: a turn is never lower than the number that was drawn for it
-create index queue_place_turn on queue_place (turn);
-grant select on sequence queue_turn to muster_system;
+create index queue_place_joined on queue_place (joined);
 alter table queue_place set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
                              autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 10000,
                              autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 500);
@@ -22,8 +28,9 @@ create function is_takeable(state text, paused_by text, parked boolean) returns 
   language sql immutable
   return state = 'queued' and paused_by is null and not parked;
 
+-- A plan that was made while the table was empty would read all of it for ever.
 create function keep_queue_place() returns trigger
-  language plpgsql as $$
+  language plpgsql set enable_seqscan = off as $$
 begin
   if tg_op <> 'INSERT' and is_takeable(old.state, old.paused_by, old.parked) then
     delete from queue_place
@@ -50,7 +57,7 @@ create trigger moves_in_the_queue after update of state, paused_by, parked, turn
 
 set local role muster_system;
 insert into queue_place (workspace_id, repository_id, capabilities, turn, task_id)
-select workspace_id, repository_id, capabilities, turn, id from task where is_takeable(state, paused_by, parked);
+select workspace_id, repository_id, capabilities, turn, id from task where is_takeable(state, paused_by, parked) order by turn;
 reset role;
 
 drop index task_claim;
@@ -58,6 +65,12 @@ drop index task_claim;
 -- So that only this index finds what has waited too long: those of all that is queued hold what was queued since a long transaction began.
 drop index task_expiry;
 create index task_expiry on task (queued_at) where queued_at is not null and queue_seconds is not null;
+
+-- What has not ended has one entry in each, whatever state it passes: their condition does not change before the end.
+drop index attempt_one_holder;
+create unique index attempt_one_holder on attempt (task_id) where ended_at is null;
+drop index attempt_runner;
+create index attempt_runner on attempt (runner_id) where ended_at is null;
 
 -- Who was served longest ago is remembered by the servers: one row for each workspace, updated by every claim, leaves a version behind for
 -- each as long as a long transaction is open, and every claim has to read past them.

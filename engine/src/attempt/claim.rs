@@ -25,15 +25,14 @@ struct Claimed {
     attempts: Vec<(RunnerId, AttemptKey, usize)>,
     /// Tasks that share something which is in use, and were put out of sight until it is free.
     parked: usize,
-    /// What is left of the lines that were looked at.
-    left: Vec<(usize, Left)>,
+    /// What is left of each line that was asked for.
+    left: Vec<Left>,
 }
 
 impl Engine {
     /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
     /// which runner each was taken for.
     pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, Assignment)>> {
-        self.look_at_the_newest().await?;
         let claimed = self.take(capabilities, slots).await?;
         if claimed.is_empty() {
             return Ok(vec![]);
@@ -53,31 +52,34 @@ impl Engine {
         Ok(assignments)
     }
 
-    /// From the lines that are known.
+    /// From the lines that are known; when something is taken there may be more.
     pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, AttemptKey)>> {
         let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
-        let mut taken = Vec::with_capacity(wanted.len());
         let workspaces = self.lines.lock().in_turn(capabilities);
         for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
-            // What was put out of sight may have hidden what can be taken.
-            while taken.len() < wanted.len() {
-                let claimed = self.take_from(workspaces, &wanted[taken.len()..]).await?;
-                taken.extend(claimed.attempts.iter().map(|(runner, key, _)| (*runner, *key)));
+            loop {
+                let claimed = self.take_from(workspaces, &wanted).await?;
+                if !claimed.attempts.is_empty() {
+                    return Ok(claimed.attempts.into_iter().map(|(runner, key, _)| (runner, key)).collect());
+                }
+                // What was put out of sight may have hidden what can be taken.
                 if claimed.parked == 0 {
                     break;
                 }
             }
         }
-        Ok(taken)
+        Ok(vec![])
     }
 
     async fn take_from(&self, workspaces: &[Vec<Asked>], wanted: &[Wanted<'_>]) -> Result<Claimed> {
+        let began = Instant::now();
         let asked = asked(workspaces);
         let rows: Vec<_> = asked.iter().enumerate().map(|(number, (place, asked))| AskedRow::new(number, *place, asked)).collect();
         let claimed = claim(self, &rows, wanted).await?;
-        let left = claimed.left.iter().map(|(line, left)| (&asked[*line].1.line, *left));
-        let taken = claimed.attempts.iter().map(|(.., line)| &asked[*line].1.line);
-        self.lines.lock().claimed(Instant::now(), left, taken);
+        let line = |number: usize| &asked[number].1.line;
+        let left = claimed.left.iter().enumerate().map(|(number, left)| (line(number), *left));
+        let taken = claimed.attempts.iter().map(|(.., number)| line(*number));
+        self.lines.lock().claimed(began, left, taken);
         if !claimed.attempts.is_empty() {
             self.hints.committed();
         }
@@ -203,20 +205,24 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
                     'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', wanted.runner), clock.at
              from claimed join wanted using (position) cross join clock
            ), taken as (
-             select id, position from claimed union all select id, null from parked
+             select id from claimed union all select id from parked
            ), remaining as (
-             select asked.line, count(candidate.id) as seen, max(candidate.turn) as last,
-                    min(candidate.turn) filter (where taken.id is null) as next
-             from asked left join candidate on candidate.line = asked.line left join taken on taken.id = candidate.id
-             group by asked.line
+             -- also what somebody else has locked at this moment: he may let go of it
+             select asked.line, (select min(turn) from (
+                                   select place.turn from queue_place place
+                                   where place.workspace_id = asked.workspace_id and place.repository_id = asked.repository_id
+                                     and place.capabilities = asked.capabilities and place.turn >= asked.turn
+                                     and place.task_id not in (select id from taken)
+                                   order by place.turn, place.task_id limit 1) as next) as turn
+             from asked
            )
-           select 'claimed' as "what!", candidate.line as "line!", new_attempt.id as "id?", new_attempt.task_id as "task_id?: TaskId",
+           select candidate.line as "line?", new_attempt.id as "id?", new_attempt.task_id as "task_id?: TaskId",
                   new_attempt.number as "number?", new_attempt.runner_id as "runner_id?: RunnerId", claimed.position as "position?",
                   null::bigint as "left_from?"
            from new_attempt join claimed on claimed.id = new_attempt.task_id join candidate on candidate.id = claimed.id
-           union all select 'parked', 0, null, null, null, null, null, null from parked
-           union all select 'left', line, null, null, null, null, null, coalesce(next, case when seen >= $1 then last end) from remaining
-           order by 7"#,
+           union all select null, null, null, null, null, null, null from parked
+           union all select line, null, null, null, null, null, turn from remaining
+           order by 6"#,
         wanted.len() as i64,
         &ids,
         now,
@@ -228,15 +234,15 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
     )
     .fetch_all(&engine.database.system)
     .await?;
-    let mut claimed = Claimed::default();
+    let mut claimed = Claimed { left: vec![Left::Paused; lines.len()], ..Claimed::default() };
     for row in rows {
-        let line = usize::try_from(row.line).unwrap_or_default();
-        match (row.what.as_str(), row.id, row.task_id, row.number, row.runner_id) {
-            ("claimed", Some(id), Some(task_id), Some(number), Some(runner)) => {
+        let line = row.line.and_then(|line| usize::try_from(line).ok()).filter(|line| *line < lines.len());
+        match (row.id, row.task_id, row.number, row.runner_id, line) {
+            (Some(id), Some(task_id), Some(number), Some(runner), Some(line)) => {
                 claimed.attempts.push((runner, AttemptKey { task_id, attempt_id: AttemptId(id), number }, line));
             }
-            ("parked", ..) => claimed.parked += 1,
-            _ => claimed.left.push((line, row.left_from.map_or(Left::Nobody, Left::From))),
+            (None, .., Some(line)) => claimed.left[line] = row.left_from.map_or(Left::Nobody, Left::From),
+            _ => claimed.parked += 1,
         }
     }
     Ok(claimed)

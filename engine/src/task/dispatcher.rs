@@ -41,11 +41,13 @@ impl Service for Dispatcher {
             due = engine.queue_due_tasks().await?;
             self.nothing_due = (due == 0).then(Instant::now);
         }
-        let slots = in_turn(engine.hub.with_free_slots());
-        if !slots.is_empty() {
+        let mut assigned = 0;
+        if !engine.hub.is_empty() {
             self.look_around(engine).await;
+            // also while no slot is free, so that there is never much to look at
+            engine.look_at_the_newest().await?;
+            assigned = engine.assign_queued_tasks().await?;
         }
-        let assigned = engine.assign_queued_tasks(slots).await?;
         Ok(if due + assigned > 0 { Tick::Busy } else { Tick::Idle })
     }
 
@@ -62,15 +64,16 @@ impl Dispatcher {
         }
         let looker = engine.clone();
         let mut looking = AbortOnDropHandle::new(engine.undisturbed.spawn(async move {
-            let began = Instant::now();
-            match looker.look_around().await {
-                Ok(()) if began.elapsed() < LOOK_FOR => {}
-                Ok(()) => looker.hints.work.notify_one(),
-                Err(error) => warn!("It could not be seen what waits, and is tried again: {error}"),
+            if let Err(error) = looker.look_around().await {
+                warn!("It could not be seen what waits, and is tried again: {error}");
             }
         }));
         if timeout(LOOK_FOR, &mut looking).await.is_err() {
-            self.looking = Some(looking);
+            let engine = engine.clone();
+            self.looking = Some(AbortOnDropHandle::new(engine.clone().undisturbed.spawn(async move {
+                let _ = looking.await;
+                engine.hints.work.notify_one();
+            })));
         }
     }
 }
@@ -100,10 +103,10 @@ impl Engine {
         tx.commit(due.len()).await
     }
 
-    /// Fills these slots of runners that are connected here.
-    async fn assign_queued_tasks(&self, slots: Vec<RunnerSession>) -> Result<usize> {
+    /// Fills the free slots of every runner that is connected here.
+    async fn assign_queued_tasks(&self) -> Result<usize> {
         let mut assigned = 0;
-        for (capabilities, slots) in by_capabilities(slots) {
+        for (capabilities, slots) in by_capabilities(in_turn(self.hub.with_free_slots())) {
             let assignments = self.claim(&capabilities, &slots).await?;
             assigned += assignments.len();
             for (runner, assignment) in assignments {

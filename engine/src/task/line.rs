@@ -2,28 +2,29 @@
 //! where each begins and who was served last, so that a claim starts at the first task that waits, not at the beginning of an index from
 //! which nothing can be cleaned while a long transaction is open.
 //!
-//! Memory only, and never the truth: `queue_place` is. What joins draws a number from a sequence and is found by it ([`Lines::newest_since`]).
-//! What comes back to an old place, or was committed late, is found when somebody looks around, which costs more the more was left
-//! behind, and is done for a twentieth of the time at most. The row of a task decides whether it is taken.
+//! Memory only, and never the truth: `queue_place` is. Whatever takes a place there draws a number, and is found by it
+//! ([`Lines::newest_since`]). What was committed long after it drew its number is found when somebody looks around, which costs more the
+//! more was left behind, and is done for a twentieth of the time at most. The row of a task decides whether it is taken.
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use domain::{RepositoryId, WorkspaceId};
 use sqlx::PgConnection;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 /// Between drawing a number and the commit, as a rule.
 const SETTLES: Duration = Duration::from_secs(1);
-/// What joined longer ago is not looked for by its number: it would be too much.
-const NEW: Duration = Duration::from_secs(3);
-/// Looking around takes no more than this part of the time.
-const LOOKING: u32 = 20;
+/// After a look around, it is not done again for so many times as long as it took.
+const RESTS: u32 = 20;
+/// A look around that takes longer is given up.
+const LOOKS_AT_MOST: Duration = Duration::from_secs(15);
 /// Of how many workspaces and repositories it is known when they were served. Those that were forgotten were served longest ago.
 const SERVED_MAX: usize = 10_000;
 
@@ -63,6 +64,8 @@ pub(crate) struct Lines {
 struct Seen {
     turn: i64,
     at: Instant,
+    /// Nothing could be taken from it the last time, as its queue was paused.
+    paused: bool,
 }
 
 /// What a look came to.
@@ -76,79 +79,99 @@ pub(crate) struct Look {
 /// What a claim learned of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// Nobody was seen behind those that were taken.
+    /// Nobody waits behind those that were taken.
     Nobody,
-    /// The next has this turn, or a higher one.
+    /// The next has this turn.
     From(i64),
+    /// Its queue is paused, so nobody looked.
+    Paused,
 }
 
 impl Lines {
-    /// The number after which everything has to be looked for that joined; none when it has to be looked around instead. What drew its
-    /// number before the last look, and had not settled then, is looked for again.
-    pub fn newest_since(&self, now: Instant) -> Option<i64> {
+    /// The number after which everything is to be looked for that took a place; none as long as nobody has looked at all. What drew its
+    /// number shortly before the last look, and had not settled then, is looked for again.
+    pub fn newest_since(&self) -> Option<i64> {
         let (last, _) = self.drawn.back()?;
-        let settled = last.checked_sub(SETTLES)?;
-        let (at, number) = self.drawn.iter().rev().find(|(at, _)| *at <= settled)?;
-        (now.duration_since(*at) <= NEW).then_some(*number)
+        let settled = last.checked_sub(SETTLES).and_then(|settled| self.drawn.iter().rev().find(|(at, _)| *at <= settled));
+        settled.or(self.drawn.front()).map(|(_, number)| *number)
     }
 
     pub fn look_around_is_due(&self, now: Instant) -> bool {
-        self.around.is_none_or(|(ended, took)| now.duration_since(ended) >= took * LOOKING)
+        self.around.is_none_or(|(ended, took)| now.duration_since(ended) >= took * RESTS)
     }
 
     /// Those that joined since.
     pub fn newest(&mut self, look: Look) {
         self.note_drawn(&look);
-        self.note_fronts(look.began, look.fronts);
+        for (line, turn) in look.fronts {
+            self.note_front(line, Seen { turn, at: look.began, paused: false });
+        }
     }
 
     /// All there are: what was known before and is not among them has come to its end.
-    pub fn all(&mut self, look: Look, now: Instant) {
-        self.around = Some((now, now.duration_since(look.began)));
+    pub fn all(&mut self, look: Look) {
         self.note_drawn(&look);
-        self.fronts.retain(|_, seen| seen.at >= look.began);
-        self.note_fronts(look.began, look.fronts);
+        let before: HashMap<_, _> = self.fronts.extract_if(|_, seen| seen.at < look.began).collect();
+        for (line, turn) in look.fronts {
+            let paused = before.get(&line).is_some_and(|seen| seen.paused);
+            self.note_front(line, Seen { turn, at: look.began, paused });
+        }
+    }
+
+    /// Somebody looked around, whatever came of it.
+    pub fn looked_around(&mut self, began: Instant, now: Instant) {
+        self.around = Some((now, now.duration_since(began)));
     }
 
     fn note_drawn(&mut self, look: &Look) {
         if self.drawn.back().is_none_or(|(at, _)| *at < look.began) {
             self.drawn.push_back((look.began, look.drawn));
         }
-        while self.drawn.get(1).is_some_and(|(at, _)| look.began.duration_since(*at) > NEW) {
+        // one that had settled before the last look stays
+        let settled = |(at, _): &(Instant, i64)| look.began.duration_since(*at) >= 2 * SETTLES;
+        while self.drawn.get(1).is_some_and(settled) {
             self.drawn.pop_front();
         }
     }
 
-    fn note_fronts(&mut self, at: Instant, fronts: Vec<Front>) {
-        for (line, turn) in fronts {
-            let seen = self.fronts.entry(line).or_insert(Seen { turn, at });
-            *seen = Seen { turn: turn.min(seen.turn), at: at.max(seen.at) };
-        }
+    fn note_front(&mut self, line: Line, new: Seen) {
+        let seen = self.fronts.entry(line).or_insert(new);
+        *seen = Seen { turn: new.turn.min(seen.turn), at: new.at.max(seen.at), ..*seen };
     }
 
-    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first.
+    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first,
+    /// and whoever is paused last.
     pub fn in_turn(&self, capabilities: &[String]) -> Vec<Vec<Asked>> {
-        let mut workspaces: HashMap<WorkspaceId, Vec<Asked>> = HashMap::new();
+        let mut workspaces: HashMap<WorkspaceId, (bool, Vec<Asked>)> = HashMap::new();
         for (line, seen) in &self.fronts {
             if line.capabilities.iter().all(|need| capabilities.contains(need)) {
                 let asked = Asked { line: line.clone(), turn: seen.turn, served: self.served.repository(line.repository) };
-                workspaces.entry(line.workspace).or_default().push(asked);
+                let (paused, lines) = workspaces.entry(line.workspace).or_insert((true, vec![]));
+                *paused &= seen.paused;
+                lines.push(asked);
             }
         }
         let mut workspaces: Vec<_> = workspaces.into_iter().collect();
-        workspaces.sort_unstable_by_key(|(workspace, _)| (self.served.workspace(*workspace), *workspace));
-        workspaces.into_iter().map(|(_, lines)| lines).collect()
+        workspaces.sort_unstable_by_key(|(workspace, (paused, _))| (*paused, self.served.workspace(*workspace), *workspace));
+        workspaces.into_iter().map(|(_, (_, lines))| lines).collect()
     }
 
-    /// What a claim found in these lines, and from which it took something, in the order of the queue.
-    pub fn claimed<'a>(&mut self, now: Instant, found: impl Iterator<Item = (&'a Line, Left)>, taken: impl Iterator<Item = &'a Line>) {
+    /// What a claim that began then found in these lines, and from which it took something, in the order of the queue. What others have
+    /// seen there meanwhile is not overwritten.
+    pub fn claimed<'a>(&mut self, began: Instant, found: impl Iterator<Item = (&'a Line, Left)>, taken: impl Iterator<Item = &'a Line>) {
         for (line, left) in found {
+            let Some(seen) = self.fronts.get_mut(line) else { continue };
+            let newer = seen.at > began;
             match left {
+                Left::Nobody if newer => {}
                 Left::Nobody => drop(self.fronts.remove(line)),
-                Left::From(turn) => drop(self.fronts.insert(line.clone(), Seen { turn, at: now })),
+                Left::From(turn) => {
+                    *seen = Seen { turn: if newer { turn.min(seen.turn) } else { turn }, at: began.max(seen.at), paused: false }
+                }
+                Left::Paused => seen.paused = true,
             }
         }
-        taken.for_each(|line| self.served.next(line));
+        taken.for_each(|line| self.served.note(line));
     }
 }
 
@@ -178,7 +201,7 @@ impl Served {
         self.repositories.get(&id).copied().unwrap_or(0)
     }
 
-    fn next(&mut self, line: &Line) {
+    fn note(&mut self, line: &Line) {
         self.count += 1;
         self.workspaces.insert(line.workspace, self.count);
         self.repositories.insert(line.repository, self.count);
@@ -187,7 +210,7 @@ impl Served {
     }
 }
 
-fn forget_the_oldest<K: Eq + std::hash::Hash>(served: &mut HashMap<K, u64>) {
+fn forget_the_oldest<K: Eq + Hash>(served: &mut HashMap<K, u64>) {
     if served.len() <= SERVED_MAX {
         return;
     }
@@ -200,18 +223,21 @@ fn forget_the_oldest<K: Eq + std::hash::Hash>(served: &mut HashMap<K, u64>) {
 impl Engine {
     /// Learns of everything that waits.
     pub(crate) async fn look_around(&self) -> Result<()> {
-        let mut conn = self.database.system.acquire().await?;
-        let look = all(&mut conn).await?;
-        self.lines.lock().all(look, Instant::now());
+        let began = Instant::now();
+        let looked = timeout(LOOKS_AT_MOST, async { all(&mut *self.database.system.acquire().await?).await }).await;
+        let mut lines = self.lines.lock();
+        lines.looked_around(began, Instant::now());
+        let look = looked.map_err(|_| Error::Unavailable(sqlx::Error::PoolTimedOut))??;
+        lines.all(look);
         Ok(())
     }
 
-    /// Learns of what has joined since it looked last.
+    /// Learns of what has taken a place since it looked last.
     pub(crate) async fn look_at_the_newest(&self) -> Result<()> {
-        let since = self.lines.lock().newest_since(Instant::now());
+        let since = self.lines.lock().newest_since();
         match since {
             Some(since) => self.look_at_what_joined_after(since).await,
-            None => self.look_around().await,
+            None => Ok(()),
         }
     }
 
@@ -257,7 +283,7 @@ async fn all(conn: &mut PgConnection) -> Result<Look> {
            )
            select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
                   capabilities as "capabilities?", turn as "turn?"
-           from queue_turn left join front on true"#
+           from queue_joined left join front on true"#
     )
     .fetch_all(conn)
     .await?;
@@ -269,11 +295,11 @@ async fn newest(conn: &mut PgConnection, since: i64) -> Result<Look> {
     let rows = sqlx::query_as!(
         FrontRow,
         r#"with front as (
-             select workspace_id, repository_id, capabilities, min(turn) as turn from queue_place where turn > $1 group by 1, 2, 3
+             select workspace_id, repository_id, capabilities, min(turn) as turn from queue_place where joined > $1 group by 1, 2, 3
            )
            select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
                   capabilities as "capabilities?", turn as "turn?"
-           from queue_turn left join front on true"#,
+           from queue_joined left join front on true"#,
         since
     )
     .fetch_all(conn)
@@ -308,12 +334,12 @@ mod tests {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut lines = Lines::default();
-        assert_eq!(lines.newest_since(at(0)), None, "nothing is known");
+        assert_eq!(lines.newest_since(), None, "nobody has looked");
         // a number is drawn every 10 ms, and somebody looks every 70 ms
         let looks: Vec<u64> = (0..100).map(|look| look * 70).collect();
         let mut since = vec![];
         for look_at in &looks {
-            since.push((*look_at, lines.newest_since(at(*look_at))));
+            since.push((*look_at, lines.newest_since()));
             lines.newest(look(at(*look_at), i64::try_from(look_at / 10).unwrap(), vec![]));
         }
         for number in 0..590_i64 {
@@ -326,17 +352,19 @@ mod tests {
         }
         let (_, last) = since.last().unwrap();
         assert!(last.unwrap() > 500, "it is not looked for everything there ever was");
+        assert!(lines.drawn.len() < 40, "what is too old to be needed is forgotten");
     }
 
     #[test]
-    fn after_a_pause_it_is_looked_around() {
+    fn after_a_pause_it_is_looked_for_everything_since_what_had_settled_before() {
         let start = Instant::now();
         let mut lines = Lines::default();
-        for seconds in 0..3 {
-            lines.newest(look(start + Duration::from_secs(seconds), 0, vec![]));
+        for seconds in 0..4 {
+            lines.newest(look(start + Duration::from_secs(seconds), 100 * i64::try_from(seconds).unwrap(), vec![]));
         }
-        assert!(lines.newest_since(start + Duration::from_millis(2100)).is_some());
-        assert_eq!(lines.newest_since(start + Duration::from_secs(6)), None);
+        assert_eq!(lines.newest_since(), Some(200));
+        lines.newest(look(start + Duration::from_secs(3600), 1000, vec![]));
+        assert_eq!(lines.newest_since(), Some(300));
     }
 
     #[test]
@@ -345,7 +373,7 @@ mod tests {
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut lines = Lines::default();
         assert!(lines.look_around_is_due(at(0)));
-        lines.all(look(at(0), 0, vec![]), at(50));
+        lines.looked_around(at(0), at(50));
         assert!(!lines.look_around_is_due(at(1049)));
         assert!(lines.look_around_is_due(at(1050)));
     }
@@ -353,33 +381,51 @@ mod tests {
     #[test]
     fn a_line_begins_where_the_last_claim_left_it_or_at_who_joined_before() {
         let start = Instant::now();
+        let later = start + Duration::from_millis(1);
         let mut lines = Lines::default();
-        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20)]), start);
+        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20)]));
         assert_eq!(turns(&lines), [10, 20]);
-        lines.claimed(start, [(&line(1), Left::From(12)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
+        lines.claimed(later, [(&line(1), Left::From(12)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
         assert_eq!(turns(&lines), [12]);
-        lines.newest(look(start, 0, vec![(line(1), 11), (line(2), 30)]));
+        lines.newest(look(later, 0, vec![(line(1), 11), (line(2), 30)]));
         assert_eq!(turns(&lines), [11, 30]);
-        lines.newest(look(start, 0, vec![(line(1), 40)]));
+        lines.newest(look(later, 0, vec![(line(1), 40)]));
         assert_eq!(turns(&lines), [11, 30], "who came later changes nothing");
+        lines.claimed(start, [(&line(1), Left::From(50)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
+        assert_eq!(turns(&lines), [11, 30], "a claim that began before knows less");
     }
 
     #[test]
     fn a_look_around_forgets_what_has_come_to_its_end_and_not_what_was_seen_since_it_began() {
         let start = Instant::now();
-        let later = start + Duration::from_millis(1);
+        let (later, last) = (start + Duration::from_millis(1), start + Duration::from_millis(2));
         let mut lines = Lines::default();
-        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20), (line(3), 30)]), start);
-        lines.claimed(later + Duration::from_millis(1), std::iter::once((&line(2), Left::From(25))), std::iter::empty());
-        lines.all(look(later, 0, vec![(line(3), 31)]), later);
+        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20), (line(3), 30)]));
+        lines.claimed(last, std::iter::once((&line(2), Left::From(25))), std::iter::empty());
+        lines.all(look(later, 0, vec![(line(3), 31)]));
         assert_eq!(turns(&lines), [25, 31]);
+    }
+
+    #[test]
+    fn whose_queue_is_paused_comes_last_until_something_was_found_there() {
+        let start = Instant::now();
+        let of = |workspace: u128| Line { workspace: WorkspaceId(uuid::Uuid::from_u128(workspace)), ..line(workspace) };
+        let order = |lines: &Lines| -> Vec<i64> { lines.in_turn(&[]).iter().map(|asked| asked[0].turn).collect() };
+        let mut lines = Lines::default();
+        lines.all(look(start, 0, vec![(of(1), 10), (of(2), 20)]));
+        assert_eq!(order(&lines), [10, 20]);
+        lines.claimed(start, std::iter::once((&of(1), Left::Paused)), std::iter::empty());
+        lines.all(look(start + Duration::from_millis(1), 0, vec![(of(1), 10), (of(2), 20)]));
+        assert_eq!(order(&lines), [20, 10]);
+        lines.claimed(start, std::iter::once((&of(1), Left::From(10))), std::iter::empty());
+        assert_eq!(order(&lines), [10, 20]);
     }
 
     #[test]
     fn whoever_was_served_longest_ago_is_next_and_who_was_forgotten_counts_as_such() {
         let mut served = Served::default();
         for repository in 1..=u128::try_from(SERVED_MAX).unwrap() + 1 {
-            served.next(&line(repository));
+            served.note(&line(repository));
         }
         let count = |repository: u128| served.repository(line(repository).repository);
         assert_eq!(count(1), 0);

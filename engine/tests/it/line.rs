@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use crate::scenario::checked;
 
 async fn last_number(pool: &PgPool) -> i64 {
-    sqlx::query_scalar("select last_value from queue_turn").fetch_one(pool).await.unwrap()
+    sqlx::query_scalar("select last_value from queue_joined").fetch_one(pool).await.unwrap()
 }
 
 fn ids(tasks: &[&TaskView]) -> Vec<TaskId> {
@@ -34,18 +34,46 @@ async fn what_joins_is_found_by_its_number_wherever_it_joins(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_comes_back_to_an_old_place_is_found_by_looking_around(pool: PgPool) {
+async fn what_comes_back_to_an_old_place_is_found_by_a_new_number(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, one, other) = (test.owner().await, test.runner("r1").await, test.runner("r2").await);
     let first = test.create(&ada, checked("first")).await;
     let (second, third) = (test.create(&ada, checked("second")).await, test.create(&ada, checked("third")).await);
     assert_eq!(one.claims_one().await.attempt.task_id, first.summary.id);
     assert_eq!(other.claims_one().await.attempt.task_id, second.summary.id);
-    // its turn is the number it drew and the patience of its lane
-    let number = last_number(&pool).await + Priority::Normal.patience();
+    let number = last_number(&pool).await;
     assert_eq!(test.engine.give_back(&one.session).await.unwrap(), 1);
-    assert_eq!(other.claims_what_joined_after(number, 9).await, ids(&[&third]), "the line was known to begin after the first");
-    assert_eq!(other.claims_one().await.attempt.task_id, first.summary.id, "and then somebody looked");
+    assert_eq!(other.claims_what_joined_after(number, 1).await, ids(&[&first]), "the line began after it");
+    test.engine.pause_task(&ada, third.summary.id).await.unwrap();
+    assert!(other.claims_what_joined_after(number, 1).await.is_empty());
+    let number = last_number(&pool).await;
+    test.engine.resume_task(&ada, third.summary.id).await.unwrap();
+    assert_eq!(other.claims_what_joined_after(number, 1).await, ids(&[&third]));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_its_number_does_not_tell_of_is_found_by_looking_around(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    let late = test.create(&ada, checked("late")).await;
+    let number = last_number(&pool).await;
+    assert!(runner.claims_what_joined_after(number, 9).await.is_empty());
+    assert_eq!(runner.claims_one().await.attempt.task_id, late.summary.id);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_somebody_holds_for_a_moment_is_not_forgotten(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    let held = test.create(&ada, checked("held")).await;
+    let free = test.create(&ada, checked("free")).await;
+    let number = last_number(&pool).await;
+    let mut somebody = pool.begin().await.unwrap();
+    sqlx::query("select from task where id = $1 for update").bind(held.summary.id.0).execute(&mut *somebody).await.unwrap();
+    assert_eq!(runner.claims_what_joined_after(0, 9).await, ids(&[&free]), "nobody waits for it");
+    assert!(runner.claims_what_joined_after(number, 9).await.is_empty());
+    somebody.rollback().await.unwrap();
+    assert_eq!(runner.claims_what_joined_after(number, 9).await, ids(&[&held]));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
