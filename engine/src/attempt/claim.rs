@@ -4,6 +4,7 @@ use domain::{AttemptId, AttemptKey, RepositoryId, RunnerId, TaskId, WorkspaceId,
 use serde::Serialize;
 use sqlx::types::Json;
 use tokio::time::Instant;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{lease, store};
@@ -46,7 +47,12 @@ impl Engine {
         for ((runner, key), assignment) in claimed.into_iter().zip(read) {
             match assignment {
                 Ok(assignment) => assignments.push((runner, assignment)),
-                Err(failure) => self.attempt_impossible(key, failure).await?,
+                // Those that can be given out do not wait for it; it comes back with the end of its lease.
+                Err(failure) => {
+                    if let Err(error) = self.attempt_impossible(key, failure).await {
+                        warn!(task.id = %key.task_id, "Task {} could not be ended: {error}", key.task_id);
+                    }
+                }
             }
         }
         Ok(assignments)
@@ -55,7 +61,7 @@ impl Engine {
     /// From the lines that are known; when something is taken there may be more.
     pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, AttemptKey)>> {
         let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
-        let workspaces = self.lines.lock().in_turn(capabilities);
+        let workspaces = self.lines.lock().in_turn(capabilities, Instant::now());
         for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
             loop {
                 let claimed = self.take_from(workspaces, &wanted).await?;
@@ -76,9 +82,8 @@ impl Engine {
         let asked = asked(workspaces);
         let rows: Vec<_> = asked.iter().enumerate().map(|(number, (place, asked))| AskedRow::new(number, *place, asked)).collect();
         let claimed = claim(self, &rows, wanted).await?;
-        let line = |number: usize| &asked[number].1.line;
-        let left = claimed.left.iter().enumerate().map(|(number, left)| (line(number), *left));
-        let taken = claimed.attempts.iter().map(|(.., number)| line(*number));
+        let left = asked.iter().zip(&claimed.left).map(|((_, asked), left)| (*asked, *left));
+        let taken = claimed.attempts.iter().map(|(.., number)| &asked[*number].1.line);
         self.lines.lock().claimed(began, left, taken);
         if !claimed.attempts.is_empty() {
             self.hints.committed();

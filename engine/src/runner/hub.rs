@@ -57,7 +57,8 @@ impl Hub {
     pub(crate) fn with_free_slots(&self) -> Vec<(RunnerSession, usize)> {
         let connected = self.lock();
         let free = connected.values().filter_map(|one| {
-            let free = (one.session.slots as usize).saturating_sub(one.held.len());
+            // what its link cannot carry now has to wait as well
+            let free = (one.session.slots as usize).saturating_sub(one.held.len()).min(one.outgoing.capacity());
             (free > 0).then(|| (one.session.clone(), free))
         });
         free.collect()
@@ -75,7 +76,7 @@ impl Hub {
         self.lock().is_empty()
     }
 
-    /// Sends an assignment; false when the runner is gone.
+    /// Sends an assignment; false when the runner is gone or its link is full.
     pub(crate) fn assign(&self, runner: RunnerId, assignment: Assignment) -> bool {
         let mut connected = self.lock();
         let Some(one) = connected.get_mut(&runner) else { return false };

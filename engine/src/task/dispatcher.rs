@@ -41,13 +41,13 @@ impl Service for Dispatcher {
             due = engine.queue_due_tasks().await?;
             self.nothing_due = (due == 0).then(Instant::now);
         }
-        let mut assigned = 0;
         if !engine.hub.is_empty() {
             self.look_around(engine).await;
-            // also while no slot is free, so that there is never much to look at
-            engine.look_at_the_newest().await?;
-            assigned = engine.assign_queued_tasks().await?;
         }
+        // also while nobody has a free slot, so that there is never much to look at
+        let looked = engine.look_at_the_newest().await;
+        let assigned = engine.assign_queued_tasks().await?;
+        looked?;
         Ok(if due + assigned > 0 { Tick::Busy } else { Tick::Idle })
     }
 
@@ -105,37 +105,41 @@ impl Engine {
 
     /// Fills the free slots of every runner that is connected here.
     async fn assign_queued_tasks(&self) -> Result<usize> {
-        let mut assigned = 0;
-        for (capabilities, slots) in by_capabilities(in_turn(self.hub.with_free_slots())) {
-            let assignments = self.claim(&capabilities, &slots).await?;
+        let (mut assigned, mut failed) = (0, None);
+        for (capabilities, free) in by_capabilities(self.hub.with_free_slots()) {
+            let assignments = self.claim(&capabilities, &in_turn(&free)).await?;
             assigned += assignments.len();
             for (runner, assignment) in assignments {
                 let attempt = assignment.attempt;
                 crash::point("assign.before");
                 if !self.hub.assign(runner, assignment) {
-                    self.attempt_lost(attempt).await?;
+                    // the others are given out all the same
+                    failed = self.attempt_lost(attempt).await.err().or(failed);
                 }
                 crash::point("assign.after");
             }
         }
-        Ok(assigned)
+        failed.map_or(Ok(assigned), Err)
     }
 }
 
-/// The free slots of all runners, one of each in turn, so that none is given everything while the others wait.
-fn in_turn(free: Vec<(RunnerSession, usize)>) -> Vec<RunnerSession> {
+/// The free slots of runners, one of each in turn, so that none is given everything while the others wait.
+fn in_turn(free: &[FreeSlots]) -> Vec<RunnerSession> {
     let most = free.iter().map(|(_, slots)| *slots).max().unwrap_or(0);
     let rounds = (0..most).flat_map(|round| free.iter().filter(move |(_, slots)| *slots > round).map(|(session, _)| session.clone()));
     rounds.take(CLAIM_BATCH).collect()
 }
 
-/// Slots of runners that have the same claim together.
-fn by_capabilities(slots: Vec<RunnerSession>) -> Vec<(Vec<String>, Vec<RunnerSession>)> {
-    let mut kinds: Vec<(Vec<String>, Vec<RunnerSession>)> = vec![];
-    for slot in slots {
-        match kinds.iter_mut().find(|(capabilities, _)| capabilities == slot.capabilities()) {
-            Some((_, alike)) => alike.push(slot),
-            None => kinds.push((slot.capabilities().to_vec(), vec![slot])),
+/// A runner with how many it has.
+type FreeSlots = (RunnerSession, usize);
+
+/// Runners that have the same claim together.
+fn by_capabilities(free: Vec<FreeSlots>) -> Vec<(Vec<String>, Vec<FreeSlots>)> {
+    let mut kinds: Vec<(Vec<String>, Vec<FreeSlots>)> = vec![];
+    for (session, slots) in free {
+        match kinds.iter_mut().find(|(capabilities, _)| capabilities == session.capabilities()) {
+            Some((_, alike)) => alike.push((session, slots)),
+            None => kinds.push((session.capabilities().to_vec(), vec![(session, slots)])),
         }
     }
     kinds

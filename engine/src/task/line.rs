@@ -23,8 +23,12 @@ use crate::{Engine, Error, Result};
 const SETTLES: Duration = Duration::from_secs(1);
 /// After a look around, it is not done again for so many times as long as it took.
 const RESTS: u32 = 20;
-/// A look around that takes longer is given up.
+/// A look around that takes longer is given up: the database has given it up before, or is not there.
 const LOOKS_AT_MOST: Duration = Duration::from_secs(15);
+/// What is counted as the time of a look around that failed, so that it is tried again after one to five seconds.
+const FAILED_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// A line whose queue was paused comes last for so long.
+const STAYS_PAUSED: Duration = Duration::from_millis(500);
 /// Of how many workspaces and repositories it is known when they were served. Those that were forgotten were served longest ago.
 const SERVED_MAX: usize = 10_000;
 
@@ -54,9 +58,18 @@ pub(crate) struct Lines {
     fronts: HashMap<Line, Seen>,
     /// The last number that had been drawn, each time somebody looked.
     drawn: VecDeque<(Instant, i64)>,
-    /// When it was last looked around, and how long that took.
-    around: Option<(Instant, Duration)>,
+    first_look: Option<Instant>,
+    around: Option<Around>,
     served: Served,
+}
+
+/// The last look around.
+#[derive(Clone, Copy)]
+struct Around {
+    ended: Instant,
+    took: Duration,
+    /// It began after everything had settled that had drawn a number before the first look of all.
+    settled: bool,
 }
 
 /// Where a line begins, and since when that is known.
@@ -64,8 +77,8 @@ pub(crate) struct Lines {
 struct Seen {
     turn: i64,
     at: Instant,
-    /// Nothing could be taken from it the last time, as its queue was paused.
-    paused: bool,
+    /// When nothing could be taken from it, as its queue was paused.
+    paused: Option<Instant>,
 }
 
 /// What a look came to.
@@ -97,14 +110,19 @@ impl Lines {
     }
 
     pub fn look_around_is_due(&self, now: Instant) -> bool {
-        self.around.is_none_or(|(ended, took)| now.duration_since(ended) >= took * RESTS)
+        self.around.is_none_or(|last| now.duration_since(last.ended) >= last.took * RESTS || !last.settled && self.has_settled(now))
+    }
+
+    /// Whether everything has, that had drawn a number before the first look: it is not looked for by its number.
+    fn has_settled(&self, now: Instant) -> bool {
+        self.first_look.is_some_and(|first| now.duration_since(first) >= SETTLES)
     }
 
     /// Those that joined since.
     pub fn newest(&mut self, look: Look) {
         self.note_drawn(&look);
         for (line, turn) in look.fronts {
-            self.note_front(line, Seen { turn, at: look.began, paused: false });
+            self.note_front(line, Seen { turn, at: look.began, paused: None });
         }
     }
 
@@ -113,17 +131,24 @@ impl Lines {
         self.note_drawn(&look);
         let before: HashMap<_, _> = self.fronts.extract_if(|_, seen| seen.at < look.began).collect();
         for (line, turn) in look.fronts {
-            let paused = before.get(&line).is_some_and(|seen| seen.paused);
+            let paused = before.get(&line).and_then(|seen| seen.paused);
             self.note_front(line, Seen { turn, at: look.began, paused });
         }
     }
 
-    /// Somebody looked around, whatever came of it.
-    pub fn looked_around(&mut self, began: Instant, now: Instant) {
-        self.around = Some((now, now.duration_since(began)));
+    pub fn looked_around(&mut self, began: Instant, now: Instant, went_well: bool) {
+        let took = now.duration_since(began);
+        let took = if went_well { took } else { took.clamp(FAILED_AFTER.0, FAILED_AFTER.1) };
+        self.around = Some(Around { ended: now, took, settled: went_well && self.has_settled(began) });
     }
 
     fn note_drawn(&mut self, look: &Look) {
+        self.first_look.get_or_insert(look.began);
+        if self.drawn.back().is_some_and(|(at, number)| *at < look.began && *number > look.drawn) {
+            // a database that was restored, or lost what nobody had been told of, draws numbers a second time
+            self.drawn.clear();
+            self.around = None;
+        }
         if self.drawn.back().is_none_or(|(at, _)| *at < look.began) {
             self.drawn.push_back((look.began, look.drawn));
         }
@@ -140,14 +165,14 @@ impl Lines {
     }
 
     /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first,
-    /// and whoever is paused last.
-    pub fn in_turn(&self, capabilities: &[String]) -> Vec<Vec<Asked>> {
+    /// and whoever was found paused a moment ago last.
+    pub fn in_turn(&self, capabilities: &[String], now: Instant) -> Vec<Vec<Asked>> {
         let mut workspaces: HashMap<WorkspaceId, (bool, Vec<Asked>)> = HashMap::new();
         for (line, seen) in &self.fronts {
             if line.capabilities.iter().all(|need| capabilities.contains(need)) {
                 let asked = Asked { line: line.clone(), turn: seen.turn, served: self.served.repository(line.repository) };
                 let (paused, lines) = workspaces.entry(line.workspace).or_insert((true, vec![]));
-                *paused &= seen.paused;
+                *paused &= seen.paused.is_some_and(|at| now.duration_since(at) < STAYS_PAUSED);
                 lines.push(asked);
             }
         }
@@ -156,19 +181,20 @@ impl Lines {
         workspaces.into_iter().map(|(_, (_, lines))| lines).collect()
     }
 
-    /// What a claim that began then found in these lines, and from which it took something, in the order of the queue. What others have
-    /// seen there meanwhile is not overwritten.
-    pub fn claimed<'a>(&mut self, began: Instant, found: impl Iterator<Item = (&'a Line, Left)>, taken: impl Iterator<Item = &'a Line>) {
-        for (line, left) in found {
-            let Some(seen) = self.fronts.get_mut(line) else { continue };
-            let newer = seen.at > began;
+    /// What a claim that began then found in the lines it asked for, and from which it took something, in the order of the queue. What
+    /// others have seen there meanwhile is not overwritten: since it began, or before the turn from which it looked.
+    pub fn claimed<'a>(&mut self, began: Instant, found: impl Iterator<Item = (&'a Asked, Left)>, taken: impl Iterator<Item = &'a Line>) {
+        for (asked, left) in found {
+            let Some(seen) = self.fronts.get_mut(&asked.line) else { continue };
+            let knows_more = seen.at > began || seen.turn < asked.turn;
             match left {
-                Left::Nobody if newer => {}
-                Left::Nobody => drop(self.fronts.remove(line)),
+                Left::Nobody if knows_more => {}
+                Left::Nobody => drop(self.fronts.remove(&asked.line)),
                 Left::From(turn) => {
-                    *seen = Seen { turn: if newer { turn.min(seen.turn) } else { turn }, at: began.max(seen.at), paused: false }
+                    let turn = if knows_more { turn.min(seen.turn) } else { turn };
+                    *seen = Seen { turn, at: began.max(seen.at), paused: None };
                 }
-                Left::Paused => seen.paused = true,
+                Left::Paused => seen.paused = Some(began),
             }
         }
         taken.for_each(|line| self.served.note(line));
@@ -225,20 +251,17 @@ impl Engine {
     pub(crate) async fn look_around(&self) -> Result<()> {
         let began = Instant::now();
         let looked = timeout(LOOKS_AT_MOST, async { all(&mut *self.database.system.acquire().await?).await }).await;
+        let looked = looked.unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))));
         let mut lines = self.lines.lock();
-        lines.looked_around(began, Instant::now());
-        let look = looked.map_err(|_| Error::Unavailable(sqlx::Error::PoolTimedOut))??;
-        lines.all(look);
+        lines.looked_around(began, Instant::now(), looked.is_ok());
+        lines.all(looked?);
         Ok(())
     }
 
-    /// Learns of what has taken a place since it looked last.
+    /// Learns of what has taken a place since it looked last; the first time, where that begins.
     pub(crate) async fn look_at_the_newest(&self) -> Result<()> {
         let since = self.lines.lock().newest_since();
-        match since {
-            Some(since) => self.look_at_what_joined_after(since).await,
-            None => Ok(()),
-        }
+        self.look_at_what_joined_after(since.unwrap_or(i64::MAX)).await
     }
 
     pub(crate) async fn look_at_what_joined_after(&self, number: i64) -> Result<()> {
@@ -294,8 +317,10 @@ async fn newest(conn: &mut PgConnection, since: i64) -> Result<Look> {
     let began = Instant::now();
     let rows = sqlx::query_as!(
         FrontRow,
-        r#"with front as (
-             select workspace_id, repository_id, capabilities, min(turn) as turn from queue_place where joined > $1 group by 1, 2, 3
+        r#"with joined as materialized (
+             select workspace_id, repository_id, capabilities, turn from queue_place where joined > $1 order by joined
+           ), front as (
+             select workspace_id, repository_id, capabilities, min(turn) as turn from joined group by 1, 2, 3
            )
            select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
                   capabilities as "capabilities?", turn as "turn?"
@@ -324,7 +349,7 @@ mod tests {
     }
 
     fn turns(lines: &Lines) -> Vec<i64> {
-        let mut turns: Vec<_> = lines.in_turn(&[]).concat().iter().map(|asked| asked.turn).collect();
+        let mut turns: Vec<_> = lines.in_turn(&[], Instant::now()).concat().iter().map(|asked| asked.turn).collect();
         turns.sort_unstable();
         turns
     }
@@ -342,12 +367,12 @@ mod tests {
             since.push((*look_at, lines.newest_since()));
             lines.newest(look(at(*look_at), i64::try_from(look_at / 10).unwrap(), vec![]));
         }
-        for number in 0..590_i64 {
+        for number in 1..590_i64 {
             let drawn = u64::try_from(number * 10).unwrap();
             for settles in [0, 300, 990] {
                 // the first look after the commit sees everything from a number before this one
                 let (_, since) = since.iter().find(|(at, _)| *at > drawn + settles).unwrap();
-                assert!(since.is_none_or(|since| since <= number), "{number}, committed {settles} ms later, is not looked for: {since:?}");
+                assert!(since.is_none_or(|since| since < number), "{number}, committed {settles} ms later, is not looked for: {since:?}");
             }
         }
         let (_, last) = since.last().unwrap();
@@ -373,9 +398,46 @@ mod tests {
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut lines = Lines::default();
         assert!(lines.look_around_is_due(at(0)));
-        lines.looked_around(at(0), at(50));
+        lines.looked_around(at(0), at(50), true);
         assert!(!lines.look_around_is_due(at(1049)));
         assert!(lines.look_around_is_due(at(1050)));
+        lines.looked_around(at(0), at(10_000), false);
+        assert!(lines.look_around_is_due(at(15_000)), "what failed is tried again sooner than what took as long");
+        lines.looked_around(at(0), at(0), false);
+        assert!(!lines.look_around_is_due(at(999)), "and not at once");
+    }
+
+    #[test]
+    fn what_had_not_settled_before_the_first_look_is_found_by_looking_around_once_more() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut lines = Lines::default();
+        lines.newest(look(at(0), 7, vec![]));
+        lines.looked_around(at(5), at(505), true);
+        assert!(!lines.look_around_is_due(at(999)));
+        assert!(lines.look_around_is_due(at(1000)), "although it rests after what took so long");
+        lines.looked_around(at(1000), at(1500), true);
+        assert!(!lines.look_around_is_due(at(11_499)));
+    }
+
+    #[test]
+    fn numbers_that_are_drawn_a_second_time_are_looked_for_again() {
+        let start = Instant::now();
+        let mut lines = Lines::default();
+        lines.newest(look(start, 1000, vec![]));
+        lines.looked_around(start, start, true);
+        lines.newest(look(start + Duration::from_millis(1), 970, vec![]));
+        assert_eq!(lines.newest_since(), Some(970));
+        assert!(lines.look_around_is_due(start));
+    }
+
+    fn asked(line: Line, turn: i64) -> Asked {
+        Asked { line, turn, served: 0 }
+    }
+
+    /// A claim that looked at these lines.
+    fn claim(lines: &mut Lines, began: Instant, found: &[(Asked, Left)]) {
+        lines.claimed(began, found.iter().map(|(asked, left)| (asked, *left)), std::iter::empty());
     }
 
     #[test]
@@ -385,14 +447,19 @@ mod tests {
         let mut lines = Lines::default();
         lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20)]));
         assert_eq!(turns(&lines), [10, 20]);
-        lines.claimed(later, [(&line(1), Left::From(12)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
+        claim(&mut lines, later, &[(asked(line(1), 10), Left::From(12)), (asked(line(2), 20), Left::Nobody)]);
         assert_eq!(turns(&lines), [12]);
         lines.newest(look(later, 0, vec![(line(1), 11), (line(2), 30)]));
         assert_eq!(turns(&lines), [11, 30]);
         lines.newest(look(later, 0, vec![(line(1), 40)]));
         assert_eq!(turns(&lines), [11, 30], "who came later changes nothing");
-        lines.claimed(start, [(&line(1), Left::From(50)), (&line(2), Left::Nobody)].into_iter(), std::iter::empty());
+        claim(&mut lines, start, &[(asked(line(1), 11), Left::From(50)), (asked(line(2), 30), Left::Nobody)]);
         assert_eq!(turns(&lines), [11, 30], "a claim that began before knows less");
+        lines.all(look(start, 0, vec![(line(1), 5)]));
+        claim(&mut lines, later, &[(asked(line(1), 11), Left::Nobody)]);
+        assert_eq!(turns(&lines), [5, 30], "and so does one that looked further behind");
+        claim(&mut lines, later, &[(asked(line(1), 11), Left::From(12))]);
+        assert_eq!(turns(&lines), [5, 30]);
     }
 
     #[test]
@@ -401,24 +468,23 @@ mod tests {
         let (later, last) = (start + Duration::from_millis(1), start + Duration::from_millis(2));
         let mut lines = Lines::default();
         lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20), (line(3), 30)]));
-        lines.claimed(last, std::iter::once((&line(2), Left::From(25))), std::iter::empty());
+        claim(&mut lines, last, &[(asked(line(2), 20), Left::From(25))]);
         lines.all(look(later, 0, vec![(line(3), 31)]));
         assert_eq!(turns(&lines), [25, 31]);
     }
 
     #[test]
-    fn whose_queue_is_paused_comes_last_until_something_was_found_there() {
+    fn whose_queue_is_paused_comes_last_for_a_moment() {
         let start = Instant::now();
         let of = |workspace: u128| Line { workspace: WorkspaceId(uuid::Uuid::from_u128(workspace)), ..line(workspace) };
-        let order = |lines: &Lines| -> Vec<i64> { lines.in_turn(&[]).iter().map(|asked| asked[0].turn).collect() };
+        let order = |lines: &Lines, now| -> Vec<i64> { lines.in_turn(&[], now).iter().map(|asked| asked[0].turn).collect() };
         let mut lines = Lines::default();
         lines.all(look(start, 0, vec![(of(1), 10), (of(2), 20)]));
-        assert_eq!(order(&lines), [10, 20]);
-        lines.claimed(start, std::iter::once((&of(1), Left::Paused)), std::iter::empty());
+        assert_eq!(order(&lines, start), [10, 20]);
+        claim(&mut lines, start, &[(asked(of(1), 10), Left::Paused)]);
         lines.all(look(start + Duration::from_millis(1), 0, vec![(of(1), 10), (of(2), 20)]));
-        assert_eq!(order(&lines), [20, 10]);
-        lines.claimed(start, std::iter::once((&of(1), Left::From(10))), std::iter::empty());
-        assert_eq!(order(&lines), [10, 20]);
+        assert_eq!(order(&lines, start), [20, 10]);
+        assert_eq!(order(&lines, start + STAYS_PAUSED), [10, 20], "so that it is asked again, whatever others have");
     }
 
     #[test]

@@ -80,11 +80,11 @@ async fn what_somebody_holds_for_a_moment_is_not_forgotten(pool: PgPool) {
 async fn the_row_of_the_task_decides_whatever_its_place_says(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, runner) = (test.owner().await, test.runner("r1").await);
-    let gone = test.create(&ada, checked("gone")).await.summary.id;
+    let held = test.create(&ada, checked("held")).await.summary.id;
     let there = test.create(&ada, checked("there")).await;
     // no statement of Muster's can do this
     sqlx::raw_sql("alter table task disable trigger moves_in_the_queue").execute(&pool).await.unwrap();
-    test.engine.cancel_task(&ada, gone).await.unwrap();
+    test.engine.pause_task(&ada, held).await.unwrap();
     assert_eq!(runner.claims_what_joined_after(0, 9).await, ids(&[&there]));
 }
 
