@@ -25,6 +25,11 @@ pub async fn all(api: &Api, address: &str) -> anyhow::Result<Vec<String>> {
     Ok(paths.iter().filter(|(_, operations)| takes_key(operations)).map(|(path, _)| path.clone()).collect())
 }
 
+/// Names the repository once: whichever request were the first to do so would have one effect more than when it is cut.
+pub async fn first_of_all(world: &World, pool: &PgPool, api: &Api, address: &str) -> anyhow::Result<()> {
+    Maker { world, pool, api, address }.task().await.map(drop)
+}
+
 /// Prepares what the route needs. Nothing when nobody has said here what that is.
 pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, route: &str) -> anyhow::Result<Option<Ready>> {
     let maker = Maker { world, pool, api, address };

@@ -49,6 +49,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut routes = routes::all(&api, &world.direct[STAYS].to_string()).await?;
     routes.shuffle(&mut random);
+    routes::first_of_all(&world, &pool, &api, &world.direct[STAYS].to_string()).await?;
     let mut violations = vec![];
     let mut cases = 0;
     for (index, route) in routes.iter().enumerate() {
