@@ -66,12 +66,6 @@ drop index task_claim;
 drop index task_expiry;
 create index task_expiry on task (queued_at) where queued_at is not null and queue_seconds is not null;
 
--- What has not ended has one entry in each, whatever state it passes: their condition does not change before the end.
-drop index attempt_one_holder;
-create unique index attempt_one_holder on attempt (task_id) where ended_at is null;
-drop index attempt_runner;
-create index attempt_runner on attempt (runner_id) where ended_at is null;
-
 -- Who was served longest ago is remembered by the servers: one row for each workspace, updated by every claim, leaves a version behind for
 -- each as long as a long transaction is open, and every claim has to read past them.
 drop table queue_share, repository_share;

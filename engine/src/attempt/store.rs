@@ -386,16 +386,19 @@ pub(crate) async fn live(conn: &mut PgConnection, task: TaskId) -> Result<Option
 
 /// Everything a runner holds.
 pub(super) async fn held_by(conn: &mut PgConnection, session: &RunnerSession) -> Result<Vec<AttemptKey>> {
-    let rows = sqlx::query!("select id, task_id, number from attempt where runner_id = $1 and ended_at is null", session.id().0)
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query!(
+        "select id, task_id, number from attempt where runner_id = $1 and state in ('claimed', 'running', 'verifying')",
+        session.id().0
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
 }
 
 /// Attempts whose lease has run out.
 pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<AttemptKey>> {
     let rows = sqlx::query!(
-        "select id, task_id, number from attempt where ended_at is null and lease_until < $1
+        "select id, task_id, number from attempt where state in ('claimed', 'running', 'verifying') and lease_until < $1
          order by lease_until limit $2",
         now,
         limit

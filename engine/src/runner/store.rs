@@ -34,7 +34,7 @@ pub(super) async fn register(
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities,
-                  (select count(*) from attempt where runner_id = runner.id and ended_at is null) as "busy!"
+                  (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!"
            from runner order by name limit 200"#
     )
     .fetch_all(conn)

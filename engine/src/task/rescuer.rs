@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::{Timestamp, runner::lease_seconds};
+use tokio::time::Instant;
 
 use crate::{Engine, Result, Service, Tick, attempt};
 
 /// Attempts rescued in one tick.
 const BATCH: i64 = 100;
+/// After a look it is not looked again for so many times as long as it took.
+const RESTS: u32 = 20;
 
 #[derive(Default)]
 pub struct Rescuer {
@@ -16,6 +19,7 @@ pub struct Rescuer {
     /// When this process came back after it or the database had stood still, or the database's clock was set forward: a machine that
     /// slept, for example.
     back_since: Option<Timestamp>,
+    rests_until: Option<Instant>,
 }
 
 impl Service for Rescuer {
@@ -33,8 +37,15 @@ impl Service for Rescuer {
         if now < engine.listening_since.max(self.back_since.unwrap_or(engine.listening_since)) + lease {
             return Ok(Tick::Idle);
         }
+        if self.rests_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(Tick::Idle);
+        }
         let mut conn = engine.database.system.acquire().await?;
+        let began = Instant::now();
         let expired = attempt::store::expired(&mut conn, now, BATCH).await?;
+        // what a long transaction keeps of earlier attempts has to be read past, and may take its time
+        let rest = began.elapsed() * RESTS;
+        self.rests_until = (rest > Self::EVERY).then(|| Instant::now() + rest);
         drop(conn);
         engine.leases_expired(&expired).await?;
         Ok(if expired.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })
