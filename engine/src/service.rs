@@ -32,6 +32,9 @@ pub trait Service: Send + 'static {
     }
 }
 
+/// What has to read past all that a long transaction keeps is not done again for so many times as long as it took.
+pub(crate) const RESTS: u32 = 20;
+
 /// A tick that takes longer is given up, so that one stalled query cannot stop a service for ever.
 const TICK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest wait after failures.

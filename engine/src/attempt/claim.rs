@@ -213,12 +213,11 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
              select id from claimed union all select id from parked
            ), remaining as (
              -- also what somebody else has locked at this moment: he may let go of it
-             select asked.line, (select min(turn) from (
-                                   select place.turn from queue_place place
-                                   where place.workspace_id = asked.workspace_id and place.repository_id = asked.repository_id
-                                     and place.capabilities = asked.capabilities and place.turn >= asked.turn
-                                     and place.task_id not in (select id from taken)
-                                   order by place.turn, place.task_id limit 1) as next) as turn
+             select asked.line, (select place.turn from queue_place place
+                                 where place.workspace_id = asked.workspace_id and place.repository_id = asked.repository_id
+                                   and place.capabilities = asked.capabilities and place.turn >= asked.turn
+                                   and place.task_id not in (select id from taken)
+                                 order by place.turn, place.task_id limit 1) as turn
              from asked
            )
            select candidate.line as "line?", new_attempt.id as "id?", new_attempt.task_id as "task_id?: TaskId",

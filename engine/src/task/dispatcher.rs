@@ -15,17 +15,23 @@ use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact};
 
 /// Due tasks moved in one transaction.
 const DUE_BATCH: i64 = 100;
-/// How long it takes for granted that no task is due: less than it waits without a hint.
+/// How long it takes for granted that no task is due, and does without a look at what joined while nobody could take it: less than it
+/// waits without a hint.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Tasks claimed in one statement.
 const CLAIM_BATCH: usize = 256;
 /// How long the claim waits for a look around.
 const LOOK_FOR: Duration = Duration::from_millis(10);
 
+/// A runner with how many slots it has free.
+type FreeSlots = (RunnerSession, usize);
+
 #[derive(Default)]
 pub struct Dispatcher {
     /// When it found last that no task is due.
     nothing_due: Option<Instant>,
+    /// When it looked last at what has joined.
+    looked: Option<Instant>,
     /// A look around that takes its time.
     looking: Option<AbortOnDropHandle<()>>,
 }
@@ -41,12 +47,18 @@ impl Service for Dispatcher {
             due = engine.queue_due_tasks().await?;
             self.nothing_due = (due == 0).then(Instant::now);
         }
-        if !engine.hub.is_empty() {
+        let free = engine.hub.with_free_slots();
+        if !free.is_empty() {
             self.look_around(engine).await;
         }
-        // also while nobody has a free slot, so that there is never much to look at
-        let looked = engine.look_at_the_newest().await;
-        let assigned = engine.assign_queued_tasks().await?;
+        let mut looked = Ok(());
+        // now and then also while nobody has a free slot, so that there is never much to look at
+        if !free.is_empty() || self.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) {
+            looked = engine.look_at_the_newest().await;
+            self.looked = Some(Instant::now());
+        }
+        // what is known is given out, whatever came of it
+        let assigned = engine.assign_queued_tasks(free).await?;
         looked?;
         Ok(if due + assigned > 0 { Tick::Busy } else { Tick::Idle })
     }
@@ -103,10 +115,10 @@ impl Engine {
         tx.commit(due.len()).await
     }
 
-    /// Fills the free slots of every runner that is connected here.
-    async fn assign_queued_tasks(&self) -> Result<usize> {
+    /// Fills the free slots of runners that are connected here.
+    async fn assign_queued_tasks(&self, free: Vec<FreeSlots>) -> Result<usize> {
         let (mut assigned, mut failed) = (0, None);
-        for (capabilities, free) in by_capabilities(self.hub.with_free_slots()) {
+        for (capabilities, free) in by_capabilities(free) {
             let assignments = self.claim(&capabilities, &in_turn(&free)).await?;
             assigned += assignments.len();
             for (runner, assignment) in assignments {
@@ -129,9 +141,6 @@ fn in_turn(free: &[FreeSlots]) -> Vec<RunnerSession> {
     let rounds = (0..most).flat_map(|round| free.iter().filter(move |(_, slots)| *slots > round).map(|(session, _)| session.clone()));
     rounds.take(CLAIM_BATCH).collect()
 }
-
-/// A runner with how many it has.
-type FreeSlots = (RunnerSession, usize);
 
 /// Runners that have the same claim together.
 fn by_capabilities(free: Vec<FreeSlots>) -> Vec<(Vec<String>, Vec<FreeSlots>)> {

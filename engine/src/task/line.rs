@@ -17,12 +17,10 @@ use domain::{RepositoryId, WorkspaceId};
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, service::RESTS};
 
 /// Between drawing a number and the commit, as a rule.
 const SETTLES: Duration = Duration::from_secs(1);
-/// After a look around, it is not done again for so many times as long as it took.
-const RESTS: u32 = 20;
 /// A look around that takes longer is given up: the database has given it up before, or is not there.
 const LOOKS_AT_MOST: Duration = Duration::from_secs(15);
 /// What is counted as the time of a look around that failed, so that it is tried again after one to five seconds.

@@ -6,12 +6,10 @@ use chrono::TimeDelta;
 use domain::{Timestamp, runner::lease_seconds};
 use tokio::time::Instant;
 
-use crate::{Engine, Result, Service, Tick, attempt};
+use crate::{Engine, Result, Service, Tick, attempt, service::RESTS};
 
 /// Attempts rescued in one tick.
 const BATCH: i64 = 100;
-/// After a look it is not looked again for so many times as long as it took.
-const RESTS: u32 = 20;
 
 #[derive(Default)]
 pub struct Rescuer {
@@ -43,11 +41,11 @@ impl Service for Rescuer {
         let mut conn = engine.database.system.acquire().await?;
         let began = Instant::now();
         let expired = attempt::store::expired(&mut conn, now, BATCH).await?;
-        // what a long transaction keeps of earlier attempts has to be read past, and may take its time
-        let rest = began.elapsed() * RESTS;
-        self.rests_until = (rest > Self::EVERY).then(|| Instant::now() + rest);
         drop(conn);
+        let rest = began.elapsed() * RESTS;
+        let there_may_be_more = expired.len() as i64 == BATCH;
+        self.rests_until = (!there_may_be_more && rest > Self::EVERY).then(|| Instant::now() + rest);
         engine.leases_expired(&expired).await?;
-        Ok(if expired.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })
+        Ok(if there_may_be_more { Tick::Busy } else { Tick::Idle })
     }
 }
