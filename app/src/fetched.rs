@@ -75,9 +75,16 @@ fn is_passing(problem: &Problem) -> bool {
     matches!(problem.status, 0 | 429 | 500..)
 }
 
+/// Lets the status of the server's answer say what its page says.
+#[derive(Clone, Copy)]
+pub struct SetStatus(pub fn(&Problem));
+
 /// A problem as a page shows it; for those who are not signed in, the way to do so and back.
 pub fn problem_view(problem: &Problem) -> impl IntoView + use<> {
     let here = here();
+    if let (true, Some(SetStatus(set))) = (is_passing(problem), use_context()) {
+        set(problem);
+    }
     if problem.status == 401 {
         return view! { <Redirect path=sign_in_path(&here) /> }.into_any();
     }

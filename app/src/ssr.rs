@@ -16,7 +16,7 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 use tower_sessions::Session;
 
-use crate::{SiteAssets, part::Announce, problem::Problem, workflow::edit::Opened};
+use crate::{SiteAssets, fetched::SetStatus, part::Announce, problem::Problem, workflow::edit::Opened};
 
 /// What every page and server function can reach.
 #[derive(Clone, FromRef)]
@@ -30,6 +30,7 @@ pub struct AppState {
 pub fn provide(state: AppState) {
     provide_context(state);
     provide_context(Announce(announce_part));
+    provide_context(SetStatus(answer_with_status));
 }
 
 /// Where a session keeps who is signed in.
@@ -49,10 +50,12 @@ fn parts() -> Result<Parts, Problem> {
     use_context::<Parts>().ok_or_else(Problem::internal)
 }
 
-/// When what a page is about is not there, the answer's status says so as well.
+/// When what a page is about is not there, or cannot be had at the moment, the answer's status says so as well.
 pub fn answer_with_status(problem: &Problem) {
-    if let (404, Some(answer)) = (problem.status, use_context::<ResponseOptions>()) {
-        answer.set_status(http::StatusCode::NOT_FOUND);
+    if let (404 | 429 | 500.., Some(answer), Ok(status)) =
+        (problem.status, use_context::<ResponseOptions>(), http::StatusCode::from_u16(problem.status))
+    {
+        answer.set_status(status);
     }
 }
 

@@ -30,7 +30,7 @@ mod together;
 mod tx;
 mod workflow;
 
-use std::{ops::Deref, sync::Arc};
+use std::{future::Future, ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use clock::Clock;
@@ -44,6 +44,7 @@ pub use retention::{Forgotten, Keep, Retention};
 pub use runner::{RunnerSession, serve_runner};
 pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer, Timekeeper};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use account::{KeyLookUps, Passwords};
@@ -109,6 +110,11 @@ impl Engine {
     /// Wakes on every commit of this process; a hint, never the truth.
     pub fn hints(&self) -> tokio::sync::broadcast::Receiver<Hint> {
         self.hints.subscribe()
+    }
+
+    /// Work that goes on when whoever asked for it has gone away.
+    pub fn carry_through<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.undisturbed.spawn(work)
     }
 
     /// Ids are made here and nowhere else, so that tests own them.

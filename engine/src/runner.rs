@@ -100,7 +100,7 @@ impl Engine {
         let held = loop {
             match self.heartbeat(session, attempts).await {
                 Ok(held) => break held,
-                Err(error @ Error::Unavailable(_)) => wait_for_the_database(session, &error).await,
+                Err(error @ Error::Unavailable(_)) => wait_for_the_database(&session.name, &error).await,
                 Err(error) => {
                     warn!("A message of runner {} had no effect: {error}", session.name);
                     return vec![ToRunner::Stored { sequence }];
@@ -145,7 +145,7 @@ impl Engine {
                 outcomes[place] = Some(outcome);
             }
             if let Some(error) = carried.then {
-                wait_for_the_database(session, &error).await;
+                wait_for_the_database(&session.name, &error).await;
             }
         }
         let answers = said.iter().zip(outcomes).map(|(one, outcome)| self.answer_to(session, one, outcome.unwrap_or(Ok(()))));
@@ -160,12 +160,7 @@ impl Engine {
         stream: LogStream,
         bytes: &[u8],
     ) -> Result<()> {
-        loop {
-            match self.append_log(session, attempt, offset, stream, bytes).await {
-                Err(error @ Error::Unavailable(_)) => wait_for_the_database(session, &error).await,
-                stored => return stored,
-            }
-        }
+        until_answered(&session.name, || self.append_log(session, attempt, offset, stream, bytes)).await
     }
 
     fn answer_to(&self, session: &RunnerSession, one: &Numbered, outcome: Result<()>) -> ToRunner {
@@ -187,9 +182,19 @@ impl Engine {
     }
 }
 
-async fn wait_for_the_database(session: &RunnerSession, error: &Error) {
+/// Until the database has answered, however long that takes: what a runner says is said once.
+async fn until_answered<T, F: Future<Output = Result<T>>>(runner: &str, act: impl Fn() -> F) -> Result<T> {
+    loop {
+        match act().await {
+            Err(error @ Error::Unavailable(_)) => wait_for_the_database(runner, &error).await,
+            answered => return answered,
+        }
+    }
+}
+
+async fn wait_for_the_database(runner: &str, error: &Error) {
     let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    warn!("What runner {} says waits for the database: {reason}", session.name);
+    warn!("What runner {runner} says waits for the database: {reason}");
     tokio::time::sleep(AGAIN_AFTER).await;
 }
 
@@ -226,10 +231,11 @@ fn attempt_of(message: &ToServer) -> Option<AttemptKey> {
     }
 }
 
-/// The server's side of one runner's connection, until either side closes it. The first message has to be a hello.
+/// The server's side of one runner's connection, until either side closes it. The first message has to be a hello. While the database
+/// does not answer, the runner waits.
 ///
 /// # Errors
-/// When the runner speaks another version, or the database does not answer its hello.
+/// When the runner speaks another version, or says of itself what cannot be.
 pub async fn serve_runner(
     engine: Engine,
     mut from_runner: mpsc::Receiver<Numbered>,
@@ -243,12 +249,12 @@ pub async fn serve_runner(
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
     }
-    let session = engine.register_runner(runner_id, &name, slots, &capabilities).await?;
+    let session = until_answered(&name, || engine.register_runner(runner_id, &name, slots, &capabilities)).await?;
     for attempt in lost {
-        engine.attempt_lost(attempt).await?;
+        until_answered(&name, || engine.attempt_lost(attempt)).await?;
     }
     // A life that begins holds nothing. What it was given and has not written down it never began.
-    let never_begun = engine.give_back(&session).await?;
+    let never_begun = until_answered(&name, || engine.give_back(&session)).await?;
     if never_begun > 0 {
         info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
     }

@@ -137,6 +137,12 @@ impl TestEngine {
     }
 }
 
+/// Cancels what waits for a lock, as the database does when that takes too long; whether there was anything.
+pub async fn cancel_what_waits(pool: &PgPool) -> bool {
+    let waits = "select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    sqlx::query_scalar::<_, bool>(waits).fetch_all(pool).await.expect("the database answers").contains(&true)
+}
+
 /// A runner played by a test: it says what a runner says, and does nothing by itself.
 pub struct TestRunner {
     engine: Engine,

@@ -1,11 +1,13 @@
 //! The `muster` binary: sets the process up, and hands over to the command line.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const AFTER_THE_END: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = server::cli::Cli::parse();
@@ -18,5 +20,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(server::cli::run(cli))
+    let code = runtime.block_on(server::cli::run(cli));
+    // Everything that has to be waited for has been; a thread that hangs or spins must not keep the process.
+    runtime.shutdown_timeout(AFTER_THE_END);
+    code
 }

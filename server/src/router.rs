@@ -68,20 +68,29 @@ pub fn router(state: ServerState) -> Router {
     let api =
         api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(ApiState { engine: state.engine.clone(), stop: state.stop.clone() });
     let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
-    Router::new().merge(api).merge(pages(app_state)).layer(signed_in).merge(plain(&state)).merge(api::docs(document)).layer(
-        ServiceBuilder::new()
-            .layer(SetRequestIdLayer::new(REQUEST_ID, middleware::NewRequestId))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            .layer(from_fn(middleware::trace))
-            .layer(from_fn(metrics::count))
-            .layer(from_fn(middleware::security_headers))
-            .layer(CompressionLayer::new())
-            .layer(from_fn(middleware::complete_problem))
-            .layer(CatchPanicLayer::custom(middleware::panicked))
-            .layer(from_fn(middleware::plain_errors_as_problems))
-            .layer(csrf(&state))
-            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
-    )
+    let answering = middleware::Answering::new(state.engine.clone(), pages_at_once(), REQUEST_TIMEOUT);
+    let carried_through = from_fn_with_state(answering, middleware::carried_through);
+    Router::new()
+        .merge(api)
+        .merge(pages(app_state))
+        .layer(signed_in)
+        .layer(carried_through)
+        .merge(plain(&state))
+        .merge(api::docs(document))
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(REQUEST_ID, middleware::NewRequestId))
+                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+                .layer(from_fn(middleware::trace))
+                .layer(from_fn(metrics::count))
+                .layer(from_fn(middleware::security_headers))
+                .layer(CompressionLayer::new())
+                .layer(from_fn(middleware::complete_problem))
+                .layer(CatchPanicLayer::custom(middleware::panicked))
+                .layer(from_fn(middleware::plain_errors_as_problems))
+                .layer(csrf(&state))
+                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
+        )
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -101,6 +110,11 @@ fn sessions(state: &ServerState) -> SessionManagerLayer<PostgresSessions> {
         .with_same_site(SameSite::Lax)
         .with_path("/")
         .with_expiry(Expiry::OnInactivity(auth::SESSION_IDLE))
+}
+
+/// A page that is rendered keeps a processor busy. More at once would hold up everything else: sessions, runners, the queue.
+fn pages_at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// The pages, and the functions behind their forms, which leptos finds by itself.

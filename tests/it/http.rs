@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use domain::Role;
+use engine::testing::cancel_what_waits;
 use http::{Method, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
@@ -40,6 +41,28 @@ async fn every_answer_carries_the_headers_that_protect(pool: PgPool) {
     assert!(scripts > 0 && page.text.matches(&format!("nonce=\"{nonce}\"")).count() >= scripts, "every script has it");
     assert!(!page.text.contains(" style=\""), "no inline styles");
     assert_ne!(ada.get("/tasks").await.header("content-security-policy"), policy, "a new one each time");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_page_that_cannot_be_had_at_the_moment_says_so_in_its_status(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.ada().await;
+    let mut busy = pool.begin().await.unwrap();
+    sqlx::query("lock table task").execute(&mut *busy).await.unwrap();
+    for path in ["/", "/tasks", "/queue", "/board"] {
+        let answer = tokio::select! {
+            answer = ada.get(path) => answer,
+            () = never_lets_wait(&pool) => unreachable!("it never ends"),
+        };
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(answer.text.contains("Not reachable at the moment"), "{path}: {}", answer.text);
+    }
+}
+
+async fn never_lets_wait(pool: &PgPool) {
+    loop {
+        cancel_what_waits(pool).await;
+    }
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -1,13 +1,16 @@
+use std::pin::pin;
+
 use chrono::TimeDelta;
 use domain::{
-    CheckStatus, FailureCode, NewTask, Priority, TaskStateName,
-    protocol::{Assignment, AttemptReport},
+    AttemptKey, CheckStatus, FailureCode, NewTask, Priority, RunnerId, TaskStateName,
+    protocol::{Assignment, AttemptReport, Numbered, ToRunner, ToServer, VERSION},
 };
 use engine::{
     Clock, Error, Rescuer, Service,
-    testing::{TestEngine, TestRunner, report},
+    testing::{TestEngine, TestRunner, cancel_what_waits, report},
 };
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 
 use crate::scenario::{checked, state};
 
@@ -361,6 +364,34 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     assert_eq!(state(&test.engine.get_task(&ada, task.summary.id).await.unwrap()), TaskStateName::Succeeded);
 }
 
+fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> Numbered {
+    let message = ToServer::Hello { version: VERSION, runner_id, name: "r1".into(), slots: 2, capabilities: vec![], lost };
+    Numbered { sequence: 1, message }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_comes_while_the_database_does_not_answer_is_welcome_once_it_does(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let runner = test.runner("r1").await;
+    let mut busy = pool.begin().await.unwrap();
+    sqlx::query("lock table runner").execute(&mut *busy).await.unwrap();
+    let (to_server, from_runner) = mpsc::channel(4);
+    let (to_runner, mut told) = mpsc::channel(4);
+    to_server.send(hello(runner.session.id(), vec![])).await.unwrap();
+    let mut serving = pin!(engine::serve_runner(test.engine.clone(), from_runner, to_runner));
+    let does_not_answer = async { while !cancel_what_waits(&pool).await {} };
+    tokio::select! {
+        _ = &mut serving => panic!("it was sent away"),
+        () = does_not_answer => busy.rollback().await.unwrap(),
+    }
+    tokio::select! {
+        _ = &mut serving => panic!("it was sent away after its first try"),
+        first = told.recv() => assert!(matches!(first, Some(ToRunner::Welcome { .. })), "{first:?}"),
+    }
+    drop(to_server);
+    serving.await.unwrap();
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
@@ -369,17 +400,9 @@ async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPoo
         test.create(&ada, checked(title)).await;
     }
     let held = runner.claims(2).await;
-    let (to_server, from_runner) = tokio::sync::mpsc::channel(4);
-    let (to_runner, _told) = tokio::sync::mpsc::channel(4);
-    let hello = domain::protocol::ToServer::Hello {
-        version: domain::protocol::VERSION,
-        runner_id: runner.session.id(),
-        name: "r1".into(),
-        slots: 2,
-        capabilities: vec![],
-        lost: vec![held[0].attempt],
-    };
-    to_server.send(domain::protocol::Numbered { sequence: 1, message: hello }).await.unwrap();
+    let (to_server, from_runner) = mpsc::channel(4);
+    let (to_runner, _told) = mpsc::channel(4);
+    to_server.send(hello(runner.session.id(), vec![held[0].attempt])).await.unwrap();
     drop(to_server);
     engine::serve_runner(test.engine.clone(), from_runner, to_runner).await.unwrap();
     for (assignment, losses) in held.iter().zip([1, 0]) {
