@@ -117,6 +117,12 @@ impl Engine {
         self.undisturbed.spawn(work)
     }
 
+    /// Waits for all of that; when the engine is not asked for anything any more.
+    pub async fn settled(&self) {
+        self.undisturbed.close();
+        self.undisturbed.wait().await;
+    }
+
     /// Ids are made here and nowhere else, so that tests own them.
     pub(crate) fn new_id(&self) -> uuid::Uuid {
         new_id()

@@ -82,6 +82,20 @@ impl Engine {
         tx.commit(RunnerSession { id, name, slots, capabilities: capabilities.to_vec() }).await
     }
 
+    /// Takes down who a runner is and what its life before has left, once the database answers.
+    async fn greet(&self, id: RunnerId, name: &str, slots: u32, capabilities: &[String], lost: &[AttemptKey]) -> Result<RunnerSession> {
+        let session = until_answered(name, || self.register_runner(id, name, slots, capabilities)).await?;
+        for attempt in lost {
+            until_answered(name, || self.attempt_lost(*attempt)).await?;
+        }
+        // A life that begins holds nothing. What it was given and has not written down it never began.
+        let never_begun = until_answered(name, || self.give_back(&session)).await?;
+        if never_begun > 0 {
+            info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
+        }
+        Ok(session)
+    }
+
     /// Carries out what a runner has said, in its order; the answers to it.
     async fn answer(&self, session: &RunnerSession, said: &[Numbered]) -> Vec<ToRunner> {
         let mut answers = Vec::with_capacity(said.len());
@@ -249,15 +263,10 @@ pub async fn serve_runner(
     if version != VERSION {
         return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
     }
-    let session = until_answered(&name, || engine.register_runner(runner_id, &name, slots, &capabilities)).await?;
-    for attempt in lost {
-        until_answered(&name, || engine.attempt_lost(attempt)).await?;
-    }
-    // A life that begins holds nothing. What it was given and has not written down it never began.
-    let never_begun = until_answered(&name, || engine.give_back(&session)).await?;
-    if never_begun > 0 {
-        info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
-    }
+    let session = tokio::select! {
+        session = engine.greet(runner_id, &name, slots, &capabilities, &lost) => session?,
+        () = to_runner.closed() => return Ok(None),
+    };
     info!(runner.id = %session.id, slots, has = capabilities.join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let connection = engine.hub.connect(session.clone(), outgoing);

@@ -18,6 +18,7 @@ mod local_runner;
 mod metrics;
 mod middleware;
 pub mod postgres;
+mod rendering;
 pub mod router;
 pub mod serve;
 mod session_store;

@@ -1,19 +1,15 @@
 //! What surrounds every request.
 
-use std::{sync::Arc, time::Duration};
-
 use app::problem::Problem;
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use engine::Engine;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tokio::sync::Semaphore;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::request_id::{MakeRequestId, RequestId};
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, info_span};
 
 /// A request's id: made here, never taken from outside.
 #[derive(Clone, Copy)]
@@ -78,45 +74,6 @@ pub async fn security_headers(request: Request, next: Next) -> Response {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
-}
-
-/// How pages and the functions behind their forms are answered.
-#[derive(Clone)]
-pub struct Answering {
-    engine: Engine,
-    /// One for each page that is rendered at the same time.
-    places: Arc<Semaphore>,
-    limit: Duration,
-}
-
-impl Answering {
-    pub fn new(engine: Engine, pages_at_once: usize, limit: Duration) -> Self {
-        Self { engine, places: Arc::new(Semaphore::new(pages_at_once)), limit }
-    }
-}
-
-/// Goes on also when whoever asked has gone: parts of a page are rendered on other threads, and they would panic when what they read was
-/// dropped with the rest. So pages that nobody waits for take up their places to the end, and whoever goes before there is one costs
-/// nothing. What has a body has none to wait for: it could be sent slowly.
-pub async fn carried_through(State(answering): State<Answering>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/api/") {
-        return next.run(request).await;
-    }
-    let is_page = matches!(*request.method(), Method::GET | Method::HEAD);
-    let place = if is_page { answering.places.clone().acquire_owned().await.ok() } else { None };
-    let answer = async move {
-        let answer = tokio::time::timeout(answering.limit, next.run(request)).await;
-        drop(place);
-        answer
-    };
-    match answering.engine.carry_through(answer.instrument(Span::current())).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => StatusCode::REQUEST_TIMEOUT.into_response(),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Problem::internal().into_response(),
-        },
-    }
 }
 
 /// A handler that panicked: a problem like any other, and a figure that must stay 0.

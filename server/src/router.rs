@@ -1,13 +1,13 @@
 //! Every route of the product, and what surrounds them.
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 use app::{App, SiteAssets, problem::Problem, ssr::AppState};
 use axum::{
     Router,
-    extract::{FromRef, State},
+    extract::{FromRef, Request, State},
     middleware::{from_fn, from_fn_with_state},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use engine::Engine;
@@ -26,7 +26,11 @@ use tower_http::{
 };
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 
-use crate::{api, assets, auth, editor, metrics, middleware, session_store::PostgresSessions};
+use crate::{
+    api, assets, auth, editor, metrics, middleware,
+    rendering::{self, Rendering},
+    session_store::PostgresSessions,
+};
 
 /// Bytes of a request to the API.
 pub(crate) const API_BODY: usize = 4 * 1024 * 1024;
@@ -68,12 +72,13 @@ pub fn router(state: ServerState) -> Router {
     let api =
         api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(ApiState { engine: state.engine.clone(), stop: state.stop.clone() });
     let signed_in = ServiceBuilder::new().layer(sessions(&state)).layer(from_fn_with_state(state.engine.clone(), auth::identify));
-    let answering = middleware::Answering::new(state.engine.clone(), pages_at_once(), REQUEST_TIMEOUT);
-    let carried_through = from_fn_with_state(answering, middleware::carried_through);
+    let rendering = Rendering::new(state.engine.clone());
+    let carried_through = from_fn_with_state(rendering.clone(), rendering::carried_through);
     Router::new()
         .merge(api)
-        .merge(pages(app_state))
+        .merge(pages(app_state, rendering))
         .layer(signed_in)
+        .layer(panics())
         .layer(carried_through)
         .merge(plain(&state))
         .merge(api::docs(document))
@@ -86,7 +91,7 @@ pub fn router(state: ServerState) -> Router {
                 .layer(from_fn(middleware::security_headers))
                 .layer(CompressionLayer::new())
                 .layer(from_fn(middleware::complete_problem))
-                .layer(CatchPanicLayer::custom(middleware::panicked))
+                .layer(panics())
                 .layer(from_fn(middleware::plain_errors_as_problems))
                 .layer(csrf(&state))
                 .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)),
@@ -112,20 +117,25 @@ fn sessions(state: &ServerState) -> SessionManagerLayer<PostgresSessions> {
         .with_expiry(Expiry::OnInactivity(auth::SESSION_IDLE))
 }
 
-/// A page that is rendered keeps a processor busy. More at once would hold up everything else: sessions, runners, the queue.
-fn pages_at_once() -> usize {
-    2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+/// Counted and answered, also where nobody waits for the answer any more.
+fn panics() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Response> {
+    CatchPanicLayer::custom(middleware::panicked)
 }
 
 /// The pages, and the functions behind their forms, which leptos finds by itself.
-fn pages(state: AppState) -> Router {
+fn pages(state: AppState, rendering: Rendering) -> Router {
     let routes = generate_route_list(App);
     let assets = state.assets.clone();
     let document = move || app::ssr::document(assets.clone());
     let context = state.clone();
     let page = {
         let document = document.clone();
-        leptos_axum::render_app_async_with_context(move || app::ssr::provide(context.clone()), document)
+        let render = leptos_axum::render_app_async_with_context(move || app::ssr::provide(context.clone()), document);
+        move |request: Request| {
+            let (rendering, has_place) = (rendering.clone(), rendering::is_page(&request));
+            let page = render(request);
+            async move { if has_place { page.await } else { rendering.carry_through(page).await } }
+        }
     };
     let editor = {
         let (page, engine) = (page.clone(), state.engine.clone());
@@ -148,7 +158,7 @@ fn pages(state: AppState) -> Router {
             },
             document,
         )
-        .fallback(move |request: axum::extract::Request| {
+        .fallback(move |request: Request| {
             let page = page.clone();
             async move {
                 if request.uri().path().starts_with("/api/") {

@@ -74,6 +74,9 @@ impl Running {
         if timeout(SERVICES_END, self.tracker.wait()).await.is_err() {
             warn!("Background work did not end within {SERVICES_END:?} and is cut off; the next start takes it up");
         }
+        if timeout(SERVICES_END, self.state.engine.settled()).await.is_err() {
+            warn!("What nobody waits for any more did not end within {SERVICES_END:?} and is cut off");
+        }
         if let Err(error) = self.state.close().await {
             error!("The database was not closed in order: {error}");
         }
