@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions, postgre
 use thiserror::Error;
 
 /// Connections for requests.
-const APP_CONNECTIONS: u32 = 12;
+pub const APP_CONNECTIONS: u32 = 12;
 /// Connections for sign-in, the runner protocol and the background services.
 const SYSTEM_CONNECTIONS: u32 = 8;
 /// A request waits this long for a connection, then it is told to come back.

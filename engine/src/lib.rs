@@ -34,7 +34,7 @@ use std::{future::Future, ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use clock::Clock;
-pub use database::{Database, DatabaseError};
+pub use database::{APP_CONNECTIONS, Database, DatabaseError};
 pub use error::{Error, Result};
 pub use event::{EventBatch, EventCursor, EventStream, Followed, Tailer};
 pub use hints::Hint;

@@ -111,14 +111,11 @@ impl Engine {
 
     /// What is stale is said before "stored", on which work begins.
     async fn answer_heartbeat(&self, session: &RunnerSession, sequence: u64, attempts: &[AttemptKey]) -> Vec<ToRunner> {
-        let held = loop {
-            match self.heartbeat(session, attempts).await {
-                Ok(held) => break held,
-                Err(error @ Error::Unavailable(_)) => wait_for_the_database(&session.name, &error).await,
-                Err(error) => {
-                    warn!("A message of runner {} had no effect: {error}", session.name);
-                    return vec![ToRunner::Stored { sequence }];
-                }
+        let held = match until_answered(&session.name, || self.heartbeat(session, attempts)).await {
+            Ok(held) => held,
+            Err(error) => {
+                warn!("A message of runner {} had no effect: {error}", session.name);
+                return vec![ToRunner::Stored { sequence }];
             }
         };
         held.stale.iter().for_each(|attempt| self.hub.release(session.id, *attempt));

@@ -7,6 +7,7 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// For threads that are left when everything has come to its end.
 const AFTER_THE_END: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

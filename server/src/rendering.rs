@@ -12,13 +12,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use engine::Engine;
+use engine::{APP_CONNECTIONS, Engine};
 use http::Method;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::{Instrument, Span, warn};
 
-/// Connections to the database for requests, of which every page takes one or two at a time.
-const MOST: usize = 12;
 /// For a place. A page that comes later than this is no longer waited for.
 const PLACE_WITHIN: Duration = Duration::from_secs(10);
 /// For a page; it keeps its place no longer.
@@ -31,10 +29,11 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// A page that is rendered keeps a processor busy. More at once would hold up everything else: sessions, runners, the queue.
+    /// A page that is rendered keeps a processor busy, and a connection. More at once would hold up everything else: sessions, runners,
+    /// the queue.
     pub fn new(engine: Engine) -> Self {
         let at_once = 2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { engine, places: Arc::new(Semaphore::new(at_once.clamp(4, MOST))) }
+        Self { engine, places: Arc::new(Semaphore::new(at_once.clamp(4, APP_CONNECTIONS as usize))) }
     }
 
     /// Renders in a place of its own. Must not be called by what has one.
