@@ -19,8 +19,15 @@ const OLDEST_MAJOR: i32 = 15;
 const SETTINGS: [(&str, &str); 4] =
     [("statement_timeout", "10s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "11s"), ("jit", "off")];
 
-/// What Muster does by itself goes by keys. A plan that was made while a table was empty reads all of it, and is kept while it grows.
-const BY_INDEX: [(&str, &str); 1] = [("enable_seqscan", "off")];
+/// What Muster does by itself goes by keys, from one row to the next in the order in which its statements say it. So the plans are settled:
+/// one that was made while a table was small reads all of it, and is kept while it grows; and planning anew costs more than most statements.
+const AS_WRITTEN: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("join_collapse_limit", "1"),
+];
 
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -65,7 +72,7 @@ impl Database {
         let options = options.application_name("muster").options(SETTINGS);
         Self {
             app: pool(options.clone(), APP_CONNECTIONS, "set role muster_app"),
-            system: pool(options.options(BY_INDEX), SYSTEM_CONNECTIONS, "set role muster_system"),
+            system: pool(options.options(AS_WRITTEN), SYSTEM_CONNECTIONS, "set role muster_system"),
         }
     }
 

@@ -8,6 +8,8 @@ use domain::{
     task::unmet,
 };
 
+use tokio::time::Instant;
+
 use crate::{Engine, Error, Result, runner, tx::Tx};
 
 const UNMET: usize = 20;
@@ -51,7 +53,11 @@ impl Engine {
             .await?;
         tx.has_recorded();
         let queue = read(&mut tx).await?;
-        tx.answer(actor, queue).await
+        let queue = tx.answer(actor, queue).await?;
+        self.lines.lock().resumed(Instant::now());
+        // once more: whoever heard of the COMMIT may have looked before this
+        self.hints.work.notify_one();
+        Ok(queue)
     }
 }
 

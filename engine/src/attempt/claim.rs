@@ -137,8 +137,6 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
     let rows = sqlx::query!(
         r#"with clock as materialized (
              select at, at + make_interval(secs => $4) as lease_until from (select coalesce($3, clock_timestamp()) as at) as read
-           ), wanted as (
-             select * from unnest($2::uuid[], $5::uuid[], $6::text[], $7::text[]) with ordinality as wanted (id, runner_id, actor, runner, position)
            ), asked as materialized (
              select * from jsonb_to_recordset($8) as line (line int, workspace_id uuid, repository_id uuid, capabilities text[], turn bigint,
                                                            place int, served bigint)
@@ -167,11 +165,11 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
              select *, urgent and turn < coalesce(min(turn) filter (where not urgent) over (partition by workspace_id), turn + 1) as ahead
              from candidate
            ), first as (
-             select id, place, workspace_id, key, most, row_number() over (partition by workspace_id
+             select id, line, place, workspace_id, key, most, row_number() over (partition by workspace_id
                order by ahead desc, case when ahead then turn end, round, served, repository_id, turn, id) as round
              from ranked
            ), picked as (
-             select id, workspace_id, key, most, row_number() over (order by round, place) as position
+             select id, line, workspace_id, key, most, row_number() over (order by round, place) as position
              from first order by round, place limit $1
            ), shared as (
              select id, workspace_id, key, most, row_number() over (partition by workspace_id, key order by position) as nth
@@ -189,26 +187,27 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
              where task.id = shared.id and not exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
              returning task.id
            ), ready as (
-             select picked.id, row_number() over (order by picked.position) as position
+             -- the first of them is for the first free slot
+             select picked.id, line, row_number() over (order by picked.position) as position
              from picked left join shared using (id)
              where shared.id is null
                 or shared.nth = 1 and exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
            ), claimed as (
              update task set state = 'running', attempts = attempts + 1, queued_at = null
              from ready where task.id = ready.id
-             returning task.id, task.workspace_id, task.attempts, ready.position
+             returning task.id, task.workspace_id, task.attempts, ready.line, ready.position
            ), new_attempt as (
              insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
-             select wanted.id, claimed.workspace_id, claimed.id, claimed.attempts, wanted.runner_id, 'claimed', clock.at, clock.lease_until,
+             select ($2::uuid[])[position], claimed.workspace_id, claimed.id, attempts, ($5::uuid[])[position], 'claimed', clock.at, lease_until,
                     coalesce((select earlier.log_start + earlier.log_bytes from attempt earlier
                               where earlier.task_id = claimed.id order by earlier.number desc limit 1), 0)
-             from claimed join wanted using (position) cross join clock
-             returning id, task_id, number, runner_id
+             from claimed cross join clock
            ), fact as (
              insert into event (workspace_id, task_id, number, actor, kind, payload, at)
-             select workspace_id, claimed.id, (select max(number) + 1 from event where event.task_id = claimed.id), wanted.actor,
-                    'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', wanted.runner), clock.at
-             from claimed join wanted using (position) cross join clock
+             select workspace_id, claimed.id, (select max(number) + 1 from event where event.task_id = claimed.id), ($6::text[])[position],
+                    'attempt_claimed', jsonb_build_object('kind', 'attempt_claimed', 'attempt', attempts, 'runner', ($7::text[])[position]),
+                    clock.at
+             from claimed cross join clock
            ), taken as (
              select id from claimed union all select id from parked
            ), remaining as (
@@ -220,10 +219,9 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
                                  order by place.turn, place.task_id limit 1) as turn
              from asked
            )
-           select candidate.line as "line?", new_attempt.id as "id?", new_attempt.task_id as "task_id?: TaskId",
-                  new_attempt.number as "number?", new_attempt.runner_id as "runner_id?: RunnerId", claimed.position as "position?",
-                  null::bigint as "left_from?"
-           from new_attempt join claimed on claimed.id = new_attempt.task_id join candidate on candidate.id = claimed.id
+           select line as "line?", ($2::uuid[])[position] as "id?", id as "task_id?: TaskId", attempts as "number?",
+                  ($5::uuid[])[position] as "runner_id?: RunnerId", position as "position?", null::bigint as "left_from?"
+           from claimed
            union all select null, null, null, null, null, null, null from parked
            union all select line, null, null, null, null, null, turn from remaining
            order by 6"#,

@@ -25,8 +25,9 @@ const SETTLES: Duration = Duration::from_secs(1);
 const LOOKS_AT_MOST: Duration = Duration::from_secs(15);
 /// What is counted as the time of a look around that failed, so that it is tried again after one to five seconds.
 const FAILED_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
-/// A line whose queue was paused comes last for so long.
-const STAYS_PAUSED: Duration = Duration::from_millis(500);
+/// A line whose queue was paused is not asked for so long, unless a queue is resumed here: another server may have done so. Less than the
+/// dispatcher waits without a hint.
+const STAYS_PAUSED: Duration = Duration::from_millis(250);
 /// Of how many workspaces and repositories it is known when they were served. Those that were forgotten were served longest ago.
 const SERVED_MAX: usize = 10_000;
 
@@ -58,6 +59,8 @@ pub(crate) struct Lines {
     drawn: VecDeque<(Instant, i64)>,
     first_look: Option<Instant>,
     around: Option<Around>,
+    /// When a queue was last resumed here.
+    resumed: Option<Instant>,
     served: Served,
 }
 
@@ -162,21 +165,28 @@ impl Lines {
         *seen = Seen { turn: new.turn.min(seen.turn), at: new.at.max(seen.at), ..*seen };
     }
 
-    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first,
-    /// and whoever was found paused a moment ago last.
+    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first.
     pub fn in_turn(&self, capabilities: &[String], now: Instant) -> Vec<Vec<Asked>> {
-        let mut workspaces: HashMap<WorkspaceId, (bool, Vec<Asked>)> = HashMap::new();
+        let mut workspaces: HashMap<WorkspaceId, Vec<Asked>> = HashMap::new();
         for (line, seen) in &self.fronts {
-            if line.capabilities.iter().all(|need| capabilities.contains(need)) {
+            if !self.is_paused(seen, now) && line.capabilities.iter().all(|need| capabilities.contains(need)) {
                 let asked = Asked { line: line.clone(), turn: seen.turn, served: self.served.repository(line.repository) };
-                let (paused, lines) = workspaces.entry(line.workspace).or_insert((true, vec![]));
-                *paused &= seen.paused.is_some_and(|at| now.duration_since(at) < STAYS_PAUSED);
-                lines.push(asked);
+                workspaces.entry(line.workspace).or_default().push(asked);
             }
         }
         let mut workspaces: Vec<_> = workspaces.into_iter().collect();
-        workspaces.sort_unstable_by_key(|(workspace, (paused, _))| (*paused, self.served.workspace(*workspace), *workspace));
-        workspaces.into_iter().map(|(_, (_, lines))| lines).collect()
+        workspaces.sort_unstable_by_key(|(workspace, _)| (self.served.workspace(*workspace), *workspace));
+        workspaces.into_iter().map(|(_, lines)| lines).collect()
+    }
+
+    /// As far as is known. A claim that began before a queue was resumed says nothing of it.
+    fn is_paused(&self, seen: &Seen, now: Instant) -> bool {
+        seen.paused.is_some_and(|at| now.duration_since(at) < STAYS_PAUSED && self.resumed.is_none_or(|resumed| resumed < at))
+    }
+
+    /// To be told after it was committed.
+    pub fn resumed(&mut self, now: Instant) {
+        self.resumed = Some(now);
     }
 
     /// What a claim that began then found in the lines it asked for, and from which it took something, in the order of the queue. What
@@ -472,17 +482,27 @@ mod tests {
     }
 
     #[test]
-    fn whose_queue_is_paused_comes_last_for_a_moment() {
+    fn whose_queue_is_paused_is_left_alone_for_a_moment_or_until_one_is_resumed() {
         let start = Instant::now();
-        let of = |workspace: u128| Line { workspace: WorkspaceId(uuid::Uuid::from_u128(workspace)), ..line(workspace) };
-        let order = |lines: &Lines, now| -> Vec<i64> { lines.in_turn(&[], now).iter().map(|asked| asked[0].turn).collect() };
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let known = |lines: &Lines, now| {
+            let mut turns: Vec<_> = lines.in_turn(&[], now).concat().iter().map(|asked| asked.turn).collect();
+            turns.sort_unstable();
+            turns
+        };
         let mut lines = Lines::default();
-        lines.all(look(start, 0, vec![(of(1), 10), (of(2), 20)]));
-        assert_eq!(order(&lines, start), [10, 20]);
-        claim(&mut lines, start, &[(asked(of(1), 10), Left::Paused)]);
-        lines.all(look(start + Duration::from_millis(1), 0, vec![(of(1), 10), (of(2), 20)]));
-        assert_eq!(order(&lines, start), [20, 10]);
-        assert_eq!(order(&lines, start + STAYS_PAUSED), [10, 20], "so that it is asked again, whatever others have");
+        lines.all(look(start, 0, vec![(line(1), 10), (line(2), 20)]));
+        assert_eq!(known(&lines, start), [10, 20]);
+        claim(&mut lines, at(1), &[(asked(line(1), 10), Left::Paused)]);
+        lines.all(look(at(2), 0, vec![(line(1), 10), (line(2), 20)]));
+        assert_eq!(known(&lines, at(3)), [20]);
+        assert_eq!(known(&lines, at(1) + STAYS_PAUSED), [10, 20], "another server may have resumed it");
+        lines.resumed(at(5));
+        assert_eq!(known(&lines, at(6)), [10, 20]);
+        claim(&mut lines, at(4), &[(asked(line(1), 10), Left::Paused)]);
+        assert_eq!(known(&lines, at(6)), [10, 20], "a claim that began before does not know");
+        claim(&mut lines, at(6), &[(asked(line(1), 10), Left::Paused)]);
+        assert_eq!(known(&lines, at(7)), [20]);
     }
 
     #[test]
