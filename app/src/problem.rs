@@ -98,6 +98,7 @@ mod from_engine {
                 Error::Conflict(_) => Self::new(409, "conflict", "Not possible as things stand", detail),
                 Error::Changed(_) => Self::new(412, "changed", "It has changed meanwhile", detail),
                 Error::StaleLease => Self::new(409, "stale-lease", "This attempt no longer holds its task", detail),
+                Error::Missing => Self::new(409, "missing", "Something that came before is missing", detail),
                 Error::Forbidden(_) => Self::new(403, "forbidden", "Not allowed", detail),
                 Error::Unauthorized(_) => Self { detail, ..Self::unauthorized() },
                 Error::Busy => Self::new(429, "busy", "Too many requests at once", "Try again in a few seconds."),

@@ -1,5 +1,8 @@
-//! What the server and a runner say to each other, whatever carries it. Every message of a runner about an attempt names its
-//! [`AttemptKey`]; the server answers each with [`ToRunner::Stored`] once it is committed, or [`ToRunner::Stale`].
+//! What the server and a runner say to each other, whatever carries it.
+//!
+//! A link may close at any time and another take its place, while attempts run on. So what a runner says about an attempt has a number of
+//! its own, from 1 on, and the log its offset in bytes; both are kept until the server has answered that they are committed, and are said
+//! again over the next link from where the server's [`Welcome`](ToRunner::Welcome) says that it stopped. What comes twice counts once.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +11,15 @@ use crate::{
 };
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 3;
-
-/// A message of a runner, numbered so that its answer can name it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Numbered {
-    pub sequence: u64,
-    pub message: ToServer,
-}
+pub const VERSION: u32 = 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
-    /// The first message on every connection. `runner_id` is kept in the runner's state folder. `capabilities` are what the runner has,
-    /// for tasks that need it. `lost` are attempts that an earlier life of this runner left unfinished; nothing of them runs any more.
-    Hello { version: u32, runner_id: RunnerId, name: String, slots: u32, capabilities: Vec<String>, lost: Vec<AttemptKey> },
-    /// The worktree is there and the work begins.
-    Started { attempt: AttemptKey, base_commit: String, branch: String },
+    /// The first message on every link.
+    Hello(Hello),
+    /// Number `sequence` of what is said about this attempt.
+    Said { attempt: AttemptKey, sequence: u64, said: Said },
     /// A piece of the log; `offset` counts the bytes of this attempt's log alone.
     Log {
         attempt: AttemptKey,
@@ -33,12 +28,40 @@ pub enum ToServer {
         #[serde(with = "bytes_as_text")]
         bytes: Vec<u8>,
     },
+    /// Names everything that is held, and renews its leases as of when it was sent. `beat` is the runner's own number for it.
+    Heartbeat { beat: u64, attempts: Vec<AttemptKey> },
+}
+
+/// Who a runner is, and what it holds at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u32,
+    /// Kept in the runner's state folder.
+    pub runner_id: RunnerId,
+    pub name: String,
+    pub slots: u32,
+    /// What it has, for tasks that need it.
+    pub capabilities: Vec<String>,
+    /// What this life of the runner holds. Whatever else the server believes to be with it was never begun.
+    #[serde(default)]
+    pub attempts: Vec<AttemptKey>,
+    /// What an earlier life left unfinished; nothing of it runs any more.
+    #[serde(default)]
+    pub lost: Vec<AttemptKey>,
+}
+
+/// What a runner says about an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Said {
+    /// The worktree is there and the work begins.
+    Started { base_commit: String, branch: String },
     /// The work's processes are gone; the checks run now.
-    Verifying { attempt: AttemptKey },
-    /// Renews the lease of every attempt that is still held.
-    Heartbeat { attempts: Vec<AttemptKey> },
-    /// The last word about an attempt.
-    Report { attempt: AttemptKey, report: Box<AttemptReport> },
+    Verifying,
+    /// The last word. `log_end` is how many bytes the attempt's log has: the outcome is not known before they are stored.
+    Report { log_end: u64, report: Box<AttemptReport> },
+    /// The last word as well: it was given up without a result. Nothing of it runs any more, and what was done is saved.
+    GivenUp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +72,15 @@ pub enum ToRunner {
         runner_id: RunnerId,
         heartbeat_seconds: u32,
         lease_seconds: u32,
+        /// How much the server has of what the hello named.
+        heard: Vec<Heard>,
+        /// What of it this runner no longer holds, and what somebody wants to end.
+        stale: Vec<AttemptKey>,
+        cancel: Vec<AttemptKey>,
+    },
+    /// The hello was not accepted, and the same one will not be.
+    Refused {
+        message: String,
     },
     Assign {
         assignment: Box<Assignment>,
@@ -57,15 +89,38 @@ pub enum ToRunner {
     Cancel {
         attempt: AttemptKey,
     },
-    /// Message `sequence` is committed.
+    /// This number and those before it are committed.
     Stored {
+        attempt: AttemptKey,
         sequence: u64,
     },
-    /// Message `sequence` speaks of an attempt that this runner no longer holds: end it, report nothing more.
+    /// So many bytes of the log are committed.
+    Logged {
+        attempt: AttemptKey,
+        end: u64,
+    },
+    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end.
+    Renewed {
+        beat: u64,
+        stale: Vec<AttemptKey>,
+        cancel: Vec<AttemptKey>,
+    },
+    /// This runner no longer holds it: end it, say nothing more.
     Stale {
-        sequence: u64,
         attempt: AttemptKey,
     },
+    /// Something that came before is not there: say everything again from here.
+    Missing(Heard),
+}
+
+/// How much the server has of what was said about an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    pub attempt: AttemptKey,
+    /// The number of the last that had its effect; 0 when nothing had.
+    pub sequence: u64,
+    /// Bytes of the log.
+    pub log: u64,
 }
 
 /// All that a runner needs to know to carry out an attempt.

@@ -12,7 +12,7 @@ pub(crate) mod store;
 use chrono::TimeDelta;
 use domain::{
     AttemptKey, AttemptState, Failure, FailureCode, Task, Timestamp, VerificationReport,
-    protocol::{AttemptReport, WorkOutcome},
+    protocol::{AttemptReport, Heard, WorkOutcome},
     runner::lease_seconds,
     task::AttemptEnd,
     verification::Conclusion,
@@ -59,33 +59,50 @@ impl Engine {
         Ok(())
     }
 
-    /// The runner came back without this attempt, or never got it.
-    pub(crate) async fn attempt_lost(&self, attempt: AttemptKey) -> Result<()> {
-        let carried = self.carry_out(None, &[Message { attempt, said: Said::Lost }]).await;
-        carried.all()?.into_iter().find_map(not_stale).map_or(Ok(()), Err)
+    /// No runner got it, as the one that it was meant for has gone: it goes back into the queue, and nobody is charged.
+    pub(crate) async fn attempt_not_given(&self, attempt: AttemptKey) -> Result<()> {
+        self.infer(None, &[attempt], Said::GivenBack).await.map(drop)
     }
 
-    /// The runner was stopped in order, or begins anew: everything it still holds goes back into the queue, and nobody is charged.
+    /// The runner came back without these attempts.
+    pub(crate) async fn attempts_lost(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<()> {
+        self.infer(Some(session), attempts, Said::Lost).await.map(drop)
+    }
+
+    /// The runner was stopped in order: everything it still holds goes back into the queue, and nobody is charged.
     pub async fn give_back(&self, session: &RunnerSession) -> Result<usize> {
+        self.give_back_all_but(session, &[]).await
+    }
+
+    /// The runner holds nothing but these: what else it was given it never began.
+    pub(crate) async fn give_back_all_but(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<usize> {
         let mut conn = self.database.system.acquire().await?;
-        let held = store::held_by(&mut conn, session).await?;
+        let mut held = store::held_by(&mut conn, session).await?;
         drop(conn);
-        if held.is_empty() {
+        held.retain(|attempt| !named.contains(attempt));
+        self.infer(Some(session), &held, Said::GivenBack).await
+    }
+
+    /// For how many it is so; what somebody else has changed meanwhile stays as it is.
+    async fn infer(&self, session: Option<&RunnerSession>, attempts: &[AttemptKey], said: Said<'_>) -> Result<usize> {
+        if attempts.is_empty() {
             return Ok(0);
         }
-        let messages: Vec<_> = held.iter().map(|attempt| Message { attempt: *attempt, said: Said::GivenBack }).collect();
-        let outcomes = self.carry_out(Some(session), &messages).await.all()?;
-        outcomes.into_iter().find_map(not_stale).map_or(Ok(held.len()), Err)
+        let messages: Vec<_> = attempts.iter().map(|attempt| Message::inferred(*attempt, said)).collect();
+        let outcomes = self.carry_out(session, &messages).await.all()?;
+        let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        outcomes.into_iter().find_map(not_stale).map_or(Ok(done), Err)
+    }
+
+    /// How much there is of what this runner has said about these attempts.
+    pub(crate) async fn heard(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<Vec<Heard>> {
+        let mut conn = self.database.system.acquire().await?;
+        store::heard(&mut conn, session, attempts).await
     }
 
     /// Takes back attempts whose leases have run out.
     pub(crate) async fn leases_expired(&self, attempts: &[AttemptKey]) -> Result<()> {
-        if attempts.is_empty() {
-            return Ok(());
-        }
-        let messages: Vec<_> = attempts.iter().map(|attempt| Message { attempt: *attempt, said: Said::Expired }).collect();
-        let outcomes = self.carry_out(None, &messages).await.all()?;
-        outcomes.into_iter().find_map(not_stale).map_or(Ok(()), Err)
+        self.infer(None, attempts, Said::Expired).await.map(drop)
     }
 
     /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
@@ -110,7 +127,7 @@ impl Verdict {
     }
 
     fn given_back() -> Self {
-        Self { task: AttemptEnd::GivenBack, ..Self::lost("its runner was stopped or began anew") }
+        Self { task: AttemptEnd::GivenBack, ..Self::lost("its runner was stopped or never began it") }
     }
 
     fn failed(state: AttemptState, failure: Failure) -> Self {
@@ -124,8 +141,8 @@ fn predict(said: Said<'_>) -> followers::End {
     let badly = |code: FailureCode| if code.is_worth_retrying() { End::BadlyAtLast } else { End::Badly };
     match said {
         Said::Started { .. } | Said::Verifying => End::None,
-        Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
-        Said::Report(report) => match &report.outcome {
+        Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
+        Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,
             WorkOutcome::Failed { failure } => badly(failure.code),
             WorkOutcome::TimedOut { .. } => badly(FailureCode::TimedOut),

@@ -28,6 +28,9 @@ pub enum Error {
     /// The write carries an attempt that no longer holds its task.
     #[error("this attempt no longer holds its task")]
     StaleLease,
+    /// What comes before it is not there yet.
+    #[error("something that was said before this has not arrived")]
+    Missing,
     #[error("too many requests at once")]
     Busy,
     /// The database cannot be reached or took too long; the same request may go through later.

@@ -16,7 +16,8 @@ pub struct RawLogChunk {
 }
 
 impl Engine {
-    /// Stores a piece that starts `offset` bytes into the attempt's own log. A piece that is stored already is left as it is.
+    /// Stores a piece that starts `offset` bytes into the attempt's own log. A piece that is stored already is left as it is; one that does
+    /// not begin where the log ends is [`Error::Missing`].
     pub(crate) async fn append_log(
         &self,
         session: &RunnerSession,
@@ -57,15 +58,17 @@ impl Engine {
             self.hints.log_grew(key.task_id);
             return Ok(());
         }
-        let known = sqlx::query_scalar!(
-            "select log_bytes from attempt where id = $1 and runner_id = $2 and ended_at is null",
+        let known = sqlx::query!(
+            r#"select log_bytes, ended_at is null as "is_open!" from attempt where id = $1 and number = $2 and runner_id = $3"#,
             key.attempt_id.0,
+            key.number,
             session.id().0
         )
         .fetch_optional(&self.database.system)
         .await?;
         match known {
-            Some(known) if known > offset => Ok(()),
+            Some(known) if known.log_bytes >= offset + bytes.len() as i64 => Ok(()),
+            Some(known) if known.is_open => Err(Error::Missing),
             _ => Err(Error::StaleLease),
         }
     }

@@ -67,17 +67,22 @@ impl TestEngine {
         RunnerId(uuid::Uuid::from_u128(name.bytes().fold(0, |id, byte| id << 8 | u128::from(byte))))
     }
 
+    /// A link of this runner, the newest.
+    async fn session(&self, name: &str, slots: u32, capabilities: &[String]) -> RunnerSession {
+        let ticket = self.engine.draw_runner_ticket().await.expect("the database answers");
+        let id = self.runner_id(name);
+        self.engine.register_runner(id, ticket, name, slots, capabilities).await.expect("a runner can be registered")
+    }
+
     /// A runner that the test plays itself.
     pub async fn runner(&self, name: &str) -> TestRunner {
-        let session = self.engine.register_runner(self.runner_id(name), name, 100, &[]).await.expect("a runner can be registered");
-        TestRunner { engine: self.engine.clone(), session }
+        self.runner_with(name, &[]).await
     }
 
     /// As [`runner`](Self::runner), with what tasks may need.
     pub async fn runner_with(&self, name: &str, capabilities: &[&str]) -> TestRunner {
         let capabilities: Vec<_> = capabilities.iter().map(|&one| one.to_owned()).collect();
-        let id = self.runner_id(name);
-        let session = self.engine.register_runner(id, name, 100, &capabilities).await.expect("a runner can be registered");
+        let session = self.session(name, 100, &capabilities).await;
         TestRunner { engine: self.engine.clone(), session }
     }
 
@@ -94,10 +99,9 @@ impl TestEngine {
     /// As [`connected_runner`](Self::connected_runner), with what tasks may need.
     pub async fn connected_runner_with(&self, name: &str, slots: u32, capabilities: &[&str]) -> ConnectedRunner {
         let capabilities: Vec<_> = capabilities.iter().map(|&one| one.to_owned()).collect();
-        let id = self.runner_id(name);
-        let session = self.engine.register_runner(id, name, slots, &capabilities).await.expect("a runner can be registered");
+        let session = self.session(name, slots, &capabilities).await;
         let (outgoing, told) = mpsc::channel(100);
-        let connection = self.engine.hub.connect(session.clone(), outgoing);
+        let connection = self.engine.hub.connect(session.clone(), outgoing, []);
         ConnectedRunner { runner: TestRunner { engine: self.engine.clone(), session }, told, _connection: connection }
     }
 
@@ -194,23 +198,23 @@ impl TestRunner {
     }
 
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {
-        self.says(attempt, Said::Report(&report)).await
+        self.says(attempt, Said::Report { report: &report, log_end: 0 }).await
     }
 
     async fn says(&self, attempt: AttemptKey, said: Said<'_>) -> Result<()> {
-        let carried = self.engine.carry_out(Some(&self.session), &[Message { attempt, said }]).await;
+        let carried = self.engine.carry_out(Some(&self.session), &[Message::inferred(attempt, said)]).await;
         carried.all()?.pop().expect("one message has one outcome")
     }
 
     /// Says several things about attempts at once; the outcome of each.
     pub async fn says_together(&self, said: &[(AttemptKey, Words)]) -> Vec<Result<()>> {
-        let messages: Vec<_> = said.iter().map(|(attempt, words)| Message { attempt: *attempt, said: words.said() }).collect();
+        let messages: Vec<_> = said.iter().map(|(attempt, words)| Message::inferred(*attempt, words.said())).collect();
         self.engine.carry_out(Some(&self.session), &messages).await.all().expect("the database answers")
     }
 
     /// Says what it had before it went away.
     pub async fn comes_back_without(&self, attempt: AttemptKey) -> Result<()> {
-        self.engine.attempt_lost(attempt).await
+        self.engine.attempts_lost(&self.session, &[attempt]).await
     }
 
     /// Carries an attempt to a successful end, with every check passed.
@@ -242,7 +246,7 @@ impl Words {
         match self {
             Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
             Self::Verifying => Said::Verifying,
-            Self::Report(report) => Said::Report(report),
+            Self::Report(report) => Said::Report { report, log_end: 0 },
         }
     }
 }

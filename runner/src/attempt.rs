@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use domain::{
     AttemptKey, Failure, FailureCode,
-    protocol::{Assignment, AttemptReport, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Said, WorkOutcome},
 };
 use tokio::{task::JoinError, time::Instant};
 use tracing::{error, warn};
@@ -85,21 +85,18 @@ fn without_work(outcome: WorkOutcome) -> AttemptReport {
     AttemptReport { outcome, exit_code: None, branch: None, commit: None, verification: None, artifacts: vec![], output: None }
 }
 
-/// Reports, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.
+/// The last word, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.
 async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, mut orders: Orders) {
-    let answered = match report {
-        Some(report) => {
-            let report = ToServer::Report { attempt: key, report: Box::new(report) };
-            let say = async {
-                // The outcome is never known before the log is.
-                runner.outbox.all_answered(key.attempt_id).await;
-                runner.outbox.ask(report).await.is_ok()
-            };
-            tokio::select! {
-                answered = say => answered,
-                () = not_worth_waiting(runner, &mut orders) => false,
-            }
-        }
+    let last_word: Option<Box<dyn FnOnce(u64) -> Said + Send>> = match report {
+        Some(report) => Some(Box::new(|log_end| Said::Report { log_end, report: Box::new(report) })),
+        None if orders.current() == Order::Abandon(Why::Fenced) => Some(Box::new(|_| Said::GivenUp)),
+        None => None,
+    };
+    let answered = match last_word {
+        Some(last_word) => tokio::select! {
+            answer = runner.outbox.ask(key.attempt_id, last_word) => answer.is_ok(),
+            () = not_worth_waiting(runner, &mut orders) => false,
+        },
         None => false,
     };
     if answered || orders.current() == Order::Abandon(Why::Stale) {
@@ -107,18 +104,24 @@ async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptRepor
     } else {
         warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} ends without a report", key.number, key.task_id);
     }
+    runner.outbox.forget(key.attempt_id);
 }
 
 async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
-    if orders.silenced().await == Why::Stopping {
+    let stops = async {
+        runner.stop.cancelled().await;
         tokio::time::sleep(runner.limits.last_report).await;
+    };
+    tokio::select! {
+        () = orders.taken_away() => {}
+        () = stops => {}
     }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use domain::{AttemptId, TaskId};
-    use tokio::{process::Command, sync::mpsc};
+    use tokio::process::Command;
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
 
@@ -130,8 +133,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let config =
             RunnerConfig { name: "local".into(), state_dir: state.path().into(), slots: 1, agent_command: None, capabilities: vec![] };
-        let (to_server, _from_runner) = mpsc::channel(1);
-        let runner = Runner::open(config, Limits::default(), to_server, CancellationToken::new()).await.unwrap();
+        let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
         let folder = runner.folders.attempt(key.attempt_id);
         std::fs::create_dir_all(&folder).unwrap();

@@ -44,6 +44,8 @@ pub struct Limits {
     pub verification: Duration,
     /// For a report to be stored when the runner is asked to stop.
     pub last_report: Duration,
+    /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
+    pub reconnect: Duration,
 }
 
 impl Default for Limits {
@@ -55,6 +57,7 @@ impl Default for Limits {
             pipes: Duration::from_secs(5),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
             last_report: Duration::from_secs(5),
+            reconnect: Duration::from_secs(1),
         }
     }
 }

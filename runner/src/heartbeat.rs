@@ -1,36 +1,48 @@
 //! Signs of life, and the fence: a runner that the server has not answered for as long as a lease lasts gives its attempts up
 //! before somebody else takes them.
 
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 use domain::protocol::ToServer;
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use crate::{
     held::{Held, Order, Why},
-    outbox::{Closed, Outbox, Then},
+    lock,
 };
 
-/// Renews the leases of everything held, every so often and whenever `taken` tells of a new attempt. Ends with the link.
-pub(crate) async fn beat(outbox: &Outbox, held: &Held, every: Duration, taken: &Notify) -> Closed {
-    let mut interval = tokio::time::interval(every);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = taken.notified() => {}
-        }
-        let permit = match outbox.reserve().await {
-            Ok(permit) => permit,
-            Err(closed) => return closed,
-        };
+/// The heartbeats of one link that are not answered.
+#[derive(Default)]
+pub(crate) struct Beats(Mutex<Sent>);
+
+#[derive(Default)]
+struct Sent {
+    last: u64,
+    unanswered: VecDeque<(u64, Instant)>,
+}
+
+impl Beats {
+    /// The next one, sent now.
+    pub fn next(&self, held: &Held) -> ToServer {
         // Read first: an attempt that was taken before this moment is in it.
         let now = Instant::now();
-        outbox.post(permit, ToServer::Heartbeat { attempts: held.keys() }, Then::Renew(now));
+        let mut sent = lock(&self.0);
+        sent.last += 1;
+        let beat = sent.last;
+        sent.unanswered.push_back((beat, now));
+        ToServer::Heartbeat { beat, attempts: held.keys() }
+    }
+
+    /// When the one that is answered was sent. Those before it will not be answered any more.
+    pub fn answered(&self, beat: u64) -> Option<Instant> {
+        let mut sent = lock(&self.0);
+        while let Some((number, at)) = sent.unanswered.pop_front_if(|(number, _)| *number <= beat) {
+            if number == beat {
+                return Some(at);
+            }
+        }
+        None
     }
 }
 
@@ -46,12 +58,14 @@ async fn is_heard(renewed: &mut watch::Receiver<Instant>, lease: Duration) -> bo
     heard.is_ok_and(|heard| heard.is_ok())
 }
 
-/// Gives everything up once `renewed`, when the last heartbeat that was stored had been sent, is a lease ago. Never ends.
-pub(crate) async fn fence(held: &Held, lease: Duration, mut renewed: watch::Receiver<Instant>) {
+/// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
+/// says how long that is, nothing is held. Never ends.
+pub(crate) async fn fence(held: &Held, mut lease: watch::Receiver<Option<Duration>>, mut renewed: watch::Receiver<Instant>) {
+    let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
     loop {
         let deadline = *renewed.borrow_and_update() + lease;
         tokio::select! {
-            changed = renewed.changed() => if changed.is_err() { return },
+            changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },
             () = tokio::time::sleep_until(deadline) => {
                 if deadline.elapsed() > STOOD_STILL && is_heard(&mut renewed, lease).await {
                     continue;
@@ -62,7 +76,7 @@ pub(crate) async fn fence(held: &Held, lease: Duration, mut renewed: watch::Rece
                 }
                 held.order_all(Order::Abandon(Why::Fenced));
                 if renewed.changed().await.is_err() {
-                    return;
+                    return std::future::pending().await;
                 }
             }
         }

@@ -101,6 +101,11 @@ impl Orders {
         }
     }
 
+    /// Waits until somebody else holds the attempt.
+    pub async fn taken_away(&mut self) {
+        self.wait(|order| *order == Order::Abandon(Why::Stale)).await;
+    }
+
     /// Waits for something, but no longer than anything may be said about the attempt.
     pub async fn unless_silenced<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut orders = self.clone();

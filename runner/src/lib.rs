@@ -4,7 +4,8 @@
 //! It knows the `domain` alone and speaks [`domain::protocol`] over a [`Link`], so the same code runs inside `muster serve` and,
 //! over a socket, on another machine. What it promises:
 //!
-//! * Before an attempt's work starts, the journal names it. An attempt that is not reported is `lost` in the next `Hello`.
+//! * Before an attempt's work starts, the journal names it. An attempt that is not reported is `lost` in the next life's `Hello`.
+//! * A link that closes changes nothing for what runs. What was said about it and not answered is said again over the next one.
 //! * When an attempt has ended, for whatever reason, nothing of it runs any more; see `process.rs`.
 //! * What the work changed is on the attempt's branch before its folder goes, or the folder stays and the report says where; see
 //!   `save.rs`.
@@ -16,6 +17,7 @@ mod attempt;
 mod backend;
 pub mod clock;
 mod config;
+mod dial;
 mod folders;
 mod git;
 mod heartbeat;
@@ -28,6 +30,7 @@ mod outbox;
 mod process;
 mod recover;
 mod save;
+mod talk;
 mod verify;
 mod worktree;
 
@@ -37,18 +40,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use domain::protocol::{Numbered, ToRunner};
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Limits, RunnerConfig};
-
-/// What carries the messages: the two ends of two bounded channels in process, a socket later.
-pub struct Link {
-    pub to_server: mpsc::Sender<Numbered>,
-    pub from_server: mpsc::Receiver<ToRunner>,
-}
+pub use dial::{Link, NotLinked};
 
 /// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.
 #[derive(Debug, Error)]
@@ -63,21 +59,30 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
-    #[error("the server closed the link before it welcomed the runner")]
-    NotWelcome,
+    #[error("the server does not take this runner: {0}")]
+    Refused(String),
 }
 
-/// Runs until `stop` is cancelled or the link closes; returns when nothing of any attempt is left running.
+/// Runs until `stop` is cancelled or the server refuses it; returns when nothing of any attempt is left running. `dial` opens a link; it is
+/// asked for the next one when a link has closed.
 ///
 /// On stop no new work is taken. What still runs is ended and saved, but not reported: it stays in the journal, and the next
 /// life's `Hello` names it as lost, so that the server starts it again.
-pub async fn run(config: RunnerConfig, link: Link, stop: CancellationToken) -> Result<(), RunnerError> {
-    run_with(config, Limits::default(), link, stop).await
+pub async fn run<D, F>(config: RunnerConfig, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    run_with(config, Limits::default(), dial, stop).await
 }
 
 /// As [`run`], with other limits than the usual ones.
-pub async fn run_with(config: RunnerConfig, limits: Limits, link: Link, stop: CancellationToken) -> Result<(), RunnerError> {
-    life::run(config, limits, link, stop).await
+pub async fn run_with<D, F>(config: RunnerConfig, limits: Limits, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    life::run(config, limits, dial, stop).await
 }
 
 /// The guarded value, also after a panic elsewhere: every guarded section leaves it whole.

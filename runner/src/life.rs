@@ -1,29 +1,29 @@
-//! One life of a runner: clear up after the last one, say hello, take assignments, and leave nothing behind.
+//! One life of a runner: clear up after the last one, talk to the server over one link after the other, and leave nothing behind.
+//!
+//! Attempts live beside the links: one that closes changes nothing for them.
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{
-    AttemptKey,
-    protocol::{Assignment, Numbered, ToRunner, ToServer, VERSION},
-};
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
-    time::Instant,
+    sync::{Semaphore, watch},
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    Limits, Link, RunnerConfig, RunnerError, attempt,
+    Limits, Link, NotLinked, RunnerConfig, RunnerError,
     backend::shell,
+    dial::Backoff,
     folders::Folders,
     git::Git,
     heartbeat,
     held::{Held, Order, Why},
     journal::Journal,
     mirror::Mirrors,
-    outbox::{Closed, Outbox},
+    outbox::Outbox,
     recover,
+    talk::{Ended, Talk},
 };
 
 /// What all attempts share.
@@ -38,29 +38,27 @@ pub(crate) struct Runner {
     pub identity: Vec<(&'static str, &'static str)>,
     pub outbox: Arc<Outbox>,
     pub held: Held,
-    /// When the last heartbeat that the server has stored was sent.
+    /// When the last heartbeat that the server has answered was sent.
     pub renewed: watch::Sender<Instant>,
+    /// How long a lease lasts, once the server has said so.
+    pub lease: watch::Sender<Option<Duration>>,
     pub slots: Semaphore,
     pub tracker: TaskTracker,
     pub stop: CancellationToken,
 }
 
 impl Runner {
-    pub async fn open(
-        config: RunnerConfig,
-        limits: Limits,
-        to_server: mpsc::Sender<Numbered>,
-        stop: CancellationToken,
-    ) -> Result<Self, RunnerError> {
+    pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
         Ok(Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
             identity: shell::identity().await.map_err(RunnerError::GitMissing)?,
-            outbox: Arc::new(Outbox::new(to_server)),
+            outbox: Arc::default(),
             held: Held::default(),
             renewed: watch::Sender::new(Instant::now()),
+            lease: watch::Sender::new(None),
             slots: Semaphore::new(config.slots.max(1) as usize),
             tracker: TaskTracker::new(),
             stop,
@@ -71,129 +69,59 @@ impl Runner {
     }
 }
 
-/// What the server asks of a runner's signs of life.
-struct Terms {
-    heartbeat: Duration,
-    lease: Duration,
-}
-
-pub(crate) async fn run(config: RunnerConfig, limits: Limits, link: Link, stop: CancellationToken) -> Result<(), RunnerError> {
-    let Link { to_server, mut from_server } = link;
-    let runner = Arc::new(Runner::open(config, limits, to_server, stop).await?);
+pub(crate) async fn run<D, F>(config: RunnerConfig, limits: Limits, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    let runner = Arc::new(Runner::open(config, limits, stop).await?);
     let lost = recover::earlier_lives(&runner).await;
-    let Some(terms) = hello(&runner, &lost, &mut from_server).await? else { return Ok(()) };
-    for key in &lost {
-        runner.journal.remove(key.attempt_id).await;
-    }
-    info!(runner = runner.config.name, lost = lost.len(), "Runner {} is ready", runner.config.name);
-    serve(&runner, terms, &mut from_server).await;
-    leave(&runner, &mut from_server).await;
-    Ok(())
-}
-
-/// Nothing when the runner is stopped before it is welcome.
-async fn hello(runner: &Runner, lost: &[AttemptKey], from_server: &mut mpsc::Receiver<ToRunner>) -> Result<Option<Terms>, RunnerError> {
-    let name = runner.config.name.clone();
-    let runner_id = runner.folders.identity;
-    let (slots, capabilities) = (runner.config.slots.max(1), runner.config.all_capabilities());
-    let hello = ToServer::Hello { version: VERSION, runner_id, name, slots, capabilities, lost: lost.to_vec() };
-    let welcome = async {
-        runner.outbox.send(hello).await.map_err(|Closed| RunnerError::NotWelcome)?;
-        loop {
-            match from_server.recv().await {
-                Some(ToRunner::Welcome { heartbeat_seconds, lease_seconds, .. }) => {
-                    runner.renewed.send_replace(Instant::now());
-                    let heartbeat = Duration::from_secs(heartbeat_seconds.max(1).into());
-                    return Ok(Terms { heartbeat, lease: Duration::from_secs(lease_seconds.into()) });
-                }
-                Some(ToRunner::Stored { sequence }) => drop(runner.outbox.stored(sequence)),
-                Some(other) => warn!("Before its welcome, the runner was told {other:?}; not done"),
-                None => return Err(RunnerError::NotWelcome),
-            }
-        }
+    let fence = heartbeat::fence(&runner.held, runner.lease.subscribe(), runner.renewed.subscribe());
+    let ended = tokio::select! {
+        ended = links(&runner, dial, Talk::new(lost)) => ended,
+        () = fence => Ok(()),
     };
-    tokio::select! {
-        terms = welcome => terms.map(Some),
-        () = runner.stop.cancelled() => Ok(None),
-    }
+    leave(&runner).await;
+    ended
 }
 
-/// Takes what the server sends, until the runner is to stop or the link closes.
-async fn serve(runner: &Arc<Runner>, terms: Terms, from_server: &mut mpsc::Receiver<ToRunner>) {
-    let taken = Notify::new();
-    let beat = heartbeat::beat(&runner.outbox, &runner.held, terms.heartbeat, &taken);
-    let fence = heartbeat::fence(&runner.held, terms.lease, runner.renewed.subscribe());
-    tokio::pin!(beat, fence);
+/// One link after the other, until the runner is to stop or is not wanted.
+async fn links<D, F>(runner: &Arc<Runner>, mut dial: D, mut talk: Talk) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    let mut backoff = Backoff::new(runner.limits.reconnect);
     loop {
-        tokio::select! {
-            () = runner.stop.cancelled() => return,
-            Closed = &mut beat => return,
-            () = &mut fence => return,
-            message = from_server.recv() => match message {
-                None => return,
-                Some(ToRunner::Assign { assignment }) => take(runner, *assignment, &taken),
-                Some(ToRunner::Cancel { attempt }) => runner.held.order(attempt.attempt_id, Order::Cancel),
-                Some(answer) => hear(runner, answer),
-            },
-        }
-    }
-}
-
-fn take(runner: &Arc<Runner>, assignment: Assignment, taken: &Notify) {
-    let key = assignment.attempt;
-    let Some(orders) = runner.held.take(key) else {
-        warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} was assigned twice", key.number, key.task_id);
-        return;
-    };
-    // Every heartbeat from now on names it; the first is sent at once.
-    let taken_at = Instant::now();
-    taken.notify_one();
-    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, orders, taken_at));
-}
-
-fn hear(runner: &Runner, answer: ToRunner) {
-    match answer {
-        ToRunner::Stored { sequence } => {
-            if let Some(sent_at) = runner.outbox.stored(sequence) {
-                runner.renewed.send_if_modified(|renewed| {
-                    let later = sent_at > *renewed;
-                    *renewed = sent_at.max(*renewed);
-                    later
-                });
+        let dialed = tokio::select! {
+            biased;
+            () = runner.stop.cancelled() => return Ok(()),
+            dialed = dial() => dialed,
+        };
+        let mut opened = None;
+        match dialed {
+            Ok(link) => {
+                opened = Some(Instant::now());
+                match talk.over(runner, link).await? {
+                    Ended::Left => return Ok(()),
+                    Ended::Closed if runner.stop.is_cancelled() => return Ok(()),
+                    Ended::Closed => info!("The link to the server is closed; {} attempts go on", runner.held.keys().len()),
+                }
             }
+            Err(NotLinked(reason)) => warn!("The server cannot be reached, and is tried again: {reason}"),
         }
-        ToRunner::Stale { sequence, attempt } => {
-            runner.outbox.stale(sequence);
-            runner.held.order(attempt.attempt_id, Order::Abandon(Why::Stale));
+        tokio::select! {
+            () = runner.stop.cancelled() => return Ok(()),
+            () = sleep(backoff.next(opened)) => {}
         }
-        ToRunner::Welcome { .. } | ToRunner::Assign { .. } | ToRunner::Cancel { .. } => {}
     }
 }
 
-/// Ends what still runs. What has only its report left to say has a moment to hear that it is stored.
-async fn leave(runner: &Runner, from_server: &mut mpsc::Receiver<ToRunner>) {
-    // The link may have closed by itself; then this ends the attempts all the same.
+/// Ends what still runs. Nobody hears of it any more: the journal tells it to the next life.
+async fn leave(runner: &Runner) {
     runner.stop.cancel();
     runner.held.order_all(Order::Abandon(Why::Stopping));
+    runner.outbox.close();
     runner.tracker.close();
-    let mut open = true;
-    loop {
-        tokio::select! {
-            () = runner.tracker.wait() => break,
-            message = from_server.recv(), if open => match message {
-                Some(ToRunner::Assign { assignment }) => attempt::leave_to_the_next_life(runner, &assignment).await,
-                Some(answer) => hear(runner, answer),
-                None => {
-                    open = false;
-                    runner.outbox.close();
-                }
-            },
-        }
-    }
-    from_server.close();
-    while let Some(message) = from_server.recv().await {
-        if let ToRunner::Assign { assignment } = message {
-            attempt::leave_to_the_next_life(runner, &assignment).await;
-        }
-    }
+    runner.tracker.wait().await;
 }

@@ -4,20 +4,15 @@ pub(crate) mod pump;
 
 use std::sync::{Arc, Mutex};
 
-use domain::{AttemptKey, LogStream, log::LOG_LIMIT, protocol::Numbered, protocol::ToServer};
-use tokio::sync::mpsc::Permit;
+use domain::{AttemptId, LogStream, log::LOG_LIMIT};
 
-use crate::{
-    held::Orders,
-    lock,
-    outbox::{Outbox, Then},
-};
+use crate::{held::Orders, lock, outbox::Outbox};
 
 /// Kept free for what Muster itself says after the work has used up its share.
 const OWN_SHARE: u64 = 64 * 1024;
 
 pub(crate) struct Log {
-    attempt: AttemptKey,
+    attempt: AttemptId,
     outbox: Arc<Outbox>,
     /// Once they say to be silent, nothing more is written.
     orders: Orders,
@@ -42,11 +37,11 @@ impl Written {
 }
 
 impl Log {
-    pub fn new(attempt: AttemptKey, outbox: Arc<Outbox>, orders: Orders) -> Self {
+    pub fn new(attempt: AttemptId, outbox: Arc<Outbox>, orders: Orders) -> Self {
         Self { attempt, outbox, orders, written: Mutex::default() }
     }
 
-    /// What the work wrote, at most [`domain::log::LOG_CHUNK_LIMIT`] bytes. Returns when the server has room for it; at once when
+    /// What the work wrote, at most [`domain::log::LOG_CHUNK_LIMIT`] bytes. Returns when there is room for it; at once when
     /// the log is full, so that the work goes on.
     pub async fn output(&self, stream: LogStream, bytes: &[u8]) {
         {
@@ -56,28 +51,28 @@ impl Log {
                 return;
             }
         }
-        let Some(permit) = self.permit().await else { return };
+        if !self.has_room().await {
+            return;
+        }
         let mut written = lock(&self.written);
         let room = written.room();
         let kept = if bytes.len() > room { &bytes[..pump::border(&bytes[..room])] } else { bytes };
         written.dropped += (bytes.len() - kept.len()) as u64;
         if !kept.is_empty() {
-            self.append(&mut written, permit, stream, kept.to_vec());
+            self.append(&mut written, stream, kept.to_vec());
         }
     }
 
     /// A line of Muster's own.
     pub async fn say(&self, line: &str) {
-        if let Some(permit) = self.permit().await {
-            self.append_line(permit, line);
+        if self.has_room().await {
+            self.append_line(line);
         }
     }
 
-    /// As [`say`](Self::say) if there is room now, also when the log is to be silent.
+    /// As [`say`](Self::say), also when there is no room or the log is to be silent.
     pub fn say_last(&self, line: &str) {
-        if let Some(permit) = self.outbox.try_reserve() {
-            self.append_line(permit, line);
-        }
+        self.append_line(line);
     }
 
     /// Says how much of the output is missing, if any is.
@@ -89,20 +84,20 @@ impl Log {
         }
     }
 
-    async fn permit(&self) -> Option<Permit<'_, Numbered>> {
-        self.orders.unless_silenced(self.outbox.reserve()).await?.ok()
+    /// Waits for it. False when nothing more is to be written.
+    async fn has_room(&self) -> bool {
+        self.orders.unless_silenced(self.outbox.room(self.attempt)).await.is_some_and(|room| room.is_ok())
     }
 
-    fn append_line(&self, permit: Permit<'_, Numbered>, line: &str) {
+    fn append_line(&self, line: &str) {
         let mut written = lock(&self.written);
         let start = if written.inside_a_line { "\n" } else { "" };
-        self.append(&mut written, permit, LogStream::Muster, format!("{start}{line}\n").into_bytes());
+        self.append(&mut written, LogStream::Muster, format!("{start}{line}\n").into_bytes());
     }
 
-    fn append(&self, written: &mut Written, permit: Permit<'_, Numbered>, stream: LogStream, bytes: Vec<u8>) {
-        let offset = written.offset;
+    fn append(&self, written: &mut Written, stream: LogStream, bytes: Vec<u8>) {
         written.offset += bytes.len() as u64;
         written.inside_a_line = bytes.last().is_some_and(|last| *last != b'\n');
-        self.outbox.post(permit, ToServer::Log { attempt: self.attempt, offset, stream, bytes }, Then::Nothing);
+        self.outbox.log(self.attempt, stream, bytes);
     }
 }

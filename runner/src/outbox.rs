@@ -1,46 +1,31 @@
-//! What the runner says: numbers every message, and knows which ones the server has not answered.
+//! What the runner has to say about its attempts: kept, in its order, until the server has answered that it is committed.
 //!
-//! Messages enter the channel in the order of their numbers. Nothing is sent twice: a link that closes ends the runner, and what
-//! was not stored is told as lost by the next one.
+//! Links come and go beside it. A new one begins where the server says that it stopped, and everything after that is said again.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::Mutex,
+};
 
 use domain::{
-    AttemptId, crash,
-    protocol::{Numbered, ToServer},
+    AttemptId, AttemptKey, LogStream, crash,
+    protocol::{Heard, Said, ToServer},
 };
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{Notify, oneshot};
 
 use crate::lock;
 
-pub(crate) struct Outbox {
-    to_server: mpsc::Sender<Numbered>,
-    sent: Mutex<Sent>,
-    answered: Notify,
-}
+/// Bytes of an attempt's log that are kept unanswered; then whoever writes it waits.
+const LOG_KEPT: usize = 1024 * 1024;
 
 #[derive(Default)]
-struct Sent {
-    last: u64,
-    waiting: HashMap<u64, Waiting>,
-    unanswered: HashMap<AttemptId, usize>,
-}
-
-struct Waiting {
-    attempt: Option<AttemptId>,
-    then: Then,
-}
-
-/// What the answer to a message is good for.
-pub(crate) enum Then {
-    Nothing,
-    /// It renews the leases as of this moment.
-    Renew(Instant),
-    /// Somebody waits for it.
-    Tell(oneshot::Sender<Answer>),
+pub(crate) struct Outbox {
+    book: Mutex<Book>,
+    /// Something is to be said.
+    to_say: Notify,
+    /// Something was answered, so there may be room.
+    answered: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,124 +34,365 @@ pub(crate) enum Answer {
     Stale,
 }
 
-/// The link is gone; nothing can be said any more.
+/// Nothing can be said about it any more: the attempt was taken away, or the runner ends without a link.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
+#[derive(Default)]
+struct Book {
+    pages: BTreeMap<AttemptId, Page>,
+    /// Who was heard last; the next one is next.
+    turn: Option<AttemptId>,
+    closed: bool,
+}
+
+/// Everything about one attempt that the server has not answered.
+struct Page {
+    key: AttemptKey,
+    said: u64,
+    log_end: u64,
+    items: VecDeque<Item>,
+    /// How many of them have gone down the link.
+    sent: usize,
+    /// Of log, in the items.
+    bytes: usize,
+    heard: Heard,
+    /// Who waits for the answer to this number.
+    asker: Option<(u64, oneshot::Sender<Answer>)>,
+}
+
+enum Item {
+    Said { sequence: u64, said: Said },
+    Log { offset: u64, stream: LogStream, bytes: Vec<u8> },
+}
+
 impl Outbox {
-    pub fn new(to_server: mpsc::Sender<Numbered>) -> Self {
-        Self { to_server, sent: Mutex::default(), answered: Notify::new() }
+    /// An attempt that something may be said about from now on.
+    pub fn open(&self, key: AttemptKey) {
+        lock(&self.book).pages.insert(key.attempt_id, Page::new(key));
     }
 
-    /// Waits for room. What is posted with the permit is in order with everything else that is posted.
-    pub async fn reserve(&self) -> Result<mpsc::Permit<'_, Numbered>, Closed> {
-        self.to_server.reserve().await.map_err(|_| Closed)
+    /// Nothing more will be said about it.
+    pub fn forget(&self, attempt: AttemptId) {
+        lock(&self.book).pages.remove(&attempt);
+        self.answered.notify_waiters();
     }
 
-    /// Room, if there is some now.
-    pub fn try_reserve(&self) -> Option<mpsc::Permit<'_, Numbered>> {
-        self.to_server.try_reserve().ok()
+    pub fn say(&self, attempt: AttemptId, said: Said) {
+        self.put(attempt, |page| page.say(said));
     }
 
-    pub fn post(&self, permit: mpsc::Permit<'_, Numbered>, message: ToServer, then: Then) {
-        let mut sent = lock(&self.sent);
-        sent.last += 1;
-        let sequence = sent.last;
-        let attempt = attempt_of(&message);
-        if let Some(id) = attempt {
-            *sent.unanswered.entry(id).or_default() += 1;
-        }
-        sent.waiting.insert(sequence, Waiting { attempt, then });
-        permit.send(Numbered { sequence, message });
-    }
-
-    pub async fn send(&self, message: ToServer) -> Result<(), Closed> {
-        let permit = self.reserve().await?;
-        self.post(permit, message, Then::Nothing);
-        Ok(())
-    }
-
-    /// Sends, and waits for the answer.
-    pub async fn ask(&self, message: ToServer) -> Result<Answer, Closed> {
+    /// The last word, with the end of the log that it comes after; waits for the answer.
+    pub async fn ask(&self, attempt: AttemptId, last_word: impl FnOnce(u64) -> Said) -> Result<Answer, Closed> {
         let (tell, told) = oneshot::channel();
-        let permit = self.reserve().await?;
-        self.post(permit, message, Then::Tell(tell));
+        let is_open = self.put(attempt, |page| {
+            page.say(last_word(page.log_end));
+            page.asker = Some((page.said, tell));
+        });
+        if !is_open {
+            return Err(Closed);
+        }
         crash::point("report.sent");
         told.await.map_err(|_| Closed)
     }
 
-    /// Message `sequence` is committed. For a heartbeat: the moment from which the leases are renewed.
-    pub fn stored(&self, sequence: u64) -> Option<Instant> {
-        match self.answer(sequence, Answer::Stored)? {
-            Then::Renew(sent_at) => Some(sent_at),
-            Then::Nothing | Then::Tell(_) => None,
-        }
-    }
-
-    /// Message `sequence` was refused. A heartbeat is about many attempts, of which one is refused here; it still waits for the
-    /// answer about the others.
-    pub fn stale(&self, sequence: u64) {
-        let about_many = lock(&self.sent).waiting.get(&sequence).is_some_and(|waiting| matches!(waiting.then, Then::Renew(_)));
-        if !about_many {
-            self.answer(sequence, Answer::Stale);
-        }
-    }
-
-    fn answer(&self, sequence: u64, answer: Answer) -> Option<Then> {
-        let waiting = {
-            let mut sent = lock(&self.sent);
-            let waiting = sent.waiting.remove(&sequence)?;
-            if let Some(id) = waiting.attempt
-                && let Some(count) = sent.unanswered.get_mut(&id)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    sent.unanswered.remove(&id);
-                }
-            }
-            waiting
-        };
-        self.answered.notify_waiters();
-        match waiting.then {
-            Then::Tell(tell) => {
-                // Whoever asked may have given up meanwhile.
-                let _ = tell.send(answer);
-                None
-            }
-            then => Some(then),
-        }
-    }
-
-    /// No answer will come any more: whoever waits for one hears so.
-    pub fn close(&self) {
-        let mut sent = lock(&self.sent);
-        sent.waiting.clear();
-        sent.unanswered.clear();
-        drop(sent);
-        self.answered.notify_waiters();
-    }
-
-    /// Waits until every message about this attempt is answered.
-    pub async fn all_answered(&self, attempt: AttemptId) {
+    /// Waits until there is room for a piece of the log.
+    pub async fn room(&self, attempt: AttemptId) -> Result<(), Closed> {
         loop {
             let answered = self.answered.notified();
             tokio::pin!(answered);
             // Before looking, so that no answer is missed.
             answered.as_mut().enable();
-            if !lock(&self.sent).unanswered.contains_key(&attempt) {
-                return;
+            match lock(&self.book).page(attempt) {
+                None => return Err(Closed),
+                Some(page) if page.bytes < LOG_KEPT => return Ok(()),
+                Some(_) => {}
             }
             answered.await;
         }
     }
+
+    /// A piece of the log, also when there is no room.
+    pub fn log(&self, attempt: AttemptId, stream: LogStream, bytes: Vec<u8>) {
+        self.put(attempt, |page| page.log(stream, bytes));
+    }
+
+    fn put(&self, attempt: AttemptId, put: impl FnOnce(&mut Page)) -> bool {
+        let is_open = lock(&self.book).page(attempt).map(put).is_some();
+        self.to_say.notify_one();
+        is_open
+    }
+
+    /// What is to go down the link next; the attempts take turns.
+    pub async fn next(&self) -> ToServer {
+        loop {
+            let to_say = self.to_say.notified();
+            if let Some(message) = lock(&self.book).next() {
+                return message;
+            }
+            to_say.await;
+        }
+    }
+
+    /// This number, and those before it, are committed.
+    pub fn stored(&self, attempt: AttemptKey, sequence: u64) {
+        self.hear(Heard { attempt, sequence, log: 0 });
+    }
+
+    /// So many bytes of the log are committed.
+    pub fn logged(&self, attempt: AttemptKey, end: u64) {
+        self.hear(Heard { attempt, sequence: 0, log: end });
+    }
+
+    fn hear(&self, heard: Heard) {
+        if let Some(page) = lock(&self.book).pages.get_mut(&heard.attempt.attempt_id) {
+            page.hear(heard);
+        }
+        self.answered.notify_waiters();
+    }
+
+    /// The server has less than was sent: the rest is sent again.
+    pub fn missing(&self, heard: Heard) {
+        if let Some(page) = lock(&self.book).pages.get_mut(&heard.attempt.attempt_id) {
+            page.hear(heard);
+            page.sent = 0;
+        }
+        self.to_say.notify_one();
+        self.answered.notify_waiters();
+    }
+
+    /// A new link: what the server has not heard is said again.
+    pub fn begin_again(&self, heard: &[Heard]) {
+        {
+            let mut book = lock(&self.book);
+            for heard in heard {
+                if let Some(page) = book.pages.get_mut(&heard.attempt.attempt_id) {
+                    page.hear(*heard);
+                }
+            }
+            book.pages.values_mut().for_each(|page| page.sent = 0);
+        }
+        self.to_say.notify_one();
+        self.answered.notify_waiters();
+    }
+
+    /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.
+    pub fn stale(&self, attempt: AttemptId) {
+        let page = lock(&self.book).pages.remove(&attempt);
+        if let Some((_, tell)) = page.and_then(|page| page.asker) {
+            // Whoever asked may have given up meanwhile.
+            let _ = tell.send(Answer::Stale);
+        }
+        self.answered.notify_waiters();
+    }
+
+    /// No answer will come any more: whoever waits for one hears so.
+    pub fn close(&self) {
+        {
+            let mut book = lock(&self.book);
+            book.closed = true;
+            book.pages.clear();
+        }
+        self.answered.notify_waiters();
+    }
 }
 
-fn attempt_of(message: &ToServer) -> Option<AttemptId> {
-    match message {
-        ToServer::Hello { .. } | ToServer::Heartbeat { .. } => None,
-        ToServer::Started { attempt, .. }
-        | ToServer::Log { attempt, .. }
-        | ToServer::Verifying { attempt }
-        | ToServer::Report { attempt, .. } => Some(attempt.attempt_id),
+impl Book {
+    fn page(&mut self, attempt: AttemptId) -> Option<&mut Page> {
+        self.pages.get_mut(&attempt).filter(|_| !self.closed)
+    }
+
+    fn next(&mut self) -> Option<ToServer> {
+        let has_more = |(_, page): &(&AttemptId, &Page)| page.sent < page.items.len();
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let id = self.pages.range((after, Bound::Unbounded)).find(has_more).or_else(|| self.pages.iter().find(has_more));
+        let id = *id?.0;
+        self.turn = Some(id);
+        self.pages.get_mut(&id)?.next()
+    }
+}
+
+impl Page {
+    fn new(key: AttemptKey) -> Self {
+        let heard = Heard { attempt: key, sequence: 0, log: 0 };
+        Self { key, said: 0, log_end: 0, items: VecDeque::new(), sent: 0, bytes: 0, heard, asker: None }
+    }
+
+    fn say(&mut self, said: Said) {
+        self.said += 1;
+        self.items.push_back(Item::Said { sequence: self.said, said });
+    }
+
+    fn log(&mut self, stream: LogStream, bytes: Vec<u8>) {
+        let offset = self.log_end;
+        self.log_end += bytes.len() as u64;
+        self.bytes += bytes.len();
+        self.items.push_back(Item::Log { offset, stream, bytes });
+    }
+
+    fn next(&mut self) -> Option<ToServer> {
+        let attempt = self.key;
+        let message = match self.items.get(self.sent)? {
+            Item::Said { sequence, said } => ToServer::Said { attempt, sequence: *sequence, said: said.clone() },
+            Item::Log { offset, stream, bytes } => ToServer::Log { attempt, offset: *offset, stream: *stream, bytes: bytes.clone() },
+        };
+        self.sent += 1;
+        Some(message)
+    }
+
+    /// Whatever the server says that it has, it never has less than it said before.
+    fn hear(&mut self, heard: Heard) {
+        self.heard.sequence = self.heard.sequence.max(heard.sequence);
+        self.heard.log = self.heard.log.max(heard.log);
+        while self.items.front().is_some_and(|item| item.is_heard(self.heard)) {
+            if let Some(Item::Log { bytes, .. }) = self.items.pop_front() {
+                self.bytes -= bytes.len();
+            }
+            self.sent = self.sent.saturating_sub(1);
+        }
+        self.cut_what_is_heard_in_part();
+        if let Some((_, tell)) = self.asker.take_if(|(sequence, _)| *sequence <= self.heard.sequence) {
+            // Whoever asked may have given up meanwhile.
+            let _ = tell.send(Answer::Stored);
+        }
+    }
+
+    fn cut_what_is_heard_in_part(&mut self) {
+        let known = self.heard.log;
+        if let Some(Item::Log { offset, bytes, .. }) = self.items.front_mut()
+            && *offset < known
+        {
+            let cut = usize::try_from(known - *offset).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.drain(..cut);
+            *offset += cut as u64;
+            self.bytes -= cut;
+        }
+    }
+}
+
+impl Item {
+    fn is_heard(&self, heard: Heard) -> bool {
+        match self {
+            Self::Said { sequence, .. } => *sequence <= heard.sequence,
+            Self::Log { offset, bytes, .. } => offset + bytes.len() as u64 <= heard.log,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::TaskId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn key(number: u128) -> AttemptKey {
+        AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::from_u128(number)), number: 1 }
+    }
+
+    /// What goes down the link now: numbers of what is said, and pieces of log with their offsets.
+    fn sent(outbox: &Outbox) -> Vec<String> {
+        let next = || lock(&outbox.book).next();
+        let shown = |message| match message {
+            ToServer::Said { sequence, .. } => format!("#{sequence}"),
+            ToServer::Log { offset, bytes, .. } => format!("{offset}:{}", String::from_utf8(bytes).unwrap()),
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(next).map(shown).collect()
+    }
+
+    fn log(outbox: &Outbox, key: AttemptKey, text: &str) {
+        outbox.log(key.attempt_id, LogStream::Stdout, text.as_bytes().to_vec());
+    }
+
+    fn start(outbox: &Outbox, key: AttemptKey) {
+        outbox.open(key);
+        outbox.say(key.attempt_id, Said::Verifying);
+        log(outbox, key, "one ");
+        log(outbox, key, "two");
+    }
+
+    #[test]
+    fn what_is_not_answered_is_said_again_over_the_next_link() {
+        let outbox = Outbox::default();
+        start(&outbox, key(1));
+        assert_eq!(sent(&outbox), ["#1", "0:one ", "4:two"]);
+        assert!(sent(&outbox).is_empty(), "once over one link");
+        outbox.stored(key(1), 1);
+        outbox.begin_again(&[]);
+        assert_eq!(sent(&outbox), ["0:one ", "4:two"]);
+        outbox.begin_again(&[Heard { attempt: key(1), sequence: 1, log: 4 }]);
+        assert_eq!(sent(&outbox), ["4:two"]);
+        outbox.say(key(1).attempt_id, Said::Verifying);
+        assert_eq!(sent(&outbox), ["#2"], "numbers and offsets go on");
+        log(&outbox, key(1), "!");
+        assert_eq!(sent(&outbox), ["7:!"]);
+    }
+
+    #[test]
+    fn a_piece_that_is_there_in_part_is_cut() {
+        let outbox = Outbox::default();
+        start(&outbox, key(1));
+        outbox.missing(Heard { attempt: key(1), sequence: 1, log: 5 });
+        assert_eq!(sent(&outbox), ["5:wo"]);
+        outbox.logged(key(1), 3);
+        outbox.begin_again(&[]);
+        assert_eq!(sent(&outbox), ["5:wo"], "an old answer takes nothing back");
+        outbox.logged(key(1), 7);
+        assert_eq!(lock(&outbox.book).pages[&key(1).attempt_id].bytes, 0);
+    }
+
+    #[test]
+    fn attempts_take_turns() {
+        let outbox = Outbox::default();
+        for number in 1..=3 {
+            outbox.open(key(number));
+            log(&outbox, key(number), &format!("{number}a"));
+            log(&outbox, key(number), &format!("{number}b"));
+        }
+        assert_eq!(sent(&outbox), ["0:1a", "0:2a", "0:3a", "2:1b", "2:2b", "2:3b"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_hears_what_became_of_it() {
+        let outbox = Outbox::default();
+        let last = |_| Said::GivenUp;
+        let asked = |number: u128| {
+            start(&outbox, key(number));
+            outbox.ask(key(number).attempt_id, last)
+        };
+        let (stored, ()) = tokio::join!(asked(1), async {
+            outbox.stored(key(1), 1);
+            outbox.stored(key(1), 2);
+        });
+        assert_eq!(stored.unwrap(), Answer::Stored);
+        let (stale, ()) = tokio::join!(asked(2), async { outbox.stale(key(2).attempt_id) });
+        assert_eq!(stale.unwrap(), Answer::Stale);
+        assert!(outbox.ask(key(2).attempt_id, last).await.is_err(), "nothing more is said about it");
+        let (closed, ()) = tokio::join!(asked(3), async { outbox.close() });
+        assert!(closed.is_err());
+        assert!(sent(&outbox).is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_writes_waits_for_room() {
+        let outbox = Outbox::default();
+        outbox.open(key(1));
+        outbox.log(key(1).attempt_id, LogStream::Stdout, vec![b'x'; LOG_KEPT]);
+        let room = outbox.room(key(1).attempt_id);
+        tokio::pin!(room);
+        assert!(now(&mut room).await.is_none());
+        outbox.logged(key(1), 1);
+        assert!(room.await.is_ok());
+        assert!(outbox.room(key(2).attempt_id).await.is_err(), "there is no such attempt");
+    }
+
+    /// Its outcome, if it is there now.
+    async fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            done = future => Some(done),
+            () = std::future::ready(()) => None,
+        }
     }
 }

@@ -1,9 +1,14 @@
 //! The runner inside `muster serve`: the same crate and messages as one on another machine, over channels instead of a socket.
 
-use std::{path::Path, time::Duration};
+use std::{
+    future::{Ready, ready},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use engine::{Engine, RunnerSession};
-use runner::{Link, RunnerConfig};
+use runner::{Link, NotLinked, RunnerConfig};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -23,13 +28,14 @@ const GIVES_BACK: Duration = Duration::from_secs(5);
 pub struct LocalRunner {
     stop: CancellationToken,
     runner: JoinHandle<()>,
-    served: JoinHandle<Option<RunnerSession>>,
+    served: Arc<Mutex<Option<Served>>>,
 }
+
+/// The server's side of the link that was opened last.
+type Served = JoinHandle<Option<RunnerSession>>;
 
 impl LocalRunner {
     pub fn start(config: &ServeConfig, engine: Engine, tracker: &TaskTracker) -> Self {
-        let (to_server, from_runner) = mpsc::channel(WAITING);
-        let (to_runner, from_server) = mpsc::channel(WAITING);
         let stop = CancellationToken::new();
         let runner_config = RunnerConfig {
             name: format!("{} (local)", host_name()),
@@ -38,19 +44,12 @@ impl LocalRunner {
             agent_command: config.agent_command.clone(),
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
         };
+        let served = Arc::default();
+        let dial = dial(engine, tracker.clone(), Arc::clone(&served));
         let stopped = stop.clone();
         let runner = tracker.spawn(async move {
-            if let Err(error) = runner::run(runner_config, Link { to_server, from_server }, stopped).await {
+            if let Err(error) = runner::run(runner_config, dial, stopped).await {
                 error!("The local runner has stopped: {error}");
-            }
-        });
-        let served = tracker.spawn(async move {
-            match engine::serve_runner(engine, from_runner, to_runner).await {
-                Ok(session) => session,
-                Err(error) => {
-                    error!("The local runner was refused: {error}");
-                    None
-                }
             }
         });
         Self { stop, runner, served }
@@ -63,20 +62,55 @@ impl LocalRunner {
         if timeout(SAYS_ITS_LAST, &mut self.runner).await.is_err() {
             warn!("What the runner has to say was not stored within {SAYS_ITS_LAST:?}; it tells the next start");
             // its link closes, and it waits for no answer any more
-            self.served.abort();
+            self.abort();
             if timeout(ENDS, &mut self.runner).await.is_err() {
                 error!("The runner has not ended within {ENDS:?}; the next start ends what is left of its work");
             }
         }
-        let served = timeout(GIVES_BACK, &mut self.served).await;
-        self.served.abort();
-        let Ok(Ok(Some(session))) = served else { return };
+        let Some(mut served) = self.take_served() else { return };
+        let ended = timeout(GIVES_BACK, &mut served).await;
+        served.abort();
+        let Ok(Ok(Some(session))) = ended else { return };
         match timeout(GIVES_BACK, engine.give_back(&session)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => info!("{count} unfinished attempts are back in the queue"),
             Ok(Err(error)) => error!("Unfinished attempts could not be given back, the next start will: {error}"),
             Err(_) => error!("Unfinished attempts could not be given back within {GIVES_BACK:?}, the next start will"),
         }
+    }
+
+    fn take_served(&self) -> Option<Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn abort(&self) {
+        if let Some(served) = self.served.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            served.abort();
+        }
+    }
+}
+
+/// Opens links into this process.
+fn dial(
+    engine: Engine,
+    tracker: TaskTracker,
+    served: Arc<Mutex<Option<Served>>>,
+) -> impl FnMut() -> Ready<Result<Link, NotLinked>> + Send + 'static {
+    move || {
+        let (to_server, from_runner) = mpsc::channel(WAITING);
+        let (to_runner, from_server) = mpsc::channel(WAITING);
+        let engine = engine.clone();
+        let serving = tracker.spawn(async move {
+            match engine::serve_runner(engine, from_runner, to_runner).await {
+                Ok(session) => session,
+                Err(error) => {
+                    error!("The local runner was refused: {error}");
+                    None
+                }
+            }
+        });
+        *served.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
+        ready(Ok(Link { to_server, from_server }))
     }
 }
 

@@ -1,17 +1,14 @@
 //! A runner that speaks the whole protocol and does nothing: no git, no processes, no checks. What is left is what the engine does.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context;
 use domain::{
     RunnerId, TaskId, Timestamp, VerificationReport,
-    protocol::{Assignment, AttemptReport, Numbered, ToRunner, ToServer, VERSION, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Hello, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
 use engine::Engine;
 use tokio::sync::mpsc;
@@ -21,6 +18,8 @@ use tokio_util::task::TaskTracker;
 /// other for ever.
 const WAITING: usize = 256;
 pub const SLOTS_MAX: u32 = 64;
+/// The number of the last thing that is said about each attempt.
+const REPORT: u64 = 3;
 
 /// What the runners have come to.
 #[derive(Default)]
@@ -36,7 +35,7 @@ pub type Given = mpsc::UnboundedSender<(TaskId, u128)>;
 pub fn attach(engine: Engine, number: u32, slots: u32, tally: Arc<Tally>, given: Option<Given>, tracker: &TaskTracker) {
     let (to_server, from_runner) = mpsc::channel(WAITING);
     let (to_runner, from_server) = mpsc::channel(WAITING);
-    let runner = NoOpRunner { to_server, sequence: 0, reports: HashSet::new(), tally, given };
+    let runner = NoOpRunner { to_server, tally, given };
     tracker.spawn(async move {
         if let Err(error) = runner.work(number, slots, from_server).await {
             eprintln!("runner {number} has stopped: {error:#}");
@@ -50,49 +49,45 @@ pub fn attach(engine: Engine, number: u32, slots: u32, tally: Arc<Tally>, given:
 }
 
 struct NoOpRunner {
-    to_server: mpsc::Sender<Numbered>,
-    sequence: u64,
-    /// The sequence numbers of reports that are not stored yet.
-    reports: HashSet<u64>,
+    to_server: mpsc::Sender<ToServer>,
     tally: Arc<Tally>,
     given: Option<Given>,
 }
 
 impl NoOpRunner {
-    async fn work(mut self, number: u32, slots: u32, mut from_server: mpsc::Receiver<ToRunner>) -> anyhow::Result<()> {
+    async fn work(self, number: u32, slots: u32, mut from_server: mpsc::Receiver<ToRunner>) -> anyhow::Result<()> {
         let runner_id = RunnerId(uuid::Uuid::from_u128(u128::from(number) + 1));
-        self.say(ToServer::Hello {
-            version: VERSION,
-            runner_id,
-            name: format!("no-op {number}"),
-            slots,
-            capabilities: vec![],
-            lost: vec![],
-        })
-        .await?;
+        let name = format!("no-op {number}");
+        let hello = Hello { version: VERSION, runner_id, name, slots, capabilities: vec![], attempts: vec![], lost: vec![] };
+        self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {
             match message {
                 ToRunner::Assign { assignment } => self.carry_out(*assignment).await?,
-                ToRunner::Stored { sequence } if self.reports.remove(&sequence) => {
-                    self.tally.ended.fetch_add(1, Ordering::Relaxed);
-                }
-                ToRunner::Stale { attempt, .. } => anyhow::bail!("attempt {} was taken away, so the figures mean nothing", attempt.number),
+                ToRunner::Stored { sequence: REPORT, .. } => drop(self.tally.ended.fetch_add(1, Ordering::Relaxed)),
+                ToRunner::Stale { attempt } => anyhow::bail!("attempt {} was taken away, so the figures mean nothing", attempt.number),
+                ToRunner::Missing(heard) => anyhow::bail!("something of attempt {} has not arrived", heard.attempt.number),
+                ToRunner::Refused { message } => anyhow::bail!("it is refused: {message}"),
                 // Every attempt is over long before its lease is, so no heartbeat is needed; and nobody cancels.
-                ToRunner::Welcome { .. } | ToRunner::Stored { .. } | ToRunner::Cancel { .. } => {}
+                ToRunner::Welcome { .. }
+                | ToRunner::Stored { .. }
+                | ToRunner::Logged { .. }
+                | ToRunner::Renewed { .. }
+                | ToRunner::Cancel { .. } => {}
             }
         }
         Ok(())
     }
 
     /// Says all that a runner says about work that succeeds.
-    async fn carry_out(&mut self, assignment: Assignment) -> anyhow::Result<()> {
+    async fn carry_out(&self, assignment: Assignment) -> anyhow::Result<()> {
         let attempt = assignment.attempt;
         if let Some(given) = &self.given {
             given.send((attempt.task_id, crate::serve::now_nanos()))?;
         }
         let branch = format!("muster/{}-{}", attempt.task_id, attempt.number);
-        self.say(ToServer::Started { attempt, base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch }).await?;
-        self.say(ToServer::Verifying { attempt }).await?;
+        let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch };
+        self.say(ToServer::Said { attempt, sequence: 1, said: started }).await?;
+        self.say(ToServer::Said { attempt, sequence: 2, said: Said::Verifying }).await?;
         let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0 };
         let report = AttemptReport {
             outcome: WorkOutcome::Completed,
@@ -103,15 +98,11 @@ impl NoOpRunner {
             artifacts: vec![],
             output: None,
         };
-        let sequence = self.say(ToServer::Report { attempt, report: Box::new(report) }).await?;
-        self.reports.insert(sequence);
-        Ok(())
+        let said = Said::Report { log_end: 0, report: Box::new(report) };
+        self.say(ToServer::Said { attempt, sequence: REPORT, said }).await
     }
 
-    async fn say(&mut self, message: ToServer) -> anyhow::Result<u64> {
-        let sequence = self.sequence;
-        self.sequence += 1;
-        self.to_server.send(Numbered { sequence, message }).await.context("the server does not hear it any more")?;
-        Ok(sequence)
+    async fn say(&self, message: ToServer) -> anyhow::Result<()> {
+        self.to_server.send(message).await.context("the server does not hear it any more")
     }
 }

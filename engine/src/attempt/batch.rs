@@ -5,6 +5,9 @@
 //! task passes from state to state as if it had been told one by one. Transitions are decided in memory, by `domain`; each round saves
 //! what it changed, and attempts, facts, reports and what follows are written at the end, in one statement each.
 //!
+//! A message has a number within its attempt. One that has had its effect is answered again and has no other; one that comes too early waits
+//! for what is missing.
+//!
 //! A message that the transition refuses is refused by itself. What the database refuses rolls everything back, and then each message is
 //! carried out alone, so that it hurts nobody but itself.
 
@@ -17,6 +20,7 @@ use super::{Verdict, judge, lease_until, may_be_kept, predict, store};
 use crate::{
     Engine, Error, Result, RunnerSession, artifact,
     event::store::Fact,
+    runner,
     task::{self, edge::Parent, followers, store::ChangedRow},
     tx::Tx,
 };
@@ -24,7 +28,16 @@ use crate::{
 /// What is said about an attempt.
 pub(crate) struct Message<'a> {
     pub attempt: AttemptKey,
+    /// The runner's own number for it; absent where it follows from something else.
+    pub sequence: Option<u64>,
     pub said: Said<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// What follows from something else than the runner's word about this attempt.
+    pub fn inferred(attempt: AttemptKey, said: Said<'a>) -> Self {
+        Self { attempt, sequence: None, said }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -33,14 +46,23 @@ pub(crate) enum Said<'a> {
     Started { base_commit: &'a str, branch: &'a str },
     /// The work's processes are gone and the checks run.
     Verifying,
-    /// The last word about it.
-    Report(&'a AttemptReport),
-    /// Its runner came back without it, or never got it.
+    /// The last word about it, and the bytes of log that came before.
+    Report { report: &'a AttemptReport, log_end: u64 },
+    /// The last word about it: there will be no result.
+    GivenUp,
+    /// Its runner came back without it.
     Lost,
     /// Its lease has run out; decided again under the lock, so that a heartbeat that arrives first wins.
     Expired,
-    /// Its runner was stopped in order, or begins anew: nobody is charged.
+    /// Its runner was stopped in order, or never began it: nobody is charged.
     GivenBack,
+}
+
+impl Said<'_> {
+    /// Told by what a runner does not name, so it is only heard over the runner's newest link.
+    fn is_told_by_absence(self) -> bool {
+        matches!(self, Said::Lost | Said::GivenBack)
+    }
 }
 
 /// How far the messages came, in their order: the outcome of each, and what kept the rest from being carried out.
@@ -79,7 +101,16 @@ impl Engine {
     async fn carry_out_together(&self, session: Option<&RunnerSession>, messages: &[Message<'_>]) -> Result<Vec<Result<()>>> {
         let mut outcomes: Vec<Result<()>> = messages.iter().map(|_| Err(Error::StaleLease)).collect();
         let mut tx = self.begin_system(session.map(RunnerSession::label)).await?;
+        if let Some(session) = session
+            && messages.iter().any(|message| message.said.is_told_by_absence())
+            && !runner::store::lock_newest(&mut tx, session).await?
+        {
+            return Ok(outcomes);
+        }
         let mut held = lock_held(&mut tx, session, messages).await?;
+        if let Some(session) = session {
+            answer_again(&mut tx, session, messages, &held, &mut outcomes).await?;
+        }
         if held.is_empty() {
             return Ok(outcomes);
         }
@@ -89,7 +120,7 @@ impl Engine {
             for index in round {
                 let message = &messages[index];
                 let Some(one) = held.get_mut(&message.attempt) else { continue };
-                outcomes[index] = one.hear(&tx, message.said, &mut written).map(|saved| changed.extend(saved));
+                outcomes[index] = one.hear(&tx, message, &mut written).map(|saved| changed.extend(saved));
             }
             task::store::save_all(&mut tx, &changed).await?;
         }
@@ -139,11 +170,25 @@ struct Held {
     task: Task,
     row: store::AttemptRow,
     lease_until: Timestamp,
+    log_bytes: u64,
 }
 
 impl Held {
     /// What a message changes of its task, if anything.
-    fn hear<'a>(&mut self, tx: &Tx, said: Said<'a>, written: &mut Written<'a>) -> Result<Option<ChangedRow>> {
+    fn hear<'a>(&mut self, tx: &Tx, message: &Message<'a>, written: &mut Written<'a>) -> Result<Option<ChangedRow>> {
+        let Some(sequence) = message.sequence else { return self.take_in(tx, message.said, written) };
+        if sequence <= self.row.heard {
+            return Ok(None);
+        }
+        if sequence > self.row.heard + 1 {
+            return Err(Error::Missing);
+        }
+        let changed = self.take_in(tx, message.said, written)?;
+        self.row.heard = sequence;
+        Ok(changed)
+    }
+
+    fn take_in<'a>(&mut self, tx: &Tx, said: Said<'a>, written: &mut Written<'a>) -> Result<Option<ChangedRow>> {
         if self.row.state.is_final() {
             return Err(Error::StaleLease);
         }
@@ -163,12 +208,14 @@ impl Held {
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptVerifying { attempt }));
                 Ok(Some(ChangedRow::of(&self.task)))
             }
-            Said::Report(report) => {
+            Said::Report { log_end, .. } if log_end > self.log_bytes => Err(Error::Missing),
+            Said::Report { report, .. } => {
                 let changed = self.end(tx, judge(&self.task, report), report.verification.as_ref(), written)?;
                 self.row.report(report);
                 written.reports.push((self.task.workspace_id, self.key, report));
                 Ok(Some(changed))
             }
+            Said::GivenUp => self.end(tx, Verdict::lost("its runner gave it up"), None, written).map(Some),
             Said::Lost => self.end(tx, Verdict::lost("its runner came back without it"), None, written).map(Some),
             Said::Expired if self.lease_until >= now => Ok(None),
             Said::Expired => {
@@ -231,9 +278,32 @@ async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, messages: &[Mes
     let mut tasks: HashMap<_, _> = task::store::lock_all(tx, &ids).await?.into_iter().map(|(task, _)| (task.id, task)).collect();
     let held = rows.into_iter().filter_map(|row| {
         let task = tasks.remove(&row.key.task_id)?;
-        Some((row.key, Held { key: row.key, task, row: store::AttemptRow::new(row.key, row.state), lease_until: row.lease_until }))
+        let (lease_until, log_bytes) = (row.lease_until, row.log_bytes);
+        Some((row.key, Held { key: row.key, task, row: store::AttemptRow::new(&row), lease_until, log_bytes }))
     });
     Ok(held.collect())
+}
+
+/// What speaks of attempts that have ended may have had its effect already, while its answer was lost with the link: it is answered again.
+async fn answer_again(
+    tx: &mut Tx,
+    session: &RunnerSession,
+    messages: &[Message<'_>],
+    held: &HashMap<AttemptKey, Held>,
+    outcomes: &mut [Result<()>],
+) -> Result<()> {
+    let over = |message: &&Message<'_>| message.sequence.is_some() && !held.contains_key(&message.attempt);
+    let keys: Vec<_> = messages.iter().filter(over).map(|message| message.attempt).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let heard: HashMap<_, _> = store::heard(tx, session, &keys).await?.into_iter().map(|heard| (heard.attempt, heard.sequence)).collect();
+    for (message, outcome) in messages.iter().zip(outcomes).filter(|(message, _)| over(message)) {
+        if heard.get(&message.attempt) >= message.sequence.as_ref() {
+            *outcome = Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The messages in rounds, by their places. Each attempt appears once in a round, and in the order in which it was spoken of.

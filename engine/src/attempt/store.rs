@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::{
     AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, RunnerId, TaskId,
     Timestamp, VerificationReport, Work, WorkspaceId,
-    protocol::{Assignment, AttemptReport},
+    protocol::{Assignment, AttemptReport, Heard},
     task::{Inputs, Tier, fill},
 };
 use serde::Serialize;
@@ -129,6 +129,9 @@ pub(super) struct HeldRow {
     pub key: AttemptKey,
     pub state: AttemptState,
     pub lease_until: Timestamp,
+    /// The number of the last message that had its effect.
+    pub heard: u64,
+    pub log_bytes: u64,
 }
 
 /// Which of these attempts hold their tasks: the latest of it, not ended, and with this runner. The tasks are locked, and now these rows
@@ -136,7 +139,7 @@ pub(super) struct HeldRow {
 pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession>, asked: &[followers::Ending]) -> Result<Vec<HeldRow>> {
     let ids: Vec<_> = asked.iter().filter_map(|ending| Some(ending.attempt?.0)).collect();
     let rows = sqlx::query!(
-        r#"select attempt.id, task_id, number, attempt.state, lease_until
+        r#"select attempt.id, task_id, number, attempt.state, lease_until, heard, log_bytes
            from attempt join task on task.id = attempt.task_id and task.attempts = attempt.number
            where attempt.id = any($1) and attempt.ended_at is null and ($2::uuid is null or runner_id = $2)
            order by attempt.id for no key update of attempt"#,
@@ -149,8 +152,29 @@ pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession
         key: AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number },
         state: row.state,
         lease_until: row.lease_until,
+        heard: row.heard.unsigned_abs(),
+        log_bytes: row.log_bytes.unsigned_abs(),
     });
     Ok(held.collect())
+}
+
+/// How much there is of what this runner has said about these attempts, whether they have ended or not. What was given to others is left
+/// out.
+pub(super) async fn heard(conn: &mut PgConnection, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Vec<Heard>> {
+    let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
+    let rows = sqlx::query!(
+        "select id, task_id, number, heard, log_bytes from attempt where id = any($1) and runner_id = $2 order by id",
+        &ids,
+        session.id().0
+    )
+    .fetch_all(conn)
+    .await?;
+    let heard = rows.into_iter().map(|row| Heard {
+        attempt: AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number },
+        sequence: row.heard.unsigned_abs(),
+        log: row.log_bytes.unsigned_abs(),
+    });
+    Ok(heard.collect())
 }
 
 /// Whether the attempt has not ended, and is with this runner. Nothing is locked, so it may have changed by the time it is told.
@@ -174,6 +198,7 @@ pub(super) struct AttemptRow {
     /// As it was found.
     was: AttemptState,
     pub state: AttemptState,
+    pub heard: u64,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     lease_until: Option<Timestamp>,
@@ -185,12 +210,13 @@ pub(super) struct AttemptRow {
 }
 
 impl AttemptRow {
-    pub fn new(key: AttemptKey, state: AttemptState) -> Self {
+    pub fn new(found: &HeldRow) -> Self {
         Self {
-            id: key.attempt_id,
-            number: key.number,
-            was: state,
-            state,
+            id: found.key.attempt_id,
+            number: found.key.number,
+            was: found.state,
+            state: found.state,
+            heard: found.heard,
             started_at: None,
             ended_at: None,
             lease_until: None,
@@ -245,10 +271,10 @@ pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSes
         "update attempt set state = new.state, started_at = coalesce(new.started_at, attempt.started_at), ended_at = new.ended_at,
                             lease_until = coalesce(new.lease_until, attempt.lease_until),
                             base_commit = coalesce(new.base_commit, attempt.base_commit), branch = coalesce(new.branch, attempt.branch),
-                            commit_id = new.commit_id, exit_code = new.exit_code, failure = new.failure
+                            commit_id = new.commit_id, exit_code = new.exit_code, failure = new.failure, heard = new.heard
          from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::text[],
-                     $9::text[], $10::text[], $11::int[], $12::jsonb[])
-              as new (id, number, was, state, started_at, ended_at, lease_until, base_commit, branch, commit_id, exit_code, failure)
+                     $9::text[], $10::text[], $11::int[], $12::jsonb[], $14::bigint[])
+              as new (id, number, was, state, started_at, ended_at, lease_until, base_commit, branch, commit_id, exit_code, failure, heard)
          where attempt.id = any($1) and attempt.id = new.id and attempt.number = new.number and attempt.state = new.was
            and attempt.ended_at is null and ($13::uuid is null or attempt.runner_id = $13)",
         &column(attempts, |row| row.id.0),
@@ -263,7 +289,8 @@ pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSes
         &column(attempts, |row| row.commit_id.clone()) as _,
         &column(attempts, |row| row.exit_code) as _,
         &column(attempts, |row| row.failure.clone().map(Json)) as _,
-        session.map(|session| session.id().0)
+        session.map(|session| session.id().0),
+        &column(attempts, |row| row.heard as i64)
     )
     .execute(conn)
     .await?;

@@ -11,6 +11,7 @@ use domain::{
     protocol::{Assignment, ToRunner},
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::RunnerSession;
 
@@ -23,20 +24,29 @@ struct Connected {
     session: RunnerSession,
     outgoing: mpsc::Sender<ToRunner>,
     held: HashSet<AttemptKey>,
+    superseded: CancellationToken,
 }
 
 /// Takes the runner off the list when it is dropped.
 pub(crate) struct Connection {
     hub: Arc<Hub>,
     id: RunnerId,
-    outgoing: mpsc::Sender<ToRunner>,
+    ticket: i64,
+    superseded: CancellationToken,
+}
+
+impl Connection {
+    /// Until a newer link of the same runner has taken the place of this one.
+    pub(crate) async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         let mut connected = self.hub.lock();
         // A newer connection of the same runner has taken the place: leave it.
-        if connected.get(&self.id).is_some_and(|one| one.outgoing.same_channel(&self.outgoing)) {
+        if connected.get(&self.id).is_some_and(|one| one.session.ticket == self.ticket) {
             connected.remove(&self.id);
         }
     }
@@ -47,10 +57,35 @@ impl Hub {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn connect(self: &Arc<Self>, session: RunnerSession, outgoing: mpsc::Sender<ToRunner>) -> Connection {
-        let connection = Connection { hub: self.clone(), id: session.id(), outgoing: outgoing.clone() };
-        self.lock().insert(session.id(), Connected { session, outgoing, held: HashSet::new() });
+    /// From now on the runner is given work over this link; it holds these attempts already.
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        session: RunnerSession,
+        outgoing: mpsc::Sender<ToRunner>,
+        held: impl IntoIterator<Item = AttemptKey>,
+    ) -> Connection {
+        let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
+        let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
+        let mut connected = self.lock();
+        if connected.get(&id).is_some_and(|one| one.session.ticket > ticket) {
+            superseded.cancel();
+            return connection;
+        }
+        let one = Connected { session, outgoing, held: held.into_iter().collect(), superseded };
+        if let Some(before) = connected.insert(id, one) {
+            before.superseded.cancel();
+        }
         connection
+    }
+
+    /// Nothing is given over links of this runner that were opened before this one.
+    pub(crate) fn supersede(&self, newer: &RunnerSession) {
+        let mut connected = self.lock();
+        if connected.get(&newer.id()).is_some_and(|one| one.session.ticket < newer.ticket)
+            && let Some(before) = connected.remove(&newer.id())
+        {
+            before.superseded.cancel();
+        }
     }
 
     /// The connected runners that could take more, with how much.

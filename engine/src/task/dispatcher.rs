@@ -126,7 +126,7 @@ impl Engine {
                 crash::point("assign.before");
                 if !self.hub.assign(runner, assignment) {
                     // the others are given out all the same
-                    failed = self.attempt_lost(attempt).await.err().or(failed);
+                    failed = self.attempt_not_given(attempt).await.err().or(failed);
                 }
                 crash::point("assign.after");
             }

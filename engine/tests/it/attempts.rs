@@ -3,7 +3,7 @@ use std::pin::pin;
 use chrono::TimeDelta;
 use domain::{
     AttemptKey, CheckStatus, FailureCode, NewTask, Priority, RunnerId, TaskStateName,
-    protocol::{Assignment, AttemptReport, Numbered, ToRunner, ToServer, VERSION},
+    protocol::{Assignment, AttemptReport, Hello, ToRunner, ToServer, VERSION},
 };
 use engine::{
     Clock, Error, Rescuer, Service,
@@ -352,10 +352,10 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let ids = [1, 2].map(|number| domain::RunnerId(uuid::Uuid::from_u128(number)));
-    let first = test.engine.register_runner(ids[0], "vm (local)", 2, &[]).await.unwrap();
-    let second = test.engine.register_runner(ids[1], "vm (local)", 2, &[]).await.unwrap();
+    let first = test.engine.register_runner(ids[0], 1, "vm (local)", 2, &[]).await.unwrap();
+    let second = test.engine.register_runner(ids[1], 2, "vm (local)", 2, &[]).await.unwrap();
     assert_eq!((first.name(), second.name()), ("vm (local)", "vm (local) 00000002"));
-    assert_eq!(test.engine.register_runner(ids[1], "vm (local)", 4, &[]).await.unwrap().name(), second.name(), "and stay who they are");
+    assert_eq!(test.engine.register_runner(ids[1], 3, "vm (local)", 4, &[]).await.unwrap().name(), second.name(), "and stay who they are");
     let task = test.create(&ada, checked("held by one")).await;
     let runner = test.playing(first);
     let held = runner.claims_one().await;
@@ -364,9 +364,9 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
     assert_eq!(state(&test.engine.get_task(&ada, task.summary.id).await.unwrap()), TaskStateName::Succeeded);
 }
 
-fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> Numbered {
-    let message = ToServer::Hello { version: VERSION, runner_id, name: "r1".into(), slots: 2, capabilities: vec![], lost };
-    Numbered { sequence: 1, message }
+fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
+    let (name, capabilities, attempts) = ("r1".to_owned(), vec![], vec![]);
+    ToServer::Hello(Hello { version: VERSION, runner_id, name, slots: 2, capabilities, attempts, lost })
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

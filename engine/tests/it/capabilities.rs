@@ -104,7 +104,7 @@ async fn capabilities_are_words_and_not_too_many(pool: PgPool) {
     let bad = needs("x", &["GPU", "a", "a"]);
     assert_eq!(refused(test.engine.create_task(&ada, bad).await), ["/capabilities/0 malformed", "/capabilities/2 duplicate"]);
     let id = domain::RunnerId(uuid::Uuid::from_u128(1));
-    let refused = test.engine.register_runner(id, "r1", 1, &words(&["Not one"])).await;
+    let refused = test.engine.register_runner(id, 1, "r1", 1, &words(&["Not one"])).await;
     assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
 }
 

@@ -38,7 +38,7 @@ async fn a_piece_is_stored_once_and_never_after_a_gap(pool: PgPool) {
     let attempt = runner.claims_one().await.attempt;
     runner.logs(attempt, 0, "abc").await.unwrap();
     runner.logs(attempt, 0, "abc").await.unwrap();
-    assert!(matches!(runner.logs(attempt, 5, "late").await, Err(Error::StaleLease)));
+    assert!(matches!(runner.logs(attempt, 5, "late").await, Err(Error::Missing)));
     assert!(matches!(runner.logs(attempt, 3, &"x".repeat(65_537)).await, Err(Error::Invalid(_))));
     runner.logs(attempt, 3, "def").await.unwrap();
     assert_eq!(text(&test.engine.task_log(&ada, task, 0).await.unwrap()), "abcdef");

@@ -13,6 +13,7 @@ mod events;
 mod hold;
 mod judge;
 mod line;
+mod link;
 mod logs;
 mod model;
 mod queue;

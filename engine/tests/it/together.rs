@@ -2,7 +2,7 @@
 
 use domain::{
     ArtifactKind, AttemptKey, CheckStatus, NewTask, TaskId, TaskStateName,
-    protocol::{Assignment, AttemptReport, NewArtifact, Numbered, ToRunner, ToServer, VERSION},
+    protocol::{Assignment, AttemptReport, Hello, NewArtifact, Said, ToRunner, ToServer, VERSION},
     task::{Dependency, On},
 };
 use engine::{
@@ -168,17 +168,18 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
     let serving = tokio::task::LocalSet::new();
     let engine = test.engine.clone();
     let served = serving.run_until(async {
-        let hello = ToServer::Hello {
+        let hello = Hello {
             version: VERSION,
             runner_id: runner.session.id(),
             name: "r1".into(),
             slots: 2,
             capabilities: vec![],
+            attempts: vec![],
             lost: vec![],
         };
-        to_server.send(Numbered { sequence: 1, message: hello }).await.unwrap();
+        to_server.send(ToServer::Hello(hello)).await.unwrap();
         let link = tokio::task::spawn_local(engine::serve_runner(engine, from_runner, to_runner));
-        while !matches!(told.recv().await.unwrap(), ToRunner::Stored { sequence: 1 }) {}
+        assert!(matches!(told.recv().await, Some(ToRunner::Welcome { .. })));
         test.dispatch().await;
         let assignment = loop {
             if let ToRunner::Assign { assignment } = told.recv().await.unwrap() {
@@ -188,34 +189,38 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
         let attempt = assignment.attempt;
         let log =
             |offset: u64, text: &str| ToServer::Log { attempt, offset, stream: domain::LogStream::Stdout, bytes: text.as_bytes().to_vec() };
-        let report = || ToServer::Report { attempt, report: Box::new(report(&assignment, CheckStatus::Passed)) };
+        let said = |sequence: u64, said: Said| ToServer::Said { attempt, sequence, said };
+        let report = || Said::Report { log_end: 12, report: Box::new(report(&assignment, CheckStatus::Passed)) };
         let messages = [
-            ToServer::Started { attempt, base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() },
+            said(1, Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() }),
             log(0, "first "),
             log(6, "second"),
-            ToServer::Heartbeat { attempts: vec![attempt] },
-            ToServer::Verifying { attempt },
-            report(),
+            ToServer::Heartbeat { beat: 7, attempts: vec![attempt] },
+            said(2, Said::Verifying),
+            said(3, report()),
             log(12, "too late"),
-            report(),
+            said(3, report()),
+            said(4, report()),
         ];
-        for (number, message) in messages.into_iter().enumerate() {
-            to_server.send(Numbered { sequence: 2 + number as u64, message }).await.unwrap();
+        for message in messages {
+            to_server.send(message).await.unwrap();
         }
         let mut answers = vec![];
-        while answers.len() < 8 {
-            match told.recv().await.unwrap() {
-                ToRunner::Stored { sequence } => answers.push(format!("stored {sequence}")),
-                ToRunner::Stale { sequence, .. } => answers.push(format!("stale {sequence}")),
-                _ => {}
-            }
+        while answers.len() < 9 {
+            answers.push(match told.recv().await.unwrap() {
+                ToRunner::Stored { sequence, .. } => format!("stored {sequence}"),
+                ToRunner::Logged { end, .. } => format!("logged {end}"),
+                ToRunner::Renewed { beat, .. } => format!("renewed {beat}"),
+                ToRunner::Stale { .. } => "stale".to_owned(),
+                other => format!("{other:?}"),
+            });
         }
         drop(to_server);
         link.await.unwrap().unwrap();
         answers
     });
     let answers = served.await;
-    let expected = ["stored 2", "stored 3", "stored 4", "stored 5", "stored 6", "stored 7", "stale 8", "stale 9"];
+    let expected = ["stored 1", "logged 6", "logged 12", "renewed 7", "stored 2", "stored 3", "stale", "stored 3", "stale"];
     assert_eq!(answers, expected);
     let log: String = test.engine.task_log(&ada, id, 0).await.unwrap().into_iter().map(|chunk| chunk.text).collect();
     assert_eq!(log, "first second");

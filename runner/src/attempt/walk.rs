@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     ArtifactKind, Failure, FailureCode, LogStream, VerificationReport, crash,
-    protocol::{Assignment, AttemptReport, NewArtifact, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, NewArtifact, Said, WorkOutcome},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, orders: Orders) -> Self {
         let entry = entry(&runner, &assignment);
-        let log = Log::new(assignment.attempt, Arc::clone(&runner.outbox), orders);
+        let log = Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders);
         Self { runner, assignment, entry, log }
     }
 
@@ -147,7 +147,7 @@ impl Attempt {
         if let Some(ended) = ended {
             return (ended, exit_code);
         }
-        self.tell(ToServer::Verifying { attempt: self.entry.attempt }, orders).await;
+        self.tell(Said::Verifying);
         let verification = Verification {
             assignment: &self.assignment,
             entry: &self.entry,
@@ -167,7 +167,7 @@ impl Attempt {
             Ok(script) => script,
             Err(failure) => return (Some(Ended::Failed(failure)), None),
         };
-        self.announce(checkout, &script, orders).await;
+        self.announce(checkout, &script).await;
         let mut trace = self.entry.trace();
         let started = shell::work(&script, &assignment, &self.entry.folder, &checkout.path, &runner.identity)
             .and_then(|command| process::start(command, &mut trace));
@@ -206,13 +206,12 @@ impl Attempt {
         self.judge(end, script.subject(), began.elapsed()).await
     }
 
-    /// A link that is gone shows itself when the report is sent.
-    async fn tell(&self, message: ToServer, orders: &Orders) {
-        let _ = orders.unless_silenced(self.runner.outbox.send(message)).await;
+    fn tell(&self, said: Said) {
+        self.runner.outbox.say(self.entry.attempt.attempt_id, said);
     }
 
-    async fn announce(&self, checkout: &Checkout, script: &Script<'_>, orders: &Orders) {
-        let (attempt, base_commit, branch) = (self.entry.attempt, checkout.base_commit.clone(), checkout.branch.clone());
+    async fn announce(&self, checkout: &Checkout, script: &Script<'_>) {
+        let (base_commit, branch) = (checkout.base_commit.clone(), checkout.branch.clone());
         let start = base_commit.get(..12).unwrap_or(&base_commit);
         let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
         if !self.assignment.failed_checks.is_empty() {
@@ -221,7 +220,7 @@ impl Attempt {
         }
         let command: String = script.command().chars().take(SHOWN_COMMAND).collect();
         lines.push_str(&format!("\n$ {}", command.trim_end()));
-        self.tell(ToServer::Started { attempt, base_commit, branch }, orders).await;
+        self.tell(Said::Started { base_commit, branch });
         self.log.say(&lines).await;
     }
 

@@ -1,8 +1,9 @@
-//! Plays the server over the two channels of a link: answers what it is told, and keeps all of it.
+//! Plays the server over one link after the other: answers what it is told, and keeps all of it, each thing once.
 
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    future::ready,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
@@ -11,13 +12,13 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Numbered, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Heard, Hello, Said, ToRunner, ToServer, WorkOutcome},
 };
-use runner::{Limits, Link, RunnerConfig, RunnerError};
+use runner::{Limits, Link, NotLinked, RunnerConfig, RunnerError};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits so short that a test can sit them out.
 pub fn short() -> Limits {
     let brief = Duration::from_millis(300);
-    Limits { interrupt: brief, terminate: brief, pipes: brief, last_report: brief, ..Limits::default() }
+    Limits { interrupt: brief, terminate: brief, pipes: brief, last_report: brief, reconnect: brief, ..Limits::default() }
 }
 
 /// A git repository with one commit, as a user would have it.
@@ -124,8 +125,8 @@ impl Default for Terms {
 struct Manners {
     /// Answers nothing from now on.
     mute: bool,
-    /// Keeps the answers to log pieces back.
-    holds_logs: bool,
+    /// Cannot be reached.
+    away: bool,
     stale: HashSet<AttemptId>,
     terms: Terms,
 }
@@ -133,13 +134,21 @@ struct Manners {
 struct Floor {
     heard: watch::Sender<Vec<ToServer>>,
     manners: Mutex<Manners>,
-    held_back: Mutex<Vec<u64>>,
+    /// How much there is of what was said about each attempt.
+    known: Mutex<HashMap<AttemptId, Heard>>,
+    /// The link of now.
+    link: Mutex<Option<Open>>,
+    tracker: TaskTracker,
+}
+
+struct Open {
+    to_runner: mpsc::Sender<ToRunner>,
+    answering: AbortHandle,
 }
 
 /// A runner, and the server it talks to.
 pub struct Server {
     floor: Arc<Floor>,
-    to_runner: mpsc::Sender<ToRunner>,
     stop: CancellationToken,
     runner: JoinHandle<Result<(), RunnerError>>,
     pub state: PathBuf,
@@ -173,22 +182,43 @@ impl Server {
 
     /// Returns when the runner is welcome.
     pub async fn with_terms(config: RunnerConfig, limits: Limits, terms: Terms) -> Self {
-        let (to_server, from_runner) = mpsc::channel(64);
-        let (to_runner, from_server) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let state = config.state_dir.clone();
         let tracker = TaskTracker::new();
-        let runner = tracker.spawn(runner::run_with(config, limits, Link { to_server, from_server }, stop.clone()));
         let manners = Manners { terms, ..Manners::default() };
-        let floor = Arc::new(Floor { heard: watch::Sender::new(vec![]), manners: Mutex::new(manners), held_back: Mutex::default() });
-        tracker.spawn(answer(Arc::clone(&floor), from_runner, to_runner.clone()));
-        let server = Self { floor, to_runner, stop, runner, state };
+        let floor = Arc::new(Floor {
+            heard: watch::Sender::new(vec![]),
+            manners: Mutex::new(manners),
+            known: Mutex::default(),
+            link: Mutex::default(),
+            tracker: tracker.clone(),
+        });
+        let dialed = Arc::clone(&floor);
+        let dial = move || ready(Floor::open(&dialed));
+        let runner = tracker.spawn(runner::run_with(config, limits, dial, stop.clone()));
+        let server = Self { floor, stop, runner, state };
         server.until("the runner is there", |heard| heard.iter().any(|message| matches!(message, ToServer::Heartbeat { .. }))).await;
         server
     }
 
     pub async fn tell(&self, message: ToRunner) {
-        self.to_runner.send(message).await.unwrap();
+        let to_runner = self.floor.link.lock().unwrap().as_ref().unwrap().to_runner.clone();
+        to_runner.send(message).await.unwrap();
+    }
+
+    /// Closes the link of now.
+    pub fn cut(&self) {
+        self.floor.link.lock().unwrap().take().unwrap().answering.abort();
+    }
+
+    /// Closes the link of now, and opens no other.
+    pub fn go_away(&self) {
+        self.floor.manners.lock().unwrap().away = true;
+        self.cut();
+    }
+
+    pub fn come_back(&self) {
+        self.floor.manners.lock().unwrap().away = false;
     }
 
     pub async fn assign(&self, assignment: &Assignment) -> AttemptKey {
@@ -224,16 +254,8 @@ impl Server {
         self.floor.manners.lock().unwrap().mute = true;
     }
 
-    pub fn hold_logs(&self) {
-        self.floor.manners.lock().unwrap().holds_logs = true;
-    }
-
-    pub async fn release_logs(&self) {
-        self.floor.manners.lock().unwrap().holds_logs = false;
-        let held_back = std::mem::take(&mut *self.floor.held_back.lock().unwrap());
-        for sequence in held_back {
-            self.tell(ToRunner::Stored { sequence }).await;
-        }
+    pub fn speak_again(&self) {
+        self.floor.manners.lock().unwrap().mute = false;
     }
 
     pub fn ask_to_stop(&self) {
@@ -274,20 +296,28 @@ impl Server {
         log_of(&self.heard(), attempt, Some(stream))
     }
 
+    /// What the first hello says that an earlier life left.
     pub fn lost(&self) -> Vec<AttemptKey> {
-        self.heard()
-            .iter()
-            .find_map(|message| match message {
-                ToServer::Hello { lost, .. } => Some(lost.clone()),
-                _ => None,
-            })
-            .unwrap_or_default()
+        self.hellos().remove(0).lost
     }
 
     /// What the runner says it has.
     pub fn capabilities(&self) -> Vec<String> {
-        let hello = |message: &ToServer| if let ToServer::Hello { capabilities, .. } = message { Some(capabilities.clone()) } else { None };
-        self.heard().iter().find_map(hello).unwrap_or_default()
+        self.hellos().remove(0).capabilities
+    }
+
+    pub fn hellos(&self) -> Vec<Hello> {
+        let hello = |message| if let ToServer::Hello(hello) = message { Some(hello) } else { None };
+        self.heard().into_iter().filter_map(hello).collect()
+    }
+
+    /// What was said about the attempt beside its log.
+    pub fn said(&self, attempt: AttemptKey) -> Vec<Said> {
+        let said = |message| match message {
+            ToServer::Said { attempt: spoken_of, said, .. } if spoken_of == attempt => Some(said),
+            _ => None,
+        };
+        self.heard().into_iter().filter_map(said).collect()
     }
 
     /// The attempt's folder, worktree included.
@@ -319,59 +349,83 @@ impl Drop for Server {
     }
 }
 
-/// Answers every message, and insists on the order that the protocol promises.
-async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<Numbered>, to_runner: mpsc::Sender<ToRunner>) {
-    let mut last = 0;
-    let mut log_ends: HashMap<AttemptId, u64> = HashMap::new();
-    while let Some(Numbered { sequence, message }) = from_runner.recv().await {
-        assert_eq!(sequence, last + 1, "numbers rise by one");
-        last = sequence;
-        if let ToServer::Log { attempt, offset, bytes, .. } = &message {
-            let end = log_ends.entry(attempt.attempt_id).or_default();
-            assert_eq!(*offset, *end, "a log has no gaps");
-            *end += bytes.len() as u64;
+impl Floor {
+    fn open(floor: &Arc<Self>) -> Result<Link, NotLinked> {
+        if floor.manners.lock().unwrap().away {
+            return Err(NotLinked("nobody listens there".into()));
         }
-        let manners = floor.manners.lock().unwrap().clone();
-        let mut answers = vec![];
-        match &message {
-            ToServer::Hello { .. } => answers.push(ToRunner::Welcome {
-                runner_id: RunnerId(Uuid::now_v7()),
-                heartbeat_seconds: manners.terms.heartbeat_seconds,
-                lease_seconds: manners.terms.lease_seconds,
-            }),
-            ToServer::Heartbeat { attempts } => {
-                let stale = attempts.iter().filter(|attempt| manners.stale.contains(&attempt.attempt_id));
-                answers.extend(stale.map(|attempt| ToRunner::Stale { sequence, attempt: *attempt }));
+        let (to_server, from_runner) = mpsc::channel(64);
+        let (to_runner, from_server) = mpsc::channel(64);
+        let answering = floor.tracker.spawn(answer(Arc::clone(floor), from_runner, to_runner.clone())).abort_handle();
+        *floor.link.lock().unwrap() = Some(Open { to_runner, answering });
+        Ok(Link { to_server, from_server })
+    }
+
+    /// Whether it is new. Insists on the order that the protocol promises.
+    fn takes_in(&self, message: &ToServer) -> bool {
+        let mut known = self.known.lock().unwrap();
+        let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
+        match message {
+            ToServer::Hello(_) | ToServer::Heartbeat { .. } => true,
+            ToServer::Said { attempt, sequence, said } => {
+                let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
+                assert!(*sequence <= known.sequence + 1, "numbers rise by one");
+                let is_new = *sequence > known.sequence;
+                known.sequence = known.sequence.max(*sequence);
+                if let Said::Report { log_end, .. } = said {
+                    assert_eq!(*log_end, known.log, "the log comes before the report");
+                }
+                is_new
             }
-            _ => {}
-        }
-        match about(&message) {
-            Some(attempt) if manners.stale.contains(&attempt.attempt_id) => answers.push(ToRunner::Stale { sequence, attempt }),
-            Some(_) if manners.holds_logs && matches!(message, ToServer::Log { .. }) => floor.held_back.lock().unwrap().push(sequence),
-            _ => answers.push(ToRunner::Stored { sequence }),
-        }
-        floor.heard.send_modify(|heard| heard.push(message));
-        for answer in answers.into_iter().filter(|_| !manners.mute) {
-            if to_runner.send(answer).await.is_err() {
-                break;
+            ToServer::Log { attempt, offset, bytes, .. } => {
+                let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
+                assert!(*offset <= known.log, "a log has no gaps");
+                let is_new = *offset == known.log;
+                known.log = known.log.max(offset + bytes.len() as u64);
+                is_new
             }
         }
     }
 }
 
-fn about(message: &ToServer) -> Option<AttemptKey> {
-    match message {
-        ToServer::Hello { .. } | ToServer::Heartbeat { .. } => None,
-        ToServer::Started { attempt, .. }
-        | ToServer::Log { attempt, .. }
-        | ToServer::Verifying { attempt }
-        | ToServer::Report { attempt, .. } => Some(*attempt),
+/// Answers every message that comes over one link.
+async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
+    while let Some(message) = from_runner.recv().await {
+        let is_new = floor.takes_in(&message);
+        let manners = floor.manners.lock().unwrap().clone();
+        let is_stale = |attempt: &&AttemptKey| manners.stale.contains(&attempt.attempt_id);
+        let answer = match &message {
+            ToServer::Hello(hello) => {
+                let known = floor.known.lock().unwrap();
+                ToRunner::Welcome {
+                    runner_id: RunnerId(Uuid::now_v7()),
+                    heartbeat_seconds: manners.terms.heartbeat_seconds,
+                    lease_seconds: manners.terms.lease_seconds,
+                    heard: hello.attempts.iter().filter_map(|attempt| known.get(&attempt.attempt_id).copied()).collect(),
+                    stale: hello.attempts.iter().filter(is_stale).copied().collect(),
+                    cancel: vec![],
+                }
+            }
+            ToServer::Heartbeat { beat, attempts } => {
+                let stale = attempts.iter().filter(is_stale).copied().collect();
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![] }
+            }
+            ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
+            ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
+            ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },
+        };
+        if is_new {
+            floor.heard.send_modify(|heard| heard.push(message));
+        }
+        if !manners.mute && to_runner.send(answer).await.is_err() {
+            return;
+        }
     }
 }
 
 fn report_of(heard: &[ToServer], wanted: AttemptKey) -> Option<AttemptReport> {
     heard.iter().find_map(|message| match message {
-        ToServer::Report { attempt, report } if *attempt == wanted => Some((**report).clone()),
+        ToServer::Said { attempt, said: Said::Report { report, .. }, .. } if *attempt == wanted => Some((**report).clone()),
         _ => None,
     })
 }

@@ -1,25 +1,82 @@
 //! Leases, answers, and a server that says something else or nothing.
 
-use domain::protocol::{ToRunner, ToServer};
+use domain::{
+    LogStream,
+    protocol::{Said, ToRunner, ToServer},
+};
 use tempfile::NamedTempFile;
 
 use crate::harness::{Repository, Server, State, Terms, config, is_alive, outcome, pids, short};
 
 #[tokio::test]
-async fn a_report_waits_until_the_log_is_stored() {
+async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
-    server.hold_logs();
-    let attempt = server.assign(&repository.command("echo working")).await;
-    server.until_muster_says(attempt, "exit status 0").await;
-    let beats = |heard: &[ToServer]| heard.iter().filter(|message| matches!(message, ToServer::Heartbeat { .. })).count();
-    let so_far = beats(&server.heard());
-    server.until("two more heartbeats", |heard| beats(heard) >= so_far + 2).await;
+    let (go_on, done) = (state.path().with_extension("go"), state.path().with_extension("done"));
+    let command = format!(
+        "echo begun; until test -e {}; do sleep 0.01; done; seq 1 40000; echo late > late.txt; touch {}",
+        go_on.display(),
+        done.display()
+    );
+    let attempt = server.assign(&repository.command(&command)).await;
+    server.until_output(attempt, "begun").await;
+    server.go_away();
+    std::fs::write(&go_on, "").unwrap();
+    until_there(&done).await;
     assert!(!server.has_report(attempt));
-    assert_eq!(server.journal(), 1, "the journal keeps what is not reported");
-    server.release_logs().await;
+    server.come_back();
     assert_eq!(outcome(&server.report(attempt).await), "completed");
+    assert_eq!(server.output(attempt, LogStream::Stdout).lines().count(), 40_001, "nothing is missing and nothing is there twice");
+    let hellos = server.hellos();
+    assert_eq!(hellos.last().unwrap().attempts, [attempt], "the next hello names what is held");
+    assert!(hellos.last().unwrap().lost.is_empty());
     server.until_the_journal_is_empty().await;
+    assert_eq!(server.said(attempt).len(), 3, "{:#?}", server.said(attempt));
+}
+
+#[tokio::test]
+async fn a_report_whose_answer_was_lost_is_said_again() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let attempt = server.assign(&repository.command("echo begun; read line < /dev/zero & wait; sleep 0.2")).await;
+    server.until_output(attempt, "begun").await;
+    server.fall_silent();
+    server.cancel(attempt).await;
+    server.report(attempt).await;
+    assert_eq!(server.journal(), 1, "the journal keeps what is not answered");
+    server.speak_again();
+    server.cut();
+    server.until_the_journal_is_empty().await;
+    assert_eq!(outcome(&server.report(attempt).await), "cancelled");
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
+}
+
+#[tokio::test]
+async fn what_was_taken_away_while_the_link_was_away_ends_with_the_welcome() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let file = NamedTempFile::new().unwrap();
+    let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
+    server.until_output(attempt, "ready").await;
+    server.go_away();
+    server.take_back(attempt);
+    server.come_back();
+    server.until_the_journal_is_empty().await;
+    assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
+    assert!(!server.has_report(attempt));
+}
+
+#[tokio::test]
+async fn a_stop_without_a_link_ends_the_work_and_the_next_life_tells_it_as_lost() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let file = NamedTempFile::new().unwrap();
+    let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
+    server.until_output(attempt, "ready").await;
+    server.go_away();
+    server.stop().await;
+    assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
+    assert_eq!(Server::with(&state).await.lost(), [attempt]);
 }
 
 #[tokio::test]
@@ -50,15 +107,13 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
     server.until_output(attempt, "ready").await;
     server.fall_silent();
-    server
-        .until(
-            "a heartbeat without the attempt",
-            |heard| matches!(heard.last(), Some(ToServer::Heartbeat { attempts }) if attempts.is_empty()),
-        )
-        .await;
+    server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
     assert!(!server.has_report(attempt));
-    assert_eq!(server.journal(), 1, "the next life says that it is lost");
+    assert_eq!(server.journal(), 1, "a server that hears nothing is told by the next life");
+    server.speak_again();
+    server.cut();
+    server.until_the_journal_is_empty().await;
 }
 
 #[tokio::test]
@@ -71,8 +126,8 @@ async fn an_attempt_that_is_assigned_twice_is_done_once() {
     server.tell(ToRunner::Cancel { attempt: repository.command("").attempt }).await;
     assert_eq!(outcome(&server.report(assignment.attempt).await), "completed");
     server.carry_out(&repository.command("true")).await;
-    let started = |message: &&ToServer| matches!(message, ToServer::Started { attempt, .. } if *attempt == assignment.attempt);
-    assert_eq!(server.heard().iter().filter(started).count(), 1);
+    let started = server.said(assignment.attempt).into_iter().filter(|said| matches!(said, Said::Started { .. }));
+    assert_eq!(started.count(), 1);
 }
 
 #[tokio::test]
@@ -92,10 +147,20 @@ async fn no_work_begins_before_a_heartbeat_is_stored() {
     let attempt = repository.command("echo begun").attempt;
     server.take_back(attempt);
     server.assign(&domain::protocol::Assignment { attempt, ..repository.command("echo begun") }).await;
-    let named = |message: &ToServer| matches!(message, ToServer::Heartbeat { attempts } if attempts.contains(&attempt));
+    let named = |message: &ToServer| matches!(message, ToServer::Heartbeat { attempts, .. } if attempts.contains(&attempt));
     server.until("a heartbeat with it", |heard| heard.iter().any(named)).await;
     let let_go = |heard: &[ToServer]| matches!(heard.last(), Some(beat @ ToServer::Heartbeat { .. }) if !named(beat));
     server.until("a heartbeat without it", let_go).await;
-    let begun = |message: &ToServer| matches!(message, ToServer::Started { attempt: started, .. } if *started == attempt);
-    assert!(!server.heard().iter().any(begun));
+    assert_eq!(server.said(attempt), []);
+}
+
+fn is_given_up(message: &ToServer) -> bool {
+    matches!(message, ToServer::Said { said: Said::GivenUp, .. })
+}
+
+async fn until_there(path: &std::path::Path) {
+    while !path.exists() {
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::protocol::ToServer;
-use runner::{Limits, Link, RunnerError};
+use domain::protocol::{Said, ToRunner, ToServer};
+use runner::{Limits, Link, NotLinked, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ async fn a_stop_ends_the_work_without_a_report_and_the_next_life_tells_it_as_los
     server.until_output(attempt, "ready").await;
     let folder = server.folder(attempt);
     let heard = server.stop().await;
-    assert!(!heard.iter().any(|message| matches!(message, ToServer::Report { .. })));
+    assert!(!heard.iter().any(|message| matches!(message, ToServer::Said { said: Said::Report { .. }, .. })));
     let last = heard.iter().rev().find_map(|message| match message {
         ToServer::Log { bytes, .. } => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
@@ -94,27 +94,28 @@ async fn a_stop_ends_the_work_without_a_report_and_the_next_life_tells_it_as_los
 async fn a_folder_has_one_runner() {
     let state = State::new();
     let server = Server::with(&state).await;
-    let (to_server, _from_runner) = mpsc::channel(1);
-    let (_to_runner, from_server) = mpsc::channel(1);
-    let second = runner::run(config(state.path()), Link { to_server, from_server }, CancellationToken::new()).await;
+    let nobody = || std::future::ready(Err(NotLinked("it does not come to that".into())));
+    let second = runner::run(config(state.path()), nobody, CancellationToken::new()).await;
     assert!(matches!(second, Err(RunnerError::InUse(_))), "{second:?}");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_link_that_closes_ends_the_runner() {
+async fn a_runner_that_is_refused_ends_and_says_why() {
     let state = State::new();
     let (to_server, mut from_runner) = mpsc::channel(1);
     let (to_runner, from_server) = mpsc::channel(1);
-    let life = runner::run_with(config(state.path()), short(), Link { to_server, from_server }, CancellationToken::new());
+    let mut link = Some(Link { to_server, from_server });
+    let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
+    let life = runner::run_with(config(state.path()), short(), dial, CancellationToken::new());
     let server = async {
         let hello = from_runner.recv().await;
-        drop(to_runner);
+        to_runner.send(ToRunner::Refused { message: "it is too old".into() }).await.unwrap();
         hello
     };
     let (ended, hello) = tokio::join!(life, server);
-    assert!(matches!(ended, Err(RunnerError::NotWelcome)), "{ended:?}");
-    assert!(matches!(hello.unwrap().message, ToServer::Hello { .. }));
+    assert_eq!(ended.unwrap_err().to_string(), "the server does not take this runner: it is too old");
+    assert!(matches!(hello, Some(ToServer::Hello(_))));
 }
 
 #[tokio::test]
@@ -140,7 +141,7 @@ async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
     let attempt = server.assign(&repository.command("sleep 600")).await;
     server
         .until("it is held", |heard| {
-            heard.iter().any(|message| matches!(message, ToServer::Heartbeat { attempts } if !attempts.is_empty()))
+            heard.iter().any(|message| matches!(message, ToServer::Heartbeat { attempts, .. } if !attempts.is_empty()))
         })
         .await;
     server.stop().await;

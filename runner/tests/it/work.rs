@@ -4,7 +4,7 @@ use std::fs;
 
 use domain::{
     CheckKind, CheckStatus, FailureCode, LogStream, Work,
-    protocol::{ToServer, WorkOutcome},
+    protocol::{Said, ToServer, WorkOutcome},
 };
 use runner::RunnerConfig;
 
@@ -59,15 +59,14 @@ async fn what_is_said_comes_in_order() {
     let report = server.carry_out(&assignment).await;
     let heard = server.heard();
     let at = |wanted: &dyn Fn(&ToServer) -> bool| heard.iter().position(wanted).unwrap();
-    let held = at(&|message| matches!(message, ToServer::Heartbeat { attempts } if attempts.contains(&assignment.attempt)));
-    let started = at(&|message| matches!(message, ToServer::Started { .. }));
-    let verifying = at(&|message| matches!(message, ToServer::Verifying { .. }));
-    let reported = at(&|message| matches!(message, ToServer::Report { .. }));
-    assert!(held < started && started < verifying && verifying < reported);
+    let held = at(&|message| matches!(message, ToServer::Heartbeat { attempts, .. } if attempts.contains(&assignment.attempt)));
+    let started = at(&|message| matches!(message, ToServer::Said { said: Said::Started { .. }, .. }));
+    assert!(held < started);
+    let said = server.said(assignment.attempt);
+    let [Said::Started { base_commit, .. }, Said::Verifying, Said::Report { .. }] = &said[..] else { panic!("{said:#?}") };
     assert_eq!((report.branch, report.commit), (None, None), "nothing was changed");
     assert!(report.artifacts.is_empty());
     assert_eq!(repository.branches(), Vec::<String>::new());
-    let ToServer::Started { base_commit, .. } = &heard[started] else { unreachable!() };
     assert_eq!(*base_commit, repository.git(&["rev-parse", "HEAD"]));
 }
 
@@ -244,7 +243,7 @@ async fn a_repository_that_is_not_there_is_said_so() {
     assignment = repository.command("true");
     assignment.repository = "ext::sh -c id".into();
     assert_eq!(failure_code(&server.carry_out(&assignment).await), Some(FailureCode::RepositoryUnavailable));
-    let started = server.heard().iter().any(|message| matches!(message, ToServer::Started { .. }));
+    let started = server.heard().iter().any(|message| matches!(message, ToServer::Said { said: Said::Started { .. }, .. }));
     assert!(!started, "no work was done");
     assert!(!server.folder(assignment.attempt).exists());
 }

@@ -1,0 +1,158 @@
+//! Carrying out what a runner has said, and the answers to it.
+
+use std::collections::HashSet;
+
+use domain::{
+    AttemptKey,
+    protocol::{Heard, Said as Told, ToRunner, ToServer},
+};
+use tracing::warn;
+
+use super::{
+    RunnerSession,
+    serve::{until_answered, wait_for_the_database},
+};
+use crate::{
+    Engine, Error, Result,
+    attempt::batch::{Message, Said},
+};
+
+/// How much of what attempts left is stored together, about.
+const BYTES_TOGETHER: usize = 16 * 1024 * 1024;
+
+impl Engine {
+    /// Carries out what a runner has said, in its order; the answers to it.
+    pub(super) async fn answer(&self, session: &RunnerSession, said: &[ToServer]) -> Vec<ToRunner> {
+        let mut answers = Vec::with_capacity(said.len());
+        // A heartbeat is about many attempts, as they stand between what was said before it and after it.
+        for part in said.chunk_by(|one, next| !is_heartbeat(one) && !is_heartbeat(next)) {
+            match &part[0] {
+                ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                _ => answers.extend(self.answer_about_attempts(session, part).await),
+            }
+        }
+        answers
+    }
+
+    /// Nothing when it had no effect: the leases are not renewed.
+    async fn answer_heartbeat(&self, session: &RunnerSession, beat: u64, attempts: &[AttemptKey]) -> Option<ToRunner> {
+        match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
+            Ok(held) => {
+                held.stale.iter().for_each(|attempt| self.hub.release(session.id(), *attempt));
+                Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel })
+            }
+            Err(error) => {
+                warn!("A heartbeat of runner {} had no effect: {error}", session.name());
+                None
+            }
+        }
+    }
+
+    async fn answer_about_attempts(&self, session: &RunnerSession, said: &[ToServer]) -> Vec<ToRunner> {
+        let mut outcomes: Vec<Option<Result<()>>> = said.iter().map(|_| None).collect();
+        // Logs first: what a runner writes about an attempt it writes before its last word, and changes nothing else.
+        let mut over = HashSet::new();
+        for (one, outcome) in said.iter().zip(&mut outcomes) {
+            match one {
+                ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp, .. } => drop(over.insert(*attempt)),
+                ToServer::Log { attempt, offset, stream, bytes } => {
+                    let stored = if over.contains(attempt) {
+                        Err(Error::StaleLease)
+                    } else {
+                        until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
+                    };
+                    *outcome = Some(stored);
+                }
+                _ => {}
+            }
+        }
+        let mut places: Vec<_> = (0..said.len()).filter(|place| message_of(&said[*place]).is_some()).collect();
+        while !places.is_empty() {
+            let mut bytes = 0;
+            let fits = |place: &&usize| {
+                bytes += bytes_of(&said[**place]);
+                bytes <= BYTES_TOGETHER
+            };
+            let count = places.iter().take_while(fits).count().max(1);
+            let messages: Vec<_> = places[..count].iter().filter_map(|place| message_of(&said[*place])).collect();
+            let carried = self.carry_out(Some(session), &messages).await;
+            for (place, outcome) in places.drain(..carried.outcomes.len()).zip(carried.outcomes) {
+                outcomes[place] = Some(outcome);
+            }
+            if let Some(error) = carried.then {
+                wait_for_the_database(session.name(), &error).await;
+            }
+        }
+        let mut answers = Vec::with_capacity(said.len());
+        for (one, outcome) in said.iter().zip(outcomes) {
+            answers.extend(self.answer_to(session, one, outcome.unwrap_or(Ok(()))).await);
+        }
+        answers
+    }
+
+    /// A second hello, which no runner says, has no answer.
+    async fn answer_to(&self, session: &RunnerSession, one: &ToServer, outcome: Result<()>) -> Option<ToRunner> {
+        let attempt = attempt_of(one)?;
+        let is_last_word = matches!(one, ToServer::Said { said: Told::Report { .. } | Told::GivenUp, .. });
+        match outcome {
+            Ok(()) => {
+                if is_last_word {
+                    self.hub.release(session.id(), attempt);
+                }
+                match one {
+                    ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
+                    ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
+                    ToServer::Hello(_) | ToServer::Heartbeat { .. } => None,
+                }
+            }
+            Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
+            Err(error) => {
+                if !matches!(error, Error::StaleLease) {
+                    warn!("Runner {} was refused: {error}", session.name());
+                }
+                self.hub.release(session.id(), attempt);
+                Some(ToRunner::Stale { attempt })
+            }
+        }
+    }
+
+    async fn what_is_there(&self, session: &RunnerSession, attempt: AttemptKey) -> ToRunner {
+        let there: Result<Option<Heard>> =
+            until_answered(session.name(), || async { Ok(self.heard(session, &[attempt]).await?.pop()) }).await;
+        match there {
+            Ok(Some(heard)) => ToRunner::Missing(heard),
+            _ => ToRunner::Stale { attempt },
+        }
+    }
+}
+
+fn is_heartbeat(one: &ToServer) -> bool {
+    matches!(one, ToServer::Heartbeat { .. })
+}
+
+/// What is said about an attempt, but for its log.
+fn message_of(one: &ToServer) -> Option<Message<'_>> {
+    let ToServer::Said { attempt, sequence, said } = one else { return None };
+    let said = match said {
+        Told::Started { base_commit, branch } => Said::Started { base_commit, branch },
+        Told::Verifying => Said::Verifying,
+        Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
+        Told::GivenUp => Said::GivenUp,
+    };
+    Some(Message { attempt: *attempt, sequence: Some(*sequence), said })
+}
+
+/// Of what an attempt left.
+fn bytes_of(one: &ToServer) -> usize {
+    match one {
+        ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
+        _ => 0,
+    }
+}
+
+fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
+    match one {
+        ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
+        ToServer::Hello(_) | ToServer::Heartbeat { .. } => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! The server's side of one runner's link.
+
+use std::time::Duration;
+
+use domain::{
+    crash,
+    protocol::{Heard, Hello, ToRunner, ToServer, VERSION},
+    runner::{heartbeat_seconds, lease_seconds},
+};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::RunnerSession;
+use crate::{Engine, Error, Result, attempt::store::Heartbeat};
+
+/// How long a message waits before it is tried again while the database does not answer.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Messages to a runner that may wait.
+const OUTGOING: usize = 256;
+/// Messages of a runner that are carried out together.
+const TOGETHER: usize = 128;
+
+/// How a runner and the server stand to each other when a link is opened.
+struct Greeting {
+    session: RunnerSession,
+    heard: Vec<Heard>,
+    renewal: Heartbeat,
+}
+
+impl Engine {
+    /// Takes down who a runner is and what it holds, once the database answers.
+    async fn greet(&self, ticket: i64, hello: &Hello) -> Result<Greeting> {
+        let Hello { runner_id, name, slots, capabilities, attempts, lost, .. } = hello;
+        let session = until_answered(name, || self.register_runner(*runner_id, ticket, name, *slots, capabilities)).await?;
+        // What would still be given over an earlier link, the runner would never read; what was is given back below.
+        self.hub.supersede(&session);
+        until_answered(name, || self.attempts_lost(&session, lost)).await?;
+        let never_begun = until_answered(name, || self.give_back_all_but(&session, attempts)).await?;
+        if never_begun > 0 {
+            info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
+        }
+        let heard = until_answered(name, || self.heard(&session, attempts)).await?;
+        let renewal = until_answered(name, || self.heartbeat(&session, attempts)).await?;
+        Ok(Greeting { session, heard, renewal })
+    }
+}
+
+/// Until the database has answered, however long that takes.
+pub(super) async fn until_answered<T, F: Future<Output = Result<T>>>(runner: &str, act: impl Fn() -> F) -> Result<T> {
+    loop {
+        match act().await {
+            Err(error @ Error::Unavailable(_)) => wait_for_the_database(runner, &error).await,
+            answered => return answered,
+        }
+    }
+}
+
+pub(super) async fn wait_for_the_database(runner: &str, error: &Error) {
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    warn!("What runner {runner} says waits for the database: {reason}");
+    tokio::time::sleep(AGAIN_AFTER).await;
+}
+
+/// The server's side of one runner's link, until either side closes it or the runner opens another. The first message has to be a hello.
+/// While the database does not answer, the runner waits.
+///
+/// # Errors
+/// When the runner speaks another version, says of itself what cannot be, or has opened a newer link. It is told so.
+pub async fn serve_runner(
+    engine: Engine,
+    mut from_runner: mpsc::Receiver<ToServer>,
+    to_runner: mpsc::Sender<ToRunner>,
+) -> Result<Option<RunnerSession>> {
+    // Before anything is heard, so that the order of the tickets is that in which the links were opened.
+    let ticket = tokio::select! {
+        ticket = until_answered("that comes", || engine.draw_runner_ticket()) => ticket?,
+        () = to_runner.closed() => return Ok(None),
+    };
+    let Some(ToServer::Hello(hello)) = from_runner.recv().await else { return Ok(None) };
+    let greeted = tokio::select! {
+        greeted = welcome(&engine, ticket, &hello) => greeted,
+        () = to_runner.closed() => return Ok(None),
+    };
+    let Greeting { session, heard, renewal } = match greeted {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            // it may have gone meanwhile
+            let _ = to_runner.send(ToRunner::Refused { message: error.to_string() }).await;
+            return Err(error);
+        }
+    };
+    let name = session.name().to_owned();
+    info!(runner.id = %session.id, slots = session.slots, has = session.capabilities.join(" "), "Runner {name} is connected");
+    let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
+    let Heartbeat { stale, cancel } = renewal;
+    let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
+    let connection = engine.hub.connect(session.clone(), outgoing, held);
+    engine.hints.committed();
+    let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());
+    let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel };
+    let mut open = to_runner.send(welcome).await.is_ok();
+    let mut said = Vec::with_capacity(TOGETHER);
+    while open {
+        open = tokio::select! {
+            count = from_runner.recv_many(&mut said, TOGETHER) => {
+                let answers = engine.answer(&session, &said).await;
+                said.clear();
+                engine.hints.work.notify_one();
+                crash::point("stored.before");
+                let open = count > 0 && send_all(&to_runner, answers).await;
+                crash::point("stored.after");
+                open
+            },
+            Some(message) = waiting.recv() => to_runner.send(message).await.is_ok(),
+            () = connection.superseded() => {
+                info!(runner.id = %session.id, "Runner {name} has opened a newer link");
+                false
+            }
+        };
+    }
+    drop(connection);
+    info!(runner.id = %session.id, "Runner {name} has disconnected");
+    Ok(Some(session))
+}
+
+async fn welcome(engine: &Engine, ticket: i64, hello: &Hello) -> Result<Greeting> {
+    if hello.version != VERSION {
+        let (name, version) = (&hello.name, hello.version);
+        return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
+    }
+    engine.greet(ticket, hello).await
+}
+
+async fn send_all(to_runner: &mpsc::Sender<ToRunner>, messages: Vec<ToRunner>) -> bool {
+    for message in messages {
+        if to_runner.send(message).await.is_err() {
+            return false;
+        }
+    }
+    true
+}

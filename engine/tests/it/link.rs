@@ -1,0 +1,261 @@
+//! One link of a runner after the other: what is said again, what is missing, and which link is believed.
+
+use domain::{
+    Actor, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
+    protocol::{Assignment, Heard, Hello, Said, ToRunner, ToServer, VERSION},
+};
+use engine::{
+    Error, RunnerSession,
+    testing::{TestEngine, report},
+};
+use sqlx::PgPool;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::task::TaskTracker;
+
+use crate::scenario::checked;
+
+/// A link of a runner that the test plays.
+struct Link {
+    to_server: mpsc::Sender<ToServer>,
+    told: mpsc::Receiver<ToRunner>,
+    served: JoinHandle<engine::Result<Option<RunnerSession>>>,
+}
+
+impl Link {
+    /// Nothing is said over it yet.
+    fn open(test: &TestEngine) -> Self {
+        let (to_server, from_runner) = mpsc::channel(64);
+        let (to_runner, told) = mpsc::channel(64);
+        let served = TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), from_runner, to_runner));
+        Self { to_server, told, served }
+    }
+
+    /// Opened, and welcome with what it holds: how much the server has heard of that, and what is stale.
+    async fn welcome(test: &TestEngine, slots: u32, attempts: &[AttemptKey]) -> (Self, Vec<Heard>, Vec<AttemptKey>) {
+        let mut link = Self::open(test);
+        link.says(hello(slots, attempts, &[])).await;
+        match link.hears().await {
+            ToRunner::Welcome { heard, stale, .. } => (link, heard, stale),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn says(&self, message: ToServer) {
+        self.to_server.send(message).await.unwrap();
+    }
+
+    async fn hears(&mut self) -> ToRunner {
+        self.told.recv().await.unwrap()
+    }
+
+    async fn asks(&mut self, message: ToServer) -> ToRunner {
+        self.says(message).await;
+        self.hears().await
+    }
+
+    async fn is_assigned(&mut self) -> Assignment {
+        match self.hears().await {
+            ToRunner::Assign { assignment } => *assignment,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Closes it, without waiting for an answer.
+    async fn breaks(self) {
+        drop((self.to_server, self.told));
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
+    let runner_id = RunnerId(uuid::Uuid::from_u128(7));
+    let (attempts, lost) = (attempts.to_vec(), lost.to_vec());
+    ToServer::Hello(Hello { version: VERSION, runner_id, name: "far away".into(), slots, capabilities: vec![], attempts, lost })
+}
+
+fn started(attempt: AttemptKey) -> ToServer {
+    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() };
+    ToServer::Said { attempt, sequence: 1, said }
+}
+
+fn verifying(attempt: AttemptKey) -> ToServer {
+    ToServer::Said { attempt, sequence: 2, said: Said::Verifying }
+}
+
+fn reported(assignment: &Assignment, log_end: u64) -> ToServer {
+    let report = Box::new(report(assignment, CheckStatus::Passed));
+    ToServer::Said { attempt: assignment.attempt, sequence: 3, said: Said::Report { log_end, report } }
+}
+
+fn log(attempt: AttemptKey, offset: u64, text: &str) -> ToServer {
+    ToServer::Log { attempt, offset, stream: LogStream::Stdout, bytes: text.as_bytes().to_vec() }
+}
+
+async fn task(test: &TestEngine, ada: &Actor, title: &str) -> TaskId {
+    test.create(ada, checked(title)).await.summary.id
+}
+
+/// The state of a task, and how many runners it has lost.
+async fn standing(pool: &PgPool, id: TaskId) -> (String, i32) {
+    sqlx::query_as("select state, losses from task where id = $1").bind(id.0).fetch_one(pool).await.unwrap()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_said_again_over_the_next_link_counts_once(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    let attempt = assignment.attempt;
+    for message in [started(attempt), log(attempt, 0, "first "), verifying(attempt)] {
+        link.asks(message).await;
+    }
+    link.breaks().await;
+
+    let (mut link, heard, stale) = Link::welcome(&test, 1, &[attempt]).await;
+    assert_eq!((heard, stale), (vec![Heard { attempt, sequence: 2, log: 6 }], vec![]));
+    assert_eq!(link.asks(started(attempt)).await, ToRunner::Stored { attempt, sequence: 1 });
+    assert_eq!(link.asks(log(attempt, 0, "first ")).await, ToRunner::Logged { attempt, end: 6 });
+    assert_eq!(link.asks(log(attempt, 6, "second")).await, ToRunner::Logged { attempt, end: 12 });
+    assert_eq!(link.asks(verifying(attempt)).await, ToRunner::Stored { attempt, sequence: 2 });
+    assert_eq!(link.asks(reported(&assignment, 12)).await, ToRunner::Stored { attempt, sequence: 3 });
+    link.breaks().await;
+
+    // the answer to its last word was lost with the link
+    let (mut link, heard, stale) = Link::welcome(&test, 1, &[attempt]).await;
+    assert_eq!((heard, stale), (vec![Heard { attempt, sequence: 3, log: 12 }], vec![attempt]));
+    assert_eq!(link.asks(log(attempt, 6, "second")).await, ToRunner::Logged { attempt, end: 12 });
+    assert_eq!(link.asks(reported(&assignment, 12)).await, ToRunner::Stored { attempt, sequence: 3 });
+    link.breaks().await;
+    assert_eq!(standing(&pool, id).await, ("succeeded".into(), 0));
+    let text: String = test.engine.task_log(&ada, id, 0).await.unwrap().into_iter().map(|chunk| chunk.text).collect();
+    assert_eq!(text, "first second");
+    let timeline = test.timeline(&ada, id).await;
+    assert_eq!(timeline.len(), 6, "each fact once: {timeline:#?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_comes_too_early_waits_for_what_is_missing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    let attempt = assignment.attempt;
+    let missing = |sequence, log| ToRunner::Missing(Heard { attempt, sequence, log });
+    assert_eq!(link.asks(verifying(attempt)).await, missing(0, 0));
+    assert_eq!(link.asks(log(attempt, 6, "second")).await, missing(0, 0));
+    link.asks(started(attempt)).await;
+    link.asks(verifying(attempt)).await;
+    link.asks(log(attempt, 0, "first ")).await;
+    assert_eq!(
+        link.asks(log(attempt, 3, "st second")).await,
+        missing(2, 6),
+        "a piece that is there in part is asked for from where it ends"
+    );
+    assert_eq!(link.asks(reported(&assignment, 12)).await, missing(2, 6), "the outcome is never known before the log");
+    assert_eq!(standing(&pool, id).await.0, "verifying");
+    link.asks(log(attempt, 6, "second")).await;
+    assert_eq!(link.asks(reported(&assignment, 12)).await, ToRunner::Stored { attempt, sequence: 3 });
+    assert_eq!(test.engine.task_state(&ada, id).await.unwrap(), TaskStateName::Succeeded);
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_late_hello_takes_nothing_from_a_newer_link(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let mut late = Link::open(&test);
+    // it has drawn its ticket
+    while sqlx::query_scalar::<_, bool>("select not is_called from runner_ticket").fetch_one(&pool).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    let (mut newer, ..) = Link::welcome(&test, 1, &[]).await;
+    test.dispatch().await;
+    let attempt = newer.is_assigned().await.attempt;
+    late.says(hello(1, &[], &[attempt])).await;
+    let refused = late.hears().await;
+    assert!(matches!(&refused, ToRunner::Refused { message } if message.contains("newer link")), "{refused:?}");
+    assert!(matches!(late.served.await.unwrap(), Err(Error::Conflict(_))));
+    assert_eq!(newer.asks(started(attempt)).await, ToRunner::Stored { attempt, sequence: 1 });
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    newer.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_has_a_newer_link_gives_nothing_back_over_the_older(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let (older, newer) = (test.runner("r1").await, test.runner("r1").await);
+    let attempt = newer.claims_one().await.attempt;
+    assert_eq!(test.engine.give_back(&older.session).await.unwrap(), 0);
+    older.comes_back_without(attempt).await.unwrap();
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    assert_eq!(test.engine.give_back(&newer.session).await.unwrap(), 1);
+    assert_eq!(standing(&pool, id).await, ("queued".into(), 0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_newer_link_ends_the_older_and_what_was_on_its_way_is_given_again_uncharged(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let (older, ..) = Link::welcome(&test, 1, &[]).await;
+    test.dispatch().await;
+    // the assignment is on its way over the older link, which is cut without either side having noticed
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    let (mut newer, ..) = Link::welcome(&test, 1, &[]).await;
+    older.served.await.unwrap().unwrap();
+    assert_eq!(standing(&pool, id).await, ("queued".into(), 0));
+    test.dispatch().await;
+    let again = newer.is_assigned().await;
+    assert_eq!((again.attempt.task_id, again.attempt.number), (id, 2));
+    newer.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_slots_of_a_runner_that_comes_back_are_taken(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    task(&test, &ada, "one").await;
+    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
+    test.dispatch().await;
+    let held = link.is_assigned().await;
+    link.breaks().await;
+    let second = task(&test, &ada, "two").await;
+    let (mut link, ..) = Link::welcome(&test, 1, &[held.attempt]).await;
+    test.dispatch().await;
+    assert_eq!(standing(&pool, second).await.0, "queued");
+    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp };
+    assert_eq!(link.asks(given_up).await, ToRunner::Stored { attempt: held.attempt, sequence: 1 });
+    assert_eq!(standing(&pool, held.attempt.task_id).await, ("queued".into(), 1), "what is given up is charged as a lost runner");
+    test.dispatch().await;
+    link.is_assigned().await;
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn nobody_loses_what_another_runner_holds(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let holder = test.runner("r1").await;
+    let held = holder.claims_one().await;
+    let mut link = Link::open(&test);
+    link.says(hello(1, &[held.attempt], &[held.attempt])).await;
+    let welcome = link.hears().await;
+    assert!(matches!(&welcome, ToRunner::Welcome { heard, stale, .. } if heard.is_empty() && *stale == [held.attempt]), "{welcome:?}");
+    for message in [started(held.attempt), log(held.attempt, 0, "x"), reported(&held, 0)] {
+        assert_eq!(link.asks(message).await, ToRunner::Stale { attempt: held.attempt });
+    }
+    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp };
+    assert_eq!(link.asks(given_up).await, ToRunner::Stale { attempt: held.attempt });
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    holder.succeeds(&held).await.unwrap();
+    link.breaks().await;
+}

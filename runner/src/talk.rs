@@ -1,0 +1,186 @@
+//! What is said over one link: hello, everything that the server has not heard, signs of life; and what the server says.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    AttemptKey,
+    protocol::{Assignment, Hello, ToRunner, ToServer, VERSION},
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use crate::{
+    Link, RunnerError, attempt,
+    heartbeat::Beats,
+    held::{Order, Why},
+    life::Runner,
+};
+
+/// What outlives the links.
+pub(crate) struct Talk {
+    /// What earlier lives left, until the server knows.
+    lost: Vec<AttemptKey>,
+    /// An attempt was taken: the next heartbeat is due.
+    taken: Notify,
+}
+
+/// How a link came to its end.
+pub(crate) enum Ended {
+    /// By itself; another one is needed.
+    Closed,
+    /// The runner was to stop, and everything has been said.
+    Left,
+}
+
+impl Talk {
+    pub fn new(lost: Vec<AttemptKey>) -> Self {
+        Self { lost, taken: Notify::new() }
+    }
+
+    pub async fn over(&mut self, runner: &Arc<Runner>, link: Link) -> Result<Ended, RunnerError> {
+        let Link { to_server, mut from_server } = link;
+        let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
+        let beats = Beats::default();
+        let speak = self.speak(runner, &to_server, &beats, every);
+        tokio::pin!(speak);
+        let mut stops = false;
+        loop {
+            tokio::select! {
+                () = runner.stop.cancelled(), if !stops => {
+                    stops = true;
+                    // What has only its last word left to say has a moment to hear that it is stored.
+                    runner.held.order_all(Order::Abandon(Why::Stopping));
+                    runner.tracker.close();
+                }
+                () = runner.tracker.wait(), if stops => break,
+                () = &mut speak => return Ok(Ended::Closed),
+                message = from_server.recv() => match message {
+                    None => return Ok(Ended::Closed),
+                    Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
+                    Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
+                    Some(message) => hear(runner, &beats, message),
+                },
+            }
+        }
+        from_server.close();
+        while let Some(message) = from_server.recv().await {
+            if let ToRunner::Assign { assignment } = message {
+                attempt::leave_to_the_next_life(runner, &assignment).await;
+            }
+        }
+        Ok(Ended::Left)
+    }
+
+    /// How often to give a sign of life; nothing when the link closes, or the runner is to stop, before it is welcome.
+    async fn hello(
+        &mut self,
+        runner: &Runner,
+        to_server: &mpsc::Sender<ToServer>,
+        from_server: &mut mpsc::Receiver<ToRunner>,
+    ) -> Result<Option<Duration>, RunnerError> {
+        let sent_at = Instant::now();
+        let config = &runner.config;
+        let hello = Hello {
+            version: VERSION,
+            runner_id: runner.folders.identity,
+            name: config.name.clone(),
+            slots: config.slots.max(1),
+            capabilities: config.all_capabilities(),
+            attempts: runner.held.keys(),
+            lost: self.lost.clone(),
+        };
+        let answered = async {
+            to_server.send(ToServer::Hello(hello)).await.ok()?;
+            from_server.recv().await
+        };
+        let answer = tokio::select! {
+            answer = answered => answer,
+            () = runner.stop.cancelled() => None,
+        };
+        match answer {
+            Some(ToRunner::Welcome { heartbeat_seconds, lease_seconds, heard, stale, cancel, .. }) => {
+                // What is not held any more must not begin on the renewal below.
+                stale.iter().for_each(|attempt| taken_away(runner, *attempt));
+                cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
+                runner.outbox.begin_again(&heard);
+                runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
+                renew(runner, sent_at);
+                for key in self.lost.drain(..) {
+                    runner.journal.remove(key.attempt_id).await;
+                }
+                info!(runner = config.name, "Runner {} is ready", config.name);
+                Ok(Some(Duration::from_secs(heartbeat_seconds.max(1).into())))
+            }
+            Some(ToRunner::Refused { message }) => Err(RunnerError::Refused(message)),
+            Some(other) => {
+                warn!("Instead of a welcome, the server said {other:?}");
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Ends with the link.
+    async fn speak(&self, runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beats, every: Duration) {
+        let mut beat = interval(every);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // First room, then what there is to say: nothing is taken out that does not go down the link.
+        while let Ok(permit) = to_server.reserve().await {
+            let message = tokio::select! {
+                biased;
+                _ = beat.tick() => beats.next(&runner.held),
+                () = self.taken.notified() => beats.next(&runner.held),
+                message = runner.outbox.next() => message,
+            };
+            permit.send(message);
+        }
+    }
+
+    fn take(&self, runner: &Arc<Runner>, assignment: Assignment) {
+        let key = assignment.attempt;
+        let Some(orders) = runner.held.take(key) else {
+            warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} was assigned twice", key.number, key.task_id);
+            return;
+        };
+        runner.outbox.open(key);
+        // Every heartbeat from now on names it; the first is sent at once.
+        let taken_at = Instant::now();
+        self.taken.notify_one();
+        runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, orders, taken_at));
+    }
+}
+
+fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
+    match message {
+        ToRunner::Stored { attempt, sequence } => runner.outbox.stored(attempt, sequence),
+        ToRunner::Logged { attempt, end } => runner.outbox.logged(attempt, end),
+        ToRunner::Missing(heard) => runner.outbox.missing(heard),
+        ToRunner::Stale { attempt } => taken_away(runner, attempt),
+        ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
+        ToRunner::Renewed { beat, stale, cancel } => {
+            stale.iter().for_each(|attempt| taken_away(runner, *attempt));
+            cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
+            if let Some(sent_at) = beats.answered(beat) {
+                renew(runner, sent_at);
+            }
+        }
+        ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } => {}
+    }
+}
+
+fn taken_away(runner: &Runner, attempt: AttemptKey) {
+    runner.held.order(attempt.attempt_id, Order::Abandon(Why::Stale));
+    runner.outbox.stale(attempt.attempt_id);
+}
+
+/// The leases of what was held then last from then on.
+fn renew(runner: &Runner, sent_at: Instant) {
+    runner.renewed.send_if_modified(|renewed| {
+        let later = sent_at > *renewed;
+        *renewed = sent_at.max(*renewed);
+        later
+    });
+}
