@@ -16,7 +16,7 @@ pub const VERSION: u32 = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
-    /// The first message on every link.
+    /// The first message on every link, after [`ToRunner::Opened`].
     Hello(Hello),
     /// Number `sequence` of what is said about this attempt.
     Said { attempt: AttemptKey, sequence: u64, said: Said },
@@ -67,6 +67,9 @@ pub enum Said {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRunner {
+    /// The first message on every link: it has its place among all others. Who says hello only now cannot be overtaken by the hello of an
+    /// earlier link.
+    Opened,
     /// The answer to [`ToServer::Hello`]. Renew every `heartbeat_seconds`; a lease lasts `lease_seconds`.
     Welcome {
         runner_id: RunnerId,

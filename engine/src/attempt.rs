@@ -50,10 +50,10 @@ impl Engine {
     /// What this process gave to the runner and the runner does not name is on its way to it; or it has ended without a word from the
     /// runner, who gave it up when its lease ran out, and its slot is free.
     async fn release_ended(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<()> {
-        for key in self.hub.held_beside(session.id(), named) {
+        for key in self.hub.held_beside(session, named) {
             let mut conn = self.database.system.acquire().await?;
             if !store::is_held(&mut conn, session, key).await? {
-                self.hub.release(session.id(), key);
+                self.hub.release(session, key);
             }
         }
         Ok(())

@@ -100,9 +100,19 @@ impl TestEngine {
     pub async fn connected_runner_with(&self, name: &str, slots: u32, capabilities: &[&str]) -> ConnectedRunner {
         let capabilities: Vec<_> = capabilities.iter().map(|&one| one.to_owned()).collect();
         let session = self.session(name, slots, &capabilities).await;
+        self.connect(&session)
+    }
+
+    /// A link of this runner from now on, whatever came after it was opened.
+    pub fn connect(&self, session: &RunnerSession) -> ConnectedRunner {
         let (outgoing, told) = mpsc::channel(100);
         let connection = self.engine.hub.connect(session.clone(), outgoing, []);
-        ConnectedRunner { runner: TestRunner { engine: self.engine.clone(), session }, told, _connection: connection }
+        ConnectedRunner { runner: self.playing(session.clone()), told, _connection: connection }
+    }
+
+    /// What the dispatcher does with what it has claimed for this link.
+    pub async fn gives(&self, runner: &ConnectedRunner, assignment: Assignment) {
+        self.engine.give(&runner.runner.session, assignment).await.expect("it is given or goes back");
     }
 
     /// Moves what is due into the queue, as the dispatcher does.
@@ -290,7 +300,7 @@ impl ConnectedRunner {
         let stopped =
             AttemptReport { outcome: WorkOutcome::Cancelled, verification: None, ..report(assignment, domain::CheckStatus::Passed) };
         self.runner.reports(assignment.attempt, stopped).await.expect("the report is taken");
-        self.runner.engine.hub.release(self.runner.session.id(), assignment.attempt);
+        self.runner.engine.hub.release(&self.runner.session, assignment.attempt);
     }
 }
 

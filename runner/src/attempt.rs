@@ -101,10 +101,11 @@ async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptRepor
     };
     if answered || orders.current() == Order::Abandon(Why::Stale) {
         runner.journal.remove(key.attempt_id).await;
+        runner.outbox.forget(key.attempt_id);
     } else {
+        // The runner stops. What can still be said of it goes out.
         warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} ends without a report", key.number, key.task_id);
     }
-    runner.outbox.forget(key.attempt_id);
 }
 
 async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {

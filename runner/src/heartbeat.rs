@@ -61,8 +61,8 @@ async fn is_heard(renewed: &mut watch::Receiver<Instant>, lease: Duration) -> bo
 /// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
 /// says how long that is, nothing is held. Never ends.
 pub(crate) async fn fence(held: &Held, mut lease: watch::Receiver<Option<Duration>>, mut renewed: watch::Receiver<Instant>) {
-    let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
     loop {
+        let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
         let deadline = *renewed.borrow_and_update() + lease;
         tokio::select! {
             changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },

@@ -112,7 +112,7 @@ where
         }
         tokio::select! {
             () = runner.stop.cancelled() => return Ok(()),
-            () = sleep(backoff.next(opened)) => {}
+            () = sleep(backoff.next(opened.map(|at| at.elapsed()))) => {}
         }
     }
 }

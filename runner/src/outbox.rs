@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    AttemptId, AttemptKey, LogStream, crash,
+    AttemptId, AttemptKey, LogStream,
     protocol::{Heard, Said, ToServer},
 };
 use tokio::sync::{Notify, oneshot};
@@ -92,7 +92,6 @@ impl Outbox {
         if !is_open {
             return Err(Closed);
         }
-        crash::point("report.sent");
         told.await.map_err(|_| Closed)
     }
 
@@ -151,29 +150,24 @@ impl Outbox {
         self.answered.notify_waiters();
     }
 
-    /// The server has less than was sent: the rest is sent again.
-    pub fn missing(&self, heard: Heard) {
+    /// The server has less than was sent: the rest is sent again. False when it has less than it said before, so that there is nothing
+    /// left to say it again from.
+    pub fn go_back_to(&self, heard: Heard) -> bool {
+        let mut remembers = true;
         if let Some(page) = lock(&self.book).pages.get_mut(&heard.attempt.attempt_id) {
+            remembers = heard.sequence >= page.heard.sequence && heard.log >= page.heard.log;
             page.hear(heard);
             page.sent = 0;
         }
         self.to_say.notify_one();
         self.answered.notify_waiters();
+        remembers
     }
 
-    /// A new link: what the server has not heard is said again.
-    pub fn begin_again(&self, heard: &[Heard]) {
-        {
-            let mut book = lock(&self.book);
-            for heard in heard {
-                if let Some(page) = book.pages.get_mut(&heard.attempt.attempt_id) {
-                    page.hear(*heard);
-                }
-            }
-            book.pages.values_mut().for_each(|page| page.sent = 0);
-        }
+    /// A new link: what is not answered is said again.
+    pub fn begin_again(&self) {
+        lock(&self.book).pages.values_mut().for_each(|page| page.sent = 0);
         self.to_say.notify_one();
-        self.answered.notify_waiters();
     }
 
     /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.
@@ -319,9 +313,9 @@ mod tests {
         assert_eq!(sent(&outbox), ["#1", "0:one ", "4:two"]);
         assert!(sent(&outbox).is_empty(), "once over one link");
         outbox.stored(key(1), 1);
-        outbox.begin_again(&[]);
+        outbox.begin_again();
         assert_eq!(sent(&outbox), ["0:one ", "4:two"]);
-        outbox.begin_again(&[Heard { attempt: key(1), sequence: 1, log: 4 }]);
+        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 4 }));
         assert_eq!(sent(&outbox), ["4:two"]);
         outbox.say(key(1).attempt_id, Said::Verifying);
         assert_eq!(sent(&outbox), ["#2"], "numbers and offsets go on");
@@ -333,13 +327,22 @@ mod tests {
     fn a_piece_that_is_there_in_part_is_cut() {
         let outbox = Outbox::default();
         start(&outbox, key(1));
-        outbox.missing(Heard { attempt: key(1), sequence: 1, log: 5 });
+        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 5 }));
         assert_eq!(sent(&outbox), ["5:wo"]);
         outbox.logged(key(1), 3);
-        outbox.begin_again(&[]);
+        outbox.begin_again();
         assert_eq!(sent(&outbox), ["5:wo"], "an old answer takes nothing back");
         outbox.logged(key(1), 7);
         assert_eq!(lock(&outbox.book).pages[&key(1).attempt_id].bytes, 0);
+    }
+
+    #[test]
+    fn a_server_that_has_forgotten_is_noticed() {
+        let outbox = Outbox::default();
+        start(&outbox, key(1));
+        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 4 }));
+        assert!(!outbox.go_back_to(Heard { attempt: key(1), sequence: 0, log: 4 }));
+        assert!(!outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 3 }));
     }
 
     #[test]

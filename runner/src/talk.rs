@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    AttemptKey,
-    protocol::{Assignment, Hello, ToRunner, ToServer, VERSION},
+    AttemptKey, crash,
+    protocol::{Assignment, Heard, Hello, Said, ToRunner, ToServer, VERSION},
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -93,6 +93,10 @@ impl Talk {
             lost: self.lost.clone(),
         };
         let answered = async {
+            match from_server.recv().await? {
+                ToRunner::Opened => {}
+                other => return Some(other),
+            }
             to_server.send(ToServer::Hello(hello)).await.ok()?;
             from_server.recv().await
         };
@@ -105,7 +109,8 @@ impl Talk {
                 // What is not held any more must not begin on the renewal below.
                 stale.iter().for_each(|attempt| taken_away(runner, *attempt));
                 cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
-                runner.outbox.begin_again(&heard);
+                heard.into_iter().for_each(|heard| go_back_to(runner, heard));
+                runner.outbox.begin_again();
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 renew(runner, sent_at);
                 for key in self.lost.drain(..) {
@@ -135,7 +140,11 @@ impl Talk {
                 () = self.taken.notified() => beats.next(&runner.held),
                 message = runner.outbox.next() => message,
             };
+            let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. }, .. });
             permit.send(message);
+            if is_report {
+                crash::point("report.sent");
+            }
         }
     }
 
@@ -157,7 +166,7 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
     match message {
         ToRunner::Stored { attempt, sequence } => runner.outbox.stored(attempt, sequence),
         ToRunner::Logged { attempt, end } => runner.outbox.logged(attempt, end),
-        ToRunner::Missing(heard) => runner.outbox.missing(heard),
+        ToRunner::Missing(heard) => go_back_to(runner, heard),
         ToRunner::Stale { attempt } => taken_away(runner, attempt),
         ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
         ToRunner::Renewed { beat, stale, cancel } => {
@@ -167,7 +176,16 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
                 renew(runner, sent_at);
             }
         }
-        ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } => {}
+        ToRunner::Opened | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } => {}
+    }
+}
+
+/// A server that has forgotten what it had heard, as after a restore, cannot be told the end of it.
+fn go_back_to(runner: &Runner, heard: Heard) {
+    if !runner.outbox.go_back_to(heard) {
+        let key = heard.attempt;
+        warn!(attempt.id = %key.attempt_id, "The server has forgotten what attempt {} of task {} had said: it ends", key.number, key.task_id);
+        taken_away(runner, key);
     }
 }
 

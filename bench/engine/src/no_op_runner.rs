@@ -68,7 +68,8 @@ impl NoOpRunner {
                 ToRunner::Missing(heard) => anyhow::bail!("something of attempt {} has not arrived", heard.attempt.number),
                 ToRunner::Refused { message } => anyhow::bail!("it is refused: {message}"),
                 // Every attempt is over long before its lease is, so no heartbeat is needed; and nobody cancels.
-                ToRunner::Welcome { .. }
+                ToRunner::Opened
+                | ToRunner::Welcome { .. }
                 | ToRunner::Stored { .. }
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }

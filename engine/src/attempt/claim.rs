@@ -1,6 +1,6 @@
 //! Which task is next, and giving it to a runner.
 
-use domain::{AttemptId, AttemptKey, RepositoryId, RunnerId, TaskId, WorkspaceId, protocol::Assignment};
+use domain::{AttemptId, AttemptKey, RepositoryId, TaskId, WorkspaceId, protocol::Assignment};
 use serde::Serialize;
 use sqlx::types::Json;
 use tokio::time::Instant;
@@ -22,8 +22,8 @@ type Wanted<'a> = (Uuid, &'a RunnerSession);
 /// What a claim came to.
 #[derive(Debug, Default)]
 struct Claimed {
-    /// Each with the runner that it was taken for and the line it came from, the first in the queue first.
-    attempts: Vec<(RunnerId, AttemptKey, usize)>,
+    /// Each with the slot that it was taken for and the line it came from, the first in the queue first.
+    attempts: Vec<(usize, AttemptKey, usize)>,
     /// Tasks that share something which is in use, and were put out of sight until it is free.
     parked: usize,
     /// What is left of each line that was asked for.
@@ -33,7 +33,7 @@ struct Claimed {
 impl Engine {
     /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
     /// which runner each was taken for.
-    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, Assignment)>> {
+    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, Assignment)>> {
         let claimed = self.take(capabilities, slots).await?;
         if claimed.is_empty() {
             return Ok(vec![]);
@@ -59,14 +59,14 @@ impl Engine {
     }
 
     /// From the lines that are known; when something is taken there may be more.
-    pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerId, AttemptKey)>> {
+    pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, AttemptKey)>> {
         let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
         let workspaces = self.lines.lock().in_turn(capabilities, Instant::now());
         for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
             loop {
                 let claimed = self.take_from(workspaces, &wanted).await?;
                 if !claimed.attempts.is_empty() {
-                    return Ok(claimed.attempts.into_iter().map(|(runner, key, _)| (runner, key)).collect());
+                    return Ok(claimed.attempts.into_iter().map(|(slot, key, _)| (slots[slot].clone(), key)).collect());
                 }
                 // What was put out of sight may have hidden what can be taken.
                 if claimed.parked == 0 {
@@ -220,11 +220,11 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
              from asked
            )
            select line as "line?", ($2::uuid[])[position] as "id?", id as "task_id?: TaskId", attempts as "number?",
-                  ($5::uuid[])[position] as "runner_id?: RunnerId", position as "position?", null::bigint as "left_from?"
+                  position as "position?", null::bigint as "left_from?"
            from claimed
-           union all select null, null, null, null, null, null, null from parked
-           union all select line, null, null, null, null, null, turn from remaining
-           order by 6"#,
+           union all select null, null, null, null, null, null from parked
+           union all select line, null, null, null, null, turn from remaining
+           order by 5"#,
         wanted.len() as i64,
         &ids,
         now,
@@ -239,9 +239,10 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
     let mut claimed = Claimed { left: vec![Left::Paused; lines.len()], ..Claimed::default() };
     for row in rows {
         let line = row.line.and_then(|line| usize::try_from(line).ok()).filter(|line| *line < lines.len());
-        match (row.id, row.task_id, row.number, row.runner_id, line) {
-            (Some(id), Some(task_id), Some(number), Some(runner), Some(line)) => {
-                claimed.attempts.push((runner, AttemptKey { task_id, attempt_id: AttemptId(id), number }, line));
+        let slot = row.position.and_then(|position| usize::try_from(position - 1).ok()).filter(|slot| *slot < wanted.len());
+        match (row.id, row.task_id, row.number, slot, line) {
+            (Some(id), Some(task_id), Some(number), Some(slot), Some(line)) => {
+                claimed.attempts.push((slot, AttemptKey { task_id, attempt_id: AttemptId(id), number }, line));
             }
             (None, .., Some(line)) => claimed.left[line] = row.left_from.map_or(Left::Nobody, Left::From),
             _ => claimed.parked += 1,

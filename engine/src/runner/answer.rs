@@ -38,7 +38,7 @@ impl Engine {
     async fn answer_heartbeat(&self, session: &RunnerSession, beat: u64, attempts: &[AttemptKey]) -> Option<ToRunner> {
         match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
             Ok(held) => {
-                held.stale.iter().for_each(|attempt| self.hub.release(session.id(), *attempt));
+                held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
                 Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel })
             }
             Err(error) => {
@@ -50,19 +50,15 @@ impl Engine {
 
     async fn answer_about_attempts(&self, session: &RunnerSession, said: &[ToServer]) -> Vec<ToRunner> {
         let mut outcomes: Vec<Option<Result<()>>> = said.iter().map(|_| None).collect();
-        // Logs first: what a runner writes about an attempt it writes before its last word, and changes nothing else.
+        // Logs first: what a runner writes about an attempt it writes before its last word, and changes nothing else. What comes after a
+        // last word has to wait for what becomes of that.
         let mut over = HashSet::new();
-        for (one, outcome) in said.iter().zip(&mut outcomes) {
+        let mut afterwards = vec![];
+        for (place, one) in said.iter().enumerate() {
             match one {
                 ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp, .. } => drop(over.insert(*attempt)),
-                ToServer::Log { attempt, offset, stream, bytes } => {
-                    let stored = if over.contains(attempt) {
-                        Err(Error::StaleLease)
-                    } else {
-                        until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
-                    };
-                    *outcome = Some(stored);
-                }
+                ToServer::Log { attempt, .. } if over.contains(attempt) => afterwards.push(place),
+                ToServer::Log { .. } => outcomes[place] = Some(self.store_log(session, one).await),
                 _ => {}
             }
         }
@@ -83,11 +79,19 @@ impl Engine {
                 wait_for_the_database(session.name(), &error).await;
             }
         }
+        for place in afterwards {
+            outcomes[place] = Some(self.store_log(session, &said[place]).await);
+        }
         let mut answers = Vec::with_capacity(said.len());
         for (one, outcome) in said.iter().zip(outcomes) {
             answers.extend(self.answer_to(session, one, outcome.unwrap_or(Ok(()))).await);
         }
         answers
+    }
+
+    async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
+        let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
+        until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
     }
 
     /// A second hello, which no runner says, has no answer.
@@ -97,7 +101,7 @@ impl Engine {
         match outcome {
             Ok(()) => {
                 if is_last_word {
-                    self.hub.release(session.id(), attempt);
+                    self.hub.release(session, attempt);
                 }
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
@@ -110,7 +114,7 @@ impl Engine {
                 if !matches!(error, Error::StaleLease) {
                     warn!("Runner {} was refused: {error}", session.name());
                 }
-                self.hub.release(session.id(), attempt);
+                self.hub.release(session, attempt);
                 Some(ToRunner::Stale { attempt })
             }
         }

@@ -17,7 +17,35 @@ use super::RunnerSession;
 
 #[derive(Default)]
 pub(crate) struct Hub {
-    connected: Mutex<HashMap<RunnerId, Connected>>,
+    links: Mutex<Links>,
+}
+
+#[derive(Default)]
+struct Links {
+    connected: HashMap<RunnerId, Connected>,
+    /// The highest ticket of each runner that was seen here, whatever became of its link.
+    newest: HashMap<RunnerId, i64>,
+}
+
+impl Links {
+    fn of(&mut self, session: &RunnerSession) -> Option<&mut Connected> {
+        self.connected.get_mut(&session.id()).filter(|one| one.session.ticket == session.ticket)
+    }
+
+    /// Whether there is none newer. Older ones end.
+    fn note(&mut self, session: &RunnerSession) -> bool {
+        let newest = self.newest.entry(session.id()).or_insert(session.ticket);
+        *newest = session.ticket.max(*newest);
+        let newest = *newest;
+        if let Some(before) = self.connected.remove(&session.id()) {
+            if before.session.ticket < newest {
+                before.superseded.cancel();
+            } else {
+                self.connected.insert(session.id(), before);
+            }
+        }
+        session.ticket == newest
+    }
 }
 
 struct Connected {
@@ -44,17 +72,17 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut connected = self.hub.lock();
+        let mut links = self.hub.lock();
         // A newer connection of the same runner has taken the place: leave it.
-        if connected.get(&self.id).is_some_and(|one| one.session.ticket == self.ticket) {
-            connected.remove(&self.id);
+        if links.connected.get(&self.id).is_some_and(|one| one.session.ticket == self.ticket) {
+            links.connected.remove(&self.id);
         }
     }
 }
 
 impl Hub {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunnerId, Connected>> {
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on the runner is given work over this link; it holds these attempts already.
@@ -66,32 +94,25 @@ impl Hub {
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
         let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
-        let mut connected = self.lock();
-        if connected.get(&id).is_some_and(|one| one.session.ticket > ticket) {
+        let mut links = self.lock();
+        if links.note(&session) {
+            let one = Connected { session, outgoing, held: held.into_iter().collect(), superseded };
+            links.connected.insert(id, one);
+        } else {
             superseded.cancel();
-            return connection;
-        }
-        let one = Connected { session, outgoing, held: held.into_iter().collect(), superseded };
-        if let Some(before) = connected.insert(id, one) {
-            before.superseded.cancel();
         }
         connection
     }
 
-    /// Nothing is given over links of this runner that were opened before this one.
+    /// Nothing is given any more over links of this runner that were opened before this one, also where they are not connected yet.
     pub(crate) fn supersede(&self, newer: &RunnerSession) {
-        let mut connected = self.lock();
-        if connected.get(&newer.id()).is_some_and(|one| one.session.ticket < newer.ticket)
-            && let Some(before) = connected.remove(&newer.id())
-        {
-            before.superseded.cancel();
-        }
+        self.lock().note(newer);
     }
 
     /// The connected runners that could take more, with how much.
     pub(crate) fn with_free_slots(&self) -> Vec<(RunnerSession, usize)> {
-        let connected = self.lock();
-        let free = connected.values().filter_map(|one| {
+        let links = self.lock();
+        let free = links.connected.values().filter_map(|one| {
             // what its link cannot carry now has to wait as well
             let free = (one.session.slots as usize).saturating_sub(one.held.len()).min(one.outgoing.capacity());
             (free > 0).then(|| (one.session.clone(), free))
@@ -101,20 +122,20 @@ impl Hub {
 
     /// Whether runners are connected here and none of those that have what is needed has a free slot.
     pub(crate) fn is_full(&self, needed: &[String]) -> bool {
-        let connected = self.lock();
+        let links = self.lock();
         let has_all = |one: &&Connected| needed.iter().all(|need| one.session.capabilities().contains(need));
-        let mut fitting = connected.values().filter(has_all).peekable();
+        let mut fitting = links.connected.values().filter(has_all).peekable();
         fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().connected.is_empty()
     }
 
-    /// Sends an assignment; false when the runner is gone or its link is full.
-    pub(crate) fn assign(&self, runner: RunnerId, assignment: Assignment) -> bool {
-        let mut connected = self.lock();
-        let Some(one) = connected.get_mut(&runner) else { return false };
+    /// Sends an assignment over the link that it was claimed for; false when that is gone or full.
+    pub(crate) fn assign(&self, runner: &RunnerSession, assignment: Assignment) -> bool {
+        let mut links = self.lock();
+        let Some(one) = links.of(runner) else { return false };
         let attempt = assignment.attempt;
         let sent = one.outgoing.try_send(ToRunner::Assign { assignment: Box::new(assignment) }).is_ok();
         if sent {
@@ -125,22 +146,22 @@ impl Hub {
 
     /// Tells the runner to end an attempt. When it is not connected here, its next heartbeat tells it.
     pub(crate) fn cancel(&self, runner: RunnerId, attempt: AttemptKey) {
-        if let Some(one) = self.lock().get(&runner) {
+        if let Some(one) = self.lock().connected.get(&runner) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Cancel { attempt });
         }
     }
 
-    /// What this process gave to the runner, as far as it is not among these.
-    pub(crate) fn held_beside(&self, runner: RunnerId, named: &[AttemptKey]) -> Vec<AttemptKey> {
-        let connected = self.lock();
-        let held = connected.get(&runner).into_iter().flat_map(|one| &one.held);
+    /// What this process gave to the runner over this link, as far as it is not among these.
+    pub(crate) fn held_beside(&self, runner: &RunnerSession, named: &[AttemptKey]) -> Vec<AttemptKey> {
+        let mut links = self.lock();
+        let held = links.of(runner).into_iter().flat_map(|one| &one.held);
         held.filter(|attempt| !named.contains(attempt)).copied().collect()
     }
 
     /// The attempt has ended or is no longer this runner's: its slot is free.
-    pub(crate) fn release(&self, runner: RunnerId, attempt: AttemptKey) {
-        if let Some(one) = self.lock().get_mut(&runner) {
+    pub(crate) fn release(&self, runner: &RunnerSession, attempt: AttemptKey) {
+        if let Some(one) = self.lock().of(runner) {
             one.held.remove(&attempt);
         }
     }

@@ -34,10 +34,14 @@ impl Engine {
         let session = until_answered(name, || self.register_runner(*runner_id, ticket, name, *slots, capabilities)).await?;
         // What would still be given over an earlier link, the runner would never read; what was is given back below.
         self.hub.supersede(&session);
-        until_answered(name, || self.attempts_lost(&session, lost)).await?;
-        let never_begun = until_answered(name, || self.give_back_all_but(&session, attempts)).await?;
-        if never_begun > 0 {
-            info!(runner.id = %session.id, "{never_begun} attempts that runner {name} never began are back in the queue");
+        // A row that cannot be read keeps its own attempt from being taken back, and no runner from working.
+        if let Err(error) = until_answered(name, || self.attempts_lost(&session, lost)).await {
+            warn!(runner.id = %session.id, "What runner {name} has lost could not all be taken back: {error}");
+        }
+        match until_answered(name, || self.give_back_all_but(&session, attempts)).await {
+            Ok(0) => {}
+            Ok(count) => info!(runner.id = %session.id, "{count} attempts that runner {name} never began are back in the queue"),
+            Err(error) => warn!(runner.id = %session.id, "What runner {name} never began could not all be taken back: {error}"),
         }
         let heard = until_answered(name, || self.heard(&session, attempts)).await?;
         let renewal = until_answered(name, || self.heartbeat(&session, attempts)).await?;
@@ -65,17 +69,20 @@ pub(super) async fn wait_for_the_database(runner: &str, error: &Error) {
 /// While the database does not answer, the runner waits.
 ///
 /// # Errors
-/// When the runner speaks another version, says of itself what cannot be, or has opened a newer link. It is told so.
+/// When the runner speaks another version or says of itself what cannot be, it is told so, and nothing would change it. When it has opened
+/// a newer link, or the database refuses something, the link is closed and there may be another.
 pub async fn serve_runner(
     engine: Engine,
     mut from_runner: mpsc::Receiver<ToServer>,
     to_runner: mpsc::Sender<ToRunner>,
 ) -> Result<Option<RunnerSession>> {
-    // Before anything is heard, so that the order of the tickets is that in which the links were opened.
+    // Before anything is heard: a runner says hello once it has heard that, so of two of its hellos the later has the higher ticket.
     let ticket = tokio::select! {
         ticket = until_answered("that comes", || engine.draw_runner_ticket()) => ticket?,
         () = to_runner.closed() => return Ok(None),
     };
+    // It may have gone meanwhile; then there is no hello.
+    let _ = to_runner.send(ToRunner::Opened).await;
     let Some(ToServer::Hello(hello)) = from_runner.recv().await else { return Ok(None) };
     let greeted = tokio::select! {
         greeted = welcome(&engine, ticket, &hello) => greeted,
@@ -84,8 +91,9 @@ pub async fn serve_runner(
     let Greeting { session, heard, renewal } = match greeted {
         Ok(greeting) => greeting,
         Err(error) => {
-            // it may have gone meanwhile
-            let _ = to_runner.send(ToRunner::Refused { message: error.to_string() }).await;
+            if let Error::Invalid(invalid) = &error {
+                let _ = to_runner.send(ToRunner::Refused { message: invalid.to_string() }).await;
+            }
             return Err(error);
         }
     };
@@ -126,7 +134,8 @@ pub async fn serve_runner(
 async fn welcome(engine: &Engine, ticket: i64, hello: &Hello) -> Result<Greeting> {
     if hello.version != VERSION {
         let (name, version) = (&hello.name, hello.version);
-        return Err(Error::Conflict(format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}")));
+        let message = format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}");
+        return Err(domain::Invalid::field("/version", "unknown", message).into());
     }
     engine.greet(ticket, hello).await
 }

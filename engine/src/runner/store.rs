@@ -27,7 +27,8 @@ pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: T
                    $6, $7)
            on conflict (id) do update set name = excluded.name, slots = excluded.slots, last_seen_at = excluded.last_seen_at,
                                           capabilities = excluded.capabilities, ticket = excluded.ticket
-             where runner.ticket < excluded.ticket
+             -- the same one comes again when the answer to its COMMIT was lost
+             where runner.ticket <= excluded.ticket
            returning name"#,
         new.id.0,
         new.name,

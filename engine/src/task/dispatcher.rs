@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{EventKind, crash};
+use domain::{EventKind, crash, protocol::Assignment};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
@@ -122,16 +122,22 @@ impl Engine {
             let assignments = self.claim(&capabilities, &in_turn(&free)).await?;
             assigned += assignments.len();
             for (runner, assignment) in assignments {
-                let attempt = assignment.attempt;
-                crash::point("assign.before");
-                if !self.hub.assign(runner, assignment) {
-                    // the others are given out all the same
-                    failed = self.attempt_not_given(attempt).await.err().or(failed);
-                }
-                crash::point("assign.after");
+                // the others are given out all the same
+                failed = self.give(&runner, assignment).await.err().or(failed);
             }
         }
         failed.map_or(Ok(assigned), Err)
+    }
+
+    /// Over the link that it was claimed for.
+    pub(crate) async fn give(&self, runner: &RunnerSession, assignment: Assignment) -> Result<()> {
+        let attempt = assignment.attempt;
+        crash::point("assign.before");
+        if !self.hub.assign(runner, assignment) {
+            self.attempt_not_given(attempt).await?;
+        }
+        crash::point("assign.after");
+        Ok(())
     }
 }
 

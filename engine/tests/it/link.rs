@@ -30,9 +30,16 @@ impl Link {
         Self { to_server, told, served }
     }
 
+    /// It has its ticket.
+    async fn opened(test: &TestEngine) -> Self {
+        let mut link = Self::open(test);
+        assert_eq!(link.hears().await, ToRunner::Opened);
+        link
+    }
+
     /// Opened, and welcome with what it holds: how much the server has heard of that, and what is stale.
     async fn welcome(test: &TestEngine, slots: u32, attempts: &[AttemptKey]) -> (Self, Vec<Heard>, Vec<AttemptKey>) {
-        let mut link = Self::open(test);
+        let mut link = Self::opened(test).await;
         link.says(hello(slots, attempts, &[])).await;
         match link.hears().await {
             ToRunner::Welcome { heard, stale, .. } => (link, heard, stale),
@@ -67,10 +74,13 @@ impl Link {
     }
 }
 
+/// The harness's runner of the name "r1".
+const FAR_AWAY: u128 = 0x7231;
+
 fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
-    let runner_id = RunnerId(uuid::Uuid::from_u128(7));
+    let runner_id = RunnerId(uuid::Uuid::from_u128(FAR_AWAY));
     let (attempts, lost) = (attempts.to_vec(), lost.to_vec());
-    ToServer::Hello(Hello { version: VERSION, runner_id, name: "far away".into(), slots, capabilities: vec![], attempts, lost })
+    ToServer::Hello(Hello { version: VERSION, runner_id, name: "r1".into(), slots, capabilities: vec![], attempts, lost })
 }
 
 fn started(attempt: AttemptKey) -> ToServer {
@@ -169,17 +179,11 @@ async fn a_late_hello_takes_nothing_from_a_newer_link(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let id = task(&test, &ada, "one").await;
-    let mut late = Link::open(&test);
-    // it has drawn its ticket
-    while sqlx::query_scalar::<_, bool>("select not is_called from runner_ticket").fetch_one(&pool).await.unwrap() {
-        tokio::task::yield_now().await;
-    }
+    let late = Link::opened(&test).await;
     let (mut newer, ..) = Link::welcome(&test, 1, &[]).await;
     test.dispatch().await;
     let attempt = newer.is_assigned().await.attempt;
     late.says(hello(1, &[], &[attempt])).await;
-    let refused = late.hears().await;
-    assert!(matches!(&refused, ToRunner::Refused { message } if message.contains("newer link")), "{refused:?}");
     assert!(matches!(late.served.await.unwrap(), Err(Error::Conflict(_))));
     assert_eq!(newer.asks(started(attempt)).await, ToRunner::Stored { attempt, sequence: 1 });
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
@@ -244,9 +248,9 @@ async fn nobody_loses_what_another_runner_holds(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let id = task(&test, &ada, "one").await;
-    let holder = test.runner("r1").await;
+    let holder = test.runner("another").await;
     let held = holder.claims_one().await;
-    let mut link = Link::open(&test);
+    let mut link = Link::opened(&test).await;
     link.says(hello(1, &[held.attempt], &[held.attempt])).await;
     let welcome = link.hears().await;
     assert!(matches!(&welcome, ToRunner::Welcome { heard, stale, .. } if heard.is_empty() && *stale == [held.attempt]), "{welcome:?}");
@@ -257,5 +261,60 @@ async fn nobody_loses_what_another_runner_holds(pool: PgPool) {
     assert_eq!(link.asks(given_up).await, ToRunner::Stale { attempt: held.attempt });
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
     holder.succeeds(&held).await.unwrap();
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_link_that_is_connected_after_a_newer_one_was_opened_is_given_nothing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let older = test.runner("r1").await;
+    let (newer, ..) = Link::welcome(&test, 1, &[]).await;
+    // the newer one has come and gone before the older one was through with its hello
+    newer.breaks().await;
+    let mut late = test.connect(&older.session);
+    let id = task(&test, &ada, "one").await;
+    test.dispatch().await;
+    assert_eq!(late.told(), []);
+    assert_eq!(standing(&pool, id).await, ("queued".into(), 0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_claimed_for_an_older_link_is_not_given_over_a_newer(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (older, newer) = (test.connected_runner("r1", 1).await, test.runner("r1").await);
+    let id = task(&test, &ada, "one").await;
+    let assignment = older.runner.claims_one().await;
+    let mut newer = test.connect(&newer.session);
+    test.gives(&older, assignment).await;
+    assert_eq!(newer.told(), []);
+    assert_eq!(standing(&pool, id).await, ("queued".into(), 0), "nobody is charged");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_link_may_be_registered_again_as_its_answer_may_be_lost(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let id = RunnerId(uuid::Uuid::from_u128(1));
+    for _ in 0..2 {
+        test.engine.register_runner(id, 5, "r", 1, &[]).await.unwrap();
+    }
+    assert!(matches!(test.engine.register_runner(id, 4, "r", 1, &[]).await, Err(Error::Conflict(_))));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_row_that_cannot_be_taken_back_keeps_no_runner_from_coming(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (spoiled, good) = (task(&test, &ada, "spoiled").await, task(&test, &ada, "good").await);
+    let runner = test.runner("r1").await;
+    let held = runner.claims(2).await;
+    sqlx::query("update task set checks = '[{}]' where id = $1").bind(spoiled.0).execute(&pool).await.unwrap();
+    let lost: Vec<_> = held.iter().map(|one| one.attempt).collect();
+    let mut link = Link::opened(&test).await;
+    link.says(hello(1, &[], &lost)).await;
+    let welcome = link.hears().await;
+    assert!(matches!(welcome, ToRunner::Welcome { .. }), "{welcome:?}");
+    assert_eq!(standing(&pool, good).await, ("queued".into(), 1));
     link.breaks().await;
 }

@@ -125,6 +125,8 @@ impl Default for Terms {
 struct Manners {
     /// Answers nothing from now on.
     mute: bool,
+    /// Hears nothing from now on.
+    deaf: bool,
     /// Cannot be reached.
     away: bool,
     stale: HashSet<AttemptId>,
@@ -133,6 +135,8 @@ struct Manners {
 
 struct Floor {
     heard: watch::Sender<Vec<ToServer>>,
+    /// Reports that came while nobody heard them.
+    unheard: watch::Sender<usize>,
     manners: Mutex<Manners>,
     /// How much there is of what was said about each attempt.
     known: Mutex<HashMap<AttemptId, Heard>>,
@@ -188,6 +192,7 @@ impl Server {
         let manners = Manners { terms, ..Manners::default() };
         let floor = Arc::new(Floor {
             heard: watch::Sender::new(vec![]),
+            unheard: watch::Sender::new(0),
             manners: Mutex::new(manners),
             known: Mutex::default(),
             link: Mutex::default(),
@@ -252,6 +257,21 @@ impl Server {
 
     pub fn fall_silent(&self) {
         self.floor.manners.lock().unwrap().mute = true;
+    }
+
+    pub fn go_deaf(&self) {
+        self.floor.manners.lock().unwrap().deaf = true;
+    }
+
+    pub fn hear_again(&self) {
+        self.floor.manners.lock().unwrap().deaf = false;
+    }
+
+    /// Until a report has come that nobody heard.
+    pub async fn until_a_report_is_unheard(&self) {
+        let mut unheard = self.floor.unheard.subscribe();
+        let came = tokio::time::timeout(PATIENCE, unheard.wait_for(|unheard| *unheard > 0)).await;
+        came.expect("a report comes").unwrap();
     }
 
     pub fn speak_again(&self) {
@@ -390,7 +410,12 @@ impl Floor {
 
 /// Answers every message that comes over one link.
 async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
+    let _ = to_runner.send(ToRunner::Opened).await;
     while let Some(message) = from_runner.recv().await {
+        if floor.manners.lock().unwrap().deaf {
+            floor.unheard.send_modify(|unheard| *unheard += usize::from(is_report(&message)));
+            continue;
+        }
         let is_new = floor.takes_in(&message);
         let manners = floor.manners.lock().unwrap().clone();
         let is_stale = |attempt: &&AttemptKey| manners.stale.contains(&attempt.attempt_id);
@@ -421,6 +446,10 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             return;
         }
     }
+}
+
+fn is_report(message: &ToServer) -> bool {
+    matches!(message, ToServer::Said { said: Said::Report { .. }, .. })
 }
 
 fn report_of(heard: &[ToServer], wanted: AttemptKey) -> Option<AttemptReport> {

@@ -35,10 +35,10 @@ async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
 }
 
 #[tokio::test]
-async fn a_report_whose_answer_was_lost_is_said_again() {
+async fn a_report_whose_answer_was_lost_is_answered_by_the_next_welcome() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
-    let attempt = server.assign(&repository.command("echo begun; read line < /dev/zero & wait; sleep 0.2")).await;
+    let attempt = server.assign(&repository.command("echo begun; read line < /dev/zero")).await;
     server.until_output(attempt, "begun").await;
     server.fall_silent();
     server.cancel(attempt).await;
@@ -49,6 +49,22 @@ async fn a_report_whose_answer_was_lost_is_said_again() {
     server.until_the_journal_is_empty().await;
     assert_eq!(outcome(&server.report(attempt).await), "cancelled");
     assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
+}
+
+#[tokio::test]
+async fn a_report_that_nobody_heard_is_said_again() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let attempt = server.assign(&repository.command("echo begun; read line < /dev/zero")).await;
+    server.until_output(attempt, "begun").await;
+    server.go_deaf();
+    server.cancel(attempt).await;
+    server.until_a_report_is_unheard().await;
+    server.hear_again();
+    server.cut();
+    assert_eq!(outcome(&server.report(attempt).await), "cancelled");
+    server.until_the_journal_is_empty().await;
+    assert!(server.log(attempt).contains("Cancelled after"), "{}", server.log(attempt));
 }
 
 #[tokio::test]

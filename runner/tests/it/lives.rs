@@ -109,6 +109,7 @@ async fn a_runner_that_is_refused_ends_and_says_why() {
     let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
     let life = runner::run_with(config(state.path()), short(), dial, CancellationToken::new());
     let server = async {
+        to_runner.send(ToRunner::Opened).await.unwrap();
         let hello = from_runner.recv().await;
         to_runner.send(ToRunner::Refused { message: "it is too old".into() }).await.unwrap();
         hello
