@@ -6,7 +6,7 @@ use domain::{
 };
 use tempfile::NamedTempFile;
 
-use crate::harness::{Repository, Server, State, Terms, config, is_alive, outcome, pids, short};
+use crate::harness::{PATIENCE, Repository, Server, State, Terms, config, is_alive, outcome, pids, short};
 
 #[tokio::test]
 async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
@@ -175,7 +175,9 @@ fn is_given_up(message: &ToServer) -> bool {
 }
 
 async fn until_there(path: &std::path::Path) {
+    let deadline = std::time::Instant::now() + PATIENCE;
     while !path.exists() {
+        assert!(std::time::Instant::now() < deadline, "{} did not come", path.display());
         // Nothing tells of it but the folder itself.
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
