@@ -37,12 +37,9 @@ impl Links {
         let newest = self.newest.entry(session.id()).or_insert(session.ticket);
         *newest = session.ticket.max(*newest);
         let newest = *newest;
-        if let Some(before) = self.connected.remove(&session.id()) {
-            if before.session.ticket < newest {
-                before.superseded.cancel();
-            } else {
-                self.connected.insert(session.id(), before);
-            }
+        if let Some(before) = self.connected.get(&session.id()).filter(|one| one.session.ticket < newest) {
+            before.superseded.cancel();
+            self.connected.remove(&session.id());
         }
         session.ticket == newest
     }

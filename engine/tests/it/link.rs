@@ -47,6 +47,15 @@ impl Link {
         }
     }
 
+    /// Welcome with one slot, and given the one task there is.
+    async fn at_work(test: &TestEngine, ada: &Actor) -> (Self, TaskId, Assignment) {
+        let id = task(test, ada, "one").await;
+        let (mut link, ..) = Self::welcome(test, 1, &[]).await;
+        test.dispatch().await;
+        let assignment = link.is_assigned().await;
+        (link, id, assignment)
+    }
+
     async fn says(&self, message: ToServer) {
         self.to_server.send(message).await.unwrap();
     }
@@ -114,10 +123,7 @@ async fn standing(pool: &PgPool, id: TaskId) -> (String, i32) {
 async fn what_is_said_again_over_the_next_link_counts_once(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = task(&test, &ada, "one").await;
-    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
-    test.dispatch().await;
-    let assignment = link.is_assigned().await;
+    let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
     let attempt = assignment.attempt;
     for message in [started(attempt), log(attempt, 0, "first "), verifying(attempt)] {
         link.asks(message).await;
@@ -150,10 +156,7 @@ async fn what_is_said_again_over_the_next_link_counts_once(pool: PgPool) {
 async fn what_comes_too_early_waits_for_what_is_missing(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = task(&test, &ada, "one").await;
-    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
-    test.dispatch().await;
-    let assignment = link.is_assigned().await;
+    let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
     let attempt = assignment.attempt;
     let missing = |sequence, log| ToRunner::Missing(Heard { attempt, sequence, log });
     assert_eq!(link.asks(verifying(attempt)).await, missing(0, 0));
@@ -226,10 +229,7 @@ async fn a_newer_link_ends_the_older_and_what_was_on_its_way_is_given_again_unch
 async fn the_slots_of_a_runner_that_comes_back_are_taken(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    task(&test, &ada, "one").await;
-    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
-    test.dispatch().await;
-    let held = link.is_assigned().await;
+    let (link, _, held) = Link::at_work(&test, &ada).await;
     link.breaks().await;
     let second = task(&test, &ada, "two").await;
     let (mut link, ..) = Link::welcome(&test, 1, &[held.attempt]).await;

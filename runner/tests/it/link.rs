@@ -1,7 +1,7 @@
 //! Leases, answers, and a server that says something else or nothing.
 
 use domain::{
-    LogStream,
+    AttemptKey, LogStream,
     protocol::{Said, ToRunner, ToServer},
 };
 use tempfile::NamedTempFile;
@@ -71,9 +71,7 @@ async fn a_report_that_nobody_heard_is_said_again() {
 async fn what_was_taken_away_while_the_link_was_away_ends_with_the_welcome() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
-    let file = NamedTempFile::new().unwrap();
-    let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
-    server.until_output(attempt, "ready").await;
+    let (attempt, file) = sleeps(&server, &repository).await;
     server.go_away();
     server.take_back(attempt);
     server.come_back();
@@ -86,9 +84,7 @@ async fn what_was_taken_away_while_the_link_was_away_ends_with_the_welcome() {
 async fn a_stop_without_a_link_ends_the_work_and_the_next_life_tells_it_as_lost() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
-    let file = NamedTempFile::new().unwrap();
-    let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
-    server.until_output(attempt, "ready").await;
+    let (attempt, file) = sleeps(&server, &repository).await;
     server.go_away();
     server.stop().await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
@@ -99,10 +95,7 @@ async fn a_stop_without_a_link_ends_the_work_and_the_next_life_tells_it_as_lost(
 async fn an_attempt_that_is_taken_back_ends_in_silence_with_its_work_saved() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
-    let file = NamedTempFile::new().unwrap();
-    let command = format!("echo half > half.txt; echo $$ > {}; echo ready; exec sleep 600", file.path().display());
-    let attempt = server.assign(&repository.command(&command)).await;
-    server.until_output(attempt, "ready").await;
+    let (attempt, file) = sleeps(&server, &repository).await;
     // The next heartbeat is answered with it.
     server.take_back(attempt);
     server.until_the_journal_is_empty().await;
@@ -119,9 +112,7 @@ async fn an_attempt_that_is_taken_back_ends_in_silence_with_its_work_saved() {
 async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with_terms(config(state.path()), short(), Terms { lease_seconds: 2, ..Terms::default() }).await;
-    let file = NamedTempFile::new().unwrap();
-    let attempt = server.assign(&repository.command(&format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display()))).await;
-    server.until_output(attempt, "ready").await;
+    let (attempt, file) = sleeps(&server, &repository).await;
     server.fall_silent();
     server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
@@ -168,6 +159,15 @@ async fn no_work_begins_before_a_heartbeat_is_stored() {
     let let_go = |heard: &[ToServer]| matches!(heard.last(), Some(beat @ ToServer::Heartbeat { .. }) if !named(beat));
     server.until("a heartbeat without it", let_go).await;
     assert_eq!(server.said(attempt), []);
+}
+
+/// Work that goes on for ever, and the file with the number of its process.
+async fn sleeps(server: &Server, repository: &Repository) -> (AttemptKey, NamedTempFile) {
+    let file = NamedTempFile::new().unwrap();
+    let command = format!("echo half > half.txt; echo $$ > {}; echo ready; exec sleep 600", file.path().display());
+    let attempt = server.assign(&repository.command(&command)).await;
+    server.until_output(attempt, "ready").await;
+    (attempt, file)
 }
 
 fn is_given_up(message: &ToServer) -> bool {
