@@ -2,24 +2,23 @@
 //! answer, could hold a connection for ever; this one has. It speaks HTTP/1.1: whoever ends TLS in front of it speaks HTTP/2 to
 //! browsers, who never do so without TLS.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{Router, body::Body, extract::Request, response::Response};
+use http::{HeaderName, HeaderValue};
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use tracing::{debug, warn};
 
-use crate::activity::{self, Watched};
+use crate::activity::{Activity, Answering, Watched};
 
 /// Bytes of a request's head.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Bytes that wait on a connection to be read or to be written; hyper would keep 400 kB for a client that does not read.
 const BUFFER: usize = 64 * 1024;
 /// Connections at once.
@@ -30,9 +29,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long a connection may take over what.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For the head of a request, and for an open connection to begin the next one.
+    /// For the head of a request, from its first byte; on a new connection, from its beginning.
     pub head: Duration,
-    /// Without a byte in either direction. Streams say something every 15 s.
+    /// Without a byte in either direction, so also between two requests, of which clients are told less ([`told`]). Streams say something
+    /// every 15 s.
     pub still: Duration,
     /// For open requests to finish after the stop was asked for.
     pub drain: Duration,
@@ -44,15 +44,25 @@ impl Default for Limits {
     }
 }
 
+/// How long clients are told that an idle connection stays open: a second request that is on its way while the connection is closed here
+/// would be lost, and a client may not send a POST again by itself. So they close first, those that listen; for the others it is long.
+const CLOSES_LATER: Duration = Duration::from_secs(5);
+
+fn told(limits: Limits) -> Option<HeaderValue> {
+    let seconds = limits.still.saturating_sub(CLOSES_LATER).as_secs();
+    if seconds == 0 { None } else { HeaderValue::try_from(format!("timeout={seconds}")).ok() }
+}
+
 /// Serves until `stop`, then lets what is open finish.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
+        // its own limit would begin with the end of the request before
+        .header_read_timeout(None)
         .max_header_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .max_buf_size(BUFFER);
+    let told = told(limits);
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -61,15 +71,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = stop.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let service = router.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
-        let (stream, moved) = Watched::new(stream);
+        let (stream, activity) = Watched::new(stream);
+        let service = service(&router, &activity, told.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).with_upgrades();
         let stop = stop.clone();
         connections.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
-                () = activity::stands_still(moved, limits.still) => return debug!("A connection stood still and was closed"),
+                () = activity.stands_still(limits.still) => return debug!("A connection stood still and was closed"),
+                () = activity.head_is_late(limits.head) => return debug!("The head of a request did not come whole, and its connection was closed"),
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     match tokio::time::timeout(limits.drain, connection).await {
@@ -87,6 +98,26 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// The router, with what is seen of each request.
+fn service(
+    router: &Router,
+    activity: &Arc<Activity>,
+    told: Option<HeaderValue>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + use<> {
+    let (begun, ended) = (Arc::clone(activity), Arc::clone(activity));
+    let begin = move |request: Request<Incoming>| {
+        begun.is_served();
+        request.map(Body::new)
+    };
+    let end = move |mut response: Response| {
+        if let Some(told) = told.clone() {
+            response.headers_mut().insert(KEEP_ALIVE, told);
+        }
+        response.map(|body| Body::new(Answering::new(body, &ended)))
+    };
+    router.clone().map_request(begin).map_response(end)
 }
 
 type Place = tokio::sync::OwnedSemaphorePermit;

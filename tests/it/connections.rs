@@ -98,12 +98,36 @@ async fn a_head_that_comes_byte_by_byte_ends_the_connection() {
 
 #[tokio::test]
 async fn a_connection_without_a_next_request_is_closed() {
-    let served = serve(hello(), Limits { head: SHORT, ..UNBOUNDED }, CancellationToken::new()).await;
+    let served = serve(hello(), Limits { still: SHORT, ..UNBOUNDED }, CancellationToken::new()).await;
     let mut client = served.says("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     until(&mut client, "hello").await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     until(&mut client, "hello").await;
     assert_eq!(rest(&mut client).await, "", "kept for the next request, then closed");
+}
+
+#[tokio::test]
+async fn the_next_head_has_its_own_time_from_its_first_byte() {
+    let served = serve(hello(), Limits { head: SHORT, ..UNBOUNDED }, CancellationToken::new()).await;
+    let mut client = served.says("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    until(&mut client, "hello").await;
+    // a pause is no head that is late
+    assert!(timeout(SHORT * 4, client.read_u8()).await.is_err());
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    until(&mut client, "hello").await;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    assert!(!rest(&mut client).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn clients_are_told_to_let_go_of_an_idle_connection_before_the_server_does() {
+    let limits = Limits::default();
+    let served = serve(hello(), limits, CancellationToken::new()).await;
+    let mut client = served.says("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = until(&mut client, "hello").await.to_lowercase();
+    let told = answer.split_once("keep-alive: timeout=").unwrap_or_else(|| panic!("{answer}")).1;
+    let told: u64 = told.split("\r\n").next().unwrap().parse().unwrap();
+    assert!((30..limits.still.as_secs()).contains(&told), "{told} s of {:?}", limits.still);
 }
 
 #[tokio::test]
