@@ -14,6 +14,7 @@ use leptos::{
     prelude::{IntoView, expect_context, provide_context, use_context},
 };
 use leptos_axum::ResponseOptions;
+use serde::{Serialize, de::DeserializeOwned};
 use tower_sessions::Session;
 
 use crate::{SiteAssets, fetched::SetStatus, part::Announce, problem::Problem, workflow::edit::Opened};
@@ -24,6 +25,8 @@ pub struct AppState {
     pub leptos_options: LeptosOptions,
     pub engine: Engine,
     pub assets: SiteAssets,
+    /// How people reach the server, without a slash at the end.
+    pub origin: String,
 }
 
 /// What pages and server functions find in their context.
@@ -65,6 +68,29 @@ pub fn go_back(path: Option<String>) {
     if let (Some(true), Some(path)) = (accepts, path) {
         leptos_axum::redirect(&path);
     }
+}
+
+pub fn origin() -> Result<String, Problem> {
+    use_context::<AppState>().map(|state| state.origin).ok_or_else(Problem::internal)
+}
+
+/// Where a session keeps a secret until the next page shows it.
+const SESSION_SHOWN_ONCE: &str = "shown_once";
+
+/// Gives a secret to a program; for a browser without scripts, to the page at this address, once.
+pub async fn show_once<T: Serialize>(secret: T, path: &str) -> Result<T, Problem> {
+    let is_plain =
+        parts()?.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    if is_plain {
+        session()?.insert(SESSION_SHOWN_ONCE, &secret).await.map_err(|_| Problem::internal())?;
+        leptos_axum::redirect(path);
+    }
+    Ok(secret)
+}
+
+/// Nothing when there is none, or a page has shown it.
+pub async fn shown_once<T: DeserializeOwned>() -> Result<Option<T>, Problem> {
+    session()?.remove(SESSION_SHOWN_ONCE).await.map_err(|_| Problem::internal())
 }
 
 /// Saves a workflow as whoever has opened it has seen it.

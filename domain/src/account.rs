@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, RunnerId, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub enum Permission {
     ChangeTasks,
     ManageKeys,
     ManageViews,
+    ManageRunners,
+    TryRunner,
 }
 
 impl fmt::Display for Permission {
@@ -55,6 +57,8 @@ impl fmt::Display for Permission {
             Self::ChangeTasks => "change tasks",
             Self::ManageKeys => "manage API keys",
             Self::ManageViews => "change views of others",
+            Self::ManageRunners => "add and remove runners",
+            Self::TryRunner => "try out a runner, as only the runner itself does",
         })
     }
 }
@@ -76,9 +80,11 @@ impl Role {
     }
 
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ManageViews, ReadTasks};
+        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ManageRunners, ManageViews, ReadTasks};
         match self {
-            Self::Owner | Self::Admin => matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews),
+            Self::Owner | Self::Admin => {
+                matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews | ManageRunners)
+            }
             Self::Member => matches!(permission, ReadTasks | CreateTasks | ChangeTasks),
             Self::Viewer => matches!(permission, ReadTasks),
         }
@@ -97,8 +103,18 @@ pub struct Actor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ActorKind {
-    User { id: UserId, role: Role },
-    ApiKey { id: ApiKeyId, role: Role },
+    User {
+        id: UserId,
+        role: Role,
+    },
+    ApiKey {
+        id: ApiKeyId,
+        role: Role,
+    },
+    /// A machine that has just joined. It may try itself out, and nothing else.
+    Runner {
+        id: RunnerId,
+    },
 }
 
 impl Actor {
@@ -113,6 +129,7 @@ impl Actor {
     pub fn may(&self, permission: Permission) -> Result<(), Forbidden> {
         let allowed = match &self.kind {
             ActorKind::User { role, .. } | ActorKind::ApiKey { role, .. } => role.may(permission),
+            ActorKind::Runner { .. } => false,
         };
         if allowed { Ok(()) } else { Err(Forbidden(permission)) }
     }
@@ -122,6 +139,7 @@ impl Actor {
         match &self.kind {
             ActorKind::User { id, .. } => format!("user:{id}"),
             ActorKind::ApiKey { id, .. } => format!("api_key:{id}"),
+            ActorKind::Runner { id } => format!("runner:{id}"),
         }
     }
 }

@@ -34,6 +34,13 @@ pub const POINTS: [&str; 18] = [
     "stored.after",
 ];
 
+/// Those that a runner comes by which is a process of its own.
+pub const RUNNER_POINTS: [&str; 6] = ["journal.before", "journal.after", "work.started", "save.before", "save.after", "report.sent"];
+
+/// The places of a machine that joins, in their order: what is to be joined is on the disk; the server has answered, and nothing of it is
+/// on the disk; it is; a trial was asked for.
+pub const JOIN_POINTS: [&str; 4] = ["join.begun", "join.answered", "join.remembered", "join.tried"];
+
 /// Dies here, when this is the chosen place and its time has come.
 #[inline]
 pub fn point(name: &str) {

@@ -30,6 +30,8 @@ pub enum ToServer {
     },
     /// Names everything that is held, and renews its leases as of when it was sent. `beat` is the runner's own number for it.
     Heartbeat { beat: u64, attempts: Vec<AttemptKey> },
+    /// The machine is a runner no longer: its key is to be dead. It holds nothing.
+    Leave,
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -48,6 +50,9 @@ pub struct Hello {
     /// What an earlier life left unfinished; nothing of it runs any more.
     #[serde(default)]
     pub lost: Vec<AttemptKey>,
+    /// [`link_proof`](crate::runner::link_proof) signed with the runner's key, as base64; empty inside a server's own process.
+    #[serde(default)]
+    pub proof: String,
 }
 
 /// What a runner says about an attempt.
@@ -60,6 +65,13 @@ pub enum Said {
     Verifying,
     /// The last word. `log_end` is how many bytes the attempt's log has: the outcome is not known before they are stored.
     Report { log_end: u64, report: Box<AttemptReport> },
+    /// A part of a report that is too long for one message, at most [`PART_BYTES`].
+    Part {
+        #[serde(with = "bytes_as_text")]
+        bytes: Vec<u8>,
+    },
+    /// The last word, as [`Report`](Self::Report): it is what the parts are together, as JSON of this length.
+    ReportInParts { log_end: u64, length: u64 },
     /// The last word as well: it was given up without a result. Nothing of it runs any more, and what was done is saved.
     GivenUp,
 }
@@ -68,8 +80,10 @@ pub enum Said {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRunner {
     /// The first message on every link: it has its place among all others. Who says hello only now cannot be overtaken by the hello of an
-    /// earlier link.
-    Opened,
+    /// earlier link. Over a socket the hello is signed, and `nonce` is in what is signed.
+    Opened {
+        nonce: String,
+    },
     /// The answer to [`ToServer::Hello`]. Renew every `heartbeat_seconds`; a lease lasts `lease_seconds`.
     Welcome {
         runner_id: RunnerId,
@@ -83,6 +97,7 @@ pub enum ToRunner {
     },
     /// The hello was not accepted, and the same one will not be.
     Refused {
+        why: Refusal,
         message: String,
     },
     Assign {
@@ -112,8 +127,34 @@ pub enum ToRunner {
     Stale {
         attempt: AttemptKey,
     },
+    /// Something that was said is no message that the server knows; it had no effect.
+    NotUnderstood {
+        message: String,
+    },
+    /// The answer to [`ToServer::Leave`]: its key is dead.
+    Left,
     /// Something that came before is not there: say everything again from here.
     Missing(Heard),
+}
+
+/// Why a hello is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Whoever says it is no runner here: it was removed, or has not proven who it is.
+    Unknown,
+    /// It says of itself what cannot be, or speaks another version.
+    Unfit,
+}
+
+/// Whether a message that is not understood may be left out: whoever speaks a later version marks what is no loss with `"optional": true`.
+pub fn leave_out(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Mark {
+        #[serde(default)]
+        optional: bool,
+    }
+    serde_json::from_str::<Mark>(text).is_ok_and(|mark| mark.optional)
 }
 
 /// How much the server has of what was said about an attempt.
@@ -166,6 +207,13 @@ pub struct AttemptReport {
     #[serde(default)]
     pub output: Option<serde_json::Value>,
 }
+
+/// The longest message to a runner, as JSON: an assignment, with the task's inputs and what failed before.
+pub const TO_RUNNER_BYTES: usize = 8 * 1024 * 1024;
+/// A report that is longer than this, as JSON, goes in parts of it.
+pub const PART_BYTES: usize = 192 * 1024;
+/// The longest report: 8 MiB of changes as base64, and what the checks have printed, with room to spare.
+pub const REPORT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How the work itself ended, before anything is said about its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

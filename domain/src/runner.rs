@@ -18,7 +18,69 @@ pub struct Runner {
     pub capabilities: Vec<String>,
     /// Heard of within the last [`OFFLINE_AFTER_SECONDS`].
     pub online: bool,
+    /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
+    pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
+}
+
+/// With what one machine may join a workspace; shown this once.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewRunnerToken {
+    pub token: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What a machine says that wants to join.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinRunner {
+    pub token: String,
+    /// Ed25519, 32 bytes as base64. The private half stays on the machine.
+    pub public_key: String,
+    /// One is picked when there is none.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it may be given repositories that are paths: it shares the disk with whoever names them.
+    #[serde(default)]
+    pub paths: bool,
+}
+
+/// Who it is from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinedRunner {
+    pub id: RunnerId,
+    pub name: String,
+    /// Slug of its workspace.
+    pub workspace: String,
+}
+
+/// Asks for a task that shows whether a runner works, from the claim to the checks.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewTrial {
+    /// A path on the runner, to a git repository that it has made for this.
+    pub repository: String,
+}
+
+/// The word that a task needs which is for one runner alone. Every runner has its own; none may say that it has another's.
+pub fn own_word(runner: RunnerId) -> String {
+    format!("{OWN_WORD}{runner}")
+}
+
+/// The runner that alone has this word.
+pub fn owner_of(word: &str) -> Option<RunnerId> {
+    word.strip_prefix(OWN_WORD)?.parse().ok()
+}
+
+const OWN_WORD: &str = "runner:";
+
+/// What a runner signs with its key each time that it opens a link.
+pub fn link_proof(nonce: &str, runner: RunnerId) -> String {
+    format!("muster runner link 1\n{nonce}\n{runner}")
 }
 
 /// Seconds between two signs of life.

@@ -7,10 +7,10 @@ mod password;
 mod session;
 mod store;
 
-use domain::{Actor, ActorKind, Identity, Role, UserId};
+use domain::{Actor, ActorKind, Forbidden, Identity, Permission, UserId};
 
 pub use api_key::ApiKeySecret;
-pub(crate) use api_key::KeyLookUps;
+pub(crate) use api_key::{KeyLookUps, random_text};
 pub(crate) use password::Passwords;
 pub use session::SessionRow;
 
@@ -40,19 +40,17 @@ impl Engine {
 
     /// Who is asking, for the frame of the pages.
     pub async fn identity(&self, actor: &Actor) -> Result<Identity> {
+        let role = match actor.kind {
+            ActorKind::User { role, .. } | ActorKind::ApiKey { role, .. } => role,
+            ActorKind::Runner { .. } => return Err(Forbidden(Permission::ReadTasks).into()),
+        };
         let mut tx = self.begin(actor).await?;
         let workspace =
             store::workspace(&mut tx, actor.workspace_id).await?.ok_or_else(|| Error::not_found("workspace", actor.workspace_id))?;
         let user = match &actor.kind {
             ActorKind::User { id, .. } => store::user(&mut tx, *id).await?,
-            ActorKind::ApiKey { .. } => None,
+            ActorKind::ApiKey { .. } | ActorKind::Runner { .. } => None,
         };
-        tx.commit(Identity { workspace, user, role: role_of(actor) }).await
-    }
-}
-
-fn role_of(actor: &Actor) -> Role {
-    match actor.kind {
-        ActorKind::User { role, .. } | ActorKind::ApiKey { role, .. } => role,
+        tx.commit(Identity { workspace, user, role }).await
     }
 }

@@ -7,11 +7,12 @@
 pub(crate) mod batch;
 mod claim;
 pub(crate) mod query;
+pub(crate) mod report_part;
 pub(crate) mod store;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, AttemptState, Failure, FailureCode, Task, Timestamp, VerificationReport,
+    AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{AttemptReport, Heard, WorkOutcome},
     runner::lease_seconds,
     task::AttemptEnd,
@@ -77,10 +78,18 @@ impl Engine {
     /// The runner holds nothing but these: what else it was given it never began.
     pub(crate) async fn give_back_all_but(&self, session: &RunnerSession, named: &[AttemptKey]) -> Result<usize> {
         let mut conn = self.database.system.acquire().await?;
-        let mut held = store::held_by(&mut conn, session).await?;
+        let mut held = store::held_by(&mut conn, session.id()).await?;
         drop(conn);
         held.retain(|attempt| !named.contains(attempt));
         self.infer(Some(session), &held, Said::GivenBack).await
+    }
+
+    /// The runner was removed: whatever it does, it is heard no more.
+    pub(crate) async fn take_back_from(&self, runner: RunnerId) -> Result<usize> {
+        let mut conn = self.database.system.acquire().await?;
+        let held = store::held_by(&mut conn, runner).await?;
+        drop(conn);
+        self.infer(None, &held, Said::GivenBack).await
     }
 
     /// For how many it is so; what somebody else has changed meanwhile stays as it is.
@@ -106,7 +115,7 @@ impl Engine {
     }
 
     /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
-    async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
+    pub(crate) async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
         warn!(task.id = %key.task_id, "Task {} can be given to no runner: {}", key.task_id, failure.message);
         let mut tx = self.begin_system(None).await?;
         let ending = followers::Ending { task: key.task_id, attempt: Some(key.attempt_id), end: followers::End::Badly };
@@ -140,7 +149,7 @@ fn predict(said: Said<'_>) -> followers::End {
     use followers::End;
     let badly = |code: FailureCode| if code.is_worth_retrying() { End::BadlyAtLast } else { End::Badly };
     match said {
-        Said::Started { .. } | Said::Verifying => End::None,
+        Said::Started { .. } | Said::Verifying | Said::Part { .. } => End::None,
         Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,

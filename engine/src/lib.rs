@@ -41,7 +41,7 @@ pub use hints::Hint;
 pub use idempotency::EarlierAnswer;
 pub use log::RawLogChunk;
 pub use retention::{Forgotten, Keep, Retention};
-pub use runner::{RunnerSession, serve_runner};
+pub use runner::{Entrance, RunnerSession, serve_runner};
 pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer, Timekeeper};
 use tokio::task::JoinHandle;

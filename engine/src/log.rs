@@ -67,7 +67,7 @@ impl Engine {
         .fetch_optional(&self.database.system)
         .await?;
         match known {
-            Some(known) if known.log_bytes >= offset + bytes.len() as i64 => Ok(()),
+            Some(known) if known.log_bytes >= offset.saturating_add(bytes.len() as i64) => Ok(()),
             Some(known) if known.is_open => Err(Error::Missing),
             _ => Err(Error::StaleLease),
         }

@@ -7,18 +7,22 @@
 
 mod answer;
 mod hub;
+mod join;
 mod serve;
 pub(crate) mod store;
+mod trial;
 
 use domain::{
-    RunnerId,
+    RunnerId, WorkspaceId,
     error::Errors,
+    runner::owner_of,
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
 pub(crate) use hub::Hub;
+pub(crate) use join::is_join_token;
 pub use serve::serve_runner;
 
 use crate::{Engine, Error, Result};
@@ -31,12 +35,36 @@ pub struct RunnerSession {
     ticket: i64,
     name: String,
     slots: u32,
-    capabilities: Vec<String>,
+    taker: Taker,
+}
+
+/// What a runner may be given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Taker {
+    /// Tasks of this workspace alone; of every one when absent.
+    pub workspace: Option<WorkspaceId>,
+    /// Also repositories that are paths.
+    pub paths: bool,
+    /// Tasks that need nothing else.
+    pub capabilities: Vec<String>,
+}
+
+/// How a runner comes to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Inside the server's own process. It is who it says it is, and serves every workspace.
+    Here,
+    /// Over a socket. It has joined before, and proves that it has its key.
+    Far,
 }
 
 impl RunnerSession {
     pub fn id(&self) -> RunnerId {
         self.id
+    }
+
+    pub(crate) fn ticket(&self) -> i64 {
+        self.ticket
     }
 
     pub fn name(&self) -> &str {
@@ -45,7 +73,16 @@ impl RunnerSession {
 
     /// What it has, for tasks that need it.
     pub fn capabilities(&self) -> &[String] {
-        &self.capabilities
+        &self.taker.capabilities
+    }
+
+    pub(crate) fn taker(&self) -> &Taker {
+        &self.taker
+    }
+
+    /// Whether it is on another machine, where it may have opened a link to another server.
+    pub(crate) fn is_far(&self) -> bool {
+        self.taker.workspace.is_some()
     }
 
     /// How events name it.
@@ -74,19 +111,42 @@ impl Engine {
         slots: u32,
         capabilities: &[String],
     ) -> Result<RunnerSession> {
-        let mut errors = Errors::default();
-        errors.required_text("/name", name, 100);
-        if !(1..=1000).contains(&slots) {
-            errors.add("/slots", "out_of_range", "must be 1 to 1000");
-        }
-        check_capabilities(&mut errors, capabilities, RUNNER_CAPABILITIES_MAX);
-        errors.finish()?;
+        check(name, slots, capabilities)?;
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
         let new = store::NewRunner { id, ticket, name, slots: i32::try_from(slots).unwrap_or(1000), capabilities };
         let Some(name) = store::register(&mut tx, new, now).await? else {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
-        tx.commit(RunnerSession { id, ticket, name, slots, capabilities: capabilities.to_vec() }).await
+        let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec() };
+        tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
     }
+
+    /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
+    /// another server, or were removed there.
+    pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<()> {
+        let far: Vec<_> = runners.iter().filter(|runner| runner.is_far()).map(|runner| (runner.id(), runner.ticket())).collect();
+        if far.is_empty() {
+            return Ok(());
+        }
+        let mut conn = self.database.system.acquire().await?;
+        for (runner, ticket) in store::outdated(&mut conn, &far).await? {
+            self.hub.end(runner, ticket);
+        }
+        Ok(())
+    }
+}
+
+/// What a runner says of itself.
+fn check(name: &str, slots: u32, capabilities: &[String]) -> Result<()> {
+    let mut errors = Errors::default();
+    errors.required_text("/name", name, 100);
+    if !(1..=1000).contains(&slots) {
+        errors.add("/slots", "out_of_range", "must be 1 to 1000");
+    }
+    check_capabilities(&mut errors, capabilities, RUNNER_CAPABILITIES_MAX);
+    if let Some(index) = capabilities.iter().position(|word| owner_of(word).is_some()) {
+        errors.add(format!("/capabilities/{index}"), "reserved", "is the word of one runner, which Muster gives it by itself");
+    }
+    Ok(errors.finish()?)
 }

@@ -11,7 +11,7 @@ mod edit;
 pub(crate) mod followers;
 pub(crate) mod group;
 mod hold;
-mod intake;
+pub(crate) mod intake;
 mod judge;
 pub(crate) mod line;
 mod open;

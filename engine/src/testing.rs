@@ -167,14 +167,14 @@ impl TestRunner {
     /// Takes what is queued, up to `most`.
     pub async fn claims(&self, most: usize) -> Vec<Assignment> {
         self.engine.look_around().await.expect("what waits can be seen");
-        let claimed = self.engine.claim(self.session.capabilities(), &vec![self.session.clone(); most]).await.expect("claiming works");
+        let claimed = self.engine.claim(self.session.taker(), &vec![self.session.clone(); most]).await.expect("claiming works");
         claimed.into_iter().map(|(_, assignment)| assignment).collect()
     }
 
     /// Takes up to `most` of what is known to wait, and of what drew a number after this one.
     pub async fn claims_what_joined_after(&self, number: i64, most: usize) -> Vec<TaskId> {
         self.engine.look_at_what_joined_after(number).await.expect("what waits can be seen");
-        let taken = self.engine.take(self.session.capabilities(), &vec![self.session.clone(); most]).await.expect("claiming works");
+        let taken = self.engine.take(self.session.taker(), &vec![self.session.clone(); most]).await.expect("claiming works");
         taken.into_iter().map(|(_, attempt)| attempt.task_id).collect()
     }
 

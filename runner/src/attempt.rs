@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use domain::{
     AttemptKey, Failure, FailureCode,
-    protocol::{Assignment, AttemptReport, Said, WorkOutcome},
+    protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
 };
 use tokio::{task::JoinError, time::Instant};
 use tracing::{error, warn};
@@ -87,8 +87,8 @@ fn without_work(outcome: WorkOutcome) -> AttemptReport {
 
 /// The last word, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.
 async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, mut orders: Orders) {
-    let last_word: Option<Box<dyn FnOnce(u64) -> Said + Send>> = match report {
-        Some(report) => Some(Box::new(|log_end| Said::Report { log_end, report: Box::new(report) })),
+    let last_word: Option<LastWord> = match report {
+        Some(report) => Some(in_messages(runner, key, report)),
         None if orders.current() == Order::Abandon(Why::Fenced) => Some(Box::new(|_| Said::GivenUp)),
         None => None,
     };
@@ -105,6 +105,20 @@ async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptRepor
     } else {
         // The runner stops. What can still be said of it goes out.
         warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} ends without a report", key.number, key.task_id);
+    }
+}
+
+type LastWord = Box<dyn FnOnce(u64) -> Said + Send>;
+
+/// A report that is too long for one message goes ahead in parts.
+fn in_messages(runner: &Runner, key: AttemptKey, report: AttemptReport) -> LastWord {
+    match serde_json::to_vec(&report) {
+        Ok(text) if text.len() > PART_BYTES => {
+            text.chunks(PART_BYTES).for_each(|part| runner.outbox.say(key.attempt_id, Said::Part { bytes: part.to_vec() }));
+            let length = text.len() as u64;
+            Box::new(move |log_end| Said::ReportInParts { log_end, length })
+        }
+        _ => Box::new(|log_end| Said::Report { log_end, report: Box::new(report) }),
     }
 }
 
@@ -127,13 +141,19 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Limits, RunnerConfig};
+    use crate::{Limits, Paths, RunnerConfig};
 
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
         let state = tempfile::tempdir().unwrap();
-        let config =
-            RunnerConfig { name: "local".into(), state_dir: state.path().into(), slots: 1, agent_command: None, capabilities: vec![] };
+        let config = RunnerConfig {
+            name: "local".into(),
+            state_dir: state.path().into(),
+            slots: 1,
+            agent_command: None,
+            capabilities: vec![],
+            paths: Paths::All,
+        };
         let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
         let folder = runner.folders.attempt(key.attempt_id);

@@ -16,6 +16,28 @@ pub struct RunnerConfig {
     pub slots: u32,
     /// What carries out a prompt: a shell command that reads it from its standard input. Without it, prompts fail.
     pub agent_command: Option<String>,
+    /// Which repositories that are paths it works on.
+    pub paths: Paths,
+}
+
+/// Whoever names a path names what is on the runner's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// The runner shares its disk with whoever hands in tasks.
+    All,
+    /// The one that it was tried out with.
+    Only(PathBuf),
+}
+
+impl Paths {
+    /// Whether it may work there, when the location is a path at all.
+    pub(crate) fn include(&self, location: &str) -> bool {
+        match self {
+            Self::All => true,
+            // compared as it is written: a path with steps up is another
+            Self::Only(own) => !location.starts_with('/') || own.as_os_str() == location,
+        }
+    }
 }
 
 impl RunnerConfig {

@@ -24,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const HELD: Duration = Duration::from_secs(60);
 
 /// How long to wait for the next link.
-pub(crate) struct Backoff {
+pub struct Backoff {
     base: Duration,
     failures: u32,
 }

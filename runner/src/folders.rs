@@ -91,6 +91,18 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     Ok(Some(folders))
 }
 
+/// The folder of a runner: there from now on, for this user alone, and by its one name.
+pub fn own_folder(path: &Path) -> io::Result<PathBuf> {
+    private_folder(path)?;
+    path.canonicalize()
+}
+
+/// What a runner on another machine is from now on: its server has given it this id.
+pub fn remember_identity(state_dir: &Path, id: RunnerId) -> io::Result<()> {
+    private_folder(state_dir)?;
+    write_identity(state_dir, id)
+}
+
 /// What the folder says who it is; a new one is on the disk before it is used.
 fn identity(state_dir: &Path) -> io::Result<RunnerId> {
     let path = state_dir.join("identity");
@@ -98,16 +110,20 @@ fn identity(state_dir: &Path) -> io::Result<RunnerId> {
         Ok(text) => text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file identity holds no id")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let new = RunnerId(Uuid::now_v7());
-            let draft = state_dir.join("identity.new");
-            let mut file = File::create(&draft)?;
-            file.write_all(new.to_string().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(draft, path)?;
-            File::open(state_dir)?.sync_all()?;
+            write_identity(state_dir, new)?;
             Ok(new)
         }
         Err(error) => Err(error),
     }
+}
+
+fn write_identity(state_dir: &Path, id: RunnerId) -> io::Result<()> {
+    let draft = state_dir.join("identity.new");
+    let mut file = File::create(&draft)?;
+    file.write_all(id.to_string().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(draft, state_dir.join("identity"))?;
+    File::open(state_dir)?.sync_all()
 }
 
 /// Makes a folder that only this user can look into, its parents included.

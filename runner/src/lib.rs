@@ -23,6 +23,7 @@ mod git;
 mod heartbeat;
 mod held;
 mod journal;
+mod key;
 mod life;
 mod log;
 mod mirror;
@@ -30,6 +31,7 @@ mod outbox;
 mod process;
 mod recover;
 mod save;
+mod socket;
 mod talk;
 mod verify;
 mod worktree;
@@ -38,13 +40,17 @@ use std::{
     io,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Limits, RunnerConfig};
-pub use dial::{Link, NotLinked};
+pub use config::{Limits, Paths, RunnerConfig};
+pub use dial::{Backoff, Link, NotLinked};
+pub use folders::{own_folder, remember_identity};
+pub use key::Key;
+pub use socket::dial;
 
 /// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.
 #[derive(Debug, Error)]
@@ -60,7 +66,12 @@ pub enum RunnerError {
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
     #[error("the server does not take this runner: {0}")]
-    Refused(String),
+    Unfit(String),
+    /// It was removed, or is another's.
+    #[error("the server does not know this runner: {0}")]
+    Unknown(String),
+    #[error("the server has not heard this runner within {} s", .0.as_secs())]
+    NotHeard(Duration),
 }
 
 /// Runs until `stop` is cancelled or the server refuses it; returns when nothing of any attempt is left running. `dial` opens a link; it is
@@ -74,6 +85,16 @@ where
     F: Future<Output = Result<Link, NotLinked>>,
 {
     run_with(config, Limits::default(), dial, stop).await
+}
+
+/// Ends and saves what earlier lives have left, and tells the server that this machine is a runner no longer: its key is dead then. Tries
+/// for so long; on an error nothing is lost, and the runner is one as before.
+pub async fn leave<D, F>(config: RunnerConfig, dial: D, patience: Duration) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    life::leave_for_good(config, dial, patience).await
 }
 
 /// As [`run`], with other limits than the usual ones.

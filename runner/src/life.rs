@@ -20,6 +20,7 @@ use crate::{
     heartbeat,
     held::{Held, Order, Why},
     journal::Journal,
+    key::Key,
     mirror::Mirrors,
     outbox::Outbox,
     recover,
@@ -31,6 +32,8 @@ pub(crate) struct Runner {
     pub config: RunnerConfig,
     pub limits: Limits,
     pub folders: Folders,
+    /// Of a runner that has joined its server.
+    pub key: Option<Key>,
     pub journal: Journal,
     pub mirrors: Mirrors,
     pub git: Git,
@@ -50,6 +53,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
+        let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
         Ok(Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
@@ -63,6 +67,7 @@ impl Runner {
             tracker: TaskTracker::new(),
             stop,
             folders,
+            key,
             limits,
             config,
         })
@@ -115,6 +120,35 @@ where
             () = sleep(backoff.next(opened.map(|at| at.elapsed()))) => {}
         }
     }
+}
+
+/// Clears up after earlier lives and says that this machine is a runner no longer. Tries for so long.
+pub(crate) async fn leave_for_good<D, F>(config: RunnerConfig, mut dial: D, patience: Duration) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await?;
+    let mut talk = Talk::new(recover::earlier_lives(&runner).await);
+    let mut backoff = Backoff::new(runner.limits.reconnect);
+    let says = async {
+        loop {
+            match dial().await {
+                Ok(link) => {
+                    if talk.leave(&runner, link).await? {
+                        return Ok(());
+                    }
+                    warn!("The link closed before the server had answered, and is opened again");
+                }
+                Err(NotLinked(reason)) => warn!("The server cannot be reached, and is tried again: {reason}"),
+            }
+            sleep(backoff.next(None)).await;
+        }
+    };
+    let said = tokio::time::timeout(patience, says).await;
+    runner.tracker.close();
+    runner.tracker.wait().await;
+    said.unwrap_or(Err(RunnerError::NotHeard(patience)))
 }
 
 /// Ends what still runs. Nobody hears of it any more: the journal tells it to the next life.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     AttemptKey, crash,
-    protocol::{Assignment, Heard, Hello, Said, ToRunner, ToServer, VERSION},
+    protocol::{Assignment, Heard, Hello, Refusal, Said, ToRunner, ToServer, VERSION},
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -61,6 +61,7 @@ impl Talk {
                     None => return Ok(Ended::Closed),
                     Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
                     Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
+                    Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
                     Some(message) => hear(runner, &beats, message),
                 },
             }
@@ -74,6 +75,23 @@ impl Talk {
         Ok(Ended::Left)
     }
 
+    /// Says over this link that the machine is a runner no longer; whether the server knows it now.
+    pub async fn leave(&mut self, runner: &Runner, link: Link) -> Result<bool, RunnerError> {
+        let Link { to_server, mut from_server } = link;
+        if self.hello(runner, &to_server, &mut from_server).await?.is_none() || to_server.send(ToServer::Leave).await.is_err() {
+            return Ok(false);
+        }
+        loop {
+            match from_server.recv().await {
+                Some(ToRunner::Left) => return Ok(true),
+                Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
+                // What is still given is not begun; the server takes it back.
+                Some(_) => {}
+                None => return Ok(false),
+            }
+        }
+    }
+
     /// How often to give a sign of life; nothing when the link closes, or the runner is to stop, before it is welcome.
     async fn hello(
         &mut self,
@@ -83,7 +101,7 @@ impl Talk {
     ) -> Result<Option<Duration>, RunnerError> {
         let sent_at = Instant::now();
         let config = &runner.config;
-        let hello = Hello {
+        let mut hello = Hello {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
@@ -91,10 +109,13 @@ impl Talk {
             capabilities: config.all_capabilities(),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
+            proof: String::new(),
         };
         let answered = async {
             match from_server.recv().await? {
-                ToRunner::Opened => {}
+                ToRunner::Opened { nonce } => {
+                    hello.proof = runner.key.as_ref().map(|key| key.prove(&nonce, hello.runner_id)).unwrap_or_default();
+                }
                 other => return Some(other),
             }
             to_server.send(ToServer::Hello(hello)).await.ok()?;
@@ -119,7 +140,7 @@ impl Talk {
                 info!(runner = config.name, "Runner {} is ready", config.name);
                 Ok(Some(Duration::from_secs(heartbeat_seconds.max(1).into())))
             }
-            Some(ToRunner::Refused { message }) => Err(RunnerError::Refused(message)),
+            Some(ToRunner::Refused { why, message }) => Err(refused(why, message)),
             Some(other) => {
                 warn!("Instead of a welcome, the server said {other:?}");
                 Ok(None)
@@ -140,7 +161,7 @@ impl Talk {
                 () = self.taken.notified() => beats.next(&runner.held),
                 message = runner.outbox.next() => message,
             };
-            let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. }, .. });
+            let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
             permit.send(message);
             if is_report {
                 crash::point("report.sent");
@@ -176,7 +197,15 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
                 renew(runner, sent_at);
             }
         }
-        ToRunner::Opened | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } => {}
+        ToRunner::NotUnderstood { message } => warn!("The server does not understand what this runner says: {message}"),
+        ToRunner::Opened { .. } | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } | ToRunner::Left => {}
+    }
+}
+
+fn refused(why: Refusal, message: String) -> RunnerError {
+    match why {
+        Refusal::Unknown => RunnerError::Unknown(message),
+        Refusal::Unfit => RunnerError::Unfit(message),
     }
 }
 

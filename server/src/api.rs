@@ -9,6 +9,7 @@ mod idempotency;
 mod if_match;
 mod queue;
 mod run;
+mod runner;
 mod saved_view;
 mod task;
 mod wait;
@@ -90,6 +91,12 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .layer(once(StatusCode::OK, None));
     let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
+    // A machine joins once and is tried out once by itself, and a token is a secret, which is not kept to be told again.
+    let runners = OpenApiRouter::new()
+        .routes(routes!(runner::list_runners, runner::join_runner))
+        .routes(routes!(runner::create_runner_token))
+        .routes(routes!(runner::try_runner, runner::get_runner_trial))
+        .routes(routes!(runner::remove_runner));
     let reading = OpenApiRouter::new()
         .routes(routes!(task::preview_task))
         .routes(routes!(task::task_events))
@@ -108,7 +115,9 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(account::overview))
         .routes(routes!(account::me));
     let a_task = as_seen(OpenApiRouter::new().routes(routes!(task::get_task, task::edit_task)));
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", once_each.merge(a_task).merge(reading)).split_for_parts()
+    OpenApiRouter::with_openapi(Document::openapi())
+        .nest("/api/v1", once_each.merge(a_task).merge(runners).merge(reading))
+        .split_for_parts()
 }
 
 /// Routes that change something only as whoever asks has seen it, when they say what they have seen.

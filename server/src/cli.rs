@@ -29,6 +29,12 @@ mod run_list;
 mod run_result;
 mod run_status;
 mod run_watch;
+mod runner;
+mod runner_folder;
+mod runner_join;
+mod runner_leave;
+mod runner_run;
+mod runner_service;
 mod sample_repository;
 mod short_id;
 mod spinner;
@@ -106,6 +112,9 @@ enum Command {
     /// Tasks that were set aside for a person to look at.
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Machines that do the work.
+    #[command(subcommand)]
+    Runner(runner::RunnerCommand),
     /// Owners and API keys, on the server's own machine.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -149,6 +158,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Workflow(command) => workflow::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
+        Command::Runner(command) => runner::run(command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
     };

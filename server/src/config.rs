@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
+use domain::runner::owner_of;
 use engine::Keep;
 
 pub use crate::postgres::default_state_dir;
@@ -69,7 +70,7 @@ pub enum LogFormat {
 }
 
 /// One for every processor, and at least two, so that a task that waits does not hold up the next.
-fn default_slots() -> u32 {
+pub fn default_slots() -> u32 {
     std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2)).max(2)
 }
 
@@ -79,9 +80,13 @@ pub fn parse_capability(text: &str) -> Result<String, &'static str> {
     domain::task::check_tag(word).map(|()| word.to_owned())
 }
 
-/// As [`parse_capability`]; a setting that is there and empty says nothing.
-fn parse_own_capability(text: &str) -> Result<String, &'static str> {
-    if text.trim().is_empty() { Ok(String::new()) } else { parse_capability(text) }
+/// As [`parse_capability`]; a setting that is there and empty says nothing. What stands for one runner is given by Muster.
+pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Ok(String::new()),
+        word if owner_of(word).is_some() => Err("stands for one runner, and is given to it by Muster"),
+        _ => parse_capability(text),
+    }
 }
 
 impl ServeConfig {

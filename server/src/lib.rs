@@ -20,6 +20,7 @@ mod middleware;
 pub mod postgres;
 mod rendering;
 pub mod router;
+pub mod runner_link;
 pub mod serve;
 mod session_store;
 pub mod signals;

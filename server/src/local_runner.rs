@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use engine::{Engine, RunnerSession};
-use runner::{Link, NotLinked, RunnerConfig};
+use engine::{Engine, Entrance, RunnerSession};
+use runner::{Link, NotLinked, Paths, RunnerConfig};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -43,6 +43,7 @@ impl LocalRunner {
             slots: config.slots,
             agent_command: config.agent_command.clone(),
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
+            paths: Paths::All,
         };
         let served = Arc::default();
         let dial = dial(engine, tracker.clone(), Arc::clone(&served));
@@ -101,7 +102,7 @@ fn dial(
         let (to_runner, from_server) = mpsc::channel(WAITING);
         let engine = engine.clone();
         let serving = tracker.spawn(async move {
-            match engine::serve_runner(engine, from_runner, to_runner).await {
+            match engine::serve_runner(engine, Entrance::Here, from_runner, to_runner).await {
                 Ok(session) => session,
                 Err(error) => {
                     error!("The local runner was refused: {error}");
@@ -114,7 +115,7 @@ fn dial(
     }
 }
 
-fn host_name() -> String {
+pub fn host_name() -> String {
     let read = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
     let name = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
     let name = name.trim();

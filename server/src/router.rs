@@ -29,6 +29,7 @@ use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use crate::{
     api, assets, auth, editor, metrics, middleware,
     rendering::{self, Rendering},
+    runner_link::{self, Links},
     session_store::PostgresSessions,
 };
 
@@ -47,6 +48,8 @@ pub struct ServerState {
     pub assets: SiteAssets,
     /// Cancelled when the server stops: streams end, and `/readyz` says no.
     pub stop: CancellationToken,
+    /// Of runners on other machines.
+    pub links: Links,
     /// How people reach it.
     #[from_ref(skip)]
     pub origin: String,
@@ -67,7 +70,12 @@ impl ServerState {
 }
 
 pub fn router(state: ServerState) -> Router {
-    let app_state = AppState { leptos_options: state.leptos_options.clone(), engine: state.engine.clone(), assets: state.assets.clone() };
+    let app_state = AppState {
+        leptos_options: state.leptos_options.clone(),
+        engine: state.engine.clone(),
+        assets: state.assets.clone(),
+        origin: state.origin.clone(),
+    };
     let (api, document) = api::router(&state.engine);
     let api =
         api.layer(RequestBodyLimitLayer::new(API_BODY)).with_state(ApiState { engine: state.engine.clone(), stop: state.stop.clone() });
@@ -174,7 +182,7 @@ fn pages(state: AppState, rendering: Rendering) -> Router {
         .with_state(state)
 }
 
-/// What needs no session: files, health and figures.
+/// What needs no session: files, health, figures, and the links of runners, who prove themselves.
 fn plain(state: &ServerState) -> Router {
     let ready = |State(state): State<ServerState>| async move {
         if state.stop.is_cancelled() {
@@ -193,5 +201,6 @@ fn plain(state: &ServerState) -> Router {
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::render))
+        .route("/api/v1/runners/link", get(runner_link::open))
         .with_state(state.clone())
 }

@@ -17,6 +17,7 @@ use crate::{
     metrics,
     postgres::{PostgresError, StateLock},
     router::{self, ServerState},
+    runner_link::{Limits, Links},
     signals::Signals,
     state::{State, StateError},
     telemetry,
@@ -46,6 +47,7 @@ pub struct Running {
     state: State,
     stop: CancellationToken,
     http: JoinHandle<()>,
+    links: Links,
     runner: Option<LocalRunner>,
     tracker: TaskTracker,
     _lock: StateLock,
@@ -67,6 +69,9 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         let _ = self.http.await;
+        if timeout(SERVICES_END, self.links.ended()).await.is_err() {
+            warn!("Links of runners did not end within {SERVICES_END:?} and are cut off; the runners come again");
+        }
         if let Some(runner) = self.runner {
             runner.stop(&self.state.engine).await;
         }
@@ -129,8 +134,10 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
+    let links = Links::new(Limits::default(), stop.clone());
     let server = ServerState {
         engine,
+        links: links.clone(),
         leptos_options: LeptosOptions::builder().output_name("muster").build(),
         assets: assets::names(),
         origin: origin.clone(),
@@ -138,7 +145,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     };
     let router = router::router(server);
     let http = tracker.spawn(http_server::serve(listener, router, http_server::Limits::default(), stop.clone()));
-    Ok(Running { origin, setup_url, state, stop, http, runner, tracker, _lock: lock })
+    Ok(Running { origin, setup_url, state, stop, http, links, runner, tracker, _lock: lock })
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
@@ -155,7 +162,7 @@ fn start_service<S: Service>(service: S, engine: &Engine, stop: &CancellationTok
     tracker.spawn(engine::supervise(service, engine.clone(), stop.clone()));
 }
 
-/// Removes what has expired: sessions, and answers kept for requests that may come again.
+/// Removes what has expired: sessions, answers kept for requests that may come again, and parts of reports that were never whole.
 struct Sweeper;
 
 impl Service for Sweeper {
@@ -163,7 +170,8 @@ impl Service for Sweeper {
     const EVERY: Duration = Duration::from_mins(10);
 
     async fn tick(&mut self, engine: &Engine) -> engine::Result<Tick> {
-        let deleted = engine.delete_expired_sessions().await? + engine.delete_expired_answers().await?;
+        let deleted =
+            engine.delete_expired_sessions().await? + engine.delete_expired_answers().await? + engine.delete_spent_report_parts().await?;
         Ok(if deleted > 0 { Tick::Busy } else { Tick::Idle })
     }
 }

@@ -92,7 +92,9 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         let looks = ["/api/v1/workflows/check", "/api/v1/tasks/preview"].contains(&path.as_str());
         // what names the version that it changes can happen to that version only once; what is put or deleted twice is as after the first time
         let once = ["get", "patch", "put", "delete"];
-        let changes = !looks && operations.as_object().unwrap().keys().any(|method| !once.contains(&method.as_str()));
+        // a secret is not kept to be told again; a machine joins once and is tried out once by itself (engine/tests/it/join.rs)
+        let otherwise = ["/api/v1/runner-tokens", "/api/v1/runners", "/api/v1/runners/trial"].contains(&path.as_str());
+        let changes = !looks && !otherwise && operations.as_object().unwrap().keys().any(|method| !once.contains(&method.as_str()));
         assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
     }
 }

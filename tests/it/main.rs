@@ -15,6 +15,8 @@ mod model;
 mod private_postgres;
 mod purge;
 mod queue;
+mod runner_link;
+mod runners;
 mod stop;
 mod streams;
 mod tasks;

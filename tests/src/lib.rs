@@ -15,7 +15,10 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use leptos::config::LeptosOptions;
 use serde_json::Value;
-use server::router::{ServerState, router};
+use server::{
+    router::{ServerState, router},
+    runner_link::{Limits, Links},
+};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -44,7 +47,16 @@ impl TestApp {
         Self::on(TestEngine::new(pool).await, "https://muster.test")
     }
 
+    /// As [`new`](Self::new), with little patience for runners.
+    pub async fn with_links(pool: &PgPool, limits: Limits) -> Self {
+        Self::with(TestEngine::new(pool).await, ORIGIN, limits)
+    }
+
     fn on(test: TestEngine, origin: &str) -> Self {
+        Self::with(test, origin, Limits::default())
+    }
+
+    fn with(test: TestEngine, origin: &str, limits: Limits) -> Self {
         let stop = CancellationToken::new();
         let state = ServerState {
             engine: test.engine.clone(),
@@ -56,6 +68,7 @@ impl TestApp {
                 parts: [("forms".to_owned(), vec!["/assets/shared.wasm".to_owned(), "/assets/new.wasm".to_owned()])].into(),
             },
             stop: stop.clone(),
+            links: Links::new(limits, stop.clone()),
             origin: origin.into(),
         };
         Self { test, stop, router: router(state) }

@@ -53,7 +53,16 @@ impl Machine {
 
     /// On its own Postgres, or on the one with this address. The machine has `paint`.
     pub fn serves_on(&self, database_url: Option<&str>) -> Server {
-        let mut command = self.muster(&["serve", "--addr", "127.0.0.1:0"]);
+        self.serves_with(database_url, &["--addr", "127.0.0.1:0"])
+    }
+
+    /// At this port, while runners elsewhere do the work.
+    pub fn serves_others_at(&self, port: u16) -> Server {
+        self.serves_with(None, &["--addr", &format!("127.0.0.1:{port}"), "--slots", "0"])
+    }
+
+    fn serves_with(&self, database_url: Option<&str>, arguments: &[&str]) -> Server {
+        let mut command = self.muster(&[&["serve"], arguments].concat());
         command.env("MUSTER_CAPABILITIES", "paint,");
         command.envs(database_url.map(|url| ("DATABASE_URL", url)));
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::store::{self, ApiKeyRow};
 use crate::{
     Engine, Result,
+    runner::is_join_token,
     together::{Rounds, Together, refuse},
 };
 
@@ -62,7 +63,7 @@ impl ApiKeySecret {
     }
 }
 
-pub(super) fn random_text(length: usize) -> String {
+pub(crate) fn random_text(length: usize) -> String {
     Alphanumeric.sample_string(&mut rand::rng(), length)
 }
 
@@ -106,6 +107,9 @@ impl Engine {
 
     /// What a bearer token may do, or nothing: the reason is not told.
     pub async fn actor_of_key(&self, token: &str) -> Result<Option<Actor>> {
+        if is_join_token(token) {
+            return self.actor_of_join_token(token).await;
+        }
         let Some(key) = ApiKeySecret::parse(token) else { return Ok(None) };
         let question = ((), key.prefix().to_owned(), 0);
         let found = self.keys.ask(&self.undisturbed, question, |rounds| look_keys_up(self.clone(), rounds)).await?;

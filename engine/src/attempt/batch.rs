@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use domain::{AttemptKey, AttemptState, EventKind, Task, Timestamp, VerificationReport, WorkspaceId, protocol::AttemptReport};
 use tracing::warn;
 
-use super::{Verdict, judge, lease_until, may_be_kept, predict, store};
+use super::{Verdict, judge, lease_until, may_be_kept, predict, report_part, store};
 use crate::{
     Engine, Error, Result, RunnerSession, artifact,
     event::store::Fact,
@@ -46,6 +46,8 @@ pub(crate) enum Said<'a> {
     Started { base_commit: &'a str, branch: &'a str },
     /// The work's processes are gone and the checks run.
     Verifying,
+    /// A part of the report that comes.
+    Part { bytes: &'a [u8] },
     /// The last word about it, and the bytes of log that came before.
     Report { report: &'a AttemptReport, log_end: u64 },
     /// The last word about it: there will be no result.
@@ -134,6 +136,7 @@ impl Engine {
 /// Everything else that a batch writes, in the order in which it was said.
 #[derive(Default)]
 struct Written<'a> {
+    parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
     facts: Vec<Fact>,
     ended: Vec<Parent>,
@@ -143,6 +146,7 @@ struct Written<'a> {
 impl Written<'_> {
     async fn store(self, tx: &mut Tx) -> Result<()> {
         let now = tx.now();
+        report_part::insert(tx, &self.parts).await?;
         let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> =
             self.reports.iter().filter_map(|(workspace, key, report)| Some((*workspace, *key, report.verification.as_ref()?))).collect();
         store::insert_verifications(tx, &verifications).await?;
@@ -207,6 +211,16 @@ impl Held {
                 self.row.verify(lease_until(now));
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptVerifying { attempt }));
                 Ok(Some(ChangedRow::of(&self.task)))
+            }
+            Said::Part { bytes } => {
+                let sequence = self.row.heard + 1;
+                written.parts.push(report_part::NewPart {
+                    workspace: self.task.workspace_id,
+                    attempt: self.key.attempt_id,
+                    sequence,
+                    bytes,
+                });
+                Ok(None)
             }
             Said::Report { log_end, .. } if log_end > self.log_bytes => Err(Error::Missing),
             Said::Report { report, .. } => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{lease, store};
 use crate::{
     Engine, Result, RunnerSession,
+    runner::Taker,
     task::line::{Asked, Left, Line},
 };
 
@@ -31,10 +32,10 @@ struct Claimed {
 }
 
 impl Engine {
-    /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them have these capabilities. Says
+    /// Takes a task for each of these free slots, the first in the queue for the first of them; all of them may be given the same. Says
     /// which runner each was taken for.
-    pub(crate) async fn claim(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, Assignment)>> {
-        let claimed = self.take(capabilities, slots).await?;
+    pub(crate) async fn claim(&self, taker: &Taker, slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, Assignment)>> {
+        let claimed = self.take(taker, slots).await?;
         if claimed.is_empty() {
             return Ok(vec![]);
         }
@@ -59,9 +60,9 @@ impl Engine {
     }
 
     /// From the lines that are known; when something is taken there may be more.
-    pub(crate) async fn take(&self, capabilities: &[String], slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, AttemptKey)>> {
+    pub(crate) async fn take(&self, taker: &Taker, slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, AttemptKey)>> {
         let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
-        let workspaces = self.lines.lock().in_turn(capabilities, Instant::now());
+        let workspaces = self.lines.lock().in_turn(taker, Instant::now());
         for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
             loop {
                 let claimed = self.take_from(workspaces, &wanted).await?;
@@ -117,7 +118,7 @@ struct AskedRow<'a> {
 
 impl<'a> AskedRow<'a> {
     fn new(line: usize, place: usize, asked: &'a Asked) -> Self {
-        let Line { workspace, repository, capabilities } = &asked.line;
+        let Line { workspace, repository, capabilities, .. } = &asked.line;
         let (turn, served) = (asked.turn, asked.served);
         Self { line, workspace_id: *workspace, repository_id: *repository, capabilities, turn, place, served }
     }

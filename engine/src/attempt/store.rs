@@ -197,6 +197,7 @@ pub(super) struct AttemptRow {
     number: i32,
     /// As it was found.
     was: AttemptState,
+    had_heard: u64,
     pub state: AttemptState,
     pub heard: u64,
     started_at: Option<Timestamp>,
@@ -215,6 +216,7 @@ impl AttemptRow {
             id: found.key.attempt_id,
             number: found.key.number,
             was: found.state,
+            had_heard: found.heard,
             state: found.state,
             heard: found.heard,
             started_at: None,
@@ -229,7 +231,7 @@ impl AttemptRow {
     }
 
     pub fn has_changed(&self) -> bool {
-        self.state != self.was
+        self.state != self.was || self.heard != self.had_heard
     }
 
     pub fn start(&mut self, base_commit: &str, branch: &str, now: Timestamp) {
@@ -306,7 +308,15 @@ pub(crate) struct Heartbeat {
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
     let now = tx.now();
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
-    sqlx::query!("update runner set last_seen_at = $2 where id = $1", session.id().0, now).execute(&mut **tx).await?;
+    let seen = sqlx::query!(
+        "update runner set last_seen_at = $2 where id = $1 and ticket = $3 and removed_at is null",
+        session.id().0,
+        now,
+        session.ticket()
+    )
+    .execute(&mut **tx)
+    .await?;
+    hit_one(&seen, || Error::Unauthorized("this runner was removed, or has opened a newer link"))?;
     let renewed = sqlx::query!(
         r#"with held as (
              select attempt.id, task.stop is not null as cancel from attempt join task on task.id = task_id and task.attempts = number
@@ -412,10 +422,10 @@ pub(crate) async fn live(conn: &mut PgConnection, task: TaskId) -> Result<Option
 }
 
 /// Everything a runner holds.
-pub(super) async fn held_by(conn: &mut PgConnection, session: &RunnerSession) -> Result<Vec<AttemptKey>> {
+pub(super) async fn held_by(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<AttemptKey>> {
     let rows = sqlx::query!(
         "select id, task_id, number from attempt where runner_id = $1 and state in ('claimed', 'running', 'verifying')",
-        session.id().0
+        runner.0
     )
     .fetch_all(conn)
     .await?;

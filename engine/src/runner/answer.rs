@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use domain::{
     AttemptKey,
-    protocol::{Heard, Said as Told, ToRunner, ToServer},
+    protocol::{Heard, Refusal, Said as Told, ToRunner, ToServer},
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     RunnerSession,
@@ -25,21 +25,31 @@ impl Engine {
     pub(super) async fn answer(&self, session: &RunnerSession, said: &[ToServer]) -> Vec<ToRunner> {
         let mut answers = Vec::with_capacity(said.len());
         // A heartbeat is about many attempts, as they stand between what was said before it and after it.
-        for part in said.chunk_by(|one, next| !is_heartbeat(one) && !is_heartbeat(next)) {
+        for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
                 ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
+                    answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
+                }
+                ToServer::Leave => answers.push(self.answer_leave(session).await),
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
         answers
     }
 
-    /// Nothing when it had no effect: the leases are not renewed.
+    /// Nothing when it had no effect: the leases are not renewed. A link that is no longer this runner's ends with its answer.
     async fn answer_heartbeat(&self, session: &RunnerSession, beat: u64, attempts: &[AttemptKey]) -> Option<ToRunner> {
         match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
                 Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel })
+            }
+            // It was removed, or is at another server. A hello tells which.
+            Err(error @ Error::Unauthorized(_)) => {
+                info!(runner.id = %session.id, "A link of runner {} is over: {error}", session.name());
+                self.hub.end(session.id(), session.ticket());
+                None
             }
             Err(error) => {
                 warn!("A heartbeat of runner {} had no effect: {error}", session.name());
@@ -89,6 +99,40 @@ impl Engine {
         answers
     }
 
+    /// The parts came before, and are stored.
+    async fn answer_in_parts(
+        &self,
+        session: &RunnerSession,
+        attempt: AttemptKey,
+        sequence: u64,
+        log_end: u64,
+        length: u64,
+    ) -> Vec<ToRunner> {
+        let whole = until_answered(session.name(), || self.report_in_parts(session, attempt, sequence, length)).await;
+        let one = |said| ToServer::Said { attempt, sequence, said };
+        let refused = match whole {
+            Ok(Some(report)) => {
+                let answers = self.answer_about_attempts(session, &[one(Told::Report { log_end, report })]).await;
+                // what is still missing is said again, but for the parts
+                let is_stored = answers.iter().any(|answer| matches!(answer, ToRunner::Stored { .. }));
+                if is_stored && let Err(error) = self.forget_report_parts(attempt.attempt_id).await {
+                    warn!("The parts of a report stay for now: {error}");
+                }
+                return answers;
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.answer_to(session, &one(Told::ReportInParts { log_end, length }), refused).await.into_iter().collect()
+    }
+
+    async fn answer_leave(&self, session: &RunnerSession) -> ToRunner {
+        match until_answered(session.name(), || self.runner_leaves(session)).await {
+            Ok(()) => ToRunner::Left,
+            Err(error) => ToRunner::Refused { why: Refusal::Unknown, message: error.to_string() },
+        }
+    }
+
     async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
         let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
         until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
@@ -97,7 +141,7 @@ impl Engine {
     /// A second hello, which no runner says, has no answer.
     async fn answer_to(&self, session: &RunnerSession, one: &ToServer, outcome: Result<()>) -> Option<ToRunner> {
         let attempt = attempt_of(one)?;
-        let is_last_word = matches!(one, ToServer::Said { said: Told::Report { .. } | Told::GivenUp, .. });
+        let is_last_word = matches!(one, ToServer::Said { said: Told::Report { .. } | Told::ReportInParts { .. } | Told::GivenUp, .. });
         match outcome {
             Ok(()) => {
                 if is_last_word {
@@ -106,7 +150,7 @@ impl Engine {
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
                     ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
-                    ToServer::Hello(_) | ToServer::Heartbeat { .. } => None,
+                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -130,8 +174,9 @@ impl Engine {
     }
 }
 
-fn is_heartbeat(one: &ToServer) -> bool {
-    matches!(one, ToServer::Heartbeat { .. })
+/// Whether it is about one attempt, and can be carried out with what comes before it.
+fn is_of_one(one: &ToServer) -> bool {
+    !matches!(one, ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Said { said: Told::ReportInParts { .. }, .. })
 }
 
 /// What is said about an attempt, but for its log.
@@ -142,6 +187,9 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
         Told::Verifying => Said::Verifying,
         Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
         Told::GivenUp => Said::GivenUp,
+        Told::Part { bytes } => Said::Part { bytes },
+        // it is put together first
+        Told::ReportInParts { .. } => return None,
     };
     Some(Message { attempt: *attempt, sequence: Some(*sequence), said })
 }
@@ -150,6 +198,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
 fn bytes_of(one: &ToServer) -> usize {
     match one {
         ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
+        ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
         _ => 0,
     }
 }
@@ -157,6 +206,6 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } => None,
+        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => None,
     }
 }

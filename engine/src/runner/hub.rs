@@ -7,8 +7,9 @@ use std::{
 };
 
 use domain::{
-    AttemptKey, RunnerId,
+    AttemptKey, RunnerId, WorkspaceId,
     protocol::{Assignment, ToRunner},
+    runner::owner_of,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -118,11 +119,33 @@ impl Hub {
     }
 
     /// Whether runners are connected here and none of those that have what is needed has a free slot.
-    pub(crate) fn is_full(&self, needed: &[String]) -> bool {
+    pub(crate) fn is_full(&self, workspace: WorkspaceId, is_path: bool, needed: &[String]) -> bool {
         let links = self.lock();
-        let has_all = |one: &&Connected| needed.iter().all(|need| one.session.capabilities().contains(need));
-        let mut fitting = links.connected.values().filter(has_all).peekable();
+        let fits = |one: &&Connected| {
+            let taker = one.session.taker();
+            taker.workspace.is_none_or(|own| own == workspace)
+                && (taker.paths || !is_path)
+                && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
+        };
+        let mut fitting = links.connected.values().filter(fits).peekable();
         fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
+    }
+
+    /// Ends the link of a runner, whichever it is.
+    pub(crate) fn remove(&self, runner: RunnerId) {
+        if let Some(one) = self.lock().connected.remove(&runner) {
+            one.superseded.cancel();
+        }
+    }
+
+    /// Ends this link, unless another has taken its place.
+    pub(crate) fn end(&self, runner: RunnerId, ticket: i64) {
+        let mut links = self.lock();
+        if links.connected.get(&runner).is_some_and(|one| one.session.ticket == ticket)
+            && let Some(one) = links.connected.remove(&runner)
+        {
+            one.superseded.cancel();
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,21 +4,30 @@ use std::time::Duration;
 
 use domain::{
     crash,
-    protocol::{Heard, Hello, ToRunner, ToServer, VERSION},
+    protocol::{Heard, Hello, Refusal, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::RunnerSession;
-use crate::{Engine, Error, Result, attempt::store::Heartbeat};
+use super::{Entrance, RunnerSession};
+use crate::{Engine, Error, Result, account::random_text, attempt::store::Heartbeat};
 
 /// How long a message waits before it is tried again while the database does not answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Of what a runner signs; 178 bits.
+const NONCE_LENGTH: usize = 30;
 /// Messages to a runner that may wait.
 const OUTGOING: usize = 256;
 /// Messages of a runner that are carried out together.
 const TOGETHER: usize = 128;
+
+/// A link over which nothing was said yet.
+struct Opened {
+    entrance: Entrance,
+    ticket: i64,
+    nonce: String,
+}
 
 /// How a runner and the server stand to each other when a link is opened.
 struct Greeting {
@@ -29,9 +38,13 @@ struct Greeting {
 
 impl Engine {
     /// Takes down who a runner is and what it holds, once the database answers.
-    async fn greet(&self, ticket: i64, hello: &Hello) -> Result<Greeting> {
+    async fn greet(&self, opened: &Opened, hello: &Hello) -> Result<Greeting> {
         let Hello { runner_id, name, slots, capabilities, attempts, lost, .. } = hello;
-        let session = until_answered(name, || self.register_runner(*runner_id, ticket, name, *slots, capabilities)).await?;
+        let Opened { entrance, ticket, nonce } = opened;
+        let session = match entrance {
+            Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, capabilities)).await?,
+            Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello)).await?,
+        };
         // What would still be given over an earlier link, the runner would never read; what was is given back below.
         self.hub.supersede(&session);
         // A row that cannot be read keeps its own attempt from being taken back, and no runner from working.
@@ -73,6 +86,7 @@ pub(super) async fn wait_for_the_database(runner: &str, error: &Error) {
 /// a newer link, or the database refuses something, the link is closed and there may be another.
 pub async fn serve_runner(
     engine: Engine,
+    entrance: Entrance,
     mut from_runner: mpsc::Receiver<ToServer>,
     to_runner: mpsc::Sender<ToRunner>,
 ) -> Result<Option<RunnerSession>> {
@@ -82,23 +96,29 @@ pub async fn serve_runner(
         () = to_runner.closed() => return Ok(None),
     };
     // It may have gone meanwhile; then there is no hello.
-    let _ = to_runner.send(ToRunner::Opened).await;
+    let opened = Opened { entrance, ticket, nonce: random_text(NONCE_LENGTH) };
+    let _ = to_runner.send(ToRunner::Opened { nonce: opened.nonce.clone() }).await;
     let Some(ToServer::Hello(hello)) = from_runner.recv().await else { return Ok(None) };
     let greeted = tokio::select! {
-        greeted = welcome(&engine, ticket, &hello) => greeted,
+        greeted = welcome(&engine, &opened, &hello) => greeted,
         () = to_runner.closed() => return Ok(None),
     };
     let Greeting { session, heard, renewal } = match greeted {
         Ok(greeting) => greeting,
         Err(error) => {
-            if let Error::Invalid(invalid) = &error {
-                let _ = to_runner.send(ToRunner::Refused { message: invalid.to_string() }).await;
+            let why = match &error {
+                Error::Invalid(_) => Some(Refusal::Unfit),
+                Error::Unauthorized(_) => Some(Refusal::Unknown),
+                _ => None,
+            };
+            if let Some(why) = why {
+                let _ = to_runner.send(ToRunner::Refused { why, message: error.to_string() }).await;
             }
             return Err(error);
         }
     };
     let name = session.name().to_owned();
-    info!(runner.id = %session.id, slots = session.slots, has = session.capabilities.join(" "), "Runner {name} is connected");
+    info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let Heartbeat { stale, cancel } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
@@ -115,7 +135,8 @@ pub async fn serve_runner(
                 said.clear();
                 engine.hints.work.notify_one();
                 crash::point("stored.before");
-                let open = count > 0 && send_all(&to_runner, answers).await;
+                let ends = answers.iter().any(|answer| matches!(answer, ToRunner::Refused { .. } | ToRunner::Left));
+                let open = count > 0 && send_all(&to_runner, answers).await && !ends;
                 crash::point("stored.after");
                 open
             },
@@ -131,13 +152,13 @@ pub async fn serve_runner(
     Ok(Some(session))
 }
 
-async fn welcome(engine: &Engine, ticket: i64, hello: &Hello) -> Result<Greeting> {
+async fn welcome(engine: &Engine, opened: &Opened, hello: &Hello) -> Result<Greeting> {
     if hello.version != VERSION {
         let (name, version) = (&hello.name, hello.version);
         let message = format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}");
         return Err(domain::Invalid::field("/version", "unknown", message).into());
     }
-    engine.greet(ticket, hello).await
+    engine.greet(opened, hello).await
 }
 
 async fn send_all(to_runner: &mpsc::Sender<ToRunner>, messages: Vec<ToRunner>) -> bool {

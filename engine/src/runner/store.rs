@@ -1,9 +1,13 @@
 use chrono::TimeDelta;
-use domain::{Runner, RunnerId, Timestamp, runner::OFFLINE_AFTER_SECONDS};
+use domain::{
+    Actor, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    runner::{JoinedRunner, OFFLINE_AFTER_SECONDS, own_word},
+};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::RunnerSession;
-use crate::{Result, tx::Tx};
+use crate::{Error, Result, error::hit_one, tx::Tx};
 
 /// The place of a link among all that were ever opened.
 pub(super) async fn draw_ticket(conn: &mut PgConnection) -> Result<i64> {
@@ -55,11 +59,225 @@ pub(crate) async fn lock_newest(conn: &mut PgConnection, session: &RunnerSession
     Ok(found.is_some())
 }
 
+pub(super) async fn insert_token(conn: &mut Tx, id: Uuid, actor: &Actor, hash: &[u8], expires_at: Timestamp) -> Result<()> {
+    let now = conn.now();
+    sqlx::query!(
+        "insert into runner_token (id, workspace_id, hash, created_at, created_by, expires_at) values ($1, $2, $3, $4, $5, $6)",
+        id,
+        actor.workspace_id.0,
+        hash,
+        now,
+        actor.label(),
+        expires_at
+    )
+    .execute(&mut **conn)
+    .await?;
+    Ok(())
+}
+
+/// A token that may still be used, or was for this runner.
+pub(super) struct Token {
+    id: Uuid,
+    pub workspace_id: WorkspaceId,
+    created_by: String,
+    pub runner_id: Option<RunnerId>,
+}
+
+/// Locked: of two who use it at once the second sees what the first has done.
+pub(super) async fn lock_token(tx: &mut Tx, hash: &[u8]) -> Result<Option<Token>> {
+    let now = tx.now();
+    let token = sqlx::query_as!(
+        Token,
+        r#"select id, workspace_id, created_by, runner_id as "runner_id: RunnerId" from runner_token
+           where hash = $1 and expires_at > $2 for update"#,
+        hash,
+        now
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(token)
+}
+
+/// The runner that a token was used for, as long as the token lasts.
+pub(super) async fn runner_of_token(
+    conn: &mut PgConnection,
+    hash: &[u8],
+    by_hand: Option<Timestamp>,
+) -> Result<Option<(WorkspaceId, RunnerId)>> {
+    let found = sqlx::query!(
+        "select runner.id, token.workspace_id from runner_token token join runner on runner.id = token.runner_id
+         where hash = $1 and expires_at > coalesce($2, clock_timestamp()) and removed_at is null",
+        hash,
+        by_hand
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|row| (row.workspace_id, row.id)))
+}
+
+/// What a runner of the workspace is called, and the task that it was tried out with last.
+pub(super) async fn trial(conn: &mut PgConnection, id: RunnerId) -> Result<Option<(String, Option<TaskId>)>> {
+    let found =
+        sqlx::query!("select name, trial_task_id from runner where id = $1 and removed_at is null", id.0).fetch_optional(conn).await?;
+    Ok(found.map(|row| (row.name, row.trial_task_id)))
+}
+
+pub(super) async fn remember_trial(conn: &mut PgConnection, id: RunnerId, task: TaskId) -> Result<()> {
+    let done =
+        sqlx::query!("update runner set trial_task_id = $2 where id = $1 and removed_at is null", id.0, task.0).execute(conn).await?;
+    hit_one(&done, || Error::not_found("runner", id))
+}
+
+/// Which of these links are not their runners' newest any more, or are of runners that were removed.
+pub(super) async fn outdated(conn: &mut PgConnection, links: &[(RunnerId, i64)]) -> Result<Vec<(RunnerId, i64)>> {
+    let (ids, tickets): (Vec<_>, Vec<_>) = links.iter().map(|(id, ticket)| (id.0, *ticket)).unzip();
+    let outdated = sqlx::query!(
+        r#"select runner.id, link.ticket as "ticket!" from unnest($1::uuid[], $2::bigint[]) as link (id, ticket) join runner on runner.id = link.id
+         where runner.ticket <> link.ticket or removed_at is not null"#,
+        &ids,
+        &tickets
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(outdated.into_iter().map(|row| (row.id, row.ticket)).collect())
+}
+
+/// The runner that has joined with this key.
+pub(super) async fn joined(tx: &mut Tx, id: RunnerId, public_key: &[u8]) -> Result<Option<JoinedRunner>> {
+    let joined = sqlx::query_as!(
+        JoinedRunner,
+        "select runner.id, runner.name, workspace.slug as workspace from runner join workspace on workspace.id = workspace_id
+         where runner.id = $1 and public_key = $2 and removed_at is null",
+        id.0,
+        public_key
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(joined)
+}
+
+/// Whose key it is.
+pub(super) struct KeyHolder {
+    pub id: RunnerId,
+    pub workspace_id: WorkspaceId,
+}
+
+/// Those who join do so one after the other from here on, so that names and keys are taken once.
+pub(super) async fn with_key(tx: &mut Tx, public_key: &[u8]) -> Result<Option<KeyHolder>> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('muster joins'))").fetch_one(&mut **tx).await?;
+    let holder = sqlx::query_as!(
+        KeyHolder,
+        r#"select id, workspace_id as "workspace_id!: WorkspaceId" from runner where public_key = $1 and removed_at is null"#,
+        public_key
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(holder)
+}
+
+pub(super) async fn use_token(tx: &mut Tx, token: &Token, runner: RunnerId) -> Result<()> {
+    sqlx::query!("update runner_token set runner_id = $2 where id = $1", token.id, runner.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// A new runner of the token's workspace. A name that is taken there is told apart by the id.
+pub(super) async fn insert_joined(
+    tx: &mut Tx,
+    id: RunnerId,
+    token: &Token,
+    name: Option<&str>,
+    public_key: &[u8],
+    paths: bool,
+) -> Result<JoinedRunner> {
+    let now = tx.now();
+    sqlx::query!(
+        "insert into runner (id, workspace_id, name, slots, created_at, last_seen_at, public_key, paths, joined_by)
+         values ($1, $2, case when exists (select from runner where workspace_id = $2 and name = $3 and removed_at is null)
+                           then left($3, 90) || ' ' || $4 else $3 end, 1, $5, $5, $6, $7, $8)",
+        id.0,
+        token.workspace_id.0,
+        name.unwrap_or("runner"),
+        id.short(),
+        now,
+        public_key,
+        paths,
+        token.created_by
+    )
+    .execute(&mut **tx)
+    .await?;
+    use_token(tx, token, id).await?;
+    joined(tx, id, public_key).await?.ok_or_else(|| Error::inconsistent("runner", id, "it was just stored and is not there"))
+}
+
+/// A runner that has joined, as it has to prove it.
+pub(super) struct Joined {
+    pub public_key: Vec<u8>,
+    pub workspace_id: WorkspaceId,
+    pub name: String,
+    pub paths: bool,
+    pub ticket: i64,
+}
+
+pub(super) async fn lock_joined(tx: &mut Tx, id: RunnerId) -> Result<Option<Joined>> {
+    let known = sqlx::query_as!(
+        Joined,
+        r#"select public_key as "public_key!", workspace_id as "workspace_id!: WorkspaceId", name, paths, ticket from runner
+           where id = $1 and public_key is not null and removed_at is null for no key update"#,
+        id.0
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(known)
+}
+
+pub(super) async fn arrive(tx: &mut Tx, id: RunnerId, ticket: i64, slots: i32, capabilities: &[String]) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "update runner set ticket = $2, slots = $3, capabilities = $4, last_seen_at = $5 where id = $1",
+        id.0,
+        ticket,
+        slots,
+        capabilities,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// One of the workspace's own.
+pub(super) async fn remove(tx: &mut Tx, id: RunnerId) -> Result<()> {
+    let now = tx.now();
+    let done = sqlx::query!(
+        "update runner set removed_at = $2 where id = $1 and workspace_id = (select current_workspace()) and removed_at is null",
+        id.0,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    hit_one(&done, || Error::not_found("runner", id))
+}
+
+/// By the runner itself, over its newest link. Those of the installation never leave.
+pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "update runner set removed_at = $3 where id = $1 and ticket = $2 and public_key is not null and removed_at is null",
+        session.id().0,
+        session.ticket,
+        now
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::from)
+    .and_then(|done| hit_one(&done, || Error::not_found("runner", session.id())))
+}
+
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities,
+        r#"select id, name, slots, last_seen_at, capabilities, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!"
-           from runner order by name limit 200"#
+           from runner where removed_at is null order by name limit 200"#
     )
     .fetch_all(conn)
     .await?;
@@ -69,7 +287,8 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<
         slots: row.slots,
         busy: row.busy,
         capabilities: row.capabilities,
-        online: now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS),
+        online: row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS),
+        joined: row.joined,
         last_seen_at: row.last_seen_at,
     });
     Ok(runners.collect())
@@ -78,5 +297,8 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<
 /// What each runner has that was heard of lately, whichever process it is connected to.
 pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
     let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
-    Ok(sqlx::query_scalar!("select capabilities from runner where last_seen_at > $1", since).fetch_all(&mut **tx).await?)
+    let rows = sqlx::query!("select id, capabilities from runner where last_seen_at > $1 and removed_at is null", since)
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
 }

@@ -1,8 +1,12 @@
 //! Gives queued tasks to runners that have a free slot, and queues what has waited for its time.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use domain::{EventKind, crash, protocol::Assignment};
+use domain::{
+    EventKind, Failure, FailureCode, RunnerId, crash,
+    protocol::{Assignment, TO_RUNNER_BYTES, ToRunner},
+    runner::own_word,
+};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
@@ -11,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::{edge, followers, followers::End, release, store};
-use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact};
+use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact, runner::Taker};
 
 /// Due tasks moved in one transaction.
 const DUE_BATCH: i64 = 100;
@@ -118,9 +122,12 @@ impl Engine {
     /// Fills the free slots of runners that are connected here.
     async fn assign_queued_tasks(&self, free: Vec<FreeSlots>) -> Result<usize> {
         let (mut assigned, mut failed) = (0, None);
-        for (capabilities, free) in by_capabilities(free) {
-            let assignments = self.claim(&capabilities, &in_turn(&free)).await?;
+        let owners = if free.is_empty() { HashSet::new() } else { self.lines.lock().owners() };
+        for (taker, free) in by_taker(free, &owners) {
+            let assignments = self.claim(&taker, &in_turn(&free)).await?;
             assigned += assignments.len();
+            let runners: Vec<_> = assignments.iter().map(|(runner, _)| runner).collect();
+            failed = self.let_go_of_outdated(&runners).await.err().or(failed);
             for (runner, assignment) in assignments {
                 // the others are given out all the same
                 failed = self.give(&runner, assignment).await.err().or(failed);
@@ -132,12 +139,36 @@ impl Engine {
     /// Over the link that it was claimed for.
     pub(crate) async fn give(&self, runner: &RunnerSession, assignment: Assignment) -> Result<()> {
         let attempt = assignment.attempt;
+        let assignment = match over_a_socket(runner, assignment) {
+            Ok(assignment) => assignment,
+            Err(why) => {
+                let failure = Failure::new(FailureCode::TaskUnreadable, why);
+                return self.attempt_impossible(attempt, failure).await;
+            }
+        };
         crash::point("assign.before");
         if !self.hub.assign(runner, assignment) {
             self.attempt_not_given(attempt).await?;
         }
         crash::point("assign.after");
         Ok(())
+    }
+}
+
+/// A runner elsewhere has to be able to read it: what it cannot read ends its link, and would be given again, over and over.
+fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result::Result<Assignment, String> {
+    if !runner.is_far() {
+        return Ok(assignment);
+    }
+    let message = ToRunner::Assign { assignment: Box::new(assignment) };
+    let text = serde_json::to_string(&message).map_err(|error| format!("it cannot be written as a message: {error}"))?;
+    if text.len() > TO_RUNNER_BYTES {
+        return Err(format!("as a message to a runner it has {} bytes, and at most {TO_RUNNER_BYTES} are allowed", text.len()));
+    }
+    match serde_json::from_str(&text) {
+        Ok(ToRunner::Assign { assignment }) => Ok(*assignment),
+        Ok(_) => Err("as a message to a runner it is another one".into()),
+        Err(error) => Err(format!("no runner could read it as a message: {error}")),
     }
 }
 
@@ -148,13 +179,19 @@ fn in_turn(free: &[FreeSlots]) -> Vec<RunnerSession> {
     rounds.take(CLAIM_BATCH).collect()
 }
 
-/// Runners that have the same claim together.
-fn by_capabilities(free: Vec<FreeSlots>) -> Vec<(Vec<String>, Vec<FreeSlots>)> {
-    let mut kinds: Vec<(Vec<String>, Vec<FreeSlots>)> = vec![];
+/// Runners that may be given the same claim together. Whoever something waits for that no other may take is on its own.
+fn by_taker(free: Vec<FreeSlots>, owners: &HashSet<RunnerId>) -> Vec<(Taker, Vec<FreeSlots>)> {
+    let mut kinds: Vec<(Taker, Vec<FreeSlots>)> = vec![];
     for (session, slots) in free {
-        match kinds.iter_mut().find(|(capabilities, _)| capabilities == session.capabilities()) {
+        if owners.contains(&session.id()) {
+            let mut taker = session.taker().clone();
+            taker.capabilities.push(own_word(session.id()));
+            kinds.push((taker, vec![(session, slots)]));
+            continue;
+        }
+        match kinds.iter_mut().find(|(taker, _)| taker == session.taker()) {
             Some((_, alike)) => alike.push((session, slots)),
-            None => kinds.push((session.capabilities().to_vec(), vec![(session, slots)])),
+            None => kinds.push((session.taker().clone(), vec![(session, slots)])),
         }
     }
     kinds

@@ -35,7 +35,7 @@ pub(crate) type Intake = Together<WorkspaceId, Asked, TaskView>;
 
 impl Engine {
     /// Together with others when it waits for nothing, else in a transaction of its own.
-    pub(super) async fn take_in(&self, asked: Asked) -> Result<TaskView> {
+    pub(crate) async fn take_in(&self, asked: Asked) -> Result<TaskView> {
         let workspace = asked.actor.workspace_id;
         if asked.waits_for_nothing() {
             let weight = asked.weight();

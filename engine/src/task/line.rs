@@ -7,17 +7,17 @@
 //! more was left behind, and is done for a twentieth of the time at most. The row of a task decides whether it is taken.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use domain::{RepositoryId, WorkspaceId};
+use domain::{RepositoryId, RunnerId, WorkspaceId, runner::owner_of};
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout};
 
-use crate::{Engine, Error, Result, service::RESTS};
+use crate::{Engine, Error, Result, runner::Taker, service::RESTS};
 
 /// Between drawing a number and the commit, as a rule.
 const SETTLES: Duration = Duration::from_secs(1);
@@ -36,7 +36,23 @@ const SERVED_MAX: usize = 10_000;
 pub(crate) struct Line {
     pub workspace: WorkspaceId,
     pub repository: RepositoryId,
+    /// Whether that is a path.
+    pub is_path: bool,
     pub capabilities: Vec<String>,
+}
+
+impl Line {
+    /// The one runner that may take from it, when what waits in it is for one alone.
+    fn owner(&self) -> Option<RunnerId> {
+        self.capabilities.iter().find_map(|word| owner_of(word))
+    }
+
+    /// A path that is for one runner is a path of its own.
+    fn is_for(&self, taker: &Taker) -> bool {
+        taker.workspace.is_none_or(|own| own == self.workspace)
+            && (taker.paths || !self.is_path || self.owner().is_some())
+            && self.capabilities.iter().all(|need| taker.capabilities.contains(need))
+    }
 }
 
 /// A line that somebody waits in, and the lowest turn there, as far as it was seen.
@@ -165,11 +181,16 @@ impl Lines {
         *seen = Seen { turn: new.turn.min(seen.turn), at: new.at.max(seen.at), ..*seen };
     }
 
-    /// The lines that runners with these capabilities can take from, those of one workspace together, whoever was served longest ago first.
-    pub fn in_turn(&self, capabilities: &[String], now: Instant) -> Vec<Vec<Asked>> {
+    /// The runners that something waits for which no other may take.
+    pub fn owners(&self) -> HashSet<RunnerId> {
+        self.fronts.keys().filter_map(Line::owner).collect()
+    }
+
+    /// The lines that such runners can take from, those of one workspace together, whoever was served longest ago first.
+    pub fn in_turn(&self, taker: &Taker, now: Instant) -> Vec<Vec<Asked>> {
         let mut workspaces: HashMap<WorkspaceId, Vec<Asked>> = HashMap::new();
         for (line, seen) in &self.fronts {
-            if !self.is_paused(seen, now) && line.capabilities.iter().all(|need| capabilities.contains(need)) {
+            if !self.is_paused(seen, now) && line.is_for(taker) {
                 let asked = Asked { line: line.clone(), turn: seen.turn, served: self.served.repository(line.repository) };
                 workspaces.entry(line.workspace).or_default().push(asked);
             }
@@ -287,12 +308,15 @@ struct FrontRow {
     repository_id: Option<RepositoryId>,
     capabilities: Option<Vec<String>>,
     turn: Option<i64>,
+    is_path: Option<bool>,
 }
 
 fn look(began: Instant, rows: Vec<FrontRow>) -> Look {
     let drawn = rows.first().map_or(0, |row| row.drawn);
     let front = |row: FrontRow| {
-        Some((Line { workspace: row.workspace_id?, repository: row.repository_id?, capabilities: row.capabilities? }, row.turn?))
+        let line =
+            Line { workspace: row.workspace_id?, repository: row.repository_id?, is_path: row.is_path?, capabilities: row.capabilities? };
+        Some((line, row.turn?))
     };
     Look { began, drawn, fronts: rows.into_iter().filter_map(front).collect() }
 }
@@ -313,7 +337,7 @@ async fn all(conn: &mut PgConnection) -> Result<Look> {
              ) as next
            )
            select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
-                  capabilities as "capabilities?", turn as "turn?"
+                  capabilities as "capabilities?", turn as "turn?", (select is_path from repository where id = repository_id)
            from queue_joined left join front on true"#
     )
     .fetch_all(conn)
@@ -331,7 +355,7 @@ async fn newest(conn: &mut PgConnection, since: i64) -> Result<Look> {
              select workspace_id, repository_id, capabilities, min(turn) as turn from joined group by 1, 2, 3
            )
            select last_value as "drawn!", workspace_id as "workspace_id?: WorkspaceId", repository_id as "repository_id?: RepositoryId",
-                  capabilities as "capabilities?", turn as "turn?"
+                  capabilities as "capabilities?", turn as "turn?", (select is_path from repository where id = repository_id)
            from queue_joined left join front on true"#,
         since
     )
@@ -348,8 +372,14 @@ mod tests {
         Line {
             workspace: WorkspaceId(uuid::Uuid::from_u128(1)),
             repository: RepositoryId(uuid::Uuid::from_u128(repository)),
+            is_path: false,
             capabilities: vec![],
         }
+    }
+
+    /// What a runner of the installation may be given that has nothing that tasks need.
+    fn anything() -> Taker {
+        Taker { workspace: None, paths: true, capabilities: vec![] }
     }
 
     fn look(began: Instant, drawn: i64, fronts: Vec<Front>) -> Look {
@@ -357,7 +387,7 @@ mod tests {
     }
 
     fn turns(lines: &Lines) -> Vec<i64> {
-        let mut turns: Vec<_> = lines.in_turn(&[], Instant::now()).concat().iter().map(|asked| asked.turn).collect();
+        let mut turns: Vec<_> = lines.in_turn(&anything(), Instant::now()).concat().iter().map(|asked| asked.turn).collect();
         turns.sort_unstable();
         turns
     }
@@ -486,7 +516,7 @@ mod tests {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
         let known = |lines: &Lines, now| {
-            let mut turns: Vec<_> = lines.in_turn(&[], now).concat().iter().map(|asked| asked.turn).collect();
+            let mut turns: Vec<_> = lines.in_turn(&anything(), now).concat().iter().map(|asked| asked.turn).collect();
             turns.sort_unstable();
             turns
         };
@@ -515,5 +545,21 @@ mod tests {
         assert_eq!(count(1), 0);
         assert!(count(9_000) < count(9_001));
         assert!(served.repositories.len() <= SERVED_MAX);
+    }
+
+    #[test]
+    fn a_runner_takes_from_its_own_workspace_and_from_paths_only_where_it_may() {
+        let mut lines = Lines::default();
+        let of = |workspace: u128, is_path| Line { workspace: WorkspaceId(uuid::Uuid::from_u128(workspace)), is_path, ..line(workspace) };
+        lines.all(look(Instant::now(), 0, vec![(of(1, false), 10), (of(1, true), 11), (of(2, false), 20)]));
+        let turns = |taker: Taker| -> Vec<i64> {
+            let mut turns: Vec<_> = lines.in_turn(&taker, Instant::now()).concat().iter().map(|asked| asked.turn).collect();
+            turns.sort_unstable();
+            turns
+        };
+        let own = Some(WorkspaceId(uuid::Uuid::from_u128(1)));
+        assert_eq!(turns(anything()), [10, 11, 20]);
+        assert_eq!(turns(Taker { workspace: own, ..anything() }), [10, 11]);
+        assert_eq!(turns(Taker { workspace: own, paths: false, ..anything() }), [10]);
     }
 }

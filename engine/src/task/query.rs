@@ -337,6 +337,7 @@ pub(super) async fn names_of(conn: &mut PgConnection, labels: Vec<String>) -> Re
         r#"select label as "label!",
                   coalesce((select name from "user" where id = case when label like 'user:%' then substr(label, 6)::uuid end),
                            (select name || ' (API key)' from api_key where id = case when label like 'api_key:%' then substr(label, 9)::uuid end),
+                           (select name from runner where id = case when label like 'runner:%' then substr(label, 8)::uuid end),
                            label) as "name!"
            from unnest($1::text[]) as label"#,
         &labels

@@ -489,6 +489,8 @@ pub(super) struct Pair {
     pub victim: TaskId,
     pub urgent: TaskId,
     pub needs: Vec<String>,
+    /// Whether its repository is a path.
+    pub is_path: bool,
 }
 
 /// Of each workspace the urgent tasks that have waited since before `since`, the first of each that needs the same: with the youngest
@@ -498,19 +500,20 @@ pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Re
     let pairs = sqlx::query_as!(
         Pair,
         r#"select urgent.workspace_id as "workspace!: WorkspaceId", victim.id as "victim!: TaskId", urgent.id as "urgent!: TaskId",
-                  urgent.capabilities as "needs!"
+                  urgent.capabilities as "needs!", urgent.is_path as "is_path!"
            from (
-             select distinct on (workspace_id, capabilities) workspace_id, capabilities, turn, id from task
+             select distinct on (task.workspace_id, capabilities, is_path) task.workspace_id, capabilities, is_path, turn, task.id
+             from task join repository on repository.id = repository_id
              where state = 'queued' and priority = 'urgent' and paused_by is null and not parked and queued_at <= $1
                and not exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
                                and (pause.repository_id is null or pause.repository_id = task.repository_id))
-             order by workspace_id, capabilities, turn
+             order by task.workspace_id, capabilities, is_path, turn
            ) as urgent
            cross join lateral (
              select task.id from task join attempt on attempt.task_id = task.id and attempt.number = task.attempts
              join runner on runner.id = attempt.runner_id
              where task.workspace_id = urgent.workspace_id and task.state = 'running' and task.priority = 'low' and task.stop is null
-               and urgent.capabilities <@ runner.capabilities
+               and urgent.capabilities <@ (runner.capabilities || ('runner:' || runner.id)) and (runner.paths or not urgent.is_path)
              order by attempt.claimed_at desc, task.id desc limit 1
            ) as victim
            where not exists (select from task making where making.workspace_id = urgent.workspace_id

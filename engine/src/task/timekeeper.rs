@@ -74,8 +74,8 @@ impl Engine {
         let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER).await?;
         drop(conn);
         let mut served = BTreeSet::new();
-        for store::Pair { workspace, victim, urgent: for_task, needs } in pairs {
-            if !self.hub.is_full(&needs) || !served.insert(workspace) {
+        for store::Pair { workspace, victim, urgent: for_task, needs, is_path } in pairs {
+            if !self.hub.is_full(workspace, is_path, &needs) || !served.insert(workspace) {
                 continue;
             }
             info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");

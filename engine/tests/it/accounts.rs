@@ -116,6 +116,7 @@ async fn keys_that_come_at_once_are_told_apart(pool: PgPool) {
     for (place, found) in asked.into_iter().zip(found) {
         let role = found.unwrap().map(|actor| match actor.kind {
             ActorKind::ApiKey { role, .. } | ActorKind::User { role, .. } => role,
+            ActorKind::Runner { .. } => panic!("a key is no runner's"),
         });
         assert_eq!(role, roles.get(place).copied(), "key {place}");
     }

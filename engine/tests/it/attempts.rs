@@ -6,7 +6,7 @@ use domain::{
     protocol::{Assignment, AttemptReport, Hello, ToRunner, ToServer, VERSION},
 };
 use engine::{
-    Clock, Error, Rescuer, Service,
+    Clock, Entrance, Error, Rescuer, Service,
     testing::{TestEngine, TestRunner, cancel_what_waits, report},
 };
 use sqlx::PgPool;
@@ -366,7 +366,7 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
 
 fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
     let (name, capabilities, attempts) = ("r1".to_owned(), vec![], vec![]);
-    ToServer::Hello(Hello { version: VERSION, runner_id, name, slots: 2, capabilities, attempts, lost })
+    ToServer::Hello(Hello { version: VERSION, runner_id, name, slots: 2, capabilities, attempts, lost, proof: String::new() })
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -378,7 +378,7 @@ async fn a_runner_that_comes_while_the_database_does_not_answer_is_welcome_once_
     let (to_server, from_runner) = mpsc::channel(4);
     let (to_runner, mut told) = mpsc::channel(4);
     to_server.send(hello(runner.session.id(), vec![])).await.unwrap();
-    let mut serving = pin!(engine::serve_runner(test.engine.clone(), from_runner, to_runner));
+    let mut serving = pin!(engine::serve_runner(test.engine.clone(), Entrance::Here, from_runner, to_runner));
     let does_not_answer = async { while !cancel_what_waits(&pool).await {} };
     tokio::select! {
         _ = &mut serving => panic!("it was sent away"),
@@ -386,7 +386,7 @@ async fn a_runner_that_comes_while_the_database_does_not_answer_is_welcome_once_
     }
     tokio::select! {
         _ = &mut serving => panic!("it was sent away after its first try"),
-        first = told.recv() => assert_eq!(first, Some(ToRunner::Opened)),
+        first = told.recv() => assert!(matches!(first, Some(ToRunner::Opened { .. })), "{first:?}"),
     }
     tokio::select! {
         _ = &mut serving => panic!("it was sent away after its first try"),
@@ -408,7 +408,7 @@ async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPoo
     let (to_runner, _told) = mpsc::channel(4);
     to_server.send(hello(runner.session.id(), vec![held[0].attempt])).await.unwrap();
     drop(to_server);
-    engine::serve_runner(test.engine.clone(), from_runner, to_runner).await.unwrap();
+    engine::serve_runner(test.engine.clone(), Entrance::Here, from_runner, to_runner).await.unwrap();
     for (assignment, losses) in held.iter().zip([1, 0]) {
         let task = test.engine.get_task(&ada, assignment.attempt.task_id).await.unwrap();
         let charged: i32 =

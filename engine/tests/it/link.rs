@@ -2,10 +2,10 @@
 
 use domain::{
     Actor, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
-    protocol::{Assignment, Heard, Hello, Said, ToRunner, ToServer, VERSION},
+    protocol::{Assignment, Heard, Hello, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
 };
 use engine::{
-    Error, RunnerSession,
+    Entrance, Error, RunnerSession,
     testing::{TestEngine, report},
 };
 use sqlx::PgPool;
@@ -26,14 +26,14 @@ impl Link {
     fn open(test: &TestEngine) -> Self {
         let (to_server, from_runner) = mpsc::channel(64);
         let (to_runner, told) = mpsc::channel(64);
-        let served = TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), from_runner, to_runner));
+        let served = TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), Entrance::Here, from_runner, to_runner));
         Self { to_server, told, served }
     }
 
     /// It has its ticket.
     async fn opened(test: &TestEngine) -> Self {
         let mut link = Self::open(test);
-        assert_eq!(link.hears().await, ToRunner::Opened);
+        assert!(matches!(link.hears().await, ToRunner::Opened { .. }));
         link
     }
 
@@ -89,7 +89,16 @@ const FAR_AWAY: u128 = 0x7231;
 fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
     let runner_id = RunnerId(uuid::Uuid::from_u128(FAR_AWAY));
     let (attempts, lost) = (attempts.to_vec(), lost.to_vec());
-    ToServer::Hello(Hello { version: VERSION, runner_id, name: "r1".into(), slots, capabilities: vec![], attempts, lost })
+    ToServer::Hello(Hello {
+        version: VERSION,
+        runner_id,
+        name: "r1".into(),
+        slots,
+        capabilities: vec![],
+        attempts,
+        lost,
+        proof: String::new(),
+    })
 }
 
 fn started(attempt: AttemptKey) -> ToServer {
@@ -316,5 +325,85 @@ async fn a_row_that_cannot_be_taken_back_keeps_no_runner_from_coming(pool: PgPoo
     let welcome = link.hears().await;
     assert!(matches!(welcome, ToRunner::Welcome { .. }), "{welcome:?}");
     assert_eq!(standing(&pool, good).await, ("queued".into(), 1));
+    link.breaks().await;
+}
+
+/// A report as the parts of it that a runner sends, and how long it is.
+fn parts(assignment: &Assignment, of: usize) -> (Vec<Vec<u8>>, u64) {
+    let text = serde_json::to_vec(&report(assignment, CheckStatus::Passed)).unwrap();
+    (text.chunks(text.len().div_ceil(of)).map(<[u8]>::to_vec).collect(), text.len() as u64)
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_report_in_parts_counts_when_it_is_whole_and_once(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    link.asks(started(attempt)).await;
+    link.asks(verifying(attempt)).await;
+    let (parts, length) = parts(&assignment, 3);
+    let part = |place: usize| ToServer::Said { attempt, sequence: 3 + place as u64, said: Said::Part { bytes: parts[place].clone() } };
+    let last = ToServer::Said { attempt, sequence: 6, said: Said::ReportInParts { log_end: 4, length } };
+    let missing = |sequence, log| ToRunner::Missing(Heard { attempt, sequence, log });
+    link.asks(part(0)).await;
+    assert_eq!(link.asks(part(2)).await, missing(3, 0));
+    assert_eq!(link.asks(last.clone()).await, missing(3, 0), "it is not whole");
+    link.breaks().await;
+
+    let (mut link, heard, _) = Link::welcome(&test, 1, &[attempt]).await;
+    assert_eq!(heard, [Heard { attempt, sequence: 3, log: 0 }], "what is there of it is there over the next link");
+    for place in 0..3 {
+        assert_eq!(link.asks(part(place)).await, ToRunner::Stored { attempt, sequence: 3 + place as u64 });
+    }
+    assert_eq!(link.asks(last.clone()).await, missing(5, 0), "the log comes first");
+    link.asks(log(attempt, 0, "done")).await;
+    for _ in 0..2 {
+        assert_eq!(link.asks(last.clone()).await, ToRunner::Stored { attempt, sequence: 6 });
+    }
+    assert_eq!(standing(&pool, id).await, ("succeeded".into(), 0));
+    let left: i64 = sqlx::query_scalar("select count(*) from report_part").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0);
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn parts_that_are_no_report_end_nothing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    let (parts, length) = parts(&assignment, 1);
+    link.asks(started(attempt)).await;
+    link.asks(ToServer::Said { attempt, sequence: 2, said: Said::Part { bytes: parts[0].clone() } }).await;
+    let said = |length| ToServer::Said { attempt, sequence: 3, said: Said::ReportInParts { log_end: 0, length } };
+    assert_eq!(link.asks(said(length + 1)).await, ToRunner::Stale { attempt }, "it is longer");
+    sqlx::query("update report_part set content = overlay(content placing 'xx' from 1)").execute(&pool).await.unwrap();
+    assert_eq!(link.asks(said(length)).await, ToRunner::Stale { attempt }, "it is no JSON");
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    assert_eq!(test.engine.delete_spent_report_parts().await.unwrap(), 0, "its attempt goes on");
+    assert_eq!(test.engine.give_back(&test.runner("r1").await.session).await.unwrap(), 1);
+    assert_eq!(test.engine.delete_spent_report_parts().await.unwrap(), 1);
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_report_may_be_so_long_and_no_longer(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, _, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    link.asks(started(attempt)).await;
+    sqlx::query(
+        "insert into report_part (workspace_id, attempt_id, sequence, content)
+         select workspace_id, id, 1000 + n, convert_to(repeat('x', 196608), 'utf8') from attempt, generate_series(1, 170) as n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let part = |sequence, length| ToServer::Said { attempt, sequence, said: Said::Part { bytes: vec![b'x'; length] } };
+    let room = REPORT_BYTES as usize - 170 * PART_BYTES;
+    assert_eq!(link.asks(part(2, room)).await, ToRunner::Stored { attempt, sequence: 2 });
+    assert_eq!(link.asks(part(3, 1)).await, ToRunner::Stale { attempt });
     link.breaks().await;
 }

@@ -11,6 +11,7 @@ mod creates;
 mod edit;
 mod events;
 mod hold;
+mod join;
 mod judge;
 mod line;
 mod link;

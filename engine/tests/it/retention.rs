@@ -259,6 +259,7 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "attempt → task",
         "event → task",
         "log_chunk → task",
+        "report_part → attempt",
         "task → workflow_run",
         "task_dependency → task",
         "verification → attempt",

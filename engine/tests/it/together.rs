@@ -176,10 +176,11 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
             capabilities: vec![],
             attempts: vec![],
             lost: vec![],
+            proof: String::new(),
         };
         to_server.send(ToServer::Hello(hello)).await.unwrap();
-        let link = tokio::task::spawn_local(engine::serve_runner(engine, from_runner, to_runner));
-        assert!(matches!(told.recv().await, Some(ToRunner::Opened)));
+        let link = tokio::task::spawn_local(engine::serve_runner(engine, engine::Entrance::Here, from_runner, to_runner));
+        assert!(matches!(told.recv().await, Some(ToRunner::Opened { .. })));
         assert!(matches!(told.recv().await, Some(ToRunner::Welcome { .. })));
         test.dispatch().await;
         let assignment = loop {

@@ -33,6 +33,10 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Value>, String> {
     if as_json.len() > OUTPUT_MAX || as_json.contains("\\u0000") {
         return Err(format!("as JSON it is longer than {OUTPUT_MAX} bytes, or holds a NUL character"));
     }
+    // in a report it lies some levels deeper, and has to be read there
+    if serde_json::from_str::<Value>(&format!("[[[[[[[[{as_json}]]]]]]]]")).is_err() {
+        return Err("it is nested too deep".into());
+    }
     Ok(Some(value))
 }
 
@@ -54,6 +58,9 @@ mod tests {
         assert_eq!(read_of(b" \n"), Ok(None));
         assert_eq!(read_of(b"a\0b"), Ok(Some(json!("a\u{fffd}b"))));
         assert!(read_of(br#""\u0000""#).is_err());
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(read_of(&nested(100)).unwrap().unwrap().is_array());
+        assert_eq!(read_of(&nested(125)), Err("it is nested too deep".into()));
         assert!(read_of(&vec![b'x'; OUTPUT_MAX + 1]).unwrap_err().contains("at most"));
     }
 

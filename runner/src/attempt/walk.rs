@@ -104,6 +104,10 @@ impl Attempt {
 
     /// The journal first, then the mirror, then a worktree on it.
     async fn prepare(&mut self, git: &Git) -> Result<Checkout, Refused> {
+        if !self.runner.config.paths.include(&self.entry.repository) {
+            let reason = "this runner works on no repository that is a path; it would when it had joined with --paths";
+            return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
+        }
         private_folder(&self.entry.folder)?;
         let fetched = async {
             let _turn = self.runner.mirrors.turn(&self.entry.mirror).await;

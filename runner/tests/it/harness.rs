@@ -12,9 +12,9 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Heard, Hello, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
 };
-use runner::{Limits, Link, NotLinked, RunnerConfig, RunnerError};
+use runner::{Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -172,7 +172,7 @@ impl State {
 }
 
 pub fn config(state_dir: PathBuf) -> RunnerConfig {
-    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None, capabilities: vec![] }
+    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None, capabilities: vec![], paths: Paths::All }
 }
 
 impl Server {
@@ -386,13 +386,13 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } => true,
+            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
                 let is_new = *sequence > known.sequence;
                 known.sequence = known.sequence.max(*sequence);
-                if let Said::Report { log_end, .. } = said {
+                if let Said::Report { log_end, .. } | Said::ReportInParts { log_end, .. } = said {
                     assert_eq!(*log_end, known.log, "the log comes before the report");
                 }
                 is_new
@@ -410,7 +410,7 @@ impl Floor {
 
 /// Answers every message that comes over one link.
 async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
-    let _ = to_runner.send(ToRunner::Opened).await;
+    let _ = to_runner.send(ToRunner::Opened { nonce: String::new() }).await;
     while let Some(message) = from_runner.recv().await {
         if floor.manners.lock().unwrap().deaf {
             floor.unheard.send_modify(|unheard| *unheard += usize::from(is_report(&message)));
@@ -435,6 +435,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                 let stale = attempts.iter().filter(is_stale).copied().collect();
                 ToRunner::Renewed { beat: *beat, stale, cancel: vec![] }
             }
+            ToServer::Leave => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },
@@ -449,12 +450,25 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
 }
 
 fn is_report(message: &ToServer) -> bool {
-    matches!(message, ToServer::Said { said: Said::Report { .. }, .. })
+    matches!(message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. })
 }
 
 fn report_of(heard: &[ToServer], wanted: AttemptKey) -> Option<AttemptReport> {
+    let mut parts = vec![];
     heard.iter().find_map(|message| match message {
-        ToServer::Said { attempt, said: Said::Report { report, .. }, .. } if *attempt == wanted => Some((**report).clone()),
+        ToServer::Said { attempt, said, .. } if *attempt == wanted => match said {
+            Said::Part { bytes } => {
+                assert!(bytes.len() <= PART_BYTES);
+                parts.extend_from_slice(bytes);
+                None
+            }
+            Said::ReportInParts { length, .. } => {
+                assert_eq!(*length, parts.len() as u64);
+                Some(serde_json::from_slice(&parts).unwrap())
+            }
+            Said::Report { report, .. } => Some((**report).clone()),
+            _ => None,
+        },
         _ => None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::protocol::{Said, ToRunner, ToServer};
+use domain::protocol::{Refusal, Said, ToRunner, ToServer};
 use runner::{Limits, Link, NotLinked, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
@@ -109,9 +109,9 @@ async fn a_runner_that_is_refused_ends_and_says_why() {
     let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
     let life = runner::run_with(config(state.path()), short(), dial, CancellationToken::new());
     let server = async {
-        to_runner.send(ToRunner::Opened).await.unwrap();
+        to_runner.send(ToRunner::Opened { nonce: String::new() }).await.unwrap();
         let hello = from_runner.recv().await;
-        to_runner.send(ToRunner::Refused { message: "it is too old".into() }).await.unwrap();
+        to_runner.send(ToRunner::Refused { why: Refusal::Unfit, message: "it is too old".into() }).await.unwrap();
         hello
     };
     let (ended, hello) = tokio::join!(life, server);

@@ -6,7 +6,7 @@ use domain::{
     CheckKind, CheckStatus, FailureCode, LogStream, Work,
     protocol::{Said, ToServer, WorkOutcome},
 };
-use runner::RunnerConfig;
+use runner::{Paths, RunnerConfig};
 
 use crate::harness::{Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses};
 
@@ -68,6 +68,37 @@ async fn what_is_said_comes_in_order() {
     assert!(report.artifacts.is_empty());
     assert_eq!(repository.branches(), Vec::<String>::new());
     assert_eq!(*base_commit, repository.git(&["rev-parse", "HEAD"]));
+}
+
+#[tokio::test]
+async fn a_report_that_is_too_long_for_one_message_goes_in_parts() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("seq 1 80000 > numbers.txt");
+    assignment.checks = checks(&[(CheckKind::FileExists, Some("numbers.txt"))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed]);
+    assert!(diff(&report).contains("+80000\n"), "all of it is there");
+    let said = server.said(assignment.attempt);
+    let [Said::Started { .. }, Said::Verifying, parts @ .., Said::ReportInParts { .. }] = &said[..] else { panic!("{said:?}") };
+    assert!(parts.len() > 1 && parts.iter().all(|part| matches!(part, Said::Part { .. })), "{} parts", parts.len());
+    server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_runner_that_takes_no_paths_works_on_the_one_of_its_own() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let assignment = repository.command("true");
+    let own = Paths::Only(assignment.repository.clone().into());
+    let server = Server::with_config(RunnerConfig { paths: own, ..config(state.path()) }, short()).await;
+    assert_eq!(outcome(&server.carry_out(&assignment).await), "completed");
+    for elsewhere in ["/", &format!("{}/.", assignment.repository)] {
+        let mut assignment = repository.command("true");
+        assignment.repository = elsewhere.into();
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::RepositoryUnavailable), "{elsewhere}: {report:?}");
+        assert!(outcome(&report).contains("no repository that is a path"), "{}", outcome(&report));
+    }
 }
 
 #[tokio::test]

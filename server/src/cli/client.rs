@@ -5,8 +5,9 @@ mod workflow;
 use std::{error::Error, time::Duration};
 
 use domain::{
-    Event, Identity, NewTask, NewTasks, Page, Repository, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, Identity, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
     queue::{Queue, QueueName},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -35,7 +36,8 @@ pub type Events = BoxStream<'static, Result<Sse, sse_stream::Error>>;
 pub struct Client {
     http: reqwest::Client,
     url: Url,
-    authorization: HeaderValue,
+    /// Absent for who has no key yet.
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
@@ -45,6 +47,15 @@ impl Client {
             remedy: "set MUSTER_API_KEY to the key alone, as it was printed".into(),
         })?;
         authorization.set_sensitive(true);
+        Self::with(url, Some(authorization))
+    }
+
+    /// For what needs no key.
+    pub fn without_key(url: Url) -> Result<Self, CliError> {
+        Self::with(url, None)
+    }
+
+    fn with(url: Url, authorization: Option<HeaderValue>) -> Result<Self, CliError> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -137,6 +148,31 @@ impl Client {
         self.json(self.http.get(self.api(&["views"]))).await
     }
 
+    pub async fn runners(&self) -> Result<Vec<Runner>, CliError> {
+        self.json(self.http.get(self.api(&["runners"]))).await
+    }
+
+    pub async fn create_runner_token(&self) -> Result<NewRunnerToken, CliError> {
+        self.json(self.http.post(self.api(&["runner-tokens"]))).await
+    }
+
+    pub async fn join_runner(&self, join: &JoinRunner) -> Result<JoinedRunner, CliError> {
+        self.json(self.http.post(self.api(&["runners"])).json(join)).await
+    }
+
+    /// With the token that the runner has joined with as the key.
+    pub async fn try_runner(&self, new: &NewTrial) -> Result<TaskView, CliError> {
+        self.json(self.http.post(self.api(&["runners", "trial"])).json(new)).await
+    }
+
+    pub async fn runner_trial(&self) -> Result<TaskView, CliError> {
+        self.json(self.http.get(self.api(&["runners", "trial"]))).await
+    }
+
+    pub async fn remove_runner(&self, id: RunnerId) -> Result<(), CliError> {
+        self.answer(self.http.delete(self.api(&["runners", &id.to_string()])).timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
     pub async fn repositories(&self) -> Result<Vec<Repository>, CliError> {
         self.json(self.http.get(self.api(&["repositories"]))).await
     }
@@ -197,7 +233,10 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let request = request.header(AUTHORIZATION, self.authorization.clone());
+        let request = match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+            None => request,
+        };
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);

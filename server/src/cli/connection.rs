@@ -35,7 +35,7 @@ impl ConnectionArgs {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, String> {
+pub fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; an address looks like {DEFAULT_URL}"))?;
     match url.scheme() {
         "http" | "https" => Ok(url),

@@ -47,6 +47,12 @@ pub enum CliError {
     Refused(Problem),
     #[error("no API key: MUSTER_API_KEY is not set")]
     NoKey,
+    /// A token with which a machine joins is not good.
+    #[error("{0}")]
+    BadToken(String),
+    /// The server does not take this machine's runner.
+    #[error("{0}")]
+    NotARunner(String),
     #[error("{message}")]
     Usage { message: String, remedy: String },
     #[error("{0}")]
@@ -85,7 +91,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
-            Self::NoKey => Exit::SignIn,
+            Self::NoKey | Self::BadToken(_) | Self::NotARunner(_) => Exit::SignIn,
             Self::Refused(problem) if matches!(problem.status, 401 | 403) => Exit::SignIn,
             Self::Usage { .. } | Self::Invalid(_) => Exit::Usage,
             Self::Unreachable { .. } | Self::Refused(_) | Self::Failed { .. } | Self::Output(_) => Exit::Failed,
@@ -119,6 +125,8 @@ impl CliError {
                 404 => Some("see what there is with `muster task list`, `muster workflow list` and `muster workflow runs`"),
                 _ => None,
             },
+            Self::BadToken(_) => Some("`muster runner token`, on a machine that is signed in, makes another"),
+            Self::NotARunner(_) => Some("`muster runner leave --force` clears up here; join again with a new token"),
             Self::Usage { remedy, .. } => Some(remedy),
             Self::Failed { remedy, .. } => remedy.as_deref(),
             Self::Invalid(_) | Self::Output(_) => None,

@@ -39,9 +39,14 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
+/// Where [`make_sample_repository`] makes it.
+pub fn sample_place(folder: &Path) -> PathBuf {
+    folder.join("word-counter")
+}
+
 /// Makes the repository in this folder, unless an earlier demo left it there, and gives its place.
 pub fn make_sample_repository(folder: &Path) -> Result<PathBuf, CliError> {
-    let place = folder.join("word-counter");
+    let place = sample_place(folder);
     let make = || -> io::Result<()> {
         if place.exists() {
             return git(&place, &["rev-parse", "--quiet", "--verify", "HEAD"]);

@@ -1,0 +1,72 @@
+//! A link over a WebSocket, from a runner to its server.
+
+use std::time::Duration;
+
+use domain::protocol::{TO_RUNNER_BYTES, ToRunner, ToServer, leave_out};
+use futures::{SinkExt, StreamExt};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::{Link, NotLinked};
+
+/// For the connection and the server's answer to it.
+const CONNECTS: Duration = Duration::from_secs(15);
+/// Without a byte from the server, which pings every 20 s.
+const SILENT: Duration = Duration::from_secs(45);
+/// Messages that wait on this side.
+const WAITING: usize = 64;
+
+/// Opens a link to this address, `ws://` or `wss://`.
+pub async fn dial(url: String) -> Result<Link, NotLinked> {
+    let config = WebSocketConfig::default().max_message_size(Some(TO_RUNNER_BYTES)).max_frame_size(Some(TO_RUNNER_BYTES));
+    let connected = timeout(CONNECTS, connect_async_with_config(&url, Some(config), true)).await;
+    let (socket, _) = connected
+        .map_err(|_| NotLinked(format!("{url} does not answer within {} s", CONNECTS.as_secs())))?
+        .map_err(|error| NotLinked(format!("{url}: {error}")))?;
+    let (to_server, said) = mpsc::channel(WAITING);
+    let (tell, from_server) = mpsc::channel(WAITING);
+    TaskTracker::new().spawn(carry(socket, said, tell));
+    Ok(Link { to_server, from_server })
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn carry(socket: Socket, mut said: mpsc::Receiver<ToServer>, tell: mpsc::Sender<ToRunner>) {
+    let (mut sink, mut stream) = socket.split();
+    let write = async {
+        while let Some(message) = said.recv().await {
+            let Ok(text) = serde_json::to_string(&message) else { continue };
+            if sink.send(Message::text(text)).await.is_err() {
+                return;
+            }
+        }
+        let _ = sink.close().await;
+    };
+    let read = async {
+        while let Ok(Some(Ok(message))) = timeout(SILENT, stream.next()).await {
+            match message {
+                Message::Text(text) => match serde_json::from_str::<ToRunner>(&text) {
+                    Ok(message) => {
+                        if tell.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(_) if leave_out(&text) => {}
+                    // What it was cannot be told, so the link begins anew.
+                    Err(error) => return warn!("The server said what this runner does not understand: {error}"),
+                },
+                Message::Close(frame) => return debug!("The server closes the link: {frame:?}"),
+                _ => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = write => {}
+        () = read => {}
+    }
+}

@@ -1,0 +1,103 @@
+//! Runners: who there is, how a machine joins, and how it is removed.
+
+use app::problem::Problem;
+use axum::{Json, extract::State};
+use domain::{
+    Runner, RunnerId, TaskView,
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
+};
+use engine::Engine;
+use http::StatusCode;
+
+use super::extract::{ApiJson, Id};
+use crate::auth::Who;
+
+/// The runners of this server and of your workspace.
+#[utoipa::path(
+    get, path = "/runners", tag = "runners", operation_id = "list_runners",
+    responses((status = 200, body = Vec<Runner>), (status = 401, body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn list_runners(State(engine): State<Engine>, Who(actor): Who) -> Result<Json<Vec<Runner>>, Problem> {
+    Ok(Json(engine.list_runners(&actor).await?))
+}
+
+/// Make a token with which one machine may join the workspace, within an hour. It is shown this once.
+#[utoipa::path(
+    post, path = "/runner-tokens", tag = "runners", operation_id = "create_runner_token",
+    responses(
+        (status = 201, body = NewRunnerToken),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create_runner_token(State(engine): State<Engine>, Who(actor): Who) -> Result<(StatusCode, Json<NewRunnerToken>), Problem> {
+    // the answer holds a secret, so it is not kept for a request that comes again: that one makes another token
+    let actor = actor.without_idempotency();
+    Ok((StatusCode::CREATED, Json(engine.create_runner_token(&actor).await?)))
+}
+
+/// Join as a runner: the token is the only credential. The same token with the same key gives the same answer again.
+#[utoipa::path(
+    post, path = "/runners", tag = "runners", operation_id = "join_runner", request_body = JoinRunner, security(()),
+    responses(
+        (status = 201, body = JoinedRunner),
+        (status = 401, description = "The token is not good.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn join_runner(
+    State(engine): State<Engine>,
+    ApiJson(join): ApiJson<JoinRunner>,
+) -> Result<(StatusCode, Json<JoinedRunner>), Problem> {
+    Ok((StatusCode::CREATED, Json(engine.join_runner(join).await?)))
+}
+
+/// Remove a runner of the workspace: its key is dead, and what it holds goes back into the queue.
+#[utoipa::path(
+    delete, path = "/runners/{id}", tag = "runners", operation_id = "remove_runner", params(("id" = RunnerId, Path)),
+    responses(
+        (status = 204),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn remove_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<StatusCode, Problem> {
+    engine.remove_runner(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Try a runner out, with the token it has joined with as the bearer: a small task for it alone. One that is on its way or has gone well is
+/// the answer again.
+#[utoipa::path(
+    post, path = "/runners/trial", tag = "runners", operation_id = "try_runner", request_body = NewTrial,
+    responses(
+        (status = 201, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Only a machine that joins tries itself out.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn try_runner(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    ApiJson(new): ApiJson<NewTrial>,
+) -> Result<(StatusCode, Json<TaskView>), Problem> {
+    Ok((StatusCode::CREATED, Json(engine.try_runner(&actor, new).await?)))
+}
+
+/// How the trial of a runner stands, with the token it has joined with as the bearer.
+#[utoipa::path(
+    get, path = "/runners/trial", tag = "runners", operation_id = "get_runner_trial",
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_runner_trial(State(engine): State<Engine>, Who(actor): Who) -> Result<Json<TaskView>, Problem> {
+    Ok(Json(engine.runner_trial(&actor).await?))
+}

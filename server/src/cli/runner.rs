@@ -1,0 +1,155 @@
+//! `muster runner`: machines that do the work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use reqwest::Url;
+
+use super::{
+    connection::ConnectionArgs,
+    error::{CliError, Exit},
+    output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    runner_join, runner_leave, runner_run,
+    words::{bold, dim, moment},
+};
+
+#[derive(Subcommand)]
+pub enum RunnerCommand {
+    /// List the runners of the server and of the workspace.
+    List(ListArgs),
+    /// Make a token with which one machine may join, and print the command for it.
+    Token(ListArgs),
+    /// Make this machine a runner, and work.
+    Join(runner_join::JoinArgs),
+    /// Work, on a machine that has joined.
+    Run(RunArgs),
+    /// Make this machine a runner no longer: its key is dead, and its folder is removed.
+    Leave(runner_leave::LeaveArgs),
+    /// Remove a runner: its key is dead, and what it holds goes back into the queue.
+    Remove(RemoveArgs),
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct RemoveArgs {
+    /// Its name, or its id.
+    name: String,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Which runner of this machine is meant.
+#[derive(Args, Clone)]
+pub struct FolderArgs {
+    /// Where the runner keeps its key, its mirrors and the folders of running attempts.
+    #[arg(long, env = "MUSTER_RUNNER_DIR", value_name = "FOLDER", default_value_os_t = default_runner_dir())]
+    pub runner_dir: PathBuf,
+}
+
+/// How a runner on this machine works. What is not given is as it was when the machine joined.
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub folder: FolderArgs,
+    /// Attempts carried out at once [default: one for each processor].
+    #[arg(long, env = "MUSTER_SLOTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub slots: Option<u32>,
+    /// What this machine has, for tasks that need it, such as gpu,docker; its operating system and processor are known.
+    #[arg(long = "capability", env = "MUSTER_CAPABILITIES", value_name = "WORD", value_delimiter = ',', value_parser = crate::config::parse_own_capability)]
+    pub capabilities: Option<Vec<String>>,
+    /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
+    #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
+    pub agent_command: Option<String>,
+}
+
+impl FolderArgs {
+    /// By its one name, whichever way it was named; as it was named when it is not there.
+    pub fn place(&self) -> PathBuf {
+        self.runner_dir.canonicalize().unwrap_or_else(|_| self.runner_dir.clone())
+    }
+}
+
+fn default_runner_dir() -> PathBuf {
+    crate::config::default_state_dir().join("joined-runner")
+}
+
+pub async fn run(command: RunnerCommand) -> Result<Exit, CliError> {
+    match command {
+        RunnerCommand::List(args) => list(&args).await,
+        RunnerCommand::Token(args) => token(&args).await,
+        RunnerCommand::Join(args) => runner_join::join(args).await,
+        RunnerCommand::Run(args) => runner_run::run(&args).await,
+        RunnerCommand::Leave(args) => runner_leave::leave(&args).await,
+        RunnerCommand::Remove(args) => remove(&args).await,
+    }
+}
+
+async fn list(args: &ListArgs) -> Result<Exit, CliError> {
+    let runners = args.connection.client()?.runners().await?;
+    let state = |online: bool| if online { "online" } else { "offline" };
+    match args.output.output() {
+        Output::Json => print_json(&runners)?,
+        Output::Pipe => {
+            let line = |runner: &domain::Runner| {
+                let (busy, slots) = (runner.busy.to_string(), runner.slots.to_string());
+                vec![runner.id.to_string(), runner.name.clone(), state(runner.online).into(), busy, slots, runner.capabilities.join(",")]
+            };
+            print_tab_separated(&runners.iter().map(line).collect::<Vec<_>>())?;
+        }
+        Output::Terminal if runners.is_empty() => {
+            remark("There is no runner. `muster runner token` prints the command that makes a machine one.")
+        }
+        Output::Terminal => {
+            let line = |runner: &domain::Runner| {
+                let busy = format!("{} of {}", runner.busy, runner.slots);
+                vec![
+                    Cell::styled(&runner.name, bold()),
+                    Cell::plain(state(runner.online)),
+                    Cell::plain(busy),
+                    Cell::plain(runner.capabilities.join(" ")),
+                    Cell::styled(moment(runner.last_seen_at), dim()),
+                ]
+            };
+            print_table(&["NAME", "STATE", "BUSY", "HAS", "LAST SEEN"], &runners.iter().map(line).collect::<Vec<_>>())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn token(args: &ListArgs) -> Result<Exit, CliError> {
+    let client = args.connection.client()?;
+    let made = client.create_runner_token().await?;
+    match args.output.output() {
+        Output::Json => print_json(&made)?,
+        Output::Pipe => print_tab_separated(&[vec![made.token]])?,
+        Output::Terminal => {
+            print_tab_separated(&[vec![command(client.url(), &made.token)]])?;
+            remark("Run this on the machine, within an hour. The token works once, and is not shown again.");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn command(url: &Url, token: &str) -> String {
+    format!("muster runner join {} {token}", url.as_str().trim_end_matches('/'))
+}
+
+async fn remove(args: &RemoveArgs) -> Result<Exit, CliError> {
+    let client = args.connection.client()?;
+    let runners = client.runners().await?;
+    let found = runners.iter().find(|runner| runner.id.to_string() == args.name || runner.name == args.name);
+    let runner = found.ok_or_else(|| CliError::Failed {
+        message: format!("there is no runner {}", args.name),
+        remedy: Some("`muster runner list` shows those there are".into()),
+    })?;
+    client.remove_runner(runner.id).await?;
+    remark(&format!("{} is removed, and its key is dead.", runner.name));
+    Ok(Exit::Done)
+}

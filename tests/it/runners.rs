@@ -1,0 +1,314 @@
+//! Runners that are processes of their own, and reach their server over a socket.
+
+use std::{
+    fs::{self, Permissions},
+    io::BufReader,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use domain::crash::JOIN_POINTS;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tests::machine::{Client, Machine, Server, running_with, stderr, stdout, wait_for_line};
+
+/// Long for a busy machine, and never reached when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that nobody uses now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A runner that works in a terminal, and ends in order.
+struct Runner(Child);
+
+impl Runner {
+    /// Returns when its trial has gone well.
+    fn joins(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        wait_for_line(&mut said, "succeeded  2 of 2 checks passed");
+        // read on, or what it says next would end it
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Self(process)
+    }
+
+    fn dies(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// A server that does no work itself, with an admin, and a token of theirs.
+struct Site<'a> {
+    machine: &'a Machine,
+    server: Server,
+    port: u16,
+    key: String,
+}
+
+impl<'a> Site<'a> {
+    fn new(machine: &'a Machine) -> Self {
+        let port = free_port();
+        let server = machine.serves_others_at(port);
+        Self { machine, server, port, key: machine.creates_key("admin") }
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client { machine: self.machine, url: &self.server.url, key: self.key.clone() }
+    }
+
+    fn token(&self) -> String {
+        stdout(&self.client().run(&["runner", "token"])).trim().to_owned()
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.machine.folder.path().join(name)
+    }
+
+    /// `muster runner`, about the runner in this folder.
+    fn runner(&self, folder: &str, arguments: &[&str]) -> Command {
+        let folder = self.folder(folder);
+        self.machine.muster(&[&["runner"], arguments, &["--runner-dir", folder.to_str().unwrap()]].concat())
+    }
+
+    fn join(&self, folder: &str, token: &str, arguments: &[&str]) -> Command {
+        self.runner(folder, &[&["join", &self.server.url, token], arguments].concat())
+    }
+
+    fn runners(&self) -> Vec<Value> {
+        let listed = self.client().run(&["runner", "list", "--json"]);
+        serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
+    }
+
+    fn dies_and_comes_back(self, meanwhile: impl FnOnce()) -> Self {
+        let Self { machine, server, port, key } = self;
+        server.is_killed();
+        meanwhile();
+        Self { machine, server: machine.serves_others_at(port), port, key }
+    }
+}
+
+fn until_there(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} did not come", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn status(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
+}
+
+#[test]
+fn an_attempt_on_another_machine_outlives_the_server_that_gave_it() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let runner = Runner::joins(site.join("far", &site.token(), &["--name", "far", "--paths", "--foreground"]));
+    let listed = stdout(&site.client().run(&["runner", "list"]));
+    assert!(listed.contains("\tfar\tonline\t0\t"), "{listed}");
+
+    let repository = machine.repository();
+    let (begun, go_on) = (site.folder("begun"), site.folder("go-on"));
+    let command = format!(
+        "echo before; touch {}; until test -e {}; do sleep 0.05; done; echo after; echo x > made.txt",
+        begun.display(),
+        go_on.display()
+    );
+    let arguments =
+        ["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command, "--check", "file_exists=made.txt", "--json"];
+    let created = site.client().run(&arguments);
+    let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
+    let id = task["id"].as_str().unwrap().to_owned();
+    until_there(&begun);
+    let site = site.dies_and_comes_back(|| fs::write(&go_on, "").unwrap());
+
+    let log = site.client().run(&["task", "logs", &id, "--follow"]);
+    status(&log, 0);
+    let log = stdout(&log);
+    assert!(log.contains("before\nafter\n"), "{log}");
+    let task: Value = serde_json::from_str(&stdout(&site.client().run(&["task", "show", &id, "--json"]))).unwrap();
+    assert_eq!((task["state"].as_str(), task["attempts"].as_i64(), task["checks_passed"].as_i64()), (Some("succeeded"), Some(1), Some(1)));
+    drop(runner);
+    site.server.stops();
+}
+
+#[test]
+fn a_token_is_good_for_one_machine_and_a_machine_joins_once() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let token = site.token();
+    let first = site.join("first", &token, &["--no-run"]).output().unwrap();
+    status(&first, 0);
+    let again = site.join("first", &token, &["--no-run"]).output().unwrap();
+    status(&again, 1);
+    assert!(stderr(&again).contains("has joined"), "{}", stderr(&again));
+    status(&site.join("second", &token, &["--no-run"]).output().unwrap(), 4);
+    let joined = site.join("second", &site.token(), &["--no-run"]).output().unwrap();
+    status(&joined, 0);
+    assert!(
+        stderr(&joined).contains("This machine is the runner "),
+        "one that was refused may come with another token: {}",
+        stderr(&joined)
+    );
+    status(&machine.muster(&["runner", "join", "http://muster.example.org", &token, "--no-run"]).output().unwrap(), 2);
+    let second = site.join("another", &token, &["--no-run"]).output().unwrap();
+    status(&second, 4);
+    assert!(stderr(&second).contains("`muster runner token`"), "{}", stderr(&second));
+    status(&site.runner("third", &["run"]).output().unwrap(), 1);
+    fs::create_dir(site.folder("not a runner's")).unwrap();
+    fs::write(site.folder("not a runner's").join("letters"), "").unwrap();
+    status(&site.join("not a runner's", &site.token(), &["--no-run"]).output().unwrap(), 2);
+    status(&site.runner("third", &["join", "--resume"]).output().unwrap(), 1);
+    let key = fs::metadata(site.folder("first").join("key")).unwrap().permissions().mode();
+    assert_eq!(key & 0o777, 0o600, "the key is its owner's alone");
+    // by any other name, and with what somebody has put there
+    drop(Runner::joins(machine.muster(&["runner", "join", &site.server.url, &site.token(), "--foreground", "--runner-dir", "./near"])));
+    fs::write(site.folder("near").join("letters"), "").unwrap();
+    status(&site.runner("near", &["leave", "--yes", "--purge"]).output().unwrap(), 0);
+    let left: Vec<_> = fs::read_dir(site.folder("near")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["letters"]);
+    site.server.stops();
+}
+
+#[test]
+fn a_join_that_was_cut_short_goes_on_where_it_was() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    for (place, point) in JOIN_POINTS.iter().enumerate() {
+        let mut join = site.join(point, &site.token(), &["--name", point, "--foreground"]);
+        let died = join.env("MUSTER_CRASH_AT", point).output().unwrap();
+        assert_eq!(died.status.code(), None, "it dies at {point}: {}", stderr(&died));
+        drop(Runner::joins(site.runner(point, &["join", "--resume", "--foreground"])));
+        let names: Vec<_> = site.runners().iter().map(|runner| runner["name"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(names.len(), place + 1, "one more runner: {names:?}");
+        assert!(names.iter().any(|name| name == point), "{names:?}");
+        status(&site.runner(point, &["join", "--resume"]).output().unwrap(), 1);
+    }
+    site.server.stops();
+}
+
+#[test]
+fn a_runner_without_paths_takes_none() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let runner = Runner::joins(site.join("far", &site.token(), &["--name", "far", "--foreground"]));
+    let word = format!("runner:{}", site.runners()[0]["id"].as_str().unwrap());
+    let repository = machine.repository();
+    let arguments = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "true", "--capability", &word, "--json"];
+    let created: Value = serde_json::from_str(&stdout(&site.client().run(&arguments))).unwrap();
+    let id = created["id"].as_str().unwrap();
+    // to its end
+    site.client().run(&["task", "logs", id, "--follow"]);
+    let shown = stdout(&site.client().run(&["task", "show", id]));
+    assert!(shown.contains("works on no repository that is a path"), "{shown}");
+    drop(runner);
+    site.server.stops();
+}
+
+#[test]
+fn a_machine_that_leaves_leaves_nothing_and_its_key_is_dead() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    Runner::joins(site.join("far", &site.token(), &["--foreground"])).dies();
+    let (folder, copy) = (site.folder("far"), site.folder("copy"));
+    let copied = Command::new("cp").arg("-a").arg(&folder).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    status(&site.runner("far", &["leave"]).output().unwrap(), 2);
+    let left = site.runner("far", &["leave", "--yes"]).output().unwrap();
+    status(&left, 0);
+    assert!(stderr(&left).contains("mirrors is still there"), "the trial's branch: {}", stderr(&left));
+    assert!(folder.join("mirrors").exists() && !folder.join("key").exists() && !folder.join("identity").exists());
+    assert!(site.runners().is_empty());
+    let returned = site.runner("copy", &["run"]).output().unwrap();
+    status(&returned, 4);
+    assert!(stderr(&returned).contains("was removed"), "{}", stderr(&returned));
+    // what the server does not know any more can still be cleared up
+    status(&site.runner("copy", &["leave", "--yes", "--purge"]).output().unwrap(), 0);
+    assert!(!copy.exists());
+    site.server.stops();
+}
+
+#[test]
+fn a_machine_leaves_a_server_that_is_gone_only_by_force() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    status(&site.join("far", &site.token(), &["--no-run"]).output().unwrap(), 0);
+    let (mut leave, mut force) = (site.runner("far", &["leave", "--yes"]), site.runner("far", &["leave", "--yes", "--force"]));
+    let folder = site.folder("far");
+    site.server.stops();
+    let kept = leave.env("MUSTER_LEAVE_SECONDS", "1").output().unwrap();
+    status(&kept, 1);
+    assert!(stderr(&kept).contains("has not heard this runner"), "{}", stderr(&kept));
+    assert!(folder.join("key").exists());
+    let left = force.env("MUSTER_LEAVE_SECONDS", "1").output().unwrap();
+    status(&left, 0);
+    assert!(stderr(&left).contains("The server was not told"), "{}", stderr(&left));
+    assert!(!folder.exists());
+}
+
+/// Stands for a user's own systemd: starts what a unit says, and ends it.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+echo "$@" >> "$HOME/asked"
+shift
+unit="$HOME/.config/systemd/user/$3"
+case "$1" in
+  enable)
+    eval "set -- $(sed -n 's/^ExecStart=//p' "$unit")"
+    "$@" > "$HOME/service.log" 2>&1 &
+    echo $! > "$HOME/service.pid" ;;
+  disable)
+    kill "$(cat "$HOME/service.pid")"
+    while kill -0 "$(cat "$HOME/service.pid")" 2> /dev/null; do sleep 0.05; done ;;
+esac
+"#;
+
+#[test]
+fn where_systemd_runs_services_a_runner_is_one() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let programs = site.folder("programs");
+    fs::create_dir(&programs).unwrap();
+    fs::write(programs.join("systemctl"), SYSTEMCTL).unwrap();
+    fs::set_permissions(programs.join("systemctl"), Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let joined = site.join("far away", &site.token(), &["--name", "far"]).env("PATH", &path).output().unwrap();
+    status(&joined, 0);
+    assert!(stdout(&joined).contains("succeeded  2 of 2 checks passed"), "{}", stdout(&joined));
+    let unit = stderr(&joined).split_once("the service ").unwrap().1.split(';').next().unwrap().to_owned();
+    assert_eq!(site.runners()[0]["online"], Value::Bool(true));
+    let folder = site.folder("far away");
+    let works = |folder: &Path| running_with(&format!("runner run --runner-dir {}", folder.display())).len();
+    assert_eq!(works(&folder), 1);
+
+    // it is not heard, and goes on as it was
+    let site = site.dies_and_comes_back(|| {
+        let mut leave = machine.muster(&["runner", "leave", "--yes", "--runner-dir", folder.to_str().unwrap()]);
+        status(&leave.env("PATH", &path).env("MUSTER_LEAVE_SECONDS", "1").output().unwrap(), 1);
+    });
+    assert_eq!(works(&folder), 1);
+    let left = site.runner("far away", &["leave", "--yes", "--purge"]).env("PATH", &path).output().unwrap();
+    status(&left, 0);
+    assert_eq!(works(&folder), 0);
+    assert!(!folder.exists() && !site.folder(".config/systemd/user").join(&unit).exists());
+    let asked = fs::read_to_string(site.folder("asked")).unwrap();
+    for line in [format!("--user enable --now {unit}"), format!("--user disable --now {unit}"), "--user daemon-reload".into()] {
+        assert!(asked.lines().any(|asked| asked == line), "{line} in {asked}");
+    }
+    assert!(site.runners().is_empty());
+    site.server.stops();
+}
