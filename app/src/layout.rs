@@ -39,6 +39,7 @@ pub fn Frame() -> impl IntoView {
                     <Place shape=Icon::Flow name="Workflows" pages=&["/workflows", "/runs"] />
                     <Place shape=Icon::Dots name="Queue" pages=&["/queue"] />
                     <Place shape=Icon::Square name="Set aside" pages=&["/dead"] />
+                    <Place shape=Icon::Machine name="Runners" pages=&["/runners"] />
                 </nav>
                 <div class="l-side__foot">
                     <p class="l-side__lost" role="status">

@@ -21,6 +21,7 @@ mod part;
 pub mod problem;
 pub mod queue;
 mod repository;
+pub mod runner;
 pub mod saved_view;
 mod shell;
 mod sse;
@@ -48,6 +49,7 @@ use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
+use runner::runners_page::RunnersPage;
 use saved_view::views_page::ViewsPage;
 use task::{
     change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, edit_page::EditTaskPage, list_page::TaskListPage,
@@ -92,6 +94,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("runs/:id") view={Lazy::<RunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runs/:id/change") view={Lazy::<ChangeRunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runners") view={Lazy::<RunnersPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />
                 </ParentRoute>

@@ -7,11 +7,12 @@ use leptos_router::LazyRoute;
 
 use super::overview;
 use crate::{
-    components::{Badge, ButtonKind, CopyButton, Empty, Icon, LinkButton, Time, Tone},
+    components::{ButtonKind, CopyButton, Empty, Icon, LinkButton, Time},
     fetched::fetched,
     live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
+    runner::state::{slots_meter, state_badge},
     task::{
         row::task_rows,
         state_badge::{state_label, state_shape, state_tone},
@@ -75,7 +76,7 @@ fn content(overview: Signal<Overview>) -> impl IntoView {
             }
         }}
         <section class="l-part" aria-labelledby="runners">
-            <h2 class="l-part__title" id="runners">"Runners"</h2>
+            <h2 class="l-part__title" id="runners"><a href="/runners">"Runners"</a></h2>
             {move || runners(overview.with(|overview| overview.runners.clone()))}
         </section>
     }
@@ -112,19 +113,13 @@ fn runners(runners: Vec<Runner>) -> impl IntoView {
         return view! { <p class="u-quiet">"No runner has called in yet. Tasks wait until one does."</p> }.into_any();
     }
     let cards = runners.into_iter().map(|runner| {
-        let (tone, shape, word) = match (runner.online, runner.busy > 0) {
-            (false, _) => (Tone::Bad, Icon::Cross, "Offline"),
-            (true, true) => (Tone::Busy, Icon::Ring, "Working"),
-            (true, false) => (Tone::Good, Icon::Check, "Ready"),
-        };
-        let slots = i64::from(runner.slots);
-        let label = format!("{} of {} slots busy", runner.busy, slots);
+        let (state, slots) = (state_badge(&runner), slots_meter(&runner));
         view! {
             <li class="p-overview__runner">
                 <span class="p-overview__runner-name">{runner.name}</span>
-                <Badge tone=tone shape=shape text=word />
-                <meter class="p-overview__meter" min="0" max=slots.max(1) value=runner.busy aria-label=label.clone()></meter>
-                <span class="u-quiet">{label}", seen " <Time at=runner.last_seen_at /></span>
+                {state}
+                {slots}
+                <span class="u-quiet">"seen " <Time at=runner.last_seen_at /></span>
                 {(!runner.capabilities.is_empty()).then(|| view! { <span class="u-quiet">"has " {runner.capabilities.join(", ")}</span> })}
             </li>
         }

@@ -1,0 +1,179 @@
+//! Who does the work: the machines of this workspace and of the installation, how they stand, and how another one joins.
+
+use std::time::Duration;
+
+use domain::{Identity, Permission, Runner};
+use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
+use leptos_meta::Title;
+use leptos_router::LazyRoute;
+
+use super::{
+    CreateRunnerToken, JoinCommand, RemoveRunner, list_runners, made_runner_token,
+    state::{slots_meter, state_badge},
+};
+use crate::{
+    components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Reveal, Time, Tone, toast::tell},
+    fetched::fetched,
+    layout::Who,
+    live::use_live,
+    page_json::fetch,
+    part::{NotLoaded, part},
+    problem::Problem,
+    text::capitalised,
+};
+
+/// A runner that falls silent makes no event, so the page looks by itself.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub struct RunnersPage;
+
+impl LazyRoute for RunnersPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part("places", runners_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+/// What a person can do with runners.
+#[derive(Clone, Copy)]
+struct RunnerActs {
+    add: ServerAction<CreateRunnerToken>,
+    remove: ServerAction<RemoveRunner>,
+}
+
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn runners_page() -> Result<AnyView, NotLoaded> {
+    let runners = fetch(|| (), |()| list_runners());
+    let made = fetch(|| (), |()| made_runner_token());
+    use_live(runners, |_| true);
+    let acts = RunnerActs { add: ServerAction::new(), remove: ServerAction::new() };
+    tell(acts.remove.value(), |()| "It is removed, and its key is dead".into(), Callback::new(move |()| runners.refetch()));
+    Effect::new(move || {
+        if let Ok(look) = set_interval_with_handle(move || runners.refetch(), LOOK) {
+            on_cleanup(move || look.clear());
+        }
+    });
+    let who: Option<Who> = use_context();
+    let may_change =
+        move || matches!(who.map(|who| who.get()), Some(Some(Ok(Identity { role, .. }))) if role.may(Permission::ManageRunners));
+    let command = move || match acts.add.value().get() {
+        Some(Ok(command)) => Some(command),
+        _ => made.get().and_then(Result::ok).flatten(),
+    };
+    let refused = move || {
+        let added = acts.add.value().get().and_then(Result::err);
+        added.or_else(|| acts.remove.value().get().and_then(Result::err)).map(refusal)
+    };
+    Ok(view! {
+        <Title text="Runners · Muster" />
+        <div class="l-head">
+            <div class="l-head__text">
+                <h1 class="l-head__title">"Runners"</h1>
+                <p class="u-quiet">"A runner is a process that does the work, inside this server or on a machine that has joined."</p>
+            </div>
+            <div class="l-head__acts">
+                <Suspense>{move || may_change().then(|| add_button(acts))}</Suspense>
+            </div>
+        </div>
+        {refused}
+        <Suspense>{move || command().map(join_notice)}</Suspense>
+        {fetched(runners, 6, move |runners| content(runners, may_change, acts))}
+    }
+    .into_any())
+}
+
+fn add_button(acts: RunnerActs) -> impl IntoView {
+    view! {
+        <ActionForm action=acts.add>
+            <Button text="Add a machine" kind=ButtonKind::Primary shape=Icon::Plus busy=acts.add.pending() />
+        </ActionForm>
+    }
+}
+
+/// The server's no, at its place in the page.
+fn refusal(problem: Problem) -> impl IntoView {
+    let detail = format!("{}.", capitalised(problem.detail.trim_end_matches('.')));
+    view! { <Notice tone=Tone::Bad title="That was not done"><p>{detail}</p></Notice> }
+}
+
+fn join_notice(made: JoinCommand) -> impl IntoView {
+    let command = made.command.clone();
+    view! {
+        <Notice tone=Tone::Good title="Run this on the machine">
+            <p class="c-command">
+                <code>{made.command}</code>
+                <CopyButton text=command label="Copy the command" />
+            </p>
+            <p>
+                "It works once, until " <Time at=made.expires_at /> ", and is not shown again. The machine makes a key of its own, carries out a \
+                 small task, and appears below. It needs " <code>"muster"</code> " and " <code>"git"</code> "."
+            </p>
+        </Notice>
+    }
+}
+
+const COLUMNS: &[(&str, &str)] =
+    &[("Runner", ""), ("State", "c-table__state"), ("Slots", ""), ("Has", ""), ("Last seen", "c-table__time"), ("Change", "c-table__acts")];
+
+fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + Send + Sync + 'static, acts: RunnerActs) -> impl IntoView {
+    let is_empty = Memo::new(move |_| runners.with(Vec::is_empty));
+    move || {
+        if is_empty.get() {
+            return view! {
+                <Empty title="No runner yet" shape=Icon::Terminal>
+                    <p>"Tasks wait until there is one. Start the server with slots of its own, or add a machine."</p>
+                </Empty>
+            }
+            .into_any();
+        }
+        view! {
+            <DataTable caption="Runners, by name" columns=COLUMNS>
+                {move || runners.get().into_iter().map(|runner| row(runner, may_change(), acts)).collect_view()}
+            </DataTable>
+        }
+        .into_any()
+    }
+}
+
+fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
+    let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
+    let state = state_badge(&runner);
+    let slots = slots_meter(&runner);
+    let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts));
+    view! {
+        <tr class="c-table__row">
+            <td class="c-table__main" data-label="Runner"><span class="p-runners__name">{runner.name}</span> <span class="u-quiet">{place}</span></td>
+            <td class="c-table__state" data-label="State">{state}</td>
+            <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>
+            <td data-label="Has">{runner.capabilities.join(", ")}</td>
+            <td class="c-table__time" data-label="Last seen"><Time at=runner.last_seen_at /></td>
+            <td class="c-table__act c-table__wide">{remove}</td>
+        </tr>
+    }
+}
+
+/// Opens without scripts, and asks before anything is lost.
+fn remove_form(runner: &Runner, acts: RunnerActs) -> impl IntoView + use<> {
+    let (id, name) = (runner.id.to_string(), runner.name.clone());
+    let held = match runner.busy {
+        0 => "It works on nothing now.".to_owned(),
+        1 => "The task that it works on goes back into the queue.".to_owned(),
+        busy => format!("The {busy} tasks that it works on go back into the queue."),
+    };
+    view! {
+        <Reveal text="Remove…" shape=Icon::Close about=name.clone() danger=true>
+            <ActionForm action=acts.remove>
+                <input type="hidden" name="id" value=id />
+                <p>"Its key is dead from then on, and it can only come back as another one. " {held}</p>
+                <Button text=format!("Remove {name}") kind=ButtonKind::Danger busy=acts.remove.pending() />
+            </ActionForm>
+        </Reveal>
+    }
+}
