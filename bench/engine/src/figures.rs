@@ -43,6 +43,12 @@ impl Figure {
         self
     }
 
+    /// As [`beside`](Self::beside), where there is no limit to compare with.
+    pub fn beside_one(mut self, name: &str, value: f64) -> Self {
+        self.peers.insert(name.to_owned(), value);
+        self
+    }
+
     pub fn goal(mut self, goal: f64) -> Self {
         self.goal = Some(goal);
         self.met = Some(match self.better {

@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     figures::percentile,
     http_client::{HttpClient, connect_many},
+    seen::Seen,
     serve::now_nanos,
     server_process::ServerProcess,
     work,
@@ -55,8 +56,13 @@ pub async fn measure(server: &ServerProcess, time: Duration) -> anyhow::Result<L
 
 /// As [`measure`], at another pace.
 pub async fn measure_at(server: &ServerProcess, time: Duration, tasks_per_second: u32) -> anyhow::Result<Latency> {
-    server.take_given();
-    let ended_before = server.ended();
+    measure_seen(server, &server.seen, time, tasks_per_second).await
+}
+
+/// As [`measure_at`], with runners that are elsewhere.
+pub async fn measure_seen(server: &ServerProcess, seen: &Seen, time: Duration, tasks_per_second: u32) -> anyhow::Result<Latency> {
+    seen.take_given();
+    let ended_before = seen.ended();
     let idle = Arc::new(Mutex::new(connect_many(&server.address, &server.key, CONNECTIONS).await?));
     let total = (time.as_secs_f64() * f64::from(tasks_per_second)) as usize + WARM_UP;
     let mut ticks = interval(Duration::from_secs(1) / tasks_per_second);
@@ -71,10 +77,10 @@ pub async fn measure_at(server: &ServerProcess, time: Duration, tasks_per_second
     while let Some(one) = running.join_next().await {
         handed.push(one??);
     }
-    server.has_ended(ended_before + total as u64).await?;
+    seen.until_ended(ended_before + total as u64).await?;
     sleep(SETTLES).await;
     handed.sort_by_key(|one| one.sent);
-    latency(&handed[WARM_UP..], &server.take_given())
+    latency(&handed[WARM_UP..], &seen.take_given())
 }
 
 /// On a connection that is free, or a new one when the server is behind.

@@ -8,6 +8,7 @@
 
 mod bloat;
 mod cluster;
+mod far_runner;
 mod figures;
 mod fill;
 mod graphs;
@@ -19,6 +20,8 @@ mod no_op_runner;
 mod peers;
 mod redis;
 mod run;
+mod runners;
+mod seen;
 mod serve;
 mod server_process;
 mod sizes;

@@ -10,7 +10,7 @@ use domain::{
     RunnerId, TaskId, Timestamp, VerificationReport,
     protocol::{Assignment, AttemptReport, Hello, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
-use engine::Engine;
+use engine::{Engine, Entrance};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 const WAITING: usize = 256;
 pub const SLOTS_MAX: u32 = 64;
 /// The number of the last thing that is said about each attempt.
-const REPORT: u64 = 3;
+pub const REPORT: u64 = 3;
 
 /// What the runners have come to.
 #[derive(Default)]
@@ -42,10 +42,28 @@ pub fn attach(engine: Engine, number: u32, slots: u32, tally: Arc<Tally>, given:
         }
     });
     tracker.spawn(async move {
-        if let Err(error) = engine::serve_runner(engine, from_runner, to_runner).await {
+        if let Err(error) = engine::serve_runner(engine, Entrance::Here, from_runner, to_runner).await {
             eprintln!("runner {number} was refused: {error}");
         }
     });
+}
+
+/// All that a runner says about work that succeeds.
+pub fn life(assignment: &Assignment) -> [Said; REPORT as usize] {
+    let attempt = assignment.attempt;
+    let branch = format!("muster/{}-{}", attempt.task_id, attempt.number);
+    let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch };
+    let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0 };
+    let report = AttemptReport {
+        outcome: WorkOutcome::Completed,
+        exit_code: Some(0),
+        branch: None,
+        commit: None,
+        verification: Some(verification),
+        artifacts: vec![],
+        output: None,
+    };
+    [started, Said::Verifying, Said::Report { log_end: 0, report: Box::new(report) }]
 }
 
 struct NoOpRunner {
@@ -58,7 +76,8 @@ impl NoOpRunner {
     async fn work(self, number: u32, slots: u32, mut from_server: mpsc::Receiver<ToRunner>) -> anyhow::Result<()> {
         let runner_id = RunnerId(uuid::Uuid::from_u128(u128::from(number) + 1));
         let name = format!("no-op {number}");
-        let hello = Hello { version: VERSION, runner_id, name, slots, capabilities: vec![], attempts: vec![], lost: vec![] };
+        let hello =
+            Hello { version: VERSION, runner_id, name, slots, capabilities: vec![], attempts: vec![], lost: vec![], proof: String::new() };
         self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {
             match message {
@@ -66,13 +85,15 @@ impl NoOpRunner {
                 ToRunner::Stored { sequence: REPORT, .. } => drop(self.tally.ended.fetch_add(1, Ordering::Relaxed)),
                 ToRunner::Stale { attempt } => anyhow::bail!("attempt {} was taken away, so the figures mean nothing", attempt.number),
                 ToRunner::Missing(heard) => anyhow::bail!("something of attempt {} has not arrived", heard.attempt.number),
-                ToRunner::Refused { message } => anyhow::bail!("it is refused: {message}"),
+                ToRunner::NotUnderstood { message } => anyhow::bail!("it is not understood: {message}"),
+                ToRunner::Refused { message, .. } => anyhow::bail!("it is refused: {message}"),
                 // Every attempt is over long before its lease is, so no heartbeat is needed; and nobody cancels.
-                ToRunner::Opened
+                ToRunner::Opened { .. }
                 | ToRunner::Welcome { .. }
                 | ToRunner::Stored { .. }
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }
+                | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }
         }
@@ -85,22 +106,10 @@ impl NoOpRunner {
         if let Some(given) = &self.given {
             given.send((attempt.task_id, crate::serve::now_nanos()))?;
         }
-        let branch = format!("muster/{}-{}", attempt.task_id, attempt.number);
-        let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch };
-        self.say(ToServer::Said { attempt, sequence: 1, said: started }).await?;
-        self.say(ToServer::Said { attempt, sequence: 2, said: Said::Verifying }).await?;
-        let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0 };
-        let report = AttemptReport {
-            outcome: WorkOutcome::Completed,
-            exit_code: Some(0),
-            branch: None,
-            commit: None,
-            verification: Some(verification),
-            artifacts: vec![],
-            output: None,
-        };
-        let said = Said::Report { log_end: 0, report: Box::new(report) };
-        self.say(ToServer::Said { attempt, sequence: REPORT, said }).await
+        for (sequence, said) in (1..).zip(life(&assignment)) {
+            self.say(ToServer::Said { attempt, sequence, said }).await?;
+        }
+        Ok(())
     }
 
     async fn say(&self, message: ToServer) -> anyhow::Result<()> {

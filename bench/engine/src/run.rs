@@ -11,7 +11,7 @@ use crate::{
     figures::{Figure, table},
     fill, graphs, latency, limit,
     load::introduce,
-    peers,
+    peers, runners,
     server_process::{RUNNERS, ServerProcess},
     sizes::Sizes,
     stream, throughput,
@@ -49,6 +49,8 @@ enum Part {
     Graphs,
     Latency,
     Stream,
+    /// Runners elsewhere, over sockets.
+    Runners,
     Bloat,
 }
 
@@ -89,6 +91,9 @@ async fn measure(cluster: &Cluster, sizes: Sizes, only: Option<Part>) -> anyhow:
     }
     if wanted(Part::Stream) {
         figures.extend(stream_figures(cluster, sizes).await?);
+    }
+    if wanted(Part::Runners) {
+        figures.extend(runners::figures(cluster, sizes.latency).await?);
     }
     if wanted(Part::Bloat) {
         figures.extend(bloat::figures(cluster, sizes.bloat).await?);

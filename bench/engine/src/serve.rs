@@ -2,6 +2,7 @@
 //! In a process of its own, so that its memory is its own. On standard output it says where it serves, and then what happens.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -35,6 +36,8 @@ pub struct ServeArgs {
     runners: u32,
     #[arg(long)]
     slots: u32,
+    #[arg(long)]
+    addr: SocketAddr,
     /// Say of every attempt when it was given to its runner.
     #[arg(long)]
     say_given: bool,
@@ -45,7 +48,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(LOG).with_writer(std::io::stderr).init();
     let database = Database::open(&args.database_url).await?;
     let engine = Engine::new(database, Clock::Database).await?;
-    let key = engine.create_key_here("bench", Role::Member).await?;
+    let key = engine.create_key_here("bench", Role::Admin).await?;
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher::default(), &engine, &stop, &tracker);
@@ -58,7 +61,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         let sender = args.say_given.then(|| sender.clone());
         no_op_runner::attach(engine.clone(), number, args.slots, tally.clone(), sender, &tracker);
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(args.addr).await?;
     let address = listener.local_addr()?;
     let state = ServerState {
         engine,
@@ -66,6 +69,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         assets: app::SiteAssets { script: String::new(), wasm: String::new(), style: String::new(), parts: [].into() },
         origin: format!("http://{address}"),
         stop: stop.clone(),
+        links: server::runner_link::Links::new(server::runner_link::Limits::default(), stop.clone()),
     };
     tracker.spawn(http_server::serve(listener, router(state), Limits::default(), stop));
     println!("serves {address} {}", key.reveal());

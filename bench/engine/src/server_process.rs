@@ -1,20 +1,15 @@
 //! The measured server as whoever measures sees it.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::Path,
-    process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    sync::watch,
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use crate::seen::Seen;
 
 /// Runners that do nothing, for the figures that need any. Each is heard one message at a time, as every runner is.
 pub const RUNNERS: u32 = 16;
@@ -24,18 +19,24 @@ pub const SLOTS: u32 = 32;
 pub struct ServerProcess {
     child: Child,
     pub address: String,
+    /// An admin's.
     pub key: String,
-    ended: watch::Receiver<u64>,
-    given: Arc<Mutex<HashMap<String, u128>>>,
+    /// What the runners inside it have come to.
+    pub seen: Seen,
     _reader: AbortOnDropHandle<()>,
 }
 
 impl ServerProcess {
     /// On this database, with so many runners; what it logs goes to a file in the folder.
     pub async fn start(database_url: &str, runners: u32, folder: &Path) -> anyhow::Result<Self> {
+        Self::start_at("127.0.0.1:0", database_url, runners, folder).await
+    }
+
+    /// As [`start`](Self::start), at this address.
+    pub async fn start_at(address: &str, database_url: &str, runners: u32, folder: &Path) -> anyhow::Result<Self> {
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("server.log"))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", "--say-given", "--database-url", database_url, "--runners", &runners.to_string()]);
+        command.args(["serve", "--say-given", "--addr", address, "--database-url", database_url, "--runners", &runners.to_string()]);
         command.args(["--slots", &SLOTS.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = command.spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("the server has no output")?).lines();
@@ -43,33 +44,41 @@ impl ServerProcess {
             lines.next_line().await?.ok_or_else(|| anyhow!("the server did not start; see {}", folder.join("server.log").display()))?;
         let (address, key) = first.strip_prefix("serves ").and_then(|rest| rest.split_once(' ')).context("the server did not say where")?;
         let (address, key) = (address.to_owned(), key.to_owned());
-        let (sender, ended) = watch::channel(0);
-        let given = Arc::new(Mutex::new(HashMap::new()));
-        let reader = TaskTracker::new().spawn(read(lines, sender, given.clone()));
-        Ok(Self { child, address, key, ended, given, _reader: AbortOnDropHandle::new(reader) })
+        let seen = Seen::default();
+        let reader = TaskTracker::new().spawn(read(lines, seen.clone()));
+        Ok(Self { child, address, key, seen, _reader: AbortOnDropHandle::new(reader) })
     }
 
     /// Waits until so many attempts have ended since it started.
     pub async fn has_ended(&self, count: u64) -> anyhow::Result<()> {
-        self.ended.clone().wait_for(|ended| *ended >= count).await.context("the server is gone")?;
-        Ok(())
+        self.seen.until_ended(count).await
     }
 
     pub fn ended(&self) -> u64 {
-        *self.ended.borrow()
+        self.seen.ended()
     }
 
-    /// When each task was given to its runner, in nanoseconds since 1970; what was told before is forgotten.
-    pub fn take_given(&self) -> HashMap<String, u128> {
-        std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_given(&self) -> std::collections::HashMap<String, u128> {
+        self.seen.take_given()
     }
 
     /// Bytes of memory.
     pub fn resident(&self) -> anyhow::Result<u64> {
-        let pid = self.child.id().context("the server is gone")?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory figure")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    }
+
+    /// Processor time that it has used since it started (`/proc/PID/stat`, in hundredths of a second).
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
+        let fields: Vec<_> = stat.rsplit_once(')').context("no figures of the process")?.1.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).context("no processor time");
+        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+    }
+
+    fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server is gone")
     }
 
     pub async fn stop(mut self) -> anyhow::Result<()> {
@@ -77,16 +86,12 @@ impl ServerProcess {
     }
 }
 
-async fn read(mut lines: Lines<BufReader<ChildStdout>>, ended: watch::Sender<u64>, given: Arc<Mutex<HashMap<String, u128>>>) {
+async fn read(mut lines: Lines<BufReader<ChildStdout>>, seen: Seen) {
     while let Ok(Some(line)) = lines.next_line().await {
         let words: Vec<_> = line.split(' ').collect();
         match words[..] {
-            ["ended", count] => drop(count.parse().map(|count| ended.send_replace(count))),
-            ["given", task, at] => {
-                if let Ok(at) = at.parse() {
-                    given.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned(), at);
-                }
-            }
+            ["ended", count] => drop(count.parse().map(|count| seen.have_ended(count))),
+            ["given", task, at] => drop(at.parse().map(|at| seen.is_given(task.to_owned(), at))),
             _ => {}
         }
     }
