@@ -24,6 +24,16 @@ pub enum Fault {
         number: usize,
         back_after: Duration,
     },
+    /// A runner behind the proxy of this server. Its work goes on without it until its next life.
+    KillRunner {
+        number: usize,
+        back_after: Duration,
+        next_dies_at: Option<(&'static str, u32)>,
+    },
+    StopRunnerForAWhile {
+        number: usize,
+        back_after: Duration,
+    },
     KillPostgres {
         back_after: Duration,
     },
@@ -44,7 +54,7 @@ pub enum Fault {
         mood: Mood,
         lasts: Duration,
     },
-    /// Between clients and a server.
+    /// Between clients and a server, and between its runner and it.
     Clients {
         number: usize,
         mood: Mood,
@@ -55,7 +65,7 @@ pub enum Fault {
 fn draw(random: &mut StdRng) -> Fault {
     let millis = |random: &mut StdRng, from, to| Duration::from_millis(random.random_range(from..to));
     let number = random.random_range(0..SERVERS);
-    match random.random_range(0..16) {
+    match random.random_range(0..20) {
         0..2 => Fault::KillServer { number, back_after: millis(random, 100, 3000), next_dies_at: None },
         2..6 => {
             let place = crash::POINTS[random.random_range(0..crash::POINTS.len())];
@@ -68,7 +78,14 @@ fn draw(random: &mut StdRng) -> Fault {
         10 => Fault::StopBackendForAWhile { pick: random.random_range(0..64), back_after: millis(random, 500, 5000) },
         11 => Fault::TerminateBackend { pick: random.random_range(0..64) },
         12 => Fault::TerminateBackends,
-        13 => {
+        13 => Fault::KillRunner { number, back_after: millis(random, 100, 3000), next_dies_at: None },
+        14 | 15 => {
+            let place = crash::RUNNER_POINTS[random.random_range(0..crash::RUNNER_POINTS.len())];
+            let next_dies_at = Some((place, random.random_range(1..6)));
+            Fault::KillRunner { number, back_after: millis(random, 100, 1000), next_dies_at }
+        }
+        16 => Fault::StopRunnerForAWhile { number, back_after: millis(random, 500, 5000) },
+        17 => {
             let (mood, lasts) = Proxy::trouble(random);
             Fault::Database { number, mood, lasts }
         }
@@ -105,6 +122,17 @@ async fn one(world: &World, fault: Fault) -> anyhow::Result<()> {
             world.signal_server(number, Signal::STOP).await?;
             sleep(back_after).await;
             world.signal_server(number, Signal::CONT).await?;
+        }
+        Fault::KillRunner { number, back_after, next_dies_at } => {
+            world.kill_runner(number).await?;
+            sleep(back_after).await;
+            let dies_at = next_dies_at.map(|(place, passes)| format!("{place}:{passes}"));
+            world.start_runner(number, dies_at.as_deref()).await?;
+        }
+        Fault::StopRunnerForAWhile { number, back_after } => {
+            world.signal_runner(number, Signal::STOP).await?;
+            sleep(back_after).await;
+            world.signal_runner(number, Signal::CONT).await?;
         }
         Fault::KillPostgres { back_after } => {
             world.kill_postgres().await;
@@ -153,12 +181,14 @@ async fn one(world: &World, fault: Fault) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything is whole: a server that was to die somewhere and has not come there yet begins a life without that.
+/// Everything is whole: a server or runner that was to die somewhere and has not come there yet begins a life without that.
 pub async fn heal(world: &World) -> anyhow::Result<()> {
     for number in 0..SERVERS {
         world.kill_server(number).await?;
         world.start_server(number, None).await?;
         world.wait_until_ready(number).await?;
+        world.kill_runner(number).await?;
+        world.start_runner(number, None).await?;
     }
     Ok(())
 }

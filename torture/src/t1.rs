@@ -1,4 +1,5 @@
-//! T1, the kill loop: clients hand in work and change their minds while servers, database and network fail, one after the other.
+//! T1, the kill loop: clients hand in work and change their minds while servers, runners elsewhere, database and network fail, one after
+//! the other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ const CLIENTS: usize = 8;
 const HEALED_WITHIN: Duration = Duration::from_secs(300);
 
 pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
-    let world = Arc::new(World::create(Setup::default()).await?);
+    let world = Arc::new(World::create(Setup { slots: [2, 2], far: [2, 2], ..Setup::default() }).await?);
     let ledger = Arc::new(Ledger::open(&world.ledgers.join("clients"))?);
     let until = Instant::now() + Duration::from_secs(options.seconds.unwrap_or(60));
     let mut clients = JoinSet::new();

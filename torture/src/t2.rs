@@ -21,7 +21,7 @@ use crate::{
     world::{Setup, World},
 };
 
-pub const KINDS: u64 = 3;
+pub const KINDS: u64 = 5;
 
 /// Seconds.
 const LEASE: u32 = 8;
@@ -38,21 +38,41 @@ enum Kind {
     EndsMeanwhile,
     /// The holder runs, and cannot reach the database.
     CutOff,
+    /// The holder is a runner elsewhere, which stands still; its work goes on.
+    FarStandsStill,
+    /// As before, and it cannot reach the server.
+    FarCutOff,
+}
+
+impl Kind {
+    fn is_far(self) -> bool {
+        matches!(self, Self::FarStandsStill | Self::FarCutOff)
+    }
 }
 
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
-    let kind = [Kind::StandsStill, Kind::EndsMeanwhile, Kind::CutOff][usize::try_from(seed % KINDS)?];
+    let kinds = [Kind::StandsStill, Kind::EndsMeanwhile, Kind::CutOff, Kind::FarStandsStill, Kind::FarCutOff];
+    let kind = kinds[usize::try_from(seed % KINDS)?];
     let mut random = StdRng::seed_from_u64(seed);
-    let world = World::create(Setup { slots: [1, 1], lease: Some(LEASE), ..Setup::default() }).await?;
+    let (slots, far) = if kind.is_far() { ([0, 0], [1, 1]) } else { ([1, 1], [0, 0]) };
+    let world = World::create(Setup { slots, far, lease: Some(LEASE), ..Setup::default() }).await?;
     let pool = PgPool::connect(world.database_url()).await?;
-    world.kill_server(OTHER).await?;
+    match kind.is_far() {
+        true => world.kill_runner(OTHER).await?,
+        false => world.kill_server(OTHER).await?,
+    }
     let task = hand_in(&world, kind).await?;
     until("attempt 1 works", async || Ok(!ticks(&world, 1)?.is_empty())).await?;
-    world.start_server(OTHER, None).await?;
+    match kind.is_far() {
+        true => world.start_runner(OTHER, None).await?,
+        false => world.start_server(OTHER, None).await?,
+    }
     world.wait_until_ready(OTHER).await?;
 
     match kind {
         Kind::CutOff => world.before_postgres[HOLDER].set(Mood::Hold),
+        Kind::FarCutOff => world.before_servers[HOLDER].set(Mood::Hold),
+        Kind::FarStandsStill => world.signal_runner(HOLDER, Signal::STOP).await?,
         _ => world.signal_server(HOLDER, Signal::STOP).await?,
     }
     let state = "select state from task where id = $1";
@@ -62,6 +82,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let before = picture(&pool, task).await?;
     match kind {
         Kind::CutOff => world.before_postgres[HOLDER].set(Mood::Forward),
+        Kind::FarCutOff => world.before_servers[HOLDER].set(Mood::Forward),
+        Kind::FarStandsStill => world.signal_runner(HOLDER, Signal::CONT).await?,
         _ => world.signal_server(HOLDER, Signal::CONT).await?,
     }
     let back_at = unix_millis()?;
@@ -136,7 +158,7 @@ async fn in_time(world: &World, pool: &PgPool, task: Uuid, kind: Kind, back_at: 
     let claimed = "select (extract(epoch from claimed_at) * 1000)::bigint from attempt where task_id = $1 and number = 2";
     let claimed_at: i64 = sqlx::query_scalar(claimed).bind(task).fetch_one(pool).await?;
     Ok(match kind {
-        Kind::CutOff if last > claimed_at.unsigned_abs() => {
+        Kind::CutOff | Kind::FarCutOff if last > claimed_at.unsigned_abs() => {
             vec![format!("attempt 1 was at work {} ms after attempt 2 was claimed", last - claimed_at.unsigned_abs())]
         }
         _ if last > back_at + GONE_WITHIN => vec![format!("attempt 1 was at work {} ms after its holder was back", last - back_at)],

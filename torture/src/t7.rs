@@ -17,7 +17,7 @@ use crate::{
     world::{SERVERS, Setup, World},
 };
 
-pub const KINDS: u64 = 6;
+pub const KINDS: u64 = 7;
 
 /// Seconds.
 const LEASE: u32 = 8;
@@ -42,10 +42,20 @@ enum Kind {
     WrongClocks,
     /// The database's clock jumps by an hour.
     ClockJumps,
+    /// Both servers are killed, and come back within the lease: runners elsewhere go on with all that they hold.
+    FarServersAway,
 }
 
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
-    let kinds = [Kind::ServersAway, Kind::AllStandStill, Kind::PostgresAway, Kind::WrongClocks, Kind::ClockJumps, Kind::PostgresAwayLong];
+    let kinds = [
+        Kind::ServersAway,
+        Kind::AllStandStill,
+        Kind::PostgresAway,
+        Kind::WrongClocks,
+        Kind::ClockJumps,
+        Kind::PostgresAwayLong,
+        Kind::FarServersAway,
+    ];
     let kind = kinds[usize::try_from(seed % KINDS)?];
     let clock = tempfile_in_tmp(seed)?;
     let Some(setup) = setup(kind, &clock) else {
@@ -57,11 +67,11 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     hand_in(&world, kind).await?;
     until_at_work(&world, &pool).await?;
     match kind {
-        Kind::ServersAway => {
+        Kind::ServersAway | Kind::FarServersAway => {
             for number in 0..SERVERS {
                 world.kill_server(number).await?;
             }
-            sleep(AWAY).await;
+            sleep(if kind == Kind::ServersAway { AWAY } else { AWAY / 3 }).await;
             for number in 0..SERVERS {
                 world.start_server(number, None).await?;
             }
@@ -121,6 +131,7 @@ fn setup(kind: Kind, clock: &Path) -> Option<Setup> {
             let file = vec![pair("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string()), pair("FAKETIME_NO_CACHE", "1")];
             Some(Setup { postgres: [faked(faketime()?), file].concat(), ..usual })
         }
+        Kind::FarServersAway => Some(Setup { slots: [0, 0], far: [3, 3], lease: Some(LEASE * 2), ..usual }),
         Kind::ServersAway | Kind::AllStandStill | Kind::PostgresAwayLong => Some(usual),
     }
 }

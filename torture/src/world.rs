@@ -1,4 +1,5 @@
-//! A Postgres, two servers that share it, a proxy on every way between them and their clients, and what can be done to them.
+//! A Postgres, two servers that share it, runners that have joined, a proxy on every way between them and to their clients, and what can
+//! be done to them.
 
 use std::{
     fs,
@@ -31,6 +32,8 @@ const TRIES: usize = 600;
 pub struct Setup {
     /// Attempts at once on each server.
     pub slots: [u32; SERVERS],
+    /// Attempts at once on a runner of its own behind the proxy of each server; none when 0.
+    pub far: [u32; SERVERS],
     /// Seconds; as long as it always is unless given.
     pub lease: Option<u32>,
     /// Seconds between two heartbeats, where the lease is given.
@@ -43,7 +46,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { slots: [3, 3], lease: None, heartbeat: 1, environment: Default::default(), postgres: vec![] }
+        Self { slots: [3, 3], far: [0, 0], lease: None, heartbeat: 1, environment: Default::default(), postgres: vec![] }
     }
 }
 
@@ -61,6 +64,7 @@ pub struct World {
     cluster: TheirCluster,
     postgres: Mutex<Option<TheirPostgres>>,
     servers: Vec<Mutex<Option<Child>>>,
+    runners: Vec<Mutex<Option<Child>>>,
     through_proxies: Vec<String>,
     died: AtomicUsize,
 }
@@ -99,6 +103,7 @@ impl World {
             cluster,
             postgres: Mutex::new(Some(postgres)),
             servers: (0..SERVERS).map(|_| Mutex::default()).collect(),
+            runners: (0..SERVERS).map(|_| Mutex::default()).collect(),
             through_proxies,
             died: AtomicUsize::new(0),
         };
@@ -110,17 +115,27 @@ impl World {
             world.start_server(number, None).await?;
             world.wait_until_ready(number).await?;
         }
+        for number in 0..SERVERS {
+            if world.setup.far[number] > 0 {
+                world.join_runner(number)?;
+                world.start_runner(number, None).await?;
+            }
+        }
         Ok(world)
     }
 
     /// An API key of a member of its own.
     pub fn new_key(&self, name: &str) -> anyhow::Result<String> {
-        let made = self.command(0).args(["admin", "create-key", "--name", name, "--role", "member"]).output().context("making a key")?;
+        self.new_key_of("member", name)
+    }
+
+    fn new_key_of(&self, role: &str, name: &str) -> anyhow::Result<String> {
+        let made = self.command(0).args(["admin", "create-key", "--name", name, "--role", role]).output().context("making a key")?;
         ensure!(made.status.success(), "no key was made");
         Ok(String::from_utf8(made.stdout)?.trim().to_owned())
     }
 
-    /// How many servers came to their crash point.
+    /// How many servers and runners came to their crash point.
     pub fn died(&self) -> usize {
         self.died.load(Ordering::Relaxed)
     }
@@ -156,6 +171,53 @@ impl World {
         Ok(())
     }
 
+    fn runner_dir(&self, number: usize) -> PathBuf {
+        self.machine.folder.path().join(format!("runner-{number}"))
+    }
+
+    fn join_runner(&self, number: usize) -> anyhow::Result<()> {
+        let key = self.new_key_of("admin", &format!("runner {number}"))?;
+        let url = format!("http://{}", self.addresses[number]);
+        let made = self.command(number).args(["runner", "token"]).env("MUSTER_URL", &url).env("MUSTER_API_KEY", key).output()?;
+        ensure!(made.status.success(), "no token was made");
+        let token = String::from_utf8(made.stdout)?;
+        let slots = self.setup.far[number].to_string();
+        let mut join = self.command(number);
+        join.args(["runner", "join", &url, token.trim(), "--name", &format!("far {number}"), "--paths", "--no-run", "--slots", &slots]);
+        ensure!(join.arg("--runner-dir").arg(self.runner_dir(number)).status()?.success(), "runner {number} did not join");
+        Ok(())
+    }
+
+    /// As [`start_server`](Self::start_server), of a runner that has joined.
+    pub async fn start_runner(&self, number: usize, dies_at: Option<&str>) -> anyhow::Result<()> {
+        let mut runner = self.runners[number].lock().await;
+        if runner.is_some() || self.setup.far[number] == 0 {
+            return Ok(());
+        }
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.machine.folder.path().join(format!("runner-{number}.log")))?;
+        let mut command = self.command(number);
+        command.args(["runner", "run", "--runner-dir"]).arg(self.runner_dir(number));
+        command.envs(dies_at.map(|place| ("MUSTER_CRASH_AT", place)));
+        *runner = Some(command.stdout(Stdio::null()).stderr(log).spawn()?);
+        Ok(())
+    }
+
+    /// Its machine goes on, with all that it has started.
+    pub async fn kill_runner(&self, number: usize) -> anyhow::Result<()> {
+        if let Some(mut runner) = self.runners[number].lock().await.take() {
+            runner.kill()?;
+            runner.wait()?;
+        }
+        Ok(())
+    }
+
+    pub async fn signal_runner(&self, number: usize, signal: Signal) -> anyhow::Result<()> {
+        if let Some(runner) = &*self.runners[number].lock().await {
+            kill_process(Pid::from_child(runner), signal)?;
+        }
+        Ok(())
+    }
+
     pub async fn kill_server(&self, number: usize) -> anyhow::Result<()> {
         if let Some(mut server) = self.servers[number].lock().await.take() {
             server.kill()?;
@@ -185,8 +247,22 @@ impl World {
                 self.servers[number].lock().await.take();
                 self.start_server(number, None).await?;
             }
+            self.revive_runner(number).await?;
         }
         Ok(())
+    }
+
+    async fn revive_runner(&self, number: usize) -> anyhow::Result<()> {
+        let mut runner = self.runners[number].lock().await;
+        let Some(status) = runner.as_mut().map(Child::try_wait).transpose()?.flatten() else { return Ok(()) };
+        if status.signal() == Some(Signal::ABORT.as_raw()) {
+            self.died.fetch_add(1, Ordering::Relaxed);
+        }
+        // A runner outlives whatever its servers do.
+        ensure!(status.signal().is_some(), "runner {number} has ended by itself, with {status}");
+        runner.take();
+        drop(runner);
+        self.start_runner(number, None).await
     }
 
     async fn ended(&self, number: usize) -> anyhow::Result<Option<ExitStatus>> {
@@ -284,10 +360,10 @@ impl World {
 
     /// Ends what was started, in order, so that nothing of it is left.
     pub async fn end(&self) -> anyhow::Result<()> {
-        for server in &self.servers {
-            if let Some(mut server) = server.lock().await.take() {
-                kill_process(Pid::from_child(&server), Signal::TERM)?;
-                server.wait()?;
+        for process in self.runners.iter().chain(&self.servers) {
+            if let Some(mut process) = process.lock().await.take() {
+                kill_process(Pid::from_child(&process), Signal::TERM)?;
+                process.wait()?;
             }
         }
         self.postgres.lock().await.take();
@@ -309,11 +385,11 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 impl Drop for World {
     /// After an error in the middle: nothing that was started goes on, or stands still for ever.
     fn drop(&mut self) {
-        for server in &mut self.servers {
-            if let Some(mut server) = server.get_mut().take() {
+        for process in self.runners.iter_mut().chain(&mut self.servers) {
+            if let Some(mut process) = process.get_mut().take() {
                 // It may have ended meanwhile.
-                let _ = server.kill();
-                let _ = server.wait();
+                let _ = process.kill();
+                let _ = process.wait();
             }
         }
         if let Some(postgres) = self.postgres.get_mut() {
