@@ -112,7 +112,7 @@ fn join_notice(made: JoinCommand) -> impl IntoView {
                 <CopyButton text=command label="Copy the command" />
             </p>
             <p>
-                "It works once, until " <Time at=made.expires_at /> ", and is not shown again. The machine makes a key of its own, carries out a \
+                "It works once, ends " <Time at=made.expires_at /> ", and is not shown again. The machine makes a key of its own, carries out a \
                  small task, and appears below. It needs " <code>"muster"</code> " and " <code>"git"</code> "."
             </p>
         </Notice>
