@@ -102,6 +102,12 @@ impl Engine {
         })))
     }
 
+    /// Opens connections beside what goes on, for a server that is about to be asked for much.
+    pub fn open_connections_ahead(&self) {
+        let database = self.database.clone();
+        self.undisturbed.spawn(async move { database.open_ahead().await });
+    }
+
     /// Whether the database answers.
     pub async fn ready(&self) -> Result<()> {
         self.clock.now(&self.database).await.map(drop)

@@ -122,6 +122,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let lock = StateLock::take(&config.state.state_dir)?;
     let state = State::open(&config.state).await?;
     let engine = state.engine.clone();
+    engine.open_connections_ahead();
     let origin = config.origin(addr);
     let setup_url = engine.setup_token().await?.map(|token| format!("{origin}/setup?token={token}"));
 
