@@ -63,6 +63,14 @@ impl Link {
         self.told.recv().await
     }
 
+    /// Of a machine that has joined a moment ago, and is welcome.
+    async fn joined(test: &TestEngine, ada: &Actor) -> (Machine, RunnerId, Self) {
+        let machine = Machine::new();
+        let id = machine.joins(test, ada, "box").await.id;
+        let link = Self::of(test, &machine, id).await;
+        (machine, id, link)
+    }
+
     /// Opened by this runner, and welcome.
     async fn of(test: &TestEngine, machine: &Machine, id: RunnerId) -> Self {
         let (mut link, nonce) = Self::open(test).await;
@@ -309,9 +317,7 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
 async fn a_runner_that_leaves_is_none_any_more(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let machine = Machine::new();
-    let id = machine.joins(&test, &ada, "box").await.id;
-    let mut link = Link::of(&test, &machine, id).await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
     link.to_server.send(ToServer::Leave).await.unwrap();
     assert_eq!(link.told.recv().await, Some(ToRunner::Left));
     assert!(link.told.recv().await.is_none(), "and the link is closed");
@@ -324,9 +330,7 @@ async fn a_runner_that_leaves_is_none_any_more(pool: PgPool) {
 async fn a_link_whose_runner_has_gone_to_another_server_is_given_nothing(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let machine = Machine::new();
-    let id = machine.joins(&test, &ada, "box").await.id;
-    let mut link = Link::of(&test, &machine, id).await;
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
     // what the other server writes when the runner comes to it
     sqlx::query("update runner set ticket = nextval('runner_ticket') where id = $1").bind(id.0).execute(&pool).await.unwrap();
     let task = test.create(&ada, NewTask { repository: "https://example.org/a.git".into(), ..checked("one") }).await.summary.id;
@@ -358,9 +362,7 @@ async fn a_machine_that_comes_with_another_token_is_the_runner_that_it_was(pool:
 async fn a_link_whose_runner_has_a_newer_one_elsewhere_ends_with_its_heartbeat_and_the_runner_lives(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let machine = Machine::new();
-    let id = machine.joins(&test, &ada, "box").await.id;
-    let mut link = Link::of(&test, &machine, id).await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
     sqlx::query("update runner set ticket = nextval('runner_ticket') where id = $1").bind(id.0).execute(&pool).await.unwrap();
     link.to_server.send(ToServer::Heartbeat { beat: 1, attempts: vec![] }).await.unwrap();
     assert_eq!(link.told.recv().await, None, "it is not refused for good");
@@ -371,9 +373,7 @@ async fn a_link_whose_runner_has_a_newer_one_elsewhere_ends_with_its_heartbeat_a
 async fn what_no_runner_elsewhere_can_read_ends_and_is_not_given_again(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let machine = Machine::new();
-    let id = machine.joins(&test, &ada, "box").await.id;
-    let mut link = Link::of(&test, &machine, id).await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
     let nested: serde_json::Value = serde_json::from_str(&("[".repeat(125) + &"]".repeat(125))).unwrap();
     let new = NewTask {
         repository: "https://example.org/a.git".into(),
@@ -394,9 +394,7 @@ async fn what_no_runner_elsewhere_can_read_ends_and_is_not_given_again(pool: PgP
 async fn nothing_makes_room_where_the_urgent_task_could_not_go(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let machine = Machine::new();
-    let id = machine.joins(&test, &ada, "box").await.id;
-    let mut link = Link::of(&test, &machine, id).await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
     let elsewhere = |title: &str, priority| NewTask { repository: "https://example.org/a.git".into(), priority, ..checked(title) };
     let low = test.create(&ada, elsewhere("low", Priority::Low)).await.summary.id;
     test.dispatch().await;
