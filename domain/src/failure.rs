@@ -59,6 +59,7 @@ pub enum FailureCode {
     RefNotFound,
     RefMalformed,
     BackendMissing,
+    SandboxUnavailable,
     WorkNotSaved,
     RunnerLost,
     RunnerFault,
@@ -110,7 +111,7 @@ impl FailureClass {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -120,6 +121,7 @@ impl FailureCode {
         Self::RefNotFound,
         Self::RefMalformed,
         Self::BackendMissing,
+        Self::SandboxUnavailable,
         Self::WorkNotSaved,
         Self::RunnerLost,
         Self::RunnerFault,
@@ -142,6 +144,7 @@ impl FailureCode {
             Self::RefNotFound => "ref_not_found",
             Self::RefMalformed => "ref_malformed",
             Self::BackendMissing => "backend_missing",
+            Self::SandboxUnavailable => "sandbox_unavailable",
             Self::WorkNotSaved => "work_not_saved",
             Self::RunnerLost => "runner_lost",
             Self::RunnerFault => "runner_fault",
@@ -162,7 +165,7 @@ impl FailureCode {
             Self::RunnerLost => FailureClass::RunnerLost,
             Self::ProviderLimit => FailureClass::ProviderLimit,
             Self::RepositoryUnreachable | Self::BackendMissing | Self::WorkNotSaved => FailureClass::Infrastructure,
-            Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
+            Self::SandboxUnavailable | Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
         }
     }
 
@@ -170,7 +173,7 @@ impl FailureCode {
     pub fn is_worth_retrying(self) -> bool {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::ProviderLimit | Self::RepositoryUnreachable => true,
-            Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault => true,
+            Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault | Self::SandboxUnavailable => true,
             Self::RepositoryUnavailable | Self::RefNotFound | Self::RefMalformed | Self::BackendMissing | Self::TaskUnreadable => false,
             Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
         }
@@ -188,6 +191,7 @@ impl FailureCode {
             Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
             Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
             Self::BackendMissing => "The task is a prompt, and the runner that took it has no agent to give it to.",
+            Self::SandboxUnavailable => "The work is to run in a sandbox, and the runner's machine makes none.",
             Self::WorkNotSaved => "The work was done, but the runner could not write it to its branch.",
             Self::RunnerLost => "The runner stopped answering, or came back without the work.",
             Self::RunnerFault => "Something went wrong in the runner itself, and not in the work.",
@@ -214,6 +218,11 @@ impl FailureCode {
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
             Self::BackendMissing => "Give the runner an agent: start it with MUSTER_AGENT_COMMAND, or write the task as a command.",
+            Self::SandboxUnavailable => {
+                "Install bubblewrap on the runner's machine and see that its user may make namespaces; the message says what is wrong. \
+                 An owner can also let the workspace work without one: `muster workspace isolation none`. A machine that has joined has to \
+                 allow that as well."
+            }
             Self::WorkNotSaved => "The work is kept in the attempt's folder on the runner, which the message names.",
             Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
             Self::TaskUnreadable => "Create the task again. If that fails as well, tell whoever runs Muster what the message says.",
@@ -260,7 +269,15 @@ mod tests {
         assert_eq!(of(FailureClass::ProviderLimit), ["provider_limit"]);
         assert_eq!(
             of(FailureClass::Infrastructure),
-            ["repository_unreachable", "backend_missing", "work_not_saved", "runner_fault", "task_unreadable", "queue_expired"]
+            [
+                "repository_unreachable",
+                "backend_missing",
+                "sandbox_unavailable",
+                "work_not_saved",
+                "runner_fault",
+                "task_unreadable",
+                "queue_expired"
+            ]
         );
     }
 

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod id;
 pub mod idempotency;
 pub mod if_match;
+pub mod isolation;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -40,6 +41,7 @@ pub use id::{
 };
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;
+pub use isolation::Isolation;
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};

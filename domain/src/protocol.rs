@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, LogStream, RunnerId, VerificationReport, Work, task::Inputs, task::Tier,
+    ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, Isolation, LogStream, RunnerId, VerificationReport, Work, task::Inputs,
+    task::Tier,
 };
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -53,6 +54,9 @@ pub struct Hello {
     /// [`link_proof`](crate::runner::link_proof) signed with the runner's key, as base64; empty inside a server's own process.
     #[serde(default)]
     pub proof: String,
+    /// Why its machine makes no sandbox; absent when it does.
+    #[serde(default)]
+    pub no_sandbox: Option<String>,
 }
 
 /// What a runner says about an attempt.
@@ -191,6 +195,9 @@ pub struct Assignment {
     pub tier: Tier,
     /// The checks that failed in the attempt before this one.
     pub failed_checks: Vec<CheckResult>,
+    /// A server that does not say wants a sandbox.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! Whatever happens on the way, the walk comes to its end: processes are gone, what was changed is saved, the folder is removed or
 //! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
 
+pub(crate) mod folder;
 pub(crate) mod output;
 pub(crate) mod retry_after;
 mod walk;
@@ -59,6 +60,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         worktree: None,
         leader: None,
         boot: process::boot(),
+        isolation: assignment.isolation,
     }
 }
 
@@ -135,13 +137,13 @@ async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use domain::{AttemptId, TaskId};
+    use domain::{AttemptId, Isolation, TaskId};
     use tokio::process::Command;
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Limits, Paths, RunnerConfig};
+    use crate::{Limits, Paths, RunnerConfig, SandboxConfig};
 
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
@@ -153,6 +155,7 @@ mod tests {
             agent_command: None,
             capabilities: vec![],
             paths: Paths::All,
+            sandbox: SandboxConfig::default(),
         };
         let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
@@ -167,11 +170,12 @@ mod tests {
             worktree: None,
             leader: None,
             boot: process::boot(),
+            isolation: Isolation::None,
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");
         command.arg("600");
-        let mut child = process::start(command, &mut trace).unwrap();
+        let mut child = process::start(command, &mut trace).await.unwrap();
         entry.leader = trace.leader;
         runner.journal.write(&entry).await.unwrap();
 

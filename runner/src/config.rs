@@ -18,6 +18,46 @@ pub struct RunnerConfig {
     pub agent_command: Option<String>,
     /// Which repositories that are paths it works on.
     pub paths: Paths,
+    pub sandbox: SandboxConfig,
+}
+
+/// What keeps the work, and what checks it, from the rest of the runner's machine.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Bubblewrap.
+    pub program: PathBuf,
+    /// What commands and checks reach.
+    pub network: Network,
+    /// What agents reach, which talk to a model somewhere.
+    pub agent_network: Network,
+    /// What is shown of this machine beside its programs: files and folders, read-only.
+    pub read: Vec<PathBuf>,
+    /// Folders that are never shown, whatever lies around them.
+    pub hidden: Vec<PathBuf>,
+    /// Work runs without a sandbox where its workspace wants that.
+    pub may_be_left_out: bool,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            program: "bwrap".into(),
+            network: Network::None,
+            agent_network: Network::Open,
+            read: vec![],
+            hidden: vec![],
+            may_be_left_out: false,
+        }
+    }
+}
+
+/// What can be reached from inside a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// A loopback of its own.
+    None,
+    /// What the machine reaches.
+    Open,
 }
 
 /// Whoever names a path names what is on the runner's disk.

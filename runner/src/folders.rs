@@ -23,6 +23,8 @@ pub(crate) struct Folders {
     pub gitconfig: PathBuf,
     /// Who this runner is, from its first life on.
     pub identity: RunnerId,
+    /// All of it, by its one name.
+    pub state_dir: PathBuf,
     attempts: PathBuf,
     /// Folders on their way out: moved here in one step, then deleted at leisure.
     trash: PathBuf,
@@ -78,6 +80,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         gitconfig: state_dir.join("gitconfig"),
         identity: identity(&state_dir)?,
         attempts: state_dir.join("attempts"),
+        state_dir: state_dir.clone(),
         trash: state_dir.join("trash"),
         _lock: lock,
     };
@@ -132,30 +135,85 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
+/// Removes whatever it is, if it is there, as deep as it goes; what leads elsewhere is not followed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let gone = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => delete(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn delete_or_warn(path: &Path) {
     if let Err(error) = delete(path) {
         warn!("Could not delete {}, will try again at the next start: {error}", path.display());
     }
 }
 
-/// Deletes a folder also where the work left folders that may not be written to.
+/// So deep below the folder whose content is deleted a path fits into what the system takes, however long the names are.
+const DEEPEST: usize = 8;
+
+/// Deletes a folder, also where the work left folders that may not be written to, and however deep they lie in each other: what lies
+/// deeper than [`DEEPEST`] is moved up beside it first.
 fn delete(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    let mut waiting = vec![path.to_owned()];
+    let mut moved = 0_u64;
+    while let Some(folder) = waiting.pop() {
+        delete_level(&folder, 0, &mut |deep| {
+            // one that is to have another parent has to be writable itself
+            make_writable(deep)?;
+            let up = loop {
+                moved += 1;
+                let up = path.with_extension(format!("{moved}.deep"));
+                // what a crash has left of an earlier time is deleted by itself
+                if !up.exists() {
+                    break up;
+                }
+            };
+            fs::rename(deep, &up)?;
+            waiting.push(up);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn delete_level(folder: &Path, depth: usize, too_deep: &mut impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            fs::remove_dir_all(path)
+            make_writable(folder)?;
+            fs::read_dir(folder)?
+        }
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let mut gone = || match entry.file_type()?.is_dir() {
+            true if depth == DEEPEST => too_deep(&path),
+            true => delete_level(&path, depth + 1, too_deep),
+            false => fs::remove_file(&path),
+        };
+        with_leave(folder, &mut gone)?;
+    }
+    fs::remove_dir(folder)
+}
+
+/// Once more after the folder around it was made writable, where that was missing.
+fn with_leave(folder: &Path, mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    match act() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(folder)?;
+            act()
         }
         other => other,
     }
 }
 
 fn make_writable(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
-    }
-    Ok(())
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }

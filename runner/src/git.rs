@@ -16,6 +16,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::{
+    process::{self, program_path},
+    sandbox::{Guest, Made, Program, Room},
+};
+
 /// The settings of all calls. Whoever runs the runner adds theirs, such as a credential helper, in `gitconfig.local` beside it.
 pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your own settings belong in gitconfig.local, in this folder.
 [user]
@@ -58,8 +63,7 @@ pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your ow
 const FORCED: [(&str, &str); 3] = [("core.hooksPath", "/dev/null"), ("core.fsmonitor", "false"), ("protocol.ext.allow", "never")];
 
 /// What git may know of the runner's environment: how to find programs, keys and proxies. Nothing of Muster's own.
-const ENVIRONMENT: [&str; 18] = [
-    "PATH",
+const ENVIRONMENT: [&str; 17] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -91,6 +95,8 @@ pub(crate) struct Git {
     /// Marks the calls made for an attempt, so that a later life finds what a dead one left running.
     marker: Option<(&'static str, String)>,
     give_up: CancellationToken,
+    /// Where it looks at worktrees.
+    room: Room,
 }
 
 /// What a call is about.
@@ -98,13 +104,20 @@ pub(crate) struct Git {
 pub(crate) enum Place<'a> {
     /// No repository yet: the folder to stand in.
     Folder(&'a Path),
-    Mirror(&'a Path),
+    /// One without a worktree, or of which the worktree does not matter.
+    Repository(&'a Path),
     /// A worktree with its repository, found by what the runner knows and not by files that the work could have changed.
-    Worktree {
-        git_dir: &'a Path,
-        path: &'a Path,
-        index: &'a Path,
-    },
+    Worktree { git_dir: &'a Path, path: &'a Path, index: &'a Path },
+}
+
+impl<'a> Place<'a> {
+    fn stands_in(self) -> &'a Path {
+        match self {
+            Self::Folder(path) | Self::Worktree { path, .. } => path,
+            // what is named from the root on is found from anywhere
+            Self::Repository(_) => Path::new("/"),
+        }
+    }
 }
 
 /// How much time a call may take, and how many bytes of its output are kept.
@@ -145,16 +158,23 @@ pub(crate) enum GitError {
     TimedOut(Duration),
     #[error("git was told to end")]
     GivenUp,
+    #[error("the sandbox in which git was to look could not be made: {0}")]
+    NoRoom(String),
 }
 
 impl Git {
     pub fn new(gitconfig: PathBuf) -> Self {
-        Self { gitconfig, marker: None, give_up: CancellationToken::new() }
+        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open }
     }
 
     /// The same for one attempt. Once `give_up` is cancelled, calls end early.
     pub fn for_attempt(&self, marker: (&'static str, String), give_up: CancellationToken) -> Self {
-        Self { gitconfig: self.gitconfig.clone(), marker: Some(marker), give_up }
+        Self { gitconfig: self.gitconfig.clone(), marker: Some(marker), give_up, room: Room::Open }
+    }
+
+    /// The same, looking at the attempt's worktree from inside its room.
+    pub fn inside(&self, room: &Room) -> Self {
+        Self { room: room.clone(), ..self.clone() }
     }
 
     pub async fn run(&self, place: Place<'_>, arguments: &[Argument<'_>], bounds: Bounds) -> Result<Output, GitError> {
@@ -168,7 +188,8 @@ impl Git {
         input: &[u8],
         bounds: Bounds,
     ) -> Result<Output, GitError> {
-        let mut child = self.command(place, arguments).spawn()?;
+        // whoever makes a room ends when nobody hears it any more
+        let (mut child, made) = self.start(place, arguments).await?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let work = async {
@@ -197,17 +218,38 @@ impl Git {
         if status.success() || output.cut {
             return Ok(output);
         }
+        if status.code().is_some() && !made.was_made() {
+            return Err(GitError::NoRoom(last_words(&String::from_utf8_lossy(&error))));
+        }
         Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })
     }
 
-    fn command(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> Command {
-        let mut command = Command::new("git");
+    async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> io::Result<(Child, Made)> {
+        match (place, &self.room) {
+            (Place::Worktree { path, .. }, Room::Closed(_)) => {
+                let Program { mut command, made } = self.room.program("git", Guest::Git, path)?;
+                self.complete(&mut command, place, arguments);
+                Ok((process::start_alone(command).await?, made))
+            }
+            _ => {
+                let mut command = Command::new("git");
+                self.complete(&mut command, place, arguments);
+                command.current_dir(place.stands_in());
+                // a group of its own, so that its helpers end with it
+                command.process_group(0);
+                Ok((command.spawn()?, Made::Open))
+            }
+        }
+    }
+
+    fn complete(&self, command: &mut Command, place: Place<'_>, arguments: &[Argument<'_>]) {
         command.env_clear();
         for name in ENVIRONMENT {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
+        command.env("PATH", program_path());
         command
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_GLOBAL", &self.gitconfig)
@@ -215,6 +257,8 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+            // what is shown is what is pushed
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_CONFIG_COUNT", FORCED.len().to_string());
         for (index, (key, value)) in FORCED.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
@@ -223,21 +267,21 @@ impl Git {
             command.env(name, value);
         }
         match place {
-            Place::Folder(folder) => command.current_dir(folder),
-            Place::Mirror(mirror) => command.current_dir(mirror).env("GIT_DIR", mirror),
-            Place::Worktree { git_dir, path, index } => command
-                .current_dir(path)
-                .env("GIT_DIR", git_dir)
-                .env("GIT_COMMON_DIR", git_dir)
-                .env("GIT_WORK_TREE", path)
-                .env("GIT_INDEX_FILE", index),
+            Place::Folder(_) => &mut *command,
+            Place::Repository(git_dir) => command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir),
+            Place::Worktree { git_dir, path, index } => {
+                command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir).env("GIT_WORK_TREE", path).env("GIT_INDEX_FILE", index)
+            }
         };
         command.args(arguments.iter().map(|argument| argument.as_ref()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that its helpers end with it.
-        command.process_group(0).kill_on_drop(true);
-        command
+        command.kill_on_drop(true);
     }
+}
+
+/// As a value in git's settings.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
 /// Reads up to `most` bytes. What comes after is not waited for, and a git that wants to say it ends.
@@ -319,6 +363,11 @@ mod tests {
             "unable to access 'https://example.org/a.git/': Could not resolve host: example.org"
         );
         assert_eq!(without_credentials("ssh://git@example.org/a and https://b/c@d"), "ssh://example.org/a and https://b/c@d");
+    }
+
+    #[test]
+    fn a_location_cannot_add_settings() {
+        assert_eq!(quoted("/srv/a\"\n[core]\n\\x"), r#""/srv/a\"\n[core]\n\\x""#);
     }
 
     #[tokio::test]

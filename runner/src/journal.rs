@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use domain::{AttemptId, AttemptKey, crash};
+use domain::{AttemptId, AttemptKey, Isolation, crash};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -32,6 +32,13 @@ pub(crate) struct Entry {
     pub leader: Option<Leader>,
     /// Which start of the machine the process numbers belong to.
     pub boot: String,
+    /// How it runs. What an older runner has written down ran as its user.
+    #[serde(default = "without_a_sandbox")]
+    pub isolation: Isolation,
+}
+
+fn without_a_sandbox() -> Isolation {
+    Isolation::None
 }
 
 impl Entry {
@@ -42,6 +49,7 @@ impl Entry {
             folder: self.folder.clone(),
             leader: self.leader.filter(|_| self.boot == boot()),
             of_this_life: false,
+            in_sandbox: self.isolation == Isolation::Sandbox,
         }
     }
 }

@@ -30,6 +30,7 @@ mod mirror;
 mod outbox;
 mod process;
 mod recover;
+mod sandbox;
 mod save;
 mod socket;
 mod talk;
@@ -46,9 +47,9 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Limits, Paths, RunnerConfig};
+pub use config::{Limits, Network, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
-pub use folders::{own_folder, remember_identity};
+pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
 pub use socket::dial;
 

@@ -24,6 +24,7 @@ use crate::{
     mirror::Mirrors,
     outbox::Outbox,
     recover,
+    sandbox::Sandbox,
     talk::{Ended, Talk},
 };
 
@@ -38,7 +39,9 @@ pub(crate) struct Runner {
     pub mirrors: Mirrors,
     pub git: Git,
     /// What git in the work signs with when this machine's user has no name of their own.
-    pub identity: Vec<(&'static str, &'static str)>,
+    pub identity: shell::Identity,
+    /// Where the work runs.
+    pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
     pub held: Held,
     /// When the last heartbeat that the server has answered was sent.
@@ -53,12 +56,17 @@ pub(crate) struct Runner {
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
+        let sandbox = Arc::new(Sandbox::new(config.sandbox.clone(), folders.state_dir.clone()));
+        if let Err(reason) = sandbox.is_there().await {
+            warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
+        }
         let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
         Ok(Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
-            identity: shell::identity().await.map_err(RunnerError::GitMissing)?,
+            identity: shell::Identity::find().await.map_err(RunnerError::GitMissing)?,
+            sandbox,
             outbox: Arc::default(),
             held: Held::default(),
             renewed: watch::Sender::new(Instant::now()),

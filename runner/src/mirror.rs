@@ -110,6 +110,10 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str, base_ref: 
     if location.starts_with('/') && !Path::new(location).is_dir() {
         return Err(unavailable(format!("there is no folder {location} on the runner's machine")));
     }
+    // made by a runner that let mirrors borrow: no sandbox shows what from
+    if mirror.join("objects/info/alternates").exists() {
+        tokio::fs::remove_dir_all(mirror).await?;
+    }
     let done = if mirror.is_dir() { fetch(git, mirror, location, base_ref).await } else { create(git, mirror, location, base_ref).await };
     done.map_err(|refused| match refused {
         Refused::Runner(reason) if location.starts_with('/') => unavailable(format!("cannot fetch {location}: {reason}")),
@@ -128,10 +132,10 @@ async fn create(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>
         tokio::fs::remove_dir_all(&fresh).await?;
     }
     let folder = mirror.parent().unwrap_or(mirror);
-    git.run(Place::Folder(folder), &[&"clone", &"--bare", &"--quiet", &"--", &location, &fresh], Bounds::TRANSFER).await?;
+    git.run(Place::Folder(folder), &[&"clone", &"--bare", &"--dissociate", &"--quiet", &"--", &location, &fresh], Bounds::TRANSFER).await?;
     fetch(git, &fresh, location, base_ref).await?;
     // A clone makes branches of the repository's; here they belong to the attempts.
-    let place = Place::Mirror(&fresh);
+    let place = Place::Repository(&fresh);
     let delete = git.run(place, &[&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"], Bounds::LOCAL).await?;
     git.run_with_input(place, &[&"update-ref", &"--stdin"], &delete.bytes, Bounds::LOCAL).await?;
     fs::rename(&fresh, mirror)?;
@@ -139,7 +143,7 @@ async fn create(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>
 }
 
 async fn fetch(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>) -> Result<(), Refused> {
-    let place = Place::Mirror(mirror);
+    let place = Place::Repository(mirror);
     let quietly: [Argument<'_>; 6] = [&"fetch", &"--quiet", &"--prune", &"--no-tags", &"--no-write-fetch-head", &"--no-recurse-submodules"];
     let mut arguments = quietly.to_vec();
     arguments.extend([&"--end-of-options" as Argument<'_>, &location, &"+refs/heads/*:refs/remotes/origin/*", &"+refs/tags/*:refs/tags/*"]);
@@ -177,7 +181,7 @@ pub(crate) async fn resolve(git: &Git, mirror: &Path, base_ref: Option<&str>) ->
     };
     let question: String = candidates.iter().map(|name| format!("{name}^{{commit}}\n")).collect();
     let arguments: [Argument<'_>; 2] = [&"cat-file", &"--batch-check=%(objectname)"];
-    let answer = git.run_with_input(Place::Mirror(mirror), &arguments, question.as_bytes(), Bounds::LOCAL).await?;
+    let answer = git.run_with_input(Place::Repository(mirror), &arguments, question.as_bytes(), Bounds::LOCAL).await?;
     let found = answer.text().lines().find(|line| line.len() >= 40 && line.bytes().all(|byte| byte.is_ascii_hexdigit())).map(str::to_owned);
     found.ok_or_else(|| match base_ref {
         Some(name) => not_found(format!("the repository has no branch, tag or commit '{name}'")),
@@ -209,7 +213,7 @@ fn candidates(name: &str) -> Vec<String> {
 pub(crate) async fn packed_refs(git: &Git, mirror: &Path) -> Result<Vec<u8>, Refused> {
     let arguments: [Argument<'_>; 4] = [&"for-each-ref", &"--format=%(objectname) %(refname)", &"refs/remotes/origin", &"refs/tags"];
     let bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
-    let listed = git.run(Place::Mirror(mirror), &arguments, bounds).await?;
+    let listed = git.run(Place::Repository(mirror), &arguments, bounds).await?;
     Ok([b"# pack-refs with: sorted \n", listed.bytes.as_slice()].concat())
 }
 

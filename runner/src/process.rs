@@ -6,10 +6,16 @@
 
 mod census;
 mod exit;
+mod starter;
 
-use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::PathBuf,
+    process::ExitStatus,
+    time::Duration,
+};
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -26,12 +32,29 @@ use crate::{
 
 pub(crate) use census::boot;
 pub(crate) use exit::how_it_ended;
+pub(crate) use starter::start as start_alone;
 
 /// The environment variable that marks every process of an attempt.
 pub(crate) const MARKER: &str = "MUSTER_ATTEMPT_ID";
 
 /// How often a census is taken while processes are waited for.
 const LOOK: Duration = Duration::from_millis(25);
+
+/// Where programs are looked for: the runner's own path, but for what depends on the folder that somebody stands in.
+pub(crate) fn program_path() -> OsString {
+    whole_paths(&std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into()))
+}
+
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+fn whole_paths(path: &OsStr) -> OsString {
+    let whole: Vec<_> = std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
+    match std::env::join_paths(&whole) {
+        Ok(path) if !whole.is_empty() => path,
+        // one that is empty is where one stands
+        _ => USUAL_PATH.into(),
+    }
+}
 
 /// The first process of a session. The start time (in the kernel's ticks since boot) tells it from a later one with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +73,8 @@ pub(crate) struct Trace {
     pub leader: Option<Leader>,
     /// The leader was this life's own child, so its number cannot have become somebody else's session meanwhile.
     pub of_this_life: bool,
+    /// The leader and its child are the sandbox, and what runs in it comes below them.
+    pub in_sandbox: bool,
 }
 
 /// How the leader's time ended.
@@ -65,11 +90,8 @@ pub(crate) enum End {
 pub(crate) struct Survivors(Vec<i32>);
 
 /// Starts a command in a session and process group of its own. Its leader is put into the trace.
-pub(crate) fn start(command: Command, trace: &mut Trace) -> io::Result<Child> {
-    let wrapped: Box<dyn ChildWrapper> = CommandWrap::from(command).wrap(ProcessSession).spawn()?;
-    // What the wrapper adds to waiting is done by the census here, for more than the group.
-    let child: Box<dyn std::any::Any> = wrapped.into_inner();
-    let child = *child.downcast::<Child>().map_err(|_| io::Error::other("the started process cannot be waited for"))?;
+pub(crate) async fn start(command: Command, trace: &mut Trace) -> io::Result<Child> {
+    let child = starter::start(command).await?;
     trace.leader = child.id().and_then(|id| i32::try_from(id).ok()).map(|pid| Leader { pid, start: census::start_of(pid) });
     trace.of_this_life = true;
     Ok(child)
@@ -139,13 +161,17 @@ async fn finish(mut child: Option<&mut Child>, trace: &Trace, steps: &[(Signal, 
     if left(&mut child, trace).await.is_empty() {
         return Ok(());
     }
-    for (signal, patience) in steps {
+    'asking: for (signal, patience) in steps {
         let deadline = Instant::now() + *patience;
         census::signal(trace, *signal).await;
         while Instant::now() < deadline {
             tokio::time::sleep(LOOK.min(*patience)).await;
             if left(&mut child, trace).await.is_empty() {
                 return Ok(());
+            }
+            if trace.in_sandbox && census::take_inside(trace).await.is_empty() {
+                // only the sandbox itself is left, held open by the first signal
+                break 'asking;
             }
         }
     }
@@ -179,4 +205,15 @@ async fn left(child: &mut Option<&mut Child>, trace: &Trace) -> Vec<i32> {
         }
     }
     vec![]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_not_looked_for_where_one_stands() {
+        assert_eq!(whole_paths(OsStr::new(":.:/usr/bin::bin:/bin:")), "/usr/bin:/bin");
+        assert_eq!(whole_paths(OsStr::new(".")), USUAL_PATH);
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) enum NotPutAway {
     Survivors(#[from] Survivors),
     #[error("its work could not be saved: {0}")]
     Save(#[from] SaveError),
+    #[error("its work is to be looked at in a sandbox, and {0}")]
+    NoSandbox(String),
     #[error("its folder could not be removed: {0}")]
     Folder(#[from] io::Error),
 }
@@ -56,7 +58,8 @@ pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Sa
     {
         let marker = (MARKER, entry.attempt.attempt_id.to_string());
         let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
-        saved = Some(save(&git, entry, checkout).await?);
+        let room = runner.sandbox.same_room(entry).await.map_err(NotPutAway::NoSandbox)?;
+        saved = Some(save(&git, &room, entry, checkout).await?);
     }
     runner.folders.throw_away(&entry.folder, &runner.tracker).await?;
     Ok(saved)

@@ -16,8 +16,10 @@ use domain::artifact::ARTIFACT_LIMIT;
 use thiserror::Error;
 
 use crate::{
+    attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Place},
     journal::{Checkout, Entry},
+    sandbox::Room,
     worktree,
 };
 
@@ -46,7 +48,10 @@ pub(crate) enum SaveError {
 /// A worktree to be saved, with what it takes to do so.
 #[derive(Clone, Copy)]
 struct Saving<'a> {
+    /// What the work has left is looked at from where it was done: it can name programs that git is to run.
     git: &'a Git,
+    /// Writes where the work could not.
+    outside: &'a Git,
     entry: &'a Entry,
     checkout: &'a Checkout,
     place: Place<'a>,
@@ -58,12 +63,13 @@ struct Branch {
     commit: String,
 }
 
-pub(crate) async fn save(git: &Git, entry: &Entry, checkout: &Checkout) -> Result<Saved, SaveError> {
+pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &Checkout) -> Result<Saved, SaveError> {
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
-    worktree::restore(entry, checkout)?;
-    let index = entry.folder.join("index");
-    let saving = Saving { git, entry, checkout, place: worktree::place(checkout, &index) };
+    worktree::restore(entry, checkout).await?;
+    let index = AttemptFolder::of(&entry.folder).index();
+    let git = &outside.inside(room);
+    let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
     let mut notes = vec![];
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(tree.as_deref(), &mut notes).await?;
@@ -76,10 +82,10 @@ pub(crate) async fn save(git: &Git, entry: &Entry, checkout: &Checkout) -> Resul
     let changed = tip != checkout.base_commit;
     let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
     let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
-    let diff = async { if changed { saving.diff(&tip).await } else { Ok(vec![]) } };
-    let (diff, pushed) = tokio::join!(diff, saving.push(&branches));
-    notes.extend(pushed?);
-    Ok(Saved { commit: changed.then_some(tip), diff: diff?, notes })
+    let diff = if changed { saving.diff(&tip).await? } else { vec![] };
+    // last, and by itself: it puts the repository in order first, which nobody may read meanwhile
+    notes.extend(saving.push(&branches).await?);
+    Ok(Saved { commit: changed.then_some(tip), diff, notes })
 }
 
 impl Saving<'_> {
@@ -112,7 +118,7 @@ impl Saving<'_> {
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
         worktree::fresh_index(self.git, self.place, &self.entry.folder).await?;
         let submodules = self.submodules().await?;
-        let (path, aside) = (self.checkout.path.clone(), self.entry.folder.join("nested"));
+        let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested());
         let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
         for name in moved.await.map_err(io::Error::other)?? {
             notes.push(format!("{} is a repository of its own: its files are saved, its history is not", name.display()));
@@ -121,8 +127,9 @@ impl Saving<'_> {
     }
 
     async fn add_all(&self) -> Result<String, GitError> {
-        let (fresh, staged) = tokio::join!(worktree::fresh_index(self.git, self.place, &self.entry.folder), self.staged());
-        fresh?;
+        // one after the other: both have to do with the folder of the index
+        worktree::fresh_index(self.git, self.place, &self.entry.folder).await?;
+        let staged = self.staged().await?;
         self.run(&[&"add", &"--all"]).await?;
         if !staged.is_empty() {
             let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
@@ -132,16 +139,19 @@ impl Saving<'_> {
     }
 
     /// Files that git ignores and that the work staged all the same, each with a NUL behind it.
-    async fn staged(&self) -> Vec<u8> {
+    async fn staged(&self) -> Result<Vec<u8>, GitError> {
         let index = self.checkout.git_dir.join("index");
         let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
-        // An index that cannot be read holds nothing that is not in the worktree as well.
-        let listed = self.git.run(worktree::place(self.checkout, &index), &arguments, LISTING).await;
-        let paths = listed.map(|output| output.bytes).unwrap_or_default();
+        let paths = match self.git.run(worktree::place(self.checkout, &index), &arguments, LISTING).await {
+            Ok(output) => output.bytes,
+            // An index that cannot be read holds nothing that is not in the worktree as well.
+            Err(GitError::Failed { .. }) => vec![],
+            Err(error) => return Err(error),
+        };
         let there = paths
             .split(|byte| *byte == 0)
             .filter(|path| !path.is_empty() && self.checkout.path.join(OsStr::from_bytes(path)).symlink_metadata().is_ok());
-        there.flat_map(|path| [b":(top,literal)", path, b"\0"].concat()).collect()
+        Ok(there.flat_map(|path| [b":(top,literal)", path, b"\0"].concat()).collect())
     }
 
     /// Repositories that belong where they are, because the last commit says so.
@@ -216,6 +226,8 @@ impl Saving<'_> {
         if branches.is_empty() {
             return Ok(None);
         }
+        // what has looked at the work may have run programs of its choice; from here on it is read outside
+        worktree::restore(self.entry, self.checkout).await?;
         let names = branches.iter().map(|branch| branch.name.as_str()).collect::<Vec<_>>().join(" and ");
         let (repository, mirror) = (&self.entry.repository, self.entry.mirror.display().to_string());
         let mut why = String::new();
@@ -234,7 +246,7 @@ impl Saving<'_> {
         let refs: Vec<_> = branches.iter().map(|branch| format!("{}:refs/heads/{}", branch.commit, branch.name)).collect();
         let mut arguments: Vec<Argument<'_>> = vec![&"push", &"--quiet", &receiver, &"--end-of-options", &repository];
         arguments.extend(refs.iter().map(|name| name as Argument<'_>));
-        self.git.run(self.place, &arguments, Bounds::TRANSFER).await.map(drop)
+        self.outside.run(Place::Repository(&self.checkout.git_dir), &arguments, Bounds::TRANSFER).await.map(drop)
     }
 }
 

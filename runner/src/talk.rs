@@ -110,6 +110,7 @@ impl Talk {
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
             proof: String::new(),
+            no_sandbox: runner.sandbox.is_there().await.err(),
         };
         let answered = async {
             match from_server.recv().await? {

@@ -18,13 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Limits,
-    backend::shell,
+    attempt::folder::AttemptFolder,
+    backend::shell::{self, Place},
     clock,
     git::{Bounds, Git, GitError},
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
     process::{self, End, Survivors},
+    sandbox::{Guest, Program, Room},
     worktree,
 };
 use output::{Output, collect, fit};
@@ -37,6 +39,8 @@ pub(crate) struct Verification<'a> {
     pub limits: &'a Limits,
     pub git: &'a Git,
     pub log: &'a Log,
+    pub room: &'a Room,
+    pub identity: &'a shell::Identity,
 }
 
 /// Why there is no report.
@@ -77,7 +81,7 @@ impl Verification<'_> {
                 let seconds = self.limits.verification.as_secs();
                 Verdict::new(CheckStatus::TimedOut, format!("not run: the checks together took longer than {seconds} seconds"))
             } else {
-                self.check(spec, left.min(Duration::from_secs(spec.timeout_seconds.into())), orders).await?
+                self.check(index, spec, left.min(Duration::from_secs(spec.timeout_seconds.into())), orders).await?
             };
             let duration_ms = milliseconds(began.elapsed());
             self.log.say(&line(index, specs.len(), spec, &verdict, duration_ms)).await;
@@ -87,16 +91,16 @@ impl Verification<'_> {
         Ok(VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) })
     }
 
-    async fn check(&self, spec: &CheckSpec, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn check(&self, index: usize, spec: &CheckSpec, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
         if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
             return Err(Interrupted::Told(order));
         }
         let target = spec.target.as_deref().unwrap_or_default();
         match spec.kind {
             CheckKind::FileExists => Ok(file_exists(&self.checkout.path, target)),
-            CheckKind::CommandSucceeds => self.command(target, time, orders).await,
-            CheckKind::TestPasses if target.trim() == AUTO => self.automatic_test(time, orders).await,
-            CheckKind::TestPasses => self.command(target, time, orders).await,
+            CheckKind::CommandSucceeds => self.command(index, target, time, orders).await,
+            CheckKind::TestPasses if target.trim() == AUTO => self.automatic_test(index, time, orders).await,
+            CheckKind::TestPasses => self.command(index, target, time, orders).await,
             CheckKind::GitClean => {
                 let give_up = CancellationToken::new();
                 let verdict = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
@@ -105,10 +109,10 @@ impl Verification<'_> {
         }
     }
 
-    async fn automatic_test(&self, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn automatic_test(&self, index: usize, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
         match detect::test_command(self.git, &self.entry.mirror, &self.checkout.base_commit).await {
             Ok(Some(command)) => {
-                let verdict = self.command(command, time, orders).await?;
+                let verdict = self.command(index, command, time, orders).await?;
                 Ok(Verdict { command: Some(command.to_owned()), ..verdict })
             }
             Ok(None) => Ok(Verdict::new(CheckStatus::Error, detect::NOTHING_FOUND)),
@@ -116,12 +120,21 @@ impl Verification<'_> {
         }
     }
 
-    async fn command(&self, command: &str, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn command(&self, index: usize, command: &str, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
         let mut trace = self.entry.trace();
-        let started = shell::check(command, self.assignment, &self.entry.folder, &self.checkout.path)
-            .and_then(|command| process::start(command, &mut trace));
-        let mut child = match started {
-            Ok(child) => child,
+        let place = Place {
+            room: self.room,
+            guest: Guest::Check(index + 1),
+            folder: &self.entry.folder,
+            worktree: &self.checkout.path,
+            identity: self.identity,
+        };
+        let started = async {
+            let Program { command, made } = shell::check(command, self.assignment, place)?;
+            Ok::<_, io::Error>((process::start(command, &mut trace).await?, made))
+        };
+        let (mut child, made) = match started.await {
+            Ok(started) => started,
             Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
         };
         let (output, over) = (Output::default(), CancellationToken::new());
@@ -131,6 +144,9 @@ impl Verification<'_> {
         };
         let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, &over).await?;
         let (status, reason) = match end {
+            Ok(End::Exited(status)) if status.code().is_some() && !made.was_made() => {
+                (CheckStatus::Error, Some("the sandbox could not be made".to_owned()))
+            }
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
             Ok(End::Exited(status)) => (CheckStatus::Failed, Some(format!("the command {}", process::how_it_ended(status)))),
             Ok(End::TimedOut) => (CheckStatus::TimedOut, Some(format!("ended, as it took longer than {} seconds", time.as_secs()))),
@@ -142,7 +158,7 @@ impl Verification<'_> {
 
     /// Nothing when it was cut short.
     async fn git_clean(&self, time: Duration, give_up: &CancellationToken) -> Option<Verdict> {
-        let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
+        let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone()).inside(self.room);
         match self.git_status(&git, time).await {
             Ok(dirty) if dirty.is_empty() => Some(Verdict::new(CheckStatus::Passed, "")),
             Ok(dirty) => Some(Verdict::new(CheckStatus::Failed, dirty)),
@@ -153,8 +169,8 @@ impl Verification<'_> {
     }
 
     async fn git_status(&self, git: &Git, time: Duration) -> Result<String, GitError> {
-        worktree::restore(self.entry, self.checkout)?;
-        let index = self.entry.folder.join("index");
+        worktree::restore(self.entry, self.checkout).await?;
+        let index = AttemptFolder::of(&self.entry.folder).index();
         let place = worktree::place(self.checkout, &index);
         worktree::fresh_index(git, place, &self.entry.folder).await?;
         let bounds = Bounds { time, ..Bounds::LOCAL };

@@ -3,17 +3,20 @@
 //! It has a repository of its own that borrows the mirror's objects. Worktrees that share one repository share its stash, its
 //! branches, its settings and its hooks as well, and attempts on the same repository would get into each other's way.
 //!
-//! In the attempt's folder: `work` is the worktree, `git` its repository, `index.base` the index as it was before the work began.
+//! Where it lies is said in [`crate::attempt::folder`].
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
 };
 
 use domain::protocol::Assignment;
 
 use crate::{
-    git::{Argument, Bounds, Git, GitError, Place},
+    attempt::folder::AttemptFolder,
+    folders::{private_folder, remove},
+    git::{Argument, Bounds, Git, GitError, Place, quoted},
     journal::{Checkout, Entry},
     mirror::{self, Refused},
 };
@@ -23,8 +26,8 @@ pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Re
     let resolved = mirror::resolve(git, &entry.mirror, assignment.base_ref.as_deref());
     let (base_commit, refs) = tokio::join!(resolved, mirror::packed_refs(git, &entry.mirror));
     let checkout = Checkout {
-        path: entry.folder.join("work"),
-        git_dir: entry.folder.join("git"),
+        path: AttemptFolder::of(&entry.folder).work(),
+        git_dir: AttemptFolder::of(&entry.folder).git(),
         base_commit: base_commit?,
         branch: format!("muster/{}-{}", entry.attempt.task_id.short(), entry.attempt.number),
     };
@@ -32,7 +35,7 @@ pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Re
     let index = checkout.git_dir.join("index");
     let arguments: [Argument<'_>; 4] = [&"read-tree", &"--reset", &"-u", &checkout.base_commit];
     git.run(place(&checkout, &index), &arguments, Bounds::TRANSFER).await?;
-    fs::copy(&index, base_index(&entry.folder))?;
+    fs::copy(&index, AttemptFolder::of(&entry.folder).base_index())?;
     Ok(checkout)
 }
 
@@ -40,7 +43,7 @@ pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Re
 fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Result<()> {
     let Checkout { path, git_dir, base_commit, branch } = checkout;
     let branch_file = git_dir.join("refs/heads").join(branch);
-    for folder in [path, &git_dir.join("objects/info"), &git_dir.join("refs/tags"), &git_dir.join("info")] {
+    for folder in [path, &git_dir.join("objects/info"), &git_dir.join("refs/tags"), &git_dir.join("info"), &git_dir.join("hooks")] {
         fs::create_dir_all(folder)?;
     }
     if let Some(folder) = branch_file.parent() {
@@ -50,26 +53,54 @@ fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Resul
     fs::write(git_dir.join("packed-refs"), refs)?;
     fs::write(git_dir.join("HEAD"), format!("ref: refs/heads/{branch}\n"))?;
     fs::write(path.join(".git"), format!("gitdir: {}\n", git_dir.display()))?;
-    restore(entry, checkout)
+    restore_now(entry, checkout)
 }
 
-/// Writes what git reads beside the history. Done again before Muster looks at the work, which could make git run commands or
-/// overlook files by it.
-pub(crate) fn restore(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
+/// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work,
+/// and before it pushes, as it could make git run commands, overlook files, or read what is not the attempt's.
+pub(crate) async fn restore(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
+    let (entry, checkout) = (entry.clone(), checkout.clone());
+    tokio::task::spawn_blocking(move || restore_now(&entry, &checkout)).await.map_err(io::Error::other)?
+}
+
+fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
     let git_dir = &checkout.git_dir;
-    fs::write(git_dir.join("config"), settings(entry)?)?;
-    fs::write(git_dir.join("objects/info/alternates"), format!("{}\n", entry.mirror.join("objects").display()))?;
+    keep_files_and_folders(git_dir)?;
+    fs::create_dir_all(git_dir.join("objects/info"))?;
+    fs::create_dir_all(git_dir.join("hooks"))?;
+    replace(&git_dir.join("config"), &settings(entry)?)?;
+    replace(&git_dir.join("objects/info/alternates"), &format!("{}\n", entry.mirror.join("objects").display()))?;
     for name in ["info/exclude", "info/attributes", "info/grafts", "info/sparse-checkout", "shallow", "config.worktree"] {
-        match fs::remove_file(git_dir.join(name)) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Err(error),
-            _ => {}
-        }
+        remove(&git_dir.join(name))?;
     }
     // A repository that was cloned without its whole history borrows it from a mirror without it.
     match fs::copy(entry.mirror.join("shallow"), git_dir.join("shallow")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// What leads out of the repository, or would make whoever reads it wait for ever, goes.
+fn keep_files_and_folders(folder: &Path) -> io::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if !kind.is_file() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With a new file, whatever was there.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    remove(path)?;
+    File::create_new(path)?.write_all(text.as_bytes())
 }
 
 fn settings(entry: &Entry) -> io::Result<String> {
@@ -82,11 +113,6 @@ fn settings(entry: &Entry) -> io::Result<String> {
     ))
 }
 
-/// As a value in git's settings.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
-}
-
 /// The worktree as git is to see it, whatever the work did to its `.git` file and its index.
 pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
     Place::Worktree { git_dir: &checkout.git_dir, path: &checkout.path, index }
@@ -95,30 +121,22 @@ pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
 /// Makes an index of the runner's own that holds the last commit. It knows the files as they were before the work began, so that
 /// only what the work touched is read, and it has no marks that would hide a change.
 pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path) -> Result<(), GitError> {
-    if let Place::Worktree { index, .. } = place {
-        match fs::remove_file(index.with_extension("lock")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+    let (fresh, base) = (AttemptFolder::of(folder).index_folder(), AttemptFolder::of(folder).base_index());
+    let made = tokio::task::spawn_blocking(move || {
+        // with all that lies beside it: locks, and what programs have left that the work has named
+        remove(&fresh)?;
+        private_folder(&fresh)?;
+        match File::open(base) {
+            Ok(mut base) => io::copy(&mut base, &mut File::create_new(fresh.join("index"))?).map(drop),
+            // an older runner kept it elsewhere; git makes a whole one
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
-        fs::copy(base_index(folder), index)?;
-    }
+    });
+    made.await.map_err(io::Error::other)??;
     match git.run(place, &[&"read-tree", &"-m", &"HEAD"], Bounds::LOCAL).await {
         // The work has left no commit at HEAD; the base commit has to do.
         Err(GitError::Failed { .. }) | Ok(_) => Ok(()),
         Err(error) => Err(error),
-    }
-}
-
-fn base_index(folder: &Path) -> PathBuf {
-    folder.join("index.base")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_location_cannot_add_settings() {
-        assert_eq!(quoted("/srv/a\"\n[core]\n\\x"), r#""/srv/a\"\n[core]\n\\x""#);
     }
 }

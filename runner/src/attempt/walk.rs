@@ -10,10 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, note, output, retry_after, without_work};
+use super::{entry, folder::AttemptFolder, note, output, retry_after, without_work};
 use crate::{
-    backend::shell::{self, Script},
-    folders::private_folder,
+    backend::shell::{self, Place, Script},
     git::Git,
     held::{Order, Orders, Why},
     journal::{Checkout, Entry},
@@ -21,6 +20,7 @@ use crate::{
     log::{Log, pump::pump},
     mirror::{self, Refused},
     process::{self, End, MARKER},
+    sandbox::{Made, Program, Room},
     save::{Saved, save},
     verify::{Interrupted, Verification},
     worktree,
@@ -34,6 +34,7 @@ struct Attempt {
     assignment: Assignment,
     entry: Entry,
     log: Log,
+    room: Room,
 }
 
 /// How the work and its checks ended.
@@ -57,23 +58,36 @@ fn fault(message: impl Into<String>) -> Ended {
     Ended::Failed(Failure::new(FailureCode::RunnerFault, message))
 }
 
+/// Nothing of the work has run.
+fn no_sandbox(message: impl Into<String>) -> Ended {
+    Ended::Failed(Failure::new(FailureCode::SandboxUnavailable, message))
+}
+
 /// From the assignment to the report; nothing when nothing may be said.
 pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders: Orders, taken_at: Instant) -> Option<AttemptReport> {
-    let mut attempt = Attempt::new(Arc::clone(&runner), assignment, orders.clone());
+    let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
         // The server knows the slots; this is for one that is wrong about them.
         Err(_) => {
-            note(&runner, &attempt.entry).await;
+            note(&runner, &entry).await;
             tokio::select! {
                 slot = runner.slots.acquire() => slot,
                 order = orders.told() => return report_told(order),
             }
         }
     };
-    if let Err(failure) = Script::of(&attempt.assignment.work, runner.config.agent_command.as_deref()) {
-        return Some(without_work(WorkOutcome::Failed { failure }));
-    }
+    let script = Script::of(&assignment.work, runner.config.agent_command.as_deref()).map(|_| ());
+    let room = match script {
+        Ok(()) => runner.sandbox.room(assignment.isolation, &entry).await,
+        Err(failure) => Err(failure),
+    };
+    let room = match room {
+        Ok(room) => room,
+        Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
+    };
+    entry.isolation = room.isolation();
+    let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, orders.clone());
     let give_up = CancellationToken::new();
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
@@ -96,10 +110,9 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 }
 
 impl Attempt {
-    fn new(runner: Arc<Runner>, assignment: Assignment, orders: Orders) -> Self {
-        let entry = entry(&runner, &assignment);
+    fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, orders: Orders) -> Self {
         let log = Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders);
-        Self { runner, assignment, entry, log }
+        Self { runner, assignment, entry, log, room }
     }
 
     /// The journal first, then the mirror, then a worktree on it.
@@ -108,7 +121,7 @@ impl Attempt {
             let reason = "this runner works on no repository that is a path; it would when it had joined with --paths";
             return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
         }
-        private_folder(&self.entry.folder)?;
+        AttemptFolder::of(&self.entry.folder).make()?;
         let fetched = async {
             let _turn = self.runner.mirrors.turn(&self.entry.mirror).await;
             mirror::refresh(git, &self.entry.mirror, &self.entry.repository, self.assignment.base_ref.as_deref()).await
@@ -159,6 +172,8 @@ impl Attempt {
             limits: &self.runner.limits,
             git: &self.runner.git,
             log: &self.log,
+            room: &self.room,
+            identity: &self.runner.identity,
         };
         let ended = verification.run(orders).await.map_or_else(Ended::from, Ended::Completed);
         (ended, exit_code)
@@ -171,12 +186,17 @@ impl Attempt {
             Ok(script) => script,
             Err(failure) => return (Some(Ended::Failed(failure)), None),
         };
+        let guest = script.guest();
         self.announce(checkout, &script).await;
         let mut trace = self.entry.trace();
-        let started = shell::work(&script, &assignment, &self.entry.folder, &checkout.path, &runner.identity)
-            .and_then(|command| process::start(command, &mut trace));
-        let mut child = match started {
-            Ok(child) => child,
+        let place = Place { room: &self.room, guest, folder: &self.entry.folder, worktree: &checkout.path, identity: &runner.identity };
+        let started = async {
+            let Program { command, made } = shell::work(&script, &assignment, place)?;
+            Ok::<_, std::io::Error>((process::start(command, &mut trace).await?, made))
+        };
+        let (mut child, made) = match started.await {
+            Ok(started) => started,
+            Err(error) if self.room.is_closed() => return (Some(no_sandbox(error.to_string())), None),
             Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
         };
         self.entry.leader = trace.leader;
@@ -207,7 +227,7 @@ impl Attempt {
         let attended = process::attend(&mut child, &trace, time, orders, &runner.limits, reading, &over);
         let (end, ()) = tokio::join!(attended, journal);
         self.log.say_what_is_missing().await;
-        self.judge(end, script.subject(), began.elapsed()).await
+        self.judge(end, made, script.subject(), began.elapsed()).await
     }
 
     fn tell(&self, said: Said) {
@@ -223,7 +243,7 @@ impl Attempt {
             lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));
         }
         let command: String = script.command().chars().take(SHOWN_COMMAND).collect();
-        lines.push_str(&format!("\n$ {}", command.trim_end()));
+        lines.push_str(&format!("\n{}\n$ {}", self.room.about(script.guest()), command.trim_end()));
         self.tell(Said::Started { base_commit, branch });
         self.log.say(&lines).await;
     }
@@ -231,11 +251,15 @@ impl Attempt {
     async fn judge(
         &self,
         end: Result<std::io::Result<End>, process::Survivors>,
+        made: Made,
         subject: &str,
         took: Duration,
     ) -> (Option<Ended>, Option<i32>) {
         let seconds = took.as_secs_f64();
         match end {
+            Ok(Ok(End::Exited(status))) if status.code().is_some() && !made.was_made() => {
+                (Some(no_sandbox("the sandbox could not be made; the end of the log says why")), None)
+            }
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
                 self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
@@ -263,7 +287,7 @@ impl Attempt {
 
     /// Of work that ended with an error: its own, or that of somebody who wants it to come back later.
     async fn failure(&self, message: String) -> Failure {
-        match retry_after::read(&self.entry.folder) {
+        match retry_after::read(&AttemptFolder::of(&self.entry.folder).left()) {
             Ok(None) => Failure::new(FailureCode::CommandFailed, message),
             Ok(Some(seconds)) => {
                 let message = format!("{message}, and was told to come back after {seconds} s");
@@ -280,7 +304,7 @@ impl Attempt {
     async fn finish(self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
         let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
         let git = self.runner.git.for_attempt(marker, CancellationToken::new());
-        let output = match output::read(&self.entry.folder) {
+        let output = match output::read(&AttemptFolder::of(&self.entry.folder).left()) {
             Ok(output) => output,
             Err(why) => {
                 self.log.say(&format!("The output was left out: {why}")).await;
@@ -288,7 +312,11 @@ impl Attempt {
             }
         };
         crash::point("save.before");
-        let saved = save(&git, &self.entry, checkout).await;
+        let has_run = !matches!(&ended, Ended::Failed(Failure { code: FailureCode::SandboxUnavailable, .. }));
+        let saved = match has_run {
+            true => save(&git, &self.room, &self.entry, checkout).await,
+            false => Ok(Saved { commit: None, diff: vec![], notes: vec![] }),
+        };
         crash::point("save.after");
         let (ended, saved) = match saved {
             Ok(saved) => {

@@ -18,12 +18,14 @@ use domain::{
 use tokio::process::Command;
 
 use crate::{
-    attempt::{output, retry_after},
-    process::MARKER,
+    attempt::{folder::AttemptFolder, output, retry_after},
+    git::quoted,
+    process::{MARKER, program_path},
+    sandbox::{self, Guest, Program, Room},
 };
 
 /// What the work may know of the runner's own environment, with everything that starts with `LC_`.
-const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER"];
+const INHERITED: [&str; 5] = ["HOME", "LANG", "TERM", "TZ", "USER"];
 /// Longer commands are run from a file: the system takes at most 128 KiB in one argument.
 const LONGEST_ARGUMENT: usize = 100_000;
 /// What is longer is cut in the environment, for the same reason.
@@ -52,6 +54,13 @@ impl<'a> Script<'a> {
         }
     }
 
+    pub fn guest(&self) -> Guest {
+        match self {
+            Self::Command(_) => Guest::Command,
+            Self::Agent { .. } => Guest::Agent,
+        }
+    }
+
     pub fn command(&self) -> &'a str {
         match self {
             Self::Command(command) | Self::Agent { command, .. } => command,
@@ -67,67 +76,79 @@ impl<'a> Script<'a> {
     }
 }
 
+/// Where a command of an attempt runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub room: &'a Room,
+    pub guest: Guest,
+    /// The attempt's.
+    pub folder: &'a Path,
+    pub worktree: &'a Path,
+    pub identity: &'a Identity,
+}
+
+impl Place<'_> {
+    fn folder(&self) -> AttemptFolder<'_> {
+        AttemptFolder::of(self.folder)
+    }
+}
+
 /// Makes the command that does the work, and the files it needs beside the worktree.
-pub(crate) fn work(
-    script: &Script<'_>,
-    assignment: &Assignment,
-    folder: &Path,
-    worktree: &Path,
-    identity: &[(&str, &str)],
-) -> io::Result<Command> {
-    let mut command = shell(script.command(), folder, worktree)?;
-    command.envs(environment(assignment, folder)?).envs(identity.iter().copied());
-    command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1").env("MUSTER_OUTPUT", folder.join(output::FILE));
-    command.env("MUSTER_RETRY_AFTER", folder.join(retry_after::FILE));
+pub(crate) fn work(script: &Script<'_>, assignment: &Assignment, place: Place<'_>) -> io::Result<Program> {
+    let mut program = shell(script.command(), assignment, place)?;
+    let (command, left, given) = (&mut program.command, place.folder().left(), place.folder().given());
+    if !place.room.is_closed() {
+        command.envs(place.identity.variables());
+    }
+    command.env("FORCE_COLOR", "1").env("CLICOLOR_FORCE", "1").env("MUSTER_OUTPUT", left.join(output::FILE));
+    command.env("MUSTER_RETRY_AFTER", left.join(retry_after::FILE));
     if let Script::Agent { prompt, .. } = script {
-        let file = folder.join("prompt.md");
+        let file = given.join("prompt.md");
         fs::write(&file, prompt)?;
         command.env("MUSTER_PROMPT_FILE", &file).stdin(Stdio::from(File::open(&file)?));
     }
     if !assignment.failed_checks.is_empty() {
-        let file = folder.join("failed_checks.json");
+        let file = given.join("failed_checks.json");
         fs::write(&file, serde_json::to_vec_pretty(&assignment.failed_checks)?)?;
         command.env("MUSTER_FAILED_CHECKS", &file).env("MUSTER_FAILED_CHECKS_TEXT", summary(&assignment.failed_checks));
     }
-    Ok(command)
+    Ok(program)
 }
 
 /// Makes the command of a check: as [`work`], without what is meant for whoever does the work.
-pub(crate) fn check(command: &str, assignment: &Assignment, folder: &Path, worktree: &Path) -> io::Result<Command> {
-    let mut command = shell(command, folder, worktree)?;
-    command.envs(environment(assignment, folder)?);
-    Ok(command)
+pub(crate) fn check(command: &str, assignment: &Assignment, place: Place<'_>) -> io::Result<Program> {
+    shell(command, assignment, place)
 }
 
-fn shell(text: &str, folder: &Path, worktree: &Path) -> io::Result<Command> {
-    let mut command = Command::new("sh");
+fn shell(text: &str, assignment: &Assignment, place: Place<'_>) -> io::Result<Program> {
+    let mut program = place.room.program("sh", place.guest, place.worktree)?;
+    let command = &mut program.command;
     if text.len() > LONGEST_ARGUMENT {
-        let file = folder.join("command.sh");
+        let file = place.folder().given().join("command.sh");
         fs::write(&file, text)?;
         command.arg(file);
     } else {
         command.arg("-c").arg(text);
     }
-    command.env_clear().current_dir(worktree).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(command)
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(environment(assignment, place)?);
+    Ok(program)
 }
 
-fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsString, OsString)>> {
-    let temporary = folder.join("tmp");
-    fs::create_dir_all(&temporary)?;
+fn environment(assignment: &Assignment, place: Place<'_>) -> io::Result<Vec<(OsString, OsString)>> {
     let inherited =
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_")));
     let attempt = &assignment.attempt;
     let correlation_id = assignment.correlation_id.clone().unwrap_or_else(|| attempt.task_id.to_string());
-    let inputs_file = folder.join("inputs.json");
+    let inputs_file = place.folder().given().join("inputs.json");
     fs::write(&inputs_file, serde_json::to_vec_pretty(&assignment.inputs)?)?;
     // a value that is too long for the environment is in the file
     let inputs = assignment.inputs.iter().map(|(name, value)| (variable(name), plain(value)));
     let inputs = inputs.filter(|(_, value)| value.len() <= LONGEST_VARIABLE && !value.contains('\0'));
     let inputs = inputs.map(|(name, value)| (name.into(), value.into()));
     let own: [(&str, OsString); 10] = [
+        ("PATH", program_path()),
         ("MUSTER_INPUTS", inputs_file.into()),
-        ("TMPDIR", temporary.into()),
         ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
         (MARKER, attempt.attempt_id.to_string().into()),
         ("MUSTER_ATTEMPT", attempt.number.to_string().into()),
@@ -137,7 +158,23 @@ fn environment(assignment: &Assignment, folder: &Path) -> io::Result<Vec<(OsStri
         ("MUSTER_FILES", lines(&assignment.files).into()),
         ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
     ];
-    Ok(inherited.chain(own.into_iter().map(|(name, value)| (name.into(), value))).chain(inputs).collect())
+    let own = own.into_iter().chain(surroundings(place)?).map(|(name, value)| (name.into(), value));
+    Ok(inherited.chain(own).chain(inputs).collect())
+}
+
+/// Who and where it is.
+fn surroundings(place: Place<'_>) -> io::Result<Vec<(&'static str, OsString)>> {
+    if !place.room.is_closed() {
+        return Ok(vec![("TMPDIR", place.folder().tmp().into())]);
+    }
+    let home = match place.guest {
+        Guest::Check(number) => place.folder().of_check(number)?.0,
+        Guest::Command | Guest::Agent | Guest::Git => place.folder().home(),
+    };
+    fs::write(home.join(".gitconfig"), place.identity.settings())?;
+    let own = [("HOME", sandbox::HOME), ("TMPDIR", sandbox::TMP), ("USER", sandbox::USER), ("LOGNAME", sandbox::USER)];
+    let tools = sandbox::tools().into_iter().map(|(name, path)| (name, path.into()));
+    Ok(own.map(|(name, value)| (name, value.into())).into_iter().chain(tools).collect())
 }
 
 /// As many whole lines as fit.
@@ -177,14 +214,41 @@ fn end_of(text: &str, most: usize) -> &str {
     &text[start..]
 }
 
-/// What git in the work signs commits with: the user's own name where there is one, else Muster's. Fails when there is no git.
-pub(crate) async fn identity() -> io::Result<Vec<(&'static str, &'static str)>> {
-    let asked = Command::new("git").args(["config", "--get", "user.email"]).current_dir("/").stdin(Stdio::null()).output().await?;
-    if asked.status.success() {
-        return Ok(vec![]);
+/// What git in the work signs commits with.
+pub(crate) struct Identity {
+    name: String,
+    email: String,
+    /// This user's git says so by itself, where it is asked.
+    is_known: bool,
+}
+
+impl Identity {
+    /// The user's own where there is one, else Muster's. Fails when there is no git.
+    pub async fn find() -> io::Result<Self> {
+        Ok(match (setting("user.name").await?, setting("user.email").await?) {
+            (name, Some(email)) => Self { name: name.unwrap_or_else(|| "Muster".into()), email, is_known: true },
+            (_, None) => Self { name: "Muster".into(), email: "muster@localhost".into(), is_known: false },
+        })
     }
-    let email = "muster@localhost";
-    Ok(vec![("GIT_AUTHOR_NAME", "Muster"), ("GIT_AUTHOR_EMAIL", email), ("GIT_COMMITTER_NAME", "Muster"), ("GIT_COMMITTER_EMAIL", email)])
+
+    /// For whoever has the user's home, as far as that does not say it.
+    fn variables(&self) -> Vec<(&'static str, &str)> {
+        let (name, email) = (self.name.as_str(), self.email.as_str());
+        let all = [("GIT_AUTHOR_NAME", name), ("GIT_AUTHOR_EMAIL", email), ("GIT_COMMITTER_NAME", name), ("GIT_COMMITTER_EMAIL", email)];
+        if self.is_known { vec![] } else { all.to_vec() }
+    }
+
+    /// For a home of its own. The work may say otherwise.
+    fn settings(&self) -> String {
+        format!("[user]\n\tname = {}\n\temail = {}\n", quoted(&self.name), quoted(&self.email))
+    }
+}
+
+/// Of this user's git.
+async fn setting(name: &str) -> io::Result<Option<String>> {
+    let asked = Command::new("git").args(["config", "--get", name]).current_dir("/").stdin(Stdio::null()).output().await?;
+    let value = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+    Ok((asked.status.success() && !value.is_empty()).then_some(value))
 }
 
 #[cfg(test)]

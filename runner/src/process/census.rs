@@ -16,11 +16,25 @@ pub(crate) async fn take(trace: &Trace) -> Vec<i32> {
     found.unwrap_or_default().iter().map(|process| process.pid).collect()
 }
 
-/// To the leader's group as a whole, and to each process that is not in it.
+/// The same without the sandbox itself.
+pub(crate) async fn take_inside(trace: &Trace) -> Vec<i32> {
+    let trace = trace.clone();
+    let found = tokio::task::spawn_blocking(move || platform::split(platform::find(&trace), &trace).1);
+    found.await.unwrap_or_default().iter().map(|process| process.pid).collect()
+}
+
+/// To the leader's group as a whole, and to each process that is not in it. A sandbox ends with the first of what runs in it, and all
+/// the rest at once with that: so that a signal that asks to end leaves everybody their time, it is held open first.
 pub(crate) async fn signal(trace: &Trace, signal: Signal) {
     let trace = trace.clone();
     let done = tokio::task::spawn_blocking(move || {
         let found = platform::find(&trace);
+        if trace.in_sandbox && signal != Signal::KILL {
+            let (sandbox, inside) = platform::split(found, &trace);
+            sandbox.iter().for_each(|process| platform::signal(process, Signal::STOP));
+            inside.iter().for_each(|process| platform::signal(process, signal));
+            return;
+        }
         // As long as one of them is in it, the group is still the attempt's.
         let group = trace.leader.map(|leader| leader.pid).filter(|group| found.iter().any(|process| process.group == *group));
         if let Some(group) = group.and_then(Pid::from_raw) {
@@ -121,6 +135,14 @@ mod platform {
         Some(Process { pid, parent: number(1)?, group: number(2)?, session: number(3)?, terminal: number(4)?, start, alive })
     }
 
+    /// What makes the sandbox, and what runs in it. The leader watches from outside; its child is the first process inside, which takes in
+    /// those that lose their parents.
+    pub fn split(found: Vec<Process>, trace: &Trace) -> (Vec<Process>, Vec<Process>) {
+        let is_the_sandbox =
+            |process: &Process| trace.leader.is_some_and(|leader| process.pid == leader.pid || process.parent == leader.pid);
+        found.into_iter().partition(is_the_sandbox)
+    }
+
     fn carries_mark(pid: i32, trace: &Trace) -> bool {
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
         let mark = format!("{MARKER}={}", trace.attempt);
@@ -170,6 +192,11 @@ mod platform {
     }
 
     pub fn signal(_: &Process, _: Signal) {}
+
+    /// There are no sandboxes.
+    pub fn split(found: Vec<Process>, _: &Trace) -> (Vec<Process>, Vec<Process>) {
+        (vec![], found)
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -191,7 +218,13 @@ mod tests {
     #[tokio::test]
     async fn a_number_that_means_another_process_by_now_finds_nothing() {
         let init = Leader { pid: 1, start: u64::MAX };
-        let trace = Trace { attempt: "nobody".into(), folder: PathBuf::from("/nonexistent"), leader: Some(init), of_this_life: true };
+        let trace = Trace {
+            attempt: "nobody".into(),
+            folder: PathBuf::from("/nonexistent"),
+            leader: Some(init),
+            of_this_life: true,
+            in_sandbox: false,
+        };
         assert_eq!(take(&trace).await, Vec::<i32>::new());
     }
 }

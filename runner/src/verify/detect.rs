@@ -12,7 +12,7 @@ Give the command itself instead of auto.";
 
 /// The first that fits. The order is that of [`NOTHING_FOUND`].
 pub(super) async fn test_command(git: &Git, mirror: &Path, commit: &str) -> Result<Option<&'static str>, GitError> {
-    let place = Place::Mirror(mirror);
+    let place = Place::Repository(mirror);
     let listing = git.run(place, &[&"ls-tree", &"-z", &"--name-only", &commit], Bounds::LOCAL).await?;
     let names: Vec<_> = listing.bytes.split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok()).collect();
     let has = |name: &str| names.contains(&name);

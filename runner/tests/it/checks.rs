@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use domain::{CheckKind, CheckStatus};
 use runner::Limits;
 
-use crate::harness::{Repository, Server, State, check_output, checks, config, is_alive, outcome, pids, short, statuses};
+use crate::harness::{
+    Repository, Server, State, check_output, checks, config, is_alive, outcome, pids, short, statuses, without_a_sandbox,
+};
 
 #[tokio::test]
 async fn all_checks_run_and_say_what_they_found() {
@@ -92,7 +94,7 @@ async fn a_check_that_takes_too_long_is_ended_with_all_it_started() {
     let file = left.path().display();
     let stubborn =
         format!("trap '' INT TERM; setsid sleep 600 & echo $! >> {file}; echo $$ >> {file}; echo begun; while :; do sleep 600; done");
-    let mut assignment = repository.command("true");
+    let mut assignment = without_a_sandbox(repository.command("true"));
     assignment.checks = checks(&[(CheckKind::CommandSucceeds, Some(&stubborn)), (CheckKind::FileExists, Some("README.md"))]);
     assignment.checks[0].timeout_seconds = 3;
     let report = server.carry_out(&assignment).await;

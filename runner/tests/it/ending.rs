@@ -3,7 +3,7 @@
 use domain::{CheckKind, CheckStatus, LogStream};
 use tempfile::NamedTempFile;
 
-use crate::harness::{Repository, Server, State, check_output, checks, is_alive, outcome, pids, statuses};
+use crate::harness::{Repository, Server, State, check_output, checks, is_alive, outcome, pids, statuses, without_a_sandbox};
 
 /// A command that leaves processes of every kind behind, writes their numbers into `file`, and says `ready`.
 fn family(file: &NamedTempFile) -> String {
@@ -33,8 +33,9 @@ async fn a_timeout_ends_everything_and_keeps_the_work() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
     let file = NamedTempFile::new().unwrap();
-    let mut assignment =
-        repository.command(&format!("trap '' INT TERM; echo half > half.txt; {}; while :; do sleep 600; done", family(&file)));
+    let mut assignment = without_a_sandbox(
+        repository.command(&format!("trap '' INT TERM; echo half > half.txt; {}; while :; do sleep 600; done", family(&file))),
+    );
     assignment.timeout_seconds = 4;
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
@@ -66,7 +67,7 @@ async fn a_cancel_ends_everything_that_does_not_listen() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
     let file = NamedTempFile::new().unwrap();
-    let assignment = repository.command(&format!("trap '' INT TERM; {}; while :; do sleep 600; done", family(&file)));
+    let assignment = without_a_sandbox(repository.command(&format!("trap '' INT TERM; {}; while :; do sleep 600; done", family(&file))));
     let attempt = server.assign(&assignment).await;
     server.until_output(attempt, "ready").await;
     server.cancel(attempt).await;
@@ -79,7 +80,7 @@ async fn what_is_left_in_the_background_is_gone_before_the_checks() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
     let file = NamedTempFile::new().unwrap();
-    let mut assignment = repository.command(&family(&file));
+    let mut assignment = without_a_sandbox(repository.command(&family(&file)));
     let alive = format!(
         "for pid in $(cat {}); do grep -qs '^State:.[^ZX]' /proc/$pid/status && echo $pid lives; done; true",
         file.path().display()

@@ -11,10 +11,10 @@ use std::{
 };
 
 use domain::{
-    AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, LogStream, RunnerId, TaskId, Work,
+    AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
 };
-use runner::{Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError};
+use runner::{Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -93,8 +93,22 @@ impl Repository {
             timeout_seconds: 60,
             tier: Default::default(),
             failed_checks: vec![],
+            isolation: usual_isolation(),
         }
     }
+}
+
+/// The tests run twice: what holds for work in a sandbox has to hold for work without one, and the other way round.
+fn usual_isolation() -> Isolation {
+    match std::env::var_os("MUSTER_TEST_SANDBOX") {
+        Some(_) => Isolation::Sandbox,
+        None => Isolation::None,
+    }
+}
+
+/// For what can only be seen of work that reaches the rest of the machine.
+pub fn without_a_sandbox(assignment: Assignment) -> Assignment {
+    Assignment { isolation: Isolation::None, ..assignment }
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
@@ -172,7 +186,15 @@ impl State {
 }
 
 pub fn config(state_dir: PathBuf) -> RunnerConfig {
-    RunnerConfig { name: "local".into(), state_dir, slots: 4, agent_command: None, capabilities: vec![], paths: Paths::All }
+    RunnerConfig {
+        name: "local".into(),
+        state_dir,
+        slots: 4,
+        agent_command: None,
+        capabilities: vec![],
+        paths: Paths::All,
+        sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
+    }
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use domain::{
 };
 use tempfile::NamedTempFile;
 
-use crate::harness::{PATIENCE, Repository, Server, State, Terms, config, is_alive, outcome, pids, short};
+use crate::harness::{PATIENCE, Repository, Server, State, Terms, config, is_alive, outcome, pids, short, without_a_sandbox};
 
 #[tokio::test]
 async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
@@ -18,7 +18,7 @@ async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
         go_on.display(),
         done.display()
     );
-    let attempt = server.assign(&repository.command(&command)).await;
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
     server.until_output(attempt, "begun").await;
     server.go_away();
     std::fs::write(&go_on, "").unwrap();

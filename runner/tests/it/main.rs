@@ -8,5 +8,7 @@ mod harness;
 mod link;
 mod lives;
 mod logs;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod saving;
 mod work;

@@ -8,7 +8,9 @@ use domain::{
 };
 use runner::{Paths, RunnerConfig};
 
-use crate::harness::{Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses};
+use crate::harness::{
+    Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses, without_a_sandbox,
+};
 
 #[tokio::test]
 async fn a_task_is_done_checked_and_saved() {
@@ -113,7 +115,7 @@ async fn a_command_that_fails_is_not_checked_but_its_work_is_saved() {
     assert_eq!(report.verification, None);
     assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"));
 
-    let killed = server.carry_out(&repository.command("kill -KILL $$")).await;
+    let killed = server.carry_out(&without_a_sandbox(repository.command("kill -KILL $$"))).await;
     assert_eq!(
         outcome(&killed),
         "failed command_failed: the command was ended by signal 9 (SIGKILL): when nobody did that, the machine ran out of memory"
@@ -159,7 +161,10 @@ async fn the_environment_is_what_is_promised_and_nothing_else() {
     assignment.files = vec!["a.rs".into(), "b c.rs".into()];
     server.carry_out(&assignment).await;
     assert_eq!(server.output(assignment.attempt, LogStream::Stderr), "a.rs\nb c.rs|1");
-    let allowed = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER", "TMPDIR", "FORCE_COLOR", "CLICOLOR_FORCE", "PWD"];
+    let allowed = ["PATH", "HOME", "LANG", "TERM", "TZ", "USER", "LOGNAME", "TMPDIR", "FORCE_COLOR", "CLICOLOR_FORCE", "PWD"];
+    let tools = ["RUSTUP_HOME", "NVM_DIR", "VOLTA_HOME", "PYENV_ROOT", "RBENV_ROOT", "ASDF_DATA_DIR", "MISE_DATA_DIR", "SDKMAN_DIR"];
+    let more_tools = ["BUN_INSTALL", "GOROOT", "JAVA_HOME"];
+    let allowed = [&allowed[..], &tools, &more_tools].concat();
     let prefixes = ["LC_", "MUSTER_", "GIT_AUTHOR_", "GIT_COMMITTER_"];
     let names = server.output(assignment.attempt, LogStream::Stdout);
     assert!(names.lines().any(|name| name == "MUSTER_TASK_ID"), "{names}");

@@ -1,0 +1,89 @@
+//! What lies where in an attempt's folder. In a sandbox the work writes in [`work`](AttemptFolder::work), [`git`](AttemptFolder::git),
+//! [`home`](AttemptFolder::home), [`tmp`](AttemptFolder::tmp) and [`left`](AttemptFolder::left), and sees the rest not at all or
+//! read-only.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::folders::private_folder;
+
+pub(crate) struct AttemptFolder<'a>(&'a Path);
+
+impl<'a> AttemptFolder<'a> {
+    pub fn of(folder: &'a Path) -> Self {
+        Self(folder)
+    }
+
+    /// Makes it, with all that a sandbox needs to be there.
+    pub fn make(&self) -> io::Result<()> {
+        for folder in [self.work(), self.git(), self.home(), self.tmp(), self.left(), self.given(), self.index_folder(), self.kept()] {
+            private_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// The worktree.
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// Its repository.
+    pub fn git(&self) -> PathBuf {
+        self.0.join("git")
+    }
+
+    /// What the work takes for its home, in a sandbox.
+    pub fn home(&self) -> PathBuf {
+        self.0.join("home")
+    }
+
+    pub fn tmp(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    /// What the work leaves for others.
+    pub fn left(&self) -> PathBuf {
+        self.0.join("left")
+    }
+
+    /// What the work is given.
+    pub fn given(&self) -> PathBuf {
+        self.0.join("given")
+    }
+
+    /// Of the runner's own, what git writes in while it looks at the work. Programs that the work has named may run beside it.
+    pub fn index_folder(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
+    /// The index with which the runner looks at the work.
+    pub fn index(&self) -> PathBuf {
+        self.index_folder().join("index")
+    }
+
+    /// Of the runner's own, what no room shows.
+    fn kept(&self) -> PathBuf {
+        self.0.join("kept")
+    }
+
+    /// The index as it was before the work began.
+    pub fn base_index(&self) -> PathBuf {
+        self.kept().join("index.base")
+    }
+
+    /// Repositories that the work left inside its worktree.
+    pub fn nested(&self) -> PathBuf {
+        self.kept().join("nested")
+    }
+
+    /// A home and a folder for what is temporary that no other check and no work has seen.
+    pub fn of_check(&self, number: usize) -> io::Result<(PathBuf, PathBuf)> {
+        let own = self.0.join(format!("check-{number}"));
+        let (home, tmp) = (own.join("home"), own.join("tmp"));
+        private_folder(&home)?;
+        private_folder(&tmp)?;
+        Ok((home, tmp))
+    }
+}

@@ -1,0 +1,316 @@
+//! The room in which everything of an attempt runs: the work, its checks, and git while it looks at what the work has left.
+//!
+//! With bubblewrap a room has user, process, mount, IPC, host name and (unless it may reach the machine's) network namespaces of its
+//! own, no capabilities, no way to make further namespaces, a filter of system calls ([`filter`]), and of the machine what
+//! [`machine`] lists, read-only. What is written in it lies in the attempt's folder, of which each [`Guest`] gets its own part.
+//!
+//! A room that cannot be made is not replaced by a worse one: the attempt fails. It ends with the process that made it, at once and
+//! with all that runs in it (`--die-with-parent`), which the kernel ties to the *thread* that started it; so all of them are started by
+//! one thread that lives as long as the program ([`crate::process`]).
+
+#[cfg(target_os = "linux")]
+mod filter;
+#[cfg(not(target_os = "linux"))]
+mod filter {
+    pub(super) fn program() -> std::io::Result<Vec<u8>> {
+        Err(std::io::Error::other("sandboxes are made on Linux alone"))
+    }
+}
+mod machine;
+mod made;
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::{Failure, FailureCode, Isolation};
+use rustix::process::{Resource, getrlimit};
+use tokio::{process::Command, sync::OnceCell};
+
+use crate::{Network, SandboxConfig, attempt::folder::AttemptFolder, journal::Entry, process::program_path};
+pub(crate) use machine::tools;
+pub(crate) use made::{Made, Program};
+
+/// What everybody is inside, whoever runs the runner: programs that refuse to run as root do not, and nothing of it has rights there.
+pub(crate) const USER: &str = "muster";
+const USER_ID: &str = "1000";
+/// Nobody else's: what is hidden of the machine can lie around homes that there are.
+pub(crate) const HOME: &str = "/home/work";
+pub(crate) const TMP: &str = "/tmp";
+
+/// A file that is larger is nobody's result.
+const LARGEST_FILE_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+/// Of the runner's user, threads included; root's are not counted.
+const MOST_PROCESSES: u64 = 4096;
+/// Of what is in memory, such as what processes share.
+const SHARED_BYTES: &str = "1073741824";
+/// A machine that takes longer to make a room makes none.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// How this machine makes rooms. Whether it does is tried when the first is needed, and again for as long as it does not.
+pub(crate) struct Sandbox {
+    config: SandboxConfig,
+    state_dir: PathBuf,
+    tried: OnceCell<()>,
+}
+
+/// Where the processes of one attempt run.
+#[derive(Clone)]
+pub(crate) enum Room {
+    /// As the user that runs the runner.
+    Open,
+    Closed(Arc<Closed>),
+}
+
+pub(crate) struct Closed {
+    sandbox: Arc<Sandbox>,
+    folder: PathBuf,
+    mirror: PathBuf,
+}
+
+/// Who is in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guest {
+    Command,
+    Agent,
+    /// The check with this number.
+    Check(usize),
+    /// The runner's own git, which what the work has left could make run commands.
+    Git,
+}
+
+impl Sandbox {
+    pub fn new(config: SandboxConfig, state_dir: PathBuf) -> Self {
+        Self { config, state_dir, tried: OnceCell::new() }
+    }
+
+    /// The room of an attempt.
+    pub async fn room(self: &Arc<Self>, isolation: Isolation, entry: &Entry) -> Result<Room, Failure> {
+        if isolation == Isolation::None && self.config.may_be_left_out {
+            return Ok(Room::Open);
+        }
+        self.closed(entry).await.map_err(|reason| Failure::new(FailureCode::SandboxUnavailable, reason))
+    }
+
+    /// The room of an attempt that an earlier life has begun.
+    pub async fn same_room(self: &Arc<Self>, entry: &Entry) -> Result<Room, String> {
+        match entry.isolation {
+            Isolation::None => Ok(Room::Open),
+            Isolation::Sandbox => self.closed(entry).await,
+        }
+    }
+
+    async fn closed(self: &Arc<Self>, entry: &Entry) -> Result<Room, String> {
+        self.is_there().await?;
+        Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder: entry.folder.clone(), mirror: entry.mirror.clone() })))
+    }
+
+    /// Says why this machine makes no room.
+    pub async fn is_there(&self) -> Result<(), String> {
+        self.tried.get_or_try_init(|| self.make_one()).await.copied()
+    }
+
+    async fn make_one(&self) -> Result<(), String> {
+        machine::write_names(&self.state_dir).map_err(|error| format!("the list of who is in it cannot be written: {error}"))?;
+        let name = self.config.program.display();
+        let not_started =
+            |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
+        let nothing = Own { home: None, tmp: None, rest: Places::default() };
+        let Program { mut command, made } = self.program("true", Network::None, nothing, Path::new("/")).map_err(not_started)?;
+        command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
+        let tried = tokio::time::timeout(TRIAL, command.output()).await;
+        let output =
+            tried.map_err(|_| format!("{name} takes longer than {} s to make a sandbox", TRIAL.as_secs()))?.map_err(not_started)?;
+        drop(command);
+        match made.was_made() && output.status.success() {
+            true => Ok(()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(format!("{name} makes no sandbox here: {}", said.trim().lines().last().unwrap_or("it does not say why")))
+            }
+        }
+    }
+
+    /// A program in a room in which there is what the machine shows to everybody, and `own`.
+    fn program(&self, name: &str, network: Network, own: Own, stands_in: &Path) -> io::Result<Program> {
+        // it ends with whoever starts it, before bubblewrap sees to that
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if rustix::process::geteuid().is_root() {
+            command.arg("--clear-groups");
+        }
+        // 1 means none for those as well that the kernel would hand to a program
+        command.args(["--", "prlimit", "--core=1:1"]);
+        for (option, resource, most) in [("fsize", Resource::Fsize, LARGEST_FILE_BYTES), ("nproc", Resource::Nproc, MOST_PROCESSES)] {
+            // a limit that is lower already cannot be raised
+            let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
+            command.arg(format!("--{option}={most}:{most}"));
+        }
+        command.arg("--").arg(&self.config.program);
+        command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns"]);
+        command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", USER_ID, "--gid", USER_ID]);
+        if network == Network::None {
+            command.arg("--unshare-net");
+        }
+        command.args(self.places(network, own)?.0);
+        command.args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"]).arg(stands_in);
+        made::watched(command, name)
+    }
+}
+
+impl Sandbox {
+    /// Folders that are empty but for what is the attempt's, whatever is shown around them.
+    fn hidden(&self) -> impl Iterator<Item = PathBuf> {
+        let others = self.config.hidden.iter().filter_map(|folder| folder.canonicalize().ok());
+        let others: Vec<_> = others.filter(|folder| !folder.starts_with(&self.state_dir)).collect();
+        others.into_iter().chain([self.state_dir.clone()])
+    }
+
+    fn places(&self, network: Network, own: Own) -> io::Result<Places> {
+        let mut room = machine::shown(&self.state_dir, network)?;
+        let or_empty = |room: &mut Places, folder: Option<PathBuf>, at: &str| match folder {
+            Some(folder) => room.writable(&folder, Path::new(at)),
+            None => room.nothing_in(Path::new(at)),
+        };
+        // before what may lie below them
+        or_empty(&mut room, own.tmp, TMP);
+        or_empty(&mut room, own.home, HOME);
+        machine::show_tools(&mut room, &self.config, &self.state_dir)?;
+        let hidden: Vec<_> = self.hidden().collect();
+        for folder in &hidden {
+            room.nothing_in(folder);
+        }
+        room.0.extend(own.rest.0);
+        for folder in &hidden {
+            room.add("--remount-ro", &[folder]);
+        }
+        Ok(room)
+    }
+}
+
+impl Room {
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+
+    /// What the journal has to know.
+    pub fn isolation(&self) -> Isolation {
+        match self {
+            Self::Open => Isolation::None,
+            Self::Closed(_) => Isolation::Sandbox,
+        }
+    }
+
+    /// This program, standing in the worktree.
+    pub fn program(&self, name: &str, guest: Guest, worktree: &Path) -> io::Result<Program> {
+        let mut program = match self {
+            Self::Open => Program { command: Command::new(name), made: Made::Open },
+            Self::Closed(closed) => closed.program(name, guest, worktree)?,
+        };
+        // outside nobody stands where the work can put programs
+        program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
+        Ok(program)
+    }
+
+    /// For the log of the attempt.
+    pub fn about(&self, guest: Guest) -> &'static str {
+        match self {
+            Self::Open => "Without a sandbox, as the workspace wants it",
+            Self::Closed(closed) => match closed.network(guest) {
+                Network::None => "In a sandbox without a network",
+                Network::Open => "In a sandbox with the machine's network",
+            },
+        }
+    }
+}
+
+impl Closed {
+    fn network(&self, guest: Guest) -> Network {
+        match guest {
+            Guest::Command | Guest::Check(_) => self.sandbox.config.network,
+            Guest::Agent => self.sandbox.config.agent_network,
+            Guest::Git => Network::None,
+        }
+    }
+
+    fn program(&self, name: &str, guest: Guest, worktree: &Path) -> io::Result<Program> {
+        self.sandbox.program(name, self.network(guest), self.places(guest)?, worktree)
+    }
+
+    /// What there is of the attempt.
+    fn places(&self, guest: Guest) -> io::Result<Own> {
+        let folder = AttemptFolder::of(&self.folder);
+        let mut room = Places::default();
+        let (home, tmp) = match guest {
+            Guest::Command | Guest::Agent => (Some(folder.home()), Some(folder.tmp())),
+            Guest::Check(number) => {
+                let (home, tmp) = folder.of_check(number)?;
+                (Some(home), Some(tmp))
+            }
+            Guest::Git => (None, None),
+        };
+        match guest {
+            Guest::Command | Guest::Agent => {
+                room.writable(&folder.left(), &folder.left());
+                room.read_only(&folder.given(), &folder.given());
+            }
+            Guest::Check(_) => room.read_only(&folder.given(), &folder.given()),
+            Guest::Git => {
+                room.writable(&folder.index_folder(), &folder.index_folder());
+                // not what its user has added to it, which is how it proves who it is elsewhere
+                room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig"));
+            }
+        }
+        let (work, git, objects) = (folder.work(), folder.git(), self.mirror.join("objects"));
+        room.writable(&work, &work);
+        room.writable(&git, &git);
+        room.read_only(&objects, &objects);
+        // a place of its own, so that it cannot be moved away from under what is kept in it
+        room.writable(&git.join("objects"), &git.join("objects"));
+        // what git does beside the history is the runner's to say
+        for kept in [git.join("config"), git.join("hooks"), git.join("objects/info"), work.join(".git")] {
+            room.read_only_if_there(&kept);
+        }
+        Ok(Own { home, tmp, rest: room })
+    }
+}
+
+/// What there is in a room beside the machine. A home or a folder for what is temporary that is not given is empty.
+struct Own {
+    home: Option<PathBuf>,
+    tmp: Option<PathBuf>,
+    rest: Places,
+}
+
+/// What lies where in a room, as arguments of bubblewrap. What comes later covers what came before.
+#[derive(Default)]
+struct Places(Vec<OsString>);
+
+impl Places {
+    fn add(&mut self, option: &str, paths: &[&Path]) {
+        self.0.push(option.into());
+        self.0.extend(paths.iter().map(|path| path.as_os_str().to_owned()));
+    }
+
+    fn writable(&mut self, source: &Path, at: &Path) {
+        self.add("--bind", &[source, at]);
+    }
+
+    fn read_only(&mut self, source: &Path, at: &Path) {
+        self.add("--ro-bind", &[source, at]);
+    }
+
+    fn read_only_if_there(&mut self, path: &Path) {
+        self.add("--ro-bind-try", &[path, path]);
+    }
+
+    /// An empty folder that is gone with the room.
+    fn nothing_in(&mut self, folder: &Path) {
+        self.add("--tmpfs", &[folder]);
+    }
+}

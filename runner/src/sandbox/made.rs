@@ -1,0 +1,55 @@
+//! Whether a room was made: bubblewrap says so on a pipe of its own, so that its failure is not taken for the work's.
+
+use std::{
+    io::{self, PipeReader, Read, Write, pipe},
+    os::fd::OwnedFd,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::io::ioctl_fionbio;
+use tokio::process::Command;
+
+/// A program that is about to be started.
+pub(crate) struct Program {
+    pub command: Command,
+    pub made: Made,
+}
+
+pub(crate) enum Made {
+    /// There is no room to be made.
+    Open,
+    /// What bubblewrap says about it.
+    Closed(PipeReader),
+}
+
+const STATUS: i32 = 3;
+const FILTER: i32 = 4;
+
+/// Completes a call of bubblewrap that is complete but for what it runs.
+pub(super) fn watched(mut command: Command, name: &str) -> io::Result<Program> {
+    let (status, said) = pipe()?;
+    // bubblewrap is done with its pipe before it is waited for
+    ioctl_fionbio(&status, true)?;
+    let filter = super::filter::program()?;
+    let (read, mut write) = pipe()?;
+    // small enough for a pipe to hold
+    write.write_all(&filter)?;
+    drop(write);
+    let mapped = [(OwnedFd::from(said), STATUS), (OwnedFd::from(read), FILTER)];
+    let mapped = mapped.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
+    command.fd_mappings(mapped.into()).map_err(io::Error::other)?;
+    command.args(["--json-status-fd", "3", "--seccomp", "4", "--", name]);
+    Ok(Program { command, made: Made::Closed(status) })
+}
+
+impl Made {
+    /// Once the program has ended: whether it ran where it was to run. Bubblewrap tells how a program ended only when it has come to
+    /// start it.
+    pub fn was_made(self) -> bool {
+        let Self::Closed(mut pipe) = self else { return true };
+        let mut said = vec![];
+        // whatever is there by now; it never blocks
+        let _ = pipe.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).contains("\"exit-code\"")
+    }
+}
