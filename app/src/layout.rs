@@ -2,7 +2,7 @@
 
 pub mod shortcuts;
 
-use domain::Identity;
+use domain::{Identity, Isolation};
 use leptos::{html, prelude::*};
 use leptos_router::{LazyRoute, components::Outlet, hooks::use_location};
 
@@ -53,8 +53,25 @@ pub fn Frame() -> impl IntoView {
             <main class="l-main" id="main" tabindex="-1" node_ref=main>
                 <Outlet />
             </main>
+            <Suspense>{move || runs_open(who).then(open_work)}</Suspense>
         </div>
         <ToastCorner />
+    }
+}
+
+/// Whether the work of this workspace runs without a sandbox.
+fn runs_open(who: Who) -> bool {
+    matches!(who.get(), Some(Ok(Identity { workspace, .. })) if workspace.isolation == Isolation::None)
+}
+
+/// On every page, as whoever hands in work or reads it has to know.
+fn open_work() -> impl IntoView {
+    view! {
+        <aside class="l-open" aria-label="Isolation">
+            {icon(Icon::Alert)}
+            <span>"Work in this workspace runs without a sandbox: it can do what the user can that runs the runner."</span>
+            <a href="/runners#isolation">"Change"</a>
+        </aside>
     }
 }
 

@@ -1,10 +1,11 @@
 //! Runners: what the page asks the server for. Each server function is one call of the engine's method of the same name.
 
+pub mod isolation;
 pub mod runners_page;
 pub mod state;
 
 use chrono::{DateTime, Utc};
-use domain::{Runner, RunnerId};
+use domain::{Isolation, Runner, RunnerId};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,13 @@ pub async fn made_runner_token() -> Result<Option<JoinCommand>, Problem> {
 #[server(prefix = "/_fn", endpoint = "remove_runner")]
 pub async fn remove_runner(id: RunnerId) -> Result<(), Problem> {
     crate::ssr::call(async |engine, actor| engine.remove_runner(&actor, id).await).await?;
+    leptos_axum::redirect("/runners");
+    Ok(())
+}
+
+#[server(prefix = "/_fn", endpoint = "set_isolation")]
+pub async fn set_isolation(isolation: Isolation) -> Result<(), Problem> {
+    crate::ssr::call(async |engine, actor| engine.set_isolation(&actor, isolation).await).await?;
     leptos_axum::redirect("/runners");
     Ok(())
 }

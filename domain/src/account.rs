@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, RunnerId, UserId, WorkspaceId, error::Errors, error::Invalid};
+use crate::{ApiKeyId, Forbidden, Idempotency, IfMatch, Isolation, RunnerId, UserId, WorkspaceId, error::Errors, error::Invalid};
 
 /// A tenant. Everything that a person makes belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,19 @@ pub struct Workspace {
     pub id: WorkspaceId,
     pub slug: String,
     pub name: String,
+    /// How its attempts run.
+    pub isolation: Isolation,
+    /// Who has said so last, and when; nobody when it is as it was from the beginning.
+    pub isolation_by: Option<String>,
+    pub isolation_at: Option<DateTime<Utc>>,
+}
+
+/// How the attempts of a workspace are to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetIsolation {
+    pub isolation: Isolation,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +59,7 @@ pub enum Permission {
     ManageKeys,
     ManageViews,
     ManageRunners,
+    ChangeIsolation,
     TryRunner,
 }
 
@@ -58,6 +72,7 @@ impl fmt::Display for Permission {
             Self::ManageKeys => "manage API keys",
             Self::ManageViews => "change views of others",
             Self::ManageRunners => "add and remove runners",
+            Self::ChangeIsolation => "change whether work runs in sandboxes, as only owners do",
             Self::TryRunner => "try out a runner, as only the runner itself does",
         })
     }
@@ -80,8 +95,9 @@ impl Role {
     }
 
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ChangeTasks, CreateTasks, ManageKeys, ManageRunners, ManageViews, ReadTasks};
+        use Permission::{ChangeIsolation, ChangeTasks, CreateTasks, ManageKeys, ManageRunners, ManageViews, ReadTasks};
         match self {
+            Self::Owner if permission == ChangeIsolation => true,
             Self::Owner | Self::Admin => {
                 matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews | ManageRunners)
             }

@@ -21,6 +21,8 @@ pub struct Runner {
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
     pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
+    /// Why its machine makes no sandbox; absent when it does. What is to run in one fails there.
+    pub no_sandbox: Option<String>,
 }
 
 /// With what one machine may join a workspace; shown this once.

@@ -122,6 +122,13 @@ impl Engine {
         tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
     }
 
+    /// Takes down why the runner's machine makes no sandbox, or that it makes them.
+    async fn note_sandbox(&self, session: &RunnerSession, why_not: Option<&str>) -> Result<()> {
+        let text = why_not.map(|text| text.replace('\0', "\u{fffd}").chars().take(1000).collect::<String>());
+        let mut conn = self.database.system.acquire().await?;
+        store::note_sandbox(&mut conn, session, text.as_deref().filter(|text| !text.is_empty())).await
+    }
+
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
     /// another server, or were removed there.
     pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<()> {

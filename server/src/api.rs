@@ -88,6 +88,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(run::change_run))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
+        .routes(routes!(account::set_isolation))
         .layer(once(StatusCode::OK, None));
     let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());

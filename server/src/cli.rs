@@ -56,6 +56,7 @@ mod workflow_levels;
 mod workflow_list;
 mod workflow_run;
 mod workflow_show;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -115,6 +116,9 @@ enum Command {
     /// Machines that do the work.
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
+    /// Whether work runs in sandboxes.
+    #[command(subcommand)]
+    Workspace(workspace::WorkspaceCommand),
     /// Owners and API keys, on the server's own machine.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -159,6 +163,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Queue(command) => queue::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
         Command::Runner(command) => runner::run(command).await,
+        Command::Workspace(command) => workspace::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
     };

@@ -8,12 +8,12 @@ use std::{
 };
 
 use engine::{Engine, Entrance, RunnerSession};
-use runner::{Link, NotLinked, Paths, RunnerConfig};
+use runner::{Link, NotLinked, Paths, RunnerConfig, SandboxConfig};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
-use crate::config::ServeConfig;
+use crate::config::{ServeConfig, WithoutSandbox};
 
 /// Messages that may wait on either side.
 const WAITING: usize = 256;
@@ -37,6 +37,7 @@ type Served = JoinHandle<Option<RunnerSession>>;
 impl LocalRunner {
     pub fn start(config: &ServeConfig, engine: Engine, tracker: &TaskTracker) -> Self {
         let stop = CancellationToken::new();
+        let hidden = config.state.state_dir.canonicalize().unwrap_or_else(|_| config.state.state_dir.clone());
         let runner_config = RunnerConfig {
             name: format!("{} (local)", host_name()),
             state_dir: config.state.state_dir.join("runner"),
@@ -44,6 +45,7 @@ impl LocalRunner {
             agent_command: config.agent_command.clone(),
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
             paths: Paths::All,
+            sandbox: SandboxConfig { hidden: vec![hidden], ..config.sandbox.config(WithoutSandbox::Allowed) },
         };
         let served = Arc::default();
         let dial = dial(engine, tracker.clone(), Arc::clone(&served));

@@ -8,11 +8,13 @@ use leptos_meta::Title;
 use leptos_router::LazyRoute;
 
 use super::{
-    CreateRunnerToken, JoinCommand, RemoveRunner, list_runners, made_runner_token,
+    CreateRunnerToken, JoinCommand, RemoveRunner, SetIsolation,
+    isolation::isolation_part,
+    list_runners, made_runner_token,
     state::{slots_meter, state_badge},
 };
 use crate::{
-    components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Reveal, Time, Tone, toast::tell},
+    components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Reveal, Time, Tone, icon, toast::tell},
     fetched::fetched,
     layout::Who,
     live::use_live,
@@ -46,6 +48,7 @@ impl LazyRoute for RunnersPage {
 struct RunnerActs {
     add: ServerAction<CreateRunnerToken>,
     remove: ServerAction<RemoveRunner>,
+    isolate: ServerAction<SetIsolation>,
 }
 
 #[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
@@ -53,7 +56,7 @@ fn runners_page() -> Result<AnyView, NotLoaded> {
     let runners = fetch(|| (), |()| list_runners());
     let made = fetch(|| (), |()| made_runner_token());
     use_live(runners, |_| true);
-    let acts = RunnerActs { add: ServerAction::new(), remove: ServerAction::new() };
+    let acts = RunnerActs { add: ServerAction::new(), remove: ServerAction::new(), isolate: ServerAction::new() };
     tell(acts.remove.value(), |()| "It is removed, and its key is dead".into(), Callback::new(move |()| runners.refetch()));
     Effect::new(move || {
         if let Ok(look) = set_interval_with_handle(move || runners.refetch(), LOOK) {
@@ -61,6 +64,12 @@ fn runners_page() -> Result<AnyView, NotLoaded> {
         }
     });
     let who: Option<Who> = use_context();
+    let changed = Callback::new(move |()| {
+        if let Some(who) = who {
+            who.refetch();
+        }
+    });
+    tell(acts.isolate.value(), |()| "That holds for what starts from now on".into(), changed);
     let may_change =
         move || matches!(who.map(|who| who.get()), Some(Some(Ok(Identity { role, .. }))) if role.may(Permission::ManageRunners));
     let command = move || match acts.add.value().get() {
@@ -69,7 +78,8 @@ fn runners_page() -> Result<AnyView, NotLoaded> {
     };
     let refused = move || {
         let added = acts.add.value().get().and_then(Result::err);
-        added.or_else(|| acts.remove.value().get().and_then(Result::err)).map(refusal)
+        let removed = || acts.remove.value().get().and_then(Result::err);
+        added.or_else(removed).or_else(|| acts.isolate.value().get().and_then(Result::err)).map(refusal)
     };
     Ok(view! {
         <Title text="Runners · Muster" />
@@ -85,6 +95,7 @@ fn runners_page() -> Result<AnyView, NotLoaded> {
         {refused}
         <Suspense>{move || command().map(join_notice)}</Suspense>
         {fetched(runners, 6, move |runners| content(runners, may_change, acts))}
+        <Suspense>{move || who.and_then(|who| who.get()?.ok()).map(|who| isolation_part(who, acts.isolate))}</Suspense>
     }
     .into_any())
 }
@@ -143,13 +154,16 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
 }
 
 fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
+    let unable = runner.no_sandbox.clone().filter(|_| runner.online).map(|why| {
+        view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>"Makes no sandbox: " {why}</span></p> }
+    });
     let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
     let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts));
     view! {
         <tr class="c-table__row">
-            <td class="c-table__main" data-label="Runner"><span class="p-runners__name">{runner.name}</span> <span class="u-quiet">{place}</span></td>
+            <td class="c-table__main" data-label="Runner"><span class="p-runners__name">{runner.name}</span> <span class="u-quiet">{place}</span>{unable}</td>
             <td class="c-table__state" data-label="State">{state}</td>
             <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>
             <td data-label="Has">{runner.capabilities.join(", ")}</td>

@@ -1,7 +1,7 @@
 //! The first owner: made from a one-time link that the first start prints, or by a command on the server's own machine.
 
 use chrono::TimeDelta;
-use domain::{Role, User, UserId, Workspace, WorkspaceId, account::NewOwner};
+use domain::{Role, User, UserId, WorkspaceId, account::NewOwner};
 use sha2::{Digest, Sha256};
 
 use super::store;
@@ -70,9 +70,8 @@ impl Engine {
 
     /// The workspace that everything starts in.
     pub(super) async fn insert_first_workspace(&self, tx: &mut crate::tx::Tx) -> Result<WorkspaceId> {
-        let workspace = Workspace { id: WorkspaceId(self.new_id()), slug: "main".into(), name: "Main".into() };
-        let now = tx.now();
-        store::insert_workspace(tx, &workspace, now).await?;
-        Ok(workspace.id)
+        let (id, now) = (WorkspaceId(self.new_id()), tx.now());
+        store::insert_workspace(tx, id, "main", "Main", now).await?;
+        Ok(id)
     }
 }

@@ -1,8 +1,8 @@
-use domain::{ApiKeyId, Role, Timestamp, User, UserId, Workspace, WorkspaceId};
+use domain::{Actor, ApiKeyId, Isolation, Role, Timestamp, User, UserId, Workspace, WorkspaceId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Result, tx::Tx};
 
 pub(super) async fn password_of(conn: &mut PgConnection, email: &str) -> Result<Option<(UserId, String)>> {
     let row = sqlx::query!(r#"select id, password_hash from "user" where lower(email) = lower($1)"#, email).fetch_optional(conn).await?;
@@ -17,8 +17,26 @@ pub(super) async fn first_membership(conn: &mut PgConnection, user: UserId) -> R
 }
 
 pub(super) async fn workspace(conn: &mut PgConnection, id: WorkspaceId) -> Result<Option<Workspace>> {
-    let found = sqlx::query_as!(Workspace, "select id, slug, name from workspace where id = $1", id.0).fetch_optional(conn).await?;
+    let found =
+        sqlx::query_as!(Workspace, "select id, slug, name, isolation, isolation_by, isolation_at from workspace where id = $1", id.0)
+            .fetch_optional(conn)
+            .await?;
     Ok(found)
+}
+
+/// What is so already stays as who said it first has said it.
+pub(super) async fn set_isolation(tx: &mut Tx, actor: &Actor, isolation: Isolation) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "update workspace set isolation = $2, isolation_by = $3, isolation_at = $4 where id = $1 and isolation <> $2",
+        actor.workspace_id.0,
+        isolation.name(),
+        actor.label(),
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn first_workspace(conn: &mut PgConnection) -> Result<Option<WorkspaceId>> {
@@ -26,16 +44,8 @@ pub(super) async fn first_workspace(conn: &mut PgConnection) -> Result<Option<Wo
     Ok(found)
 }
 
-pub(super) async fn insert_workspace(conn: &mut PgConnection, workspace: &Workspace, now: Timestamp) -> Result<()> {
-    sqlx::query!(
-        "insert into workspace (id, slug, name, created_at) values ($1, $2, $3, $4)",
-        workspace.id.0,
-        workspace.slug,
-        workspace.name,
-        now
-    )
-    .execute(conn)
-    .await?;
+pub(super) async fn insert_workspace(conn: &mut PgConnection, id: WorkspaceId, slug: &str, name: &str, now: Timestamp) -> Result<()> {
+    sqlx::query!("insert into workspace (id, slug, name, created_at) values ($1, $2, $3, $4)", id.0, slug, name, now).execute(conn).await?;
     Ok(())
 }
 

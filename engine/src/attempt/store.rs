@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use domain::{
-    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, RunnerId, TaskId,
-    Timestamp, VerificationReport, Work, WorkspaceId,
+    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, Isolation,
+    RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard},
     task::{Inputs, Tier, fill},
 };
@@ -26,8 +26,9 @@ pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]
         AssignmentRow,
         r#"select task.id, title, correlation_id, command, prompt, location, base_ref, files, success_criteria,
                   checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
-                  coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier"
-           from task join repository on repository.id = task.repository_id where task.id = any($1)"#,
+                  coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation
+           from task join repository on repository.id = task.repository_id join workspace on workspace.id = task.workspace_id
+           where task.id = any($1)"#,
         &ids
     )
     .fetch_all(&mut *conn)
@@ -59,6 +60,7 @@ struct AssignmentRow {
     timeout_seconds: i32,
     inputs: Json<Inputs>,
     tier: Tier,
+    isolation: Isolation,
 }
 
 fn unreadable(attempt: AttemptKey, reason: impl Into<String>) -> Failure {
@@ -92,6 +94,7 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         timeout_seconds: row.timeout_seconds.unsigned_abs(),
         tier: row.tier,
         failed_checks,
+        isolation: row.isolation,
     })
 }
 

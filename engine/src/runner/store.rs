@@ -47,6 +47,19 @@ pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: T
     Ok(name)
 }
 
+/// What a runner has said of its machine, if this is still its newest link.
+pub(super) async fn note_sandbox(conn: &mut PgConnection, session: &RunnerSession, why_not: Option<&str>) -> Result<()> {
+    sqlx::query!(
+        "update runner set no_sandbox = $3 where id = $1 and ticket = $2 and no_sandbox is distinct from $3",
+        session.id().0,
+        session.ticket,
+        why_not
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Whether this is the runner's newest link; it stays so until the end of the transaction.
 pub(crate) async fn lock_newest(conn: &mut PgConnection, session: &RunnerSession) -> Result<bool> {
     let found = sqlx::query_scalar!(
@@ -275,7 +288,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, public_key is not null as "joined!", ticket > 0 as "has_called!",
+        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!"
            from runner where removed_at is null order by name limit 200"#
     )
@@ -290,6 +303,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<
         online: row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS),
         joined: row.joined,
         last_seen_at: row.last_seen_at,
+        no_sandbox: row.no_sandbox,
     });
     Ok(runners.collect())
 }

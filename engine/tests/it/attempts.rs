@@ -366,7 +366,17 @@ async fn two_runners_of_one_name_are_two(pool: PgPool) {
 
 fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
     let (name, capabilities, attempts) = ("r1".to_owned(), vec![], vec![]);
-    ToServer::Hello(Hello { version: VERSION, runner_id, name, slots: 2, capabilities, attempts, lost, proof: String::new() })
+    ToServer::Hello(Hello {
+        version: VERSION,
+        runner_id,
+        name,
+        slots: 2,
+        capabilities,
+        attempts,
+        lost,
+        proof: String::new(),
+        no_sandbox: None,
+    })
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

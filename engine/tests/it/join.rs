@@ -58,7 +58,17 @@ impl Link {
 
     async fn says_hello(&mut self, id: RunnerId, proof: String) -> Option<ToRunner> {
         let (name, capabilities) = ("who knows".to_owned(), vec!["linux".to_owned()]);
-        let hello = Hello { version: VERSION, runner_id: id, name, slots: 1, capabilities, attempts: vec![], lost: vec![], proof };
+        let hello = Hello {
+            version: VERSION,
+            runner_id: id,
+            name,
+            slots: 1,
+            capabilities,
+            attempts: vec![],
+            lost: vec![],
+            proof,
+            no_sandbox: None,
+        };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
     }
@@ -308,6 +318,7 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
         attempts: vec![],
         lost: vec![],
         proof,
+        no_sandbox: None,
     };
     link.to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(is_refused(&link.told.recv().await), "nobody says of himself that he is another");

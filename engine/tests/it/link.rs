@@ -98,7 +98,15 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         attempts,
         lost,
         proof: String::new(),
+        no_sandbox: None,
     })
+}
+
+fn hello_without_a_sandbox(why: Option<&str>) -> ToServer {
+    match hello(1, &[], &[]) {
+        ToServer::Hello(hello) => ToServer::Hello(Hello { no_sandbox: why.map(str::to_owned), ..hello }),
+        other => other,
+    }
 }
 
 fn started(attempt: AttemptKey) -> ToServer {
@@ -126,6 +134,21 @@ async fn task(test: &TestEngine, ada: &Actor, title: &str) -> TaskId {
 /// The state of a task, and how many runners it has lost.
 async fn standing(pool: &PgPool, id: TaskId) -> (String, i32) {
     sqlx::query_as("select state, losses from task where id = $1").bind(id.0).fetch_one(pool).await.unwrap()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_says_why_its_machine_makes_no_sandbox_until_it_does(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let long = "x".repeat(2000);
+    for (said, shown) in
+        [(Some("there is no bwrap\0"), Some("there is no bwrap\u{fffd}")), (Some(&*long), Some(&long[..1000])), (None, None)]
+    {
+        let mut link = Link::opened(&test).await;
+        assert!(matches!(link.asks(hello_without_a_sandbox(said)).await, ToRunner::Welcome { .. }));
+        assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].no_sandbox.as_deref(), shown);
+        link.breaks().await;
+    }
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

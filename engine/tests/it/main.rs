@@ -11,6 +11,7 @@ mod creates;
 mod edit;
 mod events;
 mod hold;
+mod isolation;
 mod join;
 mod judge;
 mod line;

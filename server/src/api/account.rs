@@ -2,9 +2,10 @@
 
 use app::problem::Problem;
 use axum::{Json, extract::State};
-use domain::{Identity, Overview, Repository};
+use domain::{Identity, Overview, Repository, Workspace, account::SetIsolation};
 use engine::Engine;
 
+use super::extract::ApiJson;
 use crate::auth::Who;
 
 /// Who these credentials belong to.
@@ -14,6 +15,26 @@ use crate::auth::Who;
 )]
 pub async fn me(State(engine): State<Engine>, Who(actor): Who) -> Result<Json<Identity>, Problem> {
     Ok(Json(engine.identity(&actor).await?))
+}
+
+/// Say whether work runs in sandboxes. Owners may. It holds for what is given to a runner from then on; without one, work can do what the
+/// user can that runs the runner, and a runner's machine can refuse that.
+#[utoipa::path(
+    post, path = "/workspace/isolation", tag = "account", operation_id = "set_isolation", request_body = SetIsolation,
+    responses(
+        (status = 200, body = Workspace),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn set_isolation(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    ApiJson(wanted): ApiJson<SetIsolation>,
+) -> Result<Json<Workspace>, Problem> {
+    Ok(Json(engine.set_isolation(&actor, wanted.isolation).await?))
 }
 
 /// How much is where, what runs now, what ended last, and the runners.

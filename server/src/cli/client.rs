@@ -5,7 +5,9 @@ mod workflow;
 use std::{error::Error, time::Duration};
 
 use domain::{
-    Event, Identity, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, Identity, Isolation, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId, TaskSummary,
+    TaskView, Workspace,
+    account::SetIsolation,
     queue::{Queue, QueueName},
     runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
@@ -77,6 +79,10 @@ impl Client {
 
     pub async fn me(&self) -> Result<Identity, CliError> {
         self.json(self.http.get(self.api(&["me"]))).await
+    }
+
+    pub async fn set_isolation(&self, isolation: Isolation) -> Result<Workspace, CliError> {
+        self.json(self.http.post(self.api(&["workspace", "isolation"])).json(&SetIsolation { isolation })).await
     }
 
     pub async fn create_task(&self, new: &NewTask) -> Result<TaskView, CliError> {

@@ -8,7 +8,7 @@ use reqwest::Url;
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, remark},
     runner_join, runner_leave, runner_run,
     words::{bold, dim, moment},
 };
@@ -67,6 +67,8 @@ pub struct RunArgs {
     /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
     pub agent_command: Option<String>,
+    #[command(flatten)]
+    pub sandbox: crate::config::SandboxArgs,
 }
 
 impl FolderArgs {
@@ -118,6 +120,12 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                 ]
             };
             print_table(&["NAME", "STATE", "BUSY", "HAS", "LAST SEEN"], &runners.iter().map(line).collect::<Vec<_>>())?;
+            for runner in runners.iter().filter(|runner| runner.online) {
+                if let Some(why) = &runner.no_sandbox {
+                    let (name, why) = (on_one_line(&runner.name), on_one_line(why));
+                    remark(&format!("{name} makes no sandbox, so that work that needs one fails there: {why}"));
+                }
+            }
         }
     }
     Ok(Exit::Done)

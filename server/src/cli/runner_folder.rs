@@ -13,6 +13,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{error::CliError, runner::RunArgs};
+use crate::config::SandboxArgs;
 
 /// What a runner knows of its server.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub slots: Option<u32>,
     pub capabilities: Vec<String>,
     pub agent_command: Option<String>,
+    #[serde(default)]
+    pub sandbox: SandboxArgs,
 }
 
 /// What was asked for when the machine began to join: enough to go on from wherever it was cut short.
@@ -55,6 +58,7 @@ impl Settings {
             slots: args.slots.or(self.slots),
             capabilities: capabilities.unwrap_or_else(|| self.capabilities.clone()),
             agent_command: args.agent_command.clone().or_else(|| self.agent_command.clone()),
+            sandbox: args.sandbox.or(&self.sandbox),
         }
     }
 }
@@ -89,7 +93,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -100,6 +104,7 @@ const NAMES: [&str; 15] = [
     "identity.new",
     "lock",
     "gitconfig",
+    "inside",
     "journal",
     "mirrors",
     "attempts",

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, IsTerminal},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -124,11 +124,7 @@ fn clear(folder: &Path, purge: bool) -> io::Result<Vec<PathBuf>> {
             kept.push(path);
             continue;
         }
-        let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match gone {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        runner::remove(&path)?;
     }
     if kept.is_empty() {
         fs::remove_dir(folder)?;

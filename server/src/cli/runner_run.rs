@@ -13,7 +13,7 @@ use super::{
     sample_repository::sample_place,
 };
 use crate::{
-    config::{LogFormat, default_slots},
+    config::{LogFormat, WithoutSandbox, default_slots},
     signals::Signals,
     telemetry,
 };
@@ -65,6 +65,7 @@ pub fn config(folder: &Path, known: &Membership, settings: Settings) -> RunnerCo
         slots: settings.slots.unwrap_or_else(default_slots),
         agent_command: settings.agent_command,
         capabilities: settings.capabilities,
+        sandbox: settings.sandbox.config(WithoutSandbox::Refused),
         paths: if known.paths { Paths::All } else { Paths::Only(sample_place(&trial_folder(folder))) },
     }
 }
