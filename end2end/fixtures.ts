@@ -1,6 +1,5 @@
 // What the specs share: a page that is signed in and watched for trouble, the public API, and a repository to work on.
 import { rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect, type APIRequestContext, type Page } from "@playwright/test";
@@ -197,7 +196,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
     }),
 
   gate: async ({}, use) => {
-    const path = join(tmpdir(), unique("muster-gate").replace(" ", "-"));
+    const path = join(process.env.MUSTER_E2E_SIGNS!, unique("gate").replace(" ", "-"));
     await use({ test: `test -e '${path}'`, command: `until test -e '${path}'; do sleep 0.05; done`, open: () => writeFileSync(path, "") });
     // a test that failed must not leave a task that takes a slot from all that follow
     writeFileSync(path, "");

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FullConfig } from "@playwright/test";
-import { binary, createOwnerAndKey, remove, sampleRepository, serve, settings, temporaryFolder } from "./muster.mjs";
+import { binary, createOwnerAndKey, remove, sampleRepository, serve, settings, signs, temporaryFolder } from "./muster.mjs";
 
 export default async function start(config: FullConfig): Promise<() => Promise<void>> {
   const results = join(config.configFile ?? ".", "../test-results");
@@ -22,6 +22,7 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   try {
     process.env.MUSTER_E2E_KEY = createOwnerAndKey(muster, own.env);
     process.env.MUSTER_E2E_REPOSITORY = sampleRepository(join(folder, "acme/greetings"));
+    process.env.MUSTER_E2E_SIGNS = signs(folder);
     process.env.MUSTER_E2E_URL = own.url;
   } catch (error) {
     await stop();

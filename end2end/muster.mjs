@@ -36,8 +36,18 @@ export function remove(folder) {
 export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
-  const own = { MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state") };
+  const own = { MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
   return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
+}
+
+/**
+ * Where tests put files by which they tell work in a sandbox to go on.
+ * @param {string} folder
+ */
+export function signs(folder) {
+  const path = join(folder, "signs");
+  mkdirSync(path, { recursive: true });
+  return path;
 }
 
 /**

@@ -76,7 +76,7 @@ fn a_server_and_everything_the_command_line_does_with_it() {
 }
 
 fn what_runs_can_be_paused_and_goes_on(client: &Client<'_>) {
-    let go = client.machine.folder.path().join("go on");
+    let go = client.machine.sign("go on");
     let repository = client.machine.repository();
     let command = format!("echo attempt $MUSTER_ATTEMPT of $MUSTER_CORRELATION_ID; until [ -e '{}' ]; do sleep 0.05; done", go.display());
     let run = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command, "--correlation", "OPS-7", "--tag", "held"];

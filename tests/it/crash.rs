@@ -7,16 +7,20 @@ use serde_json::Value;
 use tests::machine::{Client, Machine, running, stderr, stdout, wait_for_line};
 
 /// Attempt 1 starts something that outlives its group, does half of the work and hangs; attempt 2 does all of it.
-const COMMAND: &str = r#"
+fn command([moved, background, foreground]: [&str; 3]) -> String {
+    format!(
+        r#"
 if [ "$MUSTER_ATTEMPT" = 1 ]; then
-  setsid sleep 86397 &
-  sleep 86398 &
+  setsid {moved} &
+  {background} &
   echo half > half.txt
   echo "under way"
-  sleep 86399
+  {foreground}
 fi
 echo whole > made.txt
-"#;
+"#
+    )
+}
 
 fn git(repository: &Path, arguments: &[&str]) -> String {
     let done = std::process::Command::new("git").arg("-C").arg(repository).args(arguments).output().unwrap();
@@ -24,11 +28,35 @@ fn git(repository: &Path, arguments: &[&str]) -> String {
     stdout(&done)
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() {
-    let sleepers = ["sleep 86397", "sleep 86398", "sleep 86399"];
+fn a_task_survives_a_kill_in_the_middle_and_its_sandbox_goes_with_muster() {
+    survives_a_kill(true, |sleepers| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !running(sleepers).is_empty() {
+            // the kernel ends it, and tells nobody
+            assert!(std::time::Instant::now() < deadline, "{:?} outlives Muster", running(sleepers));
+            std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_task_without_a_sandbox_survives_a_kill_and_nothing_of_its_first_attempt_does() {
+    survives_a_kill(false, |sleepers| assert_eq!(running(sleepers).len(), 3, "the kill took Muster alone"));
+}
+
+/// `after` looks at what is left when Muster was killed, before it starts again.
+fn survives_a_kill(sandboxed: bool, after: impl Fn(&[&str])) {
+    let sleepers = match sandboxed {
+        true => ["sleep 86394", "sleep 86395", "sleep 86396"],
+        false => ["sleep 86397", "sleep 86398", "sleep 86399"],
+    };
     let machine = Machine::new();
     let server = machine.serves();
+    if !sandboxed {
+        machine.works_without_a_sandbox(&server.url);
+    }
     let key = machine.creates_key("member");
     let client = Client { machine: &machine, url: &server.url, key: key.clone() };
     let repository = machine.repository();
@@ -39,7 +67,7 @@ fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() 
         "--repo",
         location,
         "--command",
-        COMMAND,
+        &command(sleepers),
         "--title",
         "Survive",
         "--check",
@@ -54,7 +82,7 @@ fn a_task_survives_a_kill_in_the_middle_and_nothing_of_its_first_attempt_does() 
     follower.wait().unwrap();
 
     server.is_killed();
-    assert_eq!(running(&sleepers).len(), 3, "the kill took Muster alone");
+    after(&sleepers);
 
     let server = machine.serves();
     let client = Client { machine: &machine, url: &server.url, key };
@@ -78,7 +106,7 @@ fn a_postgres_that_is_killed_under_a_task_costs_neither_an_attempt_nor_a_line() 
     let server = machine.serves();
     let client = Client { machine: &machine, url: &server.url, key: machine.creates_key("member") };
     let repository = machine.repository();
-    let go = machine.folder.path().join("go");
+    let go = machine.sign("go");
     // it writes before, during and after the outage, and waits in between for the test
     let command = format!(
         "for n in $(seq 1 500); do echo line $n; done; until [ -e {go} ]; do sleep 0.05; done; for n in $(seq 501 1000); do echo line $n; done",

@@ -74,7 +74,17 @@ impl Site {
     fn hello(&self, nonce: &str) -> ToServer {
         let proof = BASE64_STANDARD.encode(self.key.sign(link_proof(nonce, self.runner).as_bytes()));
         let (version, runner_id, name) = (VERSION, self.runner, "box".to_owned());
-        ToServer::Hello(Hello { version, runner_id, name, slots: 1, capabilities: vec![], attempts: vec![], lost: vec![], proof })
+        ToServer::Hello(Hello {
+            version,
+            runner_id,
+            name,
+            slots: 1,
+            capabilities: vec![],
+            attempts: vec![],
+            lost: vec![],
+            proof,
+            no_sandbox: None,
+        })
     }
 
     /// The runner's link, with its hello said.

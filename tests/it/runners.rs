@@ -7,16 +7,12 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
 use domain::crash::JOIN_POINTS;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::machine::{Client, Machine, Server, running_with, stderr, stdout, wait_for_line};
-
-/// Long for a busy machine, and never reached when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that nobody uses now.
 fn free_port() -> u16 {
@@ -102,14 +98,6 @@ impl<'a> Site<'a> {
     }
 }
 
-fn until_there(path: &Path) {
-    let deadline = Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "{} did not come", path.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn status(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
 }
@@ -123,18 +111,18 @@ fn an_attempt_on_another_machine_outlives_the_server_that_gave_it() {
     assert!(listed.contains("\tfar\tonline\t0\t"), "{listed}");
 
     let repository = machine.repository();
-    let (begun, go_on) = (site.folder("begun"), site.folder("go-on"));
-    let command = format!(
-        "echo before; touch {}; until test -e {}; do sleep 0.05; done; echo after; echo x > made.txt",
-        begun.display(),
-        go_on.display()
-    );
+    let go_on = machine.sign("go-on");
+    let command = format!("echo before; until test -e {}; do sleep 0.05; done; echo after; echo x > made.txt", go_on.display());
     let arguments =
         ["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command, "--check", "file_exists=made.txt", "--json"];
     let created = site.client().run(&arguments);
     let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
     let id = task["id"].as_str().unwrap().to_owned();
-    until_there(&begun);
+    let mut follower =
+        site.client().command(&["task", "logs", &id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_line(BufReader::new(follower.stdout.take().unwrap()), "before");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
     let site = site.dies_and_comes_back(|| fs::write(&go_on, "").unwrap());
 
     let log = site.client().run(&["task", "logs", &id, "--follow"]);

@@ -127,7 +127,7 @@ fn a_run_is_watched_and_approved(client: &Client<'_>) {
 }
 
 fn a_failed_run_is_started_again(client: &Client<'_>) {
-    let mended = client.machine.folder.path().join("mended");
+    let mended = client.machine.sign("mended");
     let source = format!(
         "name: fragile\nrepository: {}\nsteps:\n  - {{id: prepare, command: echo prepared}}\n  - id: work\n    needs: [prepare]\n    \
          max_attempts: 1\n    command: test -e '{}'\n  - {{id: deployed, needs: [work], event: {{name: deployed}}}}\n  \

@@ -23,6 +23,7 @@ impl Machine {
     #[expect(clippy::new_without_default, reason = "a new machine is a folder on the disk, not a default")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("muster-cli-").permissions(Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
+        fs::create_dir(folder.path().join("signs")).unwrap();
         Self { folder }
     }
 
@@ -38,12 +39,17 @@ impl Machine {
         self.folder.path().join("state")
     }
 
+    /// A file by which a test tells work in a sandbox to go on.
+    pub fn sign(&self, name: &str) -> PathBuf {
+        self.folder.path().join("signs").join(name)
+    }
+
     /// The command line with an environment of its own, in a folder outside any repository.
     pub fn muster(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(muster());
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
-        command.env("MUSTER_STATE_DIR", self.state_dir());
+        command.env("MUSTER_STATE_DIR", self.state_dir()).env("MUSTER_SANDBOX_READ", self.folder.path().join("signs"));
         command
     }
 
@@ -78,6 +84,13 @@ impl Machine {
         let output = self.muster(&["admin", "create-key", "--name", "tests", "--role", role]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         stdout(&output).trim().to_owned()
+    }
+
+    /// For tests that look at what the work does from outside, or let it reach them.
+    pub fn works_without_a_sandbox(&self, url: &str) {
+        let client = Client { machine: self, url, key: self.creates_key("owner") };
+        let said = client.run(&["workspace", "isolation", "none"]);
+        assert_eq!(said.status.code(), Some(0), "{}", stderr(&said));
     }
 
     /// The process that is Muster's own Postgres.
