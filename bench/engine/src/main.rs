@@ -17,6 +17,7 @@ mod latency;
 mod limit;
 mod load;
 mod no_op_runner;
+mod overhead;
 mod peers;
 mod redis;
 mod run;

@@ -76,8 +76,17 @@ impl NoOpRunner {
     async fn work(self, number: u32, slots: u32, mut from_server: mpsc::Receiver<ToRunner>) -> anyhow::Result<()> {
         let runner_id = RunnerId(uuid::Uuid::from_u128(u128::from(number) + 1));
         let name = format!("no-op {number}");
-        let hello =
-            Hello { version: VERSION, runner_id, name, slots, capabilities: vec![], attempts: vec![], lost: vec![], proof: String::new() };
+        let hello = Hello {
+            version: VERSION,
+            runner_id,
+            name,
+            slots,
+            capabilities: vec![],
+            attempts: vec![],
+            lost: vec![],
+            proof: String::new(),
+            no_sandbox: None,
+        };
         self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {
             match message {

@@ -11,7 +11,7 @@ use crate::{
     figures::{Figure, table},
     fill, graphs, latency, limit,
     load::introduce,
-    peers, runners,
+    overhead, peers, runners,
     server_process::{RUNNERS, ServerProcess},
     sizes::Sizes,
     stream, throughput,
@@ -51,6 +51,8 @@ enum Part {
     Stream,
     /// Runners elsewhere, over sockets.
     Runners,
+    /// What an attempt costs before its command runs.
+    Overhead,
     Bloat,
 }
 
@@ -94,6 +96,9 @@ async fn measure(cluster: &Cluster, sizes: Sizes, only: Option<Part>) -> anyhow:
     }
     if wanted(Part::Runners) {
         figures.extend(runners::figures(cluster, sizes.latency).await?);
+    }
+    if wanted(Part::Overhead) {
+        figures.extend(overhead::figures(cluster.folder()).await?);
     }
     if wanted(Part::Bloat) {
         figures.extend(bloat::figures(cluster, sizes.bloat).await?);
