@@ -6,7 +6,8 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use tests::machine::{Client, Machine, running, stderr, stdout, wait_for_line};
 
-/// Attempt 1 starts something that outlives its group, does half of the work and hangs; attempt 2 does all of it.
+/// Attempt 1 starts something that outlives its group, does half of the work and hangs; attempt 2 does all of it. What it says is not how it is
+/// written: the log shows the command before it runs.
 fn command([moved, background, foreground]: [&str; 3]) -> String {
     format!(
         r#"
@@ -14,7 +15,7 @@ if [ "$MUSTER_ATTEMPT" = 1 ]; then
   setsid {moved} &
   {background} &
   echo half > half.txt
-  echo "under way"
+  echo under  "way"
   {foreground}
 fi
 echo whole > made.txt

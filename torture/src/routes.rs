@@ -67,6 +67,10 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
         ("runs", "{id}/resume") => ready(route.replace("{id}", &maker.run_after("pause").await?), json!({})),
         ("runs", "{id}/restart") => ready(route.replace("{id}", &maker.run_after("cancel").await?), json!({})),
         ("/api/v1/views", "") => ready(route.into(), json!({"name": new_name("view"), "filter": {"state": "failed"}})),
+        ("workspace", "isolation") => {
+            maker.made(route, &json!({"isolation": "sandbox"})).await?;
+            ready(route.into(), json!({"isolation": "none"}))
+        }
         ("queue", "pause") => {
             maker.queue("resume").await?;
             ready(route.into(), json!({}))
