@@ -22,7 +22,7 @@ test("an owner lets work run without a sandbox, every page says so, and it is ta
   }
   await bar.getByRole("link", { name: "Change" }).click();
   await back.click();
-  await arrives((timeout) => expect(without).toHaveCount(1, { timeout }));
+  await arrives((timeout) => expect(isolation.getByText("Work without a sandbox…")).toBeVisible({ timeout }));
   await visit("/tasks");
   await expect(bar).toHaveCount(0);
 });
