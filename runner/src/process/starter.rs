@@ -75,11 +75,18 @@ mod tests {
             let mut command = Command::new("bwrap");
             command.args(["--die-with-parent", "--unshare-pid", "--ro-bind", "/", "/", "cat"]);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-            handle.block_on(start(command)).unwrap()
+            handle.block_on(async {
+                let mut child = start(command).await.unwrap();
+                let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+                // it is up, and so tied to whoever has started it
+                stdin.write_all(b"up").await.unwrap();
+                stdout.read_exact(&mut [0; 2]).await.unwrap();
+                (child, stdin, stdout)
+            })
         });
-        let mut child = asks.join().unwrap();
+        let (_child, mut stdin, mut stdout) = asks.join().unwrap();
         let said = runtime.block_on(async {
-            let (mut stdin, mut stdout, mut said) = (child.stdin.take().unwrap(), child.stdout.take().unwrap(), String::new());
+            let mut said = String::new();
             // a broken pipe shows in what comes back
             let _ = stdin.write_all(b"still here").await;
             drop(stdin);

@@ -210,7 +210,7 @@ async fn a_program_that_runs_beside_git_finds_nothing_of_the_runners() {
     fs::write(&victim, "untouched").unwrap();
     fs::write(server.state.join("gitconfig.local"), "[http]\n\textraHeader = canary\n").unwrap();
     let script = format!(
-        "here=$(pwd); cd ../..; cat ../../gitconfig.local > work/loot 2>&1; rm -rf index/index; ln -s {victim} index/index; \
+        "cd ../..; cat ../../gitconfig.local > work/loot 2>&1; ls kept > work/seen 2>&1; rm -rf index/index; ln -s {victim} index/index; \
          mkdir index/index.lock; rm -f kept/index.base; echo mine > kept/index.base; ln -s {folder} kept/nested; \
          mv git/objects git/elsewhere; echo ran >> work/trace; cat",
         victim = victim.display(),
@@ -230,6 +230,7 @@ async fn a_program_that_runs_beside_git_finds_nothing_of_the_runners() {
     let left = |name: &str| fs::read_to_string(server.folder(assignment.attempt).join("work").join(name)).unwrap();
     assert!(left("trace").contains("ran"), "without that this shows nothing");
     assert!(!left("loot").contains("canary"), "{}", left("loot"));
+    assert!(!left("seen").contains("index.base"), "{}", left("seen"));
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
     assert_eq!(fs::read_dir(beside.path()).unwrap().count(), 1);
 }
