@@ -81,10 +81,14 @@ mod tests {
                 // it is up, and so tied to whoever has started it
                 stdin.write_all(b"up").await.unwrap();
                 stdout.read_exact(&mut [0; 2]).await.unwrap();
-                (child, stdin, stdout)
+                (std::fs::read_link("/proc/thread-self").unwrap(), child, stdin, stdout)
             })
         });
-        let (_child, mut stdin, mut stdout) = asks.join().unwrap();
+        let (thread, _child, mut stdin, mut stdout) = asks.join().unwrap();
+        // what the kernel does at its end is done once it is gone
+        while std::path::Path::new("/proc").join(&thread).exists() {
+            thread::yield_now();
+        }
         let said = runtime.block_on(async {
             let mut said = String::new();
             // a broken pipe shows in what comes back
