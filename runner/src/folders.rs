@@ -183,14 +183,7 @@ fn delete(path: &Path) -> io::Result<()> {
 }
 
 fn delete_level(folder: &Path, depth: usize, too_deep: &mut impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(folder)?;
-            fs::read_dir(folder)?
-        }
-        other => other?,
-    };
-    for entry in entries {
+    for entry in with_leave(folder, || fs::read_dir(folder))? {
         let entry = entry?;
         let path = entry.path();
         let mut gone = || match entry.file_type()?.is_dir() {
@@ -204,7 +197,7 @@ fn delete_level(folder: &Path, depth: usize, too_deep: &mut impl FnMut(&Path) ->
 }
 
 /// Once more after the folder around it was made writable, where that was missing.
-fn with_leave(folder: &Path, mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+fn with_leave<T>(folder: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     match act() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(folder)?;

@@ -218,7 +218,7 @@ impl Git {
         if status.success() || output.cut {
             return Ok(output);
         }
-        if status.code().is_some() && !made.was_made() {
+        if made.fails(status) {
             return Err(GitError::NoRoom(last_words(&String::from_utf8_lossy(&error))));
         }
         Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })

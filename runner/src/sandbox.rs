@@ -32,7 +32,7 @@ use domain::{Failure, FailureCode, Isolation};
 use rustix::process::{Resource, getrlimit};
 use tokio::{process::Command, sync::OnceCell};
 
-use crate::{Network, SandboxConfig, attempt::folder::AttemptFolder, journal::Entry, process::program_path};
+use crate::{Network, SandboxConfig, attempt::folder::AttemptFolder, folders::private_folder, journal::Entry, process::program_path};
 pub(crate) use machine::tools;
 pub(crate) use made::{Made, Program};
 
@@ -120,7 +120,7 @@ impl Sandbox {
         let name = self.config.program.display();
         let not_started =
             |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
-        let nothing = Own { home: None, tmp: None, rest: Places::default() };
+        let nothing = Own { home_and_tmp: None, rest: Places::default() };
         let Program { mut command, made } = self.program("true", Network::None, nothing, Path::new("/")).map_err(not_started)?;
         command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
         let tried = tokio::time::timeout(TRIAL, command.output()).await;
@@ -161,9 +161,7 @@ impl Sandbox {
         command.args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"]).arg(stands_in);
         made::watched(command, name)
     }
-}
 
-impl Sandbox {
     /// Folders that are empty but for what is the attempt's, whatever is shown around them.
     fn hidden(&self) -> impl Iterator<Item = PathBuf> {
         let others = self.config.hidden.iter().filter_map(|folder| folder.canonicalize().ok());
@@ -172,16 +170,17 @@ impl Sandbox {
     }
 
     fn places(&self, network: Network, own: Own) -> io::Result<Places> {
-        let mut room = machine::shown(&self.state_dir, network)?;
-        let or_empty = |room: &mut Places, folder: Option<PathBuf>, at: &str| match folder {
-            Some(folder) => room.writable(&folder, Path::new(at)),
-            None => room.nothing_in(Path::new(at)),
-        };
-        // before what may lie below them
-        or_empty(&mut room, own.tmp, TMP);
-        or_empty(&mut room, own.home, HOME);
-        machine::show_tools(&mut room, &self.config, &self.state_dir)?;
         let hidden: Vec<_> = self.hidden().collect();
+        let mut room = machine::shown(&self.state_dir, network);
+        // before what may lie below them
+        match own.home_and_tmp {
+            Some((home, tmp)) => {
+                room.writable(&home, Path::new(HOME));
+                room.writable(&tmp, Path::new(TMP));
+            }
+            None => [HOME, TMP].map(Path::new).into_iter().for_each(|folder| room.nothing_in(folder)),
+        }
+        machine::show_tools(&mut room, &self.config.read, &hidden)?;
         for folder in &hidden {
             room.nothing_in(folder);
         }
@@ -246,14 +245,11 @@ impl Closed {
     fn places(&self, guest: Guest) -> io::Result<Own> {
         let folder = AttemptFolder::of(&self.folder);
         let mut room = Places::default();
-        let (home, tmp) = match guest {
-            Guest::Command | Guest::Agent => (Some(folder.home()), Some(folder.tmp())),
-            Guest::Check(number) => {
-                let (home, tmp) = folder.of_check(number)?;
-                (Some(home), Some(tmp))
-            }
-            Guest::Git => (None, None),
-        };
+        let home_and_tmp = folder.home_and_tmp(guest);
+        if let Some((home, tmp)) = &home_and_tmp {
+            private_folder(home)?;
+            private_folder(tmp)?;
+        }
         match guest {
             Guest::Command | Guest::Agent => {
                 room.writable(&folder.left(), &folder.left());
@@ -276,14 +272,13 @@ impl Closed {
         for kept in [git.join("config"), git.join("hooks"), git.join("objects/info"), work.join(".git")] {
             room.read_only_if_there(&kept);
         }
-        Ok(Own { home, tmp, rest: room })
+        Ok(Own { home_and_tmp, rest: room })
     }
 }
 
-/// What there is in a room beside the machine. A home or a folder for what is temporary that is not given is empty.
+/// What there is in a room beside the machine. A home and a folder for what is temporary that are not given are empty.
 struct Own {
-    home: Option<PathBuf>,
-    tmp: Option<PathBuf>,
+    home_and_tmp: Option<(PathBuf, PathBuf)>,
     rest: Places,
 }
 

@@ -26,6 +26,7 @@ use crate::{
 /// For lists of all files of a repository.
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
 
+#[derive(Default)]
 pub(crate) struct Saved {
     /// The branch's tip; nothing when the work changed nothing.
     pub commit: Option<String>,

@@ -26,7 +26,7 @@ use crate::{
     journal::{Checkout, Entry},
     log::Log,
     process::{self, End, Survivors},
-    sandbox::{Guest, Program, Room},
+    sandbox::{Guest, Room},
     worktree,
 };
 use output::{Output, collect, fit};
@@ -129,11 +129,11 @@ impl Verification<'_> {
             worktree: &self.checkout.path,
             identity: self.identity,
         };
-        let started = async {
-            let Program { command, made } = shell::check(command, self.assignment, place)?;
-            Ok::<_, io::Error>((process::start(command, &mut trace).await?, made))
+        let started = match shell::check(command, self.assignment, place) {
+            Ok(program) => program.start(&mut trace).await,
+            Err(error) => Err(error),
         };
-        let (mut child, made) = match started.await {
+        let (mut child, made) = match started {
             Ok(started) => started,
             Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
         };
@@ -144,9 +144,7 @@ impl Verification<'_> {
         };
         let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, &over).await?;
         let (status, reason) = match end {
-            Ok(End::Exited(status)) if status.code().is_some() && !made.was_made() => {
-                (CheckStatus::Error, Some("the sandbox could not be made".to_owned()))
-            }
+            Ok(End::Exited(status)) if made.fails(status) => (CheckStatus::Error, Some("the sandbox could not be made".to_owned())),
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
             Ok(End::Exited(status)) => (CheckStatus::Failed, Some(format!("the command {}", process::how_it_ended(status)))),
             Ok(End::TimedOut) => (CheckStatus::TimedOut, Some(format!("ended, as it took longer than {} seconds", time.as_secs()))),

@@ -43,7 +43,7 @@ pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Re
 fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Result<()> {
     let Checkout { path, git_dir, base_commit, branch } = checkout;
     let branch_file = git_dir.join("refs/heads").join(branch);
-    for folder in [path, &git_dir.join("objects/info"), &git_dir.join("refs/tags"), &git_dir.join("info"), &git_dir.join("hooks")] {
+    for folder in [git_dir.join("refs/tags"), git_dir.join("info")] {
         fs::create_dir_all(folder)?;
     }
     if let Some(folder) = branch_file.parent() {

@@ -37,7 +37,6 @@ type Served = JoinHandle<Option<RunnerSession>>;
 impl LocalRunner {
     pub fn start(config: &ServeConfig, engine: Engine, tracker: &TaskTracker) -> Self {
         let stop = CancellationToken::new();
-        let hidden = config.state.state_dir.canonicalize().unwrap_or_else(|_| config.state.state_dir.clone());
         let runner_config = RunnerConfig {
             name: format!("{} (local)", host_name()),
             state_dir: config.state.state_dir.join("runner"),
@@ -45,7 +44,7 @@ impl LocalRunner {
             agent_command: config.agent_command.clone(),
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
             paths: Paths::All,
-            sandbox: SandboxConfig { hidden: vec![hidden], ..config.sandbox.config(WithoutSandbox::Allowed) },
+            sandbox: SandboxConfig { hidden: vec![config.state.state_dir.clone()], ..config.sandbox.config(WithoutSandbox::Allowed) },
         };
         let served = Arc::default();
         let dial = dial(engine, tracker.clone(), Arc::clone(&served));

@@ -11,7 +11,7 @@ pub(super) fn isolation_part(who: Identity, change: ServerAction<SetIsolation>) 
     let what = match workspace.isolation {
         Isolation::Sandbox => {
             "Work and its checks run in a sandbox: they write in a folder of their own, see no other process and nothing of anybody's, and \
-             commands reach no network. Where a machine makes no sandbox, they fail there."
+             commands reach no network unless the machine lets them. Where a machine makes no sandbox, they fail there."
         }
         Isolation::None => {
             "Work and its checks run as the user that runs the runner, with what that user can read, write and reach. A machine that has \
@@ -26,7 +26,7 @@ pub(super) fn isolation_part(who: Identity, change: ServerAction<SetIsolation>) 
     view! {
         <section class="l-part" id="isolation" aria-labelledby="isolation-title">
             <h2 class="l-part__title" id="isolation-title">"Isolation"</h2>
-            <p class="u-measure">{what}</p>
+            <p>{what}</p>
             {said}
             {act}
         </section>

@@ -1,13 +1,12 @@
 //! What lies where in an attempt's folder. In a sandbox the work writes in [`work`](AttemptFolder::work), [`git`](AttemptFolder::git),
-//! [`home`](AttemptFolder::home), [`tmp`](AttemptFolder::tmp) and [`left`](AttemptFolder::left), and sees the rest not at all or
-//! read-only.
+//! [its home and `/tmp`](AttemptFolder::home_and_tmp) and [`left`](AttemptFolder::left), and sees the rest not at all or read-only.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use crate::folders::private_folder;
+use crate::{folders::private_folder, sandbox::Guest};
 
 pub(crate) struct AttemptFolder<'a>(&'a Path);
 
@@ -16,9 +15,9 @@ impl<'a> AttemptFolder<'a> {
         Self(folder)
     }
 
-    /// Makes it, with all that a sandbox needs to be there.
+    /// Makes it, with all that has to be there before the work begins.
     pub fn make(&self) -> io::Result<()> {
-        for folder in [self.work(), self.git(), self.home(), self.tmp(), self.left(), self.given(), self.index_folder(), self.kept()] {
+        for folder in [self.work(), self.git(), self.tmp(), self.left(), self.given(), self.index_folder(), self.kept()] {
             private_folder(&folder)?;
         }
         Ok(())
@@ -34,9 +33,16 @@ impl<'a> AttemptFolder<'a> {
         self.0.join("git")
     }
 
-    /// What the work takes for its home, in a sandbox.
-    pub fn home(&self) -> PathBuf {
-        self.0.join("home")
+    /// What a guest takes for its home in a sandbox, and what for `/tmp`. A check's are those that no other check and no work has seen.
+    pub fn home_and_tmp(&self, guest: Guest) -> Option<(PathBuf, PathBuf)> {
+        match guest {
+            Guest::Command | Guest::Agent => Some((self.0.join("home"), self.tmp())),
+            Guest::Check(number) => {
+                let own = self.0.join(format!("check-{number}"));
+                Some((own.join("home"), own.join("tmp")))
+            }
+            Guest::Git => None,
+        }
     }
 
     pub fn tmp(&self) -> PathBuf {
@@ -76,14 +82,5 @@ impl<'a> AttemptFolder<'a> {
     /// Repositories that the work left inside its worktree.
     pub fn nested(&self) -> PathBuf {
         self.kept().join("nested")
-    }
-
-    /// A home and a folder for what is temporary that no other check and no work has seen.
-    pub fn of_check(&self, number: usize) -> io::Result<(PathBuf, PathBuf)> {
-        let own = self.0.join(format!("check-{number}"));
-        let (home, tmp) = (own.join("home"), own.join("tmp"));
-        private_folder(&home)?;
-        private_folder(&tmp)?;
-        Ok((home, tmp))
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     log::{Log, pump::pump},
     mirror::{self, Refused},
     process::{self, End, MARKER},
-    sandbox::{Made, Program, Room},
+    sandbox::{Made, Room},
     save::{Saved, save},
     verify::{Interrupted, Verification},
     worktree,
@@ -41,6 +41,8 @@ struct Attempt {
 enum Ended {
     Completed(VerificationReport),
     Failed(Failure),
+    /// Nothing of it has run, so that there is nothing to save.
+    NotBegun(Failure),
     TimedOut,
     Told(Order),
 }
@@ -58,9 +60,8 @@ fn fault(message: impl Into<String>) -> Ended {
     Ended::Failed(Failure::new(FailureCode::RunnerFault, message))
 }
 
-/// Nothing of the work has run.
 fn no_sandbox(message: impl Into<String>) -> Ended {
-    Ended::Failed(Failure::new(FailureCode::SandboxUnavailable, message))
+    Ended::NotBegun(Failure::new(FailureCode::SandboxUnavailable, message))
 }
 
 /// From the assignment to the report; nothing when nothing may be said.
@@ -77,9 +78,8 @@ pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders
             }
         }
     };
-    let script = Script::of(&assignment.work, runner.config.agent_command.as_deref()).map(|_| ());
-    let room = match script {
-        Ok(()) => runner.sandbox.room(assignment.isolation, &entry).await,
+    let room = match Script::of(&assignment.work, runner.config.agent_command.as_deref()) {
+        Ok(_) => runner.sandbox.room(assignment.isolation, &entry).await,
         Err(failure) => Err(failure),
     };
     let room = match room {
@@ -190,11 +190,11 @@ impl Attempt {
         self.announce(checkout, &script).await;
         let mut trace = self.entry.trace();
         let place = Place { room: &self.room, guest, folder: &self.entry.folder, worktree: &checkout.path, identity: &runner.identity };
-        let started = async {
-            let Program { command, made } = shell::work(&script, &assignment, place)?;
-            Ok::<_, std::io::Error>((process::start(command, &mut trace).await?, made))
+        let started = match shell::work(&script, &assignment, place) {
+            Ok(program) => program.start(&mut trace).await,
+            Err(error) => Err(error),
         };
-        let (mut child, made) = match started.await {
+        let (mut child, made) = match started {
             Ok(started) => started,
             Err(error) if self.room.is_closed() => return (Some(no_sandbox(error.to_string())), None),
             Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
@@ -257,7 +257,7 @@ impl Attempt {
     ) -> (Option<Ended>, Option<i32>) {
         let seconds = took.as_secs_f64();
         match end {
-            Ok(Ok(End::Exited(status))) if status.code().is_some() && !made.was_made() => {
+            Ok(Ok(End::Exited(status))) if made.fails(status) => {
                 (Some(no_sandbox("the sandbox could not be made; the end of the log says why")), None)
             }
             Ok(Ok(End::Exited(status))) => {
@@ -312,10 +312,9 @@ impl Attempt {
             }
         };
         crash::point("save.before");
-        let has_run = !matches!(&ended, Ended::Failed(Failure { code: FailureCode::SandboxUnavailable, .. }));
-        let saved = match has_run {
-            true => save(&git, &self.room, &self.entry, checkout).await,
-            false => Ok(Saved { commit: None, diff: vec![], notes: vec![] }),
+        let saved = match &ended {
+            Ended::NotBegun(_) => Ok(Saved::default()),
+            _ => save(&git, &self.room, &self.entry, checkout).await,
         };
         crash::point("save.after");
         let (ended, saved) = match saved {
@@ -336,12 +335,12 @@ impl Attempt {
                 let unsaved = Ended::Failed(Failure::new(FailureCode::WorkNotSaved, message));
                 // Nobody hears of an abandoned attempt; the warning above has to do.
                 let ended = if matches!(ended, Ended::Told(Order::Abandon(_))) { ended } else { unsaved };
-                (ended, Saved { commit: None, diff: vec![], notes: vec![] })
+                (ended, Saved::default())
             }
         };
         let (outcome, verification) = match ended {
             Ended::Completed(report) => (WorkOutcome::Completed, Some(report)),
-            Ended::Failed(failure) => (WorkOutcome::Failed { failure }, None),
+            Ended::Failed(failure) | Ended::NotBegun(failure) => (WorkOutcome::Failed { failure }, None),
             Ended::TimedOut => (WorkOutcome::TimedOut { seconds: self.assignment.timeout_seconds }, None),
             Ended::Told(Order::Cancel) => (WorkOutcome::Cancelled, None),
             Ended::Told(Order::Work | Order::Abandon(_)) => return None,

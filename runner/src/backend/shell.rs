@@ -167,11 +167,9 @@ fn surroundings(place: Place<'_>) -> io::Result<Vec<(&'static str, OsString)>> {
     if !place.room.is_closed() {
         return Ok(vec![("TMPDIR", place.folder().tmp().into())]);
     }
-    let home = match place.guest {
-        Guest::Check(number) => place.folder().of_check(number)?.0,
-        Guest::Command | Guest::Agent | Guest::Git => place.folder().home(),
-    };
-    fs::write(home.join(".gitconfig"), place.identity.settings())?;
+    if let Some((home, _)) = place.folder().home_and_tmp(place.guest) {
+        fs::write(home.join(".gitconfig"), place.identity.settings())?;
+    }
     let own = [("HOME", sandbox::HOME), ("TMPDIR", sandbox::TMP), ("USER", sandbox::USER), ("LOGNAME", sandbox::USER)];
     let tools = sandbox::tools().into_iter().map(|(name, path)| (name, path.into()));
     Ok(own.map(|(name, value)| (name, value.into())).into_iter().chain(tools).collect())

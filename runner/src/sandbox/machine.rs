@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{HOME, Places, SHARED_BYTES, TMP, USER, USER_ID};
-use crate::{Network, SandboxConfig, folders::private_folder, process::program_path};
+use crate::{Network, folders::private_folder, process::program_path};
 
 /// Programs and libraries. Where one of them is a link, so it is inside.
 const SYSTEM: [&str; 9] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
@@ -96,7 +96,7 @@ pub(crate) fn tools() -> Vec<(&'static str, PathBuf)> {
 }
 
 /// The machine's own.
-pub(super) fn shown(state_dir: &Path, network: Network) -> io::Result<Places> {
+pub(super) fn shown(state_dir: &Path, network: Network) -> Places {
     let mut room = Places::default();
     for path in SYSTEM.map(Path::new) {
         match fs::read_link(path) {
@@ -123,29 +123,27 @@ pub(super) fn shown(state_dir: &Path, network: Network) -> io::Result<Places> {
     {
         room.read_only(&resolver, Path::new("/etc/resolv.conf"));
     }
-    Ok(room)
+    room
 }
 
-/// What the runner's user has of their own to work with, and what is to be shown beside it.
-pub(super) fn show_tools(room: &mut Places, config: &SandboxConfig, state_dir: &Path) -> io::Result<()> {
+/// What the runner's user has of their own to work with, and what is to be shown beside it; nothing of what is hidden.
+pub(super) fn show_tools(room: &mut Places, read: &[PathBuf], hidden: &[PathBuf]) -> io::Result<()> {
+    let is_hidden = |path: &Path| hidden.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path));
     let mut shown: Vec<PathBuf> = SYSTEM.map(PathBuf::from).into();
     for path in programs().into_iter().chain(tools().into_iter().map(|(_, path)| path)) {
         let Ok(real) = path.canonicalize() else { continue };
-        if real.is_dir() && !holds_somebodys(&real) && !holds_somebodys(&path) && !is_the_runners(&real, state_dir) {
+        if real.is_dir() && !holds_a_home(&real) && !holds_a_home(&path) && !is_hidden(&real) {
             show(room, &mut shown, &path, real);
         }
     }
-    for path in &config.read {
+    for path in read {
         let about = |what: &str| format!("{} is to be shown in sandboxes: {what}", path.display());
         let real = path.canonicalize().map_err(|error| io::Error::new(error.kind(), about(&error.to_string())))?;
-        if !path.is_absolute() || is_the_runners(&real, state_dir) {
-            return Err(io::Error::other(about("it has to be a whole path, and the runner's own folder must not lie there")));
+        if !path.is_absolute() || is_hidden(&real) {
+            return Err(io::Error::other(about("it has to be a whole path, and no folder of Muster's own may lie there or around it")));
         }
-        if [TMP, HOME].map(Path::new).into_iter().any(|own| own.starts_with(&real) || own.starts_with(path)) {
+        if holds_the_works(&real) || holds_the_works(path) {
             return Err(io::Error::other(about("it would cover the home of the work, or its folder for what is temporary")));
-        }
-        if config.hidden.iter().any(|hidden| real.starts_with(hidden)) {
-            return Err(io::Error::other(about("it lies in a folder of Muster's")));
         }
         show(room, &mut shown, path, real);
     }
@@ -164,9 +162,13 @@ fn show(room: &mut Places, shown: &mut Vec<PathBuf>, path: &Path, real: PathBuf)
 }
 
 /// Whether a home lies there, the work's own included.
-fn holds_somebodys(path: &Path) -> bool {
+fn holds_a_home(path: &Path) -> bool {
     let home = env::home_dir().map(|home| home.canonicalize().unwrap_or(home));
-    home.into_iter().chain([TMP, HOME].map(PathBuf::from)).any(|home| home.starts_with(path))
+    home.is_some_and(|home| home.starts_with(path)) || holds_the_works(path)
+}
+
+fn holds_the_works(path: &Path) -> bool {
+    [TMP, HOME].into_iter().any(|own| Path::new(own).starts_with(path))
 }
 
 /// Folders with programs that the machine's own do not hold, and the libraries beside them.
@@ -177,11 +179,6 @@ fn programs() -> Vec<PathBuf> {
     let libraries = folders.iter().filter(|path| path.ends_with("bin") && path.parent() != home.as_deref());
     let libraries: Vec<_> = libraries.map(|path| path.with_file_name("lib")).collect();
     folders.into_iter().chain(libraries).collect()
-}
-
-/// Whether it is in the runner's folder, or holds it.
-fn is_the_runners(path: &Path, state_dir: &Path) -> bool {
-    path.starts_with(state_dir) || state_dir.starts_with(path)
 }
 
 /// As in `python3.11` and `java-17-openjdk`, and not as in what only begins so.

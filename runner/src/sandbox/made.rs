@@ -3,11 +3,14 @@
 use std::{
     io::{self, PipeReader, Read, Write, pipe},
     os::fd::OwnedFd,
+    process::ExitStatus,
 };
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::io::ioctl_fionbio;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+
+use crate::process::{self, Trace};
 
 /// A program that is about to be started.
 pub(crate) struct Program {
@@ -42,10 +45,21 @@ pub(super) fn watched(mut command: Command, name: &str) -> io::Result<Program> {
     Ok(Program { command, made: Made::Closed(status) })
 }
 
+impl Program {
+    /// As [`process::start`].
+    pub async fn start(self, trace: &mut Trace) -> io::Result<(Child, Made)> {
+        Ok((process::start(self.command, trace).await?, self.made))
+    }
+}
+
 impl Made {
-    /// Once the program has ended: whether it ran where it was to run. Bubblewrap tells how a program ended only when it has come to
-    /// start it.
-    pub fn was_made(self) -> bool {
+    /// What ended so never began, as there was no room for it. One that was ended by a signal has said nothing of it.
+    pub fn fails(self, ended: ExitStatus) -> bool {
+        ended.code().is_some() && !self.was_made()
+    }
+
+    /// Bubblewrap tells how a program ended only when it has come to start it.
+    pub(super) fn was_made(self) -> bool {
         let Self::Closed(mut pipe) = self else { return true };
         let mut said = vec![];
         // whatever is there by now; it never blocks

@@ -313,7 +313,7 @@ async fn what_is_to_be_shown_is_shown_and_can_only_be_read() {
         server_with(&around.path().join("below"), SandboxConfig { read: vec![around.path().into()], ..SandboxConfig::default() }).await;
     let report = server.carry_out(&in_sandbox(&repository, "true")).await;
     assert_eq!(failure_code(&report), Some(FailureCode::SandboxUnavailable), "{report:?}");
-    assert!(format!("{report:?}").contains("the runner's own folder must not lie there"), "{report:?}");
+    assert!(format!("{report:?}").contains("no folder of Muster's own may lie there"), "{report:?}");
 }
 
 /// Numbers of processes whose command line holds this.

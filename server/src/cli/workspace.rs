@@ -6,7 +6,7 @@ use domain::{Isolation, Workspace};
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    output::{Output, OutputArgs, print_json, print_tab_separated, remark},
+    output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, remark},
     words::{bold, moment},
 };
 
@@ -68,6 +68,7 @@ fn print(workspace: &Workspace, output: OutputArgs) -> Result<(), CliError> {
                 Isolation::None => "without a sandbox, where the runner's machine lets it",
             };
             let since = if by.is_empty() { String::new() } else { format!(", as {by} has said at {at}") };
+            let name = on_one_line(name);
             remark(&format!("{}{name}:{:#} work runs {how}{since}", bold(), bold()));
         }
     }
