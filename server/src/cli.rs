@@ -11,6 +11,7 @@ mod demo;
 mod demo_screen;
 mod demo_tasks;
 mod error;
+mod fake_provider;
 mod find_run;
 mod find_task;
 mod follow;
@@ -124,6 +125,8 @@ enum Command {
     Admin(admin::AdminCommand),
     /// Start a server and watch it do three tasks.
     Demo(Box<demo::DemoArgs>),
+    /// For tests: a model provider that plays scenarios instead of asking a model.
+    FakeProvider(fake_provider::FakeProviderArgs),
 }
 
 #[derive(Subcommand)]
@@ -166,6 +169,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Workspace(command) => workspace::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
+        Command::FakeProvider(args) => fake_provider::run(&args).await,
     };
     done.unwrap_or_else(|error| error::report(&error)).into()
 }
