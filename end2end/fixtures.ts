@@ -9,7 +9,9 @@ export { expect, owner };
 
 export interface NewTask {
   title: string;
-  command: string;
+  command?: string;
+  prompt?: string;
+  agent?: { backend?: string; model?: string; max_turns?: number };
   checks?: { kind: string; target?: string }[];
   max_attempts?: number;
   priority?: string;

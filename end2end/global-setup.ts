@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FullConfig } from "@playwright/test";
-import { binary, createOwnerAndKey, remove, sampleRepository, serve, settings, signs, temporaryFolder } from "./muster.mjs";
+import { binary, createOwnerAndKey, fakeProvider, remove, sampleRepository, serve, settings, signs, temporaryFolder } from "./muster.mjs";
 
 export default async function start(config: FullConfig): Promise<() => Promise<void>> {
   const results = join(config.configFile ?? ".", "../test-results");
@@ -12,9 +12,13 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   const folder = temporaryFolder();
   const own = await settings(folder);
   const log = join(results, "server.log");
-  const server = await serve(muster, own, log);
+  const go = join(signs(folder), "session");
+  const waits = { name: "waits", when: "fake:waits", steps: [{ say: [{ text: "I look around." }, { run: `until [ -e ${go} ]; do sleep 0.05; done; echo seen` }] }, { say: [{ text: "That is all." }] }] };
+  const provider = await fakeProvider(muster, folder, [waits]);
+  const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env } }, log);
   const stop = async () => {
     await server.stop();
+    provider.stop();
     remove(folder);
     const panics = readFileSync(log, "utf8").split("\n").filter((line) => line.includes(" panicked at "));
     if (panics.length > 0) throw new Error(`the server panicked ${panics.length} times: ${panics[0]}; see ${log}`);

@@ -36,7 +36,8 @@ export function remove(folder) {
 export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
-  const own = { MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
+  // whatever agents there are on this machine, they would cost money
+  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
   return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
 }
 
@@ -78,6 +79,23 @@ export async function serve(muster, { url, env }, log) {
   }
   await stop();
   throw new Error(`muster serve was not ready after ${READY_WITHIN_MS} ms; see ${log}`);
+}
+
+/**
+ * A provider of models that plays scenarios, and what lets Muster's agents use it.
+ * @param {string} muster
+ * @param {string} folder
+ * @param {object[]} scenarios beside those that it comes with
+ */
+export async function fakeProvider(muster, folder, scenarios) {
+  const file = join(folder, "scenarios.json");
+  writeFileSync(file, JSON.stringify({ scenarios }));
+  const child = spawn(muster, ["fake-provider", "--listen", "127.0.0.1:0", "--scenarios", file], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = await once(child.stdout, "data");
+  const url = String(line).trim().split(" on ")[1];
+  const program = join(homedir(), ".cache/muster/tools/agents/node_modules/.bin/claude");
+  if (!existsSync(program)) throw new Error(`${program} is not there: run scripts/setup --tests`);
+  return { env: { MUSTER_CLAUDE_CODE: program, ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: "none" }, stop: () => child.kill() };
 }
 
 /**

@@ -20,6 +20,7 @@ mod terms_fields;
 
 use domain::{
     Event, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,
+    session::SessionPart,
     task::{BulkAct, BulkOutcome},
 };
 use leptos::prelude::*;
@@ -171,4 +172,10 @@ pub async fn task_log(id: TaskId, from: i64) -> Result<LogStart, Problem> {
 #[server(prefix = "/_fn", endpoint = "task_diff")]
 pub async fn task_diff(id: TaskId, attempt: i32) -> Result<Option<DiffText>, Problem> {
     crate::ssr::call(async |engine, actor| engine.task_diff(&actor, id, attempt).await).await.map(|diff| diff.map(DiffText::cut))
+}
+
+/// What an agent said and did in an attempt, after the event of that number.
+#[server(prefix = "/_fn", endpoint = "task_session")]
+pub async fn task_session(id: TaskId, attempt: i32, after: i64) -> Result<SessionPart, Problem> {
+    crate::ssr::call(async |engine, actor| engine.session(&actor, id, Some(attempt), after).await).await
 }

@@ -73,6 +73,24 @@ pub fn duration(seconds: u32) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
+/// Cents as people write them: `$2.50`.
+pub fn dollars(cents: u32) -> String {
+    format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+/// A number that may be large, in groups of three digits: `12,400`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +115,17 @@ mod tests {
         for seconds in [1, 60, 90, 3600, 5400, 86_400, 3661] {
             assert_eq!(parse_duration(&duration(seconds)), Ok(seconds));
         }
+    }
+
+    #[test]
+    fn amounts_are_read_as_they_are_written() {
+        assert_eq!([1, 99, 205].map(dollars), ["$0.01", "$0.99", "$2.05"]);
+        assert!([1, 100, 1_000_000].into_iter().all(|cents| domain::agent::cents(&dollars(cents)) == Some(cents)));
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 12_400, 1_234_567].map(grouped), ["0", "999", "1,000", "12,400", "1,234,567"]);
     }
 
     #[test]

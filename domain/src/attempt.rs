@@ -75,10 +75,14 @@ pub struct Attempt {
     #[serde(serialize_with = "failure::explain_if_any")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<failure::ExplainedFailure>))]
     pub failure: Option<Failure>,
-    /// Absent until the checks have run.
+    /// Absent until the checks have run for the last time.
     pub verification: Option<VerificationReport>,
+    /// What the checks said before, each time that the agent then went on, the first time first. Their outputs are cut short.
+    pub earlier_rounds: Vec<VerificationReport>,
     pub artifacts: Vec<Artifact>,
     /// Where this attempt's part of the task's log starts and ends, in bytes.
     pub log_start: i64,
     pub log_end: i64,
+    /// What there is of its session: the number of the latest event, 0 when there is none.
+    pub session_events: i64,
 }

@@ -85,6 +85,14 @@ pub enum EventKind {
     AttemptVerifying {
         attempt: i32,
     },
+    /// The checks did not pass, and the agent was told so in its session.
+    AttemptWorksAgain {
+        attempt: i32,
+        /// From 1: the round that has ended.
+        round: i32,
+        checks_passed: usize,
+        checks: usize,
+    },
     AttemptEnded {
         attempt: i32,
         state: crate::AttemptState,
@@ -142,6 +150,7 @@ impl EventKind {
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptVerifying { .. } => "attempt_verifying",
+            Self::AttemptWorksAgain { .. } => "attempt_works_again",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::CancelRequested => "cancel_requested",
             Self::TaskPaused => "task_paused",
@@ -184,6 +193,9 @@ impl EventKind {
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
             Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),
+            Self::AttemptWorksAgain { attempt, round, checks_passed, checks } => {
+                format!("Attempt {attempt}, round {round}: {checks_passed} of {checks} checks passed, the agent goes on")
+            }
             Self::AttemptEnded { attempt, state, failure, checks_passed, checks } => {
                 let checks = if *checks == 0 { String::new() } else { format!(", {checks_passed} of {checks} checks passed") };
                 let why = failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
@@ -226,6 +238,7 @@ mod tests {
             EventKind::CandidateChosen { task: id, candidate: 2, why: "it is more".into() },
             EventKind::AttemptClaimed { attempt: 1, runner: "r1".into() },
             EventKind::DependencyAdded { depends_on: id },
+            EventKind::AttemptWorksAgain { attempt: 1, round: 2, checks_passed: 0, checks: 1 },
         ];
         for kind in kinds {
             let event = Event { cursor: "1-1".into(), at: DateTime::UNIX_EPOCH, actor: "system".into(), task_id: id, number: 3, kind };

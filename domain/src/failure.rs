@@ -59,6 +59,9 @@ pub enum FailureCode {
     RefNotFound,
     RefMalformed,
     BackendMissing,
+    AgentDenied,
+    AgentCapped,
+    ProviderRefused,
     SandboxUnavailable,
     WorkNotSaved,
     RunnerLost,
@@ -111,7 +114,7 @@ impl FailureClass {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -121,6 +124,9 @@ impl FailureCode {
         Self::RefNotFound,
         Self::RefMalformed,
         Self::BackendMissing,
+        Self::AgentDenied,
+        Self::AgentCapped,
+        Self::ProviderRefused,
         Self::SandboxUnavailable,
         Self::WorkNotSaved,
         Self::RunnerLost,
@@ -144,6 +150,9 @@ impl FailureCode {
             Self::RefNotFound => "ref_not_found",
             Self::RefMalformed => "ref_malformed",
             Self::BackendMissing => "backend_missing",
+            Self::AgentDenied => "agent_denied",
+            Self::AgentCapped => "agent_capped",
+            Self::ProviderRefused => "provider_refused",
             Self::SandboxUnavailable => "sandbox_unavailable",
             Self::WorkNotSaved => "work_not_saved",
             Self::RunnerLost => "runner_lost",
@@ -161,10 +170,11 @@ impl FailureCode {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::RepositoryUnavailable => FailureClass::TaskFailed,
             Self::RefNotFound | Self::RefMalformed | Self::DeadlinePassed => FailureClass::TaskFailed,
+            Self::AgentDenied | Self::AgentCapped => FailureClass::TaskFailed,
             Self::Rejected | Self::StepsFailed | Self::NotExpanded => FailureClass::TaskFailed,
             Self::RunnerLost => FailureClass::RunnerLost,
             Self::ProviderLimit => FailureClass::ProviderLimit,
-            Self::RepositoryUnreachable | Self::BackendMissing | Self::WorkNotSaved => FailureClass::Infrastructure,
+            Self::RepositoryUnreachable | Self::BackendMissing | Self::ProviderRefused | Self::WorkNotSaved => FailureClass::Infrastructure,
             Self::SandboxUnavailable | Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
         }
     }
@@ -176,6 +186,8 @@ impl FailureCode {
             Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault | Self::SandboxUnavailable => true,
             Self::RepositoryUnavailable | Self::RefNotFound | Self::RefMalformed | Self::BackendMissing | Self::TaskUnreadable => false,
             Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
+            // the same work would ask for the same, spend the same and be refused the same
+            Self::AgentDenied | Self::AgentCapped | Self::ProviderRefused => false,
         }
     }
 
@@ -191,6 +203,11 @@ impl FailureCode {
             Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
             Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
             Self::BackendMissing => "The task is a prompt, and the runner that took it has no agent to give it to.",
+            Self::AgentDenied => {
+                "The agent asked for leave to do something and did not get it, so that its result is not what it meant to do."
+            }
+            Self::AgentCapped => "The agent was stopped, as it had used up the turns or the money that it was allowed.",
+            Self::ProviderRefused => "The model's provider refused what the agent asked of it.",
             Self::SandboxUnavailable => "The work is to run in a sandbox, and the runner's machine makes none.",
             Self::WorkNotSaved => "The work was done, but the runner could not write it to its branch.",
             Self::RunnerLost => "The runner stopped answering, or came back without the work.",
@@ -217,7 +234,14 @@ impl FailureCode {
             }
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
-            Self::BackendMissing => "Give the runner an agent: start it with MUSTER_AGENT_COMMAND, or write the task as a command.",
+            Self::BackendMissing => {
+                "Install an agent such as Claude Code on the runner's machine, or start it with MUSTER_AGENT_COMMAND; or write the task as a command."
+            }
+            Self::AgentDenied => "The session shows what it asked for. In a sandbox it may do all that the sandbox lets it.",
+            Self::AgentCapped => "What was done so far is on its branch. Give the task more turns or more money, or make it smaller.",
+            Self::ProviderRefused => {
+                "See the key and the credit of the account that the runner's agents use, and the name of the model. Then retry."
+            }
             Self::SandboxUnavailable => {
                 "Install bubblewrap on the runner's machine and see that its user may make namespaces; the message says what is wrong. \
                  An owner can also let the workspace work without one: `muster workspace isolation none`. A machine that has joined has to \
@@ -272,6 +296,7 @@ mod tests {
             [
                 "repository_unreachable",
                 "backend_missing",
+                "provider_refused",
                 "sandbox_unavailable",
                 "work_not_saved",
                 "runner_fault",

@@ -4,6 +4,7 @@
 //! saying "that is not allowed". It compiles to wasm, so the pages, the engine and the runners speak with the same types.
 
 pub mod account;
+pub mod agent;
 pub mod artifact;
 pub mod attempt;
 pub mod board;
@@ -24,11 +25,13 @@ pub mod queue;
 pub mod repository;
 pub mod runner;
 pub mod saved_view;
+pub mod session;
 pub mod task;
 pub mod verification;
 pub mod workflow;
 
 pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
+pub use agent::{AgentTerms, Backend, BackendFound};
 pub use artifact::{Artifact, ArtifactKind};
 pub use attempt::{Attempt, AttemptKey, AttemptState};
 pub use board::Board;
@@ -49,6 +52,7 @@ pub use queue::Queue;
 pub use repository::Repository;
 pub use runner::Runner;
 pub use saved_view::{SaveView, SavedView};
+pub use session::{SessionEvent, SessionEventKind};
 pub use task::{NewTask, NewTasks, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
 pub use verification::{CheckResult, CheckStatus, VerificationReport};
 

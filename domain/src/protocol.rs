@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactKind, AttemptKey, CheckResult, CheckSpec, Failure, Isolation, LogStream, RunnerId, VerificationReport, Work, task::Inputs,
-    task::Tier,
+    AgentTerms, ArtifactKind, AttemptKey, BackendFound, CheckResult, CheckSpec, Failure, Isolation, LogStream, RunnerId, SessionEvent,
+    VerificationReport, Work, task::Inputs, task::Tier,
 };
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -57,6 +57,9 @@ pub struct Hello {
     /// Why its machine makes no sandbox; absent when it does.
     #[serde(default)]
     pub no_sandbox: Option<String>,
+    /// The agent programs that it has found. Their names are among its capabilities as well.
+    #[serde(default)]
+    pub backends: Vec<BackendFound>,
 }
 
 /// What a runner says about an attempt.
@@ -65,8 +68,16 @@ pub struct Hello {
 pub enum Said {
     /// The worktree is there and the work begins.
     Started { base_commit: String, branch: String },
+    /// What the agent said and did, in its order.
+    Session { events: Vec<SessionEvent> },
     /// The work's processes are gone; the checks run now.
     Verifying,
+    /// The checks did not pass, and the agent goes on with what they say. Their outputs are cut to [`ROUND_OUTPUT_LIMIT`].
+    WorksAgain {
+        /// The one that is over, from 1.
+        round: i32,
+        verification: VerificationReport,
+    },
     /// The last word. `log_end` is how many bytes the attempt's log has: the outcome is not known before they are stored.
     Report { log_end: u64, report: Box<AttemptReport> },
     /// A part of a report that is too long for one message, at most [`PART_BYTES`].
@@ -180,6 +191,9 @@ pub struct Assignment {
     #[serde(default)]
     pub correlation_id: Option<String>,
     pub work: Work,
+    /// How an agent goes about it.
+    #[serde(default)]
+    pub agent: AgentTerms,
     /// A path or URL.
     pub repository: String,
     /// The repository's default branch when absent.
@@ -215,6 +229,8 @@ pub struct AttemptReport {
     pub output: Option<serde_json::Value>,
 }
 
+/// Bytes of a check's output that are kept of a round after which the agent goes on: what is more would not fit into one message.
+pub const ROUND_OUTPUT_LIMIT: usize = 4 * 1024;
 /// The longest message to a runner, as JSON: an assignment, with the task's inputs and what failed before.
 pub const TO_RUNNER_BYTES: usize = 8 * 1024 * 1024;
 /// A report that is longer than this, as JSON, goes in parts of it.

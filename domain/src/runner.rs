@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{RunnerId, crash};
+use crate::{BackendFound, RunnerId, crash};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -23,6 +23,8 @@ pub struct Runner {
     pub last_seen_at: DateTime<Utc>,
     /// Why its machine makes no sandbox; absent when it does. What is to run in one fails there.
     pub no_sandbox: Option<String>,
+    /// The agent programs on its machine.
+    pub backends: Vec<BackendFound>,
 }
 
 /// With what one machine may join a workspace; shown this once.

@@ -49,7 +49,7 @@ pub use view::{TaskDependency, TaskLink, TaskSummary, TaskView};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckSpec, RepositoryId, TaskId, Timestamp, WorkflowRunId, WorkspaceId};
+use crate::{AgentTerms, CheckSpec, RepositoryId, TaskId, Timestamp, WorkflowRunId, WorkspaceId};
 
 /// A task as the engine holds it between locking its row and saving it.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,8 @@ pub struct Task {
     pub paused_by: Option<String>,
     /// What its runner must have.
     pub capabilities: Vec<String>,
+    /// How an agent goes about it; only a prompt has this.
+    pub agent: AgentTerms,
     pub complexity: Complexity,
     /// Seconds that whoever handed it in expects it to take.
     pub estimate_seconds: Option<i32>,

@@ -1,4 +1,6 @@
 // What arrives by itself. A mark in the window proves that the page was not loaded again meanwhile.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { expect, test, unique } from "../fixtures.ts";
 import { badge, log, output, taskRow } from "../pages.ts";
@@ -31,6 +33,21 @@ test("an overview that is open counts along", async ({ page, visit, api, gate })
   await expect(page.getByRole("table", { name: "Tasks that run" }).getByRole("link", { name: title })).toBeVisible();
   gate.open();
   await expect(page.getByRole("table", { name: "Tasks that ended last" }).getByRole("link", { name: title })).toBeVisible();
+  await expectNotReloaded(page);
+});
+
+test("a session arrives while the agent works, and what is open stays open", async ({ page, visit, api }) => {
+  const id = await api.createTask({ title: unique("Talks"), prompt: "Look around. fake:waits", agent: { backend: "claude-code" } });
+  await visit(`/tasks/${id}?view=session`);
+  await mark(page);
+  await expect(page.getByText("I look around.")).toBeVisible();
+  const call = page.locator("details", { hasText: "until [ -e" });
+  await call.locator("summary").click();
+  await expect(call).toContainText("Running");
+  writeFileSync(join(process.env.MUSTER_E2E_SIGNS ?? "", "session"), "");
+  await expect(page.getByText("That is all.")).toBeVisible();
+  await expect(call).toContainText("seen");
+  await expect(call).toHaveAttribute("open");
   await expectNotReloaded(page);
 });
 

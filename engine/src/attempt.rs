@@ -8,6 +8,7 @@ pub(crate) mod batch;
 mod claim;
 pub(crate) mod query;
 pub(crate) mod report_part;
+mod session;
 pub(crate) mod store;
 
 use chrono::TimeDelta;
@@ -149,7 +150,7 @@ fn predict(said: Said<'_>) -> followers::End {
     use followers::End;
     let badly = |code: FailureCode| if code.is_worth_retrying() { End::BadlyAtLast } else { End::Badly };
     match said {
-        Said::Started { .. } | Said::Verifying | Said::Part { .. } => End::None,
+        Said::Started { .. } | Said::Session { .. } | Said::Verifying | Said::WorksAgain { .. } | Said::Part { .. } => End::None,
         Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,

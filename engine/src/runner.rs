@@ -13,7 +13,7 @@ pub(crate) mod store;
 mod trial;
 
 use domain::{
-    RunnerId, WorkspaceId,
+    Backend, BackendFound, RunnerId, WorkspaceId,
     error::Errors,
     runner::owner_of,
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
@@ -122,11 +122,17 @@ impl Engine {
         tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
     }
 
-    /// Takes down why the runner's machine makes no sandbox, or that it makes them.
-    async fn note_sandbox(&self, session: &RunnerSession, why_not: Option<&str>) -> Result<()> {
-        let text = why_not.map(|text| text.replace('\0', "\u{fffd}").chars().take(1000).collect::<String>());
+    /// Takes down which agents there are on the runner's machine, and why it makes no sandbox, or that it makes them.
+    async fn note_machine(&self, session: &RunnerSession, no_sandbox: Option<&str>, backends: &[BackendFound]) -> Result<()> {
+        let clean = |text: &str, most| text.replace('\0', "\u{fffd}").chars().take(most).collect::<String>();
+        let backends: Vec<_> = backends
+            .iter()
+            .take(Backend::ALL.len())
+            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend })
+            .collect();
+        let text = no_sandbox.map(|text| clean(text, 1000));
         let mut conn = self.database.system.acquire().await?;
-        store::note_sandbox(&mut conn, session, text.as_deref().filter(|text| !text.is_empty())).await
+        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends).await
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to

@@ -247,6 +247,8 @@ impl TestRunner {
 /// What a runner says about an attempt.
 pub enum Words {
     Started,
+    Session(Vec<domain::SessionEvent>),
+    WorksAgain(i32, domain::VerificationReport),
     Verifying,
     Report(Box<AttemptReport>),
 }
@@ -255,6 +257,8 @@ impl Words {
     fn said(&self) -> Said<'_> {
         match self {
             Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
+            Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
+            Self::Session(events) => Said::Session { events },
             Self::Verifying => Said::Verifying,
             Self::Report(report) => Said::Report { report, log_end: 0 },
         }

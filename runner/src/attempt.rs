@@ -3,9 +3,11 @@
 //! Whatever happens on the way, the walk comes to its end: processes are gone, what was changed is saved, the folder is removed or
 //! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
 
+mod conversation;
 pub(crate) mod folder;
 pub(crate) mod output;
 pub(crate) mod retry_after;
+mod round;
 mod walk;
 
 use std::sync::Arc;
@@ -143,7 +145,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Limits, Paths, RunnerConfig, SandboxConfig};
+    use crate::{AgentConfig, Limits, Paths, RunnerConfig, SandboxConfig};
 
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
@@ -153,6 +155,7 @@ mod tests {
             state_dir: state.path().into(),
             slots: 1,
             agent_command: None,
+            agents: AgentConfig::default(),
             capabilities: vec![],
             paths: Paths::All,
             sandbox: SandboxConfig::default(),

@@ -1,8 +1,10 @@
 //! What a runner is told when it starts.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use domain::check::VERIFICATION_TIMEOUT_SECONDS;
+
+use crate::backend::found::Found;
 
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
@@ -16,9 +18,29 @@ pub struct RunnerConfig {
     pub slots: u32,
     /// What carries out a prompt: a shell command that reads it from its standard input. Without it, prompts fail.
     pub agent_command: Option<String>,
+    /// The agent programs that it drives itself.
+    pub agents: AgentConfig,
     /// Which repositories that are paths it works on.
     pub paths: Paths,
     pub sandbox: SandboxConfig,
+}
+
+/// The agent programs of this machine.
+#[derive(Clone, Default)]
+pub struct AgentConfig {
+    /// Claude Code: its path, or its name where the runner's own path finds it. Nothing when it is not to be used.
+    pub claude_code: Option<PathBuf>,
+    /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
+    /// alone, and for whatever they run.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// Without what is in the environment.
+impl fmt::Debug for AgentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("AgentConfig").field("claude_code", &self.claude_code).field("environment", &names).finish()
+    }
 }
 
 /// What keeps the work, and what checks it, from the rest of the runner's machine.
@@ -82,9 +104,10 @@ impl Paths {
 
 impl RunnerConfig {
     /// All that it has, each once.
-    pub(crate) fn all_capabilities(&self) -> Vec<String> {
+    pub(crate) fn all_capabilities(&self, agents: &[Found]) -> Vec<String> {
         let found = [std::env::consts::OS, std::env::consts::ARCH].map(str::to_owned);
-        let mut all: Vec<_> = found.into_iter().chain(self.capabilities.iter().cloned()).collect();
+        let agents = agents.iter().map(|found| found.backend.name().to_owned());
+        let mut all: Vec<_> = found.into_iter().chain(agents).chain(self.capabilities.iter().cloned()).collect();
         all.sort_unstable();
         all.dedup();
         all

@@ -32,6 +32,7 @@ mod process;
 mod recover;
 mod sandbox;
 mod save;
+mod session;
 mod socket;
 mod talk;
 mod verify;
@@ -47,7 +48,7 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Limits, Network, Paths, RunnerConfig, SandboxConfig};
+pub use config::{AgentConfig, Limits, Network, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;

@@ -13,7 +13,10 @@ use tracing::{info, warn};
 
 use crate::{
     Limits, Link, NotLinked, RunnerConfig, RunnerError,
-    backend::shell,
+    backend::{
+        found::{self, Found},
+        identity::Identity,
+    },
     dial::Backoff,
     folders::Folders,
     git::Git,
@@ -39,7 +42,9 @@ pub(crate) struct Runner {
     pub mirrors: Mirrors,
     pub git: Git,
     /// What git in the work signs with when this machine's user has no name of their own.
-    pub identity: shell::Identity,
+    pub identity: Identity,
+    /// The agent programs that there are.
+    pub agents: Vec<Found>,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -56,7 +61,10 @@ pub(crate) struct Runner {
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
-        let sandbox = Arc::new(Sandbox::new(config.sandbox.clone(), folders.state_dir.clone()));
+        let agents = found::look(&config.agents).await;
+        let mut sandbox = config.sandbox.clone();
+        sandbox.read.extend(agents.iter().map(|found| found.needs.clone()));
+        let sandbox = Arc::new(Sandbox::new(sandbox, folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
@@ -65,7 +73,8 @@ impl Runner {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
-            identity: shell::Identity::find().await.map_err(RunnerError::GitMissing)?,
+            identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
+            agents,
             sandbox,
             outbox: Arc::default(),
             held: Held::default(),

@@ -4,7 +4,10 @@ pub(crate) mod pump;
 
 use std::sync::{Arc, Mutex};
 
-use domain::{AttemptId, LogStream, log::LOG_LIMIT};
+use domain::{
+    AttemptId, LogStream,
+    log::{LOG_CHUNK_LIMIT, LOG_LIMIT},
+};
 
 use crate::{held::Orders, lock, outbox::Outbox};
 
@@ -60,6 +63,16 @@ impl Log {
         written.dropped += (bytes.len() - kept.len()) as u64;
         if !kept.is_empty() {
             self.append(&mut written, stream, kept.to_vec());
+        }
+    }
+
+    /// As [`output`](Self::output), of any length.
+    pub async fn text(&self, stream: LogStream, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(rest.floor_char_boundary(LOG_CHUNK_LIMIT));
+            self.output(stream, piece.as_bytes()).await;
+            rest = later;
         }
     }
 

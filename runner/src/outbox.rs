@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::lock;
 
-/// Bytes of an attempt's log that are kept unanswered; then whoever writes it waits.
+/// Bytes of an attempt's log and session that are kept unanswered; then whoever writes them waits.
 const LOG_KEPT: usize = 1024 * 1024;
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ struct Page {
     items: VecDeque<Item>,
     /// How many of them have gone down the link.
     sent: usize,
-    /// Of log, in the items.
+    /// Of log and session, in the items.
     bytes: usize,
     heard: Heard,
     /// Who waits for the answer to this number.
@@ -62,7 +62,7 @@ struct Page {
 }
 
 enum Item {
-    Said { sequence: u64, said: Said },
+    Said { sequence: u64, said: Said, weight: usize },
     Log { offset: u64, stream: LogStream, bytes: Vec<u8> },
 }
 
@@ -95,7 +95,7 @@ impl Outbox {
         told.await.map_err(|_| Closed)
     }
 
-    /// Waits until there is room for a piece of the log.
+    /// Waits until there is room for a piece of the log or the session.
     pub async fn room(&self, attempt: AttemptId) -> Result<(), Closed> {
         loop {
             let answered = self.answered.notified();
@@ -214,7 +214,9 @@ impl Page {
 
     fn say(&mut self, said: Said) {
         self.said += 1;
-        self.items.push_back(Item::Said { sequence: self.said, said });
+        let weight = weight(&said);
+        self.bytes += weight;
+        self.items.push_back(Item::Said { sequence: self.said, said, weight });
     }
 
     fn log(&mut self, stream: LogStream, bytes: Vec<u8>) {
@@ -227,7 +229,7 @@ impl Page {
     fn next(&mut self) -> Option<ToServer> {
         let attempt = self.key;
         let message = match self.items.get(self.sent)? {
-            Item::Said { sequence, said } => ToServer::Said { attempt, sequence: *sequence, said: said.clone() },
+            Item::Said { sequence, said, .. } => ToServer::Said { attempt, sequence: *sequence, said: said.clone() },
             Item::Log { offset, stream, bytes } => ToServer::Log { attempt, offset: *offset, stream: *stream, bytes: bytes.clone() },
         };
         self.sent += 1;
@@ -239,9 +241,7 @@ impl Page {
         self.heard.sequence = self.heard.sequence.max(heard.sequence);
         self.heard.log = self.heard.log.max(heard.log);
         while self.items.front().is_some_and(|item| item.is_heard(self.heard)) {
-            if let Some(Item::Log { bytes, .. }) = self.items.pop_front() {
-                self.bytes -= bytes.len();
-            }
+            self.bytes -= self.items.pop_front().map_or(0, |item| item.weight());
             self.sent = self.sent.saturating_sub(1);
         }
         self.cut_what_is_heard_in_part();
@@ -264,7 +264,22 @@ impl Page {
     }
 }
 
+/// What is said as often as an agent has something to say counts as much as its log. The rest is said a few times in an attempt.
+fn weight(said: &Said) -> usize {
+    match said {
+        Said::Session { events } => serde_json::to_string(events).map_or(0, |text| text.len()),
+        _ => 0,
+    }
+}
+
 impl Item {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Said { weight, .. } => *weight,
+            Self::Log { bytes, .. } => bytes.len(),
+        }
+    }
+
     fn is_heard(&self, heard: Heard) -> bool {
         match self {
             Self::Said { sequence, .. } => *sequence <= heard.sequence,
@@ -275,7 +290,7 @@ impl Item {
 
 #[cfg(test)]
 mod tests {
-    use domain::TaskId;
+    use domain::{SessionEvent, SessionEventKind, TaskId};
     use uuid::Uuid;
 
     use super::*;
@@ -388,6 +403,20 @@ mod tests {
         outbox.logged(key(1), 1);
         assert!(room.await.is_ok());
         assert!(outbox.room(key(2).attempt_id).await.is_err(), "there is no such attempt");
+    }
+
+    #[tokio::test]
+    async fn a_session_takes_the_room_of_a_log() {
+        let outbox = Outbox::default();
+        outbox.open(key(1));
+        let message = SessionEventKind::Message { text: "x".repeat(LOG_KEPT) };
+        let event = SessionEvent { number: 1, at: crate::clock::now(), kind: message };
+        outbox.say(key(1).attempt_id, Said::Session { events: vec![event] });
+        let room = outbox.room(key(1).attempt_id);
+        tokio::pin!(room);
+        assert!(now(&mut room).await.is_none());
+        outbox.stored(key(1), 1);
+        assert!(room.await.is_ok());
     }
 
     /// Its outcome, if it is there now.

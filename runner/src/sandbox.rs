@@ -78,8 +78,11 @@ pub(crate) struct Closed {
 pub(crate) enum Guest {
     Command,
     Agent,
-    /// The check with this number.
-    Check(usize),
+    /// A check, with its number in its round.
+    Check {
+        round: i32,
+        number: usize,
+    },
     /// The runner's own git, which what the work has left could make run commands.
     Git,
 }
@@ -231,7 +234,7 @@ impl Room {
 impl Closed {
     fn network(&self, guest: Guest) -> Network {
         match guest {
-            Guest::Command | Guest::Check(_) => self.sandbox.config.network,
+            Guest::Command | Guest::Check { .. } => self.sandbox.config.network,
             Guest::Agent => self.sandbox.config.agent_network,
             Guest::Git => Network::None,
         }
@@ -255,7 +258,7 @@ impl Closed {
                 room.writable(&folder.left(), &folder.left());
                 room.read_only(&folder.given(), &folder.given());
             }
-            Guest::Check(_) => room.read_only(&folder.given(), &folder.given()),
+            Guest::Check { .. } => room.read_only(&folder.given(), &folder.given()),
             Guest::Git => {
                 room.writable(&folder.index_folder(), &folder.index_folder());
                 // not what its user has added to it, which is how it proves who it is elsewhere

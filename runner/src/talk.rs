@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     Link, RunnerError, attempt,
+    backend::found::Found,
     heartbeat::Beats,
     held::{Order, Why},
     life::Runner,
@@ -106,11 +107,12 @@ impl Talk {
             runner_id: runner.folders.identity,
             name: config.name.clone(),
             slots: config.slots.max(1),
-            capabilities: config.all_capabilities(),
+            capabilities: config.all_capabilities(&runner.agents),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox: runner.sandbox.is_there().await.err(),
+            backends: runner.agents.iter().map(Found::about).collect(),
         };
         let answered = async {
             match from_server.recv().await? {

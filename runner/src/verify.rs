@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Limits,
     attempt::folder::AttemptFolder,
-    backend::shell::{self, Place},
+    backend::{environment::Place, identity::Identity, shell},
     clock,
     git::{Bounds, Git, GitError},
     held::{Order, Orders},
@@ -40,7 +40,9 @@ pub(crate) struct Verification<'a> {
     pub git: &'a Git,
     pub log: &'a Log,
     pub room: &'a Room,
-    pub identity: &'a shell::Identity,
+    pub identity: &'a Identity,
+    /// From 1: each round's checks have homes of their own.
+    pub round: i32,
 }
 
 /// Why there is no report.
@@ -124,7 +126,7 @@ impl Verification<'_> {
         let mut trace = self.entry.trace();
         let place = Place {
             room: self.room,
-            guest: Guest::Check(index + 1),
+            guest: Guest::Check { round: self.round, number: index + 1 },
             folder: &self.entry.folder,
             worktree: &self.checkout.path,
             identity: self.identity,

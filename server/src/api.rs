@@ -11,6 +11,7 @@ mod queue;
 mod run;
 mod runner;
 mod saved_view;
+mod session;
 mod task;
 mod wait;
 mod workflow;
@@ -102,6 +103,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(task::preview_task))
         .routes(routes!(task::task_events))
         .routes(routes!(task::task_log))
+        .routes(routes!(session::session))
         .routes(routes!(artifact::get_artifact))
         .routes(routes!(event::follow_events))
         .routes(routes!(queue::get_queue))

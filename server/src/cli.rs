@@ -46,6 +46,7 @@ mod task_list;
 mod task_logs;
 mod task_result;
 mod task_run;
+mod task_session;
 mod task_show;
 mod task_submit;
 mod terminal_text;
@@ -141,6 +142,8 @@ enum TaskCommand {
     Show(task_show::ShowArgs),
     /// Print what a task's attempts wrote.
     Logs(task_logs::LogsArgs),
+    /// Print what a task's agent was told, said and did.
+    Session(task_session::SessionArgs),
     /// Change what may still be changed of a task that has not ended.
     Edit(Box<task_edit::EditArgs>),
     /// End a task: at once when it waits, as soon as its work has stopped when it runs.
@@ -186,6 +189,7 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::List(args) => task_list::list(&args).await,
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
+        TaskCommand::Session(args) => task_session::session(&args).await,
         TaskCommand::Edit(args) => task_edit::edit(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use domain::runner::owner_of;
 use engine::Keep;
-use runner::{Network, SandboxConfig};
+use runner::{AgentConfig, Network, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
 pub use crate::postgres::default_state_dir;
@@ -88,6 +88,41 @@ impl SandboxArgs {
     }
 }
 
+/// The agent programs on this machine that Muster drives itself. Where their models are and with which key is taken from the environment,
+/// by the names that the programs give to it: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, …
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[command(next_help_heading = "Agents")]
+pub struct AgentArgs {
+    /// Claude Code: its path, or its name on the PATH; `none` when it is not to be used [default: claude].
+    #[arg(long = "claude-code", env = "MUSTER_CLAUDE_CODE", value_name = "PROGRAM")]
+    #[serde(default)]
+    pub claude_code: Option<PathBuf>,
+}
+
+/// What agents are given of the environment: names that begin so, and names.
+const AGENTS_VARIABLES: [&str; 1] = ["ANTHROPIC_"];
+const AGENTS_VARIABLE: [&str; 6] =
+    ["CLAUDE_CODE_OAUTH_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
+
+impl AgentArgs {
+    /// What is said here, else what was said before.
+    pub fn or(&self, before: &Self) -> Self {
+        Self { claude_code: self.claude_code.clone().or_else(|| before.claude_code.clone()) }
+    }
+
+    pub fn config(&self) -> AgentConfig {
+        let program = |said: &Option<PathBuf>, usual: &str| match said {
+            Some(path) if path.as_os_str().is_empty() => Some(usual.into()),
+            Some(path) if path.as_os_str() == "none" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(usual.into()),
+        };
+        let is_theirs = |name: &str| AGENTS_VARIABLE.contains(&name) || AGENTS_VARIABLES.iter().any(|start| name.starts_with(start));
+        let environment = std::env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_theirs) && !value.is_empty());
+        AgentConfig { claude_code: program(&self.claude_code, "claude"), environment: environment.collect() }
+    }
+}
+
 #[derive(Args, Clone)]
 pub struct ServeConfig {
     #[command(flatten)]
@@ -107,6 +142,8 @@ pub struct ServeConfig {
     /// The agent that is given prompts: a shell command that reads the prompt from its standard input.
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
     pub agent_command: Option<String>,
+    #[command(flatten)]
+    pub agents: AgentArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
     /// Days after which what has ended is deleted, with its log, checks and history; `never`, or 0, keeps it.

@@ -42,6 +42,7 @@ impl LocalRunner {
             state_dir: config.state.state_dir.join("runner"),
             slots: config.slots,
             agent_command: config.agent_command.clone(),
+            agents: config.agents.config(),
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
             paths: Paths::All,
             sandbox: SandboxConfig { hidden: vec![config.state.state_dir.clone()], ..config.sandbox.config(WithoutSandbox::Allowed) },

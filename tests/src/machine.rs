@@ -62,14 +62,37 @@ impl Machine {
         self.serves_with(database_url, &["--addr", "127.0.0.1:0"])
     }
 
+    /// With the agents that the tests drive, whose models are played by this provider.
+    pub fn serves_agents(&self, provider: &FakeProvider) -> Server {
+        let program = agent_program("claude");
+        let url = provider.url.as_str();
+        let given = [("MUSTER_CLAUDE_CODE", program.to_str().unwrap()), ("ANTHROPIC_BASE_URL", url), ("ANTHROPIC_API_KEY", "none")];
+        self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
+    }
+
+    /// A provider of models that plays these scenarios, beside those that it comes with.
+    pub fn plays(&self, scenarios: &str) -> FakeProvider {
+        let file = self.folder.path().join("scenarios.json");
+        fs::write(&file, scenarios).unwrap();
+        let mut command = self.muster(&["fake-provider", "--listen", "127.0.0.1:0", "--scenarios", file.to_str().unwrap()]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let line = wait_for_line(BufReader::new(process.stdout.take().unwrap()), "Fake provider on ");
+        FakeProvider { process, url: line.split_once(" on ").unwrap().1.trim().to_owned() }
+    }
+
     /// At this port, while runners elsewhere do the work.
     pub fn serves_others_at(&self, port: u16) -> Server {
         self.serves_with(None, &["--addr", &format!("127.0.0.1:{port}"), "--slots", "0"])
     }
 
     fn serves_with(&self, database_url: Option<&str>, arguments: &[&str]) -> Server {
+        // whatever agents there are on the machine of the tests, they would cost money
+        self.serves_given(database_url, arguments, &[("MUSTER_CLAUDE_CODE", "none")])
+    }
+
+    fn serves_given(&self, database_url: Option<&str>, arguments: &[&str], given: &[(&str, &str)]) -> Server {
         let mut command = self.muster(&[&["serve"], arguments].concat());
-        command.env("MUSTER_CAPABILITIES", "paint,");
+        command.env("MUSTER_CAPABILITIES", "paint,").envs(given.iter().copied());
         command.envs(database_url.map(|url| ("DATABASE_URL", url)));
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
@@ -151,6 +174,28 @@ impl Drop for Server {
             let _ = self.process.wait();
         }
     }
+}
+
+/// A provider of models that plays scenarios.
+pub struct FakeProvider {
+    process: Child,
+    pub url: String,
+}
+
+impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        // it holds nothing that would be left behind
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An agent as `scripts/setup --tests` installs it.
+fn agent_program(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").unwrap();
+    let program = Path::new(&home).join(".cache/muster/tools/agents/node_modules/.bin").join(name);
+    assert!(program.exists(), "{} is not there: run scripts/setup --tests", program.display());
+    program
 }
 
 pub struct Client<'a> {

@@ -160,17 +160,25 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
+    let has = has(&runner);
     let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts));
     view! {
         <tr class="c-table__row">
             <td class="c-table__main" data-label="Runner"><span class="p-runners__name">{runner.name}</span> <span class="u-quiet">{place}</span>{unable}</td>
             <td class="c-table__state" data-label="State">{state}</td>
             <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>
-            <td data-label="Has">{runner.capabilities.join(", ")}</td>
+            <td data-label="Has">{has}</td>
             <td class="c-table__time" data-label="Last seen"><Time at=runner.last_seen_at /></td>
             <td class="c-table__act c-table__wide">{remove}</td>
         </tr>
     }
+}
+
+/// Its agents as people call them, in place of the words by which tasks do, and what else it has.
+fn has(runner: &Runner) -> String {
+    let agents = runner.backends.iter().map(|found| format!("{} {}", found.backend.title(), found.version));
+    let is_agent = |word: &str| runner.backends.iter().any(|found| found.backend.name() == word);
+    agents.chain(runner.capabilities.iter().filter(|word| !is_agent(word)).cloned()).collect::<Vec<_>>().join(", ")
 }
 
 /// Opens without scripts, and asks before anything is lost.

@@ -9,5 +9,6 @@ pub mod diff;
 pub mod facts;
 pub mod gate;
 pub mod log;
+pub mod session;
 pub mod steps;
 pub mod timeline;

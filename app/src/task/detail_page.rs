@@ -23,6 +23,7 @@ use super::{
         facts::facts,
         gate::{GateActs, gate_form, question},
         log::Log,
+        session::Session,
         steps::Steps,
         timeline::Timeline,
     },
@@ -109,6 +110,7 @@ fn neighbour_ids(task: &TaskView) -> Vec<TaskId> {
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
+    Session,
     Log,
     Checks,
     Diff,
@@ -118,16 +120,32 @@ enum View {
 }
 
 impl View {
-    const ALL: [Self; 6] = [Self::Log, Self::Checks, Self::Diff, Self::Attempts, Self::Timeline, Self::Definition];
+    /// Of a prompt.
+    const PROMPT: &'static [Self] = &[Self::Session, Self::Log, Self::Checks, Self::Diff, Self::Attempts, Self::Timeline, Self::Definition];
+    const COMMAND: &'static [Self] = &[Self::Log, Self::Checks, Self::Diff, Self::Attempts, Self::Timeline, Self::Definition];
     /// Of a task that no runner does: a gate, or one that becomes several.
-    const UNEXECUTED: [Self; 2] = [Self::Definition, Self::Timeline];
+    const UNEXECUTED: &'static [Self] = &[Self::Definition, Self::Timeline];
 
     fn of(work: &Work) -> &'static [Self] {
-        if work.is_executed() { &Self::ALL } else { &Self::UNEXECUTED }
+        match work {
+            Work::Prompt(_) => Self::PROMPT,
+            Work::Command(_) => Self::COMMAND,
+            Work::Gate(_) | Work::Group(_) => Self::UNEXECUTED,
+        }
+    }
+
+    /// What is looked at unless another is asked for: the session where there is one.
+    fn usual(task: &TaskView) -> Self {
+        let has_session = task.attempt_list.iter().any(|attempt| attempt.session_events > 0);
+        match Self::of(&task.work)[0] {
+            Self::Session if !has_session => Self::Log,
+            first => first,
+        }
     }
 
     fn name(self) -> &'static str {
         match self {
+            Self::Session => "session",
             Self::Log => "log",
             Self::Checks => "checks",
             Self::Diff => "diff",
@@ -137,9 +155,8 @@ impl View {
         }
     }
 
-    /// The first one unless another is asked for.
-    fn parse(name: &str, views: &[Self]) -> Self {
-        views.iter().copied().find(|view| view.name() == name).unwrap_or(views[0])
+    fn parse(name: &str, views: &[Self]) -> Option<Self> {
+        views.iter().copied().find(|view| view.name() == name)
     }
 }
 
@@ -147,9 +164,9 @@ impl View {
 fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let id = task.with_untracked(|task| task.summary.id);
     let query = use_query_map();
-    let views = task.with_untracked(|task| View::of(&task.work));
-    let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default(), views)));
-    let is_executed = views.len() > View::UNEXECUTED.len();
+    // The usual view is told once: nobody is taken away from a log because a session has begun.
+    let (views, usual, is_executed) = task.with_untracked(|task| (View::of(&task.work), View::usual(task), task.work.is_executed()));
+    let view = Memo::new(move |_| query.with(|query| View::parse(query.get_str("view").unwrap_or_default(), views)).unwrap_or(usual));
     let asked_attempt = Memo::new(move |_| query.with(|query| query.get_str("attempt").and_then(|number| number.parse::<i32>().ok())));
     let attempt = Memo::new(move |_| asked_attempt.get().unwrap_or_else(|| task.with(|task| task.summary.attempts)));
     let title = Memo::new(move |_| task.with(|task| task.summary.title.clone()));
@@ -180,8 +197,9 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             {move || task.with(chosen)}
             <div class="p-task__columns">
                 <div class="p-task__main">
-                    {tabs(id, task, views, view)}
+                    {tabs(id, task, views, usual, view)}
                     {move || match view.get() {
+                        View::Session => view! { <Session id=id task=task attempt=attempt /> }.into_any(),
                         View::Log => view! { <Log id=id task=task /> }.into_any(),
                         View::Checks => checks(task, attempt).into_any(),
                         View::Diff => view! { <Diff id=id task=task attempt=attempt /> }.into_any(),
@@ -305,12 +323,17 @@ fn unmet_notice(unmet: &[String]) -> AnyView {
 fn failure_notice(id: TaskId, tone: Tone, title: &'static str, failure: &Failure) -> AnyView {
     let code = failure.code;
     let message = capitalised(&failure.message);
-    let checks = (code == FailureCode::ChecksFailed).then(|| format!("/tasks/{id}?view=checks"));
+    let see = match code {
+        FailureCode::ChecksFailed => Some(("checks", "See the checks")),
+        FailureCode::AgentDenied | FailureCode::AgentCapped | FailureCode::ProviderRefused => Some(("session", "See the session")),
+        _ => None,
+    };
+    let see = see.map(|(name, text)| view! { " " <a href=format!("/tasks/{id}?view={name}") data-noscroll="">{text}</a> });
     view! {
         <Notice tone=tone title=title>
             <p class="p-task__message">{message}</p>
             <p>{code.cause()} " " <code>{code.name()}</code></p>
-            <p>{code.advice()} {checks.map(|href| view! { " " <a href=href data-noscroll="">"See the checks"</a> })}</p>
+            <p>{code.advice()} {see}</p>
         </Notice>
     }
     .into_any()
@@ -333,9 +356,11 @@ fn waiting_notice(task: Signal<TaskView>, run_at: domain::Timestamp) -> AnyView 
     .into_any()
 }
 
-fn tabs(id: TaskId, task: Signal<TaskView>, views: &'static [View], current: Memo<View>) -> impl IntoView {
+/// The usual view is at the address of the task, unless another may be the usual one when the page is opened again.
+fn tabs(id: TaskId, task: Signal<TaskView>, views: &'static [View], usual: View, current: Memo<View>) -> impl IntoView {
     let label = move |view| {
         task.with(|task| match view {
+            View::Session => ("Session", None),
             View::Log => ("Log", None),
             View::Checks => ("Checks", checks_count(task)),
             View::Diff => ("Diff", None),
@@ -345,7 +370,8 @@ fn tabs(id: TaskId, task: Signal<TaskView>, views: &'static [View], current: Mem
         })
     };
     let tab = move |view: View| {
-        let href = if view == views[0] { format!("/tasks/{id}") } else { format!("/tasks/{id}?view={}", view.name()) };
+        let is_at_task = view == usual && views[0] != View::Session;
+        let href = if is_at_task { format!("/tasks/{id}") } else { format!("/tasks/{id}?view={}", view.name()) };
         view! {
             <a class="c-tabs__tab" href=href data-noscroll="" aria-current=move || (current.get() == view).then_some("page")>
                 {move || label(view).0}

@@ -7,7 +7,8 @@ mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
+    Backend, CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
+    agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub use others::read_retry_classes;
 use crate::{
     draft::back_path,
     problem::Problem,
-    text::{capitalised, duration, parse_duration},
+    text::{capitalised, dollars, duration, parse_duration},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,14 @@ pub struct TaskForm {
     pub tier: String,
     /// As people write times; empty where nobody knows.
     pub estimate: String,
+    /// The agent's name; empty for whatever the runner has.
+    pub agent: String,
+    pub model: String,
+    pub max_turns: String,
+    /// How often it goes on when checks do not pass; empty for as usual.
+    pub verification_retries: String,
+    /// In dollars, as people write them.
+    pub max_cost: String,
     pub correlation_id: String,
 }
 
@@ -105,6 +114,11 @@ impl Default for TaskForm {
             capabilities: String::new(),
             tier: String::new(),
             estimate: String::new(),
+            agent: String::new(),
+            model: String::new(),
+            max_turns: String::new(),
+            verification_retries: String::new(),
+            max_cost: String::new(),
             correlation_id: String::new(),
         }
     }
@@ -146,6 +160,11 @@ impl TaskForm {
             capabilities: task.capabilities.join(" "),
             tier: task.complexity.given.map(Tier::name).unwrap_or_default().into(),
             estimate: task.estimate_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
+            agent: task.agent.backend.map(Backend::name).unwrap_or_default().into(),
+            model: task.agent.model.clone().unwrap_or_default(),
+            max_turns: task.agent.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
+            verification_retries: task.agent.max_verification_retries.map(|retries| retries.to_string()).unwrap_or_default(),
+            max_cost: task.agent.max_cost_cents.map(|cents| dollars(cents).trim_start_matches('$').to_owned()).unwrap_or_default(),
             correlation_id: task.correlation_id.clone().unwrap_or_default(),
         }
     }
@@ -254,6 +273,33 @@ impl TaskForm {
                 Err(message) => note("/estimate_seconds", "malformed", message),
             },
         }
+        match (self.agent.as_str(), Backend::parse(&self.agent)) {
+            ("", _) => {}
+            (_, Some(backend)) => new.agent.backend = Some(backend),
+            (_, None) => note("/agent", "unknown", "is not an agent that Muster knows"),
+        }
+        new.agent.model = Some(self.model.trim().to_owned()).filter(|model| !model.is_empty());
+        match self.max_turns.trim() {
+            "" => {}
+            text => match text.parse() {
+                Ok(turns) => new.agent.max_turns = Some(turns),
+                Err(_) => note("/agent/max_turns", "malformed", "must be a number"),
+            },
+        }
+        match self.verification_retries.trim() {
+            "" => {}
+            text => match text.parse() {
+                Ok(retries) => new.agent.max_verification_retries = Some(retries),
+                Err(_) => note("/agent/max_verification_retries", "malformed", "must be a number"),
+            },
+        }
+        match self.max_cost.trim() {
+            "" => {}
+            text => match agent::cents(text) {
+                Some(cents) => new.agent.max_cost_cents = Some(cents),
+                None => note("/agent/max_cost_cents", "malformed", "must be dollars, such as 2.50"),
+            },
+        }
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
         match others::read_dependencies(&self.depends_on) {
             Ok(dependencies) => new.depends_on = dependencies,
@@ -284,6 +330,10 @@ impl TaskForm {
         if let Some(class) = error.pointer.strip_prefix("/retry/by_class/") {
             let place = class.replace('/', ", ").replace('_', " ");
             return FieldError { message: format!("{place} {}", error.message), pointer: "/retry/by_class".into(), ..error };
+        }
+        // typed in dollars
+        if error.pointer == "/agent/max_cost_cents" && error.code == "out_of_range" {
+            return FieldError { message: format!("must be {} to {}", dollars(1), dollars(COST_CENTS_MAX)), ..error };
         }
         let mut parts = error.pointer.split('/').skip(1);
         let (Some(field), Some(Ok(index))) = (parts.next(), parts.next().map(str::parse::<usize>)) else { return error };
@@ -422,6 +472,28 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_says_who_is_given_it() {
+        let form = TaskForm {
+            work: "prompt".into(),
+            prompt: "Tidy up.".into(),
+            agent: "claude-code".into(),
+            model: " claude-sonnet-4-5 ".into(),
+            max_turns: "30".into(),
+            verification_retries: "0".into(),
+            max_cost: "$2.5".into(),
+            ..filled()
+        };
+        let agent = form.to_new_task().unwrap().agent;
+        assert_eq!((agent.backend, agent.model.as_deref()), (Some(Backend::ClaudeCode), Some("claude-sonnet-4-5")));
+        assert_eq!((agent.max_turns, agent.max_verification_retries, agent.max_cost_cents), (Some(30), Some(0), Some(250)));
+        assert!(TaskForm { work: "prompt".into(), prompt: "x".into(), ..filled() }.to_new_task().unwrap().agent.is_usual());
+        assert_eq!(wrong(&TaskForm { work: "command".into(), ..form.clone() })[0].0, "/agent");
+        let dear = wrong(&TaskForm { max_cost: "10000.01".into(), max_turns: "0".into(), ..form });
+        assert_eq!(dear[0], ("/agent/max_turns".to_owned(), "must be 1 to 10000".to_owned()));
+        assert_eq!(dear[1], ("/agent/max_cost_cents".to_owned(), "must be $0.01 to $10000.00".to_owned()));
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_said_at_once_and_at_its_field() {
         let form = TaskForm {
             title: String::new(),
@@ -438,6 +510,11 @@ mod tests {
             capabilities: "Gpu".into(),
             tier: "odd".into(),
             estimate: "long".into(),
+            agent: "nobody".into(),
+            model: "a model".into(),
+            max_turns: "few".into(),
+            verification_retries: "some".into(),
+            max_cost: "much".into(),
             run_at: "tomorrow".into(),
             ..filled()
         };
@@ -454,9 +531,14 @@ mod tests {
                 "/run_at",
                 "/tier",
                 "/estimate_seconds",
+                "/agent",
+                "/agent/max_turns",
+                "/agent/max_verification_retries",
+                "/agent/max_cost_cents",
                 "/depends_on",
                 "/checks/2/kind",
                 "/title",
+                "/agent/model",
                 "/repository",
                 "/files",
                 "/checks/1/target",

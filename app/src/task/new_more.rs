@@ -1,6 +1,6 @@
-//! What most tasks leave as it is: lane, times, retries, dependencies, labels and limits.
+//! What most tasks leave as it is: lane, times, retries, agent, dependencies, labels and limits.
 
-use domain::task::Tier;
+use domain::{Backend, task::Tier};
 use leptos::prelude::*;
 
 use super::{form::TaskForm, terms_fields::In};
@@ -21,9 +21,11 @@ where
     let is_open = shown(&form) != usual;
     let field = In { form: "form", errors: &errors };
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
+    let agents: Vec<_> =
+        std::iter::once(("", "Whatever the runner has")).chain(Backend::ALL.map(|agent| (agent.name(), agent.title()))).collect();
     view! {
         <details class="p-new__more" open=is_open>
-            <summary class="p-new__heading">"More: priority, time, needs, dependencies, labels, limits"</summary>
+            <summary class="p-new__heading">"More: priority, time, needs, agent, dependencies, labels, limits"</summary>
             <div class="p-new__part">
                 <div class="p-new__trio">
                     {field.priority(form.priority)}
@@ -59,6 +61,58 @@ where
                         max=20_u32
                         hint="Such as 10m; shown beside what it took."
                         errors=errors("/estimate_seconds")
+                    />
+                </div>
+                <div class="p-new__duo">
+                    <SelectField
+                        id="agent"
+                        label="Agent"
+                        name="form[agent]"
+                        value=form.agent
+                        choices=agents
+                        hint="Who is given a prompt. No runner without it is given the task."
+                        errors=errors("/agent")
+                    />
+                    <TextField
+                        id="model"
+                        label="Model"
+                        name="form[model]"
+                        value=form.model
+                        optional=true
+                        code=true
+                        max=200_u32
+                        hint="As the agent knows it; its own choice if empty."
+                        errors=errors("/agent/model")
+                    />
+                    <TextField
+                        id="max-turns"
+                        label="Most turns"
+                        name="form[max_turns]"
+                        kind="number"
+                        value=form.max_turns
+                        optional=true
+                        hint="Answers of the model, each time that it is told something."
+                        errors=errors("/agent/max_turns")
+                    />
+                    <TextField
+                        id="max-cost"
+                        label="Most cost in dollars"
+                        name="form[max_cost]"
+                        value=form.max_cost
+                        optional=true
+                        max=20_u32
+                        hint="Such as 2.50, in each attempt; the agent is stopped once that is passed."
+                        errors=errors("/agent/max_cost_cents")
+                    />
+                    <TextField
+                        id="verification-retries"
+                        label="Rounds after failed checks"
+                        name="form[verification_retries]"
+                        kind="number"
+                        value=form.verification_retries
+                        optional=true
+                        hint="How often the agent is told what did not pass and goes on, in one attempt: 0 to 5, and 2 if empty."
+                        errors=errors("/agent/max_verification_retries")
                     />
                 </div>
                 <TextField

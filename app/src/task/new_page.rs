@@ -190,6 +190,10 @@ fn field_name(pointer: &str) -> String {
         "/retry/by_class" => return "waits by class of failure".into(),
         "/capabilities" => return "needs".into(),
         "/tier" => return "how hard it is".into(),
+        "/agent/model" => return "model".into(),
+        "/agent/max_turns" => return "most turns".into(),
+        "/agent/max_verification_retries" => return "rounds after failed checks".into(),
+        "/agent/max_cost_cents" => return "most cost".into(),
         "/estimate_seconds" => return "expected to take".into(),
         "/run_at" => return "not before".into(),
         "/queue_seconds" => return "longest wait in the queue".into(),
@@ -361,6 +365,7 @@ mod tests {
         assert_eq!(field_name("/checks/1/target"), "check 2");
         assert_eq!(field_name("/success_criteria"), "success criteria");
         assert_eq!(field_name("/timeout_seconds"), "time limit");
+        assert_eq!((field_name("/agent"), field_name("/agent/max_cost_cents")), ("agent".into(), "most cost".into()));
         assert_eq!(field_name(""), "");
     }
 }

@@ -102,7 +102,9 @@ fn conditions(step: &Step) -> impl IntoView + use<> {
     };
     let delay = step.delay_seconds.map(|seconds| format!("After {}", duration(seconds)));
     let needs = (!step.capabilities.is_empty()).then(|| format!("On a runner with {}", step.capabilities.join(", ")));
-    let facts: Vec<_> = several.into_iter().chain(delay).chain(needs).map(|fact| view! { <p class="u-quiet">{fact}</p> }).collect();
+    let agent = step.agent.in_words().map(|words| format!("Agent: {words}"));
+    let facts: Vec<_> =
+        several.into_iter().chain(delay).chain(needs).chain(agent).map(|fact| view! { <p class="u-quiet">{fact}</p> }).collect();
     let when = step.when.clone().map(|when| view! { <p class="u-quiet">"Only when " <code>{when}</code></p> });
     view! { {facts} {when} }
 }

@@ -92,8 +92,18 @@ impl FarRunner {
         let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
         let (runner_id, name, slots) = (self.id, self.name.clone(), self.slots);
         let proof = self.key.prove(&nonce, runner_id);
-        let hello =
-            Hello { version: VERSION, runner_id, name, slots, capabilities: vec![], attempts, lost: vec![], proof, no_sandbox: None };
+        let hello = Hello {
+            version: VERSION,
+            runner_id,
+            name,
+            slots,
+            capabilities: vec![],
+            attempts,
+            lost: vec![],
+            proof,
+            no_sandbox: None,
+            backends: vec![],
+        };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {
             return Ok(());
         }

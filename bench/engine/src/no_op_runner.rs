@@ -86,6 +86,7 @@ impl NoOpRunner {
             lost: vec![],
             proof: String::new(),
             no_sandbox: None,
+            backends: vec![],
         };
         self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {

@@ -15,7 +15,7 @@ use domain::{
     AttemptId, AttemptKey, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, Said, ToRunner, ToServer},
 };
-use runner::{Link, Paths, RunnerConfig, SandboxConfig};
+use runner::{AgentConfig, Link, Paths, RunnerConfig, SandboxConfig};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -94,6 +94,7 @@ async fn measure(state_dir: &Path, repository: &Path, isolation: Isolation) -> a
         capabilities: vec![],
         slots: 1,
         agent_command: None,
+        agents: AgentConfig::default(),
         paths: Paths::All,
         sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
     };
@@ -104,7 +105,13 @@ async fn measure(state_dir: &Path, repository: &Path, isolation: Isolation) -> a
     let dial = move || ready(link.take().ok_or_else(|| runner::NotLinked("there is one link".into())));
     let running = TaskTracker::new().spawn(runner::run(config, dial, stop.clone()));
     let mut server = Server { to_runner, from_runner };
-    server.tells(ToRunner::Opened { nonce: String::new() }).await?;
+    if let Err(gone) = server.greets().await {
+        drop(server);
+        return match running.await? {
+            Err(error) => Err(error).context("the runner has not begun"),
+            Ok(()) => Err(gone),
+        };
+    }
     let mut times = vec![];
     for _ in 0..WARM_UP + ROUNDS {
         times.push(server.gives(repository, isolation).await?);
@@ -125,6 +132,19 @@ impl Server {
         self.to_runner.send(message).await.context("the runner is gone")
     }
 
+    /// Until it is known to have heard the welcome.
+    async fn greets(&mut self) -> anyhow::Result<()> {
+        self.tells(ToRunner::Opened { nonce: String::new() }).await?;
+        loop {
+            let message = self.from_runner.recv().await.context("the runner is gone")?;
+            let is_welcome = matches!(message, ToServer::Heartbeat { .. });
+            self.answers(message).await?;
+            if is_welcome {
+                return Ok(());
+            }
+        }
+    }
+
     async fn gives(&mut self, repository: &Path, isolation: Isolation) -> anyhow::Result<Times> {
         let attempt = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
         let assignment = Assignment {
@@ -132,6 +152,7 @@ impl Server {
             title: "Say that you are there".into(),
             correlation_id: None,
             work: Work::Command("echo ready".into()),
+            agent: Default::default(),
             repository: repository.to_str().context("a path of text")?.into(),
             base_ref: None,
             files: vec![],

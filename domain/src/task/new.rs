@@ -5,7 +5,7 @@ use super::{
     CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Tier, Work,
     check_capabilities, is_input_name,
 };
-use crate::{CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
+use crate::{AgentTerms, CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct NewTask {
     /// Words for an agent. Give this or `command`.
     #[serde(default)]
     pub prompt: Option<String>,
+    /// Which agent is given the prompt, and how far it may go.
+    #[serde(default)]
+    pub agent: AgentTerms,
     /// An absolute path on the runner's machine, or a URL that git understands.
     pub repository: String,
     /// A branch, tag or commit; the repository's default branch when absent.
@@ -114,6 +117,7 @@ impl NewTask {
             title: title.into(),
             command: Some(command.into()),
             prompt: None,
+            agent: AgentTerms::default(),
             repository: repository.into(),
             base_ref: None,
             files: vec![],
@@ -160,6 +164,10 @@ impl NewTask {
             None if self.command.is_none() => errors.add("/command", "required", "say what to do: a command or a prompt"),
             None => {}
         }
+        self.agent.validate(&mut errors);
+        if self.command.is_some() && !self.agent.is_usual() {
+            errors.add("/agent", "unexpected", "only a prompt is given to an agent");
+        }
         self.validate_inputs(&mut errors);
         self.validate_repository(&mut errors);
         each_text(&mut errors, "/files", &self.files, 200, 1000);
@@ -176,6 +184,9 @@ impl NewTask {
         self.validate_times(&mut errors);
         self.validate_tags(&mut errors);
         check_capabilities(&mut errors, &self.capabilities, CAPABILITIES_MAX);
+        if self.capabilities.len() <= CAPABILITIES_MAX && self.needed_capabilities().len() > CAPABILITIES_MAX {
+            errors.add("/capabilities", "too_many", format!("at most {CAPABILITIES_MAX} are allowed, the agent among them"));
+        }
         if let Some(concurrency) = &self.concurrency {
             concurrency.validate(&mut errors);
         }
@@ -187,6 +198,17 @@ impl NewTask {
         }
         errors.finish()?;
         work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))
+    }
+
+    /// What its runner must have: what it says, and the agent that it names.
+    pub fn needed_capabilities(&self) -> Vec<String> {
+        let mut needed = self.capabilities.clone();
+        if let Some(backend) = self.agent.backend.map(|backend| backend.name().to_owned())
+            && !needed.contains(&backend)
+        {
+            needed.push(backend);
+        }
+        needed
     }
 
     fn validate_repository(&self, errors: &mut Errors) {

@@ -136,6 +136,17 @@ impl Task {
         }
     }
 
+    /// The checks did not pass, and whoever did the work goes on with it.
+    pub fn work_again(self) -> Result<Self, InvalidTransition> {
+        match &self.state {
+            TaskState::Verifying { stop } => {
+                let stop = stop.clone();
+                Ok(self.with(TaskState::Running { stop }))
+            }
+            _ => self.refuse("work again"),
+        }
+    }
+
     /// Somebody wants its end. What waits ends at once; what runs ends when its runner has confirmed it.
     pub fn cancel(self, by: &str, now: Timestamp) -> Result<Self, InvalidTransition> {
         let by = by.to_owned();
@@ -282,7 +293,8 @@ impl Task {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        RepositoryId, WorkspaceId, task::Broken, task::Complexity, task::Gate, task::Inferred, task::RetryPolicy, task::TaskStateName,
+        AgentTerms, RepositoryId, WorkspaceId, task::Broken, task::Complexity, task::Gate, task::Inferred, task::RetryPolicy,
+        task::TaskStateName,
     };
     use uuid::Uuid;
 
@@ -316,6 +328,7 @@ pub(super) mod tests {
             correlation_id: None,
             paused_by: None,
             capabilities: vec![],
+            agent: AgentTerms::default(),
             complexity: Complexity::of(None, Inferred::default()),
             estimate_seconds: None,
             state,

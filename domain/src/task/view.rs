@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
-use crate::{Attempt, CheckSpec, TaskId, WorkflowRunId};
+use crate::{AgentTerms, Attempt, CheckSpec, TaskId, WorkflowRunId};
 
 /// A row of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub struct TaskView {
     pub capabilities: Vec<String>,
     /// Of those, while it is queued, what no connected runner has; all of them when each is there but never together.
     pub unmet_capabilities: Vec<String>,
+    /// How an agent goes about it.
+    pub agent: AgentTerms,
     pub complexity: Complexity,
     /// What it was expected to take, in seconds; what it took is said by its attempts.
     pub estimate_seconds: Option<i32>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use crate::{
-    CheckSpec, NewTask, Priority,
+    AgentTerms, CheckSpec, NewTask, Priority,
     task::{Concurrency, Judge, On, RetryPolicy, Tier},
 };
 
@@ -132,6 +132,9 @@ pub struct Step {
     pub capabilities: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// Which agent is given the prompt, and how far it may go.
+    #[serde(default, skip_serializing_if = "AgentTerms::is_usual")]
+    pub agent: AgentTerms,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<u32>,
 }
@@ -302,6 +305,7 @@ impl Step {
             tags: self.tags.clone(),
             capabilities: self.capabilities.clone(),
             tier: self.tier,
+            agent: self.agent.clone(),
             estimate_seconds: self.estimate_seconds,
             ..usual
         }

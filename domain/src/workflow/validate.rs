@@ -143,6 +143,7 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
                 ("concurrency", step.concurrency.is_some()),
                 ("capabilities", !step.capabilities.is_empty()),
                 ("tier", step.tier.is_some()),
+                ("agent", !step.agent.is_usual()),
                 ("estimate_seconds", step.estimate_seconds.is_some()),
             ];
             for (name, _) in unused.iter().filter(|(_, given)| *given) {

@@ -13,10 +13,12 @@
 
 use std::collections::HashMap;
 
-use domain::{AttemptKey, AttemptState, EventKind, Task, Timestamp, VerificationReport, WorkspaceId, protocol::AttemptReport};
+use domain::{
+    AttemptId, AttemptKey, AttemptState, EventKind, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId, protocol::AttemptReport,
+};
 use tracing::warn;
 
-use super::{Verdict, judge, lease_until, may_be_kept, predict, report_part, store};
+use super::{Verdict, judge, lease_until, may_be_kept, predict, report_part, session, store};
 use crate::{
     Engine, Error, Result, RunnerSession, artifact,
     event::store::Fact,
@@ -44,10 +46,14 @@ impl<'a> Message<'a> {
 pub(crate) enum Said<'a> {
     /// The worktree is there and the work begins.
     Started { base_commit: &'a str, branch: &'a str },
+    /// What the agent said and did.
+    Session { events: &'a [SessionEvent] },
     /// The work's processes are gone and the checks run.
     Verifying,
     /// A part of the report that comes.
     Part { bytes: &'a [u8] },
+    /// The checks did not pass, and the agent goes on.
+    WorksAgain { round: i32, verification: &'a VerificationReport },
     /// The last word about it, and the bytes of log that came before.
     Report { report: &'a AttemptReport, log_end: u64 },
     /// The last word about it: there will be no result.
@@ -136,6 +142,8 @@ impl Engine {
 /// Everything else that a batch writes, in the order in which it was said.
 #[derive(Default)]
 struct Written<'a> {
+    session: Vec<session::NewEvent<'a>>,
+    rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
     facts: Vec<Fact>,
@@ -146,6 +154,8 @@ struct Written<'a> {
 impl Written<'_> {
     async fn store(self, tx: &mut Tx) -> Result<()> {
         let now = tx.now();
+        session::insert(tx, &self.session).await?;
+        store::insert_rounds(tx, &self.rounds).await?;
         report_part::insert(tx, &self.parts).await?;
         let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> =
             self.reports.iter().filter_map(|(workspace, key, report)| Some((*workspace, *key, report.verification.as_ref()?))).collect();
@@ -205,11 +215,26 @@ impl Held {
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptStarted { attempt }));
                 Ok(None)
             }
+            Said::Session { events } => {
+                self.only_in(AttemptState::Running)?;
+                let (workspace, key) = (self.task.workspace_id, self.key);
+                written.session.extend(events.iter().map(|event| session::NewEvent::new(workspace, key, event)));
+                Ok(None)
+            }
             Said::Verifying => {
                 self.only_in(AttemptState::Running)?;
                 self.task = self.task.clone().verify()?;
                 self.row.verify(lease_until(now));
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptVerifying { attempt }));
+                Ok(Some(ChangedRow::of(&self.task)))
+            }
+            Said::WorksAgain { round, verification } => {
+                self.only_in(AttemptState::Verifying)?;
+                self.task = self.task.clone().work_again()?;
+                self.row.work_again(lease_until(now));
+                written.rounds.push((self.task.workspace_id, self.key.attempt_id, round, verification));
+                let (checks_passed, checks) = (verification.passed(), verification.checks.len());
+                written.facts.push(Fact::of(&self.task, EventKind::AttemptWorksAgain { attempt, round, checks_passed, checks }));
                 Ok(Some(ChangedRow::of(&self.task)))
             }
             Said::Part { bytes } => {

@@ -11,6 +11,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let rows = sqlx::query!(
         r#"select attempt.id, number, state, runner.name as runner, claimed_at, attempt.started_at, ended_at, base_commit, branch, commit_id,
                   exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
+                  coalesce((select max(event.number) from session_event event where event.attempt_id = attempt.id), 0) as "session_events!",
                   verification.started_at as "verified_at?", verification.duration_ms as "verified_in?"
            from attempt
            join runner on runner.id = attempt.runner_id
@@ -22,6 +23,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     .await?;
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let mut checks = checks(conn, &ids).await?;
+    let mut rounds = earlier_rounds(conn, &ids).await?;
     let attempts = rows.into_iter().map(|row| {
         let verification = row.verified_at.zip(row.verified_in).map(|(started_at, duration_ms)| VerificationReport {
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
@@ -42,12 +44,27 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             exit_code: row.exit_code,
             failure: row.failure.map(|failure| failure.0),
             verification,
+            earlier_rounds: rounds.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, report)| report).collect(),
             artifacts: vec![],
             log_start: row.log_start,
             log_end: row.log_start + row.log_bytes,
+            session_events: row.session_events,
         }
     });
     Ok(attempts.collect())
+}
+
+/// The reports of these attempts after which the agent went on, in order.
+async fn earlier_rounds(conn: &mut PgConnection, attempts: &[AttemptId]) -> Result<Vec<(AttemptId, VerificationReport)>> {
+    let ids: Vec<_> = attempts.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select attempt_id as "attempt_id: AttemptId", report as "report: Json<VerificationReport>" from verification_round
+           where attempt_id = any($1) order by attempt_id, round"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.attempt_id, row.report.0)).collect())
 }
 
 /// The checks of these attempts, in order.

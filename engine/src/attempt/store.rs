@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use domain::{
-    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, Isolation,
-    RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
+    AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
+    Isolation, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard},
     task::{Inputs, Tier, fill},
 };
@@ -24,7 +24,7 @@ pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.task_id.0).collect();
     let rows = sqlx::query_as!(
         AssignmentRow,
-        r#"select task.id, title, correlation_id, command, prompt, location, base_ref, files, success_criteria,
+        r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<AgentTerms>", location, base_ref, files, success_criteria,
                   checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
                   coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation
            from task join repository on repository.id = task.repository_id join workspace on workspace.id = task.workspace_id
@@ -52,6 +52,7 @@ struct AssignmentRow {
     correlation_id: Option<String>,
     command: Option<String>,
     prompt: Option<String>,
+    agent: Option<Json<AgentTerms>>,
     location: String,
     base_ref: Option<String>,
     files: Vec<String>,
@@ -85,6 +86,7 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         title: row.title,
         correlation_id: row.correlation_id,
         work,
+        agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
         repository: row.location,
         base_ref,
         files: filled(row.files),
@@ -250,6 +252,11 @@ impl AttemptRow {
         self.lease_until = Some(lease_until);
     }
 
+    pub fn work_again(&mut self, lease_until: Timestamp) {
+        self.state = AttemptState::Running;
+        self.lease_until = Some(lease_until);
+    }
+
     pub fn report(&mut self, report: &AttemptReport) {
         self.exit_code = report.exit_code;
         self.branch = report.branch.clone().or(self.branch.take());
@@ -337,6 +344,37 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
     })
+}
+
+/// Reports after which the agent went on, each with the number of its round.
+pub(super) async fn insert_rounds(conn: &mut PgConnection, rounds: &[(WorkspaceId, AttemptId, i32, &VerificationReport)]) -> Result<()> {
+    if rounds.is_empty() {
+        return Ok(());
+    }
+    let workspaces: Vec<_> = rounds.iter().map(|(workspace, ..)| workspace.0).collect();
+    let attempts: Vec<_> = rounds.iter().map(|(_, attempt, ..)| attempt.0).collect();
+    let numbers: Vec<_> = rounds.iter().map(|(.., round, _)| *round).collect();
+    let reports: Vec<_> = rounds.iter().map(|(.., report)| without_nul(report)).collect();
+    sqlx::query!(
+        "insert into verification_round (workspace_id, attempt_id, round, report)
+         select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::jsonb[])",
+        &workspaces,
+        &attempts,
+        &numbers,
+        &reports as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// As it can be stored.
+fn without_nul(report: &VerificationReport) -> Json<VerificationReport> {
+    let mut report = report.clone();
+    for check in &mut report.checks {
+        check.output = check.output.replace('\0', "\u{fffd}");
+    }
+    Json(report)
 }
 
 /// Reports with their checks.

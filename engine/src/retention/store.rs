@@ -66,6 +66,12 @@ pub(super) async fn delete_tasks(conn: &mut PgConnection, tasks: &[Uuid]) -> Res
     sqlx::query!("delete from report_part using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;
+    sqlx::query!("delete from verification_round using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from session_event using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query!("delete from attempt where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from log_chunk where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from workflow_step where task_id = any($1)", tasks).execute(&mut *conn).await?;

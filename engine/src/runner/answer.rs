@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use domain::{
     AttemptKey,
     protocol::{Heard, Refusal, Said as Told, ToRunner, ToServer},
+    session::TEXT_MAX,
 };
 use tracing::{info, warn};
 
@@ -184,7 +185,9 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
     let ToServer::Said { attempt, sequence, said } = one else { return None };
     let said = match said {
         Told::Started { base_commit, branch } => Said::Started { base_commit, branch },
+        Told::Session { events } => Said::Session { events },
         Told::Verifying => Said::Verifying,
+        Told::WorksAgain { round, verification } => Said::WorksAgain { round: *round, verification },
         Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
         Told::GivenUp => Said::GivenUp,
         Told::Part { bytes } => Said::Part { bytes },
@@ -199,6 +202,8 @@ fn bytes_of(one: &ToServer) -> usize {
     match one {
         ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
         ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
+        // at most about this much each
+        ToServer::Said { said: Told::Session { events }, .. } => events.len() * TEXT_MAX,
         _ => 0,
     }
 }

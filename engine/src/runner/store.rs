@@ -1,9 +1,9 @@
 use chrono::TimeDelta;
 use domain::{
-    Actor, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     runner::{JoinedRunner, OFFLINE_AFTER_SECONDS, own_word},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::RunnerSession;
@@ -48,12 +48,19 @@ pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: T
 }
 
 /// What a runner has said of its machine, if this is still its newest link.
-pub(super) async fn note_sandbox(conn: &mut PgConnection, session: &RunnerSession, why_not: Option<&str>) -> Result<()> {
+pub(super) async fn note_machine(
+    conn: &mut PgConnection,
+    session: &RunnerSession,
+    no_sandbox: Option<&str>,
+    backends: &[BackendFound],
+) -> Result<()> {
     sqlx::query!(
-        "update runner set no_sandbox = $3 where id = $1 and ticket = $2 and no_sandbox is distinct from $3",
+        "update runner set no_sandbox = $3, backends = $4
+         where id = $1 and ticket = $2 and (no_sandbox is distinct from $3 or backends is distinct from $4)",
         session.id().0,
         session.ticket,
-        why_not
+        no_sandbox,
+        Json(backends) as _
     )
     .execute(conn)
     .await?;
@@ -288,7 +295,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, public_key is not null as "joined!", ticket > 0 as "has_called!",
+        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!"
            from runner where removed_at is null order by name limit 200"#
     )
@@ -304,6 +311,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<
         joined: row.joined,
         last_seen_at: row.last_seen_at,
         no_sandbox: row.no_sandbox,
+        backends: row.backends.0,
     });
     Ok(runners.collect())
 }

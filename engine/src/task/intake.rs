@@ -149,7 +149,7 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     labels.dedup();
     let names = query::names_of(tx, labels).await?;
     // asked only when somebody needs something
-    let runners = match asked.iter().any(|one| !one.new.capabilities.is_empty()) {
+    let runners = match asked.iter().any(|one| !one.new.needed_capabilities().is_empty()) {
         true => runner::store::online_capabilities(tx).await?,
         false => vec![],
     };

@@ -34,6 +34,7 @@ pub(crate) struct Origin {
 
 /// A task as it is asked for, before anything has happened to it.
 pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
+    let capabilities = new.needed_capabilities();
     let inferred = match work.is_executed() {
         true => infer(&new.title, &work, new.files.len(), new.checks.len()),
         false => Inferred::default(),
@@ -64,7 +65,8 @@ pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
         tags: new.tags,
         correlation_id: new.correlation_id,
         paused_by: None,
-        capabilities: new.capabilities,
+        capabilities,
+        agent: new.agent,
         complexity: Complexity::of(new.tier, inferred),
         estimate_seconds: new.estimate_seconds.map(whole_seconds),
         state: TaskState::Blocked,

@@ -4,8 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, CheckSpec, Failure, Invalid, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary, TaskView,
-    Timestamp, Work, WorkflowRunId,
+    Actor, AgentTerms, CheckSpec, Failure, Invalid, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary,
+    TaskView, Timestamp, Work, WorkflowRunId,
     page::PAGE_LIMIT_MAX,
     task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, Tier, unmet},
 };
@@ -188,7 +188,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
                   retry_cap_seconds as "retry_cap_seconds!", retry_by_class as "retry_by_class?: Json<RetryByClass>",
-                  capabilities as "capabilities!", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
+                  capabilities as "capabilities!", agent as "agent?: Json<AgentTerms>", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
                   estimate_seconds as "estimate_seconds?", not_before as "not_before?",
                   complete_by as "complete_by?", queue_seconds as "queue_seconds?", concurrency_key as "concurrency_key?",
                   concurrency_limit as "concurrency_limit?", correlation_id as "correlation_id?",
@@ -229,6 +229,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         correlation_id: row.correlation_id,
         capabilities: row.capabilities,
         unmet_capabilities,
+        agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
         complexity: Complexity::of(row.tier, row.inferred.0),
         estimate_seconds: row.estimate_seconds,
         paused_by: row.paused_by,
@@ -292,6 +293,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
         correlation_id: task.correlation_id,
         capabilities: task.capabilities,
         unmet_capabilities,
+        agent: task.agent,
         complexity: task.complexity,
         estimate_seconds: task.estimate_seconds,
         paused_by: None,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId, WorkspaceId,
+    AgentTerms, CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId,
+    WorkspaceId,
     task::{Complexity, Concurrency, Dependency, Inferred, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, Stop, Tier},
 };
 use serde::Serialize;
@@ -59,6 +60,7 @@ pub(super) struct TaskRow {
     pub opened: bool,
     pub workflow_run_id: Option<WorkflowRunId>,
     pub capabilities: Vec<String>,
+    pub agent: Option<Json<AgentTerms>>,
     pub tier: Option<Tier>,
     pub inferred: Json<Inferred>,
     pub estimate_seconds: Option<i32>,
@@ -176,6 +178,7 @@ impl TryFrom<TaskRow> for Task {
             correlation_id: row.correlation_id,
             paused_by: row.paused_by,
             capabilities: row.capabilities,
+            agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
             complexity: Complexity::of(row.tier, row.inferred.0),
             estimate_seconds: row.estimate_seconds,
             state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
@@ -305,6 +308,7 @@ pub(crate) struct NewRow {
     workflow_run_id: Option<WorkflowRunId>,
     group_id: Option<TaskId>,
     capabilities: Vec<String>,
+    agent: Option<AgentTerms>,
     tier: Option<Tier>,
     inferred: Inferred,
     estimate_seconds: Option<i32>,
@@ -360,6 +364,7 @@ impl NewRow {
             workflow_run_id: task.workflow_run_id,
             group_id: group,
             capabilities: task.capabilities.clone(),
+            agent: (!task.agent.is_usual()).then(|| task.agent.clone()),
             tier: task.complexity.given,
             inferred: task.complexity.inferred.clone(),
             estimate_seconds: task.estimate_seconds,

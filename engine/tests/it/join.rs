@@ -68,6 +68,7 @@ impl Link {
             lost: vec![],
             proof,
             no_sandbox: None,
+            backends: vec![],
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
@@ -319,6 +320,7 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
         lost: vec![],
         proof,
         no_sandbox: None,
+        backends: vec![],
     };
     link.to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(is_refused(&link.told.recv().await), "nobody says of himself that he is another");

@@ -27,6 +27,7 @@ mod run_change;
 mod run_change_races;
 mod saved_view;
 mod scenario;
+mod session;
 mod tasks;
 mod tenants;
 mod tiers;

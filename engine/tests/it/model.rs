@@ -420,6 +420,7 @@ impl World {
             correlation_id: view.correlation_id,
             paused_by: None,
             capabilities: view.capabilities,
+            agent: view.agent,
             complexity: view.complexity,
             estimate_seconds: view.estimate_seconds,
             state,

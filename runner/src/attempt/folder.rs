@@ -36,13 +36,18 @@ impl<'a> AttemptFolder<'a> {
     /// What a guest takes for its home in a sandbox, and what for `/tmp`. A check's are those that no other check and no work has seen.
     pub fn home_and_tmp(&self, guest: Guest) -> Option<(PathBuf, PathBuf)> {
         match guest {
-            Guest::Command | Guest::Agent => Some((self.0.join("home"), self.tmp())),
-            Guest::Check(number) => {
-                let own = self.0.join(format!("check-{number}"));
+            Guest::Command | Guest::Agent => Some((self.home(), self.tmp())),
+            Guest::Check { round, number } => {
+                let own = self.0.join(format!("check-{round}-{number}"));
                 Some((own.join("home"), own.join("tmp")))
             }
             Guest::Git => None,
         }
+    }
+
+    /// The work's.
+    pub fn home(&self) -> PathBuf {
+        self.0.join("home")
     }
 
     pub fn tmp(&self) -> PathBuf {

@@ -1,27 +1,36 @@
 //! The steps of an attempt in their order, and what each way of ending comes to.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use domain::{
-    ArtifactKind, Failure, FailureCode, LogStream, VerificationReport, crash,
+    ArtifactKind, Failure, FailureCode, LogStream, SessionEventKind, VerificationReport, crash,
     protocol::{Assignment, AttemptReport, NewArtifact, Said, WorkOutcome},
+    session::kept_text,
 };
-use tokio::time::Instant;
+use tokio::{io::AsyncRead, process::Child, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, folder::AttemptFolder, note, output, retry_after, without_work};
+use super::{conversation, entry, folder::AttemptFolder, note, output, retry_after, round, round::Round, without_work};
 use crate::{
-    backend::shell::{self, Place, Script},
+    backend::{
+        Dialogue,
+        agent::{self, Begun, Doing, SessionId},
+        environment::Place,
+        found::Found,
+        prompt,
+        shell::{self, Script},
+    },
     git::Git,
     held::{Order, Orders, Why},
     journal::{Checkout, Entry},
     life::Runner,
     log::{Log, pump::pump},
     mirror::{self, Refused},
-    process::{self, End, MARKER},
-    sandbox::{Made, Room},
+    process::{self, End, MARKER, Trace},
+    sandbox::{Made, Program, Room},
     save::{Saved, save},
+    session::{Session, Written},
     verify::{Interrupted, Verification},
     worktree,
 };
@@ -35,6 +44,10 @@ struct Attempt {
     entry: Entry,
     log: Log,
     room: Room,
+    /// How long the work has taken in the rounds that are over.
+    worked: Duration,
+    /// How far its session has come.
+    written: Written,
 }
 
 /// How the work and its checks ended.
@@ -45,6 +58,22 @@ enum Ended {
     NotBegun(Failure),
     TimedOut,
     Told(Order),
+}
+
+/// A program that was started.
+struct Started {
+    child: Child,
+    made: Made,
+    trace: Trace,
+    began: Instant,
+}
+
+type HowItEnded = Result<io::Result<End>, process::Survivors>;
+
+enum Judged {
+    Ended(Ended),
+    /// By itself and with an error, which this says.
+    Failed(String),
 }
 
 impl From<Interrupted> for Ended {
@@ -78,7 +107,7 @@ pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders
             }
         }
     };
-    let room = match Script::of(&assignment.work, runner.config.agent_command.as_deref()) {
+    let room = match Doing::of(&assignment, &runner.agents, runner.config.agent_command.as_deref()) {
         Ok(_) => runner.sandbox.room(assignment.isolation, &entry).await,
         Err(failure) => Err(failure),
     };
@@ -112,7 +141,7 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, orders: Orders) -> Self {
         let log = Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders);
-        Self { runner, assignment, entry, log, room }
+        Self { runner, assignment, entry, log, room, worked: Duration::ZERO, written: Written::default() }
     }
 
     /// The journal first, then the mirror, then a worktree on it.
@@ -160,81 +189,191 @@ impl Attempt {
     }
 
     async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Ended, Option<i32>) {
-        let (ended, exit_code) = self.work(checkout, orders).await;
-        if let Some(ended) = ended {
-            return (ended, exit_code);
+        let mut round = Round::first();
+        loop {
+            let (ended, exit_code) = self.work(checkout, &round, orders).await;
+            if let Some(ended) = ended {
+                return (ended, exit_code);
+            }
+            self.tell(Said::Verifying);
+            let verification = Verification {
+                assignment: &self.assignment,
+                entry: &self.entry,
+                checkout,
+                limits: &self.runner.limits,
+                git: &self.runner.git,
+                log: &self.log,
+                room: &self.room,
+                identity: &self.runner.identity,
+                round: round.number,
+            };
+            let report = match verification.run(orders).await {
+                Ok(report) => report,
+                Err(interrupted) => return (interrupted.into(), exit_code),
+            };
+            round = match round.next(&report, &self.assignment, self.has_session()) {
+                Some(next) if self.worked < self.time() => next,
+                _ => return (Ended::Completed(report), exit_code),
+            };
+            self.tell(Said::WorksAgain { round: round.number - 1, verification: round::for_a_message(report) });
+            self.log.say(&round.announced()).await;
         }
-        self.tell(Said::Verifying);
-        let verification = Verification {
-            assignment: &self.assignment,
-            entry: &self.entry,
-            checkout,
-            limits: &self.runner.limits,
-            git: &self.runner.git,
-            log: &self.log,
-            room: &self.room,
-            identity: &self.runner.identity,
-        };
-        let ended = verification.run(orders).await.map_or_else(Ended::from, Ended::Completed);
-        (ended, exit_code)
+    }
+
+    /// Whether an agent can be told what became of its work.
+    fn has_session(&self) -> bool {
+        let agent_command = self.runner.config.agent_command.as_deref();
+        matches!(Doing::of(&self.assignment, &self.runner.agents, agent_command), Ok(Doing::Agent { .. }))
+    }
+
+    /// For the work, however many rounds it takes.
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.assignment.timeout_seconds.into())
     }
 
     /// Nothing when the work ended well and waits for its checks.
-    async fn work(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+    async fn work(&mut self, checkout: &Checkout, round: &Round, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
         let (runner, assignment) = (Arc::clone(&self.runner), self.assignment.clone());
-        let script = match Script::of(&assignment.work, runner.config.agent_command.as_deref()) {
-            Ok(script) => script,
-            Err(failure) => return (Some(Ended::Failed(failure)), None),
+        match Doing::of(&assignment, &runner.agents, runner.config.agent_command.as_deref()) {
+            Ok(doing) => {
+                if round.number == 1 {
+                    self.announce(checkout, &doing).await;
+                }
+                let place = Place {
+                    room: &self.room.clone(),
+                    guest: doing.guest(),
+                    folder: &self.entry.folder.clone(),
+                    worktree: &checkout.path,
+                    identity: &runner.identity,
+                };
+                match &doing {
+                    Doing::Script(script) => self.run(script, place, orders).await,
+                    Doing::Agent { found, prompt } => self.converse(found, prompt, round, place, orders).await,
+                }
+            }
+            Err(failure) => (Some(Ended::Failed(failure)), None),
+        }
+    }
+
+    async fn run(&mut self, script: &Script<'_>, place: Place<'_>, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+        let subject = script.subject();
+        let mut started = match self.start(shell::work(script, &self.assignment, place), subject).await {
+            Ok(started) => started,
+            Err(ended) => return (Some(ended), None),
         };
-        let guest = script.guest();
-        self.announce(checkout, &script).await;
+        let over = CancellationToken::new();
+        let (stdout, stderr) = (started.child.stdout.take(), started.child.stderr.take());
+        let reading = async {
+            tokio::join!(self.pump(stdout, LogStream::Stdout, &over), self.pump(stderr, LogStream::Stderr, &over));
+        };
+        let (end, took) = self.attend(&mut started, orders, reading, &over).await;
+        match self.judge(end, started.made, subject, took).await {
+            (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
+            (Some(Judged::Ended(ended)), code) => (Some(ended), code),
+            (None, status) => (None, status),
+        }
+    }
+
+    /// As [`run`](Self::run), with a program that says itself how it went.
+    async fn converse(
+        &mut self,
+        found: &Found,
+        prompt: &str,
+        round: &Round,
+        place: Place<'_>,
+        orders: &mut Orders,
+    ) -> (Option<Ended>, Option<i32>) {
+        let runner = Arc::clone(&self.runner);
+        let (words, session) = match round.words() {
+            None => (prompt::words(&self.assignment, prompt), SessionId::New(round.session)),
+            Some(words) => (words, SessionId::Known(round.session)),
+        };
+        let begun = agent::begin(found, &words, session, &self.assignment, place, &runner.config.agents.environment);
+        let (program, begun) = match begun {
+            Ok(Begun { program, lines, dialogue }) => (Ok(program), Some((lines, dialogue))),
+            Err(error) => (Err(error), None),
+        };
+        let subject = found.backend.title();
+        let (mut started, (lines, mut dialogue)) = match (self.start(program, subject).await, begun) {
+            (Ok(started), Some(begun)) => (started, begun),
+            (Err(ended), _) => return (Some(ended), None),
+            (Ok(_), None) => return (Some(fault("a conversation without its beginning")), None),
+        };
+        let over = CancellationToken::new();
+        let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
+        let (attempt, outbox) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox));
+        let written = std::mem::take(&mut self.written);
+        let mut session = Session { attempt, outbox: &outbox, log: &self.log, orders: orders.clone(), written };
+        session.add(vec![SessionEventKind::Prompt { text: kept_text(&words) }]).await;
+        let reading = async {
+            let talk = conversation::converse((stdin, stdout), lines, &mut dialogue, &mut session, &over);
+            tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
+        };
+        let (end, took) = self.attend(&mut started, orders, reading, &over).await;
+        let written = session.written;
+        (self.written, self.worked) = (written, self.worked + took);
+        let status = match &end {
+            Ok(Ok(End::Exited(status))) => Some(*status),
+            _ => None,
+        };
+        let (judged, code) = self.judge(end, started.made, subject, took).await;
+        match (judged, status) {
+            // it has said more about it than its exit code
+            (None | Some(Judged::Failed(_)), Some(status)) => (dialogue.verdict(status).err().map(Ended::Failed), code),
+            (Some(Judged::Ended(ended)), _) => (Some(ended), code),
+            (Some(Judged::Failed(message)), None) => (Some(fault(message)), code),
+            (None, None) => (Some(fault("it ended without a status")), code),
+        }
+    }
+
+    async fn start(&mut self, program: io::Result<Program>, subject: &str) -> Result<Started, Ended> {
         let mut trace = self.entry.trace();
-        let place = Place { room: &self.room, guest, folder: &self.entry.folder, worktree: &checkout.path, identity: &runner.identity };
-        let started = match shell::work(&script, &assignment, place) {
+        let started = match program {
             Ok(program) => program.start(&mut trace).await,
             Err(error) => Err(error),
         };
-        let (mut child, made) = match started {
+        let (child, made) = match started {
             Ok(started) => started,
-            Err(error) if self.room.is_closed() => return (Some(no_sandbox(error.to_string())), None),
-            Err(error) => return (Some(fault(format!("{} could not be started: {error}", script.subject()))), None),
+            Err(error) if self.room.is_closed() => return Err(no_sandbox(error.to_string())),
+            Err(error) => return Err(fault(format!("{subject} could not be started: {error}"))),
         };
         self.entry.leader = trace.leader;
         crash::point("work.started");
-        let began = Instant::now();
-        let time = Duration::from_secs(assignment.timeout_seconds.into());
-        let over = CancellationToken::new();
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let reading = async {
-            let stdout = async {
-                if let Some(pipe) = stdout {
-                    pump(pipe, LogStream::Stdout, &self.log, &over).await;
-                }
-            };
-            let stderr = async {
-                if let Some(pipe) = stderr {
-                    pump(pipe, LogStream::Stderr, &self.log, &over).await;
-                }
-            };
-            tokio::join!(stdout, stderr);
-        };
+        Ok(Started { child, made, trace, began: Instant::now() })
+    }
+
+    /// Until nothing of it is left, while `reading` takes in what it writes.
+    async fn attend(
+        &self,
+        started: &mut Started,
+        orders: &mut Orders,
+        reading: impl Future<Output = ()>,
+        over: &CancellationToken,
+    ) -> (HowItEnded, Duration) {
+        let time = self.time().saturating_sub(self.worked);
         let journal = async {
-            if let Err(error) = runner.journal.write(&self.entry).await {
+            if let Err(error) = self.runner.journal.write(&self.entry).await {
                 // The mark in its environment finds the process as well.
                 warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
             }
         };
-        let attended = process::attend(&mut child, &trace, time, orders, &runner.limits, reading, &over);
+        let attended = process::attend(&mut started.child, &started.trace, time, orders, &self.runner.limits, reading, over);
         let (end, ()) = tokio::join!(attended, journal);
         self.log.say_what_is_missing().await;
-        self.judge(end, made, script.subject(), began.elapsed()).await
+        (end, started.began.elapsed())
+    }
+
+    async fn pump(&self, pipe: Option<impl AsyncRead + Unpin>, stream: LogStream, over: &CancellationToken) {
+        if let Some(pipe) = pipe {
+            pump(pipe, stream, &self.log, over).await;
+        }
     }
 
     fn tell(&self, said: Said) {
         self.runner.outbox.say(self.entry.attempt.attempt_id, said);
     }
 
-    async fn announce(&self, checkout: &Checkout, script: &Script<'_>) {
+    async fn announce(&self, checkout: &Checkout, doing: &Doing<'_>) {
         let (base_commit, branch) = (checkout.base_commit.clone(), checkout.branch.clone());
         let start = base_commit.get(..12).unwrap_or(&base_commit);
         let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
@@ -242,23 +381,18 @@ impl Attempt {
             let count = self.assignment.failed_checks.len();
             lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));
         }
-        let command: String = script.command().chars().take(SHOWN_COMMAND).collect();
-        lines.push_str(&format!("\n{}\n$ {}", self.room.about(script.guest()), command.trim_end()));
+        let line: String = doing.line().chars().take(SHOWN_COMMAND).collect();
+        lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest()), line.trim_end()));
         self.tell(Said::Started { base_commit, branch });
         self.log.say(&lines).await;
     }
 
-    async fn judge(
-        &self,
-        end: Result<std::io::Result<End>, process::Survivors>,
-        made: Made,
-        subject: &str,
-        took: Duration,
-    ) -> (Option<Ended>, Option<i32>) {
+    /// What there is to say of how it ended before it is asked itself.
+    async fn judge(&self, end: HowItEnded, made: Made, subject: &str, took: Duration) -> (Option<Judged>, Option<i32>) {
         let seconds = took.as_secs_f64();
         match end {
             Ok(Ok(End::Exited(status))) if made.fails(status) => {
-                (Some(no_sandbox("the sandbox could not be made; the end of the log says why")), None)
+                (Some(Judged::Ended(no_sandbox("the sandbox could not be made; the end of the log says why"))), None)
             }
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
@@ -266,11 +400,11 @@ impl Attempt {
                 if status.success() {
                     return (None, status.code());
                 }
-                (Some(Ended::Failed(self.failure(format!("{subject} {how}")).await)), status.code())
+                (Some(Judged::Failed(format!("{subject} {how}"))), status.code())
             }
             Ok(Ok(End::TimedOut)) => {
                 self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
-                (Some(Ended::TimedOut), None)
+                (Some(Judged::Ended(Ended::TimedOut)), None)
             }
             Ok(Ok(End::Told(order))) => {
                 match order {
@@ -278,10 +412,10 @@ impl Attempt {
                     Order::Abandon(Why::Stopping) => self.log.say_last("The runner stops; the task will be started again"),
                     Order::Work | Order::Abandon(Why::Fenced | Why::Stale) => {}
                 }
-                (Some(Ended::Told(order)), None)
+                (Some(Judged::Ended(Ended::Told(order))), None)
             }
-            Ok(Err(error)) => (Some(fault(format!("{subject} could not be waited for: {error}"))), None),
-            Err(survivors) => (Some(fault(survivors.to_string())), None),
+            Ok(Err(error)) => (Some(Judged::Ended(fault(format!("{subject} could not be waited for: {error}")))), None),
+            Err(survivors) => (Some(Judged::Ended(fault(survivors.to_string()))), None),
         }
     }
 

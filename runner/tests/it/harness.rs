@@ -14,7 +14,7 @@ use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
 };
-use runner::{Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
+use runner::{AgentConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -84,6 +84,7 @@ impl Repository {
             attempt: AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 },
             title: "Tidy up".into(),
             work: Work::Command(command.into()),
+            agent: Default::default(),
             repository: self.path.to_str().unwrap().into(),
             base_ref: None,
             files: vec![],
@@ -191,6 +192,7 @@ pub fn config(state_dir: PathBuf) -> RunnerConfig {
         state_dir,
         slots: 4,
         agent_command: None,
+        agents: AgentConfig::default(),
         capabilities: vec![],
         paths: Paths::All,
         sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },

@@ -10,6 +10,7 @@ use domain::{
     account::SetIsolation,
     queue::{Queue, QueueName},
     runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
+    session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -197,6 +198,16 @@ impl Client {
 
     pub async fn task_events(&self, id: TaskId) -> Result<Vec<Event>, CliError> {
         self.json(self.http.get(self.of_task(id, &["events"]))).await
+    }
+
+    /// What the agent of an attempt, or of the latest, said and did after the event with this number.
+    pub async fn session(&self, id: TaskId, attempt: Option<i32>, after: i64) -> Result<SessionPart, CliError> {
+        let mut url = self.of_task(id, &["session"]);
+        url.query_pairs_mut().append_pair("after", &after.to_string());
+        if let Some(attempt) = attempt {
+            url.query_pairs_mut().append_pair("attempt", &attempt.to_string());
+        }
+        self.json(self.http.get(url)).await
     }
 
     /// The log as plain bytes, as far as it goes now.

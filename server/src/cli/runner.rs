@@ -68,6 +68,8 @@ pub struct RunArgs {
     #[arg(long, env = "MUSTER_AGENT_COMMAND", value_name = "COMMAND")]
     pub agent_command: Option<String>,
     #[command(flatten)]
+    pub agents: crate::config::AgentArgs,
+    #[command(flatten)]
     pub sandbox: crate::config::SandboxArgs,
 }
 

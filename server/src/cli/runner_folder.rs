@@ -13,7 +13,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{error::CliError, runner::RunArgs};
-use crate::config::SandboxArgs;
+use crate::config::{AgentArgs, SandboxArgs};
 
 /// What a runner knows of its server.
 #[derive(Clone, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Settings {
     pub slots: Option<u32>,
     pub capabilities: Vec<String>,
     pub agent_command: Option<String>,
+    #[serde(default)]
+    pub agents: AgentArgs,
     #[serde(default)]
     pub sandbox: SandboxArgs,
 }
@@ -58,6 +60,7 @@ impl Settings {
             slots: args.slots.or(self.slots),
             capabilities: capabilities.unwrap_or_else(|| self.capabilities.clone()),
             agent_command: args.agent_command.clone().or_else(|| self.agent_command.clone()),
+            agents: args.agents.or(&self.agents),
             sandbox: args.sandbox.or(&self.sandbox),
         }
     }

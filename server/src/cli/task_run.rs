@@ -1,9 +1,10 @@
 //! `muster task run`
 
 use chrono::TimeDelta;
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
-    CheckSpec, NewTask, Priority, TaskView,
+    AgentTerms, Backend, CheckSpec, NewTask, Priority, TaskView,
+    agent::{self, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
         Tier, no_runner_has,
@@ -115,6 +116,21 @@ pub struct RunArgs {
     /// What its runner must have, such as gpu; may be given more than once.
     #[arg(long = "capability", value_name = "WORD", value_parser = parse_capability)]
     capabilities: Vec<String>,
+    /// The agent that is given the prompt, such as claude-code [default: whichever the runner has].
+    #[arg(long, value_name = "AGENT", value_parser = PossibleValuesParser::new(Backend::ALL.map(Backend::name)), conflicts_with = "command")]
+    agent: Option<String>,
+    /// The model, as the agent knows it [default: the agent's own choice].
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    model: Option<String>,
+    /// Answers of the model after which the agent is stopped.
+    #[arg(long, value_name = "N", conflicts_with = "command")]
+    max_turns: Option<u32>,
+    /// What an attempt may cost at most, in dollars as the agent counts them, such as 2.50.
+    #[arg(long, value_name = "DOLLARS", value_parser = parse_dollars, conflicts_with = "command")]
+    max_cost: Option<u32>,
+    /// How often the agent is told which checks did not pass, and goes on [default: 2].
+    #[arg(long, value_name = "N", conflicts_with = "command", value_parser = value_parser!(u32).range(0..=VERIFICATION_RETRIES_MAX as i64))]
+    verification_retries: Option<u32>,
     /// How hard it is [default: as it reads].
     #[arg(long, value_parser = PossibleValuesParser::new(Tier::ALL.map(Tier::name)))]
     tier: Option<String>,
@@ -207,11 +223,23 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         concurrency: args.share.clone(),
         tags: args.tags.clone(),
         capabilities: args.capabilities.clone(),
+        agent: AgentTerms {
+            backend: args.agent.as_deref().and_then(Backend::parse),
+            model: args.model.clone(),
+            max_turns: args.max_turns,
+            max_cost_cents: args.max_cost,
+            max_verification_retries: args.verification_retries,
+        },
         tier: args.tier.as_deref().and_then(Tier::parse),
         estimate_seconds: args.estimate,
         correlation_id: args.correlation.clone(),
         ..usual
     })
+}
+
+/// In cents.
+fn parse_dollars(text: &str) -> Result<u32, &'static str> {
+    agent::cents(text).ok_or("must be dollars with at most two decimals, such as 2.50")
 }
 
 /// Another task, and what has to become of it.

@@ -66,6 +66,8 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("priority", summary.priority.name().to_owned()),
         ("tier", task.complexity.tier.name().to_owned()),
         ("capabilities", task.capabilities.join(" ")),
+        ("agent", task.agent.backend.map(|backend| backend.name().to_owned()).unwrap_or_default()),
+        ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
@@ -142,6 +144,7 @@ fn demands(task: &TaskView) -> Vec<String> {
         let unmet = no_runner_has(&task.unmet_capabilities).map(|sentence| format!(". {sentence}")).unwrap_or_default();
         lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
     }
+    lines.extend(task.agent.in_words().map(|words| field("agent", &words)));
     lines.extend(task.estimate_seconds.map(|seconds| {
         let expected = duration(Duration::from_secs(seconds.unsigned_abs().into()));
         let latest = task.attempt_list.last().and_then(|attempt| attempt.started_at.zip(attempt.ended_at));

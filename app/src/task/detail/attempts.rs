@@ -44,6 +44,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     };
     let has_run = attempt.verification.is_some();
     let has_diff = attempt.artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Diff);
+    let has_session = attempt.session_events > 0;
     let failure = attempt.failure.as_ref().map(|failure| (capitalised(&failure.message), failure.code));
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
     view! {
@@ -65,6 +66,11 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
             <td class="c-table__main" data-label="Result">
                 {failure.map(|(message, code)| view! { <p>{message} " " <code title=code.cause()>{code.name()}</code></p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
+                {has_session
+                    .then(|| {
+                        let label = format!("Session of attempt {number}");
+                        view! { <a href=format!("/tasks/{id}?view=session&attempt={number}") data-noscroll="" aria-label=label>"Session"</a> " " }
+                    })}
                 {has_diff
                     .then(|| {
                         let label = format!("Diff of attempt {number}");

@@ -1,6 +1,6 @@
 //! What was proven: every check of an attempt with its output, and the definitions while they have not run.
 
-use domain::{CheckResult, CheckSpec, CheckStatus, TaskView};
+use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, TaskView};
 use leptos::prelude::*;
 
 use crate::{
@@ -30,6 +30,7 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
                     view! {
                         <p class="p-task__lead">{heading}": "{passed}" of "{all}" passed in "{total}</p>
                         <ul class="c-checks">{report.checks.into_iter().map(result).collect_view()}</ul>
+                        {shown.map(earlier_rounds)}
                     }
                     .into_any()
                 }
@@ -38,12 +39,27 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
                     view! {
                         <p class="p-task__lead">"Not run yet. They run when the work has ended, whatever it left behind."</p>
                         <ul class="c-checks">{specs.into_iter().map(waiting).collect_view()}</ul>
+                        {shown.map(earlier_rounds)}
                     }
                     .into_any()
                 }
             }
         })
     }
+}
+
+/// What the checks said before the agent went on, the latest round first.
+fn earlier_rounds(attempt: &Attempt) -> impl IntoView + use<> {
+    let rounds = attempt.earlier_rounds.iter().enumerate().rev().map(|(index, report)| {
+        let (round, passed, all) = (index + 1, report.passed(), report.checks.len());
+        view! {
+            <section class="p-task__round">
+                <h3 class="p-task__lead">"Round "{round}": "{passed}" of "{all}" passed; the agent was told so and went on"</h3>
+                <ul class="c-checks">{report.checks.iter().cloned().map(result).collect_view()}</ul>
+            </section>
+        }
+    });
+    rounds.collect_view()
 }
 
 fn result(check: CheckResult) -> impl IntoView {

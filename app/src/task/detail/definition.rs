@@ -1,7 +1,7 @@
 //! What was asked for, word for word, and what it was given and left.
 
 use domain::{
-    CheckSpec, TaskView, Work,
+    AgentTerms, CheckSpec, TaskView, Work,
     task::{Group, Inputs, Judge, RetryPolicy, RetryStrategy, plain},
     workflow::{Otherwise, Step},
 };
@@ -24,6 +24,7 @@ pub fn definition(task: Signal<TaskView>) -> impl IntoView {
 fn content(task: &TaskView) -> impl IntoView + use<> {
     view! {
         {what(&task.work)}
+        {agent(&task.agent)}
         {task.when.clone().map(|when| text_part("Only when", when, false))}
         {inputs(&task.inputs)}
         {task.output.as_ref().map(|output| text_part("Output", readable(output), false))}
@@ -76,6 +77,7 @@ fn group(sentence: &'static str, step: &Step) -> AnyView {
             {sub.map(|name| view! { <p>"Each is a run of " <a href=format!("/workflows/{name}")>{name.clone()}</a> "."</p> })}
         </section>
         {work.map(|work| text_part("What each of them does", work, step.prompt.is_some()))}
+        {agent(&step.agent)}
     }
     .into_any()
 }
@@ -104,6 +106,11 @@ fn text_part(heading: &'static str, text: String, prose: bool) -> impl IntoView 
             <pre class=class tabindex="0" role="region" aria-label=heading>{text}</pre>
         </section>
     }
+}
+
+/// Who is given the prompt.
+fn agent(terms: &AgentTerms) -> impl IntoView + use<> {
+    terms.in_words().map(|words| view! { <section class="p-task__part"><h2 class="p-task__heading">"Agent"</h2><p>{words}</p></section> })
 }
 
 fn inputs(inputs: &Inputs) -> impl IntoView + use<> {

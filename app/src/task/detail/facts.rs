@@ -73,6 +73,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
         {task.estimate_seconds.map(|seconds| fact("Expected", duration(seconds.unsigned_abs())))}
         {is_executed.then(|| fact("How hard", tier(&task.complexity)))}
+        {task.agent.in_words().map(|words| wide_fact("Agent", words))}
         {(!task.capabilities.is_empty()).then(|| wide_fact("Needs", task.capabilities.join(", ")))}
         {task.delay_seconds.map(|seconds| fact("Starts after", duration(seconds.unsigned_abs())))}
         {task.not_before.map(|time| wide_fact("Not before", exact(time)))}

@@ -87,7 +87,7 @@ fn LiveLog(id: TaskId, start: LogStart, from: i64, empty: Signal<&'static str>) 
     view! { <LogView start=start state=state download=download empty=empty on_ready=on_ready /> }
 }
 
-type Kept = StoredValue<Option<Stream>, LocalStorage>;
+pub type Kept = StoredValue<Option<Stream>, LocalStorage>;
 
 /// Opens the stream where the screen ends, and again there after every break.
 fn follow(id: TaskId, screen: Screen, sink: LogSink, state: RwSignal<LogState>, kept: Kept) -> Stream {
@@ -129,7 +129,7 @@ fn follow(id: TaskId, screen: Screen, sink: LogSink, state: RwSignal<LogState>, 
     })
 }
 
-fn act(kept: Kept, act: impl FnOnce(&Stream)) {
+pub fn act(kept: Kept, act: impl FnOnce(&Stream)) {
     if let Some(Some(stream)) = kept.try_get_value() {
         act(&stream);
     }

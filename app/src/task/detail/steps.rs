@@ -154,6 +154,8 @@ mod tests {
             artifacts: vec![],
             log_start: 0,
             log_end: 0,
+            session_events: 0,
+            earlier_rounds: vec![],
         }
     }
 
@@ -189,6 +191,7 @@ mod tests {
             concurrency: None,
             capabilities: vec![],
             unmet_capabilities: vec![],
+            agent: domain::AgentTerms::default(),
             complexity: domain::task::Complexity::of(None, domain::task::Inferred::default()),
             estimate_seconds: None,
             correlation_id: None,

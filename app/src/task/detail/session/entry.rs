@@ -1,0 +1,124 @@
+//! One entry of a session.
+
+use domain::{SessionEventKind as Kind, session::SessionEnd};
+use leptos::prelude::*;
+
+use super::{
+    call::{answered, call, file},
+    given::Given,
+    script::{Answer, Entry, Later, Used},
+    words::{dollars_of, legible, tokens},
+};
+use crate::{
+    components::{CopyButton, Icon, icon, time::exact},
+    text::{count, grouped},
+};
+
+/// Characters of thoughts that are shown unfolded.
+const FOLD_AT: usize = 300;
+
+pub fn entry(entry: Entry, is_open: Signal<bool>) -> AnyView {
+    let Entry { event, later } = entry;
+    let (number, usage) = (event.number, later.usage.clone());
+    let copied = copied(&event.kind);
+    view! {
+        <li class="c-session__entry" id=format!("e{number}") data-kind=event.kind.name()>
+            <div class="c-session__main">{content(&event.kind, number, &later, is_open)}</div>
+            <div class="c-session__side">
+                {move || usage.get().map(used)}
+                {copied.map(|(text, label)| view! { <CopyButton text=text label=label /> })}
+                <a class="c-session__number" href=format!("#e{number}") rel="external" title=exact(event.at)>
+                    <span class="u-unseen">"Event "</span>
+                    {number}
+                </a>
+            </div>
+        </li>
+    }
+    .into_any()
+}
+
+/// What a person may want to have: the words, and the name of it.
+fn copied(kind: &Kind) -> Option<(String, &'static str)> {
+    match kind {
+        Kind::Prompt { text } => Some((text.clone(), "Copy the prompt")),
+        Kind::Message { text } => Some((text.clone(), "Copy the message")),
+        Kind::ToolCall { input, .. } => Given::read(input).command.map(|command| (command, "Copy the command")),
+        _ => None,
+    }
+}
+
+fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> AnyView {
+    match kind {
+        Kind::Started { backend, version, model, .. } => {
+            let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            let model = model.as_ref().map(|model| format!(" with {model}")).unwrap_or_default();
+            line("u-quiet", Icon::Play, format!("{}{version}{model}", backend.title()))
+        }
+        Kind::Prompt { text } => {
+            let text = legible(text);
+            view! {
+                <p class="c-session__who">"Prompt"</p>
+                <div class="c-session__text c-session__text--long" tabindex="0" role="region" aria-label="Prompt">{text}</div>
+            }
+            .into_any()
+        }
+        Kind::Message { text } => {
+            let text = legible(text);
+            view! { <p class="c-session__who">"Agent"</p> <div class="c-session__text">{text}</div> }.into_any()
+        }
+        Kind::Thinking { text } => thinking(text),
+        Kind::ToolCall { tool, input, .. } => call(tool, input, later, is_open),
+        // the call is on an earlier page
+        Kind::ToolResult { output, is_error, .. } => answered(&Answer { number, output: output.clone(), is_error: *is_error }, None),
+        Kind::FileChange { path, change } => view! { <p class="c-session__line">{file(path, *change)}</p> }.into_any(),
+        Kind::Permission { tool, subject, allowed, by } => permission(tool, subject, *allowed, by),
+        Kind::Usage { input, cached, output, .. } => line("u-quiet", Icon::Gauge, tokens(*input, *cached, *output)),
+        Kind::Error { message } => line("u-bad", Icon::Alert, legible(message)),
+        Kind::Ended { how, turns, cost_micros } => ended(*how, *turns, *cost_micros),
+        Kind::LeftOut { events } => {
+            let are = if *events == 1 { "event is" } else { "events are" };
+            line("u-quiet", Icon::Dots, format!("{} {are} left out", grouped(*events)))
+        }
+    }
+}
+
+fn line(tone: &'static str, shape: Icon, text: String) -> AnyView {
+    view! { <p class=format!("c-session__line {tone}")>{icon(shape)} <span>{text}</span></p> }.into_any()
+}
+
+fn thinking(text: &str) -> AnyView {
+    let is_long = text.chars().nth(FOLD_AT).is_some();
+    let text = view! { <div class="c-session__text">{legible(text)}</div> };
+    if is_long {
+        return view! { <details class="c-session__fold"><summary class="c-session__call">"Thinking"</summary>{text}</details> }.into_any();
+    }
+    view! { <p class="c-session__who">"Thinking"</p> {text} }.into_any()
+}
+
+fn permission(tool: &str, subject: &str, allowed: bool, by: &str) -> AnyView {
+    let (tone, shape, word) = if allowed { ("u-good", Icon::Check, "allowed") } else { ("u-warn", Icon::Ban, "not allowed") };
+    let (tool, subject, by) = (legible(tool), legible(subject), legible(by));
+    view! {
+        <p class="c-session__line">
+            <span class=tone>{icon(shape)}</span>
+            <span>"Asked to use " {tool} " on " <code>{subject}</code> ": " <strong class=tone>{word}</strong> " by " {by}</span>
+        </p>
+    }
+    .into_any()
+}
+
+fn ended(how: SessionEnd, turns: Option<u64>, cost_micros: Option<u64>) -> AnyView {
+    let (tone, shape, how) = match how {
+        SessionEnd::Completed => ("u-good", Icon::Check, "Done"),
+        SessionEnd::Failed => ("u-bad", Icon::Cross, "Failed"),
+        SessionEnd::TurnsUsedUp => ("u-warn", Icon::Alert, "Stopped: the turns that it was allowed are used up"),
+        SessionEnd::MoneyUsedUp => ("u-warn", Icon::Alert, "Stopped: the money that it was allowed is used up"),
+    };
+    let turns = turns.map(|turns| format!(", after {}", count(usize::try_from(turns).unwrap_or(usize::MAX), "turn"))).unwrap_or_default();
+    let cost = cost_micros.map(|micros| format!(", for {} at list prices", dollars_of(micros))).unwrap_or_default();
+    line(tone, shape, format!("{how}{turns}{cost}"))
+}
+
+fn used(used: Used) -> impl IntoView {
+    view! { <span class="c-session__usage" id=format!("e{}", used.number)>{tokens(used.input, used.cached, used.output)}</span> }
+}

@@ -1,0 +1,243 @@
+//! A session as its page shows it: an entry for each thing that happens. What comes of it later stands with it: a call has its answer, the
+//! files that it changed and what asking for it used. An entry that is there is never made anew.
+
+use std::{collections::HashMap, sync::Arc};
+
+use domain::{Backend, SessionEvent, SessionEventKind as Kind, session::FileChange};
+use leptos::prelude::*;
+
+use super::words::{dollars_of, tokens};
+use crate::text::count;
+
+#[derive(Clone)]
+pub struct Entry {
+    pub event: Arc<SessionEvent>,
+    pub later: Later,
+}
+
+/// What other events say about an entry; each of them has its own number.
+#[derive(Clone, Default)]
+pub struct Later {
+    pub answer: ArcRwSignal<Option<Answer>>,
+    pub changes: ArcRwSignal<Vec<Changed>>,
+    pub usage: ArcRwSignal<Option<Used>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub number: i64,
+    pub output: String,
+    pub is_error: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub number: i64,
+    pub path: String,
+    pub change: FileChange,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    pub number: i64,
+    pub input: u64,
+    pub cached: u64,
+    pub output: u64,
+}
+
+#[derive(Default)]
+pub struct Script {
+    pub entries: Vec<Entry>,
+    pub totals: Totals,
+    /// Number of the latest event.
+    pub last: i64,
+    /// Where the calls are that have not been answered.
+    calls: HashMap<String, usize>,
+    /// The entry that the next usage belongs to, and the one that the next change does.
+    spoken: Option<usize>,
+    answered: Option<usize>,
+}
+
+impl Script {
+    /// The events after that number.
+    pub fn new(after: i64, events: Vec<SessionEvent>) -> Self {
+        let mut script = Self { last: after, ..Self::default() };
+        script.take(events);
+        script
+    }
+
+    /// Goes on with these; those that it has already count once.
+    pub fn take(&mut self, events: Vec<SessionEvent>) {
+        for event in events {
+            if event.number > self.last {
+                self.last = event.number;
+                self.add(event);
+            }
+        }
+    }
+
+    fn add(&mut self, event: SessionEvent) {
+        self.totals.add(&event.kind);
+        if self.belongs(&event) {
+            return;
+        }
+        let here = self.entries.len();
+        self.answered = None;
+        match &event.kind {
+            Kind::ToolCall { call, .. } => {
+                self.calls.insert(call.clone(), here);
+                self.spoken = Some(here);
+            }
+            Kind::Message { .. } | Kind::Thinking { .. } => self.spoken = Some(here),
+            _ => {}
+        }
+        self.entries.push(Entry { event: Arc::new(event), later: Later::default() });
+    }
+
+    /// Whether it has found its place with an entry that is there. In the middle of a session there may be none.
+    fn belongs(&mut self, event: &SessionEvent) -> bool {
+        let number = event.number;
+        let place = match &event.kind {
+            Kind::ToolResult { call, .. } => {
+                self.answered = self.calls.remove(call);
+                self.answered
+            }
+            Kind::FileChange { .. } => self.answered,
+            Kind::Usage { .. } => self.spoken.take(),
+            _ => None,
+        };
+        let Some(entry) = place.and_then(|place| self.entries.get(place)) else { return false };
+        match &event.kind {
+            Kind::ToolResult { output, is_error, .. } => {
+                entry.later.answer.set(Some(Answer { number, output: output.clone(), is_error: *is_error }));
+            }
+            Kind::FileChange { path, change } => {
+                let changed = Changed { number, path: path.clone(), change: *change };
+                entry.later.changes.update(|changes| changes.push(changed));
+            }
+            Kind::Usage { input, cached, output, .. } => {
+                entry.later.usage.set(Some(Used { number, input: *input, cached: *cached, output: *output }));
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// What all of it comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    agent: Option<(Backend, Option<String>)>,
+    model: Option<String>,
+    turns: Option<u64>,
+    input: u64,
+    cached: u64,
+    output: u64,
+    cost_micros: Option<u64>,
+}
+
+impl Totals {
+    fn add(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Started { backend, version, model, .. } => {
+                self.agent = Some((*backend, version.clone()));
+                self.model = model.clone();
+            }
+            Kind::Usage { model, input, cached, output } => {
+                self.model = self.model.take().or_else(|| model.clone());
+                self.input = self.input.saturating_add(*input);
+                self.cached = self.cached.saturating_add(*cached);
+                self.output = self.output.saturating_add(*output);
+            }
+            // of each round, when it has been told that checks did not pass; what it costs is of all of them so far
+            Kind::Ended { turns, cost_micros, .. } => {
+                self.turns = sum(self.turns, *turns);
+                self.cost_micros = self.cost_micros.max(*cost_micros);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn words(&self) -> Vec<String> {
+        let agent = self.agent.as_ref().map(|(backend, version)| match version {
+            Some(version) => format!("{} {version}", backend.title()),
+            None => backend.title().to_owned(),
+        });
+        let turns = self.turns.map(|turns| count(usize::try_from(turns).unwrap_or(usize::MAX), "turn"));
+        let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
+        let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars_of(micros)));
+        [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()
+    }
+}
+
+/// Nothing only where neither is known.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.map_or(other, |one| Some(one.saturating_add(other.unwrap_or(0))))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::session::SessionEnd;
+    use serde_json::json;
+
+    use super::*;
+
+    fn events(from: i64, kinds: Vec<Kind>) -> Vec<SessionEvent> {
+        (from..).zip(kinds).map(|(number, kind)| SessionEvent { number, at: DateTime::UNIX_EPOCH, kind }).collect()
+    }
+
+    fn call(call: &str) -> Kind {
+        Kind::ToolCall { call: call.into(), tool: "Edit".into(), input: json!({}) }
+    }
+
+    fn result(call: &str) -> Kind {
+        Kind::ToolResult { call: call.into(), output: "ok".into(), is_error: false }
+    }
+
+    fn usage(output: u64) -> Kind {
+        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, output }
+    }
+
+    fn change(path: &str) -> Kind {
+        Kind::FileChange { path: path.into(), change: FileChange::Edited }
+    }
+
+    fn numbers(script: &Script) -> Vec<i64> {
+        script.entries.iter().map(|entry| entry.event.number).collect()
+    }
+
+    #[test]
+    fn what_comes_of_a_call_stands_with_it() {
+        let message = Kind::Message { text: "I look.".into() };
+        let mut script = Script::new(0, events(1, vec![message, call("a"), call("b"), usage(40), result("b"), change("b.rs")]));
+        assert_eq!(numbers(&script), [1, 2, 3]);
+        let later = |script: &Script, place: usize| script.entries[place].later.clone();
+        assert_eq!(later(&script, 2).answer.get_untracked().map(|answer| answer.number), Some(5));
+        assert_eq!(later(&script, 2).changes.get_untracked()[0].path, "b.rs");
+        assert_eq!(later(&script, 2).usage.get_untracked(), Some(Used { number: 4, input: 1200, cached: 1000, output: 40 }));
+        assert_eq!(later(&script, 1).answer.get_untracked(), None, "it is still at work");
+        // what comes later finds the entry that is on the page, and comes once
+        script.take(events(6, vec![change("b.rs"), result("a"), change("a.rs"), usage(2)]));
+        assert_eq!((numbers(&script), script.last), (vec![1, 2, 3, 9], 9));
+        assert_eq!(later(&script, 1).changes.get_untracked().len(), 1);
+        assert_eq!(later(&script, 2).changes.get_untracked().len(), 1);
+    }
+
+    #[test]
+    fn from_the_middle_on_everything_is_shown() {
+        let script = Script::new(500, events(500, vec![call("x"), result("a"), change("a.rs"), usage(1)]));
+        assert_eq!(numbers(&script), [501, 502, 503]);
+    }
+
+    #[test]
+    fn all_of_it_is_added_up() {
+        let started =
+            Kind::Started { backend: Backend::ClaudeCode, version: Some("2.1.328".into()), model: Some("sonnet".into()), session: None };
+        let ended = |turns| Kind::Ended { how: SessionEnd::Completed, turns: Some(turns), cost_micros: Some(1300 * turns) };
+        let script = Script::new(0, events(1, vec![started, usage(40), ended(1), usage(2), ended(2)]));
+        let expected = ["Claude Code 2.1.328", "sonnet", "3 turns", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0026 at list prices"];
+        assert_eq!(script.totals.words(), expected);
+        assert_eq!(Script::default().totals.words(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,189 @@
+//! What carries out prompts: the programs that Muster knows how to drive, and what a task says about which of them and how.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Errors;
+
+/// An agent program that a runner drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Backend {
+    ClaudeCode,
+}
+
+impl Backend {
+    pub const ALL: [Self; 1] = [Self::ClaudeCode];
+
+    /// As a task, a flag and the API name it. It is also what a runner has that found it, and what a task needs that names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude-code",
+        }
+    }
+
+    /// As people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "Claude Code",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.name() == name)
+    }
+}
+
+/// An agent program as a runner found it on its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BackendFound {
+    pub backend: Backend,
+    /// As it says itself.
+    pub version: String,
+}
+
+/// Which agent is given a prompt, and how far it may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AgentTerms {
+    /// No runner without it is given the task. Whatever its runner has when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+    /// As the agent knows it; its own choice when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Answers of the model after which it is stopped, counted anew each time that it is told something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// What an attempt may cost at most, in cents (US), as the agent itself counts it. It is stopped once that is passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_cents: Option<u32>,
+    /// How often it is told in its session which checks did not pass, and goes on; at most 5. [`VERIFICATION_RETRIES`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_verification_retries: Option<u32>,
+}
+
+pub const VERIFICATION_RETRIES: u32 = 2;
+pub const VERIFICATION_RETRIES_MAX: u32 = 5;
+
+pub const TURNS_MAX: u32 = 10_000;
+/// Ten thousand dollars.
+pub const COST_CENTS_MAX: u32 = 1_000_000;
+const MODEL_MAX: usize = 200;
+
+impl AgentTerms {
+    pub fn validate(&self, errors: &mut Errors) {
+        if let Some(model) = &self.model {
+            errors.required_text("/agent/model", model, MODEL_MAX);
+            let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@[]+".contains(c);
+            if !model.chars().all(fits) && !model.trim().is_empty() {
+                errors.add("/agent/model", "malformed", "must be letters, digits and . _ - : / @ [ ] +");
+            } else if model.starts_with('-') {
+                errors.add("/agent/model", "malformed", "must not start with a hyphen");
+            }
+        }
+        for (pointer, value, most) in
+            [("/agent/max_turns", self.max_turns, TURNS_MAX), ("/agent/max_cost_cents", self.max_cost_cents, COST_CENTS_MAX)]
+        {
+            if value.is_some_and(|value| value == 0 || value > most) {
+                errors.add(pointer, "out_of_range", format!("must be 1 to {most}"));
+            }
+        }
+        if self.max_verification_retries.is_some_and(|retries| retries > VERIFICATION_RETRIES_MAX) {
+            errors.add("/agent/max_verification_retries", "out_of_range", format!("must be 0 to {VERIFICATION_RETRIES_MAX}"));
+        }
+    }
+
+    /// As it says, or as usual.
+    pub fn verification_retries(&self) -> u32 {
+        self.max_verification_retries.unwrap_or(VERIFICATION_RETRIES).min(VERIFICATION_RETRIES_MAX)
+    }
+
+    /// "Claude Code, opus, at most 30 turns, at most $2.50"; nothing when it says nothing.
+    pub fn in_words(&self) -> Option<String> {
+        let turns = |turns: u32| if turns == 1 { "at most 1 turn".to_owned() } else { format!("at most {turns} turns") };
+        let said = [
+            self.backend.map(|backend| backend.title().to_owned()),
+            self.model.clone(),
+            self.max_turns.map(turns),
+            self.max_cost_cents.map(|cents| format!("at most ${}.{:02}", cents / 100, cents % 100)),
+            self.max_verification_retries.map(|retries| match retries {
+                0 => "one round of checks".to_owned(),
+                more => format!("at most {} rounds of checks", more + 1),
+            }),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    /// Whether it says nothing.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Dollars as people write them, such as 2.50, in cents.
+pub fn cents(dollars: &str) -> Option<u32> {
+    let dollars = dollars.trim().trim_start_matches('$');
+    let (whole, part) = dollars.split_once('.').unwrap_or((dollars, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > 2 || !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    format!("{whole}{part:0<2}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_to_the_cent() {
+        for (text, expected) in [("2", Some(200)), ("2.5", Some(250)), ("$2.05", Some(205)), ("0.01", Some(1)), (" 3. ", Some(300))] {
+            assert_eq!(cents(text), expected, "{text}");
+        }
+        assert!(["", ".5", "2.345", "-1", "1e3", "2,50", "99999999999", "1 000"].into_iter().all(|bad| cents(bad).is_none()));
+        let terms =
+            AgentTerms { backend: Some(Backend::ClaudeCode), max_turns: Some(1), max_cost_cents: Some(205), ..AgentTerms::default() };
+        assert_eq!(terms.in_words().as_deref(), Some("Claude Code, at most 1 turn, at most $2.05"));
+        assert_eq!(AgentTerms::default().in_words(), None);
+        let rounds = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() }.in_words();
+        assert_eq!(rounds(0).as_deref(), Some("one round of checks"));
+        assert_eq!(rounds(2).as_deref(), Some("at most 3 rounds of checks"));
+    }
+
+    #[test]
+    fn backends_are_known_by_their_names() {
+        for backend in Backend::ALL {
+            assert_eq!(Backend::parse(backend.name()), Some(backend));
+            assert_eq!(serde_json::to_value(backend).unwrap(), backend.name());
+            assert!(crate::task::check_tag(backend.name()).is_ok(), "a runner that has it says so");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let wrong = |terms: AgentTerms| {
+            let mut errors = Errors::default();
+            terms.validate(&mut errors);
+            errors
+                .finish()
+                .err()
+                .map(|invalid| invalid.errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        let model = |model: &str| AgentTerms { model: Some(model.into()), ..AgentTerms::default() };
+        assert!(wrong(model("claude-sonnet-4-5")).is_empty());
+        assert!(wrong(model("us.anthropic/claude:1[1m]")).is_empty());
+        for bad in ["", "-p", "a b", "a\nb", "é"] {
+            assert_eq!(wrong(model(bad)), ["/agent/model"], "{bad:?}");
+        }
+        let terms = AgentTerms { max_turns: Some(0), max_cost_cents: Some(COST_CENTS_MAX + 1), ..AgentTerms::default() };
+        assert_eq!(wrong(terms), ["/agent/max_turns", "/agent/max_cost_cents"]);
+        let retries = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() };
+        assert!(wrong(retries(0)).is_empty() && wrong(retries(5)).is_empty());
+        assert_eq!(wrong(retries(6)), ["/agent/max_verification_retries"]);
+    }
+}

@@ -1,0 +1,215 @@
+//! The conversation inside an attempt, in one vocabulary whatever backend has it.
+//!
+//! The runner makes the events of what the agent program says and numbers them; the server keeps them as they come and never acts on them:
+//! what an agent says is data. Texts are cut to [`TEXT_MAX`] where they come into being.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Backend;
+
+/// One thing that happened in a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionEvent {
+    /// From 1 on, within its attempt.
+    pub number: i64,
+    /// By the runner's clock.
+    pub at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub kind: SessionEventKind,
+}
+
+/// A part of a session, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionPart {
+    pub events: Vec<SessionEvent>,
+    /// There are later ones already: ask for those after the last of these.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum SessionEventKind {
+    /// The agent is there.
+    Started {
+        backend: Backend,
+        version: Option<String>,
+        model: Option<String>,
+        /// The agent's own name for the session.
+        session: Option<String>,
+    },
+    /// What it is told.
+    Prompt { text: String },
+    /// What it says.
+    Message { text: String },
+    /// What it says to itself.
+    Thinking { text: String },
+    /// It uses a tool.
+    ToolCall {
+        /// The agent's own name for this call; its result carries the same.
+        call: String,
+        tool: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        input: Value,
+    },
+    /// What the tool answered.
+    ToolResult { call: String, output: String, is_error: bool },
+    /// A tool has changed a file.
+    FileChange { path: String, change: FileChange },
+    /// It asked for leave to do something, and was answered.
+    Permission {
+        tool: String,
+        /// The command, the file or whatever else it was to be done with.
+        subject: String,
+        allowed: bool,
+        /// Who or what answered.
+        by: String,
+    },
+    /// What one answer of the model used, in tokens.
+    Usage {
+        model: Option<String>,
+        input: u64,
+        /// Of the input, read from a cache.
+        cached: u64,
+        output: u64,
+    },
+    /// Something went wrong. The agent may go on.
+    Error { message: String },
+    /// Its turn is over.
+    Ended {
+        how: SessionEnd,
+        /// Answers of the model, as the agent counts them.
+        turns: Option<u64>,
+        /// Millionths of a dollar, at list prices, as the agent counts them: for the whole session, earlier rounds included.
+        cost_micros: Option<u64>,
+    },
+    /// So many events were left out from here on: a session holds [`EVENTS_MAX`] events and [`SESSION_MAX`] bytes.
+    LeftOut { events: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FileChange {
+    Written,
+    Edited,
+    Deleted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum SessionEnd {
+    Completed,
+    Failed,
+    /// The turns that it was allowed are used up.
+    TurnsUsedUp,
+    /// The money that it was allowed is used up.
+    MoneyUsedUp,
+}
+
+/// Bytes of one text; what is longer is cut in the middle.
+pub const TEXT_MAX: usize = 64 * 1024;
+/// Bytes of one attempt's events, as JSON.
+pub const SESSION_MAX: usize = 16 * 1024 * 1024;
+/// Events of one attempt.
+pub const EVENTS_MAX: i64 = 20_000;
+
+impl SessionEventKind {
+    /// As the database and the API name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Prompt { .. } => "prompt",
+            Self::Message { .. } => "message",
+            Self::Thinking { .. } => "thinking",
+            Self::ToolCall { .. } => "tool_call",
+            Self::ToolResult { .. } => "tool_result",
+            Self::FileChange { .. } => "file_change",
+            Self::Permission { .. } => "permission",
+            Self::Usage { .. } => "usage",
+            Self::Error { .. } => "error",
+            Self::Ended { .. } => "ended",
+            Self::LeftOut { .. } => "left_out",
+        }
+    }
+}
+
+/// Fit to be kept: without NUL characters, which no database takes, and cut in the middle when it is too long. The ends say most.
+pub fn kept_text(text: &str) -> String {
+    let cut = if text.len() <= TEXT_MAX { text.to_owned() } else { without_the_middle(text) };
+    if cut.contains('\0') { cut.replace('\0', "\u{fffd}") } else { cut }
+}
+
+fn without_the_middle(text: &str) -> String {
+    // room for what is said about it
+    let half = (TEXT_MAX - 64) / 2;
+    let start = &text[..text.floor_char_boundary(half)];
+    let end = &text[text.ceil_char_boundary(text.len() - half)..];
+    format!("{start}\n[{} bytes are left out here]\n{end}", text.len() - start.len() - end.len())
+}
+
+/// As [`kept_text`], of every text in it; what is too long as a whole, or nested too deep, is not kept.
+pub fn kept_value(value: &Value) -> Value {
+    let mut kept = cleaned(value, 0);
+    let length = kept.to_string().len();
+    if length > 2 * TEXT_MAX {
+        kept = Value::String(format!("[{length} bytes are left out here]"));
+    }
+    kept
+}
+
+/// How deep values may be nested: they travel inside messages that have levels of their own.
+const DEEPEST: usize = 60;
+
+fn cleaned(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::String(text) => Value::String(kept_text(text)),
+        Value::Array(_) | Value::Object(_) if depth >= DEEPEST => Value::String("[left out: nested too deep]".into()),
+        Value::Array(values) => Value::Array(values.iter().map(|value| cleaned(value, depth + 1)).collect()),
+        Value::Object(values) => Value::Object(values.iter().map(|(name, value)| (kept_text(name), cleaned(value, depth + 1))).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_reads_as_it_was_written() {
+        let event = SessionEvent {
+            number: 3,
+            at: DateTime::UNIX_EPOCH,
+            kind: SessionEventKind::ToolCall { call: "a".into(), tool: "Bash".into(), input: json!({"command": "ls"}) },
+        };
+        let text = serde_json::to_value(&event).unwrap();
+        assert_eq!((&text["type"], &text["number"], &text["input"]["command"]), (&json!("tool_call"), &json!(3), &json!("ls")));
+        assert_eq!(text["type"], event.kind.name());
+        assert_eq!(serde_json::from_value::<SessionEvent>(text).unwrap(), event);
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        let long = format!("{}{}{}", "é".repeat(TEXT_MAX), "middle", "z".repeat(TEXT_MAX));
+        let kept = kept_text(&long);
+        assert!(kept.len() <= TEXT_MAX);
+        assert!(kept.starts_with('é') && kept.ends_with('z') && kept.contains("bytes are left out here"));
+        assert_eq!(kept_text("a\0b"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_value_stays_small_and_flat() {
+        let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        assert!(kept_value(&deep).to_string().contains("nested too deep"));
+        assert_eq!(kept_value(&json!({"a\0": ["b\0"]})), json!({"a\u{fffd}": ["b\u{fffd}"]}));
+        let long = json!((0..10).map(|_| "x".repeat(TEXT_MAX)).collect::<Vec<_>>());
+        assert!(kept_value(&long).is_string());
+    }
+}

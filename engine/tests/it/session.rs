@@ -1,0 +1,157 @@
+//! What agents say: kept as it comes, in its order, for those of the workspace alone.
+
+use domain::{
+    AgentTerms, AttemptKey, Backend, NewTask, SessionEvent, SessionEventKind as Event, TaskStateName, Work,
+    session::{EVENTS_MAX, SessionEnd},
+};
+use engine::{
+    Error,
+    testing::{TestEngine, TestRunner, Words},
+};
+use sqlx::PgPool;
+
+use crate::scenario::checked;
+
+fn prompt(title: &str) -> NewTask {
+    let agent = AgentTerms {
+        backend: Some(Backend::ClaudeCode),
+        model: Some("opus".into()),
+        max_turns: Some(30),
+        max_cost_cents: Some(250),
+        max_verification_retries: Some(1),
+    };
+    NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
+}
+
+fn message(number: i64, text: &str) -> SessionEvent {
+    let at = "2026-11-28T10:00:00Z".parse().unwrap();
+    SessionEvent { number, at, kind: Event::Message { text: text.into() } }
+}
+
+async fn says(runner: &TestRunner, attempt: AttemptKey, events: Vec<SessionEvent>) -> engine::Result<()> {
+    runner.says_together(&[(attempt, Words::Session(events))]).await.pop().unwrap()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_goes_to_a_runner_with_its_agent_and_says_how(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, prompt("one")).await;
+    assert_eq!(task.capabilities, ["claude-code"]);
+    assert_eq!(task.unmet_capabilities, ["claude-code"]);
+    assert!(test.runner("plain").await.claims(1).await.is_empty(), "it has no agent");
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    assert_eq!(assignment.work, Work::Prompt("Tidy up".into()));
+    assert_eq!(assignment.agent, prompt("one").agent);
+    assert_eq!(test.engine.get_task(&ada, task.summary.id).await.unwrap().agent, prompt("one").agent);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_session_is_read_in_its_order_and_from_anywhere(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    assert!(test.engine.session(&ada, id, None, 0).await.unwrap().events.is_empty(), "no attempt has begun");
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    for first in (1..=600).step_by(100) {
+        says(&runner, attempt, (first..first + 100).map(|number| message(number, "again")).collect()).await.unwrap();
+    }
+    let part = test.engine.session(&ada, id, Some(1), 0).await.unwrap();
+    assert_eq!((part.events.len(), part.more, part.events[0].number), (500, true, 1));
+    let rest = test.engine.session(&ada, id, None, 500).await.unwrap();
+    assert_eq!((rest.events.len(), rest.more, rest.events[0].number), (100, false, 501));
+    assert_eq!(rest.events[0], message(501, "again"));
+    let attempts = test.engine.get_task(&ada, id).await.unwrap().attempt_list;
+    assert_eq!(attempts[0].session_events, 600);
+    let not_there = test.engine.session(&ada, id, Some(2), 0).await;
+    assert!(matches!(not_there, Err(Error::NotFound { .. })), "{not_there:?}");
+    assert!(matches!(test.engine.session(&ada, id, None, -1).await, Err(Error::Invalid(_))));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_session_is_nobody_elses(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    says(&runner, attempt, vec![message(1, "between us")]).await.unwrap();
+    let stranger = test.stranger().await;
+    assert!(matches!(test.engine.session(&stranger, id, None, 0).await, Err(Error::NotFound { .. })));
+    let other = test.runner_with("other", &["claude-code"]).await;
+    assert!(matches!(says(&other, attempt, vec![message(2, "not mine")]).await, Err(Error::StaleLease)));
+    assert_eq!(test.engine.session(&ada, id, None, 0).await.unwrap().events.len(), 1);
+}
+
+/// Before it runs and after it has ended there is no session to speak in.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn only_work_that_runs_has_something_to_say(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    let attempt = assignment.attempt;
+    assert!(says(&runner, attempt, vec![message(1, "too early")]).await.is_err());
+    runner.starts(attempt).await.unwrap();
+    let ended = Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1305) };
+    let last = SessionEvent { kind: ended, ..message(1, "") };
+    says(&runner, attempt, vec![last.clone()]).await.unwrap();
+    runner.verifies(attempt).await.unwrap();
+    assert!(says(&runner, attempt, vec![message(2, "too late")]).await.is_err());
+    runner.reports(attempt, engine::testing::report(&assignment, domain::CheckStatus::Passed)).await.unwrap();
+    assert!(says(&runner, attempt, vec![message(2, "far too late")]).await.is_err());
+    assert_eq!(test.engine.session(&ada, id, None, 0).await.unwrap().events, [last]);
+    assert_eq!(test.engine.get_task(&ada, id).await.unwrap().summary.state.name(), TaskStateName::Succeeded);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_no_database_takes_costs_the_message_and_nothing_beside_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    for bad in [message(1, "a\0b"), message(0, "no number"), message(EVENTS_MAX + 1, "too many")] {
+        assert!(says(&runner, attempt, vec![bad]).await.is_err());
+    }
+    says(&runner, attempt, vec![message(1, "well")]).await.unwrap();
+    assert!(says(&runner, attempt, vec![message(1, "the same number again")]).await.is_err());
+    assert_eq!(test.engine.session(&ada, id, None, 0).await.unwrap().events, [message(1, "well")]);
+}
+
+/// What an agent is told about its checks, and what it does then, is one attempt.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn an_attempt_goes_on_after_checks_that_did_not_pass(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    let attempt = assignment.attempt;
+    let mut failed = engine::testing::report(&assignment, domain::CheckStatus::Failed).verification.unwrap();
+    failed.checks[0].output = "no\0 such file".into();
+    let again = async |round| runner.says_together(&[(attempt, Words::WorksAgain(round, failed.clone()))]).await.pop().unwrap();
+    runner.starts(attempt).await.unwrap();
+    assert!(again(1).await.is_err(), "nothing was checked yet");
+    runner.verifies(attempt).await.unwrap();
+    again(1).await.unwrap();
+    let task = test.engine.get_task(&ada, id).await.unwrap();
+    assert_eq!((task.summary.state.name(), task.attempt_list[0].state), (TaskStateName::Running, domain::AttemptState::Running));
+    says(&runner, attempt, vec![message(1, "I see")]).await.unwrap();
+    runner.verifies(attempt).await.unwrap();
+    assert!(again(1).await.is_err(), "a round is told once");
+    runner.reports(attempt, engine::testing::report(&assignment, domain::CheckStatus::Passed)).await.unwrap();
+    let task = test.engine.get_task(&ada, id).await.unwrap();
+    assert_eq!((task.summary.state.name(), task.summary.attempts), (TaskStateName::Succeeded, 1));
+    let rounds = &task.attempt_list[0].earlier_rounds;
+    assert_eq!(rounds.iter().map(|round| round.passed()).collect::<Vec<_>>(), [0]);
+    assert_eq!(rounds[0].checks[0].output, "no\u{fffd} such file");
+    let events: Vec<_> = test.engine.task_events(&ada, id).await.unwrap().into_iter().map(|event| event.kind.sentence()).collect();
+    assert!(events.contains(&"Attempt 1, round 1: 0 of 1 checks passed, the agent goes on".to_owned()), "{events:#?}");
+}

@@ -1,0 +1,351 @@
+//! The `claude-code` backend: Claude Code in its headless mode, one JSON message a line in and out.
+//!
+//! It is started with leave to do nothing by itself, so that it asks for each thing over its control protocol, and is answered here. In a
+//! sandbox it may do all that the sandbox lets it. The session goes on for one prompt; its last message says how it went, and is believed
+//! before the exit code, which is 0 for some failures and 1 for some that come back.
+
+use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitStatus};
+
+use domain::{
+    AgentTerms, Backend, Failure, FailureCode, SessionEventKind as Event,
+    session::{FileChange, SessionEnd, kept_text, kept_value},
+};
+use serde_json::{Value, json};
+
+use super::{Dialogue, Heard, Opening, agent::SessionId};
+use crate::process::how_it_ended;
+
+/// How often it asks its provider again by itself. Longer waits are the task's own to say.
+const RETRIES: &str = "3";
+/// Tools whose success is a file that is changed.
+const WRITES: [(&str, &str, FileChange); 4] = [
+    ("Write", "file_path", FileChange::Written),
+    ("Edit", "file_path", FileChange::Edited),
+    ("MultiEdit", "file_path", FileChange::Edited),
+    ("NotebookEdit", "notebook_path", FileChange::Edited),
+];
+
+/// What it may do when it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Whatever it asks for: a sandbox is around it.
+    Anything,
+    /// What it may without asking, which is to read, and to edit below the worktree.
+    Nothing,
+}
+
+/// Where and with whom a session is.
+pub(crate) struct Place<'a> {
+    pub worktree: PathBuf,
+    /// What it keeps of itself: settings, transcripts.
+    pub config: PathBuf,
+    pub session: SessionId,
+    pub terms: &'a AgentTerms,
+    pub leave: Leave,
+}
+
+pub(crate) struct ClaudeCode {
+    worktree: PathBuf,
+    leave: Leave,
+    /// Calls of tools that have not been answered: name and what it was called with.
+    calls: HashMap<String, (String, Value)>,
+    /// What the answer that is being written has used so far.
+    usage: Usage,
+    denied: Vec<String>,
+    last: Option<Last>,
+}
+
+#[derive(Default)]
+struct Usage {
+    model: Option<String>,
+    input: u64,
+    cached: u64,
+}
+
+/// What counts of the last message.
+struct Last {
+    end: SessionEnd,
+    status: Option<u64>,
+    message: String,
+}
+
+pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
+    let mut arguments: Vec<OsString> = [
+        "-p",
+        "--output-format=stream-json",
+        "--input-format=stream-json",
+        "--verbose",
+        "--include-partial-messages",
+        "--permission-prompt-tool=stdio",
+        "--strict-mcp-config",
+    ]
+    .map(OsString::from)
+    .into();
+    let mode = match place.leave {
+        Leave::Anything => "manual",
+        Leave::Nothing => "acceptEdits",
+    };
+    let (option, session) = match place.session {
+        SessionId::New(id) => ("--session-id", id),
+        SessionId::Known(id) => ("--resume", id),
+    };
+    arguments.extend(["--permission-mode".into(), mode.into(), option.into(), session.to_string().into()]);
+    let terms = place.terms;
+    if let Some(model) = &terms.model {
+        arguments.extend(["--model".into(), model.into()]);
+    }
+    if let Some(turns) = terms.max_turns {
+        arguments.extend(["--max-turns".into(), turns.to_string().into()]);
+    }
+    if let Some(cents) = terms.max_cost_cents {
+        arguments.extend(["--max-budget-usd".into(), format!("{}.{:02}", cents / 100, cents % 100).into()]);
+    }
+    let variables = vec![
+        ("CLAUDE_CONFIG_DIR", place.config.into()),
+        ("CLAUDE_CODE_MAX_RETRIES", RETRIES.into()),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".into()),
+        ("DISABLE_AUTOUPDATER", "1".into()),
+    ];
+    let lines = [
+        json!({"type": "control_request", "request_id": "begin", "request": {"subtype": "initialize"}}),
+        json!({"type": "user", "message": {"role": "user", "content": prompt}}),
+    ];
+    let dialogue = ClaudeCode {
+        worktree: place.worktree,
+        leave: place.leave,
+        calls: HashMap::new(),
+        usage: Usage::default(),
+        denied: vec![],
+        last: None,
+    };
+    (Opening { arguments, variables, lines: lines.map(|line| line.to_string()).into() }, dialogue)
+}
+
+impl Dialogue for ClaudeCode {
+    fn hear(&mut self, line: &str) -> Heard {
+        let Ok(message @ Value::Object(_)) = serde_json::from_str(line) else { return Heard { is_output: true, ..Heard::default() } };
+        match text(&message, "/type") {
+            "system" => events(self.system(&message)),
+            "assistant" => events(self.assistant(&message)),
+            "user" => events(self.user(&message)),
+            "stream_event" => events(self.stream(&message["event"])),
+            "control_request" => self.asked(&message),
+            "control_response" if text(&message, "/response/subtype") == "error" => {
+                events(vec![Event::Error { message: kept_text(text(&message, "/response/error")) }])
+            }
+            "result" => self.result(&message),
+            // others come with later versions, and say nothing that has to be known
+            _ => Heard::default(),
+        }
+    }
+
+    fn verdict(&self, ended: ExitStatus) -> Result<(), Failure> {
+        let failed = |code, message: String| Err(Failure::new(code, message));
+        let Some(last) = &self.last else {
+            return failed(FailureCode::CommandFailed, format!("Claude Code {} without saying how it went", how_it_ended(ended)));
+        };
+        let why = |start: &str| if last.message.is_empty() { start.to_owned() } else { format!("{start}: {}", last.message) };
+        match (last.end, last.status) {
+            (SessionEnd::TurnsUsedUp, _) => {
+                failed(FailureCode::AgentCapped, "Claude Code has used up the turns that it was allowed".into())
+            }
+            (SessionEnd::MoneyUsedUp, _) => {
+                failed(FailureCode::AgentCapped, "Claude Code has used up the money that it was allowed".into())
+            }
+            (_, Some(429 | 503 | 529)) => failed(FailureCode::ProviderLimit, why("Claude Code was told to come back later")),
+            (_, Some(400..=404 | 413)) => failed(FailureCode::ProviderRefused, why("Claude Code was refused by its provider")),
+            (SessionEnd::Failed, _) => failed(FailureCode::CommandFailed, why("Claude Code failed")),
+            (SessionEnd::Completed, _) => match self.denied.first() {
+                Some(first) => failed(FailureCode::AgentDenied, format!("Claude Code was not allowed to use {first}")),
+                None if ended.success() => Ok(()),
+                None => {
+                    failed(FailureCode::CommandFailed, format!("Claude Code {} after it had said that all went well", how_it_ended(ended)))
+                }
+            },
+        }
+    }
+}
+
+impl ClaudeCode {
+    fn system(&mut self, message: &Value) -> Vec<Event> {
+        match text(message, "/subtype") {
+            "init" => vec![Event::Started {
+                backend: Backend::ClaudeCode,
+                version: some_text(message, "/claude_code_version"),
+                model: some_text(message, "/model"),
+                session: some_text(message, "/session_id"),
+            }],
+            "api_retry" => {
+                let (attempt, most) = (number(message, "/attempt").unwrap_or(1), number(message, "/max_retries").unwrap_or(1));
+                let status = number(message, "/error_status").map(|status| format!(" {status}")).unwrap_or_default();
+                let error = text(message, "/error");
+                let seconds = number(message, "/retry_delay_ms").unwrap_or(0) as f64 / 1000.0;
+                let message = format!("the provider answered{status} ({error}); asked again in {seconds:.1} s, {attempt} of {most} times");
+                vec![Event::Error { message: kept_text(&message) }]
+            }
+            "permission_denied" => {
+                let (tool, call) = (text(message, "/tool_name").to_owned(), text(message, "/tool_use_id"));
+                let subject = self.calls.get(call).map(|(_, input)| subject(input)).unwrap_or_default();
+                self.denied.push(tool.clone());
+                vec![Event::Permission { tool, subject, allowed: false, by: "Claude Code".into() }]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn assistant(&mut self, message: &Value) -> Vec<Event> {
+        // what it says itself instead of the model is about an error
+        let is_its_own = text(message, "/message/model") == "<synthetic>";
+        blocks(message)
+            .filter_map(|block| match text(block, "/type") {
+                "text" if is_its_own => Some(Event::Error { message: kept_text(text(block, "/text")) }),
+                "text" => Some(Event::Message { text: kept_text(text(block, "/text")) }),
+                "thinking" => {
+                    Some(Event::Thinking { text: kept_text(text(block, "/thinking")) }).filter(|_| !text(block, "/thinking").is_empty())
+                }
+                "tool_use" => {
+                    let (call, tool) = (kept_text(text(block, "/id")), kept_text(text(block, "/name")));
+                    self.calls.insert(call.clone(), (tool.clone(), block["input"].clone()));
+                    Some(Event::ToolCall { call, tool, input: kept_value(&block["input"]) })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn user(&mut self, message: &Value) -> Vec<Event> {
+        let mut events = vec![];
+        for block in blocks(message).filter(|block| text(block, "/type") == "tool_result") {
+            let call = text(block, "/tool_use_id");
+            let is_error = block["is_error"].as_bool().unwrap_or(false);
+            events.push(Event::ToolResult { call: kept_text(call), output: kept_text(&output(&block["content"])), is_error });
+            if let Some((tool, input)) = self.calls.remove(call).filter(|_| !is_error)
+                && let Some((_, file, change)) = WRITES.iter().find(|(name, ..)| *name == tool)
+                && let Some(path) = input[*file].as_str()
+            {
+                let own = PathBuf::from(path);
+                let path = own.strip_prefix(&self.worktree).map_or(path.to_owned(), |path| path.display().to_string());
+                events.push(Event::FileChange { path: kept_text(&path), change: *change });
+            }
+        }
+        events
+    }
+
+    /// The answer as it is being written: only what it uses is of interest, as the whole of it comes as well.
+    fn stream(&mut self, event: &Value) -> Vec<Event> {
+        match text(event, "/type") {
+            "message_start" => {
+                let of = |name: &str| number(&event["message"]["usage"], name).unwrap_or(0);
+                let cached = of("/cache_read_input_tokens");
+                let input = of("/input_tokens") + of("/cache_creation_input_tokens") + cached;
+                self.usage = Usage { model: some_text(event, "/message/model"), input, cached };
+                vec![]
+            }
+            "message_delta" => {
+                let Usage { model, input, cached } = std::mem::take(&mut self.usage);
+                let output = number(event, "/usage/output_tokens").unwrap_or(0);
+                if input + output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output }] }
+            }
+            _ => vec![],
+        }
+    }
+
+    fn asked(&mut self, message: &Value) -> Heard {
+        let request = &message["request"];
+        let answer = |response: Value| json!({"type": "control_response", "response": response}).to_string();
+        let id = &message["request_id"];
+        if text(request, "/subtype") != "can_use_tool" {
+            let refused = json!({"subtype": "error", "request_id": id, "error": "Muster has no answer to this"});
+            return Heard { answers: vec![answer(refused)], ..Heard::default() };
+        }
+        let leave = match self.leave {
+            Leave::Anything => json!({"behavior": "allow", "updatedInput": request["input"]}),
+            Leave::Nothing => json!({"behavior": "deny", "message": "Without a sandbox around it, this is not allowed."}),
+        };
+        let answers = vec![answer(json!({"subtype": "success", "request_id": id, "response": leave}))];
+        if self.leave == Leave::Anything {
+            return Heard { answers, ..Heard::default() };
+        }
+        let tool = kept_text(text(request, "/tool_name"));
+        self.denied.push(tool.clone());
+        let denied = Event::Permission { tool, subject: subject(&request["input"]), allowed: false, by: "Muster".into() };
+        Heard { answers, ..events(vec![denied]) }
+    }
+
+    fn result(&mut self, message: &Value) -> Heard {
+        let is_error = message["is_error"].as_bool().unwrap_or(true);
+        let end = match text(message, "/subtype") {
+            "error_max_turns" => SessionEnd::TurnsUsedUp,
+            "error_max_budget_usd" => SessionEnd::MoneyUsedUp,
+            // "success" says nothing by itself
+            "success" if !is_error => SessionEnd::Completed,
+            _ => SessionEnd::Failed,
+        };
+        for denial in message["permission_denials"].as_array().into_iter().flatten() {
+            let tool = text(denial, "/tool_name").to_owned();
+            if !self.denied.contains(&tool) {
+                self.denied.push(tool);
+            }
+        }
+        let said = [text(message, "/result").to_owned(), errors(message)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        let message_of_end = if end == SessionEnd::Completed { String::new() } else { shortened(&said) };
+        self.last = Some(Last { end, status: number(message, "/api_error_status"), message: message_of_end });
+        // a float, as it comes; no more than a hint for people
+        let cost = message["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
+        let cost_micros = cost.map(|cost| (cost * 1e6).round() as u64);
+        let ended = Event::Ended { how: end, turns: number(message, "/num_turns"), cost_micros };
+        Heard { is_over: true, ..events(vec![ended]) }
+    }
+}
+
+fn events(events: Vec<Event>) -> Heard {
+    Heard { events, ..Heard::default() }
+}
+
+fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
+    message["message"]["content"].as_array().into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn some_text(value: &Value, pointer: &str) -> Option<String> {
+    value.pointer(pointer).and_then(Value::as_str).map(kept_text)
+}
+
+fn number(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer).and_then(Value::as_u64)
+}
+
+/// A tool answers with a text, or with pieces.
+fn output(content: &Value) -> String {
+    let Value::Array(pieces) = content else { return content.as_str().unwrap_or_default().to_owned() };
+    let piece = |piece: &Value| match text(piece, "/type") {
+        "text" => text(piece, "/text").to_owned(),
+        kind => format!("[{kind}]"),
+    };
+    pieces.iter().map(piece).collect::<Vec<_>>().join("\n")
+}
+
+/// What a tool is to be used on, in one line.
+fn subject(input: &Value) -> String {
+    let known = ["command", "file_path", "notebook_path", "path", "url", "pattern", "query"];
+    let found = known.iter().find_map(|name| input[*name].as_str());
+    shortened(&found.map_or_else(|| input.to_string(), str::to_owned))
+}
+
+fn errors(message: &Value) -> String {
+    let all = message["errors"].as_array().into_iter().flatten();
+    all.map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned)).collect::<Vec<_>>().join("; ")
+}
+
+/// For a message of ours.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 500;
+    let text = kept_text(text.trim());
+    if text.len() <= MOST { text } else { format!("{}…", &text[..text.floor_char_boundary(MOST)]) }
+}
+
+#[cfg(test)]
+mod tests;

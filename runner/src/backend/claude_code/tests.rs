@@ -1,0 +1,193 @@
+//! What real sessions of Claude Code 2.1.328 come to; they are in `tests/transcripts`.
+
+use std::os::unix::process::ExitStatusExt;
+
+use uuid::Uuid;
+
+use super::*;
+
+/// Its lines as they came, without what whoever recorded them has added.
+fn transcript(name: &str) -> Vec<String> {
+    let path = format!("{}/tests/transcripts/claude-{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let own = |line: &str| match line.strip_prefix("<< ") {
+        Some(said) => said.find('{').map(|start| said[start..].to_owned()),
+        None => line.starts_with('{').then(|| line.to_owned()),
+    };
+    text.lines().filter_map(own).collect()
+}
+
+fn exit(code: i32) -> ExitStatus {
+    ExitStatus::from_raw(code << 8)
+}
+
+fn conversation(leave: Leave) -> ClaudeCode {
+    let terms = AgentTerms::default();
+    let place = Place {
+        worktree: "/home/dev/run".into(),
+        config: "/home/dev/.claude".into(),
+        session: SessionId::New(Uuid::nil()),
+        terms: &terms,
+        leave,
+    };
+    open(place, "write out.txt").1
+}
+
+/// All that a recorded session comes to, and how it is judged with this exit code.
+fn played(name: &str, code: i32) -> (Vec<Event>, Result<(), Failure>) {
+    let mut dialogue = conversation(Leave::Anything);
+    let mut events = vec![];
+    let mut is_over = false;
+    for line in transcript(name) {
+        let heard = dialogue.hear(&line);
+        assert!(!heard.is_output, "{line}");
+        is_over |= heard.is_over;
+        events.extend(heard.events);
+    }
+    assert!(is_over, "{name} has a last message");
+    (events, dialogue.verdict(exit(code)))
+}
+
+fn names(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(Event::name).collect()
+}
+
+fn code(verdict: Result<(), Failure>) -> Option<FailureCode> {
+    verdict.err().map(|failure| failure.code)
+}
+
+#[test]
+fn a_session_that_goes_well_is_told_whole() {
+    let (events, verdict) = played("ok", 0);
+    assert_eq!(names(&events), ["started", "tool_call", "tool_result", "message", "ended"]);
+    let Event::Started { backend, version, model, session } = &events[0] else { panic!("{events:?}") };
+    assert_eq!((*backend, version.as_deref(), model.is_some(), session.is_some()), (Backend::ClaudeCode, Some("2.1.328"), true, true));
+    let Event::ToolCall { tool, input, .. } = &events[1] else { panic!("{events:?}") };
+    assert_eq!((tool.as_str(), &input["command"]), ("Bash", &json!("echo hello > out.txt && cat out.txt")));
+    assert_eq!(events[2], Event::ToolResult { call: "toolu_01".into(), output: "hello".into(), is_error: false });
+    assert_eq!(events[3], Event::Message { text: "All done.".into() });
+    assert_eq!(events[4], Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1305) });
+    assert_eq!(verdict, Ok(()));
+}
+
+#[test]
+fn what_each_answer_of_the_model_used_is_told_once() {
+    let (events, verdict) = played("partial", 0);
+    let used = Event::Usage { model: Some("claude-sonnet-4-5".into()), input: 160, cached: 50, output: 20 };
+    assert_eq!(events.iter().filter(|event| **event == used).count(), 2, "{events:#?}");
+    assert_eq!(names(&events).iter().filter(|name| **name == "usage").count(), 2);
+    assert_eq!(verdict, Ok(()));
+}
+
+/// Subtype and exit code are believed for none of these.
+#[test]
+fn an_end_is_judged_by_what_it_says_and_not_by_its_exit_code() {
+    for (name, exit_code, expected) in [
+        ("402", 1, FailureCode::ProviderRefused),
+        ("402", 0, FailureCode::ProviderRefused),
+        ("429-retry", 1, FailureCode::ProviderLimit),
+        ("max-turns", 1, FailureCode::AgentCapped),
+        ("max-budget", 1, FailureCode::AgentCapped),
+        ("permission-denied", 0, FailureCode::AgentDenied),
+        ("ok", 1, FailureCode::CommandFailed),
+    ] {
+        assert_eq!(code(played(name, exit_code).1), Some(expected), "{name}");
+    }
+    let refused = played("402", 1).1.unwrap_err();
+    assert_eq!(refused.message, "Claude Code was refused by its provider: API Error: 402 run budget exhausted (USD 2.00)");
+}
+
+#[test]
+fn errors_and_denials_are_told() {
+    let (events, _) = played("429-retry", 1);
+    assert_eq!(names(&events), ["started", "error", "error", "ended"]);
+    let Event::Error { message } = &events[1] else { panic!("{events:?}") };
+    assert_eq!(message, "the provider answered 429 (rate_limit); asked again in 1.0 s, 1 of 1 times");
+    let (events, _) = played("permission-denied", 0);
+    let subject = "echo hello > out.txt && cat out.txt".to_owned();
+    let denied = Event::Permission { tool: "Bash".into(), subject, allowed: false, by: "Claude Code".into() };
+    assert!(events.contains(&denied), "{events:#?}");
+}
+
+#[test]
+fn an_end_without_a_last_message_is_a_failure() {
+    let mut dialogue = conversation(Leave::Anything);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::CommandFailed));
+    for line in transcript("ok").iter().filter(|line| !line.contains(r#""type":"result""#)) {
+        assert!(!dialogue.hear(line).is_over);
+    }
+    // an interrupt ends it so, with 0
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::CommandFailed));
+}
+
+#[test]
+fn it_may_do_all_that_its_sandbox_lets_it_and_nothing_without_one() {
+    let lines = transcript("control-allow");
+    let asked = lines.iter().find(|line| line.contains("can_use_tool")).unwrap();
+    let answer = |leave| {
+        let mut dialogue = conversation(leave);
+        let heard = dialogue.hear(asked);
+        let answer: Value = serde_json::from_str(&heard.answers[0]).unwrap();
+        (answer["response"]["response"].clone(), heard.events, code(dialogue.verdict(exit(0))))
+    };
+    let (allowed, events, _) = answer(Leave::Anything);
+    assert_eq!((&allowed["behavior"], events.len()), (&json!("allow"), 0));
+    assert_eq!(allowed["updatedInput"]["command"], "echo hello > out.txt && cat out.txt");
+    let (denied, events, _) = answer(Leave::Nothing);
+    assert_eq!((&denied["behavior"], names(&events)), (&json!("deny"), vec!["permission"]));
+}
+
+#[test]
+fn what_it_asks_that_nobody_can_answer_is_refused_and_not_left_waiting() {
+    let mut dialogue = conversation(Leave::Anything);
+    let heard = dialogue.hear(r#"{"type":"control_request","request_id":"7","request":{"subtype":"hook_callback"}}"#);
+    let answer: Value = serde_json::from_str(&heard.answers[0]).unwrap();
+    assert_eq!((&answer["response"]["subtype"], &answer["response"]["request_id"]), (&json!("error"), &json!("7")));
+}
+
+#[test]
+fn a_file_that_a_tool_changed_is_named_as_in_the_worktree() {
+    let mut dialogue = conversation(Leave::Anything);
+    let call = json!({"type": "assistant", "message": {"content": [
+        {"type": "tool_use", "id": "a", "name": "Write", "input": {"file_path": "/home/dev/run/src/a.rs", "content": "x"}},
+        {"type": "tool_use", "id": "b", "name": "Edit", "input": {"file_path": "/etc/hosts"}},
+    ]}});
+    let result = json!({"type": "user", "message": {"content": [
+        {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "written"}, {"type": "image"}]},
+        {"type": "tool_result", "tool_use_id": "b", "content": "no", "is_error": true},
+    ]}});
+    assert_eq!(names(&dialogue.hear(&call.to_string()).events), ["tool_call", "tool_call"]);
+    let events = dialogue.hear(&result.to_string()).events;
+    assert_eq!(names(&events), ["tool_result", "file_change", "tool_result"]);
+    assert_eq!(events[0], Event::ToolResult { call: "a".into(), output: "written\n[image]".into(), is_error: false });
+    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written });
+}
+
+#[test]
+fn whatever_it_prints_beside_its_messages_is_output() {
+    let mut dialogue = conversation(Leave::Anything);
+    for line in ["", "npm warn", "[1]", "\"a\"", "{\"type\":", "1"] {
+        assert!(dialogue.hear(line).is_output, "{line}");
+    }
+    for line in ["{}", r#"{"type":"of_a_later_version"}"#, r#"{"type":"assistant"}"#, r#"{"type":"user","message":{"content":"x"}}"#] {
+        assert_eq!(dialogue.hear(line), Heard::default(), "{line}");
+    }
+}
+
+#[test]
+fn the_terms_are_told_to_it() {
+    let terms = AgentTerms { model: Some("opus".into()), max_turns: Some(7), max_cost_cents: Some(205), ..AgentTerms::default() };
+    let place =
+        Place { worktree: "/w".into(), config: "/c".into(), session: SessionId::New(Uuid::nil()), terms: &terms, leave: Leave::Anything };
+    let (opening, _) = open(place, "tidy up");
+    let arguments = opening.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
+    for part in ["--permission-mode manual", "--model opus", "--max-turns 7", "--max-budget-usd 2.05", "--session-id 00000000-"] {
+        assert!(arguments.contains(part), "{arguments}");
+    }
+    let again =
+        Place { session: SessionId::Known(Uuid::nil()), worktree: "/w".into(), config: "/c".into(), terms: &terms, leave: Leave::Anything };
+    let arguments = open(again, "again").0.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
+    assert!(arguments.contains("--resume 00000000-") && !arguments.contains("--session-id"), "{arguments}");
+    let prompt: Value = serde_json::from_str(&opening.lines[1]).unwrap();
+    assert_eq!(prompt["message"]["content"], "tidy up");
+}

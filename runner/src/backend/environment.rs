@@ -1,0 +1,180 @@
+//! What programs of an attempt find around them.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use domain::{
+    CheckResult,
+    protocol::Assignment,
+    task::{plain, variable},
+};
+use tokio::process::Command;
+
+use super::identity::Identity;
+use crate::{
+    attempt::{folder::AttemptFolder, output, retry_after},
+    folders::private_folder,
+    process::{MARKER, program_path},
+    sandbox::{self, Guest, Room},
+};
+
+/// What the work may know of the runner's own environment, with everything that starts with `LC_`.
+const INHERITED: [&str; 5] = ["HOME", "LANG", "TERM", "TZ", "USER"];
+/// What is longer is cut in the environment, for the same reason.
+const LONGEST_VARIABLE: usize = 64 * 1024;
+/// Of the failed checks as text. The file has all of it.
+const LONGEST_SUMMARY: usize = 4 * 1024;
+
+/// Where a command of an attempt runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub room: &'a Room,
+    pub guest: Guest,
+    /// The attempt's.
+    pub folder: &'a Path,
+    pub worktree: &'a Path,
+    pub identity: &'a Identity,
+}
+
+impl Place<'_> {
+    pub fn folder(&self) -> AttemptFolder<'_> {
+        AttemptFolder::of(self.folder)
+    }
+
+    /// Where a program that keeps things of its own may do so: the home in a room, and a folder like it without one.
+    pub fn own_home(&self) -> io::Result<PathBuf> {
+        if self.room.is_closed() {
+            return Ok(sandbox::HOME.into());
+        }
+        let home = self.folder().home();
+        private_folder(&home)?;
+        Ok(home)
+    }
+}
+
+/// What is for whoever does the work, and not for its checks.
+pub(super) fn of_work(command: &mut Command, assignment: &Assignment, place: Place<'_>) -> io::Result<()> {
+    let (left, given) = (place.folder().left(), place.folder().given());
+    if !place.room.is_closed() {
+        command.envs(place.identity.variables());
+    }
+    command.env("MUSTER_OUTPUT", left.join(output::FILE)).env("MUSTER_RETRY_AFTER", left.join(retry_after::FILE));
+    if !assignment.failed_checks.is_empty() {
+        let file = given.join("failed_checks.json");
+        fs::write(&file, serde_json::to_vec_pretty(&assignment.failed_checks)?)?;
+        command.env("MUSTER_FAILED_CHECKS", &file).env("MUSTER_FAILED_CHECKS_TEXT", summary(&assignment.failed_checks));
+    }
+    Ok(())
+}
+
+/// What every program of an attempt finds, whatever it does.
+pub(super) fn environment(assignment: &Assignment, place: Place<'_>) -> io::Result<Vec<(OsString, OsString)>> {
+    let inherited =
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name) || name.starts_with("LC_")));
+    let attempt = &assignment.attempt;
+    let correlation_id = assignment.correlation_id.clone().unwrap_or_else(|| attempt.task_id.to_string());
+    let inputs_file = place.folder().given().join("inputs.json");
+    fs::write(&inputs_file, serde_json::to_vec_pretty(&assignment.inputs)?)?;
+    // a value that is too long for the environment is in the file
+    let inputs = assignment.inputs.iter().map(|(name, value)| (variable(name), plain(value)));
+    let inputs = inputs.filter(|(_, value)| value.len() <= LONGEST_VARIABLE && !value.contains('\0'));
+    let inputs = inputs.map(|(name, value)| (name.into(), value.into()));
+    let own: [(&str, OsString); 10] = [
+        ("PATH", program_path()),
+        ("MUSTER_INPUTS", inputs_file.into()),
+        ("MUSTER_TASK_ID", attempt.task_id.to_string().into()),
+        (MARKER, attempt.attempt_id.to_string().into()),
+        ("MUSTER_ATTEMPT", attempt.number.to_string().into()),
+        ("MUSTER_CORRELATION_ID", correlation_id.into()),
+        ("MUSTER_TASK_TITLE", assignment.title.clone().into()),
+        ("MUSTER_TIER", assignment.tier.name().into()),
+        ("MUSTER_FILES", lines(&assignment.files).into()),
+        ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
+    ];
+    let own = own.into_iter().chain(surroundings(place)?).map(|(name, value)| (name.into(), value));
+    Ok(inherited.chain(own).chain(inputs).collect())
+}
+
+/// Who and where it is.
+fn surroundings(place: Place<'_>) -> io::Result<Vec<(&'static str, OsString)>> {
+    if !place.room.is_closed() {
+        return Ok(vec![("TMPDIR", place.folder().tmp().into())]);
+    }
+    if let Some((home, _)) = place.folder().home_and_tmp(place.guest) {
+        fs::write(home.join(".gitconfig"), place.identity.settings())?;
+    }
+    let own = [("HOME", sandbox::HOME), ("TMPDIR", sandbox::TMP), ("USER", sandbox::USER), ("LOGNAME", sandbox::USER)];
+    let tools = sandbox::tools().into_iter().map(|(name, path)| (name, path.into()));
+    Ok(own.map(|(name, value)| (name, value.into())).into_iter().chain(tools).collect())
+}
+
+/// As many whole lines as fit.
+fn lines(values: &[String]) -> String {
+    let mut text = String::new();
+    for value in values {
+        if text.len() + value.len() + 1 > LONGEST_VARIABLE {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(value);
+    }
+    text
+}
+
+/// What failed before, for an agent to read: each check with the end of what it printed, which usually says why.
+pub(crate) fn summary(checks: &[CheckResult]) -> String {
+    let share = LONGEST_SUMMARY / checks.len().max(1);
+    let mut text = String::new();
+    for check in checks {
+        let target = check.command.as_ref().or(check.spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
+        let head = format!("{}{target}: {}\n", check.spec.kind.name(), check.status.name());
+        text.push_str(&head);
+        text.push_str(end_of(&check.output, share.saturating_sub(head.len())));
+        text.push('\n');
+    }
+    text.replace('\0', "")
+}
+
+pub(crate) fn end_of(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{CheckKind, CheckSpec, CheckStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_summary_keeps_the_end_of_every_output() {
+        let check = |name: &str| CheckResult {
+            spec: CheckSpec::new(CheckKind::CommandSucceeds, Some(name.into())),
+            status: CheckStatus::Failed,
+            output: format!("{}é: the reason of {name}", "x".repeat(10_000)),
+            command: None,
+            duration_ms: 1,
+        };
+        let text = summary(&[check("one"), check("two")]);
+        assert!(text.len() <= LONGEST_SUMMARY + 2);
+        assert!(text.contains("command_succeeds one: failed\n") && text.contains("the reason of one\n"));
+        assert!(text.contains("the reason of two\n"));
+    }
+
+    #[test]
+    fn lists_are_cut_between_lines() {
+        let long = vec!["x".repeat(1000); 200];
+        let text = lines(&long);
+        assert!(text.len() <= LONGEST_VARIABLE);
+        assert!(text.lines().all(|line| line.len() == 1000));
+        assert_eq!(lines(&["a".into(), "b".into()]), "a\nb");
+    }
+}

@@ -1,0 +1,124 @@
+//! Which agent programs there are on this machine. They are looked for when the runner starts, and asked for their version: one that does
+//! not answer is not there.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use domain::{Backend, BackendFound};
+use tokio::{process::Command, time::timeout};
+use tracing::{info, warn};
+
+use crate::{AgentConfig, process::program_path};
+
+/// For a program to say its version.
+const ANSWERS: Duration = Duration::from_secs(20);
+
+/// An agent program that answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub backend: Backend,
+    pub version: String,
+    /// The whole path of the file itself.
+    pub program: PathBuf,
+    /// What of the machine it needs beside the system's own: itself, or the packages that it came with.
+    pub needs: PathBuf,
+}
+
+impl Found {
+    pub fn about(&self) -> BackendFound {
+        BackendFound { backend: self.backend, version: self.version.clone() }
+    }
+}
+
+pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
+    let mut all = vec![];
+    for (backend, program) in [(Backend::ClaudeCode, &config.claude_code)] {
+        let Some(program) = program else { continue };
+        match ask(backend, program).await {
+            Ok(Some(found)) => {
+                info!("{} {} is at {}", backend.title(), found.version, found.program.display());
+                all.push(found);
+            }
+            Ok(None) => {}
+            Err(reason) => warn!("{} at {} is left out: {reason}", backend.title(), program.display()),
+        }
+    }
+    all
+}
+
+/// Nothing when there is no such program.
+async fn ask(backend: Backend, program: &Path) -> Result<Option<Found>, String> {
+    let Some(program) = whole_path(program) else { return Ok(None) };
+    let mut command = Command::new(&program);
+    command.arg("--version").env_clear().env("PATH", program_path()).current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+    let answered = timeout(ANSWERS, command.output()).await;
+    let output = answered.map_err(|_| format!("it does not say its version within {} s", ANSWERS.as_secs()))?;
+    let output = output.map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("asked for its version it fails: {}", output.status));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = version_in(&said).ok_or("what it says of its version has none in it")?;
+    Ok(Some(Found { backend, version, needs: needs(&program), program }))
+}
+
+/// As it is named, or as the runner's path finds it.
+fn whole_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.canonicalize().ok();
+    }
+    let places = program_path();
+    std::env::split_paths(&places).find_map(|folder| folder.join(program).canonicalize().ok().filter(|path| path.is_file()))
+}
+
+/// A program of npm's is in a folder of packages that it may need.
+fn needs(program: &Path) -> PathBuf {
+    let packages = program.ancestors().filter(|folder| folder.ends_with("node_modules")).last();
+    packages.unwrap_or(program).to_owned()
+}
+
+/// The first word that begins with a digit.
+fn version_in(text: &str) -> Option<String> {
+    let word =
+        text.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    (word.len() <= 100).then(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn program(folder: &Path, script: &str) -> PathBuf {
+        let path = folder.join("agent");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn a_program_is_there_when_it_says_its_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let look_at = |script: &str| {
+            let claude_code = Some(program(folder.path(), script));
+            async move { look(&AgentConfig { claude_code, ..AgentConfig::default() }).await.pop().map(|found| found.version) }
+        };
+        assert_eq!(look_at("echo '2.1.328 (Claude Code)'").await.as_deref(), Some("2.1.328"));
+        assert_eq!(look_at("echo agent v1.2-beta").await.as_deref(), Some("1.2-beta"));
+        assert_eq!(look_at("echo hello").await, None);
+        assert_eq!(look_at("echo 1.0; exit 1").await, None);
+        let nowhere = AgentConfig { claude_code: Some("/no/such/agent".into()), ..AgentConfig::default() };
+        assert!(look(&nowhere).await.is_empty());
+    }
+
+    #[test]
+    fn a_program_of_npms_needs_its_packages() {
+        let at = |path: &str| needs(Path::new(path)).display().to_string();
+        assert_eq!(at("/srv/tools/node_modules/@a/b/node_modules/c/bin/c.exe"), "/srv/tools/node_modules");
+        assert_eq!(at("/home/ada/.local/share/claude/2.1"), "/home/ada/.local/share/claude/2.1");
+    }
+}

@@ -1,0 +1,80 @@
+//! What an agent is told: the prompt, and what else the task says, in words.
+
+use domain::{CheckSpec, protocol::Assignment};
+
+use super::environment::summary;
+
+/// The prompt as it was written, with what the task is about and how it will be judged below it.
+pub(crate) fn words(assignment: &Assignment, prompt: &str) -> String {
+    let mut text = prompt.trim_end().to_owned();
+    list(&mut text, "It is about these files:", &assignment.files);
+    list(&mut text, "It is done when:", &assignment.success_criteria);
+    let checks: Vec<_> = assignment.checks.iter().filter_map(in_words).collect();
+    list(&mut text, "Afterwards these checks are run on the result, in a place of their own:", &checks);
+    if !assignment.failed_checks.is_empty() {
+        text.push_str("\n\nAn earlier attempt did not pass these checks:\n\n");
+        text.push_str(summary(&assignment.failed_checks).trim_end());
+    }
+    text
+}
+
+fn list(text: &mut String, title: &str, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
+    text.push_str("\n\n");
+    text.push_str(title);
+    for item in items {
+        text.push_str("\n- ");
+        text.push_str(item.trim());
+    }
+}
+
+/// A check whose target says what it is; the others find out themselves.
+fn in_words(check: &CheckSpec) -> Option<String> {
+    let kind = check.kind.name().replace('_', " ");
+    check.target.as_ref().map(|target| format!("{kind}: {target}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptId, AttemptKey, CheckKind, CheckResult, CheckStatus, TaskId, Work};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_the_task_says_is_below_the_prompt() {
+        let spec = CheckSpec::new(CheckKind::CommandSucceeds, Some("make test".into()));
+        let failed =
+            CheckResult { spec: spec.clone(), status: CheckStatus::Failed, output: "2 failed".into(), command: None, duration_ms: 1 };
+        let mut assignment = Assignment {
+            attempt: AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 2 },
+            title: "Tidy up".into(),
+            correlation_id: None,
+            work: Work::Prompt("Tidy up.\n".into()),
+            agent: domain::AgentTerms::default(),
+            repository: "/srv/app".into(),
+            base_ref: None,
+            files: vec!["src/a.rs".into()],
+            success_criteria: vec!["nothing is left lying about".into()],
+            checks: vec![spec, CheckSpec::new(CheckKind::TestPasses, None)],
+            inputs: domain::task::Inputs::default(),
+            timeout_seconds: 60,
+            tier: domain::task::Tier::default(),
+            failed_checks: vec![failed],
+            isolation: domain::Isolation::Sandbox,
+        };
+        assert_eq!(
+            words(&assignment, "Tidy up.\n"),
+            "Tidy up.\n\nIt is about these files:\n- src/a.rs\n\nIt is done when:\n- nothing is left lying about\n\n\
+             Afterwards these checks are run on the result, in a place of their own:\n- command succeeds: make test\n\n\
+             An earlier attempt did not pass these checks:\n\ncommand_succeeds make test: failed\n2 failed"
+        );
+        assignment.files.clear();
+        assignment.success_criteria.clear();
+        assignment.checks.clear();
+        assignment.failed_checks.clear();
+        assert_eq!(words(&assignment, "Tidy up."), "Tidy up.");
+    }
+}

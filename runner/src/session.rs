@@ -1,0 +1,68 @@
+//! An attempt's session as it comes into being: each event goes to the server as it is, and into the log as people read it.
+
+mod shown;
+
+use domain::{
+    AttemptId, LogStream, SessionEvent, SessionEventKind,
+    protocol::Said,
+    session::{EVENTS_MAX, SESSION_MAX},
+};
+
+use crate::{clock, held::Orders, log::Log, outbox::Outbox};
+
+/// For the events that come when there is no more room: the end, and how many are missing.
+const LAST_EVENTS: i64 = 2;
+
+pub(crate) struct Session<'a> {
+    pub attempt: AttemptId,
+    pub outbox: &'a Outbox,
+    pub log: &'a Log,
+    pub orders: Orders,
+    pub written: Written,
+}
+
+#[derive(Default)]
+pub(crate) struct Written {
+    number: i64,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Session<'_> {
+    /// Returns when there is room for what comes next.
+    pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
+        for kind in kinds {
+            if let Some(text) = shown::shown(&kind) {
+                self.log.text(LogStream::Stdout, &text).await;
+            }
+            let bytes = serde_json::to_string(&kind).map_or(0, |text| text.len());
+            let is_last = matches!(kind, SessionEventKind::Ended { .. });
+            let fits = self.written.number < EVENTS_MAX - LAST_EVENTS && self.written.bytes + bytes <= SESSION_MAX;
+            if !is_last && (!fits || self.written.left_out > 0) {
+                self.written.left_out += 1;
+                continue;
+            }
+            let has_room = self.orders.unless_silenced(self.outbox.room(self.attempt)).await;
+            if has_room.is_none_or(|room| room.is_err()) {
+                return;
+            }
+            self.say_what_is_missing();
+            self.written.bytes += bytes;
+            self.say(kind);
+        }
+    }
+
+    /// As far as nothing has come after it.
+    pub fn say_what_is_missing(&mut self) {
+        let events = std::mem::take(&mut self.written.left_out);
+        if events > 0 {
+            self.say(SessionEventKind::LeftOut { events });
+        }
+    }
+
+    fn say(&mut self, kind: SessionEventKind) {
+        self.written.number += 1;
+        let event = SessionEvent { number: self.written.number, at: clock::now(), kind };
+        self.outbox.say(self.attempt, Said::Session { events: vec![event] });
+    }
+}

@@ -1,0 +1,96 @@
+//! `muster task session`
+
+use clap::Args;
+use domain::{SessionEvent, SessionEventKind as Event, session::SessionPart};
+
+use super::{
+    connection::ConnectionArgs,
+    error::{CliError, Exit},
+    find_task::{TaskName, find_task, parse_task_name},
+    log_output::LogOutput,
+    output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, remark},
+};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What an agent says is shown as it said it; Muster has checked none of it. The checks say what is
+proven: muster task show.
+
+Examples:
+  muster task session 0c1d2e3f
+  muster task session 0c1d2e3f --attempt 1 --json")]
+pub struct SessionArgs {
+    /// The task: its full id, or the eight digits that lists show.
+    #[arg(value_name = "TASK", value_parser = parse_task_name)]
+    task: TaskName,
+    /// The attempt [default: the latest].
+    #[arg(long, value_name = "N")]
+    attempt: Option<i32>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
+    let client = args.connection.client()?;
+    let id = find_task(&client, &args.task).await?;
+    let mut whole = SessionPart::default();
+    loop {
+        let after = whole.events.last().map_or(0, |event| event.number);
+        let part = client.session(id, args.attempt, after).await?;
+        whole.events.extend(part.events);
+        if !part.more {
+            break;
+        }
+    }
+    match args.output.output() {
+        Output::Json => print_json(&whole)?,
+        Output::Pipe => {
+            let line =
+                |event: &SessionEvent| vec![event.number.to_string(), event.kind.name().to_owned(), on_one_line(&text_of(&event.kind))];
+            print_tab_separated(&whole.events.iter().map(line).collect::<Vec<_>>())?;
+        }
+        Output::Terminal if whole.events.is_empty() => {
+            remark("Its agent has said nothing that could be shown; `muster task logs` has what it printed.")
+        }
+        Output::Terminal => {
+            let mut out = LogOutput::stdout();
+            for event in &whole.events {
+                out.write(format!("{}: {}\n", event.kind.name().replace('_', " "), text_of(&event.kind).trim_end()).as_bytes())?;
+            }
+            out.pause()?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn text_of(event: &Event) -> String {
+    match event {
+        Event::Started { backend, version, model, .. } => {
+            [Some(backend.title().to_owned()), version.clone(), model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        Event::Prompt { text } | Event::Message { text } | Event::Thinking { text } => text.clone(),
+        Event::ToolCall { tool, input, .. } => format!("{tool} {input}"),
+        Event::ToolResult { output, is_error, .. } => {
+            if *is_error {
+                format!("failed: {output}")
+            } else {
+                output.clone()
+            }
+        }
+        Event::FileChange { path, .. } => path.clone(),
+        Event::Permission { tool, subject, allowed, by } => {
+            format!("{tool} {subject}: {} by {by}", if *allowed { "allowed" } else { "not allowed" })
+        }
+        Event::Usage { input, cached, output, .. } => format!("{input} tokens in, {cached} of them cached, {output} out"),
+        Event::Error { message } => message.clone(),
+        Event::Ended { how, turns, cost_micros } => {
+            let how = serde_json::to_value(how).ok().and_then(|how| how.as_str().map(|how| how.replace('_', " "))).unwrap_or_default();
+            let turns = turns.map(|turns| format!(", {turns} turns")).unwrap_or_default();
+            let cost = cost_micros.map(|micros| format!(", ${:.4} at list prices", micros as f64 / 1e6)).unwrap_or_default();
+            format!("{how}{turns}{cost}")
+        }
+        Event::LeftOut { events } => format!("{events} events"),
+    }
+}

@@ -1,0 +1,180 @@
+//! Real agent programs, whose models are played: what Muster makes of them from the prompt to the proven result.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tests::machine::{Client, Machine, Server, running_with, stderr, stdout};
+
+struct Work<'a> {
+    client: Client<'a>,
+    repository: String,
+}
+
+impl<'a> Work<'a> {
+    fn at(machine: &'a Machine, server: &'a Server) -> Self {
+        let client = Client { machine, url: &server.url, key: machine.creates_key("member") };
+        Self { client, repository: machine.repository().to_str().unwrap().to_owned() }
+    }
+
+    /// Its id.
+    fn hands_in(&self, prompt: &str, more: &[&str]) -> String {
+        let usual = ["task", "run", prompt, "--repo", &self.repository, "--title", "Tidy up", "--agent", "claude-code", "--json"];
+        let created = self.client.run(&[&usual, more].concat());
+        let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
+        task["id"].as_str().unwrap().to_owned()
+    }
+
+    /// As it is when it has ended.
+    fn waits_for(&self, id: &str) -> Value {
+        self.client.run(&["task", "logs", id, "--follow"]);
+        self.shows(id)
+    }
+
+    fn shows(&self, id: &str) -> Value {
+        let shown = self.client.run(&["task", "show", id, "--json"]);
+        serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)))
+    }
+
+    fn session(&self, id: &str) -> Vec<Value> {
+        let shown = self.client.run(&["task", "session", id, "--json"]);
+        let part: Value = serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)));
+        part["events"].as_array().unwrap().clone()
+    }
+
+    fn log(&self, id: &str) -> String {
+        stdout(&self.client.run(&["task", "logs", id]))
+    }
+}
+
+fn types(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().unwrap()).filter(|kind| *kind != "usage").collect()
+}
+
+fn file(machine: &Machine, task: &Value, name: &str) -> String {
+    let branch = task["attempt_list"].as_array().unwrap().last().unwrap()["branch"].as_str().unwrap().to_owned();
+    let shown = std::process::Command::new("git").arg("-C").arg(machine.repository()).args(["show", &format!("{branch}:{name}")]).output();
+    stdout(&shown.unwrap())
+}
+
+#[test]
+fn claude_code_edits_a_repository_fails_its_check_and_repairs_it_in_its_session() {
+    let machine = Machine::new();
+    let provider = machine.plays(r#"{"scenarios": []}"#);
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let id = work.hands_in("fake:repair", &["--model", "claude-sonnet-4-5", "--check", "command_succeeds=grep -q right answer.txt"]);
+    let task = work.waits_for(&id);
+    assert_eq!(task["state"], "succeeded", "{}", work.log(&id));
+    assert_eq!(file(&machine, &task, "answer.txt"), "right\n");
+    let attempts = task["attempt_list"].as_array().unwrap();
+    assert_eq!((attempts.len(), attempts[0]["earlier_rounds"].as_array().unwrap().len()), (1, 1));
+    let events = work.session(&id);
+    let round = ["prompt", "started", "message", "tool_call", "tool_result", "message", "ended"];
+    assert_eq!(types(&events), [round, round].concat(), "{events:#?}");
+    let sessions: Vec<_> = events.iter().filter(|event| event["type"] == "started").map(|event| &event["session"]).collect();
+    assert_eq!(sessions[0], sessions[1], "it was told in its own session");
+    assert_eq!(events[1]["version"], "2.1.328");
+    let used: u64 = events.iter().filter(|event| event["type"] == "usage").map(|event| event["output"].as_u64().unwrap()).sum();
+    assert_eq!(used, 80, "20 for each of its four answers, each once");
+    assert!(work.log(&id).contains("1 check has not passed; the agent is told so and goes on, round 2"));
+}
+
+#[test]
+fn what_claude_codes_provider_says_decides_what_becomes_of_its_task() {
+    let machine = Machine::new();
+    let wrong = json!({"name": "wrong", "when": "fake:wrong-key", "steps": [{"fault": {"status": 401, "message": "no such key"}, "say": [{"text": "x"}]}]});
+    let busy = json!({"name": "busy", "when": "fake:busy", "steps": [{"fault": {"status": 529, "times": 2, "message": "overloaded"}, "say": [{"text": "Done."}]}]});
+    let provider = machine.plays(&json!({"scenarios": [wrong, busy]}).to_string());
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let refused = work.hands_in("fake:broken", &[]);
+    let busy = work.hands_in("fake:busy", &[]);
+    let refused = work.waits_for(&refused);
+    assert_eq!((&refused["failure"]["code"], &refused["attempts"]), (&json!("provider_refused"), &json!(1)), "nobody tries in vain");
+    let wrong = work.hands_in("fake:wrong-key", &[]);
+    assert_eq!(work.waits_for(&busy)["state"], "succeeded", "it asks again by itself: {}", work.log(&busy));
+    assert!(types(&work.session(&busy)).contains(&"error"), "and what happened is told");
+    let wrong = work.waits_for(&wrong);
+    assert_eq!(wrong["failure"]["code"], "provider_refused");
+}
+
+#[test]
+fn claude_code_is_stopped_when_its_turns_are_used_up_and_what_it_did_is_kept() {
+    let machine = Machine::new();
+    let step = |number: usize| json!({"say": [{"write": {"path": format!("{number}.txt"), "content": "x\n"}}]});
+    let steps: Vec<_> = (1..=9).map(step).collect();
+    let provider = machine.plays(&json!({"scenarios": [{"name": "long", "when": "fake:long", "steps": steps}]}).to_string());
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let id = work.hands_in("fake:long", &["--max-turns", "3"]);
+    let task = work.waits_for(&id);
+    assert_eq!((&task["state"], &task["failure"]["code"]), (&json!("failed"), &json!("agent_capped")), "{}", work.log(&id));
+    assert_eq!(file(&machine, &task, "1.txt"), "x\n");
+    let events = work.session(&id);
+    assert_eq!(events.last().unwrap()["how"], "turns_used_up");
+    assert!(types(&events).contains(&"file_change"), "{events:#?}");
+}
+
+#[test]
+fn claude_code_that_says_nothing_more_is_cancelled_and_nothing_of_it_is_left() {
+    let machine = Machine::new();
+    let provider = machine.plays(r#"{"scenarios": []}"#);
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let id = work.hands_in("fake:stalled", &[]);
+    let mut follower = work.client.command(&["task", "logs", &id, "--follow"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    tests::machine::wait_for_line(std::io::BufReader::new(follower.stdout.take().unwrap()), "Claude Code 2.1.328");
+    let ours = machine.state_dir().to_str().unwrap().to_owned();
+    assert!(!running_with(&ours).is_empty());
+    assert!(work.client.run(&["task", "cancel", &id]).status.success());
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    assert_eq!(work.waits_for(&id)["state"], "cancelled");
+    let left: Vec<_> = running_with("--session-id").into_iter().filter(|line| line.contains(&ours)).collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn claude_code_survives_a_kill_of_muster_in_the_middle() {
+    let machine = Machine::new();
+    let first = json!({"say": [{"write": {"path": "made.txt", "content": "made\n"}}]});
+    let stalls_once = json!({"fault": {"stall": true, "times": 1}, "say": [{"text": "Done."}]});
+    let scenario = json!({"name": "stalls-once", "when": "fake:stalls-once", "steps": [first, stalls_once]});
+    let provider = machine.plays(&json!({"scenarios": [scenario]}).to_string());
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let id = work.hands_in("fake:stalls-once", &["--check", "file_exists=made.txt"]);
+    let mut follower = work.client.command(&["task", "logs", &id, "--follow"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    tests::machine::wait_for_line(std::io::BufReader::new(follower.stdout.take().unwrap()), "wrote made.txt");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let key = work.client.key.clone();
+    server.is_killed();
+    let server = machine.serves_agents(&provider);
+    let work = Work { client: Client { machine: &machine, url: &server.url, key }, repository: String::new() };
+    let task = work.waits_for(&id);
+    assert_eq!((&task["state"], &task["attempts"]), (&json!("succeeded"), &json!(2)), "{}", work.log(&id));
+    assert_eq!(file(&machine, &task, "made.txt"), "made\n");
+    server.is_sent(Signal::TERM);
+}
+
+/// Without a sandbox there is nobody yet who could be asked.
+#[test]
+fn claude_code_without_a_sandbox_may_edit_and_nothing_else() {
+    let machine = Machine::new();
+    let scenario = |name: &str, block: Value| json!({"name": name, "when": format!("fake:{name}"), "steps": [{"say": [block]}, {"say": [{"text": "Done."}]}]});
+    let edits = scenario("edits", json!({"write": {"path": "made.txt", "content": "made\n"}}));
+    let runs = scenario("runs", json!({"run": "sh -c 'id > ran.txt'"}));
+    let provider = machine.plays(&json!({"scenarios": [edits, runs]}).to_string());
+    let server = machine.serves_agents(&provider);
+    machine.works_without_a_sandbox(&server.url);
+    let work = Work::at(&machine, &server);
+    let (edits, runs) = (work.hands_in("fake:edits", &[]), work.hands_in("fake:runs", &["--attempts", "1"]));
+    let task = work.waits_for(&edits);
+    assert_eq!(task["state"], "succeeded", "{}", work.log(&edits));
+    assert_eq!(file(&machine, &task, "made.txt"), "made\n");
+    let task = work.waits_for(&runs);
+    assert_eq!((&task["state"], &task["failure"]["code"]), (&json!("failed"), &json!("agent_denied")), "{}", work.log(&runs));
+    let events = work.session(&runs);
+    let denied = events.iter().find(|event| event["type"] == "permission").unwrap();
+    assert_eq!((&denied["subject"], &denied["allowed"]), (&json!("sh -c 'id > ran.txt'"), &json!(false)));
+}
