@@ -12,6 +12,9 @@ create table session_event (
   at           timestamptz not null,
   kind         text not null,
   payload      jsonb not null check (jsonb_typeof(payload) = 'object'),
+  -- of the payload, and of all in this session up to here
+  bytes        int not null check (bytes between 1 and 524288),
+  total        bigint not null check (total between bytes and 33554432),
   primary key (attempt_id, number),
   foreign key (workspace_id, attempt_id) references attempt (workspace_id, id)
 );

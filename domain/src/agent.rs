@@ -10,15 +10,17 @@ use crate::error::Errors;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Backend {
     ClaudeCode,
+    Codex,
 }
 
 impl Backend {
-    pub const ALL: [Self; 1] = [Self::ClaudeCode];
+    pub const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
     /// As a task, a flag and the API name it. It is also what a runner has that found it, and what a task needs that names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude-code",
+            Self::Codex => "codex",
         }
     }
 
@@ -26,6 +28,24 @@ impl Backend {
     pub fn title(self) -> &'static str {
         match self {
             Self::ClaudeCode => "Claude Code",
+            Self::Codex => "Codex",
+        }
+    }
+
+    /// Whether it is given work in a sandbox alone: Codex takes the repository for one that it may trust, whose own settings name programs
+    /// that it starts.
+    pub fn needs_sandbox(self) -> bool {
+        match self {
+            Self::ClaudeCode => false,
+            Self::Codex => true,
+        }
+    }
+
+    /// Whether it knows what its answers cost, so that it can be stopped when that is too much.
+    pub fn counts_money(self) -> bool {
+        match self {
+            Self::ClaudeCode => true,
+            Self::Codex => false,
         }
     }
 
@@ -90,6 +110,10 @@ impl AgentTerms {
             if value.is_some_and(|value| value == 0 || value > most) {
                 errors.add(pointer, "out_of_range", format!("must be 1 to {most}"));
             }
+        }
+        if let Some(backend) = self.backend.filter(|backend| !backend.counts_money() && self.max_cost_cents.is_some()) {
+            let message = format!("{} does not count what it costs; give it turns instead", backend.title());
+            errors.add("/agent/max_cost_cents", "unexpected", message);
         }
         if self.max_verification_retries.is_some_and(|retries| retries > VERIFICATION_RETRIES_MAX) {
             errors.add("/agent/max_verification_retries", "out_of_range", format!("must be 0 to {VERIFICATION_RETRIES_MAX}"));
@@ -182,6 +206,8 @@ mod tests {
         }
         let terms = AgentTerms { max_turns: Some(0), max_cost_cents: Some(COST_CENTS_MAX + 1), ..AgentTerms::default() };
         assert_eq!(wrong(terms), ["/agent/max_turns", "/agent/max_cost_cents"]);
+        let codex = AgentTerms { backend: Some(Backend::Codex), max_cost_cents: Some(100), ..AgentTerms::default() };
+        assert_eq!(wrong(codex), ["/agent/max_cost_cents"], "nobody would stop it");
         let retries = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() };
         assert!(wrong(retries(0)).is_empty() && wrong(retries(5)).is_empty());
         assert_eq!(wrong(retries(6)), ["/agent/max_verification_retries"]);

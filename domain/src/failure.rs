@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::session::kept_text;
+
 /// What went wrong, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -77,6 +79,11 @@ pub enum FailureCode {
 impl Failure {
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after_seconds: None }
+    }
+
+    /// Fit to be kept, whoever made it.
+    pub fn kept(&self) -> Self {
+        Self { message: kept_text(&self.message), ..self.clone() }
     }
 
     pub fn explained(&self) -> ExplainedFailure {

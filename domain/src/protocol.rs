@@ -4,7 +4,7 @@
 //! its own, from 1 on, and the log its offset in bytes; both are kept until the server has answered that they are committed, and are said
 //! again over the next link from where the server's [`Welcome`](ToRunner::Welcome) says that it stopped. What comes twice counts once.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     AgentTerms, ArtifactKind, AttemptKey, BackendFound, CheckResult, CheckSpec, Failure, Isolation, LogStream, RunnerId, SessionEvent,
@@ -58,7 +58,7 @@ pub struct Hello {
     #[serde(default)]
     pub no_sandbox: Option<String>,
     /// The agent programs that it has found. Their names are among its capabilities as well.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_backends")]
     pub backends: Vec<BackendFound>,
 }
 
@@ -259,6 +259,12 @@ pub struct NewArtifact {
     pub name: String,
     #[serde(with = "bytes_as_text")]
     pub content: Vec<u8>,
+}
+
+/// A runner may have found agents that came after this server.
+fn known_backends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackendFound>, D::Error> {
+    let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(all.into_iter().filter_map(|found| serde_json::from_value(found).ok()).collect())
 }
 
 /// Bytes travel as base64.

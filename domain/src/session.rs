@@ -25,6 +25,8 @@ pub struct SessionEvent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionPart {
+    /// The attempt whose session it is; absent when none has begun.
+    pub attempt: Option<i32>,
     pub events: Vec<SessionEvent>,
     /// There are later ones already: ask for those after the last of these.
     pub more: bool,
@@ -114,6 +116,8 @@ pub enum SessionEnd {
 
 /// Bytes of one text; what is longer is cut in the middle.
 pub const TEXT_MAX: usize = 64 * 1024;
+/// Bytes of one event, as JSON: it has to fit into a message, whatever its texts are made of.
+pub const EVENT_MAX: usize = 512 * 1024;
 /// Bytes of one attempt's events, as JSON.
 pub const SESSION_MAX: usize = 16 * 1024 * 1024;
 /// Events of one attempt.
@@ -136,6 +140,22 @@ impl SessionEventKind {
             Self::Ended { .. } => "ended",
             Self::LeftOut { .. } => "left_out",
         }
+    }
+}
+
+impl SessionEventKind {
+    /// Fit to be kept, whoever made it: an event that is too long, or holds what no database takes, is replaced or cleaned.
+    pub fn kept(self) -> Self {
+        let Ok(value) = serde_json::to_value(&self) else { return Self::Error { message: "an event could not be written down".into() } };
+        let length = value.to_string().len();
+        if length > EVENT_MAX {
+            return Self::Error { message: format!("an event of {length} bytes is left out here") };
+        }
+        if !value.to_string().contains("\\u0000") {
+            return self;
+        }
+        let message = || "an event could not be read".to_owned();
+        serde_json::from_value(kept_value(&value)).unwrap_or_else(|_| Self::Error { message: message() })
     }
 }
 
@@ -202,6 +222,16 @@ mod tests {
         assert!(kept.len() <= TEXT_MAX);
         assert!(kept.starts_with('é') && kept.ends_with('z') && kept.contains("bytes are left out here"));
         assert_eq!(kept_text("a\0b"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn an_event_is_kept_whoever_made_it() {
+        let message = |text: String| SessionEventKind::Message { text };
+        assert_eq!(message("well".into()).kept(), message("well".into()));
+        assert_eq!(message("a\0b".into()).kept(), message("a\u{fffd}b".into()));
+        let control = "\u{1}".repeat(TEXT_MAX);
+        assert!(matches!(message(control.repeat(3)).kept(), SessionEventKind::Error { .. }), "six times as long as JSON");
+        assert_eq!(message(control.clone()).kept(), message(control));
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn may_be_kept(output: &serde_json::Value) -> bool {
 fn judge(task: &Task, report: &AttemptReport) -> Verdict {
     match &report.outcome {
         WorkOutcome::Cancelled => Verdict { state: AttemptState::Cancelled, failure: None, task: AttemptEnd::Cancelled },
-        WorkOutcome::Failed { failure } => Verdict::failed(AttemptState::Failed, failure.clone()),
+        WorkOutcome::Failed { failure } => Verdict::failed(AttemptState::Failed, failure.kept()),
         WorkOutcome::TimedOut { seconds } => {
             let failure = Failure::new(FailureCode::TimedOut, format!("the work took longer than {seconds} seconds"));
             Verdict::failed(AttemptState::TimedOut, failure)

@@ -3,15 +3,43 @@
 
 pub(crate) mod agent;
 pub(crate) mod claude_code;
+pub(crate) mod codex;
 pub(crate) mod environment;
 pub(crate) mod found;
 pub(crate) mod identity;
+mod json;
 pub(crate) mod prompt;
 pub(crate) mod shell;
 
-use std::{ffi::OsString, process::ExitStatus};
+use std::{ffi::OsString, path::PathBuf, process::ExitStatus};
 
-use domain::{Failure, SessionEventKind};
+use domain::{AgentTerms, Failure, SessionEventKind};
+
+use crate::process::how_it_ended;
+
+/// With what a conversation is begun.
+pub(crate) struct Beginning<'a> {
+    pub worktree: PathBuf,
+    /// Where the program keeps what is its own: settings, what was said.
+    pub config: PathBuf,
+    /// The session of an earlier round, which goes on.
+    pub session: Option<String>,
+    /// What that has cost so far, as the agent counts it: millionths of a dollar.
+    pub spent_micros: u64,
+    pub terms: &'a AgentTerms,
+    pub leave: Leave,
+    /// What agents are given of the runner's environment.
+    pub given: &'a [(OsString, OsString)],
+}
+
+/// What an agent may do when it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Whatever it asks for: a sandbox is around it.
+    Anything,
+    /// What it may without asking, and nothing more.
+    Nothing,
+}
 
 /// What a line of an agent program comes to.
 #[derive(Debug, Default, PartialEq)]
@@ -25,6 +53,16 @@ pub(crate) struct Heard {
     pub is_output: bool,
 }
 
+impl Heard {
+    fn events(events: Vec<SessionEventKind>) -> Self {
+        Self { events, ..Self::default() }
+    }
+
+    fn output() -> Self {
+        Self { is_output: true, ..Self::default() }
+    }
+}
+
 /// How a conversation with an agent program is begun.
 pub(crate) struct Opening {
     pub arguments: Vec<OsString>,
@@ -36,6 +74,18 @@ pub(crate) struct Opening {
 /// A conversation with an agent program, without any I/O: what is said to it, what its lines mean, and how it went.
 pub(crate) trait Dialogue: Send {
     fn hear(&mut self, line: &str) -> Heard;
-    /// Whether the work is done, as far as the agent goes. How its process ended is the least of what counts.
-    fn verdict(&self, ended: ExitStatus) -> Result<(), Failure>;
+    /// Whether a message that was too long to be read may have been its last, by how it begins and ends.
+    fn may_be_the_last(&self, ends: &str) -> bool;
+    /// What the agent calls its session, once that is known; with it a later round goes on.
+    fn session(&self) -> Option<String>;
+    /// What the session has cost so far, earlier rounds included; 0 when the agent does not count it.
+    fn spent_micros(&self) -> u64;
+    /// Whether the work is done, as far as the agent goes. How its process ended is the least of what counts; it is absent when it had said
+    /// all and would not go.
+    fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure>;
+}
+
+/// For messages.
+fn how(ended: Option<ExitStatus>) -> String {
+    ended.map_or_else(|| "was ended".to_owned(), |ended| how_it_ended(ended).to_string())
 }

@@ -30,6 +30,8 @@ pub struct RunnerConfig {
 pub struct AgentConfig {
     /// Claude Code: its path, or its name where the runner's own path finds it. Nothing when it is not to be used.
     pub claude_code: Option<PathBuf>,
+    /// The same of Codex.
+    pub codex: Option<PathBuf>,
     /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
     /// alone, and for whatever they run.
     pub environment: Vec<(OsString, OsString)>,
@@ -39,7 +41,11 @@ pub struct AgentConfig {
 impl fmt::Debug for AgentConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
-        f.debug_struct("AgentConfig").field("claude_code", &self.claude_code).field("environment", &names).finish()
+        f.debug_struct("AgentConfig")
+            .field("claude_code", &self.claude_code)
+            .field("codex", &self.codex)
+            .field("environment", &names)
+            .finish()
     }
 }
 
@@ -125,6 +131,8 @@ pub struct Limits {
     pub kill: Duration,
     /// For pipes that something still holds open after every known process is gone.
     pub pipes: Duration,
+    /// For a program to end by itself when it has said all that there was to say.
+    pub goodbye: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
     /// For a report to be stored when the runner is asked to stop.
@@ -140,6 +148,7 @@ impl Default for Limits {
             terminate: Duration::from_secs(5),
             kill: Duration::from_secs(30),
             pipes: Duration::from_secs(5),
+            goodbye: Duration::from_secs(30),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),

@@ -43,8 +43,7 @@ pub(crate) struct Runner {
     pub git: Git,
     /// What git in the work signs with when this machine's user has no name of their own.
     pub identity: Identity,
-    /// The agent programs that there are.
-    pub agents: Vec<Found>,
+    agents: tokio::sync::Mutex<Arc<[Found]>>,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -61,10 +60,8 @@ pub(crate) struct Runner {
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
-        let agents = found::look(&config.agents).await;
-        let mut sandbox = config.sandbox.clone();
-        sandbox.read.extend(agents.iter().map(|found| found.needs.clone()));
-        let sandbox = Arc::new(Sandbox::new(sandbox, folders.state_dir.clone()));
+        let agents = tokio::sync::Mutex::new(found::look(&config.agents).await.into());
+        let sandbox = Arc::new(Sandbox::new(config.sandbox.clone(), folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
@@ -88,6 +85,21 @@ impl Runner {
             limits,
             config,
         })
+    }
+}
+
+impl Runner {
+    /// The agent programs that there are. When one has gone, as after an update, they are looked for again, and again the next time when it
+    /// is not there yet.
+    pub async fn agents(&self) -> Arc<[Found]> {
+        let mut agents = self.agents.lock().await;
+        if agents.iter().all(|found| found.program.exists()) {
+            return Arc::clone(&agents);
+        }
+        let there = found::look(&self.config.agents).await;
+        let is_missing = |gone: &&Found| !there.iter().any(|found| found.backend == gone.backend);
+        *agents = there.iter().chain(agents.iter().filter(is_missing)).cloned().collect();
+        there.into()
     }
 }
 

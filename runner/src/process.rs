@@ -81,6 +81,8 @@ pub(crate) struct Trace {
 #[derive(Debug)]
 pub(crate) enum End {
     Exited(ExitStatus),
+    /// It had said all that there was to say, and would not go.
+    SaidAll,
     TimedOut,
     Told(Order),
 }
@@ -104,11 +106,17 @@ async fn see_through(
     time: Duration,
     orders: &mut Orders,
     limits: &Limits,
+    said_all: &CancellationToken,
 ) -> Result<io::Result<End>, Survivors> {
+    let lingers = async {
+        said_all.cancelled().await;
+        tokio::time::sleep(limits.goodbye).await;
+    };
     let end = tokio::select! {
         biased;
         status = child.wait() => status.map(End::Exited),
         order = orders.told() => Ok(End::Told(order)),
+        () = lingers => Ok(End::SaidAll),
         () = tokio::time::sleep(time) => Ok(End::TimedOut),
     };
     let steps: &[(Signal, Duration)] = match &end {
@@ -121,7 +129,8 @@ async fn see_through(
 }
 
 /// As [`see_through`], while `reading` takes in what the processes write. `over` is cancelled when everything is gone and something
-/// unknown holds the pipes open still, for longer than is worth waiting.
+/// unknown holds the pipes open still, for longer than is worth waiting. `said_all` is cancelled by whoever reads when the program has no
+/// more to say: it has a moment then to end by itself.
 pub(crate) async fn attend(
     child: &mut Child,
     trace: &Trace,
@@ -129,11 +138,11 @@ pub(crate) async fn attend(
     orders: &mut Orders,
     limits: &Limits,
     reading: impl Future<Output = ()>,
-    over: &CancellationToken,
+    (over, said_all): (&CancellationToken, &CancellationToken),
 ) -> Result<io::Result<End>, Survivors> {
     let gone = CancellationToken::new();
     let work = async {
-        let end = see_through(child, trace, time, orders, limits).await;
+        let end = see_through(child, trace, time, orders, limits, said_all).await;
         gone.cancel();
         end
     };

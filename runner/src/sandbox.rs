@@ -32,7 +32,10 @@ use domain::{Failure, FailureCode, Isolation};
 use rustix::process::{Resource, getrlimit};
 use tokio::{process::Command, sync::OnceCell};
 
-use crate::{Network, SandboxConfig, attempt::folder::AttemptFolder, folders::private_folder, journal::Entry, process::program_path};
+use crate::{
+    Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
+    process::program_path,
+};
 pub(crate) use machine::tools;
 pub(crate) use made::{Made, Program};
 
@@ -212,9 +215,20 @@ impl Room {
     pub fn program(&self, name: &str, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
             Self::Open => Program { command: Command::new(name), made: Made::Open },
-            Self::Closed(closed) => closed.program(name, guest, worktree)?,
+            Self::Closed(closed) => closed.program(name, guest, worktree, None)?,
         };
         // outside nobody stands where the work can put programs
+        program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
+        Ok(program)
+    }
+
+    /// An agent program, with what it needs of the machine: only who runs it sees that.
+    pub fn agent(&self, found: &Found, worktree: &Path) -> io::Result<Program> {
+        let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
+        let mut program = match self {
+            Self::Open => Program { command: Command::new(name), made: Made::Open },
+            Self::Closed(closed) => closed.program(name, Guest::Agent, worktree, Some(&found.needs))?,
+        };
         program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
         Ok(program)
     }
@@ -240,8 +254,12 @@ impl Closed {
         }
     }
 
-    fn program(&self, name: &str, guest: Guest, worktree: &Path) -> io::Result<Program> {
-        self.sandbox.program(name, self.network(guest), self.places(guest)?, worktree)
+    fn program(&self, name: &str, guest: Guest, worktree: &Path, needs: Option<&Path>) -> io::Result<Program> {
+        let mut own = self.places(guest)?;
+        if let Some(needs) = needs {
+            own.rest.read_only(needs, needs);
+        }
+        self.sandbox.program(name, self.network(guest), own, worktree)
     }
 
     /// What there is of the attempt.

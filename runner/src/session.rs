@@ -4,14 +4,15 @@ mod shown;
 
 use domain::{
     AttemptId, LogStream, SessionEvent, SessionEventKind,
+    agent::VERIFICATION_RETRIES_MAX,
     protocol::Said,
     session::{EVENTS_MAX, SESSION_MAX},
 };
 
 use crate::{clock, held::Orders, log::Log, outbox::Outbox};
 
-/// For the events that come when there is no more room: the end, and how many are missing.
-const LAST_EVENTS: i64 = 2;
+/// For the events that come when there is no more room: in each round its end, and how many are missing.
+const LAST_EVENTS: i64 = 2 * (VERIFICATION_RETRIES_MAX as i64 + 1);
 
 pub(crate) struct Session<'a> {
     pub attempt: AttemptId,
@@ -31,14 +32,16 @@ pub(crate) struct Written {
 impl Session<'_> {
     /// Returns when there is room for what comes next.
     pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
-        for kind in kinds {
+        for kind in kinds.into_iter().map(SessionEventKind::kept) {
             if let Some(text) = shown::shown(&kind) {
                 self.log.text(LogStream::Stdout, &text).await;
             }
             let bytes = serde_json::to_string(&kind).map_or(0, |text| text.len());
             let is_last = matches!(kind, SessionEventKind::Ended { .. });
             let fits = self.written.number < EVENTS_MAX - LAST_EVENTS && self.written.bytes + bytes <= SESSION_MAX;
-            if !is_last && (!fits || self.written.left_out > 0) {
+            // the end is told as long as there is any room, with how many are missing before it
+            let fits = if is_last { self.written.number < EVENTS_MAX - 1 } else { fits && self.written.left_out == 0 };
+            if !fits {
                 self.written.left_out += 1;
                 continue;
             }
@@ -54,8 +57,8 @@ impl Session<'_> {
 
     /// As far as nothing has come after it.
     pub fn say_what_is_missing(&mut self) {
-        let events = std::mem::take(&mut self.written.left_out);
-        if events > 0 {
+        if self.written.left_out > 0 && self.written.number < EVENTS_MAX {
+            let events = std::mem::take(&mut self.written.left_out);
             self.say(SessionEventKind::LeftOut { events });
         }
     }

@@ -102,17 +102,18 @@ impl Talk {
     ) -> Result<Option<Duration>, RunnerError> {
         let sent_at = Instant::now();
         let config = &runner.config;
+        let agents = runner.agents().await;
         let mut hello = Hello {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
             slots: config.slots.max(1),
-            capabilities: config.all_capabilities(&runner.agents),
+            capabilities: config.all_capabilities(&agents),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox: runner.sandbox.is_there().await.err(),
-            backends: runner.agents.iter().map(Found::about).collect(),
+            backends: agents.iter().map(Found::about).collect(),
         };
         let answered = async {
             match from_server.recv().await? {

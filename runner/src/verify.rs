@@ -43,6 +43,8 @@ pub(crate) struct Verification<'a> {
     pub identity: &'a Identity,
     /// From 1: each round's checks have homes of their own.
     pub round: i32,
+    /// For all of them together.
+    pub time: Duration,
 }
 
 /// Why there is no report.
@@ -78,10 +80,10 @@ impl Verification<'_> {
         let mut checks = Vec::with_capacity(specs.len());
         for (index, spec) in specs.iter().enumerate() {
             let began = Instant::now();
-            let left = self.limits.verification.saturating_sub(started.elapsed());
+            let left = self.time.saturating_sub(started.elapsed());
             let verdict = if left.is_zero() {
                 let seconds = self.limits.verification.as_secs();
-                Verdict::new(CheckStatus::TimedOut, format!("not run: the checks together took longer than {seconds} seconds"))
+                Verdict::new(CheckStatus::Error, format!("not run: the checks together took longer than {seconds} seconds"))
             } else {
                 self.check(index, spec, left.min(Duration::from_secs(spec.timeout_seconds.into())), orders).await?
             };
@@ -144,11 +146,13 @@ impl Verification<'_> {
         let reading = async {
             tokio::join!(collect(stdout, &output, &over), collect(stderr, &output, &over));
         };
-        let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, &over).await?;
+        let never = CancellationToken::new();
+        let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, (&over, &never)).await?;
         let (status, reason) = match end {
             Ok(End::Exited(status)) if made.fails(status) => (CheckStatus::Error, Some("the sandbox could not be made".to_owned())),
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
             Ok(End::Exited(status)) => (CheckStatus::Failed, Some(format!("the command {}", process::how_it_ended(status)))),
+            Ok(End::SaidAll) => (CheckStatus::Error, Some("ended".to_owned())),
             Ok(End::TimedOut) => (CheckStatus::TimedOut, Some(format!("ended, as it took longer than {} seconds", time.as_secs()))),
             Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
             Err(error) => (CheckStatus::Error, Some(format!("the command could not be waited for: {error}"))),

@@ -89,7 +89,7 @@ impl SandboxArgs {
 }
 
 /// The agent programs on this machine that Muster drives itself. Where their models are and with which key is taken from the environment,
-/// by the names that the programs give to it: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, …
+/// by the names that the programs give to it: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `ANTHROPIC_BASE_URL`, …
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[command(next_help_heading = "Agents")]
 pub struct AgentArgs {
@@ -97,17 +97,31 @@ pub struct AgentArgs {
     #[arg(long = "claude-code", env = "MUSTER_CLAUDE_CODE", value_name = "PROGRAM")]
     #[serde(default)]
     pub claude_code: Option<PathBuf>,
+    /// Codex: its path, or its name on the PATH; `none` when it is not to be used [default: codex].
+    #[arg(long = "codex", env = "MUSTER_CODEX", value_name = "PROGRAM")]
+    #[serde(default)]
+    pub codex: Option<PathBuf>,
 }
 
 /// What agents are given of the environment: names that begin so, and names.
-const AGENTS_VARIABLES: [&str; 1] = ["ANTHROPIC_"];
-const AGENTS_VARIABLE: [&str; 6] =
-    ["CLAUDE_CODE_OAUTH_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
+const AGENTS_VARIABLES: [&str; 2] = ["ANTHROPIC_", "OPENAI_"];
+const AGENTS_VARIABLE: [&str; 9] = [
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+];
 
 impl AgentArgs {
     /// What is said here, else what was said before.
     pub fn or(&self, before: &Self) -> Self {
-        Self { claude_code: self.claude_code.clone().or_else(|| before.claude_code.clone()) }
+        let or = |said: &Option<PathBuf>, before: &Option<PathBuf>| said.clone().or_else(|| before.clone());
+        Self { claude_code: or(&self.claude_code, &before.claude_code), codex: or(&self.codex, &before.codex) }
     }
 
     pub fn config(&self) -> AgentConfig {
@@ -119,7 +133,11 @@ impl AgentArgs {
         };
         let is_theirs = |name: &str| AGENTS_VARIABLE.contains(&name) || AGENTS_VARIABLES.iter().any(|start| name.starts_with(start));
         let environment = std::env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_theirs) && !value.is_empty());
-        AgentConfig { claude_code: program(&self.claude_code, "claude"), environment: environment.collect() }
+        AgentConfig {
+            claude_code: program(&self.claude_code, "claude"),
+            codex: program(&self.codex, "codex"),
+            environment: environment.collect(),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, Permissions},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -64,9 +65,16 @@ impl Machine {
 
     /// With the agents that the tests drive, whose models are played by this provider.
     pub fn serves_agents(&self, provider: &FakeProvider) -> Server {
-        let program = agent_program("claude");
-        let url = provider.url.as_str();
-        let given = [("MUSTER_CLAUDE_CODE", program.to_str().unwrap()), ("ANTHROPIC_BASE_URL", url), ("ANTHROPIC_API_KEY", "none")];
+        let (claude, codex) = (agent_program("claude"), agent_program("codex"));
+        let (url, openai) = (provider.url.as_str(), format!("{}/v1", provider.url));
+        let given = [
+            ("MUSTER_CLAUDE_CODE", claude.to_str().unwrap()),
+            ("ANTHROPIC_BASE_URL", url),
+            ("ANTHROPIC_API_KEY", "none"),
+            ("MUSTER_CODEX", codex.to_str().unwrap()),
+            ("OPENAI_BASE_URL", &openai),
+            ("OPENAI_API_KEY", "none"),
+        ];
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
@@ -87,7 +95,7 @@ impl Machine {
 
     fn serves_with(&self, database_url: Option<&str>, arguments: &[&str]) -> Server {
         // whatever agents there are on the machine of the tests, they would cost money
-        self.serves_given(database_url, arguments, &[("MUSTER_CLAUDE_CODE", "none")])
+        self.serves_given(database_url, arguments, &[("MUSTER_CLAUDE_CODE", "none"), ("MUSTER_CODEX", "none")])
     }
 
     fn serves_given(&self, database_url: Option<&str>, arguments: &[&str], given: &[(&str, &str)]) -> Server {
@@ -180,6 +188,25 @@ impl Drop for Server {
 pub struct FakeProvider {
     process: Child,
     pub url: String,
+}
+
+impl FakeProvider {
+    /// Until it has been asked so often, all agents together.
+    pub fn was_asked(&self, times: usize) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while self.requests() < times {
+            assert!(std::time::Instant::now() < deadline, "it was asked {} times", self.requests());
+            std::thread::yield_now();
+        }
+    }
+
+    fn requests(&self) -> usize {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        stream.write_all(b"GET /requests HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.matches("\"number\"").count()
+    }
 }
 
 impl Drop for FakeProvider {

@@ -142,7 +142,7 @@ impl Engine {
 /// Everything else that a batch writes, in the order in which it was said.
 #[derive(Default)]
 struct Written<'a> {
-    session: Vec<session::NewEvent<'a>>,
+    session: Vec<session::NewEvent>,
     rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,

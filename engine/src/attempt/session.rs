@@ -8,8 +8,9 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{Engine, Error, Result};
 
-/// Events read at once.
+/// Read at once: so many events, and so many bytes of them, at least one event.
 const PART: i64 = 500;
+const PART_BYTES: i64 = 512 * 1024;
 
 impl Engine {
     /// The events of the session of this attempt, or of the latest, after the one with this number.
@@ -20,15 +21,8 @@ impl Engine {
         }
         let mut tx = self.begin(actor).await?;
         crate::task::store::exists(&mut tx, task).await?;
-        let found = sqlx::query_scalar!(
-            r#"select id as "id: AttemptId" from attempt where task_id = $1 and number = coalesce($2, number) order by number desc limit 1"#,
-            task.0,
-            attempt
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let part = match (found, attempt) {
-            (Some(id), _) => part(&mut tx, id, after).await?,
+        let part = match (number(&mut tx, task, attempt).await?, attempt) {
+            (Some((id, number)), _) => part(&mut tx, id, number, after).await?,
             // none has begun
             (None, None) => SessionPart::default(),
             (None, Some(number)) => return Err(Error::not_found("attempt", format!("{number} of task {task}"))),
@@ -37,51 +31,87 @@ impl Engine {
     }
 }
 
-async fn part(conn: &mut PgConnection, attempt: AttemptId, after: i64) -> Result<SessionPart> {
+/// This attempt of a task, or the latest.
+async fn number(conn: &mut PgConnection, task: TaskId, attempt: Option<i32>) -> Result<Option<(AttemptId, i32)>> {
+    let found = sqlx::query!(
+        r#"select id as "id: AttemptId", number from attempt where task_id = $1 and number = coalesce($2, number) order by number desc limit 1"#,
+        task.0,
+        attempt
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|found| (found.id, found.number)))
+}
+
+async fn part(conn: &mut PgConnection, attempt: AttemptId, number: i32, after: i64) -> Result<SessionPart> {
     let rows = sqlx::query!(
         r#"select number, at as "at: Timestamp", payload as "kind: Json<SessionEventKind>" from session_event
-           where attempt_id = $1 and number > $2 order by number limit $3"#,
+           where attempt_id = $1 and number > $2
+             and total - bytes < $4 + coalesce((select earlier.total from session_event earlier where earlier.attempt_id = $1 and earlier.number <= $2
+                                                order by earlier.number desc limit 1), 0)
+           order by number limit $3"#,
         attempt.0,
         after,
-        PART + 1
+        PART,
+        PART_BYTES
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let more = rows.len() > PART as usize;
-    let events = rows.into_iter().take(PART as usize);
-    let events = events.map(|row| SessionEvent { number: row.number, at: row.at, kind: row.kind.0 }).collect();
-    Ok(SessionPart { events, more })
+    let last = rows.last().map_or(after, |row| row.number);
+    let more = sqlx::query_scalar!(
+        r#"select exists (select from session_event where attempt_id = $1 and number > $2) as "more!""#,
+        attempt.0,
+        last
+    )
+    .fetch_one(conn)
+    .await?;
+    let events = rows.into_iter().map(|row| SessionEvent { number: row.number, at: row.at, kind: row.kind.0 }).collect();
+    Ok(SessionPart { attempt: Some(number), events, more })
 }
 
 /// A row of `session_event`. Its names are those of the columns.
 #[derive(Serialize)]
-pub(super) struct NewEvent<'a> {
+pub(super) struct NewEvent {
     workspace_id: WorkspaceId,
     attempt_id: AttemptId,
     number: i64,
     at: Timestamp,
     kind: &'static str,
-    payload: &'a SessionEventKind,
+    payload: serde_json::Value,
+    bytes: usize,
 }
 
-impl<'a> NewEvent<'a> {
-    pub fn new(workspace_id: WorkspaceId, attempt: AttemptKey, event: &'a SessionEvent) -> Self {
-        let (number, at, kind, payload) = (event.number, event.at, event.kind.name(), &event.kind);
-        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload }
+impl NewEvent {
+    /// As it can be kept: a runner may say what it likes.
+    pub fn new(workspace_id: WorkspaceId, attempt: AttemptKey, event: &SessionEvent) -> Self {
+        let kept = event.kind.clone().kept();
+        let payload = serde_json::to_value(&kept).unwrap_or_default();
+        let (number, at, kind, bytes) = (event.number, event.at, kept.name(), payload.to_string().len());
+        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes }
     }
 }
 
-pub(super) async fn insert(conn: &mut PgConnection, events: &[NewEvent<'_>]) -> Result<()> {
+/// Their numbers go on from those that are there, one by one.
+pub(super) async fn insert(conn: &mut PgConnection, events: &[NewEvent]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    sqlx::query!(
-        "insert into session_event (workspace_id, attempt_id, number, at, kind, payload)
-         select workspace_id, attempt_id, number, at, kind, payload
-         from jsonb_to_recordset($1) as new (workspace_id uuid, attempt_id uuid, number bigint, at timestamptz, kind text, payload jsonb)",
+    let done = sqlx::query!(
+        "insert into session_event (workspace_id, attempt_id, number, at, kind, payload, bytes, total)
+         select workspace_id, new.attempt_id, new.number, at, kind, payload, bytes, coalesce(last.total, 0) + so_far
+         from (select *, row_number() over in_order as place, sum(bytes) over in_order as so_far
+               from jsonb_to_recordset($1) as said (workspace_id uuid, attempt_id uuid, number bigint, at timestamptz, kind text, payload jsonb,
+                                                    bytes int)
+               window in_order as (partition by attempt_id order by number)) as new
+         left join lateral (select number, total from session_event known where known.attempt_id = new.attempt_id
+                            order by number desc limit 1) as last on true
+         where new.number = coalesce(last.number, 0) + place",
         Json(events) as _
     )
     .execute(conn)
     .await?;
-    Ok(())
+    match usize::try_from(done.rows_affected()) {
+        Ok(stored) if stored == events.len() => Ok(()),
+        _ => Err(Error::Conflict("the events of a session do not follow each other".into())),
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::{
     AttemptKey,
     protocol::{Heard, Refusal, Said as Told, ToRunner, ToServer},
-    session::TEXT_MAX,
+    session::EVENT_MAX,
 };
 use tracing::{info, warn};
 
@@ -202,8 +202,8 @@ fn bytes_of(one: &ToServer) -> usize {
     match one {
         ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
         ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
-        // at most about this much each
-        ToServer::Said { said: Told::Session { events }, .. } => events.len() * TEXT_MAX,
+        // a message of a far runner is no longer than this, and the others are made here
+        ToServer::Said { said: Told::Session { events }, .. } => events.len() * EVENT_MAX,
         _ => 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     AgentTerms, AttemptKey, Backend, NewTask, SessionEvent, SessionEventKind as Event, TaskStateName, Work,
-    session::{EVENTS_MAX, SessionEnd},
+    session::{EVENT_MAX, EVENTS_MAX, SessionEnd},
 };
 use engine::{
     Error,
@@ -110,19 +110,59 @@ async fn only_work_that_runs_has_something_to_say(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_no_database_takes_costs_the_message_and_nothing_beside_it(pool: PgPool) {
+async fn what_no_database_takes_is_kept_as_it_can_be(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    let attempt = assignment.attempt;
+    runner.starts(attempt).await.unwrap();
+    says(&runner, attempt, vec![message(1, "a\0b"), message(2, &"x".repeat(EVENT_MAX))]).await.unwrap();
+    for bad in [message(0, "no number"), message(EVENTS_MAX, "far ahead"), message(1, "the same number again")] {
+        assert!(says(&runner, attempt, vec![bad]).await.is_err());
+    }
+    let events = test.engine.session(&ada, id, None, 0).await.unwrap().events;
+    assert_eq!(events[0], message(1, "a\u{fffd}b"));
+    assert!(matches!(&events[1].kind, Event::Error { message } if message.contains("is left out")), "{events:#?}");
+    let failure = domain::Failure::new(domain::FailureCode::CommandFailed, "no\0");
+    let outcome = domain::protocol::WorkOutcome::Failed { failure };
+    let usual = engine::testing::report(&assignment, domain::CheckStatus::Passed);
+    let report = domain::protocol::AttemptReport { outcome, verification: None, ..usual };
+    runner.reports(attempt, report).await.unwrap();
+    let task = test.engine.get_task(&ada, id).await.unwrap();
+    assert_eq!(task.attempt_list[0].failure.as_ref().map(|failure| failure.message.as_str()), Some("no\u{fffd}"));
+}
+
+/// However long its events are, nobody has to read all of them at once, and no runner fills the disk.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_session_of_long_events_comes_in_parts_and_has_an_end(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let id = test.create(&ada, prompt("one")).await.summary.id;
     let runner = test.runner_with("able", &["claude-code"]).await;
     let attempt = runner.claims_one().await.attempt;
     runner.starts(attempt).await.unwrap();
-    for bad in [message(1, "a\0b"), message(0, "no number"), message(EVENTS_MAX + 1, "too many")] {
-        assert!(says(&runner, attempt, vec![bad]).await.is_err());
+    let long = "x".repeat(400 * 1024);
+    for first in [1, 3, 5] {
+        says(&runner, attempt, vec![message(first, &long), message(first + 1, &long)]).await.unwrap();
     }
-    says(&runner, attempt, vec![message(1, "well")]).await.unwrap();
-    assert!(says(&runner, attempt, vec![message(1, "the same number again")]).await.is_err());
-    assert_eq!(test.engine.session(&ada, id, None, 0).await.unwrap().events, [message(1, "well")]);
+    let mut seen = vec![];
+    loop {
+        let part = test.engine.session(&ada, id, None, seen.last().copied().unwrap_or(0)).await.unwrap();
+        assert!(part.events.len() <= 2, "half a megabyte, and what it ends in");
+        seen.extend(part.events.iter().map(|event| event.number));
+        if !part.more {
+            break;
+        }
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6]);
+    let mut number = 6;
+    while says(&runner, attempt, vec![message(number + 1, &long)]).await.is_ok() {
+        number += 1;
+        assert!(number < 100, "32 MiB are enough for anybody");
+    }
+    assert_eq!(number, 32 * 1024 * 1024 / (400 * 1024 + 30));
 }
 
 /// What an agent is told about its checks, and what it does then, is one attempt.

@@ -1,35 +1,41 @@
 //! The rounds of an attempt: an agent whose checks do not pass is told which, in its own session, and goes on.
 
 use domain::{
-    CheckResult, VerificationReport, Work,
+    CheckResult, CheckStatus, VerificationReport,
     protocol::{Assignment, ROUND_OUTPUT_LIMIT},
-    verification::Conclusion,
 };
-use uuid::Uuid;
 
 use crate::backend::environment::{end_of, summary};
 
 pub(super) struct Round {
     /// From 1.
     pub number: i32,
-    /// What the agent is to call its session.
-    pub session: Uuid,
+    /// What the agent calls its session, once it has begun.
+    pub session: Option<String>,
+    /// What the agent has cost so far, as it counts it: millionths of a dollar.
+    pub spent_micros: u64,
     /// What did not pass in the round before.
     failed: Vec<CheckResult>,
 }
 
 impl Round {
     pub fn first() -> Self {
-        Self { number: 1, session: Uuid::now_v7(), failed: vec![] }
+        Self { number: 1, session: None, spent_micros: 0, failed: vec![] }
     }
 
-    /// Nothing when this was the last: all is well, or the agent has no more tries, or there is no agent that could be told.
-    pub fn next(&self, report: &VerificationReport, assignment: &Assignment, is_told: bool) -> Option<Self> {
-        let has_tries = u32::try_from(self.number).is_ok_and(|number| number <= assignment.agent.verification_retries());
-        if !is_told || !has_tries || report.conclusion() == Conclusion::Passed || !matches!(assignment.work, Work::Prompt(_)) {
+    /// Nothing when this was the last: all is well, nothing failed that could be repaired, the agent has no more tries or money, or there is
+    /// none that could be told.
+    pub fn next(&self, report: &VerificationReport, assignment: &Assignment) -> Option<Self> {
+        let terms = &assignment.agent;
+        let has_tries = u32::try_from(self.number).is_ok_and(|number| number <= terms.verification_retries());
+        let has_money = terms.max_cost_cents.is_none_or(|cents| u64::from(cents) * 10_000 > self.spent_micros);
+        // what could not be carried out no agent repairs
+        let failed = |check: &CheckResult| check.spec.required && matches!(check.status, CheckStatus::Failed | CheckStatus::TimedOut);
+        if !has_tries || !has_money || self.session.is_none() || !report.checks.iter().any(failed) {
             return None;
         }
-        Some(Self { number: self.number + 1, session: self.session, failed: report.failed().cloned().collect() })
+        let (session, failed) = (self.session.clone(), report.failed().cloned().collect());
+        Some(Self { number: self.number + 1, session, spent_micros: self.spent_micros, failed })
     }
 
     /// What the agent is told; nothing in the first round, which has the task's own words.
@@ -55,6 +61,9 @@ impl Round {
 pub(super) fn for_a_message(mut report: VerificationReport) -> VerificationReport {
     for check in &mut report.checks {
         check.output = end_of(&check.output, ROUND_OUTPUT_LIMIT).to_owned();
+        for text in [&mut check.spec.target, &mut check.command].into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(ROUND_OUTPUT_LIMIT));
+        }
     }
     report
 }

@@ -14,8 +14,7 @@ use tracing::warn;
 use super::{conversation, entry, folder::AttemptFolder, note, output, retry_after, round, round::Round, without_work};
 use crate::{
     backend::{
-        Dialogue,
-        agent::{self, Begun, Doing, SessionId},
+        agent::{self, Begun, Doing},
         environment::Place,
         found::Found,
         prompt,
@@ -42,8 +41,10 @@ struct Attempt {
     runner: Arc<Runner>,
     assignment: Assignment,
     entry: Entry,
-    log: Log,
+    log: Arc<Log>,
     room: Room,
+    /// The agent programs that there were when it began.
+    agents: Arc<[Found]>,
     /// How long the work has taken in the rounds that are over.
     worked: Duration,
     /// How far its session has come.
@@ -107,7 +108,8 @@ pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders
             }
         }
     };
-    let room = match Doing::of(&assignment, &runner.agents, runner.config.agent_command.as_deref()) {
+    let agents = runner.agents().await;
+    let room = match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
         Ok(_) => runner.sandbox.room(assignment.isolation, &entry).await,
         Err(failure) => Err(failure),
     };
@@ -116,7 +118,7 @@ pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders
         Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
     };
     entry.isolation = room.isolation();
-    let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, orders.clone());
+    let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
@@ -139,9 +141,9 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 }
 
 impl Attempt {
-    fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, orders: Orders) -> Self {
-        let log = Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders);
-        Self { runner, assignment, entry, log, room, worked: Duration::ZERO, written: Written::default() }
+    fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, agents: Arc<[Found]>, orders: Orders) -> Self {
+        let log = Arc::new(Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders));
+        Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default() }
     }
 
     /// The journal first, then the mirror, then a worktree on it.
@@ -189,13 +191,17 @@ impl Attempt {
     }
 
     async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Ended, Option<i32>) {
-        let mut round = Round::first();
+        let (mut round, mut verified) = (Round::first(), Duration::ZERO);
         loop {
-            let (ended, exit_code) = self.work(checkout, &round, orders).await;
-            if let Some(ended) = ended {
-                return (ended, exit_code);
+            let (ended, exit_code) = self.work(checkout, &mut round, orders).await;
+            match ended {
+                None => {}
+                // what was done in the rounds before is to be saved
+                Some(Ended::NotBegun(failure)) if round.number > 1 => return (Ended::Failed(failure), exit_code),
+                Some(ended) => return (ended, exit_code),
             }
             self.tell(Said::Verifying);
+            let began = Instant::now();
             let verification = Verification {
                 assignment: &self.assignment,
                 entry: &self.entry,
@@ -206,12 +212,14 @@ impl Attempt {
                 room: &self.room,
                 identity: &self.runner.identity,
                 round: round.number,
+                time: self.runner.limits.verification.saturating_sub(verified),
             };
             let report = match verification.run(orders).await {
                 Ok(report) => report,
                 Err(interrupted) => return (interrupted.into(), exit_code),
             };
-            round = match round.next(&report, &self.assignment, self.has_session()) {
+            verified += began.elapsed();
+            round = match round.next(&report, &self.assignment) {
                 Some(next) if self.worked < self.time() => next,
                 _ => return (Ended::Completed(report), exit_code),
             };
@@ -220,21 +228,15 @@ impl Attempt {
         }
     }
 
-    /// Whether an agent can be told what became of its work.
-    fn has_session(&self) -> bool {
-        let agent_command = self.runner.config.agent_command.as_deref();
-        matches!(Doing::of(&self.assignment, &self.runner.agents, agent_command), Ok(Doing::Agent { .. }))
-    }
-
     /// For the work, however many rounds it takes.
     fn time(&self) -> Duration {
         Duration::from_secs(self.assignment.timeout_seconds.into())
     }
 
     /// Nothing when the work ended well and waits for its checks.
-    async fn work(&mut self, checkout: &Checkout, round: &Round, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
-        let (runner, assignment) = (Arc::clone(&self.runner), self.assignment.clone());
-        match Doing::of(&assignment, &runner.agents, runner.config.agent_command.as_deref()) {
+    async fn work(&mut self, checkout: &Checkout, round: &mut Round, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+        let (runner, assignment, agents) = (Arc::clone(&self.runner), self.assignment.clone(), Arc::clone(&self.agents));
+        match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
             Ok(doing) => {
                 if round.number == 1 {
                     self.announce(checkout, &doing).await;
@@ -266,7 +268,8 @@ impl Attempt {
         let reading = async {
             tokio::join!(self.pump(stdout, LogStream::Stdout, &over), self.pump(stderr, LogStream::Stderr, &over));
         };
-        let (end, took) = self.attend(&mut started, orders, reading, &over).await;
+        let never = CancellationToken::new();
+        let (end, took) = self.attend(&mut started, orders, reading, (&over, &never)).await;
         match self.judge(end, started.made, subject, took).await {
             (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
@@ -279,50 +282,59 @@ impl Attempt {
         &mut self,
         found: &Found,
         prompt: &str,
-        round: &Round,
+        round: &mut Round,
         place: Place<'_>,
         orders: &mut Orders,
     ) -> (Option<Ended>, Option<i32>) {
         let runner = Arc::clone(&self.runner);
-        let (words, session) = match round.words() {
-            None => (prompt::words(&self.assignment, prompt), SessionId::New(round.session)),
-            Some(words) => (words, SessionId::Known(round.session)),
-        };
-        let begun = agent::begin(found, &words, session, &self.assignment, place, &runner.config.agents.environment);
-        let (program, begun) = match begun {
-            Ok(Begun { program, lines, dialogue }) => (Ok(program), Some((lines, dialogue))),
-            Err(error) => (Err(error), None),
-        };
+        if found.backend.needs_sandbox() && !self.room.is_closed() {
+            let reason = format!("{} is given work in a sandbox alone, and this workspace works without", found.backend.title());
+            return (Some(Ended::NotBegun(Failure::new(FailureCode::BackendMissing, reason))), None);
+        }
+        let words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
         let subject = found.backend.title();
-        let (mut started, (lines, mut dialogue)) = match (self.start(program, subject).await, begun) {
-            (Ok(started), Some(begun)) => (started, begun),
-            (Err(ended), _) => return (Some(ended), None),
-            (Ok(_), None) => return (Some(fault("a conversation without its beginning")), None),
+        let begun = agent::begin(
+            found,
+            &words,
+            (round.session.clone(), round.spent_micros),
+            &self.assignment,
+            place,
+            &runner.config.agents.environment,
+        );
+        let Begun { program, lines, mut dialogue } = match begun {
+            Ok(begun) => begun,
+            Err(error) => return (Some(self.not_started(subject, &error)), None),
         };
-        let over = CancellationToken::new();
-        let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
-        let (attempt, outbox) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox));
+        let (attempt, outbox, log) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox), Arc::clone(&self.log));
         let written = std::mem::take(&mut self.written);
-        let mut session = Session { attempt, outbox: &outbox, log: &self.log, orders: orders.clone(), written };
+        let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written };
+        // before it runs: it waits for room, and nobody counts the time
         session.add(vec![SessionEventKind::Prompt { text: kept_text(&words) }]).await;
+        let mut started = match self.start(Ok(program), subject).await {
+            Ok(started) => started,
+            Err(ended) => {
+                self.written = session.written;
+                return (Some(ended), None);
+            }
+        };
+        let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
+        let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
         let reading = async {
-            let talk = conversation::converse((stdin, stdout), lines, &mut dialogue, &mut session, &over);
+            let talk = conversation::converse((stdin, stdout), lines, dialogue.as_mut(), &mut session, (&over, &said_all));
             tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
         };
-        let (end, took) = self.attend(&mut started, orders, reading, &over).await;
+        let (end, took) = self.attend(&mut started, orders, reading, (&over, &said_all)).await;
         let written = session.written;
+        (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
         (self.written, self.worked) = (written, self.worked + took);
         let status = match &end {
             Ok(Ok(End::Exited(status))) => Some(*status),
             _ => None,
         };
-        let (judged, code) = self.judge(end, started.made, subject, took).await;
-        match (judged, status) {
+        match self.judge(end, started.made, subject, took).await {
             // it has said more about it than its exit code
-            (None | Some(Judged::Failed(_)), Some(status)) => (dialogue.verdict(status).err().map(Ended::Failed), code),
-            (Some(Judged::Ended(ended)), _) => (Some(ended), code),
-            (Some(Judged::Failed(message)), None) => (Some(fault(message)), code),
-            (None, None) => (Some(fault("it ended without a status")), code),
+            (None | Some(Judged::Failed(_)), code) => (dialogue.verdict(status).err().map(Ended::Failed), code),
+            (Some(Judged::Ended(ended)), code) => (Some(ended), code),
         }
     }
 
@@ -334,12 +346,18 @@ impl Attempt {
         };
         let (child, made) = match started {
             Ok(started) => started,
-            Err(error) if self.room.is_closed() => return Err(no_sandbox(error.to_string())),
-            Err(error) => return Err(fault(format!("{subject} could not be started: {error}"))),
+            Err(error) => return Err(self.not_started(subject, &error)),
         };
         self.entry.leader = trace.leader;
         crash::point("work.started");
         Ok(Started { child, made, trace, began: Instant::now() })
+    }
+
+    fn not_started(&self, subject: &str, error: &io::Error) -> Ended {
+        match self.room.is_closed() {
+            true => no_sandbox(error.to_string()),
+            false => fault(format!("{subject} could not be started: {error}")),
+        }
     }
 
     /// Until nothing of it is left, while `reading` takes in what it writes.
@@ -348,7 +366,7 @@ impl Attempt {
         started: &mut Started,
         orders: &mut Orders,
         reading: impl Future<Output = ()>,
-        over: &CancellationToken,
+        (over, said_all): (&CancellationToken, &CancellationToken),
     ) -> (HowItEnded, Duration) {
         let time = self.time().saturating_sub(self.worked);
         let journal = async {
@@ -357,7 +375,7 @@ impl Attempt {
                 warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
             }
         };
-        let attended = process::attend(&mut started.child, &started.trace, time, orders, &self.runner.limits, reading, over);
+        let attended = process::attend(&mut started.child, &started.trace, time, orders, &self.runner.limits, reading, (over, said_all));
         let (end, ()) = tokio::join!(attended, journal);
         self.log.say_what_is_missing().await;
         (end, started.began.elapsed())
@@ -401,6 +419,10 @@ impl Attempt {
                     return (None, status.code());
                 }
                 (Some(Judged::Failed(format!("{subject} {how}"))), status.code())
+            }
+            Ok(Ok(End::SaidAll)) => {
+                self.log.say(&format!("{} had said all, and was ended after {seconds:.1} s", capitalized(subject))).await;
+                (None, None)
             }
             Ok(Ok(End::TimedOut)) => {
                 self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;

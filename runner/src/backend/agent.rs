@@ -1,13 +1,15 @@
 //! An agent program that Muster drives itself: which one carries out a prompt, and how it is started.
 
-use std::{ffi::OsString, io, process::Stdio};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    process::Stdio,
+};
 
-use domain::{AgentTerms, Backend, Failure, FailureCode, Work, protocol::Assignment};
-use uuid::Uuid;
+use domain::{Backend, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
-    Opening,
-    claude_code::{self, ClaudeCode, Leave},
+    Beginning, Dialogue, Leave, Opening, claude_code, codex,
     environment::{self, Place},
     found::Found,
     shell::Script,
@@ -29,6 +31,11 @@ impl<'a> Doing<'a> {
             Some(backend) => match agents.iter().find(|found| found.backend == backend) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, format!("this runner has no {}", backend.title()))),
+            },
+            // only who counts it can be stopped when it costs too much
+            None if assignment.agent.max_cost_cents.is_some() => match agents.iter().find(|found| found.backend.counts_money()) {
+                Some(found) => Ok(Self::Agent { found, prompt }),
+                None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that counts what it costs")),
             },
             None if agent_command.is_some() => Script::of(&assignment.work, agent_command).map(Self::Script),
             None => match agents.first() {
@@ -58,36 +65,30 @@ impl<'a> Doing<'a> {
 pub(crate) struct Begun {
     pub program: Program,
     pub lines: Vec<String>,
-    pub dialogue: ClaudeCode,
+    pub dialogue: Box<dyn Dialogue>,
 }
 
-/// What an agent is to call its session.
-#[derive(Clone, Copy)]
-pub(crate) enum SessionId {
-    New(Uuid),
-    /// It has begun in an earlier round, and goes on.
-    Known(Uuid),
-}
-
+/// The session of an earlier round goes on, with what it has cost so far.
 pub(crate) fn begin(
     found: &Found,
     words: &str,
-    session: SessionId,
+    (session, spent_micros): (Option<String>, u64),
     assignment: &Assignment,
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
-    let (opening, dialogue) = match found.backend {
-        Backend::ClaudeCode => {
-            let leave = if place.room.is_closed() { Leave::Anything } else { Leave::Nothing };
-            let terms: &AgentTerms = &assignment.agent;
-            let (worktree, config) = (place.worktree.to_owned(), place.own_home()?.join(".claude"));
-            claude_code::open(claude_code::Place { worktree, config, session, terms, leave }, words)
-        }
+    let given: Vec<_> = given.iter().filter(|(name, _)| is_for(found.backend, name)).cloned().collect();
+    let given = given.as_slice();
+    let leave = if place.room.is_closed() { Leave::Anything } else { Leave::Nothing };
+    let config = place.own_folder(&format!(".{}", found.backend.name()))?;
+    let beginning =
+        Beginning { worktree: place.worktree.to_owned(), config, session, spent_micros, terms: &assignment.agent, leave, given };
+    let (opening, dialogue): (_, Box<dyn Dialogue>) = match found.backend {
+        Backend::ClaudeCode => boxed(claude_code::open(beginning, words)),
+        Backend::Codex => boxed(codex::open(beginning, words)),
     };
     let Opening { arguments, variables, lines } = opening;
-    let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
-    let mut program = place.room.program(name, place.guest, place.worktree)?;
+    let mut program = place.room.agent(found, place.worktree)?;
     let command = &mut program.command;
     command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(environment::environment(assignment, place)?);
@@ -96,10 +97,24 @@ pub(crate) fn begin(
     Ok(Begun { program, lines, dialogue })
 }
 
+/// Nobody is given the keys of others.
+fn is_for(backend: Backend, name: &OsStr) -> bool {
+    let others: &[&str] = match backend {
+        Backend::ClaudeCode => &["OPENAI_"],
+        Backend::Codex => &["ANTHROPIC_", "CLAUDE_"],
+    };
+    !name.to_str().is_some_and(|name| others.iter().any(|other| name.starts_with(other)))
+}
+
+fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, Box<dyn Dialogue>) {
+    (opening, Box::new(dialogue))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AttemptId, AttemptKey, Isolation, TaskId, task};
+    use domain::{AgentTerms, AttemptId, AttemptKey, Isolation, TaskId, task};
+    use uuid::Uuid;
 
     fn assignment(work: Work, backend: Option<Backend>) -> Assignment {
         Assignment {
@@ -139,5 +154,27 @@ mod tests {
         assert_eq!(subject("prompt", None, &claude, None), Ok("Claude Code"));
         assert_eq!(subject("prompt", None, &[], None), Err(FailureCode::BackendMissing));
         assert_eq!(subject("command", None, &claude, Some("agent")), Ok("the command"));
+    }
+
+    #[test]
+    fn what_may_cost_so_much_is_for_who_counts_it() {
+        let found = |backend| Found { backend, version: "2".into(), program: "/c".into(), needs: "/c".into() };
+        let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
+        assignment.agent.max_cost_cents = Some(100);
+        let both = [found(Backend::Codex), found(Backend::ClaudeCode)];
+        let chosen = |agents: &[Found]| match Doing::of(&assignment, agents, Some("agent")) {
+            Ok(Doing::Agent { found, .. }) => Ok(found.backend),
+            Ok(Doing::Script(_)) => panic!("nobody would stop it"),
+            Err(failure) => Err(failure.code),
+        };
+        assert_eq!(chosen(&both), Ok(Backend::ClaudeCode));
+        assert_eq!(chosen(&both[..1]), Err(FailureCode::BackendMissing));
+    }
+
+    #[test]
+    fn nobody_is_given_the_keys_of_others() {
+        let given = |backend| ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HTTPS_PROXY"].map(|name| is_for(backend, OsStr::new(name)));
+        assert_eq!(given(Backend::ClaudeCode), [true, false, true]);
+        assert_eq!(given(Backend::Codex), [false, true, true]);
     }
 }

@@ -4,16 +4,24 @@
 //! sandbox it may do all that the sandbox lets it. The session goes on for one prompt; its last message says how it went, and is believed
 //! before the exit code, which is 0 for some failures and 1 for some that come back.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitStatus};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 use domain::{
-    AgentTerms, Backend, Failure, FailureCode, SessionEventKind as Event,
+    Backend, Failure, FailureCode, SessionEventKind as Event,
     session::{FileChange, SessionEnd, kept_text, kept_value},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Dialogue, Heard, Opening, agent::SessionId};
-use crate::process::how_it_ended;
+use super::{
+    Beginning, Dialogue, Heard, Leave, Opening, how,
+    json::{message, number, shortened, some_text, text},
+};
 
 /// How often it asks its provider again by itself. Longer waits are the task's own to say.
 const RETRIES: &str = "3";
@@ -25,35 +33,29 @@ const WRITES: [(&str, &str, FileChange); 4] = [
     ("NotebookEdit", "notebook_path", FileChange::Edited),
 ];
 
-/// What it may do when it asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// Whatever it asks for: a sandbox is around it.
-    Anything,
-    /// What it may without asking, which is to read, and to edit below the worktree.
-    Nothing,
-}
-
-/// Where and with whom a session is.
-pub(crate) struct Place<'a> {
-    pub worktree: PathBuf,
-    /// What it keeps of itself: settings, transcripts.
-    pub config: PathBuf,
-    pub session: SessionId,
-    pub terms: &'a AgentTerms,
-    pub leave: Leave,
-}
-
 pub(crate) struct ClaudeCode {
+    session: String,
     worktree: PathBuf,
     leave: Leave,
-    /// Calls of tools that have not been answered: name and what it was called with.
-    calls: HashMap<String, (String, Value)>,
+    /// Calls of tools that have not been answered.
+    calls: HashMap<String, Call>,
+    /// What the session has cost so far, earlier rounds included.
+    spent_micros: u64,
     /// What the answer that is being written has used so far.
     usage: Usage,
     denied: Vec<String>,
     last: Option<Last>,
 }
+
+/// What has to be known of a call when its answer comes.
+struct Call {
+    subject: String,
+    /// What it changes when all goes well.
+    change: Option<(String, FileChange)>,
+}
+
+/// One that begins more and waits for none of it is not followed any further.
+const MOST_CALLS: usize = 1000;
 
 #[derive(Default)]
 struct Usage {
@@ -69,7 +71,7 @@ struct Last {
     message: String,
 }
 
-pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
+pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) {
     let mut arguments: Vec<OsString> = [
         "-p",
         "--output-format=stream-json",
@@ -86,10 +88,14 @@ pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
         Leave::Nothing => "acceptEdits",
     };
     let (option, session) = match place.session {
-        SessionId::New(id) => ("--session-id", id),
-        SessionId::Known(id) => ("--resume", id),
+        None => ("--session-id", Uuid::now_v7().to_string()),
+        Some(session) => ("--resume", session),
     };
-    arguments.extend(["--permission-mode".into(), mode.into(), option.into(), session.to_string().into()]);
+    arguments.extend(["--permission-mode".into(), mode.into(), option.into(), OsString::from(&session)]);
+    if place.leave == Leave::Nothing {
+        // or the repository's own settings give it leave
+        arguments.push("--setting-sources=user".into());
+    }
     let terms = place.terms;
     if let Some(model) = &terms.model {
         arguments.extend(["--model".into(), model.into()]);
@@ -98,7 +104,9 @@ pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
         arguments.extend(["--max-turns".into(), turns.to_string().into()]);
     }
     if let Some(cents) = terms.max_cost_cents {
-        arguments.extend(["--max-budget-usd".into(), format!("{}.{:02}", cents / 100, cents % 100).into()]);
+        // it counts anew whenever it is started
+        let left = (u64::from(cents) * 10_000).saturating_sub(place.spent_micros);
+        arguments.extend(["--max-budget-usd".into(), format!("{}.{:06}", left / 1_000_000, left % 1_000_000).into()]);
     }
     let variables = vec![
         ("CLAUDE_CONFIG_DIR", place.config.into()),
@@ -111,9 +119,11 @@ pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
         json!({"type": "user", "message": {"role": "user", "content": prompt}}),
     ];
     let dialogue = ClaudeCode {
+        session,
         worktree: place.worktree,
         leave: place.leave,
         calls: HashMap::new(),
+        spent_micros: place.spent_micros,
         usage: Usage::default(),
         denied: vec![],
         last: None,
@@ -123,15 +133,15 @@ pub(crate) fn open(place: Place<'_>, prompt: &str) -> (Opening, ClaudeCode) {
 
 impl Dialogue for ClaudeCode {
     fn hear(&mut self, line: &str) -> Heard {
-        let Ok(message @ Value::Object(_)) = serde_json::from_str(line) else { return Heard { is_output: true, ..Heard::default() } };
+        let Some(message) = message(line) else { return Heard::output() };
         match text(&message, "/type") {
-            "system" => events(self.system(&message)),
-            "assistant" => events(self.assistant(&message)),
-            "user" => events(self.user(&message)),
-            "stream_event" => events(self.stream(&message["event"])),
+            "system" => Heard::events(self.system(&message)),
+            "assistant" => Heard::events(self.assistant(&message)),
+            "user" => Heard::events(self.user(&message)),
+            "stream_event" => Heard::events(self.stream(&message["event"])),
             "control_request" => self.asked(&message),
             "control_response" if text(&message, "/response/subtype") == "error" => {
-                events(vec![Event::Error { message: kept_text(text(&message, "/response/error")) }])
+                Heard::events(vec![Event::Error { message: kept_text(text(&message, "/response/error")) }])
             }
             "result" => self.result(&message),
             // others come with later versions, and say nothing that has to be known
@@ -139,10 +149,22 @@ impl Dialogue for ClaudeCode {
         }
     }
 
-    fn verdict(&self, ended: ExitStatus) -> Result<(), Failure> {
+    fn may_be_the_last(&self, ends: &str) -> bool {
+        ends.contains(r#""type":"result""#)
+    }
+
+    fn session(&self) -> Option<String> {
+        Some(self.session.clone())
+    }
+
+    fn spent_micros(&self) -> u64 {
+        self.spent_micros
+    }
+
+    fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let failed = |code, message: String| Err(Failure::new(code, message));
         let Some(last) = &self.last else {
-            return failed(FailureCode::CommandFailed, format!("Claude Code {} without saying how it went", how_it_ended(ended)));
+            return failed(FailureCode::CommandFailed, format!("Claude Code {} without saying how it went", how(ended)));
         };
         let why = |start: &str| if last.message.is_empty() { start.to_owned() } else { format!("{start}: {}", last.message) };
         match (last.end, last.status) {
@@ -157,10 +179,8 @@ impl Dialogue for ClaudeCode {
             (SessionEnd::Failed, _) => failed(FailureCode::CommandFailed, why("Claude Code failed")),
             (SessionEnd::Completed, _) => match self.denied.first() {
                 Some(first) => failed(FailureCode::AgentDenied, format!("Claude Code was not allowed to use {first}")),
-                None if ended.success() => Ok(()),
-                None => {
-                    failed(FailureCode::CommandFailed, format!("Claude Code {} after it had said that all went well", how_it_ended(ended)))
-                }
+                None if ended.is_none_or(|ended| ended.success()) => Ok(()),
+                None => failed(FailureCode::CommandFailed, format!("Claude Code {} after it had said that all went well", how(ended))),
             },
         }
     }
@@ -184,9 +204,9 @@ impl ClaudeCode {
                 vec![Event::Error { message: kept_text(&message) }]
             }
             "permission_denied" => {
-                let (tool, call) = (text(message, "/tool_name").to_owned(), text(message, "/tool_use_id"));
-                let subject = self.calls.get(call).map(|(_, input)| subject(input)).unwrap_or_default();
-                self.denied.push(tool.clone());
+                let (tool, call) = (kept_text(text(message, "/tool_name")), text(message, "/tool_use_id"));
+                let subject = self.calls.get(call).map(|call| call.subject.clone()).unwrap_or_default();
+                self.note_denied(&tool);
                 vec![Event::Permission { tool, subject, allowed: false, by: "Claude Code".into() }]
             }
             _ => vec![],
@@ -205,12 +225,34 @@ impl ClaudeCode {
                 }
                 "tool_use" => {
                     let (call, tool) = (kept_text(text(block, "/id")), kept_text(text(block, "/name")));
-                    self.calls.insert(call.clone(), (tool.clone(), block["input"].clone()));
+                    self.follows(&call, &tool, &block["input"]);
                     Some(Event::ToolCall { call, tool, input: kept_value(&block["input"]) })
                 }
                 _ => None,
             })
             .collect()
+    }
+
+    fn follows(&mut self, call: &str, tool: &str, input: &Value) {
+        if self.calls.len() >= MOST_CALLS {
+            return;
+        }
+        let changes = WRITES.iter().find(|(name, ..)| *name == tool);
+        let change = changes.and_then(|(_, file, change)| Some((self.in_the_worktree(input[*file].as_str()?), *change)));
+        self.calls.insert(call.to_owned(), Call { subject: subject(input), change });
+    }
+
+    fn in_the_worktree(&self, path: &str) -> String {
+        let own = Path::new(path).strip_prefix(&self.worktree);
+        kept_text(&own.map_or(path.to_owned(), |path| path.display().to_string()))
+    }
+
+    /// The first ones say enough.
+    fn note_denied(&mut self, tool: &str) {
+        let tool = shortened(tool);
+        if self.denied.len() < 100 && !self.denied.contains(&tool) {
+            self.denied.push(tool);
+        }
     }
 
     fn user(&mut self, message: &Value) -> Vec<Event> {
@@ -219,13 +261,9 @@ impl ClaudeCode {
             let call = text(block, "/tool_use_id");
             let is_error = block["is_error"].as_bool().unwrap_or(false);
             events.push(Event::ToolResult { call: kept_text(call), output: kept_text(&output(&block["content"])), is_error });
-            if let Some((tool, input)) = self.calls.remove(call).filter(|_| !is_error)
-                && let Some((_, file, change)) = WRITES.iter().find(|(name, ..)| *name == tool)
-                && let Some(path) = input[*file].as_str()
-            {
-                let own = PathBuf::from(path);
-                let path = own.strip_prefix(&self.worktree).map_or(path.to_owned(), |path| path.display().to_string());
-                events.push(Event::FileChange { path: kept_text(&path), change: *change });
+            let call = self.calls.remove(call).filter(|_| !is_error);
+            if let Some((path, change)) = call.and_then(|call| call.change) {
+                events.push(Event::FileChange { path, change });
             }
         }
         events
@@ -237,14 +275,14 @@ impl ClaudeCode {
             "message_start" => {
                 let of = |name: &str| number(&event["message"]["usage"], name).unwrap_or(0);
                 let cached = of("/cache_read_input_tokens");
-                let input = of("/input_tokens") + of("/cache_creation_input_tokens") + cached;
+                let input = of("/input_tokens").saturating_add(of("/cache_creation_input_tokens")).saturating_add(cached);
                 self.usage = Usage { model: some_text(event, "/message/model"), input, cached };
                 vec![]
             }
             "message_delta" => {
                 let Usage { model, input, cached } = std::mem::take(&mut self.usage);
                 let output = number(event, "/usage/output_tokens").unwrap_or(0);
-                if input + output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output }] }
+                if input == 0 && output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output }] }
             }
             _ => vec![],
         }
@@ -267,9 +305,9 @@ impl ClaudeCode {
             return Heard { answers, ..Heard::default() };
         }
         let tool = kept_text(text(request, "/tool_name"));
-        self.denied.push(tool.clone());
+        self.note_denied(&tool);
         let denied = Event::Permission { tool, subject: subject(&request["input"]), allowed: false, by: "Muster".into() };
-        Heard { answers, ..events(vec![denied]) }
+        Heard { answers, ..Heard::events(vec![denied]) }
     }
 
     fn result(&mut self, message: &Value) -> Heard {
@@ -282,10 +320,7 @@ impl ClaudeCode {
             _ => SessionEnd::Failed,
         };
         for denial in message["permission_denials"].as_array().into_iter().flatten() {
-            let tool = text(denial, "/tool_name").to_owned();
-            if !self.denied.contains(&tool) {
-                self.denied.push(tool);
-            }
+            self.note_denied(text(denial, "/tool_name"));
         }
         let said = [text(message, "/result").to_owned(), errors(message)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
         let message_of_end = if end == SessionEnd::Completed { String::new() } else { shortened(&said) };
@@ -293,29 +328,14 @@ impl ClaudeCode {
         // a float, as it comes; no more than a hint for people
         let cost = message["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
         let cost_micros = cost.map(|cost| (cost * 1e6).round() as u64);
+        self.spent_micros = self.spent_micros.max(cost_micros.unwrap_or(0));
         let ended = Event::Ended { how: end, turns: number(message, "/num_turns"), cost_micros };
-        Heard { is_over: true, ..events(vec![ended]) }
+        Heard { is_over: true, ..Heard::events(vec![ended]) }
     }
-}
-
-fn events(events: Vec<Event>) -> Heard {
-    Heard { events, ..Heard::default() }
 }
 
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message["message"]["content"].as_array().into_iter().flatten()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn some_text(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer).and_then(Value::as_str).map(kept_text)
-}
-
-fn number(value: &Value, pointer: &str) -> Option<u64> {
-    value.pointer(pointer).and_then(Value::as_u64)
 }
 
 /// A tool answers with a text, or with pieces.
@@ -338,13 +358,6 @@ fn subject(input: &Value) -> String {
 fn errors(message: &Value) -> String {
     let all = message["errors"].as_array().into_iter().flatten();
     all.map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned)).collect::<Vec<_>>().join("; ")
-}
-
-/// For a message of ours.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 500;
-    let text = kept_text(text.trim());
-    if text.len() <= MOST { text } else { format!("{}…", &text[..text.floor_char_boundary(MOST)]) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,7 @@ use tokio::process::Command;
 use super::identity::Identity;
 use crate::{
     attempt::{folder::AttemptFolder, output, retry_after},
-    folders::private_folder,
+    folders::{private_folder, remove},
     process::{MARKER, program_path},
     sandbox::{self, Guest, Room},
 };
@@ -44,14 +45,16 @@ impl Place<'_> {
         AttemptFolder::of(self.folder)
     }
 
-    /// Where a program that keeps things of its own may do so: the home in a room, and a folder like it without one.
-    pub fn own_home(&self) -> io::Result<PathBuf> {
-        if self.room.is_closed() {
-            return Ok(sandbox::HOME.into());
-        }
+    /// A folder for what a program keeps of itself, over all rounds: in the home in a room, and in one like it without. It is made once:
+    /// whoever works there could put something else in its place.
+    pub fn own_folder(&self, name: &str) -> io::Result<PathBuf> {
         let home = self.folder().home();
         private_folder(&home)?;
-        Ok(home)
+        let folder = home.join(name);
+        if folder.symlink_metadata().is_err() {
+            private_folder(&folder)?;
+        }
+        Ok(if self.room.is_closed() { Path::new(sandbox::HOME).join(name) } else { folder })
     }
 }
 
@@ -104,11 +107,21 @@ fn surroundings(place: Place<'_>) -> io::Result<Vec<(&'static str, OsString)>> {
         return Ok(vec![("TMPDIR", place.folder().tmp().into())]);
     }
     if let Some((home, _)) = place.folder().home_and_tmp(place.guest) {
-        fs::write(home.join(".gitconfig"), place.identity.settings())?;
+        write_new(&home.join(".gitconfig"), &place.identity.settings())?;
     }
     let own = [("HOME", sandbox::HOME), ("TMPDIR", sandbox::TMP), ("USER", sandbox::USER), ("LOGNAME", sandbox::USER)];
     let tools = sandbox::tools().into_iter().map(|(name, path)| (name, path.into()));
     Ok(own.map(|(name, value)| (name, value.into())).into_iter().chain(tools).collect())
+}
+
+/// Unless there is such a file. In a later round the work has been where this is written: whatever else it has put there leads elsewhere,
+/// or waits for somebody to read it.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    if path.symlink_metadata().is_ok_and(|there| there.is_file()) {
+        return Ok(());
+    }
+    remove(path)?;
+    File::create_new(path)?.write_all(text.as_bytes())
 }
 
 /// As many whole lines as fit.

@@ -35,9 +35,11 @@ impl Found {
 
 pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
     let mut all = vec![];
-    for (backend, program) in [(Backend::ClaudeCode, &config.claude_code)] {
-        let Some(program) = program else { continue };
-        match ask(backend, program).await {
+    let wanted = [(Backend::ClaudeCode, &config.claude_code), (Backend::Codex, &config.codex)];
+    let asked = wanted.into_iter().filter_map(|(backend, program)| Some((backend, program.as_ref()?)));
+    let asked = asked.map(async |(backend, program)| (backend, program, ask(backend, program).await));
+    for (backend, program, answer) in futures::future::join_all(asked).await {
+        match answer {
             Ok(Some(found)) => {
                 info!("{} {} is at {}", backend.title(), found.version, found.program.display());
                 all.push(found);

@@ -45,7 +45,7 @@ pub(super) fn shown(event: &Event) -> Option<String> {
                 SessionEnd::TurnsUsedUp => "its turns are used up",
                 SessionEnd::MoneyUsedUp => "its money is used up",
             };
-            let turns = turns.map(|turns| format!(", {turns} turns")).unwrap_or_default();
+            let turns = turns.map(|turns| format!(", {turns} turn{}", if turns == 1 { "" } else { "s" })).unwrap_or_default();
             let cost = cost_micros.map(|micros| format!(", ${:.4} at list prices", micros as f64 / 1e6)).unwrap_or_default();
             dim(&format!("{how}{turns}{cost}"))
         }

@@ -1,7 +1,7 @@
 //! `muster task session`
 
 use clap::Args;
-use domain::{SessionEvent, SessionEventKind as Event, session::SessionPart};
+use domain::{SessionEvent, SessionEventKind as Event};
 
 use super::{
     connection::ConnectionArgs,
@@ -35,14 +35,13 @@ pub struct SessionArgs {
 pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
     let id = find_task(&client, &args.task).await?;
-    let mut whole = SessionPart::default();
-    loop {
+    let mut whole = client.session(id, args.attempt, 0).await?;
+    while whole.more {
         let after = whole.events.last().map_or(0, |event| event.number);
-        let part = client.session(id, args.attempt, after).await?;
+        // of the same attempt, whatever has begun meanwhile
+        let part = client.session(id, whole.attempt, after).await?;
         whole.events.extend(part.events);
-        if !part.more {
-            break;
-        }
+        whole.more = part.more;
     }
     match args.output.output() {
         Output::Json => print_json(&whole)?,
@@ -87,7 +86,7 @@ fn text_of(event: &Event) -> String {
         Event::Error { message } => message.clone(),
         Event::Ended { how, turns, cost_micros } => {
             let how = serde_json::to_value(how).ok().and_then(|how| how.as_str().map(|how| how.replace('_', " "))).unwrap_or_default();
-            let turns = turns.map(|turns| format!(", {turns} turns")).unwrap_or_default();
+            let turns = turns.map(|turns| format!(", {turns} turn{}", if turns == 1 { "" } else { "s" })).unwrap_or_default();
             let cost = cost_micros.map(|micros| format!(", ${:.4} at list prices", micros as f64 / 1e6)).unwrap_or_default();
             format!("{how}{turns}{cost}")
         }

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use uuid::Uuid;
+use domain::AgentTerms;
 
 use super::*;
 
@@ -17,20 +17,18 @@ fn transcript(name: &str) -> Vec<String> {
     text.lines().filter_map(own).collect()
 }
 
-fn exit(code: i32) -> ExitStatus {
-    ExitStatus::from_raw(code << 8)
+fn exit(code: i32) -> Option<ExitStatus> {
+    Some(ExitStatus::from_raw(code << 8))
+}
+
+fn beginning(terms: &AgentTerms, leave: Leave) -> Beginning<'_> {
+    let (worktree, config) = ("/home/dev/run".into(), "/home/dev/.claude".into());
+    Beginning { worktree, config, session: None, spent_micros: 0, terms, leave, given: &[] }
 }
 
 fn conversation(leave: Leave) -> ClaudeCode {
     let terms = AgentTerms::default();
-    let place = Place {
-        worktree: "/home/dev/run".into(),
-        config: "/home/dev/.claude".into(),
-        session: SessionId::New(Uuid::nil()),
-        terms: &terms,
-        leave,
-    };
-    open(place, "write out.txt").1
+    open(beginning(&terms, leave), "write out.txt").1
 }
 
 /// All that a recorded session comes to, and how it is judged with this exit code.
@@ -177,17 +175,20 @@ fn whatever_it_prints_beside_its_messages_is_output() {
 #[test]
 fn the_terms_are_told_to_it() {
     let terms = AgentTerms { model: Some("opus".into()), max_turns: Some(7), max_cost_cents: Some(205), ..AgentTerms::default() };
-    let place =
-        Place { worktree: "/w".into(), config: "/c".into(), session: SessionId::New(Uuid::nil()), terms: &terms, leave: Leave::Anything };
-    let (opening, _) = open(place, "tidy up");
+    let (opening, dialogue) = open(beginning(&terms, Leave::Anything), "tidy up");
     let arguments = opening.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
-    for part in ["--permission-mode manual", "--model opus", "--max-turns 7", "--max-budget-usd 2.05", "--session-id 00000000-"] {
+    let session = dialogue.session().unwrap();
+    let own_name = format!("--session-id {session}");
+    for part in ["--permission-mode manual", "--model opus", "--max-turns 7", "--max-budget-usd 2.050000", &own_name] {
         assert!(arguments.contains(part), "{arguments}");
     }
-    let again =
-        Place { session: SessionId::Known(Uuid::nil()), worktree: "/w".into(), config: "/c".into(), terms: &terms, leave: Leave::Anything };
-    let arguments = open(again, "again").0.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
-    assert!(arguments.contains("--resume 00000000-") && !arguments.contains("--session-id"), "{arguments}");
+    let (again, dialogue) =
+        open(Beginning { session: Some(session.clone()), spent_micros: 50_001, ..beginning(&terms, Leave::Nothing) }, "again");
+    let arguments = again.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
+    assert!(arguments.contains(&format!("acceptEdits --resume {session}")) && !arguments.contains("--session-id"), "{arguments}");
+    assert!(arguments.contains("--max-budget-usd 1.999999"), "what is left of it: {arguments}");
+    assert!(arguments.contains("--setting-sources=user"), "a repository gives no leave: {arguments}");
+    assert_eq!((dialogue.session(), dialogue.spent_micros()), (Some(session), 50_001));
     let prompt: Value = serde_json::from_str(&opening.lines[1]).unwrap();
     assert_eq!(prompt["message"]["content"], "tidy up");
 }

@@ -114,7 +114,8 @@ fn ended(how: SessionEnd, turns: Option<u64>, cost_micros: Option<u64>) -> AnyVi
         SessionEnd::TurnsUsedUp => ("u-warn", Icon::Alert, "Stopped: the turns that it was allowed are used up"),
         SessionEnd::MoneyUsedUp => ("u-warn", Icon::Alert, "Stopped: the money that it was allowed is used up"),
     };
-    let turns = turns.map(|turns| format!(", after {}", count(usize::try_from(turns).unwrap_or(usize::MAX), "turn"))).unwrap_or_default();
+    let turns =
+        turns.map(|turns| format!(", after {}", count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"))).unwrap_or_default();
     let cost = cost_micros.map(|micros| format!(", for {} at list prices", dollars_of(micros))).unwrap_or_default();
     line(tone, shape, format!("{how}{turns}{cost}"))
 }

@@ -163,7 +163,7 @@ impl Totals {
             Some(version) => format!("{} {version}", backend.title()),
             None => backend.title().to_owned(),
         });
-        let turns = self.turns.map(|turns| count(usize::try_from(turns).unwrap_or(usize::MAX), "turn"));
+        let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
         let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
         let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars_of(micros)));
         [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()

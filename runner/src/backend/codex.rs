@@ -1,0 +1,386 @@
+//! The `codex` backend: Codex's app server, JSON-RPC over its standard input and output, one message a line.
+//!
+//! It is given work in Muster's sandbox alone, and its own is left out: whatever it asks for is allowed there. It counts no money and knows no limit of turns: the answers of its model are counted here, and the turn is
+//! interrupted once there are more than it is allowed.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitStatus,
+};
+
+use domain::{
+    AgentTerms, Backend, Failure, FailureCode, SessionEventKind as Event,
+    session::{FileChange, SessionEnd, kept_text, kept_value},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Beginning, Dialogue, Heard, Opening, how,
+    json::{message, number, shortened, some_text, text},
+};
+
+/// Where its models are unless the environment of the agents says otherwise.
+const PROVIDER: &str = "https://api.openai.com/v1";
+/// How often it asks its provider again by itself. Longer waits are the task's own to say.
+const RETRIES: u32 = 3;
+
+/// Of those it has begun and not ended; then they are forgotten, and an end is told with its beginning.
+const MOST_ITEMS: usize = 1000;
+
+/// What each request is about is told by its number.
+const INITIALIZE: u64 = 0;
+const THREAD: u64 = 1;
+const TURN: u64 = 2;
+const INTERRUPT: u64 = 3;
+
+pub(crate) struct Codex {
+    worktree: PathBuf,
+    model: Option<String>,
+    max_turns: Option<u32>,
+    prompt: String,
+    /// The thread, once it is known; at first one of an earlier round.
+    thread: Option<String>,
+    resumes: bool,
+    version: Option<String>,
+    turn: Option<String>,
+    /// Things that it has begun to do.
+    begun: HashSet<String>,
+    /// Answers of its model, as far as they were counted.
+    answers: u64,
+    /// Tokens of each thread, as far as they were counted.
+    used: HashMap<String, u64>,
+    interrupted: bool,
+    denied: Vec<String>,
+    last: Option<Last>,
+}
+
+struct Last {
+    end: SessionEnd,
+    error: Value,
+}
+
+pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
+    let url = place.given.iter().find(|(name, _)| name == "OPENAI_BASE_URL").and_then(|(_, value)| value.to_str()).unwrap_or(PROVIDER);
+    let quoted = |text: &str| Value::from(text).to_string();
+    let provider = format!(
+        "model_providers.muster={{name=\"muster\",base_url={},env_key=\"OPENAI_API_KEY\",wire_api=\"responses\",request_max_retries={RETRIES},stream_max_retries={RETRIES}}}",
+        quoted(url)
+    );
+    let settings = [provider, "model_provider=\"muster\"".into(), "check_for_update_on_startup=false".into()];
+    let mut arguments: Vec<OsString> = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]).collect();
+    arguments.push("app-server".into());
+    let variables = vec![("CODEX_HOME", place.config.into())];
+    let about = json!({"name": "muster", "title": "Muster", "version": env!("CARGO_PKG_VERSION")});
+    let lines = vec![request(INITIALIZE, "initialize", json!({"clientInfo": about}))];
+    let AgentTerms { model, max_turns, .. } = place.terms;
+    let dialogue = Codex {
+        worktree: place.worktree,
+        model: model.clone(),
+        max_turns: *max_turns,
+        prompt: prompt.to_owned(),
+        resumes: place.session.is_some(),
+        thread: place.session,
+        version: None,
+        turn: None,
+        begun: HashSet::new(),
+        answers: 0,
+        used: HashMap::new(),
+        interrupted: false,
+        denied: vec![],
+        last: None,
+    };
+    (Opening { arguments, variables, lines }, dialogue)
+}
+
+fn request(id: u64, method: &str, params: Value) -> String {
+    json!({"id": id, "method": method, "params": params}).to_string()
+}
+
+impl Dialogue for Codex {
+    fn hear(&mut self, line: &str) -> Heard {
+        let Some(message) = message(line) else { return Heard::output() };
+        match (message.get("method").and_then(Value::as_str), message.get("id")) {
+            (Some(method), Some(id)) => Self::asked(method, id),
+            (Some(method), None) => self.told(method, &message["params"]),
+            (None, Some(id)) => self.answered(id.as_u64(), &message),
+            (None, None) => Heard::output(),
+        }
+    }
+
+    fn may_be_the_last(&self, ends: &str) -> bool {
+        ends.contains("turn/completed")
+    }
+
+    fn session(&self) -> Option<String> {
+        self.thread.clone()
+    }
+
+    fn spent_micros(&self) -> u64 {
+        0
+    }
+
+    fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
+        let failed = |code, message: String| Err(Failure::new(code, message));
+        let Some(last) = &self.last else {
+            return failed(FailureCode::CommandFailed, format!("Codex {} without saying how it went", how(ended)));
+        };
+        let why = |start: &str| match shortened(text(&last.error, "/message")) {
+            message if message.is_empty() => start.to_owned(),
+            message => format!("{start}: {message}"),
+        };
+        match last.end {
+            SessionEnd::TurnsUsedUp => failed(FailureCode::AgentCapped, "Codex has used up the turns that it was allowed".into()),
+            SessionEnd::MoneyUsedUp => failed(FailureCode::AgentCapped, "Codex has used up what its session may use".into()),
+            SessionEnd::Failed => match provider_says(&last.error) {
+                Some(FailureCode::ProviderLimit) => failed(FailureCode::ProviderLimit, why("Codex was told to come back later")),
+                Some(code) => failed(code, why("Codex was refused by its provider")),
+                None => failed(FailureCode::CommandFailed, why("Codex failed")),
+            },
+            SessionEnd::Completed => match self.denied.first() {
+                Some(first) => failed(FailureCode::AgentDenied, format!("Codex was not allowed: {first}")),
+                None if ended.is_none_or(|ended| ended.success()) => Ok(()),
+                None => failed(FailureCode::CommandFailed, format!("Codex {} after it had said that all went well", how(ended))),
+            },
+        }
+    }
+}
+
+impl Codex {
+    /// Its answer to something that it was asked.
+    fn answered(&mut self, id: Option<u64>, message: &Value) -> Heard {
+        if message.get("error").is_some() {
+            // without it there is no turn; an interrupt that comes too late is none
+            return if id == Some(INTERRUPT) { Heard::default() } else { self.ends(SessionEnd::Failed, message["error"].clone()) };
+        }
+        let result = &message["result"];
+        match id {
+            Some(INITIALIZE) => {
+                // "muster/0.169.0 (Debian …)"
+                let version = text(result, "/userAgent").split_once('/').and_then(|(_, rest)| rest.split_whitespace().next());
+                self.version = version.map(kept_text);
+                Heard { answers: vec![json!({"method": "initialized"}).to_string(), self.thread_request()], ..Heard::default() }
+            }
+            Some(THREAD) => {
+                self.thread = some_text(result, "/thread/id");
+                let started = Event::Started {
+                    backend: Backend::Codex,
+                    version: self.version.clone(),
+                    model: some_text(result, "/thread/model").or_else(|| self.model.clone()),
+                    session: self.thread.clone(),
+                };
+                let input = json!({"threadId": self.thread, "input": [{"type": "text", "text": self.prompt}]});
+                Heard { answers: vec![request(TURN, "turn/start", input)], ..Heard::events(vec![started]) }
+            }
+            Some(TURN) => {
+                self.turn = some_text(result, "/turn/id");
+                Heard::default()
+            }
+            _ => Heard::default(),
+        }
+    }
+
+    fn thread_request(&self) -> String {
+        let mut params = json!({"cwd": self.worktree, "approvalPolicy": "untrusted", "sandbox": "danger-full-access"});
+        if let Some(model) = &self.model {
+            params["model"] = json!(model);
+        }
+        match &self.thread {
+            Some(thread) if self.resumes => {
+                params["threadId"] = json!(thread);
+                params["excludeTurns"] = json!(true);
+                request(THREAD, "thread/resume", params)
+            }
+            _ => request(THREAD, "thread/start", params),
+        }
+    }
+
+    /// What it asks. Whatever nobody can answer is refused, so that it does not wait for ever.
+    fn asked(method: &str, id: &Value) -> Heard {
+        let answer = match method {
+            "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {
+                json!({"id": id, "result": {"decision": "accept"}})
+            }
+            _ => json!({"id": id, "error": {"code": -32601, "message": "Muster has no answer to this"}}),
+        };
+        Heard { answers: vec![answer.to_string()], ..Heard::default() }
+    }
+
+    fn told(&mut self, method: &str, params: &Value) -> Heard {
+        let thread = text(params, "/threadId");
+        let is_others = !thread.is_empty() && self.thread.as_deref().is_some_and(|own| own != thread);
+        match method {
+            "thread/tokenUsage/updated" => self.uses(params),
+            // of a helper that it has begun
+            _ if is_others => Heard::default(),
+            "turn/started" if self.turn.is_none() => {
+                self.turn = some_text(params, "/turn/id");
+                Heard::default()
+            }
+            "thread/closed" => self.ends(SessionEnd::Failed, json!({"message": "its thread was closed"})),
+            "error" if params["willRetry"] == false && self.turn.is_none() => self.ends(SessionEnd::Failed, params["error"].clone()),
+            "item/started" => Heard::events(self.begins(&params["item"]).into_iter().collect()),
+            "item/completed" => Heard::events(self.completes(&params["item"])),
+            "error" => {
+                let (message, more) = (text(params, "/error/message"), text(params, "/error/additionalDetails"));
+                let message = if more.is_empty() { message.to_owned() } else { format!("{message}: {more}") };
+                Heard::events(vec![Event::Error { message: kept_text(&message) }])
+            }
+            "turn/completed" if self.is_ours(text(params, "/turn/id")) => {
+                let end = match text(params, "/turn/status") {
+                    "completed" => SessionEnd::Completed,
+                    _ if self.interrupted => SessionEnd::TurnsUsedUp,
+                    _ if text(params, "/turn/error/codexErrorInfo") == "sessionBudgetExceeded" => SessionEnd::MoneyUsedUp,
+                    _ => SessionEnd::Failed,
+                };
+                self.ends(end, params["turn"]["error"].clone())
+            }
+            // others are for those who draw it, or come with later versions
+            _ => Heard::default(),
+        }
+    }
+
+    /// A thread that goes on tells of its earlier turns as well.
+    fn is_ours(&self, turn: &str) -> bool {
+        self.turn.as_deref().is_some_and(|own| own == turn)
+    }
+
+    fn ends(&mut self, end: SessionEnd, error: Value) -> Heard {
+        self.last = Some(Last { end, error });
+        let ended = Event::Ended { how: end, turns: Some(self.answers), cost_micros: None };
+        Heard { is_over: true, ..Heard::events(vec![ended]) }
+    }
+
+    /// What it does, when it begins with it. What it says comes whole when it is said.
+    fn begins(&mut self, item: &Value) -> Option<Event> {
+        let (tool, input) = match text(item, "/type") {
+            "commandExecution" => ("command".to_owned(), json!({"command": item["command"]})),
+            "fileChange" => ("apply_patch".to_owned(), json!({"changes": item["changes"]})),
+            "mcpToolCall" => (format!("{} {}", text(item, "/server"), text(item, "/tool")), item["arguments"].clone()),
+            "webSearch" => ("web_search".to_owned(), json!({"query": item["query"]})),
+            // what it says, and what it is told
+            "userMessage" | "agentMessage" | "reasoning" | "plan" | "hookPrompt" | "" => return None,
+            other => (other.to_owned(), item.clone()),
+        };
+        let call = kept_text(text(item, "/id"));
+        if self.begun.len() >= MOST_ITEMS {
+            self.begun.clear();
+        }
+        self.begun.insert(call.clone()).then(|| Event::ToolCall { call, tool: kept_text(&tool), input: kept_value(&input) })
+    }
+
+    fn completes(&mut self, item: &Value) -> Vec<Event> {
+        match text(item, "/type") {
+            "agentMessage" if !text(item, "/text").is_empty() => vec![Event::Message { text: kept_text(text(item, "/text")) }],
+            "reasoning" => {
+                let parts =
+                    ["/summary", "/content"].into_iter().find_map(|name| item.pointer(name)?.as_array().filter(|parts| !parts.is_empty()));
+                let said = parts.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\n\n");
+                if said.is_empty() { vec![] } else { vec![Event::Thinking { text: kept_text(&said) }] }
+            }
+            "commandExecution" => {
+                let status = text(item, "/status");
+                let exit = item["exitCode"].as_i64().filter(|code| *code != 0);
+                let mut output = text(item, "/aggregatedOutput").trim_end().to_owned();
+                if let Some(code) = exit {
+                    output.push_str(&format!("\n[exit code {code}]"));
+                }
+                if status == "declined" {
+                    output.push_str("[declined]");
+                    self.note_denied(text(item, "/command"));
+                }
+                self.answer(item, output.trim_start(), status != "completed" || exit.is_some())
+            }
+            "fileChange" => {
+                let status = text(item, "/status");
+                if status == "declined" {
+                    self.note_denied("a change of files");
+                }
+                let mut events = self.answer(item, status, status != "completed");
+                if status == "completed" {
+                    events.extend(item["changes"].as_array().into_iter().flatten().map(|change| self.change(change)));
+                }
+                events
+            }
+            "agentMessage" | "userMessage" | "plan" | "hookPrompt" | "" => vec![],
+            _ => {
+                let (result, error) = (&item["result"], &item["error"]);
+                let shown = if error.is_null() { result } else { error };
+                let output = if shown.is_null() { String::new() } else { shown.to_string() };
+                self.answer(item, &output, !error.is_null())
+            }
+        }
+    }
+
+    /// What came of something that it did, and before it what it was, when that was not told.
+    fn answer(&mut self, item: &Value, output: &str, is_error: bool) -> Vec<Event> {
+        let mut events: Vec<_> = self.begins(item).into_iter().collect();
+        let call = kept_text(text(item, "/id"));
+        self.begun.remove(&call);
+        events.push(Event::ToolResult { call, output: kept_text(output), is_error });
+        events
+    }
+
+    fn note_denied(&mut self, what: &str) {
+        let what = shortened(what);
+        if self.denied.len() < 100 && !self.denied.contains(&what) {
+            self.denied.push(what);
+        }
+    }
+
+    fn change(&self, change: &Value) -> Event {
+        let path = text(change, "/path");
+        let own = PathBuf::from(path);
+        let path = own.strip_prefix(&self.worktree).map_or(path.to_owned(), |path| path.display().to_string());
+        let change = match text(change, "/kind/type") {
+            "add" => FileChange::Written,
+            "delete" => FileChange::Deleted,
+            _ => FileChange::Edited,
+        };
+        Event::FileChange { path: kept_text(&path), change }
+    }
+
+    /// Each answer of its model is told once, however often it is said.
+    fn uses(&mut self, params: &Value) -> Heard {
+        let of = |which: &str, name: &str| number(params, &format!("/tokenUsage/{which}/{name}")).unwrap_or(0);
+        let (thread, total) = (text(params, "/threadId"), of("total", "totalTokens"));
+        // a helper's turns count as well; of its own thread it tells of earlier ones
+        let is_own = thread.is_empty() || self.thread.as_deref() == Some(thread);
+        let known = self.used.get(thread).copied().unwrap_or(0);
+        if is_own && !self.is_ours(text(params, "/turnId")) || total <= known || self.used.len() >= MOST_ITEMS {
+            return Heard::default();
+        }
+        self.used.insert(thread.to_owned(), total);
+        self.answers += 1;
+        let used = Event::Usage {
+            model: self.model.clone(),
+            input: of("last", "inputTokens"),
+            cached: of("last", "cachedInputTokens"),
+            output: of("last", "outputTokens"),
+        };
+        let mut heard = Heard::events(vec![used]);
+        if self.max_turns.is_some_and(|most| self.answers > most.into()) && !self.interrupted {
+            self.interrupted = true;
+            heard.answers.push(request(INTERRUPT, "turn/interrupt", json!({"threadId": self.thread, "turnId": self.turn})));
+        }
+        heard
+    }
+}
+
+/// Whether an error is its provider's, and what it says.
+fn provider_says(error: &Value) -> Option<FailureCode> {
+    let about = &error["codexErrorInfo"];
+    let status = about.as_object().into_iter().flatten().find_map(|(_, more)| more["httpStatusCode"].as_u64());
+    match (about.as_str().unwrap_or_default(), status) {
+        ("usageLimitExceeded" | "rateLimitExceeded" | "flexUnavailable" | "serverOverloaded", _) | (_, Some(429 | 503 | 529)) => {
+            Some(FailureCode::ProviderLimit)
+        }
+        ("unauthorized" | "badRequest" | "modelNotFound" | "contextWindowExceeded" | "cyberPolicy" | "inferenceHookDenied", _)
+        | (_, Some(400..=404 | 413)) => Some(FailureCode::ProviderRefused),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

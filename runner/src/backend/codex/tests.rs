@@ -1,0 +1,223 @@
+//! What real sessions of Codex 0.169.0 come to; the recorded one is in `tests/transcripts`.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::*;
+use crate::backend::Leave;
+
+/// Its lines as they came; the recording has cut the longest ones, of which one is needed.
+fn transcript() -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/codex-appserver-accept.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let thread = r#"{"id": 1, "result": {"thread": {"id": "01a1f844-5f80-7ce2-b5c0-2d22aad93b58", "model": "gpt-5.2"}}}"#;
+    let whole = |line: &str| if line.starts_with(r#"{"id": 1,"#) { thread.to_owned() } else { line.to_owned() };
+    text.lines().filter_map(|line| line.strip_prefix("<< ").map(whole)).collect()
+}
+
+fn exit(code: i32) -> Option<ExitStatus> {
+    Some(ExitStatus::from_raw(code << 8))
+}
+
+fn beginning(terms: &AgentTerms) -> Beginning<'_> {
+    let leave = Leave::Anything;
+    Beginning {
+        worktree: "/home/dev/run".into(),
+        config: "/home/dev/.codex".into(),
+        session: None,
+        spent_micros: 0,
+        terms,
+        leave,
+        given: &[],
+    }
+}
+
+fn conversation() -> Codex {
+    open(beginning(&AgentTerms::default()), "write out.txt").1
+}
+
+/// One whose turn has begun.
+fn at_work(terms: &AgentTerms) -> Codex {
+    let mut dialogue = open(beginning(terms), "write out.txt").1;
+    for answer in [
+        json!({"id": INITIALIZE, "result": {"userAgent": "muster/0.169.0 (Debian)"}}),
+        json!({"id": THREAD, "result": {"thread": {"id": "t1", "model": "gpt-5.2"}}}),
+        json!({"id": TURN, "result": {"turn": {"id": "u1"}}}),
+    ] {
+        dialogue.hear(&answer.to_string());
+    }
+    dialogue
+}
+
+fn told(dialogue: &mut Codex, method: &str, params: Value) -> Heard {
+    dialogue.hear(&json!({"method": method, "params": params}).to_string())
+}
+
+fn ends(dialogue: &mut Codex, status: &str, error: Value) -> Heard {
+    told(dialogue, "turn/completed", json!({"turn": {"id": "u1", "status": status, "error": error}}))
+}
+
+fn names(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(Event::name).collect()
+}
+
+fn code(verdict: Result<(), Failure>) -> Option<FailureCode> {
+    verdict.err().map(|failure| failure.code)
+}
+
+#[test]
+fn a_recorded_session_is_told_whole() {
+    let mut dialogue = conversation();
+    let (mut events, mut answers, mut is_over) = (vec![], vec![], false);
+    for line in transcript() {
+        let heard = dialogue.hear(&line);
+        events.extend(heard.events);
+        answers.extend(heard.answers);
+        is_over |= heard.is_over;
+    }
+    assert_eq!(names(&events), ["started", "tool_call", "tool_result", "usage", "message", "usage", "ended"], "{events:#?}");
+    assert_eq!(events[2], Event::ToolResult { call: "call_1".into(), output: "hi".into(), is_error: false });
+    assert_eq!(events[3], Event::Usage { model: None, input: 100, cached: 40, output: 20 });
+    assert_eq!(events[6], Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: None });
+    assert!(is_over && dialogue.verdict(exit(0)).is_ok());
+    let methods: Vec<_> = answers.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
+    let method = |at: usize| methods[at]["method"].as_str().unwrap_or_default();
+    assert_eq!([method(0), method(1), method(2)], ["initialized", "thread/start", "turn/start"]);
+    assert_eq!(methods[3], json!({"id": 0, "result": {"decision": "accept"}}), "its sandbox is around it");
+    assert_eq!(dialogue.session().as_deref(), Some("01a1f844-5f80-7ce2-b5c0-2d22aad93b58"));
+}
+
+#[test]
+fn a_later_round_goes_on_with_its_thread() {
+    let terms = AgentTerms { model: Some("gpt-5.2".into()), ..AgentTerms::default() };
+    let mut dialogue = open(Beginning { session: Some("t1".into()), ..beginning(&terms) }, "again").1;
+    let heard = dialogue.hear(&json!({"id": INITIALIZE, "result": {}}).to_string());
+    let resume: Value = serde_json::from_str(&heard.answers[1]).unwrap();
+    assert_eq!((&resume["method"], &resume["params"]["threadId"]), (&json!("thread/resume"), &json!("t1")));
+    assert_eq!(resume["params"]["model"], "gpt-5.2");
+    // what the earlier round used is told again, and is none of this one's
+    let old = json!({"turnId": "old", "tokenUsage": {"total": {"totalTokens": 240}, "last": {"inputTokens": 100, "outputTokens": 20}}});
+    assert_eq!(told(&mut dialogue, "thread/tokenUsage/updated", old), Heard::default());
+    assert!(!told(&mut dialogue, "turn/completed", json!({"turn": {"id": "old", "status": "completed"}})).is_over);
+}
+
+#[test]
+fn an_end_is_judged_by_what_it_says() {
+    let terms = AgentTerms::default();
+    let http = |status: u16| json!({"message": "no", "codexErrorInfo": {"httpConnectionFailed": {"httpStatusCode": status}}});
+    let named = |name: &str| json!({"message": "no", "codexErrorInfo": name});
+    for (status, error, expected) in [
+        ("completed", Value::Null, None),
+        ("failed", http(402), Some(FailureCode::ProviderRefused)),
+        ("failed", http(529), Some(FailureCode::ProviderLimit)),
+        ("failed", http(500), Some(FailureCode::CommandFailed)),
+        ("failed", named("unauthorized"), Some(FailureCode::ProviderRefused)),
+        ("failed", named("rateLimitExceeded"), Some(FailureCode::ProviderLimit)),
+        ("failed", named("sessionBudgetExceeded"), Some(FailureCode::AgentCapped)),
+        ("failed", named("of a later version"), Some(FailureCode::CommandFailed)),
+        ("interrupted", Value::Null, Some(FailureCode::CommandFailed)),
+    ] {
+        let mut dialogue = at_work(&terms);
+        assert!(ends(&mut dialogue, status, error.clone()).is_over);
+        assert_eq!(code(dialogue.verdict(exit(0))), expected, "{status} {error}");
+    }
+    let mut dialogue = at_work(&terms);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::CommandFailed), "it has not said how it went");
+    ends(&mut dialogue, "completed", Value::Null);
+    assert_eq!(code(dialogue.verdict(exit(1))), Some(FailureCode::CommandFailed));
+}
+
+#[test]
+fn a_request_that_it_refuses_is_its_end() {
+    let mut dialogue = conversation();
+    let heard = dialogue.hear(&json!({"id": THREAD, "error": {"code": -32600, "message": "no such thread"}}).to_string());
+    assert!(heard.is_over);
+    assert_eq!(dialogue.verdict(exit(0)).unwrap_err().message, "Codex failed: no such thread");
+}
+
+#[test]
+fn whatever_it_asks_is_answered() {
+    let terms = AgentTerms::default();
+    let mut dialogue = at_work(&terms);
+    let asked = |dialogue: &mut Codex, method: &str| dialogue.hear(&json!({"id": 4, "method": method, "params": {}}).to_string()).answers;
+    for method in ["item/commandExecution/requestApproval", "item/fileChange/requestApproval"] {
+        assert_eq!(asked(&mut dialogue, method), [json!({"id": 4, "result": {"decision": "accept"}}).to_string()]);
+    }
+    assert!(asked(&mut dialogue, "item/tool/requestUserInput")[0].contains("error"), "nobody is left waiting");
+    let declined = json!({"item": {"type": "commandExecution", "id": "c", "command": "curl example.org", "status": "declined"}});
+    told(&mut dialogue, "item/completed", declined);
+    ends(&mut dialogue, "completed", Value::Null);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::AgentDenied), "by a rule of its own");
+}
+
+#[test]
+fn a_turn_that_never_begins_has_an_end() {
+    let terms = AgentTerms::default();
+    let mut dialogue = open(beginning(&terms), "x").1;
+    let refused = json!({"willRetry": false, "error": {"message": "no", "codexErrorInfo": "unauthorized"}});
+    assert!(told(&mut dialogue, "error", refused).is_over);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::ProviderRefused));
+    assert!(told(&mut at_work(&terms), "thread/closed", json!({"threadId": "t1"})).is_over);
+    // its own answer may come after the first that is told of it
+    let mut dialogue = open(beginning(&terms), "x").1;
+    told(&mut dialogue, "turn/started", json!({"turn": {"id": "u1"}}));
+    assert!(ends(&mut dialogue, "completed", Value::Null).is_over);
+}
+
+#[test]
+fn helpers_count_and_are_not_the_session() {
+    let terms = AgentTerms { max_turns: Some(1), ..AgentTerms::default() };
+    let mut dialogue = at_work(&terms);
+    let item = json!({"threadId": "t2", "item": {"type": "agentMessage", "id": "m", "text": "I help."}});
+    assert_eq!(told(&mut dialogue, "item/completed", item), Heard::default());
+    assert!(!told(&mut dialogue, "turn/completed", json!({"threadId": "t2", "turn": {"id": "u9", "status": "completed"}})).is_over);
+    let used = |thread: &str, turn: &str| json!({"threadId": thread, "turnId": turn, "tokenUsage": {"total": {"totalTokens": 10}, "last": {"inputTokens": 1}}});
+    assert!(told(&mut dialogue, "thread/tokenUsage/updated", used("t1", "u1")).answers.is_empty());
+    assert!(told(&mut dialogue, "thread/tokenUsage/updated", used("t2", "u9")).answers[0].contains("turn/interrupt"));
+}
+
+#[test]
+fn it_is_interrupted_once_it_has_answered_too_often() {
+    let terms = AgentTerms { max_turns: Some(2), ..AgentTerms::default() };
+    let mut dialogue = at_work(&terms);
+    let answer = |total: u64| json!({"turnId": "u1", "tokenUsage": {"total": {"totalTokens": total}, "last": {"inputTokens": 1, "outputTokens": 1}}});
+    for total in [10, 10, 20] {
+        assert!(told(&mut dialogue, "thread/tokenUsage/updated", answer(total)).answers.is_empty(), "what is said twice counts once");
+    }
+    let heard = told(&mut dialogue, "thread/tokenUsage/updated", answer(30));
+    assert!(heard.answers[0].contains("turn/interrupt"));
+    ends(&mut dialogue, "interrupted", Value::Null);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::AgentCapped));
+}
+
+#[test]
+fn what_it_does_to_files_and_what_fails_is_told() {
+    let terms = AgentTerms::default();
+    let mut dialogue = at_work(&terms);
+    let changes = json!([
+        {"path": "/home/dev/run/src/a.rs", "kind": {"type": "add"}, "diff": "x"},
+        {"path": "/home/dev/run/b.rs", "kind": {"type": "update", "move_path": null}, "diff": "y"}
+    ]);
+    let patch = |status: &str| json!({"item": {"type": "fileChange", "id": "p", "changes": changes, "status": status}});
+    assert_eq!(names(&told(&mut dialogue, "item/started", patch("inProgress")).events), ["tool_call"]);
+    let events = told(&mut dialogue, "item/completed", patch("completed")).events;
+    assert_eq!(names(&events), ["tool_result", "file_change", "file_change"]);
+    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written });
+    let failed = json!({"item": {"type": "commandExecution", "id": "c", "command": "make", "status": "failed", "exitCode": 2, "aggregatedOutput": "no rule\n"}});
+    let events = told(&mut dialogue, "item/completed", failed).events;
+    assert_eq!(names(&events), ["tool_call", "tool_result"], "what had not been told to begin is told now");
+    assert_eq!(events[1], Event::ToolResult { call: "c".into(), output: "no rule\n[exit code 2]".into(), is_error: true });
+    let thought = json!({"item": {"type": "reasoning", "id": "r", "summary": ["I look.", "I see."], "content": []}});
+    assert_eq!(told(&mut dialogue, "item/completed", thought).events, [Event::Thinking { text: "I look.\n\nI see.".into() }]);
+}
+
+#[test]
+fn its_provider_is_where_the_agents_are_told_and_what_it_prints_is_output() {
+    let terms = AgentTerms::default();
+    let given = [("OPENAI_BASE_URL".into(), "http://127.0.0.1:4010/a\"b/v1".into())];
+    let (opening, mut dialogue) = open(Beginning { given: &given, ..beginning(&terms) }, "x");
+    let arguments = opening.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
+    assert!(arguments.contains(r#"base_url="http://127.0.0.1:4010/a\"b/v1""#) && arguments.ends_with("app-server"), "{arguments}");
+    for line in ["", "WARNING: x", "[]", "{}"] {
+        assert!(dialogue.hear(line).is_output, "{line}");
+    }
+}
