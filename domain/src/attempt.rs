@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, AttemptId, Failure, TaskId, VerificationReport, failure};
+use crate::{Artifact, AttemptId, Failure, Finding, TaskId, VerificationReport, failure};
 
 /// Names an attempt in everything a runner says about it. The number is the fence: a write that carries an old one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Attempt {
     pub verification: Option<VerificationReport>,
     /// What the checks said before, each time that the agent then went on, the first time first. Their outputs are cut short.
     pub earlier_rounds: Vec<VerificationReport>,
+    /// What speaks against its result, whatever the checks say.
+    pub findings: Vec<Finding>,
     pub artifacts: Vec<Artifact>,
     /// Where this attempt's part of the task's log starts and ends, in bytes.
     pub log_start: i64,

@@ -13,6 +13,7 @@ pub mod crash;
 pub mod error;
 pub mod event;
 pub mod failure;
+pub mod finding;
 pub mod id;
 pub mod idempotency;
 pub mod if_match;
@@ -39,6 +40,7 @@ pub use check::{CheckKind, CheckSpec};
 pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureClass, FailureCode};
+pub use finding::{Finding, FindingKind};
 pub use id::{
     ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId,
 };

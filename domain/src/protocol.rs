@@ -7,8 +7,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    AgentTerms, ArtifactKind, AttemptKey, BackendFound, CheckResult, CheckSpec, Failure, Isolation, LogStream, RunnerId, SessionEvent,
-    VerificationReport, Work, task::Inputs, task::Tier,
+    AgentTerms, ArtifactKind, AttemptKey, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream, RunnerId,
+    SessionEvent, VerificationReport, Work, task::Inputs, task::Tier,
 };
 
 /// Raised when a message changes in a way that an older side would misread.
@@ -227,6 +227,9 @@ pub struct AttemptReport {
     /// What the work left for others in the file `MUSTER_OUTPUT`.
     #[serde(default)]
     pub output: Option<serde_json::Value>,
+    /// What speaks against the result, whatever the checks say.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// Bytes of a check's output that are kept of a round after which the agent goes on: what is more would not fit into one message.

@@ -32,6 +32,16 @@ test("each round of checks is shown, and the agent's log beside its session", as
   await expect(page.getByText("the agent is told so and goes on, round 2")).toBeVisible();
 });
 
+test("what speaks against a result is said, whatever its checks say", async ({ page, visit, api }) => {
+  const checks = [{ kind: "file_exists", target: "README.md" }];
+  const id = await api.createTask({ title: unique("Only talks"), prompt: "Say hello. fake:hello", agent, checks });
+  await api.reaches(id, "succeeded");
+  await visit(`/tasks/${id}`);
+  await expect(page.getByText("Verified").first()).toBeVisible();
+  await expect(page.getByText("The agent changed nothing")).toBeVisible();
+  await expect(page.getByText("The agent used no tool")).toBeVisible();
+});
+
 test("an agent whose provider refuses says so, and a command has no session", async ({ page, visit, api }) => {
   const id = await api.createTask({ title: unique("Refused"), prompt: "Try. fake:broken", agent });
   await api.reaches(id, "failed");

@@ -6,6 +6,7 @@
 
 pub(crate) mod batch;
 mod claim;
+mod finding;
 pub(crate) mod query;
 pub(crate) mod report_part;
 mod session;

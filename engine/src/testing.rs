@@ -283,6 +283,7 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
         artifacts: vec![],
         output: None,
+        findings: vec![],
     }
 }
 

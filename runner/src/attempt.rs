@@ -86,7 +86,16 @@ fn what_panicked(error: JoinError) -> String {
 }
 
 fn without_work(outcome: WorkOutcome) -> AttemptReport {
-    AttemptReport { outcome, exit_code: None, branch: None, commit: None, verification: None, artifacts: vec![], output: None }
+    AttemptReport {
+        outcome,
+        exit_code: None,
+        branch: None,
+        commit: None,
+        verification: None,
+        artifacts: vec![],
+        output: None,
+        findings: vec![],
+    }
 }
 
 /// The last word, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.

@@ -27,12 +27,16 @@ pub(crate) struct Written {
     number: i64,
     bytes: usize,
     left_out: u64,
+    /// Whether there was a session, and how often its agent used a tool.
+    pub tool_calls: Option<u64>,
 }
 
 impl Session<'_> {
     /// Returns when there is room for what comes next.
     pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
         for kind in kinds.into_iter().map(SessionEventKind::kept) {
+            let calls = self.written.tool_calls.get_or_insert_default();
+            *calls += u64::from(matches!(kind, SessionEventKind::ToolCall { .. }));
             if let Some(text) = shown::shown(&kind) {
                 self.log.text(LogStream::Stdout, &text).await;
             }

@@ -194,6 +194,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             <Steps task=task />
             <OpenGate task=task refresh=refresh />
             {move || notice(id, task)}
+            {move || task.with(findings)}
             {move || task.with(chosen)}
             <div class="p-task__columns">
                 <div class="p-task__main">
@@ -255,6 +256,21 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         _ => ().into_any(),
     }
+}
+
+/// What speaks against the latest result, whatever its checks say.
+fn findings(task: &TaskView) -> AnyView {
+    let found = task.attempt_list.last().map(|attempt| attempt.findings.clone()).unwrap_or_default();
+    if found.is_empty() {
+        return ().into_any();
+    }
+    view! {
+        <Notice tone=Tone::Warn title="Worth a look">
+            <ul>{found.into_iter().map(|finding| view! { <li>{capitalised(&finding.detail)}</li> }).collect_view()}</ul>
+            <p>"Muster found this in what the attempt left. It does not decide; the checks do."</p>
+        </Notice>
+    }
+    .into_any()
 }
 
 /// A gate that waits, and the answer to it. It stays while the task is fetched again, so that nothing that is typed is lost.

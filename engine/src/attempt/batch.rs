@@ -18,7 +18,7 @@ use domain::{
 };
 use tracing::warn;
 
-use super::{Verdict, judge, lease_until, may_be_kept, predict, report_part, session, store};
+use super::{Verdict, finding, judge, lease_until, may_be_kept, predict, report_part, session, store};
 use crate::{
     Engine, Error, Result, RunnerSession, artifact,
     event::store::Fact,
@@ -166,6 +166,8 @@ impl Written<'_> {
             .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
             .collect();
         artifact::insert(tx, &artifacts, now).await?;
+        let findings: Vec<_> = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.findings.as_slice())).collect();
+        finding::insert(tx, &findings).await?;
         let outputs: Vec<_> = self
             .reports
             .iter()

@@ -3,7 +3,7 @@
 use domain::{Attempt, AttemptId, CheckResult, CheckStatus, Failure, TaskId, VerificationReport};
 use sqlx::{PgConnection, types::Json};
 
-use super::store::check_spec;
+use super::{finding, store::check_spec};
 use crate::{Error, Result};
 
 /// A task's attempts, oldest first, with their verifications; the artifacts are added by who knows them.
@@ -24,6 +24,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let mut checks = checks(conn, &ids).await?;
     let mut rounds = earlier_rounds(conn, &ids).await?;
+    let mut findings = finding::of(conn, &ids).await?;
     let attempts = rows.into_iter().map(|row| {
         let verification = row.verified_at.zip(row.verified_in).map(|(started_at, duration_ms)| VerificationReport {
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
@@ -45,6 +46,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             failure: row.failure.map(|failure| failure.0),
             verification,
             earlier_rounds: rounds.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, report)| report).collect(),
+            findings: findings.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, finding)| finding).collect(),
             artifacts: vec![],
             log_start: row.log_start,
             log_end: row.log_start + row.log_bytes,

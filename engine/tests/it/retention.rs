@@ -258,6 +258,7 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "artifact → attempt",
         "attempt → task",
         "event → task",
+        "finding → attempt",
         "log_chunk → task",
         "report_part → attempt",
         "session_event → attempt",

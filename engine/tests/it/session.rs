@@ -1,7 +1,7 @@
 //! What agents say: kept as it comes, in its order, for those of the workspace alone.
 
 use domain::{
-    AgentTerms, AttemptKey, Backend, NewTask, SessionEvent, SessionEventKind as Event, TaskStateName, Work,
+    AgentTerms, AttemptKey, Backend, Finding, FindingKind, NewTask, SessionEvent, SessionEventKind as Event, TaskStateName, Work,
     session::{EVENT_MAX, EVENTS_MAX, SessionEnd},
 };
 use engine::{
@@ -194,4 +194,25 @@ async fn an_attempt_goes_on_after_checks_that_did_not_pass(pool: PgPool) {
     assert_eq!(rounds[0].checks[0].output, "no\u{fffd} such file");
     let events: Vec<_> = test.engine.task_events(&ada, id).await.unwrap().into_iter().map(|event| event.kind.sentence()).collect();
     assert!(events.contains(&"Attempt 1, round 1: 0 of 1 checks passed, the agent goes on".to_owned()), "{events:#?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_speaks_against_a_result_is_kept_beside_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    runner.verifies(assignment.attempt).await.unwrap();
+    let found = Finding::new(FindingKind::TestsRemoved, "2 tests are gone: a.rs (2)");
+    let nonsense = [Finding::new(FindingKind::NoChange, "a\0"), Finding::new(FindingKind::NoChange, " ")];
+    let many = std::iter::repeat_n(Finding::new(FindingKind::NoToolCall, "x".repeat(5000)), 50);
+    let findings: Vec<_> = [found.clone()].into_iter().chain(nonsense).chain(many).collect();
+    let report = domain::protocol::AttemptReport { findings, ..engine::testing::report(&assignment, domain::CheckStatus::Passed) };
+    runner.reports(assignment.attempt, report).await.unwrap();
+    let task = test.engine.get_task(&ada, id).await.unwrap();
+    assert_eq!(task.summary.state.name(), TaskStateName::Succeeded, "they do not decide");
+    let kept = &task.attempt_list[0].findings;
+    assert_eq!((kept.len(), &kept[0], kept[1].detail.as_str(), kept[2].detail.len()), (20, &found, "a\u{fffd}", 1000));
 }

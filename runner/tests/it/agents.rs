@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use domain::{
-    AgentTerms, Backend, CheckKind, FailureCode, LogStream, SessionEvent, SessionEventKind as Event, Work,
+    AgentTerms, Backend, CheckKind, FailureCode, FindingKind, LogStream, SessionEvent, SessionEventKind as Event, Work,
     protocol::{Assignment, Said, ToServer, WorkOutcome},
     session::{EVENTS_MAX, SessionEnd},
 };
@@ -468,4 +468,29 @@ async fn an_agent_that_has_said_all_and_does_not_go_is_ended_and_its_work_counts
     assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
     assert_eq!(report.verification.unwrap().passed(), 1);
     assert!(server.log(assignment.attempt).contains("had said all, and was ended"));
+}
+
+#[tokio::test]
+async fn what_speaks_against_a_result_is_found_whatever_its_checks_say() {
+    let tests = "#[test]\nfn one() {}\n\n#[test]\nfn two() {}\n";
+    let repository = Repository::with(&[("src/lib.rs", tests), ("README.md", "# Sample\n")]);
+    let kinds = async |does: &str| {
+        let agent = Agent::that(does);
+        let state = State::new();
+        let server = agent.runs(&state).await;
+        let mut assignment = prompt(&repository, "Tidy up");
+        assignment.checks = checks(&[(CheckKind::FileExists, Some("README.md"))]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(report.verification.unwrap().passed(), 1);
+        server.stop().await;
+        report.findings.into_iter().map(|finding| finding.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("ends false").await, [FindingKind::NoChange, FindingKind::NoToolCall]);
+    assert_eq!(kinds("calls Bash ls; echo more >> README.md; ends false").await, []);
+    let removes = "calls Bash x; printf '#[test]\\n#[ignore]\\nfn one() {}\\n' > src/lib.rs; ends false";
+    assert_eq!(kinds(removes).await, [FindingKind::TestsRemoved, FindingKind::TestsSkipped]);
+    let state = State::new();
+    let server = Server::with(&state).await;
+    let report = server.carry_out(&repository.command("true")).await;
+    assert_eq!(report.findings, [], "a command may change nothing");
 }

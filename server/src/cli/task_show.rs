@@ -119,6 +119,8 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     }));
     lines.extend(task.dependents.iter().map(|link| link_line("awaited by", link)));
     lines.extend(checks(task));
+    let found = task.attempt_list.last().map(|attempt| attempt.findings.as_slice()).unwrap_or_default();
+    lines.extend(section("Worth a look", found.iter().map(|finding| shown(&finding.detail).to_string()).collect()));
     lines.extend(section("Attempts", task.attempt_list.iter().map(attempt_line).collect()));
     lines.extend(section("History", events.iter().map(event_line).collect()));
     lines.join("\n") + "\n"

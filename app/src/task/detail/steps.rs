@@ -156,6 +156,7 @@ mod tests {
             log_end: 0,
             session_events: 0,
             earlier_rounds: vec![],
+            findings: vec![],
         }
     }
 

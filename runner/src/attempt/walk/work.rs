@@ -1,0 +1,272 @@
+//! The work of an attempt, once its worktree is there: a program is started, seen through, and how it ended is judged. An agent is spoken
+//! with in rounds, and says itself how it went.
+
+use std::{io, sync::Arc, time::Duration};
+
+use domain::{Failure, FailureCode, LogStream, SessionEventKind, crash, protocol::Said, session::kept_text};
+use tokio::{io::AsyncRead, process::Child, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Attempt, Ended, fault, no_sandbox};
+use crate::{
+    attempt::{conversation, folder::AttemptFolder, retry_after, round::Round},
+    backend::{
+        agent::{self, Begun, Doing},
+        environment::Place,
+        found::Found,
+        prompt,
+        shell::{self, Script},
+    },
+    held::{Order, Orders, Why},
+    journal::Checkout,
+    log::pump::pump,
+    process::{self, End, Trace},
+    sandbox::{Made, Program},
+    session::Session,
+};
+
+/// Of a command, as the log shows it before its output.
+const SHOWN_COMMAND: usize = 4000;
+
+/// A program that was started.
+struct Started {
+    child: Child,
+    made: Made,
+    trace: Trace,
+    began: Instant,
+}
+
+type HowItEnded = Result<io::Result<End>, process::Survivors>;
+
+enum Judged {
+    Ended(Ended),
+    /// By itself and with an error, which this says.
+    Failed(String),
+}
+
+impl Attempt {
+    /// Nothing when the work ended well and waits for its checks.
+    pub(super) async fn work(&mut self, checkout: &Checkout, round: &mut Round, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+        let (runner, assignment, agents) = (Arc::clone(&self.runner), self.assignment.clone(), Arc::clone(&self.agents));
+        match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
+            Ok(doing) => {
+                if round.number == 1 {
+                    self.announce(checkout, &doing).await;
+                }
+                let place = Place {
+                    room: &self.room.clone(),
+                    guest: doing.guest(),
+                    folder: &self.entry.folder.clone(),
+                    worktree: &checkout.path,
+                    identity: &runner.identity,
+                };
+                match &doing {
+                    Doing::Script(script) => self.run(script, place, orders).await,
+                    Doing::Agent { found, prompt } => self.converse(found, prompt, round, place, orders).await,
+                }
+            }
+            Err(failure) => (Some(Ended::Failed(failure)), None),
+        }
+    }
+
+    async fn run(&mut self, script: &Script<'_>, place: Place<'_>, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+        let subject = script.subject();
+        let mut started = match self.start(shell::work(script, &self.assignment, place), subject).await {
+            Ok(started) => started,
+            Err(ended) => return (Some(ended), None),
+        };
+        let over = CancellationToken::new();
+        let (stdout, stderr) = (started.child.stdout.take(), started.child.stderr.take());
+        let reading = async {
+            tokio::join!(self.pump(stdout, LogStream::Stdout, &over), self.pump(stderr, LogStream::Stderr, &over));
+        };
+        let never = CancellationToken::new();
+        let (end, took) = self.attend(&mut started, orders, reading, (&over, &never)).await;
+        match self.judge(end, started.made, subject, took).await {
+            (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
+            (Some(Judged::Ended(ended)), code) => (Some(ended), code),
+            (None, status) => (None, status),
+        }
+    }
+
+    /// As [`run`](Self::run), with a program that says itself how it went.
+    async fn converse(
+        &mut self,
+        found: &Found,
+        prompt: &str,
+        round: &mut Round,
+        place: Place<'_>,
+        orders: &mut Orders,
+    ) -> (Option<Ended>, Option<i32>) {
+        let runner = Arc::clone(&self.runner);
+        if found.backend.needs_sandbox() && !self.room.is_closed() {
+            let reason = format!("{} is given work in a sandbox alone, and this workspace works without", found.backend.title());
+            return (Some(Ended::NotBegun(Failure::new(FailureCode::BackendMissing, reason))), None);
+        }
+        let words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
+        let subject = found.backend.title();
+        let begun = agent::begin(
+            found,
+            &words,
+            (round.session.clone(), round.spent_micros),
+            &self.assignment,
+            place,
+            &runner.config.agents.environment,
+        );
+        let Begun { program, lines, mut dialogue } = match begun {
+            Ok(begun) => begun,
+            Err(error) => return (Some(self.not_started(subject, &error)), None),
+        };
+        let (attempt, outbox, log) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox), Arc::clone(&self.log));
+        let written = std::mem::take(&mut self.written);
+        let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written };
+        // before it runs: it waits for room, and nobody counts the time
+        session.add(vec![SessionEventKind::Prompt { text: kept_text(&words) }]).await;
+        let mut started = match self.start(Ok(program), subject).await {
+            Ok(started) => started,
+            Err(ended) => {
+                self.written = session.written;
+                return (Some(ended), None);
+            }
+        };
+        let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
+        let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
+        let reading = async {
+            let talk = conversation::converse((stdin, stdout), lines, dialogue.as_mut(), &mut session, (&over, &said_all));
+            tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
+        };
+        let (end, took) = self.attend(&mut started, orders, reading, (&over, &said_all)).await;
+        let written = session.written;
+        (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
+        (self.written, self.worked) = (written, self.worked + took);
+        let status = match &end {
+            Ok(Ok(End::Exited(status))) => Some(*status),
+            _ => None,
+        };
+        match self.judge(end, started.made, subject, took).await {
+            // it has said more about it than its exit code
+            (None | Some(Judged::Failed(_)), code) => (dialogue.verdict(status).err().map(Ended::Failed), code),
+            (Some(Judged::Ended(ended)), code) => (Some(ended), code),
+        }
+    }
+
+    async fn start(&mut self, program: io::Result<Program>, subject: &str) -> Result<Started, Ended> {
+        let mut trace = self.entry.trace();
+        let started = match program {
+            Ok(program) => program.start(&mut trace).await,
+            Err(error) => Err(error),
+        };
+        let (child, made) = match started {
+            Ok(started) => started,
+            Err(error) => return Err(self.not_started(subject, &error)),
+        };
+        self.entry.leader = trace.leader;
+        crash::point("work.started");
+        Ok(Started { child, made, trace, began: Instant::now() })
+    }
+
+    fn not_started(&self, subject: &str, error: &io::Error) -> Ended {
+        match self.room.is_closed() {
+            true => no_sandbox(error.to_string()),
+            false => fault(format!("{subject} could not be started: {error}")),
+        }
+    }
+
+    /// Until nothing of it is left, while `reading` takes in what it writes.
+    async fn attend(
+        &self,
+        started: &mut Started,
+        orders: &mut Orders,
+        reading: impl Future<Output = ()>,
+        (over, said_all): (&CancellationToken, &CancellationToken),
+    ) -> (HowItEnded, Duration) {
+        let time = self.time().saturating_sub(self.worked);
+        let journal = async {
+            if let Err(error) = self.runner.journal.write(&self.entry).await {
+                // The mark in its environment finds the process as well.
+                warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
+            }
+        };
+        let attended = process::attend(&mut started.child, &started.trace, time, orders, &self.runner.limits, reading, (over, said_all));
+        let (end, ()) = tokio::join!(attended, journal);
+        self.log.say_what_is_missing().await;
+        (end, started.began.elapsed())
+    }
+
+    async fn pump(&self, pipe: Option<impl AsyncRead + Unpin>, stream: LogStream, over: &CancellationToken) {
+        if let Some(pipe) = pipe {
+            pump(pipe, stream, &self.log, over).await;
+        }
+    }
+
+    async fn announce(&self, checkout: &Checkout, doing: &Doing<'_>) {
+        let (base_commit, branch) = (checkout.base_commit.clone(), checkout.branch.clone());
+        let start = base_commit.get(..12).unwrap_or(&base_commit);
+        let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
+        if !self.assignment.failed_checks.is_empty() {
+            let count = self.assignment.failed_checks.len();
+            lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));
+        }
+        let line: String = doing.line().chars().take(SHOWN_COMMAND).collect();
+        lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest()), line.trim_end()));
+        self.tell(Said::Started { base_commit, branch });
+        self.log.say(&lines).await;
+    }
+
+    /// What there is to say of how it ended before it is asked itself.
+    async fn judge(&self, end: HowItEnded, made: Made, subject: &str, took: Duration) -> (Option<Judged>, Option<i32>) {
+        let seconds = took.as_secs_f64();
+        match end {
+            Ok(Ok(End::Exited(status))) if made.fails(status) => {
+                (Some(Judged::Ended(no_sandbox("the sandbox could not be made; the end of the log says why"))), None)
+            }
+            Ok(Ok(End::Exited(status))) => {
+                let how = process::how_it_ended(status);
+                self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
+                if status.success() {
+                    return (None, status.code());
+                }
+                (Some(Judged::Failed(format!("{subject} {how}"))), status.code())
+            }
+            Ok(Ok(End::SaidAll)) => {
+                self.log.say(&format!("{} had said all, and was ended after {seconds:.1} s", capitalized(subject))).await;
+                (None, None)
+            }
+            Ok(Ok(End::TimedOut)) => {
+                self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
+                (Some(Judged::Ended(Ended::TimedOut)), None)
+            }
+            Ok(Ok(End::Told(order))) => {
+                match order {
+                    Order::Cancel => self.log.say(&format!("Cancelled after {seconds:.1} s")).await,
+                    Order::Abandon(Why::Stopping) => self.log.say_last("The runner stops; the task will be started again"),
+                    Order::Work | Order::Abandon(Why::Fenced | Why::Stale) => {}
+                }
+                (Some(Judged::Ended(Ended::Told(order))), None)
+            }
+            Ok(Err(error)) => (Some(Judged::Ended(fault(format!("{subject} could not be waited for: {error}")))), None),
+            Err(survivors) => (Some(Judged::Ended(fault(survivors.to_string()))), None),
+        }
+    }
+
+    /// Of work that ended with an error: its own, or that of somebody who wants it to come back later.
+    async fn failure(&self, message: String) -> Failure {
+        match retry_after::read(&AttemptFolder::of(&self.entry.folder).left()) {
+            Ok(None) => Failure::new(FailureCode::CommandFailed, message),
+            Ok(Some(seconds)) => {
+                let message = format!("{message}, and was told to come back after {seconds} s");
+                Failure { retry_after_seconds: Some(seconds), ..Failure::new(FailureCode::ProviderLimit, message) }
+            }
+            Err(why) => {
+                self.log.say(&format!("What is in $MUSTER_RETRY_AFTER does not count: {why}")).await;
+                Failure::new(FailureCode::CommandFailed, message)
+            }
+        }
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
