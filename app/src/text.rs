@@ -73,11 +73,6 @@ pub fn duration(seconds: u32) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// Cents as people write them: `$2.50`.
-pub fn dollars(cents: u32) -> String {
-    format!("${}.{:02}", cents / 100, cents % 100)
-}
-
 /// A number that may be large, in groups of three digits: `12,400`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -115,12 +110,6 @@ mod tests {
         for seconds in [1, 60, 90, 3600, 5400, 86_400, 3661] {
             assert_eq!(parse_duration(&duration(seconds)), Ok(seconds));
         }
-    }
-
-    #[test]
-    fn amounts_are_read_as_they_are_written() {
-        assert_eq!([1, 99, 205].map(dollars), ["$0.01", "$0.99", "$2.05"]);
-        assert!([1, 100, 1_000_000].into_iter().all(|cents| domain::agent::cents(&dollars(cents)) == Some(cents)));
     }
 
     #[test]

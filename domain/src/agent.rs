@@ -132,7 +132,7 @@ impl AgentTerms {
             self.backend.map(|backend| backend.title().to_owned()),
             self.model.clone(),
             self.max_turns.map(turns),
-            self.max_cost_cents.map(|cents| format!("at most ${}.{:02}", cents / 100, cents % 100)),
+            self.max_cost_cents.map(|cents| format!("at most {}", dollars(cents))),
             self.max_verification_retries.map(|retries| match retries {
                 0 => "one round of checks".to_owned(),
                 more => format!("at most {} rounds of checks", more + 1),
@@ -146,6 +146,11 @@ impl AgentTerms {
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Cents as people write them: `$2.50`.
+pub fn dollars(cents: u32) -> String {
+    format!("${}.{:02}", cents / 100, cents % 100)
 }
 
 /// Dollars as people write them, such as 2.50, in cents.
@@ -173,6 +178,8 @@ mod tests {
             AgentTerms { backend: Some(Backend::ClaudeCode), max_turns: Some(1), max_cost_cents: Some(205), ..AgentTerms::default() };
         assert_eq!(terms.in_words().as_deref(), Some("Claude Code, at most 1 turn, at most $2.05"));
         assert_eq!(AgentTerms::default().in_words(), None);
+        assert_eq!([1, 99, 205].map(dollars), ["$0.01", "$0.99", "$2.05"]);
+        assert!([1, 100, 1_000_000].into_iter().all(|written| cents(&dollars(written)) == Some(written)));
         let rounds = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() }.in_words();
         assert_eq!(rounds(0).as_deref(), Some("one round of checks"));
         assert_eq!(rounds(2).as_deref(), Some("at most 3 rounds of checks"));

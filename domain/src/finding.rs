@@ -58,7 +58,7 @@ pub const DETAIL_MAX: usize = 1000;
 /// Files that a finding names.
 const NAMED: usize = 5;
 
-/// How a test begins, in the languages that are common.
+/// How a test begins, in the languages that are common: texts that are looked for in others' code.
 const TESTS: [&str; 15] = [
     "#[test]",
     "#[tokio::test",
@@ -76,7 +76,7 @@ const TESTS: [&str; 15] = [
     "test('",
     "test(`",
 ];
-/// How a test is kept from running.
+/// How a test is kept from running: as [`TESTS`].
 const SKIPS: [&str; 16] = [
     "#[ignore",
     "@pytest.mark.skip",

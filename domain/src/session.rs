@@ -1,7 +1,8 @@
 //! The conversation inside an attempt, in one vocabulary whatever backend has it.
 //!
 //! The runner makes the events of what the agent program says and numbers them; the server keeps them as they come and never acts on them:
-//! what an agent says is data. Texts are cut to [`TEXT_MAX`] where they come into being.
+//! what an agent says is data. Where they come into being, texts are cut to [`TEXT_MAX`], and files below the worktree are named as in the
+//! repository.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -141,22 +142,44 @@ impl SessionEventKind {
             Self::LeftOut { .. } => "left_out",
         }
     }
+
+    /// Fit to be kept, whoever made it, with its length as JSON: an event that is too long, or holds what no database takes, is replaced or
+    /// cleaned.
+    pub fn kept(self) -> (Self, usize) {
+        let text = serde_json::to_string(&self).unwrap_or_default();
+        if text.is_empty() || text.len() > EVENT_MAX {
+            return Self::instead(format!("an event of {} bytes is left out here", text.len()));
+        }
+        if !text.contains("\\u0000") {
+            return (self, text.len());
+        }
+        let cleaned = serde_json::from_str(&text).ok().and_then(|value| serde_json::from_value::<Self>(kept_value(&value)).ok());
+        match cleaned {
+            Some(kept) => {
+                let length = serde_json::to_string(&kept).map_or(0, |text| text.len());
+                (kept, length)
+            }
+            None => Self::instead("an event could not be read".into()),
+        }
+    }
+
+    fn instead(message: String) -> (Self, usize) {
+        let error = Self::Error { message };
+        let length = serde_json::to_string(&error).map_or(0, |text| text.len());
+        (error, length)
+    }
 }
 
-impl SessionEventKind {
-    /// Fit to be kept, whoever made it: an event that is too long, or holds what no database takes, is replaced or cleaned.
-    pub fn kept(self) -> Self {
-        let Ok(value) = serde_json::to_value(&self) else { return Self::Error { message: "an event could not be written down".into() } };
-        let length = value.to_string().len();
-        if length > EVENT_MAX {
-            return Self::Error { message: format!("an event of {length} bytes is left out here") };
-        }
-        if !value.to_string().contains("\\u0000") {
-            return self;
-        }
-        let message = || "an event could not be read".to_owned();
-        serde_json::from_value(kept_value(&value)).unwrap_or_else(|_| Self::Error { message: message() })
-    }
+/// What a tool is used on, as far as what it is called with says so in a way that is common.
+pub fn subject(input: &Value) -> Option<&str> {
+    const KNOWN: [&str; 9] = ["command", "cmd", "file_path", "notebook_path", "path", "url", "pattern", "query", "description"];
+    KNOWN.iter().find_map(|name| input.get(name)?.as_str())
+}
+
+/// Millionths of a dollar, as people read them: small amounts to a hundredth of a cent.
+pub fn dollars(micros: u64) -> String {
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    if whole == 0 { format!("$0.{:04}", rest / 100) } else { format!("${whole}.{:02}", rest / 10_000) }
 }
 
 /// Fit to be kept: without NUL characters, which no database takes, and cut in the middle when it is too long. The ends say most.
@@ -227,11 +250,21 @@ mod tests {
     #[test]
     fn an_event_is_kept_whoever_made_it() {
         let message = |text: String| SessionEventKind::Message { text };
-        assert_eq!(message("well".into()).kept(), message("well".into()));
-        assert_eq!(message("a\0b".into()).kept(), message("a\u{fffd}b".into()));
+        let length = |event: &SessionEventKind| serde_json::to_string(event).unwrap().len();
+        for (text, expected) in [("well", "well"), ("a\0b", "a\u{fffd}b")] {
+            let (kept, bytes) = message(text.into()).kept();
+            assert_eq!((&kept, bytes), (&message(expected.into()), length(&kept)));
+        }
         let control = "\u{1}".repeat(TEXT_MAX);
-        assert!(matches!(message(control.repeat(3)).kept(), SessionEventKind::Error { .. }), "six times as long as JSON");
-        assert_eq!(message(control.clone()).kept(), message(control));
+        assert!(matches!(message(control.repeat(3)).kept().0, SessionEventKind::Error { .. }), "six times as long as JSON");
+        assert_eq!(message(control.clone()).kept().0, message(control));
+    }
+
+    #[test]
+    fn money_and_subjects_read_well() {
+        assert_eq!([0, 1305, 999_999, 1_000_000, 12_345_678].map(dollars), ["$0.0000", "$0.0013", "$0.9999", "$1.00", "$12.34"]);
+        assert_eq!(subject(&json!({"description": "look", "command": "ls"})), Some("ls"));
+        assert_eq!(subject(&json!({"other": 1})), None);
     }
 
     #[test]

@@ -11,9 +11,17 @@ mod json;
 pub(crate) mod prompt;
 pub(crate) mod shell;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitStatus};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
-use domain::{AgentTerms, Failure, SessionEventKind};
+use domain::{
+    AgentTerms, Failure, SessionEventKind,
+    session::{kept_text, kept_value},
+};
+use serde_json::Value;
 
 use crate::process::how_it_ended;
 
@@ -88,4 +96,21 @@ pub(crate) trait Dialogue: Send {
 /// For messages.
 fn how(ended: Option<ExitStatus>) -> String {
     ended.map_or_else(|| "was ended".to_owned(), |ended| how_it_ended(ended).to_string())
+}
+
+/// A file below the worktree as it is named in the repository; where the attempt lies on its runner says nothing to anybody.
+fn in_the_worktree(worktree: &Path, path: &str) -> String {
+    let own = Path::new(path).strip_prefix(worktree);
+    kept_text(&own.map_or(path.to_owned(), |path| path.display().to_string()))
+}
+
+/// What a tool is called with, its files as [`in_the_worktree`].
+fn input_in_the_worktree(worktree: &Path, input: &Value) -> Value {
+    let mut input = kept_value(input);
+    for name in ["file_path", "notebook_path", "path"] {
+        if let Some(Value::String(path)) = input.get_mut(name) {
+            *path = in_the_worktree(worktree, path);
+        }
+    }
+    input
 }

@@ -213,22 +213,21 @@ impl Room {
 
     /// This program, standing in the worktree.
     pub fn program(&self, name: &str, guest: Guest, worktree: &Path) -> io::Result<Program> {
-        let mut program = match self {
-            Self::Open => Program { command: Command::new(name), made: Made::Open },
-            Self::Closed(closed) => closed.program(name, guest, worktree, None)?,
-        };
-        // outside nobody stands where the work can put programs
-        program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
-        Ok(program)
+        self.program_that_needs(name, None, guest, worktree)
     }
 
     /// An agent program, with what it needs of the machine: only who runs it sees that.
     pub fn agent(&self, found: &Found, worktree: &Path) -> io::Result<Program> {
         let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
+        self.program_that_needs(name, Some(&found.needs), Guest::Agent, worktree)
+    }
+
+    fn program_that_needs(&self, name: &str, needs: Option<&Path>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
             Self::Open => Program { command: Command::new(name), made: Made::Open },
-            Self::Closed(closed) => closed.program(name, Guest::Agent, worktree, Some(&found.needs))?,
+            Self::Closed(closed) => closed.program(name, guest, worktree, needs)?,
         };
+        // outside nobody stands where the work can put programs
         program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
         Ok(program)
     }

@@ -34,13 +34,12 @@ pub(crate) struct Written {
 impl Session<'_> {
     /// Returns when there is room for what comes next.
     pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
-        for kind in kinds.into_iter().map(SessionEventKind::kept) {
+        for (kind, bytes) in kinds.into_iter().map(SessionEventKind::kept) {
             let calls = self.written.tool_calls.get_or_insert_default();
             *calls += u64::from(matches!(kind, SessionEventKind::ToolCall { .. }));
             if let Some(text) = shown::shown(&kind) {
                 self.log.text(LogStream::Stdout, &text).await;
             }
-            let bytes = serde_json::to_string(&kind).map_or(0, |text| text.len());
             let is_last = matches!(kind, SessionEventKind::Ended { .. });
             let fits = self.written.number < EVENTS_MAX - LAST_EVENTS && self.written.bytes + bytes <= SESSION_MAX;
             // the end is told as long as there is any room, with how many are missing before it

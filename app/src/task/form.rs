@@ -19,7 +19,7 @@ pub use others::read_retry_classes;
 use crate::{
     draft::back_path,
     problem::Problem,
-    text::{capitalised, dollars, duration, parse_duration},
+    text::{capitalised, duration, parse_duration},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +164,7 @@ impl TaskForm {
             model: task.agent.model.clone().unwrap_or_default(),
             max_turns: task.agent.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
             verification_retries: task.agent.max_verification_retries.map(|retries| retries.to_string()).unwrap_or_default(),
-            max_cost: task.agent.max_cost_cents.map(|cents| dollars(cents).trim_start_matches('$').to_owned()).unwrap_or_default(),
+            max_cost: task.agent.max_cost_cents.map(|cents| agent::dollars(cents).trim_start_matches('$').to_owned()).unwrap_or_default(),
             correlation_id: task.correlation_id.clone().unwrap_or_default(),
         }
     }
@@ -333,7 +333,7 @@ impl TaskForm {
         }
         // typed in dollars
         if error.pointer == "/agent/max_cost_cents" && error.code == "out_of_range" {
-            return FieldError { message: format!("must be {} to {}", dollars(1), dollars(COST_CENTS_MAX)), ..error };
+            return FieldError { message: format!("must be {} to {}", agent::dollars(1), agent::dollars(COST_CENTS_MAX)), ..error };
         }
         let mut parts = error.pointer.split('/').skip(1);
         let (Some(field), Some(Ok(index))) = (parts.next(), parts.next().map(str::parse::<usize>)) else { return error };

@@ -21,7 +21,7 @@ impl Engine {
         }
         let mut tx = self.begin(actor).await?;
         crate::task::store::exists(&mut tx, task).await?;
-        let part = match (number(&mut tx, task, attempt).await?, attempt) {
+        let part = match (attempt_of(&mut tx, task, attempt).await?, attempt) {
             (Some((id, number)), _) => part(&mut tx, id, number, after).await?,
             // none has begun
             (None, None) => SessionPart::default(),
@@ -32,7 +32,7 @@ impl Engine {
 }
 
 /// This attempt of a task, or the latest.
-async fn number(conn: &mut PgConnection, task: TaskId, attempt: Option<i32>) -> Result<Option<(AttemptId, i32)>> {
+async fn attempt_of(conn: &mut PgConnection, task: TaskId, attempt: Option<i32>) -> Result<Option<(AttemptId, i32)>> {
     let found = sqlx::query!(
         r#"select id as "id: AttemptId", number from attempt where task_id = $1 and number = coalesce($2, number) order by number desc limit 1"#,
         task.0,
@@ -84,9 +84,9 @@ pub(super) struct NewEvent {
 impl NewEvent {
     /// As it can be kept: a runner may say what it likes.
     pub fn new(workspace_id: WorkspaceId, attempt: AttemptKey, event: &SessionEvent) -> Self {
-        let kept = event.kind.clone().kept();
+        let (kept, bytes) = event.kind.clone().kept();
         let payload = serde_json::to_value(&kept).unwrap_or_default();
-        let (number, at, kind, bytes) = (event.number, event.at, kept.name(), payload.to_string().len());
+        let (number, at, kind) = (event.number, event.at, kept.name());
         Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes }
     }
 }

@@ -4,22 +4,17 @@
 //! sandbox it may do all that the sandbox lets it. The session goes on for one prompt; its last message says how it went, and is believed
 //! before the exit code, which is 0 for some failures and 1 for some that come back.
 
-use std::{
-    collections::HashMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-};
+use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitStatus};
 
 use domain::{
     Backend, Failure, FailureCode, SessionEventKind as Event,
-    session::{FileChange, SessionEnd, kept_text, kept_value},
+    session::{FileChange, SessionEnd, kept_text, subject},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Beginning, Dialogue, Heard, Leave, Opening, how,
+    Beginning, Dialogue, Heard, Leave, Opening, how, in_the_worktree, input_in_the_worktree,
     json::{message, number, shortened, some_text, text},
 };
 
@@ -226,7 +221,7 @@ impl ClaudeCode {
                 "tool_use" => {
                     let (call, tool) = (kept_text(text(block, "/id")), kept_text(text(block, "/name")));
                     self.follows(&call, &tool, &block["input"]);
-                    Some(Event::ToolCall { call, tool, input: kept_value(&block["input"]) })
+                    Some(Event::ToolCall { call, tool, input: input_in_the_worktree(&self.worktree, &block["input"]) })
                 }
                 _ => None,
             })
@@ -238,13 +233,8 @@ impl ClaudeCode {
             return;
         }
         let changes = WRITES.iter().find(|(name, ..)| *name == tool);
-        let change = changes.and_then(|(_, file, change)| Some((self.in_the_worktree(input[*file].as_str()?), *change)));
-        self.calls.insert(call.to_owned(), Call { subject: subject(input), change });
-    }
-
-    fn in_the_worktree(&self, path: &str) -> String {
-        let own = Path::new(path).strip_prefix(&self.worktree);
-        kept_text(&own.map_or(path.to_owned(), |path| path.display().to_string()))
+        let change = changes.and_then(|(_, file, change)| Some((in_the_worktree(&self.worktree, input[*file].as_str()?), *change)));
+        self.calls.insert(call.to_owned(), Call { subject: subject_of(&input_in_the_worktree(&self.worktree, input)), change });
     }
 
     /// The first ones say enough.
@@ -306,7 +296,12 @@ impl ClaudeCode {
         }
         let tool = kept_text(text(request, "/tool_name"));
         self.note_denied(&tool);
-        let denied = Event::Permission { tool, subject: subject(&request["input"]), allowed: false, by: "Muster".into() };
+        let denied = Event::Permission {
+            tool,
+            subject: subject_of(&input_in_the_worktree(&self.worktree, &request["input"])),
+            allowed: false,
+            by: "Muster".into(),
+        };
         Heard { answers, ..Heard::events(vec![denied]) }
     }
 
@@ -349,10 +344,8 @@ fn output(content: &Value) -> String {
 }
 
 /// What a tool is to be used on, in one line.
-fn subject(input: &Value) -> String {
-    let known = ["command", "file_path", "notebook_path", "path", "url", "pattern", "query"];
-    let found = known.iter().find_map(|name| input[*name].as_str());
-    shortened(&found.map_or_else(|| input.to_string(), str::to_owned))
+fn subject_of(input: &Value) -> String {
+    shortened(&subject(input).map_or_else(|| input.to_string(), str::to_owned))
 }
 
 fn errors(message: &Value) -> String {

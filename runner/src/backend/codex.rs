@@ -17,7 +17,7 @@ use domain::{
 use serde_json::{Value, json};
 
 use super::{
-    Beginning, Dialogue, Heard, Opening, how,
+    Beginning, Dialogue, Heard, Opening, how, in_the_worktree,
     json::{message, number, shortened, some_text, text},
 };
 
@@ -330,15 +330,13 @@ impl Codex {
     }
 
     fn change(&self, change: &Value) -> Event {
-        let path = text(change, "/path");
-        let own = PathBuf::from(path);
-        let path = own.strip_prefix(&self.worktree).map_or(path.to_owned(), |path| path.display().to_string());
+        let path = in_the_worktree(&self.worktree, text(change, "/path"));
         let change = match text(change, "/kind/type") {
             "add" => FileChange::Written,
             "delete" => FileChange::Deleted,
             _ => FileChange::Edited,
         };
-        Event::FileChange { path: kept_text(&path), change }
+        Event::FileChange { path, change }
     }
 
     /// Each answer of its model is told once, however often it is said.

@@ -2,7 +2,7 @@
 
 use domain::{
     SessionEventKind as Event,
-    session::{FileChange, SessionEnd},
+    session::{FileChange, SessionEnd, dollars, subject},
 };
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ pub(super) fn shown(event: &Event) -> Option<String> {
                 SessionEnd::MoneyUsedUp => "its money is used up",
             };
             let turns = turns.map(|turns| format!(", {turns} turn{}", if turns == 1 { "" } else { "s" })).unwrap_or_default();
-            let cost = cost_micros.map(|micros| format!(", ${:.4} at list prices", micros as f64 / 1e6)).unwrap_or_default();
+            let cost = cost_micros.map(|micros| format!(", {} at list prices", dollars(micros))).unwrap_or_default();
             dim(&format!("{how}{turns}{cost}"))
         }
         Event::LeftOut { events } => dim(&format!("{events} events of the session are left out")),
@@ -57,11 +57,9 @@ fn dim(text: &str) -> String {
     text.lines().map(|line| format!("\x1b[2m{line}\x1b[0m\n")).collect()
 }
 
-/// What a tool is about, as far as it says so in a way that is common.
+/// What a tool is about.
 fn in_one_line(input: &Value) -> String {
-    let known = ["command", "cmd", "file_path", "notebook_path", "path", "url", "pattern", "query", "description"];
-    let found = known.iter().find_map(|name| input[*name].as_str());
-    let text = found.map_or_else(|| input.to_string(), str::to_owned).replace('\n', "⏎ ");
+    let text = subject(input).map_or_else(|| input.to_string(), str::to_owned).replace('\n', "⏎ ");
     let cut = text.floor_char_boundary(WIDTH);
     if cut < text.len() { format!("{}…", &text[..cut]) } else { text }
 }

@@ -1,7 +1,7 @@
 //! `muster task session`
 
 use clap::Args;
-use domain::{SessionEvent, SessionEventKind as Event};
+use domain::{SessionEvent, SessionEventKind as Event, session::dollars};
 
 use super::{
     connection::ConnectionArgs,
@@ -87,7 +87,7 @@ fn text_of(event: &Event) -> String {
         Event::Ended { how, turns, cost_micros } => {
             let how = serde_json::to_value(how).ok().and_then(|how| how.as_str().map(|how| how.replace('_', " "))).unwrap_or_default();
             let turns = turns.map(|turns| format!(", {turns} turn{}", if turns == 1 { "" } else { "s" })).unwrap_or_default();
-            let cost = cost_micros.map(|micros| format!(", ${:.4} at list prices", micros as f64 / 1e6)).unwrap_or_default();
+            let cost = cost_micros.map(|micros| format!(", {} at list prices", dollars(micros))).unwrap_or_default();
             format!("{how}{turns}{cost}")
         }
         Event::LeftOut { events } => format!("{events} events"),

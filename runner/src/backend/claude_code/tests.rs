@@ -154,7 +154,10 @@ fn a_file_that_a_tool_changed_is_named_as_in_the_worktree() {
         {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "written"}, {"type": "image"}]},
         {"type": "tool_result", "tool_use_id": "b", "content": "no", "is_error": true},
     ]}});
-    assert_eq!(names(&dialogue.hear(&call.to_string()).events), ["tool_call", "tool_call"]);
+    let calls = dialogue.hear(&call.to_string()).events;
+    assert_eq!(names(&calls), ["tool_call", "tool_call"]);
+    let paths = calls.iter().map(|call| if let Event::ToolCall { input, .. } = call { &input["file_path"] } else { &Value::Null });
+    assert_eq!(paths.collect::<Vec<_>>(), ["src/a.rs", "/etc/hosts"]);
     let events = dialogue.hear(&result.to_string()).events;
     assert_eq!(names(&events), ["tool_result", "file_change", "tool_result"]);
     assert_eq!(events[0], Event::ToolResult { call: "a".into(), output: "written\n[image]".into(), is_error: false });

@@ -1,13 +1,16 @@
 //! One entry of a session.
 
-use domain::{SessionEventKind as Kind, session::SessionEnd};
+use domain::{
+    SessionEventKind as Kind,
+    session::{SessionEnd, dollars},
+};
 use leptos::prelude::*;
 
 use super::{
     call::{answered, call, file},
     given::Given,
     script::{Answer, Entry, Later, Used},
-    words::{dollars_of, legible, tokens},
+    words::{legible, tokens},
 };
 use crate::{
     components::{CopyButton, Icon, icon, time::exact},
@@ -116,7 +119,7 @@ fn ended(how: SessionEnd, turns: Option<u64>, cost_micros: Option<u64>) -> AnyVi
     };
     let turns =
         turns.map(|turns| format!(", after {}", count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"))).unwrap_or_default();
-    let cost = cost_micros.map(|micros| format!(", for {} at list prices", dollars_of(micros))).unwrap_or_default();
+    let cost = cost_micros.map(|micros| format!(", for {} at list prices", dollars(micros))).unwrap_or_default();
     line(tone, shape, format!("{how}{turns}{cost}"))
 }
 

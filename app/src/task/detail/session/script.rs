@@ -3,10 +3,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::{Backend, SessionEvent, SessionEventKind as Kind, session::FileChange};
+use domain::{
+    Backend, SessionEvent, SessionEventKind as Kind,
+    session::{FileChange, dollars},
+};
 use leptos::prelude::*;
 
-use super::words::{dollars_of, tokens};
+use super::words::tokens;
 use crate::text::count;
 
 #[derive(Clone)]
@@ -165,7 +168,7 @@ impl Totals {
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
         let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
-        let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars_of(micros)));
+        let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars(micros)));
         [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What an agent and its tools say, as a page may show it, and figures as people read them. Pure.
 
+use domain::session;
 use serde_json::Value;
 
 use crate::{
@@ -29,28 +30,18 @@ pub fn printed(text: &str) -> String {
     legible(text.trim_end().split('\n').map(line).collect::<Vec<String>>().join("\n").as_str())
 }
 
-/// What a call is about, in one line, as far as it says so in a way that is common.
+/// What a call is about, in one line.
 pub fn subject(input: &Value) -> Option<String> {
-    let known = ["command", "cmd", "file_path", "notebook_path", "path", "url", "pattern", "query", "description"];
-    let text =
-        known.iter().find_map(|name| input.get(name)?.as_str()).map(|text| legible(below_the_worktree(text))).or_else(|| match input {
-            Value::Null => None,
-            Value::Object(fields) if fields.is_empty() => None,
-            other => Some(legible(&other.to_string())),
-        })?;
+    let text = session::subject(input).map(legible).or_else(|| match input {
+        Value::Null => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        other => Some(legible(&other.to_string())),
+    })?;
     let line = text.replace('\n', " ⏎ ");
     Some(match line.char_indices().nth(SUBJECT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     })
-}
-
-/// Everything that an attempt works on lies in its folder on the runner, which says nothing to anybody.
-fn below_the_worktree(path: &str) -> &str {
-    const ID: usize = 36;
-    let own =
-        path.split_once("/attempts/").and_then(|(before, rest)| rest.get(ID..)?.strip_prefix("/work/").filter(|_| before.starts_with('/')));
-    own.filter(|own| !own.contains(char::is_whitespace)).unwrap_or(path)
 }
 
 /// `1,200 in (1,000 cached), 40 out`
@@ -59,28 +50,11 @@ pub fn tokens(input: u64, cached: u64, output: u64) -> String {
     format!("{} in{cached}, {} out", grouped(input), grouped(output))
 }
 
-/// Millionths of a dollar: small amounts to a hundredth of a cent.
-pub fn dollars_of(micros: u64) -> String {
-    let (whole, rest) = (grouped(micros / 1_000_000), micros % 1_000_000);
-    if micros < 1_000_000 { format!("${whole}.{:04}", rest / 100) } else { format!("${whole}.{:02}", rest / 10_000) }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_file_is_named_as_in_its_repository() {
-        let below = "/srv/muster/runner/attempts/01a21926-8834-73ce-b05d-1517c8719053/work/src/a.rs";
-        assert_eq!(subject(&serde_json::json!({"file_path": below})).as_deref(), Some("src/a.rs"));
-        for other in
-            ["/etc/attempts/short/work/a.rs", "/srv/a.rs", "cat /x/attempts/01a21926-8834-73ce-b05d-1517c8719053/work/a /etc/hosts"]
-        {
-            assert_eq!(subject(&serde_json::json!({"file_path": other})).as_deref(), Some(other));
-        }
-    }
 
     #[test]
     fn nothing_hides_in_what_is_said() {
@@ -102,6 +76,5 @@ mod tests {
     fn figures_are_read_by_people() {
         assert_eq!(tokens(1200, 1000, 40), "1,200 in (1,000 cached), 40 out");
         assert_eq!(tokens(5, 0, 1), "5 in, 1 out");
-        assert_eq!([0, 1305, 999_999, 2_050_000, 1_234_000_000].map(dollars_of), ["$0.0000", "$0.0013", "$0.9999", "$2.05", "$1,234.00"]);
     }
 }
