@@ -61,6 +61,10 @@ pub enum Permission {
     ManageRunners,
     ChangeIsolation,
     TryRunner,
+    AnswerApprovals,
+    AnswerWithoutSandbox,
+    ManageApprovalRules,
+    SteerAgents,
 }
 
 impl fmt::Display for Permission {
@@ -74,6 +78,10 @@ impl fmt::Display for Permission {
             Self::ManageRunners => "add and remove runners",
             Self::ChangeIsolation => "change whether work runs in sandboxes, as only owners do",
             Self::TryRunner => "try out a runner, as only the runner itself does",
+            Self::AnswerApprovals => "answer what agents ask",
+            Self::AnswerWithoutSandbox => "answer what an agent without a sandbox asks, as only admins do",
+            Self::ManageApprovalRules => "make and remove rules for what agents ask, as only admins do",
+            Self::SteerAgents => "tell agents something while they work",
         })
     }
 }
@@ -95,13 +103,17 @@ impl Role {
     }
 
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ChangeIsolation, ChangeTasks, CreateTasks, ManageKeys, ManageRunners, ManageViews, ReadTasks};
+        use Permission::{
+            AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules, ManageKeys, ManageRunners,
+            ManageViews, ReadTasks, SteerAgents,
+        };
         match self {
             Self::Owner if permission == ChangeIsolation => true,
-            Self::Owner | Self::Admin => {
-                matches!(permission, ReadTasks | CreateTasks | ChangeTasks | ManageKeys | ManageViews | ManageRunners)
+            Self::Owner | Self::Admin if matches!(permission, ManageKeys | ManageViews | ManageRunners) => true,
+            Self::Owner | Self::Admin if matches!(permission, AnswerWithoutSandbox | ManageApprovalRules) => true,
+            Self::Owner | Self::Admin | Self::Member => {
+                matches!(permission, ReadTasks | CreateTasks | ChangeTasks | AnswerApprovals | SteerAgents)
             }
-            Self::Member => matches!(permission, ReadTasks | CreateTasks | ChangeTasks),
             Self::Viewer => matches!(permission, ReadTasks),
         }
     }

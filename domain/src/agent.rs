@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Errors;
+use crate::{Ask, error::Errors};
 
 /// An agent program that a runner drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +80,12 @@ pub struct AgentTerms {
     /// What an attempt may cost at most, in cents (US), as the agent itself counts it. It is stopped once that is passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_cents: Option<u32>,
+    /// What it asks people for, who then answer on the page of approvals; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+    /// After how many minutes without an answer what it asks is denied, at most a day. [`ANSWER_MINUTES`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_minutes: Option<u32>,
     /// How often it is told in its session which checks did not pass, and goes on; at most 5. [`VERIFICATION_RETRIES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_verification_retries: Option<u32>,
@@ -87,6 +93,9 @@ pub struct AgentTerms {
 
 pub const VERIFICATION_RETRIES: u32 = 2;
 pub const VERIFICATION_RETRIES_MAX: u32 = 5;
+
+pub const ANSWER_MINUTES: u32 = 30;
+pub const ANSWER_MINUTES_MAX: u32 = 24 * 60;
 
 pub const TURNS_MAX: u32 = 10_000;
 /// Ten thousand dollars.
@@ -104,9 +113,11 @@ impl AgentTerms {
                 errors.add("/agent/model", "malformed", "must not start with a hyphen");
             }
         }
-        for (pointer, value, most) in
-            [("/agent/max_turns", self.max_turns, TURNS_MAX), ("/agent/max_cost_cents", self.max_cost_cents, COST_CENTS_MAX)]
-        {
+        for (pointer, value, most) in [
+            ("/agent/max_turns", self.max_turns, TURNS_MAX),
+            ("/agent/max_cost_cents", self.max_cost_cents, COST_CENTS_MAX),
+            ("/agent/answer_minutes", self.answer_minutes, ANSWER_MINUTES_MAX),
+        ] {
             if value.is_some_and(|value| value == 0 || value > most) {
                 errors.add(pointer, "out_of_range", format!("must be 1 to {most}"));
             }
@@ -114,6 +125,9 @@ impl AgentTerms {
         if let Some(backend) = self.backend.filter(|backend| !backend.counts_money() && self.max_cost_cents.is_some()) {
             let message = format!("{} does not count what it costs; give it turns instead", backend.title());
             errors.add("/agent/max_cost_cents", "unexpected", message);
+        }
+        if self.answer_minutes.is_some() && self.ask.is_none_or(|ask| ask == Ask::Nothing) {
+            errors.add("/agent/answer_minutes", "unexpected", "only an agent that asks for something waits for an answer");
         }
         if self.max_verification_retries.is_some_and(|retries| retries > VERIFICATION_RETRIES_MAX) {
             errors.add("/agent/max_verification_retries", "out_of_range", format!("must be 0 to {VERIFICATION_RETRIES_MAX}"));
@@ -125,6 +139,11 @@ impl AgentTerms {
         self.max_verification_retries.unwrap_or(VERIFICATION_RETRIES).min(VERIFICATION_RETRIES_MAX)
     }
 
+    /// As it says, or as usual.
+    pub fn answer_minutes(&self) -> u32 {
+        self.answer_minutes.unwrap_or(ANSWER_MINUTES).clamp(1, ANSWER_MINUTES_MAX)
+    }
+
     /// "Claude Code, opus, at most 30 turns, at most $2.50"; nothing when it says nothing.
     pub fn in_words(&self) -> Option<String> {
         let turns = |turns: u32| if turns == 1 { "at most 1 turn".to_owned() } else { format!("at most {turns} turns") };
@@ -133,6 +152,13 @@ impl AgentTerms {
             self.model.clone(),
             self.max_turns.map(turns),
             self.max_cost_cents.map(|cents| format!("at most {}", dollars(cents))),
+            match self.ask {
+                None => None,
+                Some(Ask::Nothing) => Some("asks nobody".to_owned()),
+                Some(Ask::Commands) => Some("asks before it runs commands".to_owned()),
+                Some(Ask::Everything) => Some("asks before it does anything".to_owned()),
+            },
+            self.answer_minutes.map(|minutes| format!("waits {minutes} min for an answer")),
             self.max_verification_retries.map(|retries| match retries {
                 0 => "one round of checks".to_owned(),
                 more => format!("at most {} rounds of checks", more + 1),
@@ -218,5 +244,9 @@ mod tests {
         let retries = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() };
         assert!(wrong(retries(0)).is_empty() && wrong(retries(5)).is_empty());
         assert_eq!(wrong(retries(6)), ["/agent/max_verification_retries"]);
+        let asks = |ask, answer_minutes| AgentTerms { ask, answer_minutes, ..AgentTerms::default() };
+        assert!(wrong(asks(Some(Ask::Commands), Some(ANSWER_MINUTES_MAX))).is_empty());
+        assert_eq!(wrong(asks(Some(Ask::Commands), Some(0))), ["/agent/answer_minutes"]);
+        assert_eq!(wrong(asks(None, Some(5))), ["/agent/answer_minutes"], "it asks nobody");
     }
 }

@@ -85,6 +85,8 @@ pub struct Attempt {
     /// Where this attempt's part of the task's log starts and ends, in bytes.
     pub log_start: i64,
     pub log_end: i64,
+    /// Since when its agent waits for an answer; absent when it does not.
+    pub blocked_since: Option<DateTime<Utc>>,
     /// What there is of its session: the number of the latest event, 0 when there is none.
     pub session_events: i64,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Failure, TaskId, WorkflowRunId,
+    ApprovalId, ApprovalStateName, Failure, TaskId, WorkflowRunId,
     task::{FieldChange, Priority, TaskStateName, Tier},
 };
 
@@ -93,6 +93,28 @@ pub enum EventKind {
         checks_passed: usize,
         checks: usize,
     },
+    /// Its agent asks for leave, and waits. The question's text is with the approval.
+    ApprovalAsked {
+        attempt: i32,
+        approval: ApprovalId,
+        tool: String,
+    },
+    /// It waits for that no longer.
+    ApprovalClosed {
+        attempt: i32,
+        approval: ApprovalId,
+        state: ApprovalStateName,
+        /// Who or what answered, for people.
+        by: Option<String>,
+        /// How long it has waited.
+        seconds: i64,
+    },
+    /// Somebody tells its agent something.
+    AgentTold {
+        attempt: i32,
+        /// What it does is to end at once.
+        interrupt: bool,
+    },
     AttemptEnded {
         attempt: i32,
         state: crate::AttemptState,
@@ -151,6 +173,9 @@ impl EventKind {
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptVerifying { .. } => "attempt_verifying",
             Self::AttemptWorksAgain { .. } => "attempt_works_again",
+            Self::ApprovalAsked { .. } => "approval_asked",
+            Self::ApprovalClosed { .. } => "approval_closed",
+            Self::AgentTold { .. } => "agent_told",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::CancelRequested => "cancel_requested",
             Self::TaskPaused => "task_paused",
@@ -196,6 +221,20 @@ impl EventKind {
             Self::AttemptWorksAgain { attempt, round, checks_passed, checks } => {
                 format!("Attempt {attempt}, round {round}: {checks_passed} of {checks} checks passed, the agent goes on")
             }
+            Self::ApprovalAsked { attempt, tool, .. } => format!("Attempt {attempt}: the agent asks for leave to use {tool}, and waits"),
+            Self::ApprovalClosed { attempt, state, by, seconds, .. } => {
+                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                let what = match state {
+                    ApprovalStateName::Pending => "waits",
+                    ApprovalStateName::Allowed => "allowed",
+                    ApprovalStateName::Denied => "denied",
+                    ApprovalStateName::Expired => "denied, as nobody answered in time",
+                    ApprovalStateName::Withdrawn => "not asked any more",
+                };
+                format!("Attempt {attempt}: {what}{by}, after {seconds} s")
+            }
+            Self::AgentTold { attempt, interrupt: false } => format!("Attempt {attempt}: the agent is told something"),
+            Self::AgentTold { attempt, interrupt: true } => format!("Attempt {attempt}: the agent is interrupted and told something"),
             Self::AttemptEnded { attempt, state, failure, checks_passed, checks } => {
                 let checks = if *checks == 0 { String::new() } else { format!(", {checks_passed} of {checks} checks passed") };
                 let why = failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
@@ -239,6 +278,15 @@ mod tests {
             EventKind::AttemptClaimed { attempt: 1, runner: "r1".into() },
             EventKind::DependencyAdded { depends_on: id },
             EventKind::AttemptWorksAgain { attempt: 1, round: 2, checks_passed: 0, checks: 1 },
+            EventKind::ApprovalAsked { attempt: 1, approval: ApprovalId(uuid::Uuid::nil()), tool: "Bash".into() },
+            EventKind::ApprovalClosed {
+                attempt: 1,
+                approval: ApprovalId(uuid::Uuid::nil()),
+                state: ApprovalStateName::Allowed,
+                by: Some("Ada".into()),
+                seconds: 12,
+            },
+            EventKind::AgentTold { attempt: 1, interrupt: true },
         ];
         for kind in kinds {
             let event = Event { cursor: "1-1".into(), at: DateTime::UNIX_EPOCH, actor: "system".into(), task_id: id, number: 3, kind };

@@ -49,3 +49,5 @@ id!(ArtifactId);
 id!(WorkflowId);
 id!(WorkflowRunId);
 id!(SavedViewId);
+id!(ApprovalId);
+id!(ApprovalRuleId);

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod agent;
+pub mod approval;
 pub mod artifact;
 pub mod attempt;
 pub mod board;
@@ -33,6 +34,7 @@ pub mod workflow;
 
 pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
 pub use agent::{AgentTerms, Backend, BackendFound};
+pub use approval::{Approval, ApprovalRule, ApprovalStateName, Ask, AskedKind, Decision};
 pub use artifact::{Artifact, ArtifactKind};
 pub use attempt::{Attempt, AttemptKey, AttemptState};
 pub use board::Board;
@@ -42,7 +44,8 @@ pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureClass, FailureCode};
 pub use finding::{Finding, FindingKind};
 pub use id::{
-    ApiKeyId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId, WorkflowRunId, WorkspaceId,
+    ApiKeyId, ApprovalId, ApprovalRuleId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId,
+    WorkflowRunId, WorkspaceId,
 };
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;

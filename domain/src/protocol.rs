@@ -7,12 +7,14 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    AgentTerms, ArtifactKind, AttemptKey, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream, RunnerId,
-    SessionEvent, VerificationReport, Work, task::Inputs, task::Tier,
+    AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream, RunnerId,
+    SessionEvent, VerificationReport, Work,
+    approval::{Answer, Asked},
+    task::{Inputs, Tier},
 };
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -70,6 +72,12 @@ pub enum Said {
     Started { base_commit: String, branch: String },
     /// What the agent said and did, in its order.
     Session { events: Vec<SessionEvent> },
+    /// The agent asks for leave, and waits. The runner's own number for it, from 1 to [`QUESTIONS_MAX`] within the attempt.
+    Asks { question: i32, isolation: Isolation, backend: Backend, asked: Asked },
+    /// It waits for that no longer: it has its answer, or has gone on without.
+    AsksNoMore { question: i32 },
+    /// What the attempt was told has come, up to this number.
+    Heard { telling: i64 },
     /// The work's processes are gone; the checks run now.
     Verifying,
     /// The checks did not pass, and the agent goes on with what they say. Their outputs are cut to [`ROUND_OUTPUT_LIMIT`].
@@ -109,6 +117,9 @@ pub enum ToRunner {
         /// What of it this runner no longer holds, and what somebody wants to end.
         stale: Vec<AttemptKey>,
         cancel: Vec<AttemptKey>,
+        /// What its attempts are told and have not said to have heard.
+        #[serde(default)]
+        tell: Vec<Telling>,
     },
     /// The hello was not accepted, and the same one will not be.
     Refused {
@@ -132,12 +143,16 @@ pub enum ToRunner {
         attempt: AttemptKey,
         end: u64,
     },
-    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end.
+    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end; `tell` is as in the welcome.
     Renewed {
         beat: u64,
         stale: Vec<AttemptKey>,
         cancel: Vec<AttemptKey>,
+        #[serde(default)]
+        tell: Vec<Telling>,
     },
+    /// Something for the agent of an attempt.
+    Tell(Telling),
     /// This runner no longer holds it: end it, say nothing more.
     Stale {
         attempt: AttemptKey,
@@ -151,6 +166,27 @@ pub enum ToRunner {
     /// Something that came before is not there: say everything again from here.
     Missing(Heard),
 }
+
+/// Something for the agent of an attempt. It comes until the runner says that it has heard it; what comes twice counts once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Telling {
+    pub attempt: AttemptKey,
+    /// From 1 on, within its attempt.
+    pub number: i64,
+    pub what: Tell,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "tell", rename_all = "snake_case")]
+pub enum Tell {
+    /// To what it asks. One that is not open any more is of no use.
+    Answer { question: i32, answer: Answer },
+    /// What somebody says to it; it goes on with that. With `interrupt` it leaves off what it does first.
+    Message { text: String, by: String, interrupt: bool },
+}
+
+/// Questions of one attempt. Whatever its agent asks after that is denied.
+pub const QUESTIONS_MAX: i32 = 1000;
 
 /// Why a hello is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,8 @@ pub struct Runner {
     pub slots: i32,
     /// How many it carries out now.
     pub busy: i64,
+    /// Of those, the ones whose agents wait for somebody's leave.
+    pub blocked: i64,
     /// What it has, for tasks that need it.
     pub capabilities: Vec<String>,
     /// Heard of within the last [`OFFLINE_AFTER_SECONDS`].

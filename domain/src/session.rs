@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Backend;
+use crate::{Backend, Invalid, error::Errors};
 
 /// One thing that happened in a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,43 @@ pub struct SessionPart {
     /// The attempt whose session it is; absent when none has begun.
     pub attempt: Option<i32>,
     pub events: Vec<SessionEvent>,
+    /// What was said to its agent and has not come to it.
+    pub on_its_way: Vec<OnItsWay>,
     /// There are later ones already: ask for those after the last of these.
     pub more: bool,
+}
+
+/// Something that somebody tells an agent while it works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TellAgent {
+    pub text: String,
+    /// What it does is to end at once. Otherwise it hears of it between two steps.
+    #[serde(default)]
+    pub interrupt: bool,
+}
+
+/// Characters of what somebody tells an agent.
+pub const TOLD_MAX: usize = 20_000;
+
+impl TellAgent {
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let mut errors = Errors::default();
+        errors.required_text("/text", &self.text, TOLD_MAX);
+        errors.finish()
+    }
+}
+
+/// What was said to an agent and has not come to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OnItsWay {
+    pub text: String,
+    pub interrupt: bool,
+    /// The person's or key's name.
+    pub by: String,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +81,12 @@ pub enum SessionEventKind {
         session: Option<String>,
     },
     /// What it is told.
-    Prompt { text: String },
+    Prompt {
+        text: String,
+        /// Who said it while it was at work; the task itself when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
     /// What it says.
     Message { text: String },
     /// What it says to itself.

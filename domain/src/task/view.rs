@@ -16,6 +16,8 @@ pub struct TaskSummary {
     pub tags: Vec<String>,
     /// Whether somebody holds it, so that no runner takes it.
     pub paused: bool,
+    /// Whether its agent waits for somebody's leave: the task's questions say for what.
+    pub asks: bool,
     /// Whether it waits for others that use what it shares with them.
     pub parked: bool,
     /// Where its repository is.
