@@ -17,7 +17,7 @@ use crate::{
     },
     not_found::NotHere,
     part::{NotLoaded, part},
-    task::state_badge::{attempt_badge, check_badge, priority_badge, proof_badge, state_badge},
+    task::state_badge::{asks_badge, attempt_badge, check_badge, priority_badge, proof_badge, state_badge},
 };
 
 pub struct ComponentsPage;
@@ -73,7 +73,7 @@ fn badges() -> impl IntoView {
             {[domain::CheckStatus::Passed, domain::CheckStatus::Failed, domain::CheckStatus::TimedOut, domain::CheckStatus::Error]
                 .map(|status| check_badge(Some(status)))
                 .collect_view()}
-            {proof_badge(1)} {proof_badge(0)} {domain::Priority::ALL.map(priority_badge).collect_view()}
+            {proof_badge(1)} {proof_badge(0)} {asks_badge(true)} {domain::Priority::ALL.map(priority_badge).collect_view()}
         </p>
         <p class="u-row">{Tone::ALL.map(|tone| view! { <Badge tone=tone shape=Icon::Clock text=tone.name() /> }).collect_view()}</p>
     }

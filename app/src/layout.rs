@@ -8,8 +8,9 @@ use leptos_router::{LazyRoute, components::Outlet, hooks::use_location};
 
 use crate::{
     account::identity,
+    approval::{is_about_approvals, pending_approvals},
     components::{Icon, ThemeSwitch, icon, toast::ToastCorner},
-    live::provide_live,
+    live::{provide_live, use_live},
     overview::overview_page::OverviewPage,
     page_json::{Fetched, fetch},
     task::{detail_page::TaskDetailPage, handed::provide_handed, new_page::NewTaskPage},
@@ -24,6 +25,8 @@ pub fn Frame() -> impl IntoView {
     let who: Who = fetch(|| (), |()| identity());
     provide_context(who);
     let live = provide_live();
+    let waiting = fetch(|| (), |()| pending_approvals());
+    use_live(waiting, is_about_approvals);
     let main = NodeRef::<html::Main>::new();
     focus_after_navigation(main);
     load_ahead();
@@ -36,6 +39,7 @@ pub fn Frame() -> impl IntoView {
                 <nav class="l-side__nav" aria-label="Main">
                     <Place shape=Icon::Home name="Overview" pages=&["/"] />
                     <Place shape=Icon::List name="Tasks" pages=&["/tasks", "/board", "/views"] />
+                    <Place shape=Icon::Ask name="Approvals" pages=&["/approvals"] waiting=waiting />
                     <Place shape=Icon::Flow name="Workflows" pages=&["/workflows", "/runs"] />
                     <Place shape=Icon::Dots name="Queue" pages=&["/queue"] />
                     <Place shape=Icon::Square name="Set aside" pages=&["/dead"] />
@@ -77,10 +81,29 @@ fn open_work() -> impl IntoView {
 
 /// The way to the first of these pages. It is marked on all of them and on what is below them.
 #[component]
-fn Place(shape: Icon, name: &'static str, pages: &'static [&'static str]) -> impl IntoView {
+fn Place(
+    shape: Icon,
+    name: &'static str,
+    pages: &'static [&'static str],
+    /// How much there waits for somebody.
+    #[prop(optional)]
+    waiting: Option<Fetched<i64>>,
+) -> impl IntoView {
     let path = use_location().pathname;
     let current = move || path.with(|path| pages.iter().any(|page| is_at(path, page))).then_some("page");
-    view! { <a href=pages[0] class="l-side__link" aria-current=current>{icon(shape)}<span>{name}</span></a> }
+    view! {
+        <a href=pages[0] class="l-side__link" aria-current=current>{icon(shape)}<span>{name}</span>{waiting.map(count_waiting)}</a>
+    }
+}
+
+/// Nothing where nothing waits.
+fn count_waiting(waiting: Fetched<i64>) -> impl IntoView {
+    let count = move || waiting.get().and_then(Result::ok).filter(|count| *count > 0);
+    view! {
+        <Transition>
+            {move || count().map(|count| view! { <strong class="l-side__count">{count}<span class="u-unseen">" waiting"</span></strong> })}
+        </Transition>
+    }
 }
 
 /// Whether an address is a page or below it; nothing is below the overview.

@@ -6,6 +6,7 @@
 //! event says into what it shows: it fetches again.
 
 pub mod account;
+pub mod approval;
 mod board;
 pub mod components;
 mod dev;
@@ -42,6 +43,7 @@ use leptos_router::{
 };
 
 use account::{setup_page::SetupPage, sign_in_page::SignInPage};
+use approval::{answer_page::AnswerPage, inbox_page::ApprovalsPage};
 use board::board_page::BoardPage;
 use components::{time::provide_clock, toast::Toasts};
 use dev::ComponentsPage;
@@ -76,6 +78,7 @@ pub fn App() -> impl IntoView {
             <Routes fallback=NotFoundPage>
                 <Route path=path!("/sign-in") view={Lazy::<SignInPage>::new()} ssr=SsrMode::Async />
                 <Route path=path!("/setup") view={Lazy::<SetupPage>::new()} ssr=SsrMode::Async />
+                <Route path=path!("/answer") view={Lazy::<AnswerPage>::new()} ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("") view={Lazy::<OverviewPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks") view=TaskListPage ssr=SsrMode::Async />
@@ -83,6 +86,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("tasks/change") view={Lazy::<ChangePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id/edit") view={Lazy::<EditTaskPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("tasks/:id") view={Lazy::<TaskDetailPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("approvals") view={Lazy::<ApprovalsPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("board") view={Lazy::<BoardPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("views") view={Lazy::<ViewsPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("workflows") view={Lazy::<WorkflowListPage>::new()} ssr=SsrMode::Async />

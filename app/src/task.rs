@@ -20,7 +20,7 @@ mod terms_fields;
 
 use domain::{
     Event, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,
-    session::SessionPart,
+    session::{OnItsWay, SessionPart},
     task::{BulkAct, BulkOutcome},
 };
 use leptos::prelude::*;
@@ -178,4 +178,17 @@ pub async fn task_diff(id: TaskId, attempt: i32) -> Result<Option<DiffText>, Pro
 #[server(prefix = "/_fn", endpoint = "task_session")]
 pub async fn task_session(id: TaskId, attempt: i32, after: i64) -> Result<SessionPart, Problem> {
     crate::ssr::call(async |engine, actor| engine.session(&actor, id, Some(attempt), after).await).await
+}
+
+/// Tells the agent of a task something while it is at work.
+#[server(prefix = "/_fn", endpoint = "tell_agent")]
+pub async fn tell_agent(id: TaskId, text: String, #[server(default)] interrupt: bool) -> Result<OnItsWay, Problem> {
+    let tell = domain::session::TellAgent { text: text.replace("\r\n", "\n"), interrupt };
+    let told = crate::ssr::call(async |engine, actor| engine.tell_agent(&actor, id, tell).await).await;
+    if let Err(problem) = &told {
+        let path = <TellAgent as server_fn::ServerFn>::PATH;
+        // Without scripts what was typed comes back with the answer.
+        crate::ssr::go_back(crate::draft::back_path(&format!("/tasks/{id}"), &text, path, problem));
+    }
+    told
 }

@@ -104,8 +104,8 @@ impl Role {
 
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{
-            AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules, ManageKeys, ManageRunners,
-            ManageViews, ReadTasks, SteerAgents,
+            AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules, ManageKeys,
+            ManageRunners, ManageViews, ReadTasks, SteerAgents,
         };
         match self {
             Self::Owner if permission == ChangeIsolation => true,

@@ -6,6 +6,8 @@
 
 pub mod pattern;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +26,7 @@ use crate::{
 pub enum Ask {
     /// Nothing: in a sandbox it may do whatever that lets it, without one it may edit files and nothing more.
     Nothing,
-    /// Commands, and whatever else is no change of files.
+    /// Commands, and whatever else is no change of files in the repository. Without a sandbox it asks for everything.
     Commands,
     /// Whatever it would ask for.
     Everything,
@@ -123,6 +125,9 @@ pub struct Answer {
     /// What the agent is told with it.
     #[serde(default)]
     pub message: Option<String>,
+    /// Nobody has answered it: its time was over.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,8 +286,8 @@ impl AnswerApproval {
         Self { decision, message: None, always: None }
     }
 
-    /// As it is kept: what is empty says nothing.
-    pub fn validated(mut self, kind: AskedKind, subject: &str) -> Result<Self, crate::Invalid> {
+    /// As it is kept: what is empty says nothing. `about` is what [`about`] says of the question.
+    pub fn validated(mut self, kind: AskedKind, about: &str) -> Result<Self, crate::Invalid> {
         let mut errors = Errors::default();
         self.message = self.message.map(|message| message.trim().to_owned()).filter(|message| !message.is_empty());
         if let Some(message) = &self.message {
@@ -293,7 +298,7 @@ impl AnswerApproval {
                 errors.add("/always", "unexpected", "a rule allows; deny without one");
             } else if let Err(why) = pattern::check(kind, pattern) {
                 errors.add("/always", "malformed", why);
-            } else if !pattern::matches(kind, pattern, subject) {
+            } else if !pattern::matches(kind, pattern, about) {
                 errors.add("/always", "malformed", "does not match what is asked here");
             }
         }
@@ -357,6 +362,14 @@ pub struct ApprovalLink {
     pub expires_at: DateTime<Utc>,
 }
 
+/// What patterns of rules are held against.
+pub fn about<'a>(kind: AskedKind, tool: &str, subject: &'a str) -> Cow<'a, str> {
+    match kind {
+        AskedKind::Command | AskedKind::Edit => Cow::Borrowed(subject),
+        AskedKind::Tool => Cow::Owned(format!("{tool} {subject}")),
+    }
+}
+
 /// The least role that may answer.
 pub fn answered_by_role(isolation: Isolation) -> Role {
     match isolation {
@@ -390,8 +403,11 @@ mod tests {
 
     #[test]
     fn an_answer_makes_sense() {
-        let answer = |decision, always: Option<&str>| AnswerApproval { decision, message: Some(" ".into()), always: always.map(Into::into) };
-        let wrong = |answer: AnswerApproval| answer.validated(AskedKind::Command, "cargo test").err().map(|invalid| invalid.errors[0].pointer.clone());
+        let answer =
+            |decision, always: Option<&str>| AnswerApproval { decision, message: Some(" ".into()), always: always.map(Into::into) };
+        let wrong = |answer: AnswerApproval| {
+            answer.validated(AskedKind::Command, "cargo test").err().map(|invalid| invalid.errors[0].pointer.clone())
+        };
         assert_eq!(wrong(answer(Decision::Allow, Some("cargo test *"))), None);
         assert_eq!(wrong(answer(Decision::Allow, Some("cargo build *"))).as_deref(), Some("/always"), "it would not have answered this");
         assert_eq!(wrong(answer(Decision::Deny, Some("cargo test"))).as_deref(), Some("/always"));

@@ -76,7 +76,7 @@ pub enum Said {
     Asks { question: i32, isolation: Isolation, backend: Backend, asked: Asked },
     /// It waits for that no longer: it has its answer, or has gone on without.
     AsksNoMore { question: i32 },
-    /// What the attempt was told has come, up to this number.
+    /// What the attempt was told with this number has come to its agent.
     Heard { telling: i64 },
     /// The work's processes are gone; the checks run now.
     Verifying,

@@ -14,6 +14,7 @@ pub use api_key::ApiKeySecret;
 pub(crate) use api_key::{KeyLookUps, random_text};
 pub(crate) use password::Passwords;
 pub use session::SessionRow;
+pub(crate) use store::role_of;
 
 use crate::{Engine, Error, Result};
 

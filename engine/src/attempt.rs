@@ -11,6 +11,7 @@ pub(crate) mod query;
 pub(crate) mod report_part;
 mod session;
 pub(crate) mod store;
+pub(crate) mod telling;
 
 use chrono::TimeDelta;
 use domain::{
@@ -152,6 +153,7 @@ fn predict(said: Said<'_>) -> followers::End {
     let badly = |code: FailureCode| if code.is_worth_retrying() { End::BadlyAtLast } else { End::Badly };
     match said {
         Said::Started { .. } | Said::Session { .. } | Said::Verifying | Said::WorksAgain { .. } | Said::Part { .. } => End::None,
+        Said::Asks { .. } | Said::AsksNoMore { .. } | Said::Heard { .. } => End::None,
         Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,

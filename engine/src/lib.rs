@@ -5,6 +5,7 @@
 //! no page here.
 
 mod account;
+mod approval;
 mod artifact;
 mod attempt;
 mod board;
@@ -33,6 +34,7 @@ mod workflow;
 use std::{future::Future, ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
+pub use approval::ApprovalKeeper;
 pub use clock::Clock;
 pub use database::{APP_CONNECTIONS, Database, DatabaseError};
 pub use error::{Error, Result};

@@ -4,13 +4,14 @@ use chrono::{DateTime, TimeDelta};
 use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
-    protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
+    approval::Asked,
+    protocol::{Assignment, AttemptReport, Telling, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::{
-    Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
 };
@@ -120,9 +121,10 @@ impl TestEngine {
         Dispatcher::default().tick(&self.engine).await.expect("the dispatcher works");
     }
 
-    /// One round of the timekeeper.
+    /// One round of the timekeeper, and of whoever keeps the deadlines of questions.
     pub async fn keep_time(&self) {
         Timekeeper.tick(&self.engine).await.expect("the timekeeper works");
+        ApprovalKeeper.tick(&self.engine).await.expect("the approval keeper works");
     }
 
     /// One round of the rescuer.
@@ -202,6 +204,11 @@ impl TestRunner {
         Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
     }
 
+    /// What its next heartbeat brings for an attempt.
+    pub async fn is_told(&self, attempt: AttemptKey) -> Vec<Telling> {
+        self.engine.heartbeat(&self.session, &[attempt]).await.expect("the runner is known").tell
+    }
+
     /// A sign of life of one who works on nothing.
     pub async fn is_idle(&self) -> Result<()> {
         self.engine.heartbeat(&self.session, &[]).await.map(drop)
@@ -248,6 +255,10 @@ impl TestRunner {
 pub enum Words {
     Started,
     Session(Vec<domain::SessionEvent>),
+    /// With the runner's number for it.
+    Asks(i32, domain::Isolation, Asked),
+    AsksNoMore(i32),
+    Heard(i64),
     WorksAgain(i32, domain::VerificationReport),
     Verifying,
     Report(Box<AttemptReport>),
@@ -259,6 +270,11 @@ impl Words {
             Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
             Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
             Self::Session(events) => Said::Session { events },
+            Self::Asks(question, isolation, asked) => {
+                Said::Asks { question: *question, isolation: *isolation, backend: domain::Backend::ClaudeCode, asked }
+            }
+            Self::AsksNoMore(question) => Said::AsksNoMore { question: *question },
+            Self::Heard(telling) => Said::Heard { telling: *telling },
             Self::Verifying => Said::Verifying,
             Self::Report(report) => Said::Report { report, log_end: 0 },
         }

@@ -6,6 +6,7 @@
 mod conversation;
 pub(crate) mod folder;
 pub(crate) mod output;
+pub(crate) mod questions;
 pub(crate) mod retry_after;
 mod round;
 mod walk;
@@ -24,13 +25,14 @@ use crate::{
     journal::Entry,
     life::Runner,
     process, recover,
+    tellings::Tellings,
 };
 
 /// Carries out an assignment to its last word, and lets go of it.
-pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, orders: Orders, taken_at: Instant) {
+pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Instant) {
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
-    let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, orders.clone(), taken_at));
+    let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
     let report = match walk.await {
         Ok(report) => report,
         Err(error) => Some(after_a_fault(&runner, key, error).await),

@@ -9,6 +9,7 @@ pub(crate) mod found;
 pub(crate) mod identity;
 mod json;
 pub(crate) mod prompt;
+pub(crate) mod question;
 pub(crate) mod shell;
 
 use std::{
@@ -19,11 +20,13 @@ use std::{
 
 use domain::{
     AgentTerms, Failure, SessionEventKind,
+    approval::Answer,
     session::{kept_text, kept_value},
 };
 use serde_json::Value;
 
 use crate::process::how_it_ended;
+use question::{Leave, Question};
 
 /// With what a conversation is begun.
 pub(crate) struct Beginning<'a> {
@@ -36,17 +39,9 @@ pub(crate) struct Beginning<'a> {
     pub spent_micros: u64,
     pub terms: &'a AgentTerms,
     pub leave: Leave,
+    pub in_sandbox: bool,
     /// What agents are given of the runner's environment.
     pub given: &'a [(OsString, OsString)],
-}
-
-/// What an agent may do when it asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// Whatever it asks for: a sandbox is around it.
-    Anything,
-    /// What it may without asking, and nothing more.
-    Nothing,
 }
 
 /// What a line of an agent program comes to.
@@ -55,6 +50,10 @@ pub(crate) struct Heard {
     pub events: Vec<SessionEventKind>,
     /// Lines for its standard input.
     pub answers: Vec<String>,
+    /// What people are to be asked. It waits for the answers.
+    pub questions: Vec<Question>,
+    /// What it no longer waits for, by its own names.
+    pub withdrawn: Vec<String>,
     /// Its turn is over: nothing more is said to it.
     pub is_over: bool,
     /// It is no message of the agent's, but something that it printed.
@@ -82,6 +81,10 @@ pub(crate) struct Opening {
 /// A conversation with an agent program, without any I/O: what is said to it, what its lines mean, and how it went.
 pub(crate) trait Dialogue: Send {
     fn hear(&mut self, line: &str) -> Heard;
+    /// To what it asks, by its own name for it.
+    fn answer(&mut self, key: &str, answer: &Answer) -> Heard;
+    /// What somebody says to it while it works; nothing when it cannot be told now. Its turn goes on until it has heard that.
+    fn tell(&mut self, text: &str, interrupt: bool) -> Option<Heard>;
     /// Whether a message that was too long to be read may have been its last, by how it begins and ends.
     fn may_be_the_last(&self, ends: &str) -> bool;
     /// What the agent calls its session, once that is known; with it a later round goes on.

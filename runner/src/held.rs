@@ -5,11 +5,11 @@ use std::{
     sync::Mutex,
 };
 
-use domain::{AttemptId, AttemptKey};
-use tokio::sync::watch;
+use domain::{AttemptId, AttemptKey, protocol::Telling};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::lock;
+use crate::{lock, tellings::Tellings};
 
 /// What an attempt is told. A later kind in this list overrides an earlier one, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,17 +32,24 @@ pub(crate) enum Why {
 }
 
 #[derive(Default)]
-pub(crate) struct Held(Mutex<HashMap<AttemptId, (AttemptKey, watch::Sender<Order>)>>);
+pub(crate) struct Held(Mutex<HashMap<AttemptId, One>>);
+
+struct One {
+    key: AttemptKey,
+    orders: watch::Sender<Order>,
+    tellings: mpsc::UnboundedSender<Telling>,
+}
 
 impl Held {
     /// Nothing when the attempt is held already.
-    pub fn take(&self, key: AttemptKey) -> Option<Orders> {
+    pub fn take(&self, key: AttemptKey) -> Option<(Orders, Tellings)> {
         match lock(&self.0).entry(key.attempt_id) {
             Entry::Occupied(_) => None,
             Entry::Vacant(vacant) => {
-                let (sender, receiver) = watch::channel(Order::Work);
-                vacant.insert((key, sender));
-                Some(Orders(receiver))
+                let (orders, ordered) = watch::channel(Order::Work);
+                let (tellings, told) = Tellings::new();
+                vacant.insert(One { key, orders, tellings });
+                Some((Orders(ordered), told))
             }
         }
     }
@@ -52,18 +59,26 @@ impl Held {
     }
 
     pub fn keys(&self) -> Vec<AttemptKey> {
-        lock(&self.0).values().map(|(key, _)| *key).collect()
+        lock(&self.0).values().map(|one| one.key).collect()
     }
 
     pub fn order(&self, id: AttemptId, order: Order) {
-        if let Some((_, sender)) = lock(&self.0).get(&id) {
-            tell(sender, order);
+        if let Some(one) = lock(&self.0).get(&id) {
+            tell(&one.orders, order);
+        }
+    }
+
+    /// One that is not held is told nothing.
+    pub fn tell(&self, telling: Telling) {
+        if let Some(one) = lock(&self.0).get(&telling.attempt.attempt_id) {
+            // an attempt that comes to its end listens no more
+            let _ = one.tellings.send(telling);
         }
     }
 
     pub fn order_all(&self, order: Order) {
-        for (_, sender) in lock(&self.0).values() {
-            tell(sender, order);
+        for one in lock(&self.0).values() {
+            tell(&one.orders, order);
         }
     }
 }
@@ -145,7 +160,7 @@ mod tests {
     fn an_order_is_never_taken_back() {
         let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
         let held = Held::default();
-        let orders = held.take(key).unwrap();
+        let (orders, _tellings) = held.take(key).unwrap();
         assert!(held.take(key).is_none());
         held.order(key.attempt_id, Order::Abandon(Why::Stopping));
         held.order(key.attempt_id, Order::Cancel);

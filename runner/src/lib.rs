@@ -35,6 +35,7 @@ mod save;
 mod session;
 mod socket;
 mod talk;
+mod tellings;
 mod verify;
 mod worktree;
 

@@ -7,6 +7,7 @@
 mod census;
 mod exit;
 mod starter;
+mod time;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) use census::boot;
 pub(crate) use exit::how_it_ended;
 pub(crate) use starter::start as start_alone;
+pub(crate) use time::Time;
 
 /// The environment variable that marks every process of an attempt.
 pub(crate) const MARKER: &str = "MUSTER_ATTEMPT_ID";
@@ -103,7 +105,7 @@ pub(crate) async fn start(command: Command, trace: &mut Trace) -> io::Result<Chi
 async fn see_through(
     child: &mut Child,
     trace: &Trace,
-    time: Duration,
+    time: Time,
     orders: &mut Orders,
     limits: &Limits,
     said_all: &CancellationToken,
@@ -117,7 +119,7 @@ async fn see_through(
         status = child.wait() => status.map(End::Exited),
         order = orders.told() => Ok(End::Told(order)),
         () = lingers => Ok(End::SaidAll),
-        () = tokio::time::sleep(time) => Ok(End::TimedOut),
+        () = time.used_up() => Ok(End::TimedOut),
     };
     let steps: &[(Signal, Duration)] = match &end {
         // What it left in the background has no say any more.
@@ -134,7 +136,7 @@ async fn see_through(
 pub(crate) async fn attend(
     child: &mut Child,
     trace: &Trace,
-    time: Duration,
+    time: Time,
     orders: &mut Orders,
     limits: &Limits,
     reading: impl Future<Output = ()>,

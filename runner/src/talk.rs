@@ -130,10 +130,11 @@ impl Talk {
             () = runner.stop.cancelled() => None,
         };
         match answer {
-            Some(ToRunner::Welcome { heartbeat_seconds, lease_seconds, heard, stale, cancel, .. }) => {
+            Some(ToRunner::Welcome { heartbeat_seconds, lease_seconds, heard, stale, cancel, tell, .. }) => {
                 // What is not held any more must not begin on the renewal below.
                 stale.iter().for_each(|attempt| taken_away(runner, *attempt));
                 cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
+                tell.into_iter().for_each(|telling| runner.held.tell(telling));
                 heard.into_iter().for_each(|heard| go_back_to(runner, heard));
                 runner.outbox.begin_again();
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
@@ -175,7 +176,7 @@ impl Talk {
 
     fn take(&self, runner: &Arc<Runner>, assignment: Assignment) {
         let key = assignment.attempt;
-        let Some(orders) = runner.held.take(key) else {
+        let Some((orders, tellings)) = runner.held.take(key) else {
             warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} was assigned twice", key.number, key.task_id);
             return;
         };
@@ -183,7 +184,7 @@ impl Talk {
         // Every heartbeat from now on names it; the first is sent at once.
         let taken_at = Instant::now();
         self.taken.notify_one();
-        runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, orders, taken_at));
+        runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), taken_at));
     }
 }
 
@@ -194,7 +195,9 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         ToRunner::Missing(heard) => go_back_to(runner, heard),
         ToRunner::Stale { attempt } => taken_away(runner, attempt),
         ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
-        ToRunner::Renewed { beat, stale, cancel } => {
+        ToRunner::Tell(telling) => runner.held.tell(telling),
+        ToRunner::Renewed { beat, stale, cancel, tell } => {
+            tell.into_iter().for_each(|telling| runner.held.tell(telling));
             stale.iter().for_each(|attempt| taken_away(runner, *attempt));
             cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
             if let Some(sent_at) = beats.answered(beat) {

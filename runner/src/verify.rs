@@ -147,7 +147,7 @@ impl Verification<'_> {
             tokio::join!(collect(stdout, &output, &over), collect(stderr, &output, &over));
         };
         let never = CancellationToken::new();
-        let end = process::attend(&mut child, &trace, time, orders, self.limits, reading, (&over, &never)).await?;
+        let end = process::attend(&mut child, &trace, time.into(), orders, self.limits, reading, (&over, &never)).await?;
         let (status, reason) = match end {
             Ok(End::Exited(status)) if made.fails(status) => (CheckStatus::Error, Some("the sandbox could not be made".to_owned())),
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),

@@ -2,6 +2,7 @@
 //! needs it.
 
 mod account;
+mod approval;
 mod artifact;
 mod event;
 mod extract;
@@ -71,6 +72,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         as_seen(OpenApiRouter::new().routes(routes!(workflow::save_workflow, workflow::list_workflows))).layer(made(workflow::PLACE));
     let runs = OpenApiRouter::new().routes(routes!(run::start_run)).routes(routes!(run::restart_run)).layer(made(run::PLACE));
     let views = OpenApiRouter::new().routes(routes!(saved_view::create_view, saved_view::list_views)).layer(made(saved_view::PLACE));
+    let rules =
+        OpenApiRouter::new().routes(routes!(approval::make_approval_rule, approval::list_approval_rules)).layer(made(approval::PLACE));
     let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
@@ -82,6 +85,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(task::add_dependencies));
     let changing = as_seen(one_task)
         .routes(routes!(task::change_tasks))
+        .routes(routes!(session::tell_agent))
+        .routes(routes!(approval::answer_approval))
         .routes(routes!(run::cancel_run))
         .routes(routes!(run::pause_run))
         .routes(routes!(run::resume_run))
@@ -91,7 +96,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(queue::resume_queue))
         .routes(routes!(account::set_isolation))
         .layer(once(StatusCode::OK, None));
-    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(changing);
+    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(rules).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
     // A machine joins once and is tried out once by itself, and a token is a secret, which is not kept to be told again.
     let runners = OpenApiRouter::new()
@@ -99,11 +104,16 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::create_runner_token))
         .routes(routes!(runner::try_runner, runner::get_runner_trial))
         .routes(routes!(runner::remove_runner));
+    // A link is a secret as well.
+    let links = OpenApiRouter::new().routes(routes!(approval::create_approval_link));
     let reading = OpenApiRouter::new()
         .routes(routes!(task::preview_task))
         .routes(routes!(task::task_events))
         .routes(routes!(task::task_log))
         .routes(routes!(session::session))
+        .routes(routes!(approval::list_approvals))
+        .routes(routes!(approval::get_approval))
+        .routes(routes!(approval::remove_approval_rule))
         .routes(routes!(artifact::get_artifact))
         .routes(routes!(event::follow_events))
         .routes(routes!(queue::get_queue))
@@ -119,7 +129,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(account::me));
     let a_task = as_seen(OpenApiRouter::new().routes(routes!(task::get_task, task::edit_task)));
     OpenApiRouter::with_openapi(Document::openapi())
-        .nest("/api/v1", once_each.merge(a_task).merge(runners).merge(reading))
+        .nest("/api/v1", once_each.merge(a_task).merge(runners).merge(links).merge(reading))
         .split_for_parts()
 }
 

@@ -78,7 +78,7 @@ fn unavailable() -> Problem {
 }
 
 /// Pages that can be seen without signing in.
-const OPEN_PAGES: [&str; 3] = ["/sign-in", "/setup", "/dev/components"];
+const OPEN_PAGES: [&str; 4] = ["/sign-in", "/setup", "/answer", "/dev/components"];
 
 /// Sends whoever opens a page without being signed in to the sign-in page, and back afterwards.
 pub async fn require_sign_in(request: Request, next: Next) -> Response {

@@ -4,6 +4,11 @@
 //! this machine. Whatever a verb does, stdout holds its output, stderr what a person should know, and the exit status how it went.
 
 mod admin;
+mod approval;
+mod approval_answer;
+mod approval_list;
+mod approval_rule;
+mod approval_show;
 mod client;
 mod connection;
 mod dead;
@@ -11,7 +16,9 @@ mod demo;
 mod demo_screen;
 mod demo_tasks;
 mod error;
+mod exact_text;
 mod fake_provider;
+mod find_approval;
 mod find_run;
 mod find_task;
 mod follow;
@@ -49,6 +56,7 @@ mod task_run;
 mod task_session;
 mod task_show;
 mod task_submit;
+mod task_tell;
 mod terminal_text;
 mod watch;
 mod words;
@@ -77,7 +85,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Environment:
-  MUSTER_URL        the server that `task`, `workflow`, `queue` and `dead` speak to [default: http://127.0.0.1:7878]
+  MUSTER_URL        the server that is spoken to [default: http://127.0.0.1:7878]
   MUSTER_API_KEY    who asks; `muster admin create-key` makes one
   MUSTER_STATE_DIR  where a server on this machine keeps its state
   MUSTER_ADDR       where `serve` listens
@@ -109,6 +117,9 @@ enum Command {
     /// Graphs of steps, and runs of them.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// What agents ask people for.
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     /// What waits for a runner.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -144,6 +155,8 @@ enum TaskCommand {
     Logs(task_logs::LogsArgs),
     /// Print what a task's agent was told, said and did.
     Session(task_session::SessionArgs),
+    /// Tell a task's agent something while it works.
+    Tell(task_tell::TellArgs),
     /// Change what may still be changed of a task that has not ended.
     Edit(Box<task_edit::EditArgs>),
     /// End a task: at once when it waits, as soon as its work has stopped when it runs.
@@ -166,6 +179,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve { config } => serve(*config).await,
         Command::Task(command) => task(command).await,
         Command::Workflow(command) => workflow::run(&command).await,
+        Command::Approval(command) => approval::run(&command).await,
         Command::Queue(command) => queue::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
         Command::Runner(command) => runner::run(command).await,
@@ -190,6 +204,7 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
         TaskCommand::Session(args) => task_session::session(&args).await,
+        TaskCommand::Tell(args) => task_tell::tell(&args).await,
         TaskCommand::Edit(args) => task_edit::edit(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,
@@ -208,5 +223,43 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_agents_ask_is_answered_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in [
+            "approval list",
+            "approval list --state expired --task 0c1d2e3f",
+            "approval list --all",
+            "approval show 0c1d2e3f",
+            "approval allow 0c1d2e3f --always cargo* --message fine",
+            "approval deny 0c1d2e3f --message no",
+            "approval link 0c1d2e3f --json",
+            "approval rules",
+            "approval rule add --kind edit docs/* --repository /srv/app",
+            "approval rule remove 0c1d2e3f",
+            "task tell 0c1d2e3f --interrupt stop that",
+            "task tell 0c1d2e3f -",
+            "task run Tidy up --ask commands --answer-minutes 5",
+        ] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in [
+            "approval",
+            "approval list --state open",
+            "approval list --all --state denied",
+            "approval allow",
+            "approval allow all",
+            "approval deny 0c1d2e3f --always x",
+            "approval rule add x",
+            "approval rule add --kind shell x",
+            "task tell 0c1d2e3f",
+            "task run Tidy up --ask sometimes",
+            "task run Tidy up --ask commands --answer-minutes 0",
+            "task run --command true --ask commands",
+        ] {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Requests that name themselves: sent again they are answered as the first time, and nothing happens twice.
 
 use chrono::TimeDelta;
-use domain::Role;
+use domain::{Role, SessionEvent, SessionEventKind, Timestamp};
+use engine::testing::Words;
 use http::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -16,10 +17,29 @@ async fn titles(script: &Client) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(|task| task["title"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A task with an agent at work, and what that asks: as a runner's words leave them.
+async fn agent_that_asks(app: &TestApp, script: &Client, pool: &PgPool) -> (String, String) {
+    let agent = json!({"backend": "claude-code", "ask": "commands"});
+    let prompt = json!({"title": "Asks", "repository": "/srv/app", "prompt": "Tidy up", "agent": agent});
+    let task = script.post("/api/v1/tasks", &prompt).await.json()["id"].as_str().unwrap().to_owned();
+    let runner = app.test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    let kind = SessionEventKind::Message { text: "I look around".into() };
+    let said = Words::Session(vec![SessionEvent { number: 1, at: Timestamp::UNIX_EPOCH, kind }]);
+    runner.says_together(&[(attempt, said)]).await.pop().unwrap().unwrap();
+    let asks = "insert into approval (id, workspace_id, task_id, attempt_id, question, kind, tool, subject, input, backend, isolation, asked_at, deadline)
+                select gen_random_uuid(), workspace_id, task_id, id, 1, 'command', 'Bash', 'ls', '{\"command\": \"ls\"}', 'claude-code', 'sandbox',
+                       claimed_at, claimed_at + interval '30 minutes' from attempt where id = $1 returning id::text";
+    (task, sqlx::query_scalar(asks).bind(attempt.attempt_id.0).fetch_one(pool).await.unwrap())
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn every_route_that_changes_something_answers_the_same_request_once(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     let script = app.script(Role::Member).await;
+    // before there is another task that its runner could take
+    let (asking, question) = agent_that_asks(&app, &script, &pool).await;
     let task = async |title: &str| script.post("/api/v1/tasks", &new_task(title)).await.json()["id"].as_str().unwrap().to_owned();
     let (parent, child, ended) = (task("Parent").await, task("Child").await, task("Ended").await);
     script.post(&format!("/api/v1/tasks/{ended}/cancel"), &json!({})).await;
@@ -69,9 +89,14 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         ("/api/v1/queue/pause", json!({}), StatusCode::OK),
         ("/api/v1/queue/resume", json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{child}/cancel"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{asking}/session/messages"), json!({"text": "Look at the tests"}), StatusCode::OK),
+        (&format!("/api/v1/approvals/{question}/answer"), json!({"decision": "allow"}), StatusCode::OK),
     ];
     let owner = app.script(Role::Owner).await;
-    let owners = [("/api/v1/workspace/isolation", json!({"isolation": "none"}), StatusCode::OK)];
+    let owners = [
+        ("/api/v1/workspace/isolation", json!({"isolation": "none"}), StatusCode::OK),
+        ("/api/v1/approval-rules", json!({"kind": "command", "pattern": "ls *"}), StatusCode::CREATED),
+    ];
     let cases: Vec<_> = cases.iter().map(|case| (&script, case)).chain(owners.iter().map(|case| (&owner, case))).collect();
     for (script, (path, body, status)) in &cases {
         let once = script.with("idempotency-key", &format!("key of {path}"));
@@ -83,10 +108,10 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
     }
     let created: Vec<_> = titles(&script).await.into_iter().filter(|title| title != "A gate").collect();
-    assert_eq!(created, ["Two", "One", "Once", "Dead", "Ended", "Child", "Parent"]);
+    assert_eq!(created, ["Two", "One", "Once", "Dead", "Ended", "Child", "Parent", "Asks"]);
     assert_eq!(script.get("/api/v1/runs").await.json()["items"].as_array().unwrap().len(), 3, "one before, one started, one started again");
 
-    let ids = [&child, &ended, &dead, run_id, &first_gate, &second_gate];
+    let ids = [&child, &ended, &dead, run_id, &first_gate, &second_gate, &asking, &question];
     let general = |path: &str| ids.iter().fold(path.replace("/gates/", "/{name}/"), |path, id| path.replace(*id, "{id}"));
     let tested: Vec<_> = cases.iter().map(|(_, (path, ..))| general(path)).collect();
     let document = script.get("/api/openapi.json").await.json();
@@ -96,7 +121,8 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         // what names the version that it changes can happen to that version only once; what is put or deleted twice is as after the first time
         let once = ["get", "patch", "put", "delete"];
         // a secret is not kept to be told again; a machine joins once and is tried out once by itself (engine/tests/it/join.rs)
-        let otherwise = ["/api/v1/runner-tokens", "/api/v1/runners", "/api/v1/runners/trial"].contains(&path.as_str());
+        let secrets = ["/api/v1/runner-tokens", "/api/v1/approvals/{id}/links"];
+        let otherwise = secrets.contains(&path.as_str()) || ["/api/v1/runners", "/api/v1/runners/trial"].contains(&path.as_str());
         let changes = !looks && !otherwise && operations.as_object().unwrap().keys().any(|method| !once.contains(&method.as_str()));
         assert_eq!(changes, tested.contains(path), "{path} is in the list above exactly when it changes something");
     }

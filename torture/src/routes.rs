@@ -56,6 +56,9 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
             let gate = gates.filter_map(|step| step["task"].as_str()).next().context("the run has no gate")?.to_owned();
             ready(route.replace("{id}", &gate), json!({}))
         }
+        ("tasks", "{id}/session/messages") => ready(route.replace("{id}", &maker.task_with_an_agent().await?), json!({"text": "Go on"})),
+        ("approvals", "{id}/answer") => ready(route.replace("{id}", &maker.question().await?), json!({"decision": "allow"})),
+        ("/api/v1/approval-rules", "") => ready(route.into(), json!({"kind": "command", "pattern": new_name("make")})),
         ("/api/v1/workflows", "") => ready(route.into(), json!({"source": maker.definition()})),
         ("workflows", "{name}/runs") => ready(route.replace("{name}", &maker.workflow().await?), json!({})),
         ("runs", "{id}/cancel" | "{id}/pause") => ready(route.replace("{id}", &maker.run_id().await?), json!({})),
@@ -119,6 +122,39 @@ impl Maker<'_> {
                              failure = '{"code": "queue_expired", "message": "nobody took it"}' where id = $1::uuid"#;
         sqlx::query(set_aside).bind(&id).execute(self.pool).await?;
         Ok(id)
+    }
+
+    /// As a runner would leave it that carries out a prompt: nobody does here.
+    async fn task_with_an_agent(&self) -> anyhow::Result<String> {
+        let new = json!({"title": "A prompt", "repository": self.world.machine.repository(), "prompt": "Go"});
+        let task = self.made("/api/v1/tasks", &new).await?;
+        let id = task["id"].as_str().context("a task without an id")?.to_owned();
+        let mut tx = self.pool.begin().await?;
+        let runner = "insert into runner (id, name, slots, created_at, last_seen_at)
+                      values ('00000000-0000-7000-8000-0000000000aa', 'played', 1, now(), now()) on conflict (id) do nothing";
+        sqlx::query(runner).execute(&mut *tx).await?;
+        for statement in [
+            "insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, started_at, lease_until, log_start)
+             select gen_random_uuid(), workspace_id, id, 1, '00000000-0000-7000-8000-0000000000aa', 'running', now(), now(),
+                    now() + interval '1 day', 0 from task where id = $1::uuid",
+            "update task set state = 'running', queued_at = null, attempts = 1 where id = $1::uuid",
+            r#"insert into session_event (workspace_id, attempt_id, number, at, kind, payload, bytes, total)
+               select workspace_id, id, 1, now(), 'message', '{"type": "message", "text": "I look around"}', 1, 1
+               from attempt where task_id = $1::uuid"#,
+        ] {
+            sqlx::query(statement).bind(&id).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// As a runner would leave it whose agent asks.
+    async fn question(&self) -> anyhow::Result<String> {
+        let asks = r#"insert into approval (id, workspace_id, task_id, attempt_id, question, kind, tool, subject, input, backend, isolation,
+                                            asked_at, deadline)
+                      select gen_random_uuid(), workspace_id, task_id, id, 1, 'command', 'Bash', 'ls', '{"command": "ls"}', 'claude-code', 'none',
+                             now(), now() + interval '1 day' from attempt where task_id = $1::uuid returning id::text"#;
+        Ok(sqlx::query_scalar(asks).bind(self.task_with_an_agent().await?).fetch_one(self.pool).await?)
     }
 
     /// Of a name that there was not before.

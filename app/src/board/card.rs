@@ -5,7 +5,10 @@ use leptos::prelude::*;
 
 use crate::{
     components::{Icon, Time, icon},
-    task::{row::tags, state_badge::priority_badge},
+    task::{
+        row::tags,
+        state_badge::{asks_badge, priority_badge},
+    },
     text::{count, short_location},
 };
 
@@ -38,6 +41,7 @@ pub fn card(card: Card) -> impl IntoView {
             <p class="c-card__facts">
                 // in the queue the lane is the heading
                 {(!is_queued && task.priority != Priority::Normal).then(|| priority_badge(task.priority))}
+                {asks_badge(task.asks)}
                 <span title=task.repository.clone()>{short_location(&task.repository)}</span>
                 {attempt.map(|text| view! { <span>{text}</span> })}
                 <span>{since} <Time at=at /></span>

@@ -3,6 +3,8 @@
 
 use leptos::prelude::*;
 
+use super::html::in_a_text_area;
+
 /// What surrounds a control. The control's `aria-describedby` names the ids made here.
 #[component]
 fn Field(
@@ -121,9 +123,8 @@ pub fn TextAreaField(
                 spellcheck=code.then_some("false")
                 aria-describedby=describes
                 aria-invalid=invalid(errors)
-            >
-                {value}
-            </textarea>
+                inner_html=in_a_text_area(&value)
+            ></textarea>
         </Field>
     }
 }

@@ -15,6 +15,14 @@ pub fn escape_into(html: &mut String, text: &str) {
     }
 }
 
+/// What stands in a text area: the framework writes its children as they are.
+pub fn in_a_text_area(text: &str) -> String {
+    // a browser leaves out a line end right after the tag
+    let mut html = if text.starts_with('\n') { "\n".to_owned() } else { String::new() };
+    escape_into(&mut html, text);
+    html
+}
+
 /// Whether a character may be shown: not a control character, and none that turns the reading direction around, with which text
 /// can be made to look like other text.
 pub fn is_shown(character: char) -> bool {
@@ -30,6 +38,12 @@ mod tests {
         let mut html = String::new();
         escape_into(&mut html, r#"<img src=x onerror="alert('1')"> & more"#);
         assert_eq!(html, "&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt; &amp; more");
+    }
+
+    #[test]
+    fn what_was_typed_stays_in_its_field() {
+        assert_eq!(in_a_text_area("</textarea><b>"), "&lt;/textarea&gt;&lt;b&gt;");
+        assert_eq!(in_a_text_area("\na"), "\n\na");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 pub enum Icon {
     Alert,
     ArrowDown,
+    Ask,
     Ban,
     Board,
     Check,
@@ -48,6 +49,7 @@ impl Icon {
         match self {
             Self::Alert => "M8 2.2 14.4 13.4H1.6ZM8 6.5v3.2M8 11.6v.1",
             Self::ArrowDown => "M8 2.5v10.4M3.8 8.8 8 13l4.2-4.2",
+            Self::Ask => "M2.2 2.4h11.6v8.8H8.2L5 14v-2.8H2.2ZM6.5 5.7a1.5 1.5 0 1 1 2.2 1.3C8.2 7.3 8 7.5 8 7.9M8 9.3v.1",
             Self::Ban => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM3.8 12.2l8.4-8.4",
             Self::Board => "M2.4 2.8h3v10.4h-3ZM6.6 2.8h3v6.4h-3ZM10.8 2.8h3v8.4h-3Z",
             Self::Check => "M8 1.9a6.1 6.1 0 1 0 0 12.2A6.1 6.1 0 0 0 8 1.9ZM5.2 8.2l2 2 3.6-4.2",

@@ -15,7 +15,7 @@ const SEARCH: &str = "[data-search]";
 /// Marks the links that `j` and `k` walk.
 const ROWS: &str = "[data-row]";
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("n", "New task"),
     ("/", "Search"),
     ("j", "Next row"),
@@ -23,6 +23,7 @@ const KEYS: [(&str, &str); 9] = [
     ("Enter", "Open the row"),
     ("g", "Overview"),
     ("t", "Tasks"),
+    ("a", "Approvals"),
     ("w", "Workflows"),
     ("?", "This help"),
 ];
@@ -44,6 +45,7 @@ pub fn Shortcuts() -> impl IntoView {
                 "n" => navigate("/tasks/new", Default::default()),
                 "g" => navigate("/", Default::default()),
                 "t" => navigate("/tasks", Default::default()),
+                "a" => navigate("/approvals", Default::default()),
                 "w" => navigate("/workflows", Default::default()),
                 "?" => open.set(true),
                 "/" => focus(find_all(SEARCH).into_iter().next()),

@@ -29,9 +29,10 @@ use super::{
     },
     find_task,
     handed::take_handed,
-    state_badge::{priority_badge, proof_badge, state_badge},
+    state_badge::{asks_badge, priority_badge, proof_badge, state_badge},
 };
 use crate::{
+    approval::at_task::Questions,
     components::{CopyButton, Notice, Time, Tone},
     document_title::document_title,
     fetched::fetched,
@@ -193,6 +194,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             </div>
             <Steps task=task />
             <OpenGate task=task refresh=refresh />
+            <Questions id=id task=task refresh=refresh />
             {move || notice(id, task)}
             {move || task.with(findings)}
             {move || task.with(chosen)}
@@ -220,6 +222,7 @@ fn badges(task: Signal<TaskView>) -> impl IntoView {
         let succeeded = matches!(task.summary.state, TaskState::Succeeded { .. });
         view! {
             {state_badge(task.summary.state.name())}
+            {asks_badge(task.summary.asks)}
             {(!task.work.is_executed()).then(|| kind_badge(task.work.kind()))}
             {(succeeded && task.work.is_executed()).then(|| proof_badge(task.summary.checks))}
             {(task.summary.priority != domain::Priority::Normal).then(|| priority_badge(task.summary.priority))}

@@ -3,11 +3,12 @@
 //! What is wrong is said about the fields of the form: a JSON pointer that names the third check of the task leads to the row in
 //! which it was typed, and one that names a line of a list leads to the list.
 
+mod agent_terms;
 mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    Backend, CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
+    Ask, Backend, CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
@@ -67,6 +68,9 @@ pub struct TaskForm {
     pub agent: String,
     pub model: String,
     pub max_turns: String,
+    /// What it asks people for, and how many minutes it waits for them; empty for as usual.
+    pub ask: String,
+    pub answer_minutes: String,
     /// How often it goes on when checks do not pass; empty for as usual.
     pub verification_retries: String,
     /// In dollars, as people write them.
@@ -117,6 +121,8 @@ impl Default for TaskForm {
             agent: String::new(),
             model: String::new(),
             max_turns: String::new(),
+            ask: String::new(),
+            answer_minutes: String::new(),
             verification_retries: String::new(),
             max_cost: String::new(),
             correlation_id: String::new(),
@@ -163,6 +169,9 @@ impl TaskForm {
             agent: task.agent.backend.map(Backend::name).unwrap_or_default().into(),
             model: task.agent.model.clone().unwrap_or_default(),
             max_turns: task.agent.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
+            // to ask for nothing is as usual
+            ask: task.agent.ask.filter(|ask| *ask != Ask::Nothing).map(Ask::name).unwrap_or_default().into(),
+            answer_minutes: task.agent.answer_minutes.map(|minutes| minutes.to_string()).unwrap_or_default(),
             verification_retries: task.agent.max_verification_retries.map(|retries| retries.to_string()).unwrap_or_default(),
             max_cost: task.agent.max_cost_cents.map(|cents| agent::dollars(cents).trim_start_matches('$').to_owned()).unwrap_or_default(),
             correlation_id: task.correlation_id.clone().unwrap_or_default(),
@@ -273,33 +282,7 @@ impl TaskForm {
                 Err(message) => note("/estimate_seconds", "malformed", message),
             },
         }
-        match (self.agent.as_str(), Backend::parse(&self.agent)) {
-            ("", _) => {}
-            (_, Some(backend)) => new.agent.backend = Some(backend),
-            (_, None) => note("/agent", "unknown", "is not an agent that Muster knows"),
-        }
-        new.agent.model = Some(self.model.trim().to_owned()).filter(|model| !model.is_empty());
-        match self.max_turns.trim() {
-            "" => {}
-            text => match text.parse() {
-                Ok(turns) => new.agent.max_turns = Some(turns),
-                Err(_) => note("/agent/max_turns", "malformed", "must be a number"),
-            },
-        }
-        match self.verification_retries.trim() {
-            "" => {}
-            text => match text.parse() {
-                Ok(retries) => new.agent.max_verification_retries = Some(retries),
-                Err(_) => note("/agent/max_verification_retries", "malformed", "must be a number"),
-            },
-        }
-        match self.max_cost.trim() {
-            "" => {}
-            text => match agent::cents(text) {
-                Some(cents) => new.agent.max_cost_cents = Some(cents),
-                None => note("/agent/max_cost_cents", "malformed", "must be dollars, such as 2.50"),
-            },
-        }
+        new.agent = agent_terms::read(self, &mut note);
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
         match others::read_dependencies(&self.depends_on) {
             Ok(dependencies) => new.depends_on = dependencies,
@@ -479,6 +462,8 @@ mod tests {
             agent: "claude-code".into(),
             model: " claude-sonnet-4-5 ".into(),
             max_turns: "30".into(),
+            ask: "commands".into(),
+            answer_minutes: " 5 ".into(),
             verification_retries: "0".into(),
             max_cost: "$2.5".into(),
             ..filled()
@@ -486,11 +471,14 @@ mod tests {
         let agent = form.to_new_task().unwrap().agent;
         assert_eq!((agent.backend, agent.model.as_deref()), (Some(Backend::ClaudeCode), Some("claude-sonnet-4-5")));
         assert_eq!((agent.max_turns, agent.max_verification_retries, agent.max_cost_cents), (Some(30), Some(0), Some(250)));
+        assert_eq!((agent.ask, agent.answer_minutes), (Some(Ask::Commands), Some(5)));
         assert!(TaskForm { work: "prompt".into(), prompt: "x".into(), ..filled() }.to_new_task().unwrap().agent.is_usual());
         assert_eq!(wrong(&TaskForm { work: "command".into(), ..form.clone() })[0].0, "/agent");
-        let dear = wrong(&TaskForm { max_cost: "10000.01".into(), max_turns: "0".into(), ..form });
+        assert_eq!(wrong(&TaskForm { ask: String::new(), ..form.clone() })[0].0, "/agent/answer_minutes", "it asks nobody");
+        let dear = wrong(&TaskForm { max_cost: "10000.01".into(), max_turns: "0".into(), answer_minutes: "1441".into(), ..form });
         assert_eq!(dear[0], ("/agent/max_turns".to_owned(), "must be 1 to 10000".to_owned()));
         assert_eq!(dear[1], ("/agent/max_cost_cents".to_owned(), "must be $0.01 to $10000.00".to_owned()));
+        assert_eq!(dear[2], ("/agent/answer_minutes".to_owned(), "must be 1 to 1440".to_owned()));
     }
 
     #[test]
@@ -513,6 +501,8 @@ mod tests {
             agent: "nobody".into(),
             model: "a model".into(),
             max_turns: "few".into(),
+            ask: "for money".into(),
+            answer_minutes: "soon".into(),
             verification_retries: "some".into(),
             max_cost: "much".into(),
             run_at: "tomorrow".into(),
@@ -533,6 +523,8 @@ mod tests {
                 "/estimate_seconds",
                 "/agent",
                 "/agent/max_turns",
+                "/agent/ask",
+                "/agent/answer_minutes",
                 "/agent/max_verification_retries",
                 "/agent/max_cost_cents",
                 "/depends_on",

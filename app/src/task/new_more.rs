@@ -1,6 +1,6 @@
 //! What most tasks leave as it is: lane, times, retries, agent, dependencies, labels and limits.
 
-use domain::{Backend, task::Tier};
+use domain::{Ask, Backend, task::Tier};
 use leptos::prelude::*;
 
 use super::{form::TaskForm, terms_fields::In};
@@ -23,6 +23,7 @@ where
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
     let agents: Vec<_> =
         std::iter::once(("", "Whatever the runner has")).chain(Backend::ALL.map(|agent| (agent.name(), agent.title()))).collect();
+    let asks = vec![("", "As usual: nothing"), (Ask::Commands.name(), "Commands"), (Ask::Everything.name(), "Everything")];
     view! {
         <details class="p-new__more" open=is_open>
             <summary class="p-new__heading">"More: priority, time, needs, agent, dependencies, labels, limits"</summary>
@@ -93,6 +94,25 @@ where
                         optional=true
                         hint="Answers of the model, each time that it is told something."
                         errors=errors("/agent/max_turns")
+                    />
+                    <SelectField
+                        id="ask"
+                        label="Asks people for"
+                        name="form[ask]"
+                        value=form.ask
+                        choices=asks
+                        hint="It waits until somebody allows or denies it. To ask for commands leaves it free to edit files."
+                        errors=errors("/agent/ask")
+                    />
+                    <TextField
+                        id="answer-minutes"
+                        label="Waits for an answer"
+                        name="form[answer_minutes]"
+                        kind="number"
+                        value=form.answer_minutes
+                        optional=true
+                        hint="In minutes: what nobody has answered by then is denied; 30 if empty."
+                        errors=errors("/agent/answer_minutes")
                     />
                     <TextField
                         id="max-cost"

@@ -192,6 +192,8 @@ fn field_name(pointer: &str) -> String {
         "/tier" => return "how hard it is".into(),
         "/agent/model" => return "model".into(),
         "/agent/max_turns" => return "most turns".into(),
+        "/agent/ask" => return "asks people for".into(),
+        "/agent/answer_minutes" => return "waits for an answer".into(),
         "/agent/max_verification_retries" => return "rounds after failed checks".into(),
         "/agent/max_cost_cents" => return "most cost".into(),
         "/estimate_seconds" => return "expected to take".into(),

@@ -3,7 +3,7 @@
 use domain::{Priority, TaskId, TaskStateName, TaskSummary};
 use leptos::prelude::*;
 
-use super::state_badge::{priority_badge, state_badge};
+use super::state_badge::{asks_badge, priority_badge, state_badge};
 use crate::{
     components::{DataTable, Icon, Time, icon},
     text::{query_value, short_location},
@@ -98,7 +98,7 @@ fn cells(task: TaskSummary, picks: Option<Picks>) -> impl IntoView {
     view! {
         <tr class="c-table__row">
             {picks.map(|picks| pick(task.id, &task.title, picks))}
-            <td class="c-table__state" data-label="State">{state_badge(state)}</td>
+            <td class="c-table__state" data-label="State">{state_badge(state)} {asks_badge(task.asks)}</td>
             <td class="c-table__main" data-label="Task">
                 <a class="c-table__link" href=format!("/tasks/{}", task.id) data-row="">{task.title.clone()}</a>
                 <span class="c-table__id">{task.id.short()}</span>

@@ -67,6 +67,17 @@ pub fn attempt_badge(state: AttemptState) -> impl IntoView {
     view! { <Badge tone=tone shape=shape text=text /> }
 }
 
+/// That its agent waits for somebody's leave; nothing where it does not.
+pub fn asks_badge(asks: bool) -> impl IntoView {
+    asks.then(|| {
+        view! {
+            <span class="c-badge-box" title="Its agent waits for an answer">
+                <Badge tone=Tone::Warn shape=Icon::Eye text="Asks" />
+            </span>
+        }
+    })
+}
+
 /// `None` for a check that has not run.
 pub fn check_badge(status: Option<CheckStatus>) -> impl IntoView {
     let (tone, shape, text) = match status {

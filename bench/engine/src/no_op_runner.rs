@@ -98,12 +98,13 @@ impl NoOpRunner {
                 ToRunner::Missing(heard) => anyhow::bail!("something of attempt {} has not arrived", heard.attempt.number),
                 ToRunner::NotUnderstood { message } => anyhow::bail!("it is not understood: {message}"),
                 ToRunner::Refused { message, .. } => anyhow::bail!("it is refused: {message}"),
-                // Every attempt is over long before its lease is, so no heartbeat is needed; and nobody cancels.
+                // Every attempt is over long before its lease is, so no heartbeat is needed; nobody cancels, and nobody asks.
                 ToRunner::Opened { .. }
                 | ToRunner::Welcome { .. }
                 | ToRunner::Stored { .. }
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }
+                | ToRunner::Tell(_)
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

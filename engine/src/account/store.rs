@@ -16,6 +16,21 @@ pub(super) async fn first_membership(conn: &mut PgConnection, user: UserId) -> R
     Ok(row.map(|row| (row.workspace_id, row.role)))
 }
 
+/// What whoever has this label is in a workspace now: a member, or a key that is good.
+pub(crate) async fn role_of(conn: &mut PgConnection, workspace: WorkspaceId, label: &str, now: Timestamp) -> Result<Option<Role>> {
+    let role = sqlx::query_scalar!(
+        r#"select role as "role!: Role" from member where workspace_id = $1 and 'user:' || user_id = $2
+           union all
+           select role from api_key where workspace_id = $1 and 'api_key:' || id = $2 and expires_at > $3 and revoked_at is null"#,
+        workspace.0,
+        label,
+        now
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(role)
+}
+
 pub(super) async fn workspace(conn: &mut PgConnection, id: WorkspaceId) -> Result<Option<Workspace>> {
     let found =
         sqlx::query_as!(Workspace, "select id, slug, name, isolation, isolation_by, isolation_at from workspace where id = $1", id.0)

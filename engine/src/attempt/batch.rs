@@ -14,13 +14,17 @@
 use std::collections::HashMap;
 
 use domain::{
-    AttemptId, AttemptKey, AttemptState, EventKind, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId, protocol::AttemptReport,
+    AttemptId, AttemptKey, AttemptState, Backend, EventKind, Isolation, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId,
+    approval::Asked,
+    protocol::{AttemptReport, Telling},
 };
 use tracing::warn;
 
-use super::{Verdict, finding, judge, lease_until, may_be_kept, predict, report_part, session, store};
+use super::{Verdict, finding, judge, lease_until, may_be_kept, predict, report_part, session, store, telling};
 use crate::{
-    Engine, Error, Result, RunnerSession, artifact,
+    Engine, Error, Result, RunnerSession,
+    approval::asked::{self, NewQuestion},
+    artifact,
     event::store::Fact,
     runner,
     task::{self, edge::Parent, followers, store::ChangedRow},
@@ -48,6 +52,12 @@ pub(crate) enum Said<'a> {
     Started { base_commit: &'a str, branch: &'a str },
     /// What the agent said and did.
     Session { events: &'a [SessionEvent] },
+    /// Its agent asks for leave, and waits.
+    Asks { question: i32, isolation: Isolation, backend: Backend, asked: &'a Asked },
+    /// It waits for that no longer.
+    AsksNoMore { question: i32 },
+    /// What it was told with this number has come to it.
+    Heard { telling: i64 },
     /// The work's processes are gone and the checks run.
     Verifying,
     /// A part of the report that comes.
@@ -132,10 +142,15 @@ impl Engine {
             }
             task::store::save_all(&mut tx, &changed).await?;
         }
+        let workspaces = held.values().map(|one| (one.key.attempt_id, one.task.workspace_id)).collect();
         let attempts: Vec<_> = held.into_values().map(|one| one.row).filter(store::AttemptRow::has_changed).collect();
         store::save_all(&mut tx, session, &attempts).await?;
-        written.store(&mut tx).await?;
-        tx.commit(outcomes).await
+        let tellings = written.store(&mut tx, &workspaces).await?;
+        let outcomes = tx.commit(outcomes).await?;
+        if let Some(session) = session {
+            tellings.into_iter().for_each(|telling| self.hub.tell(session.id(), telling));
+        }
+        Ok(outcomes)
     }
 }
 
@@ -143,6 +158,10 @@ impl Engine {
 #[derive(Default)]
 struct Written<'a> {
     session: Vec<session::NewEvent>,
+    asked: Vec<NewQuestion>,
+    asked_no_more: Vec<(AttemptKey, i32)>,
+    heard: Vec<(AttemptId, i64)>,
+    attempts_ended: Vec<AttemptKey>,
     rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
@@ -152,8 +171,14 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    async fn store(self, tx: &mut Tx) -> Result<()> {
+    /// With what the runner is to be told at once.
+    async fn store(mut self, tx: &mut Tx, workspaces: &HashMap<AttemptId, WorkspaceId>) -> Result<Vec<Telling>> {
         let now = tx.now();
+        let mut tellings = vec![];
+        asked::insert(tx, &self.asked, &mut self.facts, &mut tellings).await?;
+        let withdrawn = asked::withdraw(tx, &self.attempts_ended, &self.asked_no_more, workspaces).await?;
+        self.facts.extend(withdrawn);
+        telling::heard(tx, &self.heard).await?;
         session::insert(tx, &self.session).await?;
         store::insert_rounds(tx, &self.rounds).await?;
         report_part::insert(tx, &self.parts).await?;
@@ -176,7 +201,8 @@ impl Written<'_> {
         task::store::save_outputs(tx, &outputs).await?;
         tx.record_all(&self.facts).await?;
         task::release_below(tx, self.ended).await?;
-        task::concurrency::release(tx, &self.let_go).await
+        task::concurrency::release(tx, &self.let_go).await?;
+        Ok(tellings)
     }
 }
 
@@ -221,6 +247,21 @@ impl Held {
                 self.only_in(AttemptState::Running)?;
                 let (workspace, key) = (self.task.workspace_id, self.key);
                 written.session.extend(events.iter().map(|event| session::NewEvent::new(workspace, key, event)));
+                Ok(None)
+            }
+            Said::Asks { question, isolation, backend, asked } => {
+                self.only_in(AttemptState::Running)?;
+                let new = NewQuestion::new(&self.task, self.key, question, (isolation, backend), asked, now)?;
+                written.facts.push(new.fact(&self.task));
+                written.asked.push(new);
+                Ok(None)
+            }
+            Said::AsksNoMore { question } => {
+                written.asked_no_more.push((self.key, question));
+                Ok(None)
+            }
+            Said::Heard { telling } => {
+                written.heard.push((self.key.attempt_id, telling));
                 Ok(None)
             }
             Said::Verifying => {
@@ -281,6 +322,7 @@ impl Held {
         let now = tx.now();
         self.task = self.task.clone().attempt_ended(verdict.task, now, tx.luck())?;
         self.row.end(verdict.state, verdict.failure.clone(), now);
+        written.attempts_ended.push(self.key);
         let kind = EventKind::AttemptEnded {
             attempt: self.key.number,
             state: verdict.state,

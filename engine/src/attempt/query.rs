@@ -11,6 +11,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let rows = sqlx::query!(
         r#"select attempt.id, number, state, runner.name as runner, claimed_at, attempt.started_at, ended_at, base_commit, branch, commit_id,
                   exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
+                  (select min(asked_at) from approval where approval.attempt_id = attempt.id and approval.state = 'pending') as "blocked_since?: domain::Timestamp",
                   coalesce((select max(event.number) from session_event event where event.attempt_id = attempt.id), 0) as "session_events!",
                   verification.started_at as "verified_at?", verification.duration_ms as "verified_in?"
            from attempt
@@ -50,6 +51,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             artifacts: vec![],
             log_start: row.log_start,
             log_end: row.log_start + row.log_bytes,
+            blocked_since: row.blocked_since,
             session_events: row.session_events,
         }
     });

@@ -63,10 +63,11 @@ async fn part(conn: &mut PgConnection, attempt: AttemptId, number: i32, after: i
         attempt.0,
         last
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
     let events = rows.into_iter().map(|row| SessionEvent { number: row.number, at: row.at, kind: row.kind.0 }).collect();
-    Ok(SessionPart { attempt: Some(number), events, more })
+    let on_its_way = super::telling::on_its_way(conn, attempt).await?;
+    Ok(SessionPart { attempt: Some(number), events, on_its_way, more })
 }
 
 /// A row of `session_event`. Its names are those of the columns.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use domain::{
     AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
     Isolation, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
-    protocol::{Assignment, AttemptReport, Heard},
+    protocol::{Assignment, AttemptReport, Heard, Telling},
     task::{Inputs, Tier, fill},
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
-use super::lease_until;
+use super::{lease_until, telling};
 use crate::{
     Error, Result, RunnerSession,
     error::{hit, hit_one},
@@ -313,6 +313,7 @@ pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSes
 pub(crate) struct Heartbeat {
     pub stale: Vec<AttemptKey>,
     pub cancel: Vec<AttemptKey>,
+    pub tell: Vec<Telling>,
 }
 
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
@@ -340,7 +341,9 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     .fetch_all(&mut **tx)
     .await?;
     let renewal = |key: &AttemptKey| renewed.iter().find(|row| row.id == key.attempt_id);
+    let held: Vec<_> = keys.iter().filter(|key| renewal(key).is_some()).copied().collect();
     Ok(Heartbeat {
+        tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
     })

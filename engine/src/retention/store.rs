@@ -63,6 +63,13 @@ pub(super) async fn delete_tasks(conn: &mut PgConnection, tasks: &[Uuid]) -> Res
     sqlx::query!("delete from verification using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;
+    sqlx::query!("delete from approval_link using approval where approval.id = approval_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from approval where task_id = any($1)", tasks).execute(&mut *conn).await?;
+    sqlx::query!("delete from telling using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query!("delete from report_part using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;

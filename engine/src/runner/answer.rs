@@ -44,7 +44,7 @@ impl Engine {
         match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
-                Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel })
+                Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel, tell: held.tell })
             }
             // It was removed, or is at another server. A hello tells which.
             Err(error @ Error::Unauthorized(_)) => {
@@ -186,6 +186,11 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
     let said = match said {
         Told::Started { base_commit, branch } => Said::Started { base_commit, branch },
         Told::Session { events } => Said::Session { events },
+        Told::Asks { question, isolation, backend, asked } => {
+            Said::Asks { question: *question, isolation: *isolation, backend: *backend, asked }
+        }
+        Told::AsksNoMore { question } => Said::AsksNoMore { question: *question },
+        Told::Heard { telling } => Said::Heard { telling: *telling },
         Told::Verifying => Said::Verifying,
         Told::WorksAgain { round, verification } => Said::WorksAgain { round: *round, verification },
         Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
@@ -204,6 +209,7 @@ fn bytes_of(one: &ToServer) -> usize {
         ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
         // a message of a far runner is no longer than this, and the others are made here
         ToServer::Said { said: Told::Session { events }, .. } => events.len() * EVENT_MAX,
+        ToServer::Said { said: Told::Asks { .. }, .. } => EVENT_MAX,
         _ => 0,
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     AttemptKey, RunnerId, WorkspaceId,
-    protocol::{Assignment, ToRunner},
+    protocol::{Assignment, Telling, ToRunner},
     runner::owner_of,
 };
 use tokio::sync::mpsc;
@@ -169,6 +169,14 @@ impl Hub {
         if let Some(one) = self.lock().connected.get(&runner) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Cancel { attempt });
+        }
+    }
+
+    /// Tells the runner something for an attempt. When it is not connected here, its next heartbeat tells it.
+    pub(crate) fn tell(&self, runner: RunnerId, telling: Telling) {
+        if let Some(one) = self.lock().connected.get(&runner) {
+            // A full queue costs one heartbeat: its answer says it again.
+            let _ = one.outgoing.try_send(ToRunner::Tell(telling));
         }
     }
 

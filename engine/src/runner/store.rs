@@ -296,7 +296,9 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
-                  (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!"
+                  (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
+                  (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
+                     and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
            from runner where removed_at is null order by name limit 200"#
     )
     .fetch_all(conn)
@@ -306,6 +308,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<
         name: row.name,
         slots: row.slots,
         busy: row.busy,
+        blocked: row.blocked,
         capabilities: row.capabilities,
         online: row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS),
         joined: row.joined,

@@ -81,7 +81,7 @@ impl Engine {
     }
 }
 
-fn parse_cursor(text: &str) -> Result<Uuid, Invalid> {
+pub(crate) fn parse_cursor(text: &str) -> Result<Uuid, Invalid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
     bytes
         .and_then(|bytes| Uuid::from_slice(&bytes).ok())
@@ -121,6 +121,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
     let rows = sqlx::query!(
         r#"select task.id, title, state, priority, run_at, task.ended_at, task.failure as "failure: Json<Failure>", cancelled_by,
                   stop as "stop: Json<Stop>", tags, paused_by is not null as "paused!", parked,
+                  exists (select from approval where approval.task_id = task.id and approval.state = 'pending') as "asks!",
                   skipped_because_of, skipped_reason, skipped_path, attempts, max_attempts, task.created_at, repository.location,
                   jsonb_array_length(checks) as "checks!", latest.started_at as "started_at?: Timestamp",
                   latest.checks_passed as "checks_passed?: i64"
@@ -162,6 +163,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
                 tags: row.tags,
                 paused: row.paused,
                 parked: row.parked,
+                asks: row.asks,
                 repository: row.location,
                 attempts: row.attempts,
                 max_attempts: row.max_attempts,
@@ -269,6 +271,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
             priority: task.priority,
             tags: task.tags,
             paused: false,
+            asks: false,
             parked: false,
             repository: location,
             attempts: task.attempts,
@@ -328,7 +331,7 @@ async fn depends_on(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskDepen
 }
 
 /// Who a label of an actor is, for people.
-pub(super) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<String> {
+pub(crate) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<String> {
     let names = names_of(conn, vec![label.to_owned()]).await?;
     Ok(names.get(label).cloned().unwrap_or_else(|| label.to_owned()))
 }

@@ -255,6 +255,8 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
     .await
     .unwrap();
     let known = [
+        "approval → attempt",
+        "approval → task",
         "artifact → attempt",
         "attempt → task",
         "event → task",
@@ -264,6 +266,7 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "session_event → attempt",
         "task → workflow_run",
         "task_dependency → task",
+        "telling → attempt",
         "verification → attempt",
         "verification_check → verification",
         "verification_round → attempt",

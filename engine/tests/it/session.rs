@@ -19,6 +19,7 @@ fn prompt(title: &str) -> NewTask {
         max_turns: Some(30),
         max_cost_cents: Some(250),
         max_verification_retries: Some(1),
+        ..AgentTerms::default()
     };
     NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
 }

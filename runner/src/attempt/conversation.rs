@@ -1,6 +1,7 @@
 //! A conversation with an agent program over its standard input and output.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -8,7 +9,7 @@ use std::{
     },
 };
 
-use domain::{LogStream, SessionEventKind};
+use domain::{Decision, LogStream, SessionEventKind, approval::Answer, protocol::Tell, session::kept_text};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{ChildStdin, ChildStdout},
@@ -16,7 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{backend::Dialogue, session::Session};
+use super::questions::{Asker, Questions};
+use crate::{
+    backend::{Dialogue, Heard},
+    session::Session,
+    tellings::Tellings,
+};
 
 /// A message that is longer is passed over. Files and images travel in them.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
@@ -25,21 +31,74 @@ const MOST_WAITING: usize = 64 * 1024 * 1024;
 /// What a pipe may still hold when everything that wrote into it is gone.
 const PIPE_CAPACITY: usize = 1024 * 1024;
 
+/// What an attempt hears while it works, in all its rounds.
+pub(crate) struct Hearing {
+    tellings: Tellings,
+    pub questions: Questions,
+    /// What people have said while no agent could be told.
+    unheard: VecDeque<Message>,
+}
+
+/// Something that somebody says to an agent.
+pub(crate) struct Message {
+    /// Of the telling that it came with.
+    number: i64,
+    text: String,
+    by: String,
+    interrupt: bool,
+}
+
+impl Message {
+    /// With what else it is told.
+    pub fn in_words(&self) -> String {
+        format!("\n\n{} says meanwhile:\n\n{}", self.by, self.text)
+    }
+}
+
+impl Hearing {
+    pub fn new(tellings: Tellings) -> Self {
+        Self { tellings, questions: Questions::default(), unheard: VecDeque::new() }
+    }
+
+    /// What was said while nobody was there to hear it.
+    pub fn take_unheard(&mut self) -> Vec<Message> {
+        while let Some((number, what)) = self.tellings.take_next() {
+            if let Tell::Message { text, by, interrupt } = what {
+                self.unheard.push_back(Message { number, text, by, interrupt });
+            }
+        }
+        self.unheard.drain(..).collect()
+    }
+}
+
+/// Whom it is spoken with, and what is written down of it.
+pub(super) struct Partner<'a, 's> {
+    pub dialogue: &'a mut dyn Dialogue,
+    pub session: &'a mut Session<'s>,
+    pub asker: Asker<'a>,
+    /// What is in its first words already.
+    pub unheard: Vec<Message>,
+}
+
 /// Until the program closes its output, or until `over` is cancelled and there is nothing more to be read. What it is told goes out beside, so
 /// that neither waits for the other with a full pipe. When its turn is over its input is closed, which ends it.
-pub(super) async fn converse(
+pub(super) async fn converse<'a>(
     (input, output): (Option<ChildStdin>, Option<ChildStdout>),
     opening: Vec<String>,
-    dialogue: &mut dyn Dialogue,
-    session: &mut Session<'_>,
-    (over, said_all): (&CancellationToken, &CancellationToken),
+    partner: Partner<'a, '_>,
+    hearing: &'a mut Hearing,
+    (over, said_all): (&'a CancellationToken, &'a CancellationToken),
 ) {
     let (Some(input), Some(output)) = (input, output) else { return };
+    let Hearing { tellings, questions, unheard } = hearing;
     let (say, said) = mpsc::unbounded_channel();
     let mouth = Mouth { say: Some(say), waiting: Arc::default() };
     for line in opening {
         // a prompt is never that long
         let _ = mouth.says(line);
+    }
+    for message in &partner.unheard {
+        partner.asker.heard(message.number);
     }
     let waiting = Arc::clone(&mouth.waiting);
     let speaking = async {
@@ -48,8 +107,10 @@ pub(super) async fn converse(
             () = over.cancelled() => {}
         }
     };
-    tokio::join!(speaking, listen(output, mouth, dialogue, session, (over, said_all)));
-    session.say_what_is_missing();
+    let mut talk = Talk { partner, mouth, questions, unheard, said_all };
+    tokio::join!(speaking, listen(output, &mut talk, tellings, over));
+    talk.questions.withdraw_all(&talk.partner.asker);
+    talk.partner.session.say_what_is_missing();
 }
 
 /// Through which it is told something, until that is closed.
@@ -83,48 +144,119 @@ async fn speak(mut input: ChildStdin, mut said: mpsc::UnboundedReceiver<String>,
     }
 }
 
-async fn listen(
-    output: ChildStdout,
-    mut mouth: Mouth,
-    dialogue: &mut dyn Dialogue,
-    session: &mut Session<'_>,
-    (over, said_all): (&CancellationToken, &CancellationToken),
-) {
+/// One round of it.
+struct Talk<'a, 's> {
+    partner: Partner<'a, 's>,
+    mouth: Mouth,
+    questions: &'a mut Questions,
+    unheard: &'a mut VecDeque<Message>,
+    said_all: &'a CancellationToken,
+}
+
+impl Talk<'_, '_> {
+    async fn hear(&mut self, line: &str) {
+        let heard = self.partner.dialogue.hear(line);
+        if heard.is_output && !line.trim().is_empty() {
+            self.partner.session.log.text(LogStream::Stdout, &format!("{line}\n")).await;
+        }
+        self.take_in(heard).await;
+        self.pass_on().await;
+    }
+
+    async fn told(&mut self, number: i64, what: Tell) {
+        match what {
+            Tell::Answer { question, answer } => {
+                // one that is not open any more has no use for it
+                if let Some(key) = self.questions.answered(&self.partner.asker, question) {
+                    let heard = self.partner.dialogue.answer(&key, &answer);
+                    self.take_in(heard).await;
+                }
+                self.partner.asker.heard(number);
+            }
+            Tell::Message { text, by, interrupt } => {
+                self.unheard.push_back(Message { number, text, by, interrupt });
+                self.pass_on().await;
+            }
+        }
+    }
+
+    /// What people have said, as far as it can be told now.
+    async fn pass_on(&mut self) {
+        while self.mouth.say.is_some() {
+            let Some(message) = self.unheard.front() else { return };
+            let Some(heard) = self.partner.dialogue.tell(&message.text, message.interrupt) else { return };
+            let Some(message) = self.unheard.pop_front() else { return };
+            let said = SessionEventKind::Prompt { text: kept_text(&message.text), by: Some(message.by) };
+            self.partner.session.add(vec![said]).await;
+            self.take_in(heard).await;
+            self.partner.asker.heard(message.number);
+        }
+    }
+
+    async fn take_in(&mut self, heard: Heard) {
+        let mut next = VecDeque::from([heard]);
+        while let Some(heard) = next.pop_front() {
+            self.partner.session.add(heard.events).await;
+            let listens = heard.answers.into_iter().all(|answer| self.mouth.says(answer));
+            if !listens {
+                let message = "it asks, and does not listen to the answers".into();
+                self.partner.session.add(vec![SessionEventKind::Error { message }]).await;
+            }
+            for key in heard.withdrawn {
+                self.questions.withdraw(&self.partner.asker, &key);
+            }
+            for question in heard.questions {
+                let key = question.key.clone();
+                if !self.questions.ask(&self.partner.asker, question) {
+                    next.push_back(self.partner.dialogue.answer(&key, &too_much()));
+                }
+            }
+            if heard.is_over {
+                self.said_all.cancel();
+                self.questions.withdraw_all(&self.partner.asker);
+            }
+            if heard.is_over || !listens {
+                self.mouth.say = None;
+            }
+        }
+    }
+}
+
+/// To one that asks more than anybody can answer.
+fn too_much() -> Answer {
+    let message = Some("You ask too much at once. Do one thing after the other.".to_owned());
+    Answer { decision: Decision::Deny, by: "Muster".into(), message, expired: true }
+}
+
+async fn listen(output: ChildStdout, talk: &mut Talk<'_, '_>, tellings: &mut Tellings, over: &CancellationToken) {
     let mut output = BufReader::with_capacity(64 * 1024, output);
     let mut after_the_end = 0;
     while after_the_end <= PIPE_CAPACITY {
-        let line = tokio::select! {
-            biased;
-            line = next_line(&mut output, LONGEST_LINE) => line,
-            () = over.cancelled() => return,
+        let line = {
+            // begun once, as it must not be left in the middle
+            let line = next_line(&mut output, LONGEST_LINE);
+            tokio::pin!(line);
+            loop {
+                tokio::select! {
+                    biased;
+                    line = &mut line => break line,
+                    () = over.cancelled() => return,
+                    (number, what) = tellings.next() => talk.told(number, what).await,
+                }
+            }
         };
         match line {
             Ok(Line::Whole(line)) => {
                 if over.is_cancelled() {
                     after_the_end += line.len() + 1;
                 }
-                let line = String::from_utf8_lossy(&line);
-                let heard = dialogue.hear(&line);
-                if heard.is_output && !line.trim().is_empty() {
-                    session.log.text(LogStream::Stdout, &format!("{line}\n")).await;
-                }
-                session.add(heard.events).await;
-                let listens = heard.answers.into_iter().all(|answer| mouth.says(answer));
-                if !listens {
-                    session.add(vec![SessionEventKind::Error { message: "it asks, and does not listen to the answers".into() }]).await;
-                }
-                if heard.is_over {
-                    said_all.cancel();
-                }
-                if heard.is_over || !listens {
-                    mouth.say = None;
-                }
+                talk.hear(&String::from_utf8_lossy(&line)).await;
             }
             Ok(Line::TooLong { bytes, ends }) => {
                 let message = format!("a message of {bytes} bytes is left out; at most {LONGEST_LINE} are read");
-                session.add(vec![SessionEventKind::Error { message }]).await;
-                if dialogue.may_be_the_last(&String::from_utf8_lossy(&ends)) {
-                    mouth.say = None;
+                talk.partner.session.add(vec![SessionEventKind::Error { message }]).await;
+                if talk.partner.dialogue.may_be_the_last(&String::from_utf8_lossy(&ends)) {
+                    talk.mouth.say = None;
                 }
             }
             // a pipe that breaks has ended

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
+use super::{conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
 use crate::{
     backend::{agent::Doing, found::Found},
     git::Git,
@@ -25,6 +25,7 @@ use crate::{
     sandbox::Room,
     save::{Saved, save},
     session::Written,
+    tellings::Tellings,
     verify::{Interrupted, Verification},
     worktree,
 };
@@ -71,7 +72,12 @@ fn no_sandbox(message: impl Into<String>) -> Ended {
 }
 
 /// From the assignment to the report; nothing when nothing may be said.
-pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders: Orders, taken_at: Instant) -> Option<AttemptReport> {
+pub(super) async fn walk(
+    runner: Arc<Runner>,
+    assignment: Assignment,
+    (mut orders, tellings): (Orders, Tellings),
+    taken_at: Instant,
+) -> Option<AttemptReport> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
@@ -103,7 +109,7 @@ pub(super) async fn walk(runner: Arc<Runner>, assignment: Assignment, mut orders
     };
     attempt.first_heartbeat(taken_at, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
-        Order::Work => attempt.work_and_verify(&checkout, &mut orders).await,
+        Order::Work => attempt.work_and_verify(&checkout, &mut orders, &mut Hearing::new(tellings)).await,
         order => (Ended::Told(order), None),
     };
     attempt.finish(ended, exit_code, &checkout).await
@@ -166,10 +172,10 @@ impl Attempt {
         }
     }
 
-    async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders) -> (Ended, Option<i32>) {
+    async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders, hearing: &mut Hearing) -> (Ended, Option<i32>) {
         let (mut round, mut verified) = (Round::first(), Duration::ZERO);
         loop {
-            let (ended, exit_code) = self.work(checkout, &mut round, orders).await;
+            let (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
             match ended {
                 None => {}
                 // what was done in the rounds before is to be saved

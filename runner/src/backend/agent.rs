@@ -9,9 +9,10 @@ use std::{
 use domain::{Backend, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
-    Beginning, Dialogue, Leave, Opening, claude_code, codex,
+    Beginning, Dialogue, Opening, claude_code, codex,
     environment::{self, Place},
     found::Found,
+    question::Leave,
     shell::Script,
 };
 use crate::sandbox::{Guest, Program};
@@ -79,10 +80,19 @@ pub(crate) fn begin(
 ) -> io::Result<Begun> {
     let given: Vec<_> = given.iter().filter(|(name, _)| is_for(found.backend, name)).cloned().collect();
     let given = given.as_slice();
-    let leave = if place.room.is_closed() { Leave::Anything } else { Leave::Nothing };
+    let in_sandbox = place.room.is_closed();
+    let leave = Leave::of(assignment.agent.ask, in_sandbox);
     let config = place.own_folder(&format!(".{}", found.backend.name()))?;
-    let beginning =
-        Beginning { worktree: place.worktree.to_owned(), config, session, spent_micros, terms: &assignment.agent, leave, given };
+    let beginning = Beginning {
+        worktree: place.worktree.to_owned(),
+        config,
+        session,
+        spent_micros,
+        terms: &assignment.agent,
+        leave,
+        in_sandbox,
+        given,
+    };
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match found.backend {
         Backend::ClaudeCode => boxed(claude_code::open(beginning, words)),
         Backend::Codex => boxed(codex::open(beginning, words)),

@@ -1,21 +1,29 @@
 //! The `claude-code` backend: Claude Code in its headless mode, one JSON message a line in and out.
 //!
-//! It is started with leave to do nothing by itself, so that it asks for each thing over its control protocol, and is answered here. In a
-//! sandbox it may do all that the sandbox lets it. The session goes on for one prompt; its last message says how it went, and is believed
-//! before the exit code, which is 0 for some failures and 1 for some that come back.
+//! It is started with leave to do nothing by itself, so that it asks for each thing over its control protocol, and is answered here or by
+//! people. In a sandbox it may do all that the sandbox lets it, unless the task says what it asks. What people say to it while it works it
+//! hears between two steps, and says so. The message that ends its last turn says how it went, and is believed before the exit code, which is
+//! 0 for some failures and 1 for some that come back.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitStatus};
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitStatus,
+};
 
 use domain::{
-    Backend, Failure, FailureCode, SessionEventKind as Event,
+    AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
+    approval::Answer,
     session::{FileChange, SessionEnd, kept_text, subject},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Beginning, Dialogue, Heard, Leave, Opening, how, in_the_worktree, input_in_the_worktree,
+    Beginning, Dialogue, Heard, Opening, how, in_the_worktree, input_in_the_worktree,
     json::{message, number, shortened, some_text, text},
+    question::{Fate, Leave, Question, fate},
 };
 
 /// How often it asks its provider again by itself. Longer waits are the task's own to say.
@@ -28,6 +36,9 @@ const WRITES: [(&str, &str, FileChange); 4] = [
     ("NotebookEdit", "notebook_path", FileChange::Edited),
 ];
 
+/// Other tools of its own, with what they are used on.
+const KNOWN: [(&str, &str); 3] = [("WebFetch", "url"), ("WebSearch", "query"), ("Read", "file_path")];
+
 pub(crate) struct ClaudeCode {
     session: String,
     worktree: PathBuf,
@@ -39,7 +50,22 @@ pub(crate) struct ClaudeCode {
     /// What the answer that is being written has used so far.
     usage: Usage,
     denied: Vec<String>,
+    /// What it asks people, by its own names.
+    asked: HashMap<String, Asking>,
+    /// Calls that somebody has denied: they know what comes of that.
+    waived: HashSet<String>,
+    /// What was said to it and it has not heard.
+    unheard: HashSet<String>,
     last: Option<Last>,
+}
+
+/// What has to be known of a question when its answer comes.
+struct Asking {
+    id: Value,
+    input: Value,
+    tool: String,
+    subject: String,
+    call: String,
 }
 
 /// What has to be known of a call when its answer comes.
@@ -79,7 +105,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     .map(OsString::from)
     .into();
     let mode = match place.leave {
-        Leave::Anything => "manual",
+        Leave::Anything | Leave::Ask(_) => "manual",
         Leave::Nothing => "acceptEdits",
     };
     let (option, session) = match place.session {
@@ -87,7 +113,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
         Some(session) => ("--resume", session),
     };
     arguments.extend(["--permission-mode".into(), mode.into(), option.into(), OsString::from(&session)]);
-    if place.leave == Leave::Nothing {
+    if place.leave != Leave::Anything || !place.in_sandbox {
         // or the repository's own settings give it leave
         arguments.push("--setting-sources=user".into());
     }
@@ -121,6 +147,9 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
         spent_micros: place.spent_micros,
         usage: Usage::default(),
         denied: vec![],
+        asked: HashMap::new(),
+        waived: HashSet::new(),
+        unheard: HashSet::new(),
         last: None,
     };
     (Opening { arguments, variables, lines: lines.map(|line| line.to_string()).into() }, dialogue)
@@ -134,7 +163,16 @@ impl Dialogue for ClaudeCode {
             "assistant" => Heard::events(self.assistant(&message)),
             "user" => Heard::events(self.user(&message)),
             "stream_event" => Heard::events(self.stream(&message["event"])),
-            "control_request" => self.asked(&message),
+            "control_request" => self.asks(&message),
+            "control_cancel_request" => {
+                let key = text(&message, "/request_id").to_owned();
+                let withdrawn = self.asked.remove(&key).map(|_| key).into_iter().collect();
+                Heard { withdrawn, ..Heard::default() }
+            }
+            "command_lifecycle" if text(&message, "/state") != "queued" => {
+                self.unheard.remove(text(&message, "/command_uuid"));
+                Heard::default()
+            }
             "control_response" if text(&message, "/response/subtype") == "error" => {
                 Heard::events(vec![Event::Error { message: kept_text(text(&message, "/response/error")) }])
             }
@@ -142,6 +180,37 @@ impl Dialogue for ClaudeCode {
             // others come with later versions, and say nothing that has to be known
             _ => Heard::default(),
         }
+    }
+
+    fn answer(&mut self, key: &str, answer: &Answer) -> Heard {
+        let Some(asking) = self.asked.remove(key) else { return Heard::default() };
+        let Asking { id, input, tool, subject, call } = asking;
+        let allowed = answer.decision == Decision::Allow;
+        let response = if allowed {
+            json!({"behavior": "allow", "updatedInput": input})
+        } else {
+            if answer.expired {
+                self.note_denied(&tool);
+            } else if self.waived.len() < MOST_CALLS {
+                self.waived.insert(call);
+            }
+            json!({"behavior": "deny", "message": answer.message.as_deref().unwrap_or("This is not allowed.")})
+        };
+        let line = json!({"type": "control_response", "response": {"subtype": "success", "request_id": id, "response": response}});
+        let event = Event::Permission { tool, subject, allowed, by: answer.by.clone() };
+        Heard { answers: vec![line.to_string()], ..Heard::events(vec![event]) }
+    }
+
+    fn tell(&mut self, text: &str, interrupt: bool) -> Option<Heard> {
+        let id = Uuid::now_v7().to_string();
+        let mut lines = vec![];
+        if interrupt {
+            let request = json!({"type": "control_request", "request_id": format!("interrupt {id}"), "request": {"subtype": "interrupt"}});
+            lines.push(request.to_string());
+        }
+        lines.push(json!({"type": "user", "uuid": id, "message": {"role": "user", "content": text}}).to_string());
+        self.unheard.insert(id);
+        Some(Heard { answers: lines, ..Heard::default() })
     }
 
     fn may_be_the_last(&self, ends: &str) -> bool {
@@ -200,6 +269,9 @@ impl ClaudeCode {
             }
             "permission_denied" => {
                 let (tool, call) = (kept_text(text(message, "/tool_name")), text(message, "/tool_use_id"));
+                if self.waived.contains(call) {
+                    return vec![];
+                }
                 let subject = self.calls.get(call).map(|call| call.subject.clone()).unwrap_or_default();
                 self.note_denied(&tool);
                 vec![Event::Permission { tool, subject, allowed: false, by: "Claude Code".into() }]
@@ -278,7 +350,7 @@ impl ClaudeCode {
         }
     }
 
-    fn asked(&mut self, message: &Value) -> Heard {
+    fn asks(&mut self, message: &Value) -> Heard {
         let request = &message["request"];
         let answer = |response: Value| json!({"type": "control_response", "response": response}).to_string();
         let id = &message["request_id"];
@@ -286,23 +358,40 @@ impl ClaudeCode {
             let refused = json!({"subtype": "error", "request_id": id, "error": "Muster has no answer to this"});
             return Heard { answers: vec![answer(refused)], ..Heard::default() };
         }
-        let leave = match self.leave {
-            Leave::Anything => json!({"behavior": "allow", "updatedInput": request["input"]}),
-            Leave::Nothing => json!({"behavior": "deny", "message": "Without a sandbox around it, this is not allowed."}),
-        };
-        let answers = vec![answer(json!({"subtype": "success", "request_id": id, "response": leave}))];
-        if self.leave == Leave::Anything {
-            return Heard { answers, ..Heard::default() };
+        let input = &request["input"];
+        let (tool, shown) = (kept_text(text(request, "/tool_name")), input_in_the_worktree(&self.worktree, input));
+        let (kind, subject) = self.about(&tool, input, &shown);
+        let answered = |response: Value| answer(json!({"subtype": "success", "request_id": id, "response": response}));
+        match fate(self.leave, kind, &tool, &subject, input) {
+            Fate::Allowed => Heard { answers: vec![answered(json!({"behavior": "allow", "updatedInput": input}))], ..Heard::default() },
+            Fate::Denied(why) => {
+                self.note_denied(&tool);
+                let denied = Event::Permission { tool, subject: kept_text(&subject), allowed: false, by: "Muster".into() };
+                Heard { answers: vec![answered(json!({"behavior": "deny", "message": why}))], ..Heard::events(vec![denied]) }
+            }
+            Fate::Asked(asked) => {
+                let key = text(message, "/request_id").to_owned();
+                let call = kept_text(text(request, "/tool_use_id"));
+                self.asked.insert(key.clone(), Asking { id: id.clone(), input: input.clone(), tool, subject, call });
+                Heard { questions: vec![Question { key, asked }], ..Heard::default() }
+            }
         }
-        let tool = kept_text(text(request, "/tool_name"));
-        self.note_denied(&tool);
-        let denied = Event::Permission {
-            tool,
-            subject: subject_of(&input_in_the_worktree(&self.worktree, &request["input"])),
-            allowed: false,
-            by: "Muster".into(),
-        };
-        Heard { answers, ..Heard::events(vec![denied]) }
+    }
+
+    /// What leave is asked for: exactly the command, or the file.
+    fn about(&self, tool: &str, input: &Value, shown: &Value) -> (AskedKind, String) {
+        if tool == "Bash"
+            && let Some(command) = input["command"].as_str()
+        {
+            return (AskedKind::Command, command.to_owned());
+        }
+        let file = WRITES.iter().find(|(name, ..)| *name == tool).and_then(|(_, file, _)| input[*file].as_str());
+        if let Some(file) = file {
+            return (AskedKind::Edit, in_the_worktree(&self.worktree, file));
+        }
+        // of others all counts, as nobody knows here what they do
+        let known = KNOWN.iter().find(|(name, _)| *name == tool).and_then(|(_, subject)| shown[*subject].as_str());
+        (AskedKind::Tool, known.map_or_else(|| input.to_string(), str::to_owned))
     }
 
     fn result(&mut self, message: &Value) -> Heard {
@@ -315,7 +404,9 @@ impl ClaudeCode {
             _ => SessionEnd::Failed,
         };
         for denial in message["permission_denials"].as_array().into_iter().flatten() {
-            self.note_denied(text(denial, "/tool_name"));
+            if !self.waived.contains(text(denial, "/tool_use_id")) {
+                self.note_denied(text(denial, "/tool_name"));
+            }
         }
         let said = [text(message, "/result").to_owned(), errors(message)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
         let message_of_end = if end == SessionEnd::Completed { String::new() } else { shortened(&said) };
@@ -324,8 +415,14 @@ impl ClaudeCode {
         let cost = message["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
         let cost_micros = cost.map(|cost| (cost * 1e6).round() as u64);
         self.spent_micros = self.spent_micros.max(cost_micros.unwrap_or(0));
+        let withdrawn = self.asked.drain().map(|(key, _)| key).collect();
+        // what was said to it begins another turn
+        let goes_on = !self.unheard.is_empty() && !matches!(end, SessionEnd::TurnsUsedUp | SessionEnd::MoneyUsedUp);
+        if goes_on {
+            return Heard { withdrawn, ..Heard::default() };
+        }
         let ended = Event::Ended { how: end, turns: number(message, "/num_turns"), cost_micros };
-        Heard { is_over: true, ..Heard::events(vec![ended]) }
+        Heard { is_over: true, withdrawn, ..Heard::events(vec![ended]) }
     }
 }
 

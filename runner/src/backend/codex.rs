@@ -1,7 +1,8 @@
 //! The `codex` backend: Codex's app server, JSON-RPC over its standard input and output, one message a line.
 //!
-//! It is given work in Muster's sandbox alone, and its own is left out: whatever it asks for is allowed there. It counts no money and knows no limit of turns: the answers of its model are counted here, and the turn is
-//! interrupted once there are more than it is allowed.
+//! It is given work in Muster's sandbox alone, and its own is left out: whatever it asks for is allowed there, unless the task says what it
+//! asks people. It counts no money and knows no limit of turns: the answers of its model are counted here, and the turn is interrupted once
+//! there are more than it is allowed. What people say to it while it works goes into its turn, or begins another.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +12,8 @@ use std::{
 };
 
 use domain::{
-    AgentTerms, Backend, Failure, FailureCode, SessionEventKind as Event,
+    AgentTerms, AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
+    approval::Answer,
     session::{FileChange, SessionEnd, kept_text, kept_value},
 };
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 use super::{
     Beginning, Dialogue, Heard, Opening, how, in_the_worktree,
     json::{message, number, shortened, some_text, text},
+    question::{Fate, Leave, Question, fate},
 };
 
 /// Where its models are unless the environment of the agents says otherwise.
@@ -34,6 +37,8 @@ const INITIALIZE: u64 = 0;
 const THREAD: u64 = 1;
 const TURN: u64 = 2;
 const INTERRUPT: u64 = 3;
+/// From here on, each about something that was said to it.
+const STEER: u64 = 10;
 
 pub(crate) struct Codex {
     worktree: PathBuf,
@@ -53,7 +58,29 @@ pub(crate) struct Codex {
     used: HashMap<String, u64>,
     interrupted: bool,
     denied: Vec<String>,
+    leave: Leave,
+    /// What it asks people, by its own names.
+    asked: HashMap<String, Asking>,
+    /// The changes of files that it has begun, by its names for them.
+    changes: HashMap<String, Value>,
+    /// What somebody has denied: they know what comes of that.
+    waived: HashSet<String>,
+    /// What was said to it and it has not taken, by the numbers of the requests.
+    steering: HashMap<u64, String>,
+    next_steer: u64,
+    /// What its next turn begins with.
+    next: Vec<String>,
+    /// It was stopped, as somebody wants to say something.
+    makes_way: bool,
     last: Option<Last>,
+}
+
+/// What has to be known of a question when its answer comes.
+struct Asking {
+    id: Value,
+    item: String,
+    tool: &'static str,
+    subject: String,
 }
 
 struct Last {
@@ -89,6 +116,14 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         used: HashMap::new(),
         interrupted: false,
         denied: vec![],
+        leave: place.leave,
+        asked: HashMap::new(),
+        changes: HashMap::new(),
+        waived: HashSet::new(),
+        steering: HashMap::new(),
+        next_steer: STEER,
+        next: vec![],
+        makes_way: false,
         last: None,
     };
     (Opening { arguments, variables, lines }, dialogue)
@@ -98,15 +133,49 @@ fn request(id: u64, method: &str, params: Value) -> String {
     json!({"id": id, "method": method, "params": params}).to_string()
 }
 
+fn decision(id: &Value, decision: &str) -> String {
+    json!({"id": id, "result": {"decision": decision}}).to_string()
+}
+
 impl Dialogue for Codex {
     fn hear(&mut self, line: &str) -> Heard {
         let Some(message) = message(line) else { return Heard::output() };
         match (message.get("method").and_then(Value::as_str), message.get("id")) {
-            (Some(method), Some(id)) => Self::asked(method, id),
+            (Some(method), Some(id)) => self.asks(method, id, &message["params"]),
             (Some(method), None) => self.told(method, &message["params"]),
             (None, Some(id)) => self.answered(id.as_u64(), &message),
             (None, None) => Heard::output(),
         }
+    }
+
+    fn answer(&mut self, key: &str, answer: &Answer) -> Heard {
+        let Some(asking) = self.asked.remove(key) else { return Heard::default() };
+        let Asking { id, item, tool, subject } = asking;
+        let allowed = answer.decision == Decision::Allow;
+        let mut heard = Heard::default();
+        heard.answers.push(decision(&id, if allowed { "accept" } else { "decline" }));
+        if !allowed {
+            if !answer.expired && self.waived.len() < MOST_ITEMS {
+                self.waived.insert(item);
+            }
+            // its answer has no room for the reason
+            if let Some(message) = &answer.message {
+                heard.answers.extend(self.steer(message));
+            }
+        }
+        heard.events.push(Event::Permission { tool: tool.into(), subject, allowed, by: answer.by.clone() });
+        heard
+    }
+
+    fn tell(&mut self, text: &str, interrupt: bool) -> Option<Heard> {
+        self.turn.as_ref()?;
+        if !interrupt {
+            return Some(Heard { answers: self.steer(text).into_iter().collect(), ..Heard::default() });
+        }
+        self.next.push(text.to_owned());
+        self.makes_way = true;
+        let stop = request(INTERRUPT, "turn/interrupt", json!({"threadId": self.thread, "turnId": self.turn}));
+        Some(Heard { answers: vec![stop], ..Heard::default() })
     }
 
     fn may_be_the_last(&self, ends: &str) -> bool {
@@ -150,6 +219,14 @@ impl Dialogue for Codex {
 impl Codex {
     /// Its answer to something that it was asked.
     fn answered(&mut self, id: Option<u64>, message: &Value) -> Heard {
+        let steered = id.and_then(|id| self.steering.remove(&id));
+        if let Some(text) = steered {
+            // its turn was over by then
+            if message.get("error").is_some() {
+                self.next.push(text);
+            }
+            return if self.turn.is_none() { self.next_turn() } else { Heard::default() };
+        }
         if message.get("error").is_some() {
             // without it there is no turn; an interrupt that comes too late is none
             return if id == Some(INTERRUPT) { Heard::default() } else { self.ends(SessionEnd::Failed, message["error"].clone()) };
@@ -170,8 +247,7 @@ impl Codex {
                     model: some_text(result, "/thread/model").or_else(|| self.model.clone()),
                     session: self.thread.clone(),
                 };
-                let input = json!({"threadId": self.thread, "input": [{"type": "text", "text": self.prompt}]});
-                Heard { answers: vec![request(TURN, "turn/start", input)], ..Heard::events(vec![started]) }
+                Heard { answers: vec![self.turn_request(&self.prompt)], ..Heard::events(vec![started]) }
             }
             Some(TURN) => {
                 self.turn = some_text(result, "/turn/id");
@@ -179,6 +255,29 @@ impl Codex {
             }
             _ => Heard::default(),
         }
+    }
+
+    fn turn_request(&self, text: &str) -> String {
+        request(TURN, "turn/start", json!({"threadId": self.thread, "input": [{"type": "text", "text": text}]}))
+    }
+
+    /// Says something within the turn that is going on.
+    fn steer(&mut self, text: &str) -> Option<String> {
+        let turn = self.turn.as_ref()?;
+        let id = self.next_steer;
+        self.next_steer += 1;
+        self.steering.insert(id, text.to_owned());
+        let input = json!({"threadId": self.thread, "expectedTurnId": turn, "input": [{"type": "text", "text": text}]});
+        Some(request(id, "turn/steer", input))
+    }
+
+    /// With what was said to it and no turn has heard; its turn is over.
+    fn next_turn(&mut self) -> Heard {
+        if self.next.is_empty() {
+            return Heard::default();
+        }
+        let words = std::mem::take(&mut self.next).join("\n\n");
+        Heard { answers: vec![self.turn_request(&words)], ..Heard::default() }
     }
 
     fn thread_request(&self) -> String {
@@ -197,14 +296,36 @@ impl Codex {
     }
 
     /// What it asks. Whatever nobody can answer is refused, so that it does not wait for ever.
-    fn asked(method: &str, id: &Value) -> Heard {
-        let answer = match method {
-            "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {
-                json!({"id": id, "result": {"decision": "accept"}})
+    fn asks(&mut self, method: &str, id: &Value, params: &Value) -> Heard {
+        let item = text(params, "/itemId").to_owned();
+        let (kind, tool, subject, input) = match method {
+            "item/commandExecution/requestApproval" => {
+                let command = text(params, "/command").to_owned();
+                (AskedKind::Command, "command", command, json!({"command": params["command"], "cwd": params["cwd"]}))
             }
-            _ => json!({"id": id, "error": {"code": -32601, "message": "Muster has no answer to this"}}),
+            "item/fileChange/requestApproval" => {
+                let changes = self.changes.get(&item).cloned().unwrap_or_default();
+                let files = changes.as_array().into_iter().flatten().map(|change| in_the_worktree(&self.worktree, text(change, "/path")));
+                let files = files.collect::<Vec<_>>().join("\n");
+                (AskedKind::Edit, "apply_patch", files, json!({"changes": changes, "grantRoot": params["grantRoot"]}))
+            }
+            _ => {
+                let answer = json!({"id": id, "error": {"code": -32601, "message": "Muster has no answer to this"}});
+                return Heard { answers: vec![answer.to_string()], ..Heard::default() };
+            }
         };
-        Heard { answers: vec![answer.to_string()], ..Heard::default() }
+        match fate(self.leave, kind, tool, &subject, &input) {
+            Fate::Allowed => Heard { answers: vec![decision(id, "accept")], ..Heard::default() },
+            Fate::Denied(_) => {
+                let denied = Event::Permission { tool: tool.into(), subject: kept_text(&subject), allowed: false, by: "Muster".into() };
+                Heard { answers: vec![decision(id, "decline")], ..Heard::events(vec![denied]) }
+            }
+            Fate::Asked(asked) => {
+                let key = id.to_string();
+                self.asked.insert(key.clone(), Asking { id: id.clone(), item, tool, subject });
+                Heard { questions: vec![Question { key, asked }], ..Heard::default() }
+            }
+        }
     }
 
     fn told(&mut self, method: &str, params: &Value) -> Heard {
@@ -217,6 +338,12 @@ impl Codex {
             "turn/started" if self.turn.is_none() => {
                 self.turn = some_text(params, "/turn/id");
                 Heard::default()
+            }
+            // by itself, as with an interrupt
+            "serverRequest/resolved" => {
+                let key = params["requestId"].to_string();
+                let withdrawn = self.asked.remove(&key).map(|_| key).into_iter().collect();
+                Heard { withdrawn, ..Heard::default() }
             }
             "thread/closed" => self.ends(SessionEnd::Failed, json!({"message": "its thread was closed"})),
             "error" if params["willRetry"] == false && self.turn.is_none() => self.ends(SessionEnd::Failed, params["error"].clone()),
@@ -234,6 +361,12 @@ impl Codex {
                     _ if text(params, "/turn/error/codexErrorInfo") == "sessionBudgetExceeded" => SessionEnd::MoneyUsedUp,
                     _ => SessionEnd::Failed,
                 };
+                let may_go_on = end == SessionEnd::Completed || std::mem::take(&mut self.makes_way) && !self.interrupted;
+                if may_go_on && !(self.next.is_empty() && self.steering.is_empty()) {
+                    self.turn = None;
+                    let withdrawn = self.asked.drain().map(|(key, _)| key).collect();
+                    return Heard { withdrawn, ..self.next_turn() };
+                }
                 self.ends(end, params["turn"]["error"].clone())
             }
             // others are for those who draw it, or come with later versions
@@ -256,7 +389,13 @@ impl Codex {
     fn begins(&mut self, item: &Value) -> Option<Event> {
         let (tool, input) = match text(item, "/type") {
             "commandExecution" => ("command".to_owned(), json!({"command": item["command"]})),
-            "fileChange" => ("apply_patch".to_owned(), json!({"changes": item["changes"]})),
+            "fileChange" => {
+                if self.changes.len() >= MOST_ITEMS {
+                    self.changes.clear();
+                }
+                self.changes.insert(text(item, "/id").to_owned(), item["changes"].clone());
+                ("apply_patch".to_owned(), json!({"changes": item["changes"]}))
+            }
             "mcpToolCall" => (format!("{} {}", text(item, "/server"), text(item, "/tool")), item["arguments"].clone()),
             "webSearch" => ("web_search".to_owned(), json!({"query": item["query"]})),
             // what it says, and what it is told
@@ -288,16 +427,17 @@ impl Codex {
                 }
                 if status == "declined" {
                     output.push_str("[declined]");
-                    self.note_denied(text(item, "/command"));
+                    self.note_denied(item, text(item, "/command"));
                 }
-                self.answer(item, output.trim_start(), status != "completed" || exit.is_some())
+                self.outcome(item, output.trim_start(), status != "completed" || exit.is_some())
             }
             "fileChange" => {
                 let status = text(item, "/status");
+                self.changes.remove(text(item, "/id"));
                 if status == "declined" {
-                    self.note_denied("a change of files");
+                    self.note_denied(item, "a change of files");
                 }
-                let mut events = self.answer(item, status, status != "completed");
+                let mut events = self.outcome(item, status, status != "completed");
                 if status == "completed" {
                     events.extend(item["changes"].as_array().into_iter().flatten().map(|change| self.change(change)));
                 }
@@ -308,13 +448,13 @@ impl Codex {
                 let (result, error) = (&item["result"], &item["error"]);
                 let shown = if error.is_null() { result } else { error };
                 let output = if shown.is_null() { String::new() } else { shown.to_string() };
-                self.answer(item, &output, !error.is_null())
+                self.outcome(item, &output, !error.is_null())
             }
         }
     }
 
     /// What came of something that it did, and before it what it was, when that was not told.
-    fn answer(&mut self, item: &Value, output: &str, is_error: bool) -> Vec<Event> {
+    fn outcome(&mut self, item: &Value, output: &str, is_error: bool) -> Vec<Event> {
         let mut events: Vec<_> = self.begins(item).into_iter().collect();
         let call = kept_text(text(item, "/id"));
         self.begun.remove(&call);
@@ -322,7 +462,10 @@ impl Codex {
         events
     }
 
-    fn note_denied(&mut self, what: &str) {
+    fn note_denied(&mut self, item: &Value, what: &str) {
+        if self.waived.contains(text(item, "/id")) {
+            return;
+        }
         let what = shortened(what);
         if self.denied.len() < 100 && !self.denied.contains(&what) {
             self.denied.push(what);

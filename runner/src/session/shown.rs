@@ -20,7 +20,8 @@ pub(super) fn shown(event: &Event) -> Option<String> {
             dim(&format!("{}{version}{model}", backend.title()))
         }
         // what it is told is the task's own
-        Event::Prompt { .. } | Event::Usage { .. } => return None,
+        Event::Prompt { by: None, .. } | Event::Usage { .. } => return None,
+        Event::Prompt { text, by: Some(by) } => format!("\x1b[36m{by}: {}\x1b[0m\n", text.trim_end()),
         Event::Message { text } => format!("{}\n", text.trim_end()),
         Event::Thinking { text } => dim(text.trim_end()),
         Event::ToolCall { tool, input, .. } => format!("\x1b[1m› {tool}\x1b[0m {}\n", in_one_line(input)),
@@ -90,6 +91,6 @@ mod tests {
         assert!(result.starts_with("  row 0\n") && result.contains("  5 more lines, in the session"));
         let ended = Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1305) };
         assert_eq!(shown(&ended).unwrap(), "\x1b[2mdone, 2 turns, $0.0013 at list prices\x1b[0m\n");
-        assert_eq!(shown(&Event::Prompt { text: "x".into() }), None);
+        assert_eq!(shown(&Event::Prompt { text: "x".into(), by: None }), None);
     }
 }

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use crate::harness::{Repository, Server, State, checks, config, short};
 
 /// What it does once it has been told its prompt, in shell.
-struct Agent {
+pub struct Agent {
     _folder: TempDir,
     program: PathBuf,
 }
 
 impl Agent {
-    fn that(does: &str) -> Self {
+    pub fn that(does: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("claude");
         let script = format!(
@@ -46,17 +46,17 @@ say '{{"type":"system","subtype":"init","session_id":"s1","model":"opus","claude
         RunnerConfig { agents: AgentConfig { claude_code: Some(self.program.clone()), codex: None, environment }, ..config(state.path()) }
     }
 
-    async fn runs(&self, state: &State) -> Server {
+    pub async fn runs(&self, state: &State) -> Server {
         Server::with_config(self.config(state), short()).await
     }
 }
 
-fn prompt(repository: &Repository, words: &str) -> Assignment {
+pub fn prompt(repository: &Repository, words: &str) -> Assignment {
     let agent = AgentTerms { backend: Some(Backend::ClaudeCode), ..AgentTerms::default() };
     Assignment { work: Work::Prompt(words.into()), agent, ..repository.command("") }
 }
 
-fn session(server: &Server, assignment: &Assignment) -> Vec<SessionEvent> {
+pub fn session(server: &Server, assignment: &Assignment) -> Vec<SessionEvent> {
     let said = server.said(assignment.attempt).into_iter();
     said.filter_map(|said| if let Said::Session { events } = said { Some(events) } else { None }).flatten().collect()
 }
@@ -65,7 +65,7 @@ fn names(events: &[SessionEvent]) -> Vec<&'static str> {
     events.iter().map(|event| event.kind.name()).collect()
 }
 
-fn failure(outcome: &WorkOutcome) -> FailureCode {
+pub fn failure(outcome: &WorkOutcome) -> FailureCode {
     match outcome {
         WorkOutcome::Failed { failure } => failure.code,
         other => panic!("{other:?}"),
@@ -234,7 +234,7 @@ case $answer in *q10*) ends false ;; esac"#,
     let report = server.carry_out(&assignment).await;
     assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
     let events = session(&server, &assignment);
-    let Event::Prompt { text } = &events[0].kind else { panic!("{events:?}") };
+    let Event::Prompt { text, .. } = &events[0].kind else { panic!("{events:?}") };
     assert!(text.contains("bytes are left out here"), "what is kept of it is cut");
 }
 

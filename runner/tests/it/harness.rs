@@ -453,11 +453,12 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                     heard: hello.attempts.iter().filter_map(|attempt| known.get(&attempt.attempt_id).copied()).collect(),
                     stale: hello.attempts.iter().filter(is_stale).copied().collect(),
                     cancel: vec![],
+                    tell: vec![],
                 }
             }
             ToServer::Heartbeat { beat, attempts } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
-                ToRunner::Renewed { beat: *beat, stale, cancel: vec![] }
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
             }
             ToServer::Leave => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },

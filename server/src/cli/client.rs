@@ -1,5 +1,6 @@
 //! The REST API as the command line uses it: one method per endpoint, every refusal and every failure as a [`CliError`].
 
+mod approval;
 mod workflow;
 
 use std::{error::Error, time::Duration};

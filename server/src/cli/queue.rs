@@ -13,6 +13,7 @@ use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
+    repository::known_repository,
     words::{age, bold, dim, duration, moment, now},
 };
 
@@ -70,13 +71,7 @@ pub async fn run(command: &QueueCommand) -> Result<Exit, CliError> {
 
 async fn name(client: &Client, args: &NamedArgs) -> Result<QueueName, CliError> {
     let Some(wanted) = &args.repo else { return Ok(QueueName::default()) };
-    let known = client.repositories().await?;
-    let found = known.into_iter().find(|repository| repository.location == *wanted);
-    let repository = found.ok_or_else(|| CliError::Failed {
-        message: format!("no task names the repository {wanted}"),
-        remedy: Some("`muster queue show` lists those with tasks that wait".into()),
-    })?;
-    Ok(QueueName { repository: Some(repository.id) })
+    Ok(QueueName { repository: Some(known_repository(client, wanted).await?) })
 }
 
 fn print(queue: &Queue, output: OutputArgs) -> Result<(), CliError> {

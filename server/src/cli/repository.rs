@@ -5,9 +5,9 @@ use std::{
     process::Command,
 };
 
-use domain::repository::check_location;
+use domain::{RepositoryId, repository::check_location};
 
-use super::error::CliError;
+use super::{client::Client, error::CliError};
 
 /// What can be a URL is taken as one; everything else is a path, and made absolute.
 pub fn location(text: &str) -> Result<String, CliError> {
@@ -36,6 +36,16 @@ pub fn current_repository() -> Result<String, CliError> {
         path if found.status.success() && !path.is_empty() => Ok(path.to_owned()),
         _ => Err(outside()),
     }
+}
+
+/// One that tasks have named already, by the path or URL that they name.
+pub async fn known_repository(client: &Client, wanted: &str) -> Result<RepositoryId, CliError> {
+    let known = client.repositories().await?;
+    let found = known.into_iter().find(|repository| repository.location == wanted);
+    found.map(|repository| repository.id).ok_or_else(|| CliError::Failed {
+        message: format!("no task names the repository {wanted}"),
+        remedy: Some("`muster queue show` lists those with tasks that wait".into()),
+    })
 }
 
 fn as_text(path: PathBuf) -> Result<String, CliError> {

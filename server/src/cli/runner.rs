@@ -112,7 +112,8 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
         }
         Output::Terminal => {
             let line = |runner: &domain::Runner| {
-                let busy = format!("{} of {}", runner.busy, runner.slots);
+                let blocked = if runner.blocked > 0 { format!(", {} blocked", runner.blocked) } else { String::new() };
+                let busy = format!("{} of {}{blocked}", runner.busy, runner.slots);
                 vec![
                     Cell::styled(&runner.name, bold()),
                     Cell::plain(state(runner.online)),

@@ -129,9 +129,10 @@ fn show(page: &Page<TaskSummary>) -> Result<(), CliError> {
 
 fn row(task: &TaskSummary, now: domain::Timestamp) -> Vec<Cell> {
     let state = task.state.name();
+    let asks = if task.asks { ", asks" } else { "" };
     vec![
         Cell::styled(task.id.short(), dim()),
-        Cell::styled(state.name(), state_style(state)),
+        Cell::styled(format!("{}{asks}", state.name()), state_style(state)),
         Cell::plain(checks_field(task)),
         Cell::plain(format!("{}/{}", task.attempts, task.max_attempts)),
         Cell::styled(age(task.created_at, now), dim()),

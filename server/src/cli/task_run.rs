@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
-    AgentTerms, Backend, CheckSpec, NewTask, Priority, TaskView,
-    agent::{self, VERIFICATION_RETRIES_MAX},
+    AgentTerms, Ask, Backend, CheckSpec, NewTask, Priority, TaskView,
+    agent::{self, ANSWER_MINUTES_MAX, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
         Tier, no_runner_has,
@@ -37,6 +37,7 @@ With --watch the exit status is 0 only when the task succeeded, 1 when it did no
 Examples:
   muster task run --command 'make format' --check git_clean --watch
   muster task run Write a test for the date parser --check test_passes=auto
+  muster task run Bring the dependencies up to date --ask commands --watch
   muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
@@ -128,6 +129,12 @@ pub struct RunArgs {
     /// What an attempt may cost at most, in dollars as the agent counts them, such as 2.50.
     #[arg(long, value_name = "DOLLARS", value_parser = parse_dollars, conflicts_with = "command")]
     max_cost: Option<u32>,
+    /// What the agent asks people for, who then answer: muster approval list [default: nothing].
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(Ask::ALL.map(Ask::name)), conflicts_with = "command")]
+    ask: Option<String>,
+    /// After how many minutes without an answer what it asks for is denied [default: 30].
+    #[arg(long, value_name = "N", conflicts_with = "command", value_parser = value_parser!(u32).range(1..=ANSWER_MINUTES_MAX as i64))]
+    answer_minutes: Option<u32>,
     /// How often the agent is told which checks did not pass, and goes on [default: 2].
     #[arg(long, value_name = "N", conflicts_with = "command", value_parser = value_parser!(u32).range(0..=VERIFICATION_RETRIES_MAX as i64))]
     verification_retries: Option<u32>,
@@ -228,6 +235,8 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
             model: args.model.clone(),
             max_turns: args.max_turns,
             max_cost_cents: args.max_cost,
+            ask: args.ask.as_deref().and_then(Ask::parse),
+            answer_minutes: args.answer_minutes,
             max_verification_retries: args.verification_retries,
         },
         tier: args.tier.as_deref().and_then(Tier::parse),

@@ -41,7 +41,7 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
         // of the same attempt, whatever has begun meanwhile
         let part = client.session(id, whole.attempt, after).await?;
         whole.events.extend(part.events);
-        whole.more = part.more;
+        (whole.more, whole.on_its_way) = (part.more, part.on_its_way);
     }
     match args.output.output() {
         Output::Json => print_json(&whole)?,
@@ -50,13 +50,16 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
                 |event: &SessionEvent| vec![event.number.to_string(), event.kind.name().to_owned(), on_one_line(&text_of(&event.kind))];
             print_tab_separated(&whole.events.iter().map(line).collect::<Vec<_>>())?;
         }
-        Output::Terminal if whole.events.is_empty() => {
+        Output::Terminal if whole.events.is_empty() && whole.on_its_way.is_empty() => {
             remark("Its agent has said nothing that could be shown; `muster task logs` has what it printed.")
         }
         Output::Terminal => {
             let mut out = LogOutput::stdout();
             for event in &whole.events {
                 out.write(format!("{}: {}\n", event.kind.name().replace('_', " "), text_of(&event.kind).trim_end()).as_bytes())?;
+            }
+            for one in &whole.on_its_way {
+                out.write(format!("on its way: {}: {}\n", one.by, one.text.trim_end()).as_bytes())?;
             }
             out.pause()?;
         }
@@ -69,7 +72,8 @@ fn text_of(event: &Event) -> String {
         Event::Started { backend, version, model, .. } => {
             [Some(backend.title().to_owned()), version.clone(), model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
-        Event::Prompt { text } | Event::Message { text } | Event::Thinking { text } => text.clone(),
+        Event::Prompt { text, by: Some(by) } => format!("{by}: {text}"),
+        Event::Prompt { text, by: None } | Event::Message { text } | Event::Thinking { text } => text.clone(),
         Event::ToolCall { tool, input, .. } => format!("{tool} {input}"),
         Event::ToolResult { output, is_error, .. } => {
             if *is_error {

@@ -77,6 +77,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("ended_at", summary.state.ended_at().map(moment).unwrap_or_default()),
         ("log_bytes", task.log_bytes.to_string()),
         ("open_gate", task.open_gate.to_string()),
+        ("asks", summary.asks.to_string()),
         ("run", task.workflow_run.map(|run| run.to_string()).unwrap_or_default()),
         ("step", task.step.clone().unwrap_or_default()),
         ("inputs", serde_json::to_string(&task.inputs).unwrap_or_default()),
@@ -97,6 +98,7 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     let summary = &task.summary;
     let mut lines = vec![format!("{bold}{}{bold:#}", shown(&summary.title), bold = bold())];
     lines.extend(result_lines(task));
+    lines.extend(summary.asks.then(|| format!("  its agent waits for an answer: muster approval list --task {}", summary.id.short())));
     lines.push(String::new());
     lines.push(field("id", &summary.id.to_string()));
     lines.push(field("page", address));

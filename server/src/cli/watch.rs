@@ -5,15 +5,18 @@
 
 use std::{
     cell::RefCell,
+    future::pending,
     io::{self, ErrorKind},
     time::Instant,
 };
 
-use domain::{Event, LogChunk, TaskStateName, TaskView};
+use domain::{ApprovalId, ApprovalStateName, Event, EventKind, LogChunk, TaskStateName, TaskView};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
+    approval_show::question_line,
     client::Client,
     error::{CliError, Exit},
     follow::{Seen, follow_tasks},
@@ -38,11 +41,21 @@ pub async fn watch_task(client: &Client, task: &TaskView, output: Output) -> Res
     let id = task.summary.id;
     let screen = RefCell::new(Screen::new(output, task));
     screen.borrow_mut().begin(client, task)?;
-    let show = |seen| screen.borrow_mut().show(seen);
+    let (ask, asked) = unbounded_channel();
+    let show = |seen: Seen| {
+        if let Seen::Event(Event { kind: EventKind::ApprovalAsked { approval, .. }, .. }) = &seen
+            && output != Output::Json
+        {
+            // it is heard for as long as the task is watched
+            let _ = ask.send(*approval);
+        }
+        screen.borrow_mut().show(seen)
+    };
     let watched = [id];
     let stopped = tokio::select! {
         followed = follow_tasks(client, &watched, &show) => followed.map(|()| false),
         pressed = tokio::signal::ctrl_c() => pressed.map(|()| true).map_err(CliError::Output),
+        ended = say_what_is_asked(client, asked, &screen) => ended,
     };
     screen.borrow_mut().clear();
     if stopped? {
@@ -52,6 +65,19 @@ pub async fn watch_task(client: &Client, task: &TaskView, output: Output) -> Res
     let ended = client.task(id).await?;
     screen.borrow_mut().end(&ended)?;
     Ok(if ended.summary.state.name() == TaskStateName::Succeeded { Exit::Done } else { Exit::Failed })
+}
+
+/// An event says that there is a question; this says which, unless it is answered by then. It goes on for ever.
+async fn say_what_is_asked<T>(client: &Client, mut asked: UnboundedReceiver<ApprovalId>, screen: &RefCell<Screen>) -> T {
+    while let Some(id) = asked.recv().await {
+        // when it cannot be had, the event has been shown all the same
+        if let Ok(approval) = client.approval(id).await
+            && approval.state == ApprovalStateName::Pending
+        {
+            screen.borrow_mut().say(&question_line(&approval));
+        }
+    }
+    pending().await
 }
 
 struct Screen {

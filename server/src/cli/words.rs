@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use domain::{CheckStatus, TaskStateName, TaskSummary, Timestamp, task::On, workflow::RunState};
+use domain::{ApprovalStateName, CheckStatus, TaskStateName, TaskSummary, Timestamp, task::On, workflow::RunState};
 
 pub fn dim() -> Style {
     Style::new().dimmed()
@@ -35,6 +35,15 @@ pub fn run_state_style(state: RunState) -> Style {
         RunState::Waiting => color(AnsiColor::Yellow),
         RunState::Failed => color(AnsiColor::Red),
         RunState::Cancelled => dim(),
+    }
+}
+
+pub fn approval_style(state: ApprovalStateName) -> Style {
+    match state {
+        ApprovalStateName::Pending => color(AnsiColor::Yellow),
+        ApprovalStateName::Allowed => color(AnsiColor::Green),
+        ApprovalStateName::Denied | ApprovalStateName::Expired => color(AnsiColor::Red),
+        ApprovalStateName::Withdrawn => dim(),
     }
 }
 

@@ -4,7 +4,7 @@ use domain::{ArtifactKind, Attempt, TaskId, TaskView};
 use leptos::prelude::*;
 
 use crate::{
-    components::{DataTable, Elapsed, Empty, Icon, Time},
+    components::{DataTable, Elapsed, Empty, Icon, Time, TimeOfDay},
     task::state_badge::attempt_badge,
     text::capitalised,
 };
@@ -64,6 +64,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
                 }}
             </td>
             <td class="c-table__main" data-label="Result">
+                {attempt.blocked_since.map(|since| view! { <p class="u-warn">"Its agent waits for an answer since " <TimeOfDay at=since /></p> })}
                 {failure.map(|(message, code)| view! { <p>{message} " " <code title=code.cause()>{code.name()}</code></p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
                 {has_session

@@ -2,35 +2,36 @@
 //! reader has opened stays open.
 //!
 //! There is no stream of sessions. Whatever the agent does also writes to the log, so the log's stream says when to ask for more; and when
-//! the attempt ends, the task itself says how far its session goes.
+//! the attempt ends, the task itself says how far its session goes. What its agent is told stands behind it until it has come there.
 
 mod call;
 mod entry;
 mod given;
+mod reading;
 mod script;
+mod told;
 mod words;
 
-use std::{cell::Cell, rc::Rc, time::Duration};
-
-use domain::{Attempt, AttemptState, LogChunk, TaskId, TaskView, session::SessionPart};
-use leptos::{prelude::*, task::spawn_local};
+use domain::{
+    Attempt, AttemptState, TaskId, TaskView,
+    session::{OnItsWay, SessionPart},
+};
+use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::log::{Kept, act};
 use crate::{
     components::{Button, Empty, Icon, Loading, Notice, Tone, icon},
     fetched::fetched,
-    page_json::{fetch, read},
+    page_json::fetch,
     problem::Problem,
-    sse::{Stream, StreamOptions, StreamState},
+    sse::Stream,
     task::task_session,
     text::capitalised,
 };
 use entry::entry;
-use script::Script;
-
-/// Between the news of something new and the question for it: events come in bursts.
-const PAUSE: Duration = Duration::from_millis(500);
+use reading::{Reading, follow};
+use told::{TellBox, ahead};
 
 /// What there is to show of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +117,24 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
             on_cleanup(move || act(kept, Stream::close));
         }
     });
+    // whatever happens to a task may be about what its agent is told
+    let version = Memo::new(move |_| task.with(|task| task.version));
+    Effect::new(move |before: Option<i64>| {
+        let version = version.get();
+        if before.is_some_and(|before| before != version) && is_open.get_untracked() {
+            reading.wake();
+        }
+        version
+    });
     let totals = Memo::new(move |_| reading.script.with(|script| script.totals.words()));
     let is_one_of_several = Memo::new(move |_| task.with(|task| task.attempt_list.len() > 1));
     let is_empty = Memo::new(move |_| reading.script.with(|script| script.entries.is_empty()));
     // written with `set`, which tells of the same value as well, and the button must not be made anew below a finger
     let more = Memo::new(move |_| reading.more.get());
+    let told = Memo::new(move |_| reading.told.get());
+    let can_be_told = Memo::new(move |_| is_open.get() && (there.get() > 0 || !is_empty.get()));
     let is_working = Memo::new(move |_| matches!(state.get(), Some(AttemptState::Claimed | AttemptState::Running)));
+    let asks = Memo::new(move |_| task.with(|task| attempt_of(task, attempt).is_some_and(|one| one.blocked_since.is_some())));
     view! {
         <ul class="c-session__totals">
             {move || is_one_of_several.get().then(|| view! { <li>"Attempt " {attempt}</li> })}
@@ -138,20 +151,23 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
                 {entry(one, is_open.into())}
             </For>
         </ol>
-        {move || is_working.get().then(|| at_work(id, is_empty))}
+        {move || is_working.get().then(|| at_work(id, is_empty, asks))}
         {move || reading.problem.get().map(refusal)}
         {move || more.get().then(|| show_more(reading))}
+        {move || ahead(told.get(), is_open.get())}
+        <TellBox id=id is_shown=can_be_told on_told=Callback::new(move |told: OnItsWay| reading.tell(told)) />
     }
 }
 
-fn at_work(id: TaskId, is_empty: Memo<bool>) -> impl IntoView {
-    let text = move || match is_empty.get() {
-        true => view! {
+fn at_work(id: TaskId, is_empty: Memo<bool>, asks: Memo<bool>) -> impl IntoView {
+    let text = move || match (asks.get(), is_empty.get()) {
+        (true, _) => "It has asked something, and waits for the answer".into_any(),
+        (false, true) => view! {
             "It is starting. What the agent says and does appears here; of some agents there is only "
             <a href=format!("/tasks/{id}?view=log") data-noscroll="">"the log"</a> "."
         }
         .into_any(),
-        false => "At work".into_any(),
+        (false, false) => "At work".into_any(),
     };
     view! {
         <div class="c-session__now">
@@ -176,106 +192,4 @@ fn show_more(reading: Reading) -> impl IntoView {
             <a class="c-button u-no-js" href=href>"Show more"</a>
         </div>
     }
-}
-
-/// How far a session has been read, and how it goes on.
-#[derive(Clone, Copy)]
-struct Reading {
-    id: TaskId,
-    attempt: i32,
-    script: RwSignal<Script>,
-    /// There are later ones already, which the reader has to ask for.
-    more: RwSignal<bool>,
-    busy: RwSignal<bool>,
-    /// Woken, and about to ask.
-    waiting: StoredValue<bool>,
-    problem: RwSignal<Option<Problem>>,
-}
-
-impl Reading {
-    fn new(id: TaskId, attempt: i32, after: i64, part: SessionPart) -> Self {
-        Self {
-            id,
-            attempt,
-            script: RwSignal::new(Script::new(after, part.events)),
-            more: RwSignal::new(part.more),
-            busy: RwSignal::new(false),
-            waiting: StoredValue::new(false),
-            problem: RwSignal::new(None),
-        }
-    }
-
-    /// Number of the latest event.
-    fn last(self) -> i64 {
-        self.script.with_untracked(|script| script.last)
-    }
-
-    /// The session may have grown. Who has not asked for what is there already is not given what comes after it.
-    fn wake(self) {
-        let has_failed = self.problem.try_with_untracked(Option::is_some).unwrap_or(false);
-        let is_held = self.more.try_get_untracked().unwrap_or(true) && !has_failed;
-        if is_held || self.waiting.try_get_value() != Some(false) {
-            return;
-        }
-        self.waiting.set_value(true);
-        let ask = move || {
-            if self.waiting.try_set_value(false).is_none() {
-                self.go_on();
-            }
-        };
-        set_timeout(ask, PAUSE);
-    }
-
-    fn go_on(self) {
-        if self.busy.get_untracked() {
-            return self.wake();
-        }
-        self.busy.set(true);
-        let after = self.last();
-        spawn_local(async move {
-            let part = task_session(self.id, self.attempt, after).await;
-            if self.busy.try_set(false).is_some() {
-                return;
-            }
-            match part {
-                Ok(part) => {
-                    if !part.events.is_empty() {
-                        self.script.update(|script| script.take(part.events));
-                    }
-                    self.more.set(part.more);
-                    self.problem.set(None);
-                }
-                Err(problem) => {
-                    self.more.set(true);
-                    self.problem.set(Some(problem));
-                }
-            }
-        });
-    }
-}
-
-/// Follows the log for what it says about the session: that there is more.
-fn follow(id: TaskId, from: i64, reading: Reading, kept: Kept) -> Stream {
-    let end = Rc::new(Cell::new(from));
-    let here = end.clone();
-    let on_log = move |data: String| {
-        if let Some(chunk) = read::<LogChunk>(&data) {
-            here.set(chunk.end);
-        }
-        reading.wake();
-    };
-    let on_end = move |_| {
-        reading.wake();
-        act(kept, Stream::close);
-    };
-    let on_state = move |state: StreamState| {
-        if state == StreamState::Open {
-            reading.wake();
-        }
-    };
-    Stream::open(StreamOptions {
-        url: Box::new(move || format!("/api/v1/tasks/{id}/log?offset={}", end.get())),
-        events: vec![("log", Box::new(on_log)), ("end", Box::new(on_end))],
-        on_state: Box::new(on_state),
-    })
 }

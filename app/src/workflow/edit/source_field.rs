@@ -5,6 +5,8 @@ use leptos::{ev::KeyboardEvent, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlDocument, HtmlTextAreaElement};
 
+use crate::components::html::in_a_text_area;
+
 const INDENT: &str = "  ";
 
 #[component]
@@ -48,9 +50,8 @@ pub fn SourceField(
                 on:keydown=on_key
                 on:blur=move |_| leaves.set_value(false)
                 on:input=move |event| on_input(event_target_value(&event))
-            >
-                {value}
-            </textarea>
+                inner_html=in_a_text_area(&value)
+            ></textarea>
             <p class="c-field__hint" id="source-hint">
                 "YAML or JSON." <span class="u-js">" Tab indents; Escape, then Tab leaves the field."</span>
             </p>

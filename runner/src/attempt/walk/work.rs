@@ -10,7 +10,13 @@ use tracing::warn;
 
 use super::{Attempt, Ended, fault, no_sandbox};
 use crate::{
-    attempt::{conversation, folder::AttemptFolder, retry_after, round::Round},
+    attempt::{
+        conversation::{self, Hearing, Partner},
+        folder::AttemptFolder,
+        questions::Asker,
+        retry_after,
+        round::Round,
+    },
     backend::{
         agent::{self, Begun, Doing},
         environment::Place,
@@ -21,7 +27,7 @@ use crate::{
     held::{Order, Orders, Why},
     journal::Checkout,
     log::pump::pump,
-    process::{self, End, Trace},
+    process::{self, End, Time, Trace},
     sandbox::{Made, Program},
     session::Session,
 };
@@ -47,7 +53,13 @@ enum Judged {
 
 impl Attempt {
     /// Nothing when the work ended well and waits for its checks.
-    pub(super) async fn work(&mut self, checkout: &Checkout, round: &mut Round, orders: &mut Orders) -> (Option<Ended>, Option<i32>) {
+    pub(super) async fn work(
+        &mut self,
+        checkout: &Checkout,
+        round: &mut Round,
+        orders: &mut Orders,
+        hearing: &mut Hearing,
+    ) -> (Option<Ended>, Option<i32>) {
         let (runner, assignment, agents) = (Arc::clone(&self.runner), self.assignment.clone(), Arc::clone(&self.agents));
         match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
             Ok(doing) => {
@@ -63,7 +75,7 @@ impl Attempt {
                 };
                 match &doing {
                     Doing::Script(script) => self.run(script, place, orders).await,
-                    Doing::Agent { found, prompt } => self.converse(found, prompt, round, place, orders).await,
+                    Doing::Agent { found, prompt } => self.converse(found, prompt, (round, hearing), place, orders).await,
                 }
             }
             Err(failure) => (Some(Ended::Failed(failure)), None),
@@ -82,7 +94,7 @@ impl Attempt {
             tokio::join!(self.pump(stdout, LogStream::Stdout, &over), self.pump(stderr, LogStream::Stderr, &over));
         };
         let never = CancellationToken::new();
-        let (end, took) = self.attend(&mut started, orders, reading, (&over, &never)).await;
+        let (end, took) = self.attend(&mut started, self.time().into(), orders, reading, (&over, &never)).await;
         match self.judge(end, started.made, subject, took).await {
             (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
@@ -95,7 +107,7 @@ impl Attempt {
         &mut self,
         found: &Found,
         prompt: &str,
-        round: &mut Round,
+        (round, hearing): (&mut Round, &mut Hearing),
         place: Place<'_>,
         orders: &mut Orders,
     ) -> (Option<Ended>, Option<i32>) {
@@ -104,7 +116,11 @@ impl Attempt {
             let reason = format!("{} is given work in a sandbox alone, and this workspace works without", found.backend.title());
             return (Some(Ended::NotBegun(Failure::new(FailureCode::BackendMissing, reason))), None);
         }
-        let words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
+        let mut words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
+        let unheard = hearing.take_unheard();
+        for message in &unheard {
+            words.push_str(&message.in_words());
+        }
         let subject = found.backend.title();
         let begun = agent::begin(
             found,
@@ -122,7 +138,7 @@ impl Attempt {
         let written = std::mem::take(&mut self.written);
         let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written };
         // before it runs: it waits for room, and nobody counts the time
-        session.add(vec![SessionEventKind::Prompt { text: kept_text(&words) }]).await;
+        session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
         let mut started = match self.start(Ok(program), subject).await {
             Ok(started) => started,
             Err(ended) => {
@@ -131,12 +147,17 @@ impl Attempt {
             }
         };
         let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
+        let asker = Asker { attempt, outbox: &outbox, isolation: self.room.isolation(), backend: found.backend };
+        let time = Time::unless(self.time().saturating_sub(self.worked), hearing.questions.waits());
         let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
         let reading = async {
-            let talk = conversation::converse((stdin, stdout), lines, dialogue.as_mut(), &mut session, (&over, &said_all));
+            let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, unheard };
+            let talk = conversation::converse((stdin, stdout), lines, partner, hearing, (&over, &said_all));
             tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
         };
-        let (end, took) = self.attend(&mut started, orders, reading, (&over, &said_all)).await;
+        let (end, took) = self.attend(&mut started, time, orders, reading, (&over, &said_all)).await;
+        // nobody is charged for the time that others have taken to answer
+        let took = took.saturating_sub(hearing.questions.take_waited());
         let written = session.written;
         (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
         (self.written, self.worked) = (written, self.worked + took);
@@ -177,11 +198,11 @@ impl Attempt {
     async fn attend(
         &self,
         started: &mut Started,
+        time: Time,
         orders: &mut Orders,
         reading: impl Future<Output = ()>,
         (over, said_all): (&CancellationToken, &CancellationToken),
     ) -> (HowItEnded, Duration) {
-        let time = self.time().saturating_sub(self.worked);
         let journal = async {
             if let Err(error) = self.runner.journal.write(&self.entry).await {
                 // The mark in its environment finds the process as well.

@@ -23,7 +23,7 @@ fn exit(code: i32) -> Option<ExitStatus> {
 
 fn beginning(terms: &AgentTerms, leave: Leave) -> Beginning<'_> {
     let (worktree, config) = ("/home/dev/run".into(), "/home/dev/.claude".into());
-    Beginning { worktree, config, session: None, spent_micros: 0, terms, leave, given: &[] }
+    Beginning { worktree, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given: &[] }
 }
 
 fn conversation(leave: Leave) -> ClaudeCode {
@@ -194,4 +194,84 @@ fn the_terms_are_told_to_it() {
     assert_eq!((dialogue.session(), dialogue.spent_micros()), (Some(session), 50_001));
     let prompt: Value = serde_json::from_str(&opening.lines[1]).unwrap();
     assert_eq!(prompt["message"]["content"], "tidy up");
+}
+
+fn asks(dialogue: &mut ClaudeCode, id: &str, tool: &str, input: Value) -> Heard {
+    let request = json!({"subtype": "can_use_tool", "tool_name": tool, "input": input, "tool_use_id": format!("c{id}")});
+    dialogue.hear(&json!({"type": "control_request", "request_id": id, "request": request}).to_string())
+}
+
+fn ends(dialogue: &mut ClaudeCode, denied: &[&str]) -> Heard {
+    let denials: Vec<_> = denied.iter().map(|call| json!({"tool_name": "Bash", "tool_use_id": call})).collect();
+    dialogue.hear(&json!({"type": "result", "subtype": "success", "is_error": false, "permission_denials": denials}).to_string())
+}
+
+fn answer(decision: Decision) -> Answer {
+    Answer { decision, by: "Ada".into(), message: Some("Use make".into()), expired: false }
+}
+
+#[test]
+fn people_are_asked_what_the_task_says() {
+    let mut dialogue = conversation(Leave::Ask(domain::Ask::Commands));
+    let edit = asks(&mut dialogue, "1", "Write", json!({"file_path": "/home/dev/run/a.rs", "content": "x"}));
+    assert!(edit.questions.is_empty() && edit.answers[0].contains(r#""behavior":"allow""#));
+    for (id, tool, input, subject) in [
+        ("2", "Bash", json!({"command": "make all", "description": "harmless"}), "make all"),
+        ("3", "Write", json!({"file_path": "/etc/passwd", "content": "x"}), "/etc/passwd"),
+        ("4", "WebFetch", json!({"url": "https://docs.rs", "prompt": "x"}), "https://docs.rs"),
+        ("5", "mcp__x__y", json!({"url": "https://docs.rs", "method": "DELETE"}), r#"{"method":"DELETE","url":"https://docs.rs"}"#),
+    ] {
+        let heard = asks(&mut dialogue, id, tool, input.clone());
+        assert!(heard.answers.is_empty(), "it waits");
+        assert_eq!((heard.questions[0].asked.subject.as_str(), &heard.questions[0].asked.input), (subject, &input));
+    }
+    let heard = dialogue.answer("2", &answer(Decision::Allow));
+    assert!(heard.answers[0].contains(r#""behavior":"allow""#) && heard.answers[0].contains("harmless"));
+    assert_eq!(heard.events, [Event::Permission { tool: "Bash".into(), subject: "make all".into(), allowed: true, by: "Ada".into() }]);
+    assert_eq!(dialogue.answer("2", &answer(Decision::Deny)), Heard::default(), "it is answered once");
+    let cancel = dialogue.hear(r#"{"type":"control_cancel_request","request_id":"3"}"#);
+    assert_eq!(cancel.withdrawn, ["3"]);
+    let mut left = ends(&mut dialogue, &[]).withdrawn;
+    left.sort();
+    assert_eq!(left, ["4", "5"], "nobody waits after its end");
+}
+
+#[test]
+fn a_denial_by_a_person_is_no_failure_and_one_by_time_is() {
+    for (expired, expected) in [(false, None), (true, Some(FailureCode::AgentDenied))] {
+        let mut dialogue = conversation(Leave::Ask(domain::Ask::Commands));
+        asks(&mut dialogue, "1", "Bash", json!({"command": "make all"}));
+        let heard = dialogue.answer("1", &Answer { expired, ..answer(Decision::Deny) });
+        assert!(heard.answers[0].contains(r#""behavior":"deny""#) && heard.answers[0].contains("Use make"));
+        dialogue.hear(r#"{"type":"system","subtype":"permission_denied","tool_name":"Bash","tool_use_id":"c1"}"#);
+        ends(&mut dialogue, &["c1"]);
+        assert_eq!(code(dialogue.verdict(exit(0))), expected);
+    }
+    let mut dialogue = conversation(Leave::Ask(domain::Ask::Commands));
+    ends(&mut dialogue, &["c1"]);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::AgentDenied), "nobody was asked about that");
+}
+
+#[test]
+fn its_turn_goes_on_until_it_has_heard_what_people_say() {
+    let mut dialogue = conversation(Leave::Anything);
+    let lines = dialogue.tell("Stop that", true).unwrap().answers;
+    assert!(lines[0].contains("interrupt") && lines[1].contains("Stop that"));
+    let id = serde_json::from_str::<Value>(&lines[1]).unwrap()["uuid"].as_str().unwrap().to_owned();
+    let lifecycle = |state: &str| json!({"type": "command_lifecycle", "command_uuid": id, "state": state}).to_string();
+    dialogue.hear(&lifecycle("queued"));
+    let interrupted = r#"{"type":"result","subtype":"error_during_execution","is_error":true}"#;
+    let heard = dialogue.hear(interrupted);
+    assert!(!heard.is_over && heard.events.is_empty(), "its turn makes way");
+    dialogue.hear(&lifecycle("started"));
+    let heard = ends(&mut dialogue, &[]);
+    assert!(heard.is_over && dialogue.verdict(exit(0)).is_ok());
+}
+
+#[test]
+fn one_that_asks_takes_no_leave_from_the_repository() {
+    let terms = AgentTerms::default();
+    let (opening, _) = open(beginning(&terms, Leave::Ask(domain::Ask::Commands)), "tidy up");
+    let arguments = opening.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
+    assert!(arguments.contains("--permission-mode manual") && arguments.contains("--setting-sources=user"), "{arguments}");
 }

@@ -27,6 +27,7 @@ fn beginning(terms: &AgentTerms) -> Beginning<'_> {
         spent_micros: 0,
         terms,
         leave,
+        in_sandbox: true,
         given: &[],
     }
 }
@@ -220,4 +221,108 @@ fn its_provider_is_where_the_agents_are_told_and_what_it_prints_is_output() {
     for line in ["", "WARNING: x", "[]", "{}"] {
         assert!(dialogue.hear(line).is_output, "{line}");
     }
+}
+
+fn lines(heard: &Heard) -> Vec<Value> {
+    heard.answers.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// One that asks people, at work.
+fn that_asks(ask: domain::Ask) -> Codex {
+    Codex { leave: Leave::Ask(ask), ..at_work(&AgentTerms::default()) }
+}
+
+fn asks_to_run(dialogue: &mut Codex, id: u64, command: &str) -> Heard {
+    let params = json!({"itemId": format!("i{id}"), "command": command, "cwd": "/home/dev/run"});
+    dialogue.hear(&json!({"id": id, "method": "item/commandExecution/requestApproval", "params": params}).to_string())
+}
+
+fn asks_to_change(dialogue: &mut Codex, id: u64, path: &str) -> Heard {
+    let item = json!({"id": format!("i{id}"), "type": "fileChange", "changes": [{"path": path, "kind": {"type": "add"}, "diff": "+x"}]});
+    told(dialogue, "item/started", json!({"item": item}));
+    let params = json!({"itemId": format!("i{id}")});
+    dialogue.hear(&json!({"id": id, "method": "item/fileChange/requestApproval", "params": params}).to_string())
+}
+
+fn answer(decision: Decision, message: Option<&str>) -> Answer {
+    Answer { decision, by: "Ada".into(), message: message.map(Into::into), expired: false }
+}
+
+#[test]
+fn people_are_asked_and_their_answer_is_told() {
+    let mut dialogue = that_asks(domain::Ask::Commands);
+    let heard = asks_to_run(&mut dialogue, 0, "make all");
+    assert!(heard.answers.is_empty(), "it waits");
+    let question = &heard.questions[0];
+    assert_eq!((question.asked.kind, question.asked.subject.as_str()), (AskedKind::Command, "make all"));
+    let heard = dialogue.answer(&question.key, &answer(Decision::Allow, None));
+    assert_eq!(lines(&heard), [json!({"id": 0, "result": {"decision": "accept"}})]);
+    assert_eq!(names(&heard.events), ["permission"]);
+    assert_eq!(dialogue.answer(&question.key, &answer(Decision::Deny, None)), Heard::default(), "it is answered once");
+
+    let key = asks_to_run(&mut dialogue, 1, "rm -r /").questions.remove(0).key;
+    let heard = lines(&dialogue.answer(&key, &answer(Decision::Deny, Some("Use make clean"))));
+    assert_eq!(heard[0], json!({"id": 1, "result": {"decision": "decline"}}));
+    assert_eq!((&heard[1]["method"], &heard[1]["params"]["input"][0]["text"]), (&json!("turn/steer"), &json!("Use make clean")));
+    let declined = json!({"item": {"id": "i1", "type": "commandExecution", "status": "declined", "command": "rm -r /"}});
+    told(&mut dialogue, "item/completed", declined);
+    dialogue.hear(&json!({"id": heard[1]["id"], "result": {"turnId": "u1"}}).to_string());
+    assert!(ends(&mut dialogue, "completed", Value::Null).is_over);
+    assert!(dialogue.verdict(exit(0)).is_ok(), "whoever has denied it knows");
+}
+
+#[test]
+fn a_change_in_the_repository_is_asked_for_only_when_the_task_says_so() {
+    let mut dialogue = that_asks(domain::Ask::Commands);
+    assert_eq!(lines(&asks_to_change(&mut dialogue, 0, "/home/dev/run/a.rs")), [json!({"id": 0, "result": {"decision": "accept"}})]);
+    assert_eq!(asks_to_change(&mut dialogue, 1, "/etc/passwd").questions[0].asked.subject, "/etc/passwd");
+    assert_eq!(asks_to_change(&mut dialogue, 2, "/home/dev/run/.git/config").questions.len(), 1);
+    let mut dialogue = that_asks(domain::Ask::Everything);
+    let question = asks_to_change(&mut dialogue, 0, "/home/dev/run/a.rs").questions.remove(0);
+    assert_eq!((question.asked.subject.as_str(), &question.asked.input["changes"][0]["diff"]), ("a.rs", &json!("+x")));
+    assert_eq!(told(&mut dialogue, "serverRequest/resolved", json!({"requestId": 0})).withdrawn, [question.key]);
+}
+
+#[test]
+fn what_nobody_has_answered_in_time_counts_against_it() {
+    let mut dialogue = that_asks(domain::Ask::Commands);
+    let key = asks_to_run(&mut dialogue, 0, "make all").questions.remove(0).key;
+    dialogue.answer(&key, &Answer { expired: true, ..answer(Decision::Deny, None) });
+    told(
+        &mut dialogue,
+        "item/completed",
+        json!({"item": {"id": "i0", "type": "commandExecution", "status": "declined", "command": "make all"}}),
+    );
+    ends(&mut dialogue, "completed", Value::Null);
+    assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::AgentDenied));
+}
+
+#[test]
+fn what_people_say_goes_into_its_turn_or_begins_another() {
+    let mut dialogue = at_work(&AgentTerms::default());
+    let steer = lines(&dialogue.tell("Mind the tests", false).unwrap()).remove(0);
+    assert_eq!((&steer["method"], &steer["params"]["expectedTurnId"]), (&json!("turn/steer"), &json!("u1")));
+    // it was over a moment before
+    let heard = ends(&mut dialogue, "completed", Value::Null);
+    assert!(!heard.is_over && heard.events.is_empty());
+    let heard = dialogue.hear(&json!({"id": steer["id"], "error": {"message": "no active turn"}}).to_string());
+    let begin = lines(&heard).remove(0);
+    assert_eq!((&begin["method"], &begin["params"]["input"][0]["text"]), (&json!("turn/start"), &json!("Mind the tests")));
+    dialogue.hear(&json!({"id": TURN, "result": {"turn": {"id": "u2"}}}).to_string());
+    let over = told(&mut dialogue, "turn/completed", json!({"turn": {"id": "u2", "status": "completed"}}));
+    assert!(over.is_over && dialogue.verdict(exit(0)).is_ok());
+}
+
+#[test]
+fn an_interrupt_ends_its_turn_and_begins_another() {
+    let mut dialogue = at_work(&AgentTerms::default());
+    let heard = lines(&dialogue.tell("Stop that", true).unwrap());
+    assert_eq!((heard.len(), &heard[0]["method"]), (1, &json!("turn/interrupt")));
+    let heard = ends(&mut dialogue, "interrupted", Value::Null);
+    assert!(!heard.is_over);
+    assert_eq!(lines(&heard)[0]["params"]["input"][0]["text"], "Stop that");
+    assert_eq!(dialogue.tell("more", false), None, "its turn has not begun");
+    // without anything to say it is what it was
+    let mut dialogue = at_work(&AgentTerms::default());
+    assert!(ends(&mut dialogue, "interrupted", Value::Null).is_over);
 }

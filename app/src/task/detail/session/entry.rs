@@ -10,6 +10,7 @@ use super::{
     call::{answered, call, file},
     given::Given,
     script::{Answer, Entry, Later, Used},
+    told::says,
     words::{legible, tokens},
 };
 use crate::{
@@ -43,8 +44,8 @@ pub fn entry(entry: Entry, is_open: Signal<bool>) -> AnyView {
 /// What a person may want to have: the words, and the name of it.
 fn copied(kind: &Kind) -> Option<(String, &'static str)> {
     match kind {
-        Kind::Prompt { text } => Some((text.clone(), "Copy the prompt")),
-        Kind::Message { text } => Some((text.clone(), "Copy the message")),
+        Kind::Prompt { text, by: None } => Some((text.clone(), "Copy the prompt")),
+        Kind::Prompt { text, by: Some(_) } | Kind::Message { text } => Some((text.clone(), "Copy the message")),
         Kind::ToolCall { input, .. } => Given::read(input).command.map(|command| (command, "Copy the command")),
         _ => None,
     }
@@ -57,11 +58,11 @@ fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> An
             let model = model.as_ref().map(|model| format!(" with {model}")).unwrap_or_default();
             line("u-quiet", Icon::Play, format!("{}{version}{model}", backend.title()))
         }
-        Kind::Prompt { text } => {
-            let text = legible(text);
+        Kind::Prompt { text, by } => {
+            let (text, who) = (legible(text), by.as_deref().map_or_else(|| "Prompt".to_owned(), says));
             view! {
-                <p class="c-session__who">"Prompt"</p>
-                <div class="c-session__text c-session__text--long" tabindex="0" role="region" aria-label="Prompt">{text}</div>
+                <p class="c-session__who">{who.clone()}</p>
+                <div class="c-session__text c-session__text--long" tabindex="0" role="region" aria-label=who>{text}</div>
             }
             .into_any()
         }
@@ -99,12 +100,13 @@ fn thinking(text: &str) -> AnyView {
 }
 
 fn permission(tool: &str, subject: &str, allowed: bool, by: &str) -> AnyView {
-    let (tone, shape, word) = if allowed { ("u-good", Icon::Check, "allowed") } else { ("u-warn", Icon::Ban, "not allowed") };
+    let (tone, shape, word) = if allowed { ("u-good", Icon::Check, "allowed") } else { ("u-warn", Icon::Ban, "denied") };
     let (tool, subject, by) = (legible(tool), legible(subject), legible(by));
+    let subject = (!subject.is_empty()).then(|| view! { " on " <code>{subject}</code> });
     view! {
         <p class="c-session__line">
             <span class=tone>{icon(shape)}</span>
-            <span>"Asked to use " {tool} " on " <code>{subject}</code> ": " <strong class=tone>{word}</strong> " by " {by}</span>
+            <span>"Asked to use " {tool} {subject} ": " <strong class=tone>{word}</strong> " by " {by}</span>
         </p>
     }
     .into_any()

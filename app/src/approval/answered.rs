@@ -1,0 +1,87 @@
+//! What agents have asked for before: how it was answered, by whom and when.
+
+use domain::{Approval, ApprovalStateName, Page};
+use leptos::prelude::*;
+use serde_json::Value;
+
+use super::{
+    state_badge::state_badge,
+    words::{in_a_line, kind_word},
+};
+use crate::{
+    components::{DataTable, Time},
+    text::{query_value, visible},
+};
+
+/// Of those that wait no longer, what the table shows.
+pub fn in_short(page: Page<Approval>) -> Page<Approval> {
+    let is_over = |approval: &Approval| approval.state != ApprovalStateName::Pending;
+    let short = |approval: Approval| Approval { subject: in_a_line(&approval.subject), input: Value::Null, patterns: vec![], ..approval };
+    Page { items: page.items.into_iter().filter(is_over).map(short).collect(), next_cursor: page.next_cursor }
+}
+
+const COLUMNS: &[(&str, &str)] =
+    &[("State", "c-table__state"), ("Asked for", ""), ("Task", "c-table__place"), ("By", "c-table__place"), ("When", "c-table__time")];
+
+pub fn answered_part(page: Signal<Page<Approval>>, cursor: Memo<Option<String>>) -> impl IntoView {
+    let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
+    let next = move || page.with(|page| page.next_cursor.clone());
+    view! {
+        <section class="l-part" id="answered" aria-labelledby="answered-title">
+            <h2 class="l-part__title" id="answered-title">"Answered"</h2>
+            {move || {
+                if is_empty.get() {
+                    return view! { <p class="u-quiet">"Nothing yet."</p> }.into_any();
+                }
+                view! {
+                    <DataTable caption="What was answered, newest first" columns=COLUMNS>
+                        <For each=move || page.get().items key=|approval| approval.id let:approval>{row(approval)}</For>
+                    </DataTable>
+                }
+                .into_any()
+            }}
+            {move || pages(cursor.get().is_some(), next())}
+        </section>
+    }
+}
+
+fn row(approval: Approval) -> impl IntoView {
+    let (by, told, at) = match approval.closed {
+        Some(closed) => (closed.by, closed.message, Some(closed.at)),
+        None => (None, None, None),
+    };
+    let by = by.map_or_else(|| nobody(approval.state).to_owned(), |by| visible(&by));
+    view! {
+        <tr class="c-table__row">
+            <td class="c-table__state" data-label="State">{state_badge(approval.state)}</td>
+            <td class="c-table__main" data-label="Asked for">
+                <span class="u-quiet">{kind_word(approval.kind)} " "</span>
+                <code class="c-approval__exact">{approval.subject}</code>
+            </td>
+            <td class="c-table__place" data-label="Task"><a class="c-table__link" href=format!("/tasks/{}", approval.task_id)>{approval.task}</a></td>
+            <td class="c-table__place" data-label="By">
+                {by}
+                {told.map(|told| view! { <span class="c-approval__told">{format!("“{}”", visible(&told))}</span> })}
+            </td>
+            <td class="c-table__time" data-label="When">{at.map(|at| view! { <Time at=at /> })}</td>
+        </tr>
+    }
+}
+
+/// Who answered where nobody did.
+fn nobody(state: ApprovalStateName) -> &'static str {
+    match state {
+        ApprovalStateName::Expired => "nobody in time",
+        ApprovalStateName::Withdrawn => "the agent waits no longer",
+        _ => "",
+    }
+}
+
+fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
+    let first = is_later.then(|| view! { <a class="c-button" href="/approvals#answered">"Newest"</a> });
+    let next = next_cursor.map(|cursor| {
+        let href = format!("/approvals?cursor={}#answered", query_value(&cursor));
+        view! { <a class="c-button" href=href rel="next">"More"</a> }
+    });
+    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages">{first} {next}</nav> })
+}

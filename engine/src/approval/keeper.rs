@@ -1,0 +1,56 @@
+//! Denies what nobody has answered in time.
+
+use std::time::Duration;
+
+use domain::{ApprovalId, ApprovalStateName, account::SYSTEM};
+use tracing::info;
+
+use super::{
+    expired, lock, say,
+    store::{self, Close},
+};
+use crate::{Engine, Error, Result, Service, Tick};
+
+const BATCH: i64 = 100;
+
+#[derive(Default)]
+pub struct ApprovalKeeper;
+
+impl Service for ApprovalKeeper {
+    const NAME: &'static str = "approval keeper";
+    const EVERY: Duration = Duration::from_secs(1);
+
+    async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
+        let now = engine.clock.now(&engine.database).await?;
+        let mut conn = engine.database.system.acquire().await?;
+        let overdue = store::overdue(&mut conn, now, BATCH).await?;
+        drop(conn);
+        for id in &overdue {
+            match engine.approval_expired(*id).await {
+                // it is gone with its task, or somebody was faster
+                Ok(()) | Err(Error::NotFound { .. } | Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if overdue.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })
+    }
+}
+
+impl Engine {
+    /// Decided again under the lock: whoever answers first has answered.
+    async fn approval_expired(&self, id: ApprovalId) -> Result<()> {
+        let mut tx = self.begin_system(None).await?;
+        let question = lock(&mut tx, id).await?;
+        let now = tx.now();
+        if question.state != ApprovalStateName::Pending || now < question.deadline {
+            return Ok(());
+        }
+        let close = Close { state: ApprovalStateName::Expired, by: None, actor: Some(SYSTEM), message: None, rule: None };
+        store::close(&mut tx, id, &close, now).await?;
+        let telling = say(&mut tx, &question, ApprovalStateName::Expired, expired(), SYSTEM).await?;
+        tx.commit(()).await?;
+        info!(task.id = %question.attempt.task_id, "Nobody has answered what the agent of task {} asks: it is denied", question.attempt.task_id);
+        self.hub.tell(question.runner, telling);
+        Ok(())
+    }
+}
