@@ -1,6 +1,7 @@
 // One of everything that a page can show, for those who look at all of them: the accessibility check and the screenshots.
 import type { Page } from "@playwright/test";
-import type { Api } from "./fixtures.ts";
+import { allow, question } from "./approvals.ts";
+import { hydration, type Api } from "./fixtures.ts";
 import { openPersonMenu } from "./pages.ts";
 
 export interface Example {
@@ -43,7 +44,11 @@ steps:
 `;
 }
 
-/** Makes the tasks, waits until each is where it should be, and names every page. */
+/** The task whose agent asks something on the last of the pages. */
+const asks = "Publish what is new";
+const asking = { backend: "claude-code", ask: "commands" };
+
+/** Makes the tasks, waits until each is where it should be, and names every page. What still runs after the last of them is `running`. */
 export async function prepareExamples(api: Api): Promise<{ examples: Example[]; running: string }> {
   const proven = await api.createTask({
     title: "Greet people by the time of day",
@@ -80,9 +85,25 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     title: "Sweep the test suite for flaky tests",
     command: "for n in $(seq 1 30); do echo \"run $n: 214 passed\"; done; sleep 600",
     checks: [{ kind: "test_passes", target: "auto" }],
+    concurrency: { key: "release" },
   });
   const blocked = await api.createTask({ title: "Publish the report on flaky tests", command: "true", depends_on: [running] });
   await api.reaches(running, "running");
+  // an agent that waits has a slot, so it takes that one's place for the last pages
+  const waits = await api.createTask({ title: asks, prompt: "Release it. fake:releases", agent: asking, concurrency: { key: "release" } });
+  const letAsk = async (page: Page) => {
+    await api.cancel(running);
+    await question(page, asks).getByText("Say why").click();
+  };
+  let link = "";
+  const makeLink = async (page: Page) => {
+    await question(page, asks).getByRole("button", { name: "Copy a link" }).click();
+    link = (await question(page, asks).locator(".c-command code").textContent()) ?? "";
+  };
+  const openLink = async (page: Page) => {
+    await page.goto(link);
+    await hydration(page);
+  };
 
   const held = await api.heldRepository();
   for (const [title, priority] of [["Rotate the signing keys", "urgent"], ["Refresh the fixtures", "low"]] as const) {
@@ -160,8 +181,14 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "person-menu", path: "/", prepare: openPersonMenu },
     { name: "not-found", path: "/nothing/here" },
     { name: "components", path: "/dev/components" },
+    { name: "approvals", path: "/approvals", prepare: letAsk },
+    { name: "approvals-always", path: "/approvals", prepare: openAlways },
+    task("task-asks", waits, "session"),
+    { name: "approvals-link", path: "/approvals", prepare: makeLink },
+    { name: "answer", path: "/sign-in", signedOut: true, prepare: openLink },
+    { name: "approvals-answered", path: "/approvals", prepare: answerAndAddRule },
   ];
-  return { examples, running };
+  return { examples, running: waits };
 }
 
 async function sendNonsense(page: Page): Promise<void> {
@@ -199,6 +226,20 @@ async function openChange(page: Page): Promise<void> {
 
 async function askToDiscard(page: Page): Promise<void> {
   await page.getByText("Discard all…").click();
+}
+
+async function openAlways(page: Page): Promise<void> {
+  await question(page, asks).getByText("Always allow this here…").click();
+}
+
+/** It asks for something else then. */
+async function answerAndAddRule(page: Page): Promise<void> {
+  await allow(question(page, asks));
+  await question(page, asks).getByText("make publish").first().waitFor();
+  await page.getByText("Add a rule…").click();
+  await page.getByLabel("Allows").fill("make lint *");
+  await page.getByRole("button", { name: "Add the rule" }).click();
+  await page.getByRole("table", { name: "Rules, newest first" }).getByText("make lint *").waitFor();
 }
 
 async function askToCancel(page: Page): Promise<void> {

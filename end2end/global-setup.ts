@@ -14,7 +14,10 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   const log = join(results, "server.log");
   const go = join(signs(folder), "session");
   const waits = { name: "waits", when: "fake:waits", steps: [{ say: [{ text: "I look around." }, { run: `until [ -e ${go} ]; do sleep 0.05; done; echo seen` }] }, { say: [{ text: "That is all." }] }] };
-  const provider = await fakeProvider(muster, folder, [waits]);
+  const asks = { name: "asks", when: "fake:asks", steps: [{ say: [{ text: "I begin." }, { run: "touch made.txt" }] }, { say: [{ text: "That is all." }] }] };
+  const sleeps = { name: "sleeps", when: "fake:sleeps", steps: [{ say: [{ text: "I lie down." }, { run: "touch begun.txt; sleep 300" }] }, { say: [{ text: "That is all." }] }] };
+  const releases = { name: "releases", when: "fake:releases", steps: [{ say: [{ text: "I write down what is new." }, { run: "make release-notes" }] }, { say: [{ run: "make publish" }] }, { say: [{ text: "It is released." }] }] };
+  const provider = await fakeProvider(muster, folder, [waits, asks, sleeps, releases]);
   const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env } }, log);
   const stop = async () => {
     await server.stop();

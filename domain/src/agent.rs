@@ -126,7 +126,7 @@ impl AgentTerms {
             let message = format!("{} does not count what it costs; give it turns instead", backend.title());
             errors.add("/agent/max_cost_cents", "unexpected", message);
         }
-        if self.answer_minutes.is_some() && self.ask.is_none_or(|ask| ask == Ask::Nothing) {
+        if self.answer_minutes.is_some() && !self.asks() {
             errors.add("/agent/answer_minutes", "unexpected", "only an agent that asks for something waits for an answer");
         }
         if self.max_verification_retries.is_some_and(|retries| retries > VERIFICATION_RETRIES_MAX) {
@@ -142,6 +142,11 @@ impl AgentTerms {
     /// As it says, or as usual.
     pub fn answer_minutes(&self) -> u32 {
         self.answer_minutes.unwrap_or(ANSWER_MINUTES).clamp(1, ANSWER_MINUTES_MAX)
+    }
+
+    /// Whether it asks people for anything.
+    pub fn asks(&self) -> bool {
+        self.ask.is_some_and(|ask| ask != Ask::Nothing)
     }
 
     /// "Claude Code, opus, at most 30 turns, at most $2.50"; nothing when it says nothing.

@@ -4,23 +4,23 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::machine::{Client, Machine, Server, running_with, stderr, stdout};
 
-struct Work<'a> {
-    client: Client<'a>,
-    repository: String,
+pub struct Work<'a> {
+    pub client: Client<'a>,
+    pub repository: String,
 }
 
 impl<'a> Work<'a> {
-    fn at(machine: &'a Machine, server: &'a Server) -> Self {
+    pub fn at(machine: &'a Machine, server: &'a Server) -> Self {
         let client = Client { machine, url: &server.url, key: machine.creates_key("member") };
         Self { client, repository: machine.repository().to_str().unwrap().to_owned() }
     }
 
     /// Its id.
-    fn hands_in(&self, prompt: &str, more: &[&str]) -> String {
+    pub fn hands_in(&self, prompt: &str, more: &[&str]) -> String {
         self.hands_to("claude-code", prompt, more)
     }
 
-    fn hands_to(&self, agent: &str, prompt: &str, more: &[&str]) -> String {
+    pub fn hands_to(&self, agent: &str, prompt: &str, more: &[&str]) -> String {
         let usual = ["task", "run", prompt, "--repo", &self.repository, "--title", "Tidy up", "--agent", agent, "--json"];
         let created = self.client.run(&[&usual, more].concat());
         let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
@@ -28,23 +28,23 @@ impl<'a> Work<'a> {
     }
 
     /// As it is when it has ended.
-    fn waits_for(&self, id: &str) -> Value {
+    pub fn waits_for(&self, id: &str) -> Value {
         self.client.run(&["task", "logs", id, "--follow"]);
         self.shows(id)
     }
 
-    fn shows(&self, id: &str) -> Value {
+    pub fn shows(&self, id: &str) -> Value {
         let shown = self.client.run(&["task", "show", id, "--json"]);
         serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)))
     }
 
-    fn session(&self, id: &str) -> Vec<Value> {
+    pub fn session(&self, id: &str) -> Vec<Value> {
         let shown = self.client.run(&["task", "session", id, "--json"]);
         let part: Value = serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)));
         part["events"].as_array().unwrap().clone()
     }
 
-    fn log(&self, id: &str) -> String {
+    pub fn log(&self, id: &str) -> String {
         stdout(&self.client.run(&["task", "logs", id]))
     }
 }
@@ -53,7 +53,7 @@ fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).filter(|kind| *kind != "usage").collect()
 }
 
-fn file(machine: &Machine, task: &Value, name: &str) -> String {
+pub fn file(machine: &Machine, task: &Value, name: &str) -> String {
     let branch = task["attempt_list"].as_array().unwrap().last().unwrap()["branch"].as_str().unwrap().to_owned();
     let shown = std::process::Command::new("git").arg("-C").arg(machine.repository()).args(["show", &format!("{branch}:{name}")]).output();
     stdout(&shown.unwrap())

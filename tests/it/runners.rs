@@ -20,11 +20,11 @@ fn free_port() -> u16 {
 }
 
 /// A runner that works in a terminal, and ends in order.
-struct Runner(Child);
+pub struct Runner(Child);
 
 impl Runner {
     /// Returns when its trial has gone well.
-    fn joins(mut command: Command) -> Self {
+    pub fn joins(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap());
         wait_for_line(&mut said, "succeeded  2 of 2 checks passed");
@@ -49,25 +49,25 @@ impl Drop for Runner {
 }
 
 /// A server that does no work itself, with an admin, and a token of theirs.
-struct Site<'a> {
+pub struct Site<'a> {
     machine: &'a Machine,
-    server: Server,
+    pub server: Server,
     port: u16,
     key: String,
 }
 
 impl<'a> Site<'a> {
-    fn new(machine: &'a Machine) -> Self {
+    pub fn new(machine: &'a Machine) -> Self {
         let port = free_port();
         let server = machine.serves_others_at(port);
         Self { machine, server, port, key: machine.creates_key("admin") }
     }
 
-    fn client(&self) -> Client<'_> {
+    pub fn client(&self) -> Client<'_> {
         Client { machine: self.machine, url: &self.server.url, key: self.key.clone() }
     }
 
-    fn token(&self) -> String {
+    pub fn token(&self) -> String {
         stdout(&self.client().run(&["runner", "token"])).trim().to_owned()
     }
 
@@ -81,7 +81,7 @@ impl<'a> Site<'a> {
         self.machine.muster(&[&["runner"], arguments, &["--runner-dir", folder.to_str().unwrap()]].concat())
     }
 
-    fn join(&self, folder: &str, token: &str, arguments: &[&str]) -> Command {
+    pub fn join(&self, folder: &str, token: &str, arguments: &[&str]) -> Command {
         self.runner(folder, &[&["join", &self.server.url, token], arguments].concat())
     }
 
@@ -90,7 +90,7 @@ impl<'a> Site<'a> {
         serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
     }
 
-    fn dies_and_comes_back(self, meanwhile: impl FnOnce()) -> Self {
+    pub fn dies_and_comes_back(self, meanwhile: impl FnOnce()) -> Self {
         let Self { machine, server, port, key } = self;
         server.is_killed();
         meanwhile();

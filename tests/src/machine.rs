@@ -65,16 +65,8 @@ impl Machine {
 
     /// With the agents that the tests drive, whose models are played by this provider.
     pub fn serves_agents(&self, provider: &FakeProvider) -> Server {
-        let (claude, codex) = (agent_program("claude"), agent_program("codex"));
-        let (url, openai) = (provider.url.as_str(), format!("{}/v1", provider.url));
-        let given = [
-            ("MUSTER_CLAUDE_CODE", claude.to_str().unwrap()),
-            ("ANTHROPIC_BASE_URL", url),
-            ("ANTHROPIC_API_KEY", "none"),
-            ("MUSTER_CODEX", codex.to_str().unwrap()),
-            ("OPENAI_BASE_URL", &openai),
-            ("OPENAI_API_KEY", "none"),
-        ];
+        let given = agents_of(provider);
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
@@ -265,6 +257,19 @@ pub fn muster() -> &'static Path {
         assert!(built.status.success(), "{}", stderr(&built));
         folder.join("muster")
     })
+}
+
+/// What a runner is given so that it has these agents, whose models are played by this provider.
+pub fn agents_of(provider: &FakeProvider) -> [(&'static str, String); 6] {
+    let program = |name| agent_program(name).to_str().unwrap().to_owned();
+    [
+        ("MUSTER_CLAUDE_CODE", program("claude")),
+        ("ANTHROPIC_BASE_URL", provider.url.clone()),
+        ("ANTHROPIC_API_KEY", "none".into()),
+        ("MUSTER_CODEX", program("codex")),
+        ("OPENAI_BASE_URL", format!("{}/v1", provider.url)),
+        ("OPENAI_API_KEY", "none".into()),
+    ]
 }
 
 /// The first line that holds the text.

@@ -28,15 +28,20 @@ impl<'a> Doing<'a> {
     /// it has found.
     pub fn of(assignment: &'a Assignment, agents: &'a [Found], agent_command: Option<&'a str>) -> Result<Self, Failure> {
         let Work::Prompt(prompt) = &assignment.work else { return Script::of(&assignment.work, None).map(Self::Script) };
-        match assignment.agent.backend {
+        let terms = &assignment.agent;
+        match terms.backend {
             Some(backend) => match agents.iter().find(|found| found.backend == backend) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, format!("this runner has no {}", backend.title()))),
             },
-            // only who counts it can be stopped when it costs too much
-            None if assignment.agent.max_cost_cents.is_some() => match agents.iter().find(|found| found.backend.counts_money()) {
+            // only who counts it can be stopped when it costs too much, and only an agent that is spoken with asks anybody
+            None if terms.max_cost_cents.is_some() => match agents.iter().find(|found| found.backend.counts_money()) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that counts what it costs")),
+            },
+            None if terms.asks() => match agents.first() {
+                Some(found) => Ok(Self::Agent { found, prompt }),
+                None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that asks people")),
             },
             None if agent_command.is_some() => Script::of(&assignment.work, agent_command).map(Self::Script),
             None => match agents.first() {
@@ -179,6 +184,15 @@ mod tests {
         };
         assert_eq!(chosen(&both), Ok(Backend::ClaudeCode));
         assert_eq!(chosen(&both[..1]), Err(FailureCode::BackendMissing));
+    }
+
+    #[test]
+    fn what_asks_people_is_no_command_that_asks_nobody() {
+        let claude = [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into() }];
+        let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
+        assignment.agent.ask = Some(domain::Ask::Commands);
+        assert!(matches!(Doing::of(&assignment, &claude, Some("agent")), Ok(Doing::Agent { .. })));
+        assert!(matches!(Doing::of(&assignment, &[], Some("agent")), Err(failure) if failure.code == FailureCode::BackendMissing));
     }
 
     #[test]

@@ -166,8 +166,10 @@ impl Dialogue for ClaudeCode {
             "control_request" => self.asks(&message),
             "control_cancel_request" => {
                 let key = text(&message, "/request_id").to_owned();
-                let withdrawn = self.asked.remove(&key).map(|_| key).into_iter().collect();
-                Heard { withdrawn, ..Heard::default() }
+                let withdrawn = self.asked.remove(&key);
+                // it counts the call among those that were denied, though nobody has denied it
+                self.waived.extend(withdrawn.as_ref().map(|asking| asking.call.clone()));
+                Heard { withdrawn: withdrawn.map(|_| key).into_iter().collect(), ..Heard::default() }
             }
             "command_lifecycle" if text(&message, "/state") != "queued" => {
                 self.unheard.remove(text(&message, "/command_uuid"));

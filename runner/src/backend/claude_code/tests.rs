@@ -231,9 +231,10 @@ fn people_are_asked_what_the_task_says() {
     assert_eq!(dialogue.answer("2", &answer(Decision::Deny)), Heard::default(), "it is answered once");
     let cancel = dialogue.hear(r#"{"type":"control_cancel_request","request_id":"3"}"#);
     assert_eq!(cancel.withdrawn, ["3"]);
-    let mut left = ends(&mut dialogue, &[]).withdrawn;
+    let mut left = ends(&mut dialogue, &["c3"]).withdrawn;
     left.sort();
     assert_eq!(left, ["4", "5"], "nobody waits after its end");
+    assert!(dialogue.verdict(exit(0)).is_ok(), "what it has withdrawn nobody has denied");
 }
 
 #[test]
