@@ -50,6 +50,8 @@ create table approval_rule (
   repository_id uuid,
   kind          text not null check (kind in ('command', 'edit', 'tool')),
   pattern       text not null check (length(pattern) between 1 and 1000),
+  -- whether it holds where what is allowed is done as the runner's user
+  without_sandbox boolean not null default false,
   made_by       text not null,
   made_at       timestamptz not null,
   -- the question that it was made with, which may be gone
@@ -61,7 +63,7 @@ create table approval_rule (
   foreign key (workspace_id, repository_id) references repository (workspace_id, id),
   constraint removed_by_somebody check ((removed_by is null) = (removed_at is null))
 );
-create unique index approval_rule_once on approval_rule (workspace_id, repository_id, kind, pattern) nulls not distinct where removed_at is null;
+create unique index approval_rule_once on approval_rule (workspace_id, repository_id, kind, pattern, without_sandbox) nulls not distinct where removed_at is null;
 call separate_tenants('approval_rule');
 grant select, insert, update (removed_by, removed_at) on approval_rule to muster_app;
 

@@ -123,7 +123,8 @@ pub async fn make_approval_rule(
 ) -> Result<ApprovalRule, Problem> {
     let repository = repository.filter(|id| !id.is_empty()).map(|id| id.parse::<domain::RepositoryId>());
     let repository_id = repository.transpose().map_err(|_| Problem::not_found("There is no repository of that id."))?;
-    let new = domain::approval::NewApprovalRule { kind, pattern: pattern.trim().to_owned(), repository_id };
+    let pattern = pattern.trim().to_owned();
+    let new = domain::approval::NewApprovalRule { kind, pattern, repository_id, without_sandbox: false };
     crate::ssr::call(async |engine, actor| engine.make_approval_rule(&actor, new).await).await
 }
 

@@ -77,12 +77,17 @@ pub fn origin() -> Result<String, Problem> {
 /// Where a session keeps a secret until the next page shows it.
 const SESSION_SHOWN_ONCE: &str = "shown_once";
 
+/// One for each kind of secret, or one page would take away what another is to show.
+fn shown_once_key<T>() -> String {
+    format!("{SESSION_SHOWN_ONCE} {}", std::any::type_name::<T>())
+}
+
 /// Gives a secret to a program; for a browser without scripts, to the page at this address, once.
 pub async fn show_once<T: Serialize>(secret: T, path: &str) -> Result<T, Problem> {
     let is_plain =
         parts()?.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
     if is_plain {
-        session()?.insert(SESSION_SHOWN_ONCE, &secret).await.map_err(|_| Problem::internal())?;
+        session()?.insert(&shown_once_key::<T>(), &secret).await.map_err(|_| Problem::internal())?;
         leptos_axum::redirect(path);
     }
     Ok(secret)
@@ -90,7 +95,7 @@ pub async fn show_once<T: Serialize>(secret: T, path: &str) -> Result<T, Problem
 
 /// Nothing when there is none, or a page has shown it.
 pub async fn shown_once<T: DeserializeOwned>() -> Result<Option<T>, Problem> {
-    session()?.remove(SESSION_SHOWN_ONCE).await.map_err(|_| Problem::internal())
+    session()?.remove(&shown_once_key::<T>()).await.map_err(|_| Problem::internal())
 }
 
 /// Saves a workflow as whoever has opened it has seen it.

@@ -28,32 +28,6 @@ pub fn for_document_title(text: &str) -> String {
     text.replace('<', "‹").replace('>', "›")
 }
 
-/// Exactly these characters, for eyes: one that cannot be seen, or makes others look like what they are not, is written as its code.
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_seen(character) {
-            shown.push(character);
-        } else {
-            shown.extend(character.escape_unicode());
-        }
-    }
-    shown
-}
-
-/// Whether it is drawn as what it is. Of spaces that is the usual one, as others only look like it.
-fn is_seen(character: char) -> bool {
-    match character {
-        ' ' | '\n' | '\t' => true,
-        // what steers the direction of reading, and what has no shape of its own: joiners, fillers, variations and tags
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' => false,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' => false,
-        '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => false,
-        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => false,
-        other => !other.is_control() && !other.is_whitespace(),
-    }
-}
-
 /// Escapes what goes into a query value.
 pub fn query_value(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -123,16 +97,6 @@ mod tests {
         assert_eq!(short_location("git@example.org:team/app"), "team/app");
         assert_eq!(short_location("/app/"), "app");
         assert_eq!(short_location("/"), "/");
-    }
-
-    #[test]
-    fn nothing_hides_in_what_is_shown() {
-        assert_eq!(visible("cargo test\n\t--all ä א 漢 🚀"), "cargo test\n\t--all ä א 漢 🚀");
-        assert_eq!(visible("a\u{202e}b"), "a\\u{202e}b");
-        assert_eq!(visible("rm\u{a0}-r\r\x1b[0m\0"), "rm\\u{a0}-r\\u{d}\\u{1b}[0m\\u{0}");
-        for hidden in ['\u{200b}', '\u{2066}', '\u{feff}', '\u{ad}', '\u{2028}', '\u{3000}', '\u{3164}', '\u{e0041}', '\u{7f}', '\u{85}'] {
-            assert_eq!(visible(&hidden.to_string()), format!("\\u{{{:x}}}", u32::from(hidden)));
-        }
     }
 
     #[test]

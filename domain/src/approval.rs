@@ -107,7 +107,8 @@ impl Asked {
         let (whole, kept) = (input.clone(), kept_value(input));
         let fits = subject.len() <= TEXT_MAX && tool.chars().count() <= TOOL_MAX && whole == kept;
         let can_be_kept = !subject.contains('\0') && !tool.contains('\0') && !tool.is_empty();
-        (fits && can_be_kept).then(|| Self { kind, tool: tool.to_owned(), subject: subject.to_owned(), input: kept })
+        let says_what = kind == AskedKind::Tool || !subject.trim().is_empty();
+        (fits && can_be_kept && says_what).then(|| Self { kind, tool: tool.to_owned(), subject: subject.to_owned(), input: kept })
     }
 
     /// Whether it is what [`new`](Self::new) makes: a runner may say what it likes.
@@ -125,9 +126,9 @@ pub struct Answer {
     /// What the agent is told with it.
     #[serde(default)]
     pub message: Option<String>,
-    /// Nobody has answered it: its time was over.
+    /// No person has answered it: that it is denied counts against the agent's work.
     #[serde(default)]
-    pub expired: bool,
+    pub unanswered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +140,13 @@ pub enum Decision {
 }
 
 impl Decision {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "allow" => Some(Self::Allow),
@@ -316,6 +324,8 @@ pub struct ApprovalRule {
     pub repository: Option<String>,
     pub kind: AskedKind,
     pub pattern: String,
+    /// It holds without a sandbox as well, where what is allowed is done as the runner's user. Changes of files it never allows there.
+    pub without_sandbox: bool,
     /// Who made it, for people.
     pub made_by: String,
     pub made_at: DateTime<Utc>,
@@ -339,6 +349,9 @@ pub struct NewApprovalRule {
     /// For tasks of this repository alone; for all of the workspace when absent.
     #[serde(default)]
     pub repository_id: Option<RepositoryId>,
+    /// It is to hold without a sandbox as well, where what is allowed is done as the runner's user.
+    #[serde(default)]
+    pub without_sandbox: bool,
 }
 
 impl NewApprovalRule {
@@ -389,6 +402,7 @@ mod tests {
         assert!(asked("ls", json!({"command": "ls"})));
         assert!(!asked(&"x".repeat(TEXT_MAX + 1), json!({})));
         assert!(!asked("ls", json!({"command": "x".repeat(TEXT_MAX + 1)})));
+        assert!(!asked("", json!({"command": null})));
         assert!(!asked("l\0s", json!({})));
         assert!(!asked("ls", json!({"command": "l\0s"})));
     }

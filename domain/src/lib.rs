@@ -13,6 +13,7 @@ pub mod check;
 pub mod crash;
 pub mod error;
 pub mod event;
+pub mod exact_text;
 pub mod failure;
 pub mod finding;
 pub mod id;

@@ -95,7 +95,7 @@ async fn close(tx: &mut Tx, question: &Question, answer: &AnswerApproval, by: St
         rule: None,
     };
     store::close(tx, question.id, &close, now).await?;
-    let told = Answer { decision: answer.decision, by, message: answer.message.clone(), expired: false };
+    let told = Answer { decision: answer.decision, by, message: answer.message.clone(), unanswered: false };
     say(tx, question, close.state, told, label).await
 }
 
@@ -129,7 +129,7 @@ async fn say(tx: &mut Tx, question: &Question, state: ApprovalStateName, answer:
 /// What its deadline answers.
 fn expired() -> Answer {
     let message = "Nobody has answered in time, so this is not allowed.".to_owned();
-    Answer { decision: Decision::Deny, by: "its deadline".into(), message: Some(message), expired: true }
+    Answer { decision: Decision::Deny, by: "its deadline".into(), message: Some(message), unanswered: true }
 }
 
 impl Question {

@@ -6,10 +6,13 @@ use std::{
 };
 
 use domain::{AttemptId, AttemptKey, protocol::Telling};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{lock, tellings::Tellings};
+use crate::{
+    lock,
+    tellings::{Teller, Tellings, tellings},
+};
 
 /// What an attempt is told. A later kind in this list overrides an earlier one, never the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +40,7 @@ pub(crate) struct Held(Mutex<HashMap<AttemptId, One>>);
 struct One {
     key: AttemptKey,
     orders: watch::Sender<Order>,
-    tellings: mpsc::UnboundedSender<Telling>,
+    teller: Teller,
 }
 
 impl Held {
@@ -47,8 +50,8 @@ impl Held {
             Entry::Occupied(_) => None,
             Entry::Vacant(vacant) => {
                 let (orders, ordered) = watch::channel(Order::Work);
-                let (tellings, told) = Tellings::new();
-                vacant.insert(One { key, orders, tellings });
+                let (teller, told) = tellings();
+                vacant.insert(One { key, orders, teller });
                 Some((Orders(ordered), told))
             }
         }
@@ -70,9 +73,8 @@ impl Held {
 
     /// One that is not held is told nothing.
     pub fn tell(&self, telling: Telling) {
-        if let Some(one) = lock(&self.0).get(&telling.attempt.attempt_id) {
-            // an attempt that comes to its end listens no more
-            let _ = one.tellings.send(telling);
+        if let Some(one) = lock(&self.0).get_mut(&telling.attempt.attempt_id) {
+            one.teller.tell(telling);
         }
     }
 

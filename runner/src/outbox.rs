@@ -268,6 +268,7 @@ impl Page {
 fn weight(said: &Said) -> usize {
     match said {
         Said::Session { events } => serde_json::to_string(events).map_or(0, |text| text.len()),
+        Said::Asks { asked, .. } => serde_json::to_string(asked).map_or(0, |text| text.len()),
         _ => 0,
     }
 }

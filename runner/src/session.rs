@@ -48,14 +48,18 @@ impl Session<'_> {
                 self.written.left_out += 1;
                 continue;
             }
-            let has_room = self.orders.unless_silenced(self.outbox.room(self.attempt)).await;
-            if has_room.is_none_or(|room| room.is_err()) {
+            if !self.has_room().await {
                 return;
             }
             self.say_what_is_missing();
             self.written.bytes += bytes;
             self.say(kind);
         }
+    }
+
+    /// Once there is room; false when nothing more may be said.
+    pub async fn has_room(&self) -> bool {
+        self.orders.unless_silenced(self.outbox.room(self.attempt)).await.is_some_and(|room| room.is_ok())
     }
 
     /// As far as nothing has come after it.

@@ -145,7 +145,8 @@ fn a_question_outlives_the_server_and_its_answer_comes_after_it() {
     join.envs(agents_of(&provider));
     let runner = Runner::joins(join);
     let repository = machine.repository();
-    let arguments = ["task", "run", "fake:two", "--repo", repository.to_str().unwrap(), "--agent", "claude-code", "--ask", "commands", "--json"];
+    let arguments =
+        ["task", "run", "fake:two", "--repo", repository.to_str().unwrap(), "--agent", "claude-code", "--ask", "commands", "--json"];
     let created = site.client().run(&arguments);
     let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
     let task = task["id"].as_str().unwrap().to_owned();

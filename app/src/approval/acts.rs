@@ -4,12 +4,12 @@
 use domain::{
     Approval, ApprovalId, Decision, Permission, Role,
     approval::{MESSAGE_MAX, PATTERN_MAX},
+    exact_text::visible,
 };
 use leptos::{form::ActionForm, prelude::*};
 
 use super::{
     GiveAnswer, LinkApproval, MadeLink,
-    answer_form::decision_name,
     words::{outcome, sentences, why_not},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     layout::Who,
     page_json::Fetched,
     problem::Problem,
-    text::{short_location, visible},
+    text::short_location,
 };
 
 /// What whoever is signed in is here, once that is known.
@@ -112,7 +112,7 @@ pub fn answers(approval: &Approval, role: Role, acts: ApprovalActs) -> AnyView {
 }
 
 fn decides(decision: Decision) -> impl IntoView {
-    view! { <input type="hidden" name="form[decision]" value=decision_name(decision) /> }
+    view! { <input type="hidden" name="form[decision]" value=decision.name() /> }
 }
 
 /// All of a form that allows, but for what it is about.

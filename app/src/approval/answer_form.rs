@@ -28,14 +28,6 @@ fn said(text: &str) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.replace("\r\n", "\n"))
 }
 
-/// How a form names it.
-pub fn decision_name(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Allow => "allow",
-        Decision::Deny => "deny",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +49,7 @@ mod tests {
     #[test]
     fn decisions_go_both_ways() {
         for decision in [Decision::Allow, Decision::Deny] {
-            assert_eq!(Decision::parse(decision_name(decision)), Some(decision));
+            assert_eq!(Decision::parse(decision.name()), Some(decision));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What agents have asked for before: how it was answered, by whom and when.
 
-use domain::{Approval, ApprovalStateName, Page};
+use domain::{Approval, ApprovalStateName, Page, exact_text::visible};
 use leptos::prelude::*;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     components::{DataTable, Time},
-    text::{query_value, visible},
+    text::query_value,
 };
 
 /// Of those that wait no longer, what the table shows.

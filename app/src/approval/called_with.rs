@@ -4,7 +4,7 @@
 use domain::AskedKind;
 use serde_json::Value;
 
-use crate::text::visible;
+use domain::exact_text::visible;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalledWith {

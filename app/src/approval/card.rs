@@ -1,7 +1,7 @@
 //! One question: what an agent wants to do, exactly and whole, and the answer. Everything in it is data: nothing that an agent says looks
 //! like something else here.
 
-use domain::{Approval, ApprovalId, AskedKind, Isolation, Role};
+use domain::{Approval, ApprovalId, AskedKind, Isolation, Role, exact_text::visible};
 use leptos::prelude::*;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     components::{CopyButton, Icon, Notice, Time, Tone, icon},
-    text::{short_location, visible},
+    text::short_location,
 };
 
 /// Where a question is shown, and so what need not be said about it.

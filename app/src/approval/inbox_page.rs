@@ -82,15 +82,15 @@ fn pending_filter() -> ApprovalFilter {
     ApprovalFilter { state: Some(ApprovalStateName::Pending), limit: Some(PAGE_LIMIT_MAX), ..ApprovalFilter::default() }
 }
 
-/// What runs out first stands first.
-fn by_deadline(mut approvals: Vec<Approval>) -> Vec<Approval> {
-    approvals.sort_by_key(|approval| (approval.deadline, approval.id));
+/// What was asked first stands first: what is new comes below, and not under the finger of whoever is about to answer.
+fn by_age(mut approvals: Vec<Approval>) -> Vec<Approval> {
+    approvals.sort_by_key(|approval| approval.id);
     approvals
 }
 
 fn waiting(page: Signal<Page<Approval>>, role: Signal<Option<Role>>, acts: ApprovalActs) -> impl IntoView {
     let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
-    let questions = move || by_deadline(page.get().items);
+    let questions = move || by_age(page.get().items);
     let has_more = Memo::new(move |_| page.with(|page| page.next_cursor.is_some()));
     view! {
         <section class="l-part" aria-labelledby="waiting">
@@ -155,9 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_out_first_stands_first() {
-        let sorted = by_deadline(vec![approval(1, 30), approval(3, 10), approval(2, 10)]);
-        assert_eq!(sorted.iter().map(|approval| approval.deadline.timestamp()).collect::<Vec<_>>(), [10, 10, 30]);
-        assert!(sorted[0].id < sorted[1].id, "of two at the same time the one that was asked first");
+    fn what_was_asked_first_stands_first() {
+        let sorted = by_age(vec![approval(2, 10), approval(3, 5), approval(1, 30)]);
+        assert_eq!(sorted.iter().map(|approval| approval.deadline.timestamp()).collect::<Vec<_>>(), [30, 10, 5]);
     }
 }

@@ -1,6 +1,6 @@
 //! What is allowed without asking anybody: the rules, what has come of them, and who made and removed them.
 
-use domain::{ApprovalRule, AskedKind, Permission, Repository, Role, approval::PATTERN_MAX};
+use domain::{ApprovalRule, AskedKind, Permission, Repository, Role, approval::PATTERN_MAX, exact_text::visible};
 use leptos::{form::ActionForm, prelude::*};
 
 use super::{MakeApprovalRule, RemoveApprovalRule, acts::refusal, words::kind_word};
@@ -8,7 +8,7 @@ use crate::{
     components::{Button, ButtonKind, DataTable, Icon, Reveal, SelectField, TextField, Time, toast::tell},
     page_json::Fetched,
     task::form::messages,
-    text::{count, short_location, visible},
+    text::{count, short_location},
 };
 
 /// What a person can do with rules.
@@ -90,6 +90,7 @@ fn allows(rule: &ApprovalRule) -> impl IntoView + use<> {
     view! {
         <span class="u-quiet">{kind_word(rule.kind)} " "</span>
         <code class="c-approval__exact">{visible(&rule.pattern)}</code>
+        {rule.without_sandbox.then_some(" also without a sandbox")}
     }
 }
 

@@ -1,11 +1,8 @@
 //! What is asked, who may answer it and how it stands, in words. Pure.
 
-use domain::{Approval, ApprovalStateName, AskedKind, Backend, Permission, Role};
+use domain::{Approval, ApprovalStateName, AskedKind, Backend, Permission, Role, exact_text::visible};
 
-use crate::{
-    problem::Problem,
-    text::{capitalised, visible},
-};
+use crate::{problem::Problem, text::capitalised};
 
 /// Characters of what is asked, where it has one line.
 const LINE: usize = 160;

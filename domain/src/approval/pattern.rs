@@ -63,17 +63,27 @@ pub fn suggested(kind: AskedKind, subject: &str) -> Vec<String> {
     fitting
 }
 
-/// The program and what it is to do, with a star: nothing for those that run whatever they are given.
+/// The program and what it is to do, with a star; nothing where that would be more than anybody can mean.
 fn beginning(command: &str) -> Option<String> {
-    const RUN_ANYTHING: [&str; 12] = ["bash", "sh", "zsh", "env", "sudo", "xargs", "eval", "exec", "python", "python3", "node", "perl"];
+    // of these more files or words do no more harm than the ones that are asked for
+    const LOOKS: [&str; 9] = ["ls", "cat", "head", "tail", "wc", "grep", "rg", "mkdir", "touch"];
+    const RUNS_ANYTHING: [&str; 24] = [
+        "bash", "sh", "zsh", "dash", "ksh", "fish", "busybox", "env", "sudo", "su", "xargs", "eval", "exec", "timeout", "nice", "nohup",
+        "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php",
+    ];
     let mut words = command.split(' ').filter(|word| !word.is_empty());
-    let (program, next) = (words.next()?, words.next());
-    let start = match next.filter(|word| !word.starts_with('-')) {
-        Some(next) => format!("{program} {next}"),
-        None if RUN_ANYTHING.contains(&program.rsplit('/').next()?) => return None,
-        None => program.to_owned(),
-    };
-    is_plain(&start).then(|| format!("{start} *"))
+    let program = words.next()?;
+    if LOOKS.contains(&program) {
+        return Some(format!("{program} *"));
+    }
+    let name = program.rsplit('/').next()?;
+    if program.contains('=') || RUNS_ANYTHING.contains(&name) || name.starts_with("python") {
+        return None;
+    }
+    // what it is to do, as in `cargo test`; an option may change what that means
+    let does = words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))?;
+    let is_word = does.chars().all(|c| c.is_ascii_alphanumeric() || "-_:".contains(c));
+    (is_word && is_plain(program)).then(|| format!("{program} {does} *"))
 }
 
 /// What comes before the star; nothing when there is none.
@@ -103,7 +113,9 @@ fn is_file(pattern: &str, file: &str) -> bool {
     if pattern == file {
         return true;
     }
-    let leads_out = file.starts_with(['/', '~']) || file.split(['/', '\\']).any(|part| part == ".." || part == ".git");
+    // what git and agents take their orders from is more than a file
+    const ORDERS: [&str; 5] = ["..", ".git", ".codex", ".claude", ".mcp.json"];
+    let leads_out = file.starts_with(['/', '~']) || file.split(['/', '\\']).any(|part| ORDERS.contains(&part));
     !leads_out && start(AskedKind::Edit, pattern).is_some_and(|start| file.starts_with(start))
 }
 
@@ -157,7 +169,9 @@ mod tests {
     fn a_change_is_allowed_below_and_nowhere_else() {
         let allows = |pattern: &str, files: &str| matches(AskedKind::Edit, pattern, files);
         assert!(allows("src/*", "src/lib.rs") && allows("*", "a\nb/c") && allows("a.md", "a.md"));
-        for outside in ["README.md", "src/../../etc/passwd", "src/a\n/etc/passwd", "src/.git/hooks/pre-commit", ""] {
+        for outside in
+            ["README.md", "src/../../etc/passwd", "src/a\n/etc/passwd", "src/.git/hooks/pre-commit", "src/.codex/rules/a.rules", ""]
+        {
             assert!(!allows("src/*", outside), "{outside}");
         }
         assert!(!allows("*", "/etc/passwd") && !allows("*", "~/.bashrc") && !allows("*", ".git/config"));
@@ -173,9 +187,19 @@ mod tests {
     fn what_is_suggested_would_have_allowed_it() {
         let of = |kind, subject: &str| suggested(kind, subject);
         assert_eq!(of(AskedKind::Command, "cargo test --release"), ["cargo test --release", "cargo test *"]);
-        assert_eq!(of(AskedKind::Command, "/bin/bash -lc 'touch a'"), ["touch a", "touch a *"]);
+        assert_eq!(of(AskedKind::Command, "/bin/bash -lc 'touch a'"), ["touch a", "touch *"]);
         assert_eq!(of(AskedKind::Command, "ls -l"), ["ls -l", "ls *"]);
-        for alone in ["ls; id", "sudo -u x id", "grep 'a b' c"] {
+        for alone in [
+            "make; id",
+            "sudo apt update",
+            "timeout 60 cargo test",
+            "git -C x status",
+            "python3.12 -c 'import x'",
+            "FOO=1 cargo test",
+            "docker run x",
+            "npx -y x",
+            "./a.sh b/c",
+        ] {
             assert_eq!(of(AskedKind::Command, alone), [alone]);
         }
         assert_eq!(of(AskedKind::Edit, "src/a.rs"), ["src/a.rs", "src/*", "*"]);

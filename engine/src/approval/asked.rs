@@ -82,6 +82,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &[NewQuestion], facts: &mut Vec<Fac
             rule.workspace == one.workspace
                 && rule.repository.is_none_or(|repository| repository == one.repository)
                 && rule.kind == one.asked.kind
+                && (one.isolation == Isolation::Sandbox || rule.holds_without_sandbox())
                 && pattern::matches(rule.kind, &rule.pattern, &one.about())
         };
         let Some(rule) = rules.iter().find(fits) else { continue };
@@ -90,15 +91,10 @@ pub(crate) async fn insert(tx: &mut Tx, new: &[NewQuestion], facts: &mut Vec<Fac
         let close =
             Close { state: ApprovalStateName::Allowed, by: Some(by.clone()), actor: Some(&label), message: None, rule: Some(rule.id) };
         store::close(tx, one.id, &close, now).await?;
-        let kind = EventKind::ApprovalClosed {
-            attempt: one.attempt.number,
-            approval: one.id,
-            state: ApprovalStateName::Allowed,
-            by: Some(by.clone()),
-            seconds: 0,
-        };
-        facts.push(Fact { workspace: one.workspace, task: one.attempt.task_id, kind });
-        let what = Tell::Answer { question: one.number, answer: Answer { decision: Decision::Allow, by, message: None, expired: false } };
+        // nobody was asked: the question itself says so, and a timeline has room for what people did
+        facts.retain(|fact| !matches!(&fact.kind, EventKind::ApprovalAsked { approval, .. } if *approval == one.id));
+        let what =
+            Tell::Answer { question: one.number, answer: Answer { decision: Decision::Allow, by, message: None, unanswered: false } };
         tellings.push(telling::insert(tx, one.workspace, one.attempt, what, &label).await?);
     }
     rule::note_used(tx, &used, now).await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{ApprovalId, ApprovalStateName, account::SYSTEM};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     expired, lock, say,
@@ -29,7 +29,8 @@ impl Service for ApprovalKeeper {
             match engine.approval_expired(*id).await {
                 // it is gone with its task, or somebody was faster
                 Ok(()) | Err(Error::NotFound { .. } | Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
+                // those after it wait for nothing of this one
+                Err(error) => warn!("The question {id} could not be closed at its deadline: {error}"),
             }
         }
         Ok(if overdue.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })

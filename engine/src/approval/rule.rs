@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use domain::{
-    Actor, ApprovalId, ApprovalRule, ApprovalRuleId, AskedKind, Permission, RepositoryId, Timestamp, WorkspaceId, approval::NewApprovalRule,
+    Actor, ApprovalId, ApprovalRule, ApprovalRuleId, AskedKind, Isolation, Permission, RepositoryId, Timestamp, WorkspaceId,
+    approval::NewApprovalRule,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -34,7 +35,7 @@ impl Engine {
                 return Err(domain::Invalid::field("/repository_id", "unknown", "there is no such repository here").into());
             }
         }
-        let id = insert(&mut tx, self.new_id(), actor, new.repository_id, (new.kind, &new.pattern), None).await?;
+        let id = insert(&mut tx, self.new_id(), actor, new.repository_id, (new.kind, &new.pattern, new.without_sandbox), None).await?;
         let rule = list(&mut tx, Some(id)).await?.pop().ok_or_else(|| Error::not_found("rule", id))?;
         tx.answer(actor, rule).await
     }
@@ -59,7 +60,8 @@ impl Engine {
 
 /// Made with an answer, for the repository of its question.
 pub(super) async fn remember(tx: &mut Tx, id: Uuid, actor: &Actor, question: &Question, pattern: &str) -> Result<()> {
-    insert(tx, id, actor, Some(question.repository_id), (question.kind, pattern), Some(question.id)).await.map(drop)
+    let without_sandbox = question.isolation == Isolation::None;
+    insert(tx, id, actor, Some(question.repository_id), (question.kind, pattern, without_sandbox), Some(question.id)).await.map(drop)
 }
 
 async fn insert(
@@ -67,7 +69,7 @@ async fn insert(
     id: Uuid,
     actor: &Actor,
     repository: Option<RepositoryId>,
-    (kind, pattern): (AskedKind, &str),
+    (kind, pattern, without_sandbox): (AskedKind, &str, bool),
     approval: Option<ApprovalId>,
 ) -> Result<ApprovalRuleId> {
     let now = tx.now();
@@ -80,9 +82,9 @@ async fn insert(
         return Err(Error::Conflict(format!("there are {RULES_MAX} rules already; remove some that are not used")));
     }
     sqlx::query!(
-        "insert into approval_rule (id, workspace_id, repository_id, kind, pattern, made_by, made_at, approval_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
-         on conflict (workspace_id, repository_id, kind, pattern) where removed_at is null do nothing",
+        "insert into approval_rule (id, workspace_id, repository_id, kind, pattern, made_by, made_at, approval_id, without_sandbox)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         on conflict (workspace_id, repository_id, kind, pattern, without_sandbox) where removed_at is null do nothing",
         id,
         actor.workspace_id.0,
         repository.map(|repository| repository.0),
@@ -90,17 +92,19 @@ async fn insert(
         pattern,
         actor.label(),
         now,
-        approval.map(|approval| approval.0)
+        approval.map(|approval| approval.0),
+        without_sandbox
     )
     .execute(&mut **tx)
     .await?;
     let id = sqlx::query_scalar!(
         "select id from approval_rule
          where workspace_id = (select current_workspace()) and repository_id is not distinct from $1 and kind = $2 and pattern = $3
-           and removed_at is null",
+           and without_sandbox = $4 and removed_at is null",
         repository.map(|repository| repository.0),
         kind.name(),
-        pattern
+        pattern,
+        without_sandbox
     )
     .fetch_one(&mut **tx)
     .await?;
@@ -109,7 +113,7 @@ async fn insert(
 
 async fn list(conn: &mut PgConnection, id: Option<ApprovalRuleId>) -> Result<Vec<ApprovalRule>> {
     let rows = sqlx::query!(
-        r#"select rule.id as "id: ApprovalRuleId", location as "location?", kind as "kind: AskedKind", pattern,
+        r#"select rule.id as "id: ApprovalRuleId", location as "location?", kind as "kind: AskedKind", pattern, without_sandbox,
                   made_at, approval_id as "approval_id: ApprovalId", used, rule.last_used_at, removed_at,
                   coalesce(maker.name, made_key.name || ' (API key)', made_by) as "made_by!",
                   coalesce(remover.name, removed_key.name || ' (API key)', removed_by) as removed_by
@@ -130,6 +134,7 @@ async fn list(conn: &mut PgConnection, id: Option<ApprovalRuleId>) -> Result<Vec
         repository: row.location,
         kind: row.kind,
         pattern: row.pattern,
+        without_sandbox: row.without_sandbox,
         made_by: row.made_by,
         made_at: row.made_at,
         approval_id: row.approval_id,
@@ -148,13 +153,21 @@ pub(super) struct Live {
     pub repository: Option<RepositoryId>,
     pub kind: AskedKind,
     pub pattern: String,
+    without_sandbox: bool,
+}
+
+impl Live {
+    /// A link in the repository leads a change of files anywhere, which a sandbox alone holds.
+    pub fn holds_without_sandbox(&self) -> bool {
+        self.without_sandbox && self.kind != AskedKind::Edit
+    }
 }
 
 /// Those of these workspaces, the oldest first.
 pub(super) async fn of(conn: &mut PgConnection, workspaces: &[WorkspaceId]) -> Result<Vec<Live>> {
     let workspaces: Vec<_> = workspaces.iter().map(|workspace| workspace.0).collect();
     let rows = sqlx::query!(
-        "select id, workspace_id, repository_id, kind, pattern from approval_rule
+        "select id, workspace_id, repository_id, kind, pattern, without_sandbox from approval_rule
          where workspace_id = any($1) and removed_at is null order by made_at, id",
         &workspaces
     )
@@ -166,6 +179,7 @@ pub(super) async fn of(conn: &mut PgConnection, workspaces: &[WorkspaceId]) -> R
         repository: row.repository_id,
         kind: row.kind,
         pattern: row.pattern,
+        without_sandbox: row.without_sandbox,
     });
     Ok(rules.collect())
 }

@@ -74,16 +74,17 @@ pub(crate) async fn insert(tx: &mut Tx, workspace: WorkspaceId, attempt: Attempt
     Ok(Telling { attempt, number, what })
 }
 
-/// What these attempts are told and have not heard, each in its order.
+/// What these attempts are told and have not heard: answers first, each kind in its order.
 pub(super) async fn unheard(conn: &mut PgConnection, attempts: &[AttemptKey]) -> Result<Vec<Telling>> {
     let ids: Vec<_> = attempts.iter().map(|key| key.attempt_id.0).collect();
     let rows = sqlx::query!(
         r#"select attempt_id as "attempt_id!: domain::AttemptId", number as "number!", payload as "what!: Json<Tell>"
-           from (select attempt_id, number, payload, sum(octet_length(payload::text)) over (order by attempt_id, number) as bytes
-                 from telling where attempt_id = any($1) and heard_at is null order by attempt_id, number limit $2) as waiting
-           where bytes <= $3 or (attempt_id, number) = (select attempt_id, number from telling where attempt_id = any($1) and heard_at is null
-                                                        order by attempt_id, number limit 1)
-           order by attempt_id, number"#,
+           from (select attempt_id, number, payload, sum(octet_length(payload::text)) over in_order as bytes,
+                        row_number() over in_order as place
+                 from telling where attempt_id = any($1) and heard_at is null
+                 -- an answer is short, and somebody waits for it
+                 window in_order as (order by payload ->> 'tell', number, attempt_id) order by place limit $2) as waiting
+           where bytes <= $3 or place = 1 order by place"#,
         &ids,
         TOGETHER,
         TOGETHER_BYTES

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, types::Json};
 use super::EventCursor;
 use crate::{Result, tx::Tx};
 
-/// The longest timeline that is shown.
+/// The longest timeline that is shown: of more, the latest.
 const TIMELINE_LIMIT: i64 = 1000;
 
 /// Something that has happened to a task.
@@ -110,13 +110,13 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let rows = sqlx::query_as!(
         EventRow,
         r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<EventKind>", at
-           from event where task_id = $1 order by number limit $2"#,
+           from event where task_id = $1 order by number desc limit $2"#,
         task.0,
         TIMELINE_LIMIT
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| Positioned::from(row).event).collect())
+    Ok(rows.into_iter().rev().map(|row| Positioned::from(row).event).collect())
 }
 
 /// The number of a task's latest event, which is its version.

@@ -137,7 +137,7 @@ async fn what_nobody_answers_is_denied(pool: PgPool) {
     scene.test.keep_time().await;
     let told = scene.told();
     assert_eq!(answers(&told), [(1, Decision::Deny, "its deadline")]);
-    assert!(matches!(&told[0], Tell::Answer { answer, .. } if answer.expired && answer.message.is_some()));
+    assert!(matches!(&told[0], Tell::Answer { answer, .. } if answer.unanswered && answer.message.is_some()));
     assert_eq!(scene.list(None).await[0].state, State::Expired);
     scene.test.keep_time().await;
     assert!(scene.told().is_empty());
@@ -223,22 +223,29 @@ async fn a_rule_answers_what_it_allows_and_nothing_else(pool: PgPool) {
     };
     asks(1).await;
     assert_eq!(scene.list(Some(State::Pending)).await.len(), 2, "the rule is of another repository");
-    let everywhere = NewApprovalRule { kind: AskedKind::Command, pattern: "cargo test".into(), repository_id: None };
+    let everywhere =
+        NewApprovalRule { kind: AskedKind::Command, pattern: "cargo test".into(), repository_id: None, without_sandbox: false };
     let made = scene.test.engine.make_approval_rule(&scene.ada, everywhere.clone()).await.unwrap();
     assert_eq!(scene.test.engine.make_approval_rule(&scene.ada, everywhere).await.unwrap().id, made.id, "the same again is the same");
     asks(2).await;
     assert_eq!(scene.list(Some(State::Pending)).await.len(), 2);
 
+    let open = Words::Asks(3, Isolation::None, command("cargo test"));
+    scene.runner.runner.says_together(&[(other, open)]).await.pop().unwrap().unwrap();
+    assert_eq!(scene.list(Some(State::Pending)).await.len(), 3, "it was made for sandboxes");
     scene.test.engine.remove_approval_rule(&scene.ada, made.id).await.unwrap();
-    asks(3).await;
-    assert_eq!(scene.list(Some(State::Pending)).await.len(), 3, "it answers no more");
+    asks(4).await;
+    assert_eq!(scene.list(Some(State::Pending)).await.len(), 4, "it answers no more");
     let removed = scene.test.engine.list_approval_rules(&scene.ada).await.unwrap().pop().unwrap();
     assert_eq!((removed.id, removed.removed_by.as_deref()), (made.id, Some("Ada")), "and can still be seen");
     let member = scene.someone(Role::Member);
     let refused = scene
         .test
         .engine
-        .make_approval_rule(&member, NewApprovalRule { kind: AskedKind::Edit, pattern: "*".into(), repository_id: None })
+        .make_approval_rule(
+            &member,
+            NewApprovalRule { kind: AskedKind::Edit, pattern: "*".into(), repository_id: None, without_sandbox: false },
+        )
         .await;
     assert!(matches!(refused, Err(Error::Forbidden(_))));
 }
@@ -273,6 +280,29 @@ async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
         assert!(matches!(engine.answer_by_link(used, allow()).await, Err(Error::Unauthorized(_))));
         assert!(matches!(engine.approval_by_link(used).await, Err(Error::Unauthorized(_))));
     }
+}
+
+/// A link in the repository leads an edit anywhere, and what is allowed is done as the runner's user.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn without_a_sandbox_only_rules_that_say_so_answer_and_none_about_edits(pool: PgPool) {
+    let scene = scene(&pool).await;
+    for (kind, pattern) in [(AskedKind::Command, "make *"), (AskedKind::Edit, "docs/*")] {
+        let new = NewApprovalRule { kind, pattern: pattern.into(), repository_id: None, without_sandbox: true };
+        scene.test.engine.make_approval_rule(&scene.ada, new).await.unwrap();
+    }
+    let edit = Asked::new(AskedKind::Edit, "Write", "docs/a.md", &json!({"file_path": "docs/a.md"})).unwrap();
+    scene.says(Words::Asks(1, Isolation::None, command("make all"))).await.unwrap();
+    scene.says(Words::Asks(2, Isolation::None, edit.clone())).await.unwrap();
+    scene.says(Words::Asks(3, Isolation::Sandbox, edit)).await.unwrap();
+    let states: Vec<_> = scene.list(None).await.into_iter().rev().map(|one| one.state).collect();
+    assert_eq!(states, [State::Allowed, State::Pending, State::Allowed]);
+    scene.asks(4, "make install").await;
+    let timeline = scene.test.timeline(&scene.ada, scene.task).await;
+    assert_eq!(
+        timeline.iter().filter(|line| line.contains("asks for leave")).count(),
+        1,
+        "those that a rule answers are no news: {timeline:?}"
+    );
 }
 
 /// Whatever two people do at the same moment, one answer counts and the runner hears one.

@@ -40,7 +40,7 @@ pub(crate) struct Hearing {
 }
 
 /// Something that somebody says to an agent.
-pub(crate) struct Message {
+struct Message {
     /// Of the telling that it came with.
     number: i64,
     text: String,
@@ -49,9 +49,9 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// With what else it is told.
-    pub fn in_words(&self) -> String {
-        format!("\n\n{} says meanwhile:\n\n{}", self.by, self.text)
+    /// Never as it is: what begins with a slash is a command to some agents.
+    fn in_words(&self) -> String {
+        format!("{} says:\n\n{}", self.by, self.text)
     }
 }
 
@@ -60,14 +60,19 @@ impl Hearing {
         Self { tellings, questions: Questions::default(), unheard: VecDeque::new() }
     }
 
-    /// What was said while nobody was there to hear it.
-    pub fn take_unheard(&mut self) -> Vec<Message> {
+    /// What was said while nobody was there to hear it, in words for whoever is told something next, and the numbers of all that.
+    pub fn take_unheard(&mut self) -> (String, Vec<i64>) {
+        let mut numbers = vec![];
         while let Some((number, what)) = self.tellings.take_next() {
-            if let Tell::Message { text, by, interrupt } = what {
-                self.unheard.push_back(Message { number, text, by, interrupt });
+            match what {
+                Tell::Message { text, by, interrupt } => self.unheard.push_back(Message { number, text, by, interrupt }),
+                // its question is open no more
+                Tell::Answer { .. } => numbers.push(number),
             }
         }
-        self.unheard.drain(..).collect()
+        let said: Vec<_> = self.unheard.drain(..).collect();
+        numbers.extend(said.iter().map(|message| message.number));
+        (said.iter().map(|message| format!("\n\n{}", message.in_words())).collect(), numbers)
     }
 }
 
@@ -76,8 +81,8 @@ pub(super) struct Partner<'a, 's> {
     pub dialogue: &'a mut dyn Dialogue,
     pub session: &'a mut Session<'s>,
     pub asker: Asker<'a>,
-    /// What is in its first words already.
-    pub unheard: Vec<Message>,
+    /// The numbers of what is in its first words, or of no use any more.
+    pub heard: Vec<i64>,
 }
 
 /// Until the program closes its output, or until `over` is cancelled and there is nothing more to be read. What it is told goes out beside, so
@@ -97,8 +102,8 @@ pub(super) async fn converse<'a>(
         // a prompt is never that long
         let _ = mouth.says(line);
     }
-    for message in &partner.unheard {
-        partner.asker.heard(message.number);
+    for number in &partner.heard {
+        partner.asker.heard(*number);
     }
     let waiting = Arc::clone(&mouth.waiting);
     let speaking = async {
@@ -184,7 +189,7 @@ impl Talk<'_, '_> {
     async fn pass_on(&mut self) {
         while self.mouth.say.is_some() {
             let Some(message) = self.unheard.front() else { return };
-            let Some(heard) = self.partner.dialogue.tell(&message.text, message.interrupt) else { return };
+            let Some(heard) = self.partner.dialogue.tell(&message.in_words(), message.interrupt) else { return };
             let Some(message) = self.unheard.pop_front() else { return };
             let said = SessionEventKind::Prompt { text: kept_text(&message.text), by: Some(message.by) };
             self.partner.session.add(vec![said]).await;
@@ -206,6 +211,9 @@ impl Talk<'_, '_> {
                 self.questions.withdraw(&self.partner.asker, &key);
             }
             for question in heard.questions {
+                if !self.partner.session.has_room().await {
+                    return;
+                }
                 let key = question.key.clone();
                 if !self.questions.ask(&self.partner.asker, question) {
                     next.push_back(self.partner.dialogue.answer(&key, &too_much()));
@@ -224,8 +232,8 @@ impl Talk<'_, '_> {
 
 /// To one that asks more than anybody can answer.
 fn too_much() -> Answer {
-    let message = Some("You ask too much at once. Do one thing after the other.".to_owned());
-    Answer { decision: Decision::Deny, by: "Muster".into(), message, expired: true }
+    let message = Some("You have asked too much. Do one thing after the other, or without.".to_owned());
+    Answer { decision: Decision::Deny, by: "Muster".into(), message, unanswered: true }
 }
 
 async fn listen(output: ChildStdout, talk: &mut Talk<'_, '_>, tellings: &mut Tellings, over: &CancellationToken) {
@@ -239,9 +247,10 @@ async fn listen(output: ChildStdout, talk: &mut Talk<'_, '_>, tellings: &mut Tel
             loop {
                 tokio::select! {
                     biased;
+                    // first, or one that never stops talking hears nothing
+                    (number, what) = tellings.next() => talk.told(number, what).await,
                     line = &mut line => break line,
                     () = over.cancelled() => return,
-                    (number, what) = tellings.next() => talk.told(number, what).await,
                 }
             }
         };

@@ -13,6 +13,8 @@ use crate::{backend::question::Question, outbox::Outbox};
 
 /// Open at once. An agent that asks more than that does not wait for answers.
 const MOST_OPEN: usize = 20;
+/// In all; then nobody is asked any more, or one that asks and asks, with something running beside, would have no end.
+const MOST_WAITED: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) struct Questions {
     /// The number of the last one, over all rounds.
@@ -22,11 +24,13 @@ pub(crate) struct Questions {
     waits: watch::Sender<bool>,
     began: Option<Instant>,
     waited: Duration,
+    /// In all, over all rounds.
+    waited_in_all: Duration,
 }
 
 impl Default for Questions {
     fn default() -> Self {
-        Self { last: 0, open: vec![], waits: watch::channel(false).0, began: None, waited: Duration::ZERO }
+        Self { last: 0, open: vec![], waits: watch::channel(false).0, began: None, waited: Duration::ZERO, waited_in_all: Duration::ZERO }
     }
 }
 
@@ -58,7 +62,7 @@ impl Questions {
 
     /// False when it asks too much; then nobody is asked.
     pub fn ask(&mut self, asker: &Asker<'_>, question: Question) -> bool {
-        if self.last >= QUESTIONS_MAX || self.open.len() >= MOST_OPEN {
+        if self.last >= QUESTIONS_MAX || self.open.len() >= MOST_OPEN || self.waited_in_all >= MOST_WAITED {
             return false;
         }
         self.last += 1;
@@ -101,6 +105,7 @@ impl Questions {
             (false, None) => self.began = Some(Instant::now()),
             (true, Some(began)) => {
                 self.waited += began.elapsed();
+                self.waited_in_all += began.elapsed();
                 self.began = None;
             }
             _ => {}

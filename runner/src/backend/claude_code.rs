@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
 };
 
@@ -137,7 +137,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     ];
     let lines = [
         json!({"type": "control_request", "request_id": "begin", "request": {"subtype": "initialize"}}),
-        json!({"type": "user", "message": {"role": "user", "content": prompt}}),
+        json!({"type": "user", "message": {"role": "user", "content": no_command(prompt)}}),
     ];
     let dialogue = ClaudeCode {
         session,
@@ -155,6 +155,11 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     (Opening { arguments, variables, lines: lines.map(|line| line.to_string()).into() }, dialogue)
 }
 
+/// What begins with a slash it would take for one of its commands.
+fn no_command(prompt: &str) -> String {
+    if prompt.starts_with('/') { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
+}
+
 impl Dialogue for ClaudeCode {
     fn hear(&mut self, line: &str) -> Heard {
         let Some(message) = message(line) else { return Heard::output() };
@@ -168,7 +173,7 @@ impl Dialogue for ClaudeCode {
                 let key = text(&message, "/request_id").to_owned();
                 let withdrawn = self.asked.remove(&key);
                 // it counts the call among those that were denied, though nobody has denied it
-                self.waived.extend(withdrawn.as_ref().map(|asking| asking.call.clone()));
+                withdrawn.iter().for_each(|asking| self.waive(asking.call.clone()));
                 Heard { withdrawn: withdrawn.map(|_| key).into_iter().collect(), ..Heard::default() }
             }
             "command_lifecycle" if text(&message, "/state") != "queued" => {
@@ -191,10 +196,10 @@ impl Dialogue for ClaudeCode {
         let response = if allowed {
             json!({"behavior": "allow", "updatedInput": input})
         } else {
-            if answer.expired {
+            if answer.unanswered {
                 self.note_denied(&tool);
-            } else if self.waived.len() < MOST_CALLS {
-                self.waived.insert(call);
+            } else {
+                self.waive(call);
             }
             json!({"behavior": "deny", "message": answer.message.as_deref().unwrap_or("This is not allowed.")})
         };
@@ -311,6 +316,13 @@ impl ClaudeCode {
         self.calls.insert(call.to_owned(), Call { subject: subject_of(&input_in_the_worktree(&self.worktree, input)), change });
     }
 
+    /// That this call is denied is known to whoever has denied it.
+    fn waive(&mut self, call: String) {
+        if !call.is_empty() && self.waived.len() < MOST_CALLS {
+            self.waived.insert(call);
+        }
+    }
+
     /// The first ones say enough.
     fn note_denied(&mut self, tool: &str) {
         let tool = shortened(tool);
@@ -364,6 +376,12 @@ impl ClaudeCode {
         let (tool, shown) = (kept_text(text(request, "/tool_name")), input_in_the_worktree(&self.worktree, input));
         let (kind, subject) = self.about(&tool, input, &shown);
         let answered = |response: Value| answer(json!({"subtype": "success", "request_id": id, "response": response}));
+        let key = text(message, "/request_id").to_owned();
+        if key.is_empty() || self.asked.contains_key(&key) {
+            // an answer would be for another question than the one that was shown
+            let refused = json!({"subtype": "error", "request_id": id, "error": "this is asked already"});
+            return Heard { answers: vec![answer(refused)], ..Heard::default() };
+        }
         match fate(self.leave, kind, &tool, &subject, input) {
             Fate::Allowed => Heard { answers: vec![answered(json!({"behavior": "allow", "updatedInput": input}))], ..Heard::default() },
             Fate::Denied(why) => {
@@ -372,7 +390,6 @@ impl ClaudeCode {
                 Heard { answers: vec![answered(json!({"behavior": "deny", "message": why}))], ..Heard::events(vec![denied]) }
             }
             Fate::Asked(asked) => {
-                let key = text(message, "/request_id").to_owned();
                 let call = kept_text(text(request, "/tool_use_id"));
                 self.asked.insert(key.clone(), Asking { id: id.clone(), input: input.clone(), tool, subject, call });
                 Heard { questions: vec![Question { key, asked }], ..Heard::default() }
@@ -389,7 +406,8 @@ impl ClaudeCode {
         }
         let file = WRITES.iter().find(|(name, ..)| *name == tool).and_then(|(_, file, _)| input[*file].as_str());
         if let Some(file) = file {
-            return (AskedKind::Edit, in_the_worktree(&self.worktree, file));
+            let file = where_it_is(&self.worktree, file).unwrap_or_else(|| file.to_owned());
+            return (AskedKind::Edit, in_the_worktree(&self.worktree, &file));
         }
         // of others all counts, as nobody knows here what they do
         let known = KNOWN.iter().find(|(name, _)| *name == tool).and_then(|(_, subject)| shown[*subject].as_str());
@@ -443,6 +461,15 @@ fn output(content: &Value) -> String {
 }
 
 /// What a tool is to be used on, in one line.
+/// Where a file really is that lies below the worktree by its name alone, as a link leads out of it.
+fn where_it_is(worktree: &Path, file: &str) -> Option<String> {
+    let path = worktree.join(file);
+    let real = [path.canonicalize().ok(), path.parent()?.canonicalize().ok().zip(path.file_name()).map(|(folder, name)| folder.join(name))];
+    let real = real.into_iter().flatten().next()?;
+    let leads_out = path.starts_with(worktree) && !real.starts_with(worktree.canonicalize().ok()?);
+    leads_out.then(|| real.display().to_string())
+}
+
 fn subject_of(input: &Value) -> String {
     shortened(&subject(input).map_or_else(|| input.to_string(), str::to_owned))
 }

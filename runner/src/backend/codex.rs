@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
 };
 
@@ -72,6 +72,8 @@ pub(crate) struct Codex {
     next: Vec<String>,
     /// It was stopped, as somebody wants to say something.
     makes_way: bool,
+    /// How its turn has ended, while it is open whether what was said to it has come in time.
+    over: Option<(SessionEnd, Value)>,
     last: Option<Last>,
 }
 
@@ -95,7 +97,11 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         "model_providers.muster={{name=\"muster\",base_url={},env_key=\"OPENAI_API_KEY\",wire_api=\"responses\",request_max_retries={RETRIES},stream_max_retries={RETRIES}}}",
         quoted(url)
     );
-    let settings = [provider, "model_provider=\"muster\"".into(), "check_for_update_on_startup=false".into()];
+    let mut settings = vec![provider, "model_provider=\"muster\"".into(), "check_for_update_on_startup=false".into()];
+    if matches!(place.leave, Leave::Ask(_)) {
+        // or it types whatever it likes into a program that somebody has let it start
+        settings.push("features.unified_exec_tty=false".into());
+    }
     let mut arguments: Vec<OsString> = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]).collect();
     arguments.push("app-server".into());
     let variables = vec![("CODEX_HOME", place.config.into())];
@@ -124,6 +130,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         next_steer: STEER,
         next: vec![],
         makes_way: false,
+        over: None,
         last: None,
     };
     (Opening { arguments, variables, lines }, dialogue)
@@ -155,12 +162,16 @@ impl Dialogue for Codex {
         let mut heard = Heard::default();
         heard.answers.push(decision(&id, if allowed { "accept" } else { "decline" }));
         if !allowed {
-            if !answer.expired && self.waived.len() < MOST_ITEMS {
+            if !answer.unanswered && self.waived.len() < MOST_ITEMS {
                 self.waived.insert(item);
             }
             // its answer has no room for the reason
             if let Some(message) = &answer.message {
-                heard.answers.extend(self.steer(message));
+                let words = format!("{} says:\n\n{message}", answer.by);
+                match self.steer(&words) {
+                    Some(line) => heard.answers.push(line),
+                    None => self.next.push(words),
+                }
             }
         }
         heard.events.push(Event::Permission { tool: tool.into(), subject, allowed, by: answer.by.clone() });
@@ -258,7 +269,8 @@ impl Codex {
     }
 
     fn turn_request(&self, text: &str) -> String {
-        request(TURN, "turn/start", json!({"threadId": self.thread, "input": [{"type": "text", "text": text}]}))
+        let input = json!([{"type": "text", "text": text}]);
+        request(TURN, "turn/start", json!({"threadId": self.thread, "input": input, "sandboxPolicy": {"type": "dangerFullAccess"}}))
     }
 
     /// Says something within the turn that is going on.
@@ -274,14 +286,21 @@ impl Codex {
     /// With what was said to it and no turn has heard; its turn is over.
     fn next_turn(&mut self) -> Heard {
         if self.next.is_empty() {
-            return Heard::default();
+            // all that was said had come in time
+            return match self.over.take().filter(|_| self.steering.is_empty()) {
+                Some((end, error)) => self.ends(end, error),
+                None => Heard::default(),
+            };
         }
+        self.over = None;
         let words = std::mem::take(&mut self.next).join("\n\n");
         Heard { answers: vec![self.turn_request(&words)], ..Heard::default() }
     }
 
     fn thread_request(&self) -> String {
-        let mut params = json!({"cwd": self.worktree, "approvalPolicy": "untrusted", "sandbox": "danger-full-access"});
+        // A thread that may write takes its folder for one that it may trust, and its settings name programs and what needs no leave. So its
+        // turns alone are told that no sandbox of its own is wanted.
+        let mut params = json!({"cwd": self.worktree, "approvalPolicy": "untrusted", "sandbox": "read-only"});
         if let Some(model) = &self.model {
             params["model"] = json!(model);
         }
@@ -299,13 +318,19 @@ impl Codex {
     fn asks(&mut self, method: &str, id: &Value, params: &Value) -> Heard {
         let item = text(params, "/itemId").to_owned();
         let (kind, tool, subject, input) = match method {
-            "item/commandExecution/requestApproval" => {
-                let command = text(params, "/command").to_owned();
+            "item/commandExecution/requestApproval" if params["kind"].is_null() || params["kind"] == "command" => {
+                let (mut command, folder) = (text(params, "/command").to_owned(), text(params, "/cwd"));
+                if Path::new(folder) != self.worktree && !command.is_empty() {
+                    command.push_str(&format!("\nin {}", in_the_worktree(&self.worktree, folder)));
+                }
                 (AskedKind::Command, "command", command, json!({"command": params["command"], "cwd": params["cwd"]}))
             }
             "item/fileChange/requestApproval" => {
                 let changes = self.changes.get(&item).cloned().unwrap_or_default();
-                let files = changes.as_array().into_iter().flatten().map(|change| in_the_worktree(&self.worktree, text(change, "/path")));
+                // what is moved is written elsewhere
+                let places =
+                    changes.as_array().into_iter().flatten().flat_map(|change| [text(change, "/path"), text(change, "/kind/move_path")]);
+                let files = places.filter(|path| !path.is_empty()).map(|path| in_the_worktree(&self.worktree, path));
                 let files = files.collect::<Vec<_>>().join("\n");
                 (AskedKind::Edit, "apply_patch", files, json!({"changes": changes, "grantRoot": params["grantRoot"]}))
             }
@@ -314,6 +339,10 @@ impl Codex {
                 return Heard { answers: vec![answer.to_string()], ..Heard::default() };
             }
         };
+        let key = id.to_string();
+        if self.asked.contains_key(&key) {
+            return Heard { answers: vec![decision(id, "decline")], ..Heard::default() };
+        }
         match fate(self.leave, kind, tool, &subject, &input) {
             Fate::Allowed => Heard { answers: vec![decision(id, "accept")], ..Heard::default() },
             Fate::Denied(_) => {
@@ -321,7 +350,6 @@ impl Codex {
                 Heard { answers: vec![decision(id, "decline")], ..Heard::events(vec![denied]) }
             }
             Fate::Asked(asked) => {
-                let key = id.to_string();
                 self.asked.insert(key.clone(), Asking { id: id.clone(), item, tool, subject });
                 Heard { questions: vec![Question { key, asked }], ..Heard::default() }
             }
@@ -333,17 +361,22 @@ impl Codex {
         let is_others = !thread.is_empty() && self.thread.as_deref().is_some_and(|own| own != thread);
         match method {
             "thread/tokenUsage/updated" => self.uses(params),
-            // of a helper that it has begun
-            _ if is_others => Heard::default(),
-            "turn/started" if self.turn.is_none() => {
-                self.turn = some_text(params, "/turn/id");
-                Heard::default()
-            }
             // by itself, as with an interrupt
             "serverRequest/resolved" => {
                 let key = params["requestId"].to_string();
                 let withdrawn = self.asked.remove(&key).map(|_| key).into_iter().collect();
                 Heard { withdrawn, ..Heard::default() }
+            }
+            // a helper that it has begun asks for its changes as well
+            "item/started" if is_others => {
+                self.note_changes(&params["item"]);
+                Heard::default()
+            }
+            // of a helper that it has begun
+            _ if is_others => Heard::default(),
+            "turn/started" if self.turn.is_none() => {
+                self.turn = some_text(params, "/turn/id");
+                Heard::default()
             }
             "thread/closed" => self.ends(SessionEnd::Failed, json!({"message": "its thread was closed"})),
             "error" if params["willRetry"] == false && self.turn.is_none() => self.ends(SessionEnd::Failed, params["error"].clone()),
@@ -361,13 +394,19 @@ impl Codex {
                     _ if text(params, "/turn/error/codexErrorInfo") == "sessionBudgetExceeded" => SessionEnd::MoneyUsedUp,
                     _ => SessionEnd::Failed,
                 };
-                let may_go_on = end == SessionEnd::Completed || std::mem::take(&mut self.makes_way) && !self.interrupted;
-                if may_go_on && !(self.next.is_empty() && self.steering.is_empty()) {
+                let error = params["turn"]["error"].clone();
+                let makes_way = std::mem::take(&mut self.makes_way) && !self.interrupted;
+                let goes_on = !(self.next.is_empty() && self.steering.is_empty());
+                if goes_on && (makes_way || end == SessionEnd::Completed) {
                     self.turn = None;
                     let withdrawn = self.asked.drain().map(|(key, _)| key).collect();
+                    if self.next.is_empty() {
+                        self.over = Some((end, error));
+                        return Heard { withdrawn, ..Heard::default() };
+                    }
                     return Heard { withdrawn, ..self.next_turn() };
                 }
-                self.ends(end, params["turn"]["error"].clone())
+                self.ends(end, error)
             }
             // others are for those who draw it, or come with later versions
             _ => Heard::default(),
@@ -390,10 +429,7 @@ impl Codex {
         let (tool, input) = match text(item, "/type") {
             "commandExecution" => ("command".to_owned(), json!({"command": item["command"]})),
             "fileChange" => {
-                if self.changes.len() >= MOST_ITEMS {
-                    self.changes.clear();
-                }
-                self.changes.insert(text(item, "/id").to_owned(), item["changes"].clone());
+                self.note_changes(item);
                 ("apply_patch".to_owned(), json!({"changes": item["changes"]}))
             }
             "mcpToolCall" => (format!("{} {}", text(item, "/server"), text(item, "/tool")), item["arguments"].clone()),
@@ -460,6 +496,17 @@ impl Codex {
         self.begun.remove(&call);
         events.push(Event::ToolResult { call, output: kept_text(output), is_error });
         events
+    }
+
+    /// So that it can be shown what a change is about when it asks.
+    fn note_changes(&mut self, item: &Value) {
+        if text(item, "/type") != "fileChange" {
+            return;
+        }
+        if self.changes.len() >= MOST_ITEMS {
+            self.changes.clear();
+        }
+        self.changes.insert(text(item, "/id").to_owned(), item["changes"].clone());
     }
 
     fn note_denied(&mut self, item: &Value, what: &str) {

@@ -39,7 +39,7 @@ async fn tell(server: &Server, attempt: AttemptKey, number: i64, what: Tell) {
 }
 
 fn answer(question: i32, decision: Decision, message: Option<&str>) -> Tell {
-    Tell::Answer { question, answer: Answer { decision, by: "Ada".into(), message: message.map(Into::into), expired: false } }
+    Tell::Answer { question, answer: Answer { decision, by: "Ada".into(), message: message.map(Into::into), unanswered: false } }
 }
 
 fn message(text: &str) -> Tell {
@@ -97,7 +97,7 @@ async fn what_nobody_has_answered_in_time_fails_the_work() {
     assignment.agent.ask = Some(Ask::Commands);
     let attempt = server.assign(&assignment).await;
     until_asked(&server, 1).await;
-    let answer = Answer { decision: Decision::Deny, by: "its deadline".into(), message: None, expired: true };
+    let answer = Answer { decision: Decision::Deny, by: "its deadline".into(), message: None, unanswered: true };
     tell(&server, attempt, 1, Tell::Answer { question: 1, answer }).await;
     assert_eq!(failure(&server.report(attempt).await.outcome), domain::FailureCode::AgentDenied);
 }
@@ -191,7 +191,7 @@ read -r more || exit 0"#;
 #[tokio::test]
 async fn what_is_said_between_two_rounds_is_heard_in_the_next() {
     let agent = Agent::that(
-        r#"case $prompt in *"says meanwhile"*"Mind the tests"*) touch right ;; esac
+        r#"case $prompt in *"says:"*"Mind the tests"*) touch right ;; esac
 ends false
 read -r more || exit 0"#,
     );

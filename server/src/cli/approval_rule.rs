@@ -19,7 +19,8 @@ type RuleName = Name<ApprovalRuleId>;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 In a pipe each line holds, separated by tabs: id, kind, pattern, repository or nothing when it is for
-all of them, how often it has answered, when it did last, who made it, when, who removed it.")]
+all of them, how often it has answered, when it did last, who made it, when, who removed it,
+and without_sandbox when it holds without one as well.")]
 pub struct ListArgs {
     #[command(flatten)]
     output: OutputArgs,
@@ -54,6 +55,9 @@ pub struct AddArgs {
     /// For tasks of this repository alone, by the path or URL that its tasks name [default: of every repository].
     #[arg(long, visible_alias = "repository", value_name = "PATH|URL")]
     repo: Option<String>,
+    /// Also where there is no sandbox, and what is allowed is done as the runner's user.
+    #[arg(long)]
+    without_sandbox: bool,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -106,6 +110,7 @@ fn fields(rule: &ApprovalRule) -> Vec<String> {
         rule.made_by.clone(),
         moment(rule.made_at),
         rule.removed_by.clone().unwrap_or_default(),
+        if rule.without_sandbox { "without_sandbox" } else { "" }.to_owned(),
     ]
 }
 
@@ -125,7 +130,8 @@ fn row(rule: &ApprovalRule, now: Timestamp) -> Vec<Cell> {
 async fn add(args: &AddArgs) -> Result<Exit, CliError> {
     let kind = AskedKind::parse(&args.kind).unwrap_or(AskedKind::Command);
     // before anything is asked of the server, so that a wrong command line is told as one
-    let new = NewApprovalRule { kind, pattern: args.pattern.clone(), repository_id: None }.validated().map_err(CliError::Invalid)?;
+    let (pattern, without_sandbox) = (args.pattern.clone(), args.without_sandbox);
+    let new = NewApprovalRule { kind, pattern, repository_id: None, without_sandbox }.validated().map_err(CliError::Invalid)?;
     let client = args.connection.client()?;
     let repository_id = match &args.repo {
         Some(wanted) => Some(known_repository(&client, wanted).await?),
@@ -142,7 +148,8 @@ async fn add(args: &AddArgs) -> Result<Exit, CliError> {
 
 fn in_words(rule: &ApprovalRule) -> String {
     let place = rule.repository.as_ref().map(|repository| format!(" in {}", on_one_line(repository))).unwrap_or_default();
-    format!("{} {} is allowed{place} without asking", rule.kind.name(), exact_line(&rule.pattern))
+    let open = if rule.without_sandbox { ", also without a sandbox" } else { "" };
+    format!("{} {} is allowed{place} without asking{open}", rule.kind.name(), exact_line(&rule.pattern))
 }
 
 async fn remove(args: &RemoveArgs) -> Result<Exit, CliError> {
@@ -176,6 +183,7 @@ mod tests {
             repository: None,
             kind: AskedKind::Command,
             pattern: "cargo test *".into(),
+            without_sandbox: false,
             made_by: "Ada".into(),
             made_at: Timestamp::UNIX_EPOCH,
             approval_id: None,

@@ -1,4 +1,6 @@
-//! Text that a person decides about: nothing in it may hide, or look like something else.
+//! Text that a person decides about, on a terminal: nothing in it may hide, or look like something else.
+
+use domain::exact_text::is_seen;
 
 /// Line by line as it is, with every character spelled out that steers a terminal, or is not seen as what it is: `\u{202e}`.
 pub fn exact_lines(text: &str) -> Vec<String> {
@@ -29,14 +31,6 @@ fn spelled_out(line: &str) -> String {
         }
     }
     spelled
-}
-
-fn is_seen(c: char) -> bool {
-    // letters and signs that are blank, which Unicode counts among those that are seen
-    const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
-    // what is spelled out for whoever debugs: controls, turns of the reading direction, spaces of other widths, what joins another character
-    let is_plain = matches!(c, '\'' | '"' | '\\') || c.escape_debug().count() == 1;
-    is_plain && !BLANK.contains(&c)
 }
 
 #[cfg(test)]

@@ -117,10 +117,8 @@ impl Attempt {
             return (Some(Ended::NotBegun(Failure::new(FailureCode::BackendMissing, reason))), None);
         }
         let mut words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
-        let unheard = hearing.take_unheard();
-        for message in &unheard {
-            words.push_str(&message.in_words());
-        }
+        let (unheard, heard) = hearing.take_unheard();
+        words.push_str(&unheard);
         let subject = found.backend.title();
         let begun = agent::begin(
             found,
@@ -151,7 +149,7 @@ impl Attempt {
         let time = Time::unless(self.time().saturating_sub(self.worked), hearing.questions.waits());
         let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
         let reading = async {
-            let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, unheard };
+            let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, heard };
             let talk = conversation::converse((stdin, stdout), lines, partner, hearing, (&over, &said_all));
             tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
         };

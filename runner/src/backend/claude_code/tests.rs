@@ -207,7 +207,7 @@ fn ends(dialogue: &mut ClaudeCode, denied: &[&str]) -> Heard {
 }
 
 fn answer(decision: Decision) -> Answer {
-    Answer { decision, by: "Ada".into(), message: Some("Use make".into()), expired: false }
+    Answer { decision, by: "Ada".into(), message: Some("Use make".into()), unanswered: false }
 }
 
 #[test]
@@ -229,6 +229,8 @@ fn people_are_asked_what_the_task_says() {
     assert!(heard.answers[0].contains(r#""behavior":"allow""#) && heard.answers[0].contains("harmless"));
     assert_eq!(heard.events, [Event::Permission { tool: "Bash".into(), subject: "make all".into(), allowed: true, by: "Ada".into() }]);
     assert_eq!(dialogue.answer("2", &answer(Decision::Deny)), Heard::default(), "it is answered once");
+    let again = asks(&mut dialogue, "3", "Bash", json!({"command": "rm -r /"}));
+    assert!(again.questions.is_empty() && again.answers[0].contains("error"), "the answer is for what was shown");
     let cancel = dialogue.hear(r#"{"type":"control_cancel_request","request_id":"3"}"#);
     assert_eq!(cancel.withdrawn, ["3"]);
     let mut left = ends(&mut dialogue, &["c3"]).withdrawn;
@@ -242,7 +244,7 @@ fn a_denial_by_a_person_is_no_failure_and_one_by_time_is() {
     for (expired, expected) in [(false, None), (true, Some(FailureCode::AgentDenied))] {
         let mut dialogue = conversation(Leave::Ask(domain::Ask::Commands));
         asks(&mut dialogue, "1", "Bash", json!({"command": "make all"}));
-        let heard = dialogue.answer("1", &Answer { expired, ..answer(Decision::Deny) });
+        let heard = dialogue.answer("1", &Answer { unanswered: expired, ..answer(Decision::Deny) });
         assert!(heard.answers[0].contains(r#""behavior":"deny""#) && heard.answers[0].contains("Use make"));
         dialogue.hear(r#"{"type":"system","subtype":"permission_denied","tool_name":"Bash","tool_use_id":"c1"}"#);
         ends(&mut dialogue, &["c1"]);

@@ -245,7 +245,7 @@ fn asks_to_change(dialogue: &mut Codex, id: u64, path: &str) -> Heard {
 }
 
 fn answer(decision: Decision, message: Option<&str>) -> Answer {
-    Answer { decision, by: "Ada".into(), message: message.map(Into::into), expired: false }
+    Answer { decision, by: "Ada".into(), message: message.map(Into::into), unanswered: false }
 }
 
 #[test]
@@ -259,11 +259,19 @@ fn people_are_asked_and_their_answer_is_told() {
     assert_eq!(lines(&heard), [json!({"id": 0, "result": {"decision": "accept"}})]);
     assert_eq!(names(&heard.events), ["permission"]);
     assert_eq!(dialogue.answer(&question.key, &answer(Decision::Deny, None)), Heard::default(), "it is answered once");
+    let elsewhere =
+        json!({"id": 8, "method": "item/commandExecution/requestApproval", "params": {"itemId": "i8", "command": "ls", "cwd": "/tmp"}});
+    assert_eq!(dialogue.hear(&elsewhere.to_string()).questions[0].asked.subject, "ls\nin /tmp");
+    let types = json!({"id": 9, "method": "item/commandExecution/requestApproval", "params": {"itemId": "i9", "kind": "writeStdin", "command": "ls"}});
+    assert!(dialogue.hear(&types.to_string()).answers[0].contains("error"), "it is no command");
 
     let key = asks_to_run(&mut dialogue, 1, "rm -r /").questions.remove(0).key;
     let heard = lines(&dialogue.answer(&key, &answer(Decision::Deny, Some("Use make clean"))));
     assert_eq!(heard[0], json!({"id": 1, "result": {"decision": "decline"}}));
-    assert_eq!((&heard[1]["method"], &heard[1]["params"]["input"][0]["text"]), (&json!("turn/steer"), &json!("Use make clean")));
+    assert_eq!(
+        (&heard[1]["method"], &heard[1]["params"]["input"][0]["text"]),
+        (&json!("turn/steer"), &json!("Ada says:\n\nUse make clean"))
+    );
     let declined = json!({"item": {"id": "i1", "type": "commandExecution", "status": "declined", "command": "rm -r /"}});
     told(&mut dialogue, "item/completed", declined);
     dialogue.hear(&json!({"id": heard[1]["id"], "result": {"turnId": "u1"}}).to_string());
@@ -277,6 +285,13 @@ fn a_change_in_the_repository_is_asked_for_only_when_the_task_says_so() {
     assert_eq!(lines(&asks_to_change(&mut dialogue, 0, "/home/dev/run/a.rs")), [json!({"id": 0, "result": {"decision": "accept"}})]);
     assert_eq!(asks_to_change(&mut dialogue, 1, "/etc/passwd").questions[0].asked.subject, "/etc/passwd");
     assert_eq!(asks_to_change(&mut dialogue, 2, "/home/dev/run/.git/config").questions.len(), 1);
+    assert_eq!(asks_to_change(&mut dialogue, 3, "/home/dev/run/.codex/rules/a.rules").questions.len(), 1, "its next orders");
+    let moves = json!([{"path": "/home/dev/run/a.rs", "kind": {"type": "update", "move_path": "/etc/a.rs"}}]);
+    told(&mut dialogue, "item/started", json!({"threadId": "a helper's", "item": {"id": "i4", "type": "fileChange", "changes": moves}}));
+    let asked = json!({"id": 4, "method": "item/fileChange/requestApproval", "params": {"threadId": "a helper's", "itemId": "i4"}});
+    assert_eq!(dialogue.hear(&asked.to_string()).questions[0].asked.subject, "a.rs\n/etc/a.rs", "and where it goes");
+    let unknown = json!({"id": 5, "method": "item/fileChange/requestApproval", "params": {"itemId": "i5"}});
+    assert_eq!(lines(&dialogue.hear(&unknown.to_string())), [json!({"id": 5, "result": {"decision": "decline"}})], "nobody could see it");
     let mut dialogue = that_asks(domain::Ask::Everything);
     let question = asks_to_change(&mut dialogue, 0, "/home/dev/run/a.rs").questions.remove(0);
     assert_eq!((question.asked.subject.as_str(), &question.asked.input["changes"][0]["diff"]), ("a.rs", &json!("+x")));
@@ -287,7 +302,7 @@ fn a_change_in_the_repository_is_asked_for_only_when_the_task_says_so() {
 fn what_nobody_has_answered_in_time_counts_against_it() {
     let mut dialogue = that_asks(domain::Ask::Commands);
     let key = asks_to_run(&mut dialogue, 0, "make all").questions.remove(0).key;
-    dialogue.answer(&key, &Answer { expired: true, ..answer(Decision::Deny, None) });
+    dialogue.answer(&key, &Answer { unanswered: true, ..answer(Decision::Deny, None) });
     told(
         &mut dialogue,
         "item/completed",
@@ -311,6 +326,12 @@ fn what_people_say_goes_into_its_turn_or_begins_another() {
     dialogue.hear(&json!({"id": TURN, "result": {"turn": {"id": "u2"}}}).to_string());
     let over = told(&mut dialogue, "turn/completed", json!({"turn": {"id": "u2", "status": "completed"}}));
     assert!(over.is_over && dialogue.verdict(exit(0)).is_ok());
+
+    // it had come in time, and that is told a moment later
+    let mut dialogue = at_work(&AgentTerms::default());
+    let steer = lines(&dialogue.tell("Mind the tests", false).unwrap()).remove(0);
+    assert!(!ends(&mut dialogue, "completed", Value::Null).is_over);
+    assert!(dialogue.hear(&json!({"id": steer["id"], "result": {"turnId": "u1"}}).to_string()).is_over);
 }
 
 #[test]
@@ -325,4 +346,20 @@ fn an_interrupt_ends_its_turn_and_begins_another() {
     // without anything to say it is what it was
     let mut dialogue = at_work(&AgentTerms::default());
     assert!(ends(&mut dialogue, "interrupted", Value::Null).is_over);
+}
+
+#[test]
+fn a_repository_gives_it_no_leave() {
+    let mut dialogue = conversation();
+    let heard = dialogue.hear(&json!({"id": INITIALIZE, "result": {}}).to_string());
+    let thread = &lines(&heard)[1]["params"];
+    assert_eq!(thread["sandbox"], "read-only", "or it would trust the repository: {thread}");
+    let heard = dialogue.hear(&json!({"id": THREAD, "result": {"thread": {"id": "t1"}}}).to_string());
+    assert_eq!(lines(&heard)[0]["params"]["sandboxPolicy"]["type"], "dangerFullAccess");
+    let asks = |leave| {
+        let terms = AgentTerms::default();
+        let arguments = open(Beginning { leave, ..beginning(&terms) }, "x").0.arguments;
+        arguments.iter().any(|argument| argument == "features.unified_exec_tty=false")
+    };
+    assert!(asks(Leave::Ask(domain::Ask::Commands)) && !asks(Leave::Anything));
 }
