@@ -32,8 +32,9 @@ impl Backend {
         }
     }
 
-    /// Whether it is given work in a sandbox alone: Codex takes the repository for one that it may trust, whose own settings name programs
-    /// that it starts.
+    /// Whether it is given work in a sandbox alone. Codex's own is off in its turns, and once it trusts a repository it starts programs that
+    /// the repository's settings name. That it does not hangs on how its thread is begun, as measured with one version: not enough where
+    /// nothing else would hold them.
     pub fn needs_sandbox(self) -> bool {
         match self {
             Self::ClaudeCode => false,

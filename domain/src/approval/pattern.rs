@@ -66,7 +66,7 @@ pub fn suggested(kind: AskedKind, subject: &str) -> Vec<String> {
 /// The program and what it is to do, with a star; nothing where that would be more than anybody can mean.
 fn beginning(command: &str) -> Option<String> {
     // of these more files or words do no more harm than the ones that are asked for
-    const LOOKS: [&str; 9] = ["ls", "cat", "head", "tail", "wc", "grep", "rg", "mkdir", "touch"];
+    const LOOKS: [&str; 8] = ["ls", "cat", "head", "tail", "wc", "grep", "mkdir", "touch"];
     const RUNS_ANYTHING: [&str; 24] = [
         "bash", "sh", "zsh", "dash", "ksh", "fish", "busybox", "env", "sudo", "su", "xargs", "eval", "exec", "timeout", "nice", "nohup",
         "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php",

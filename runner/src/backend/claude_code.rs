@@ -460,7 +460,6 @@ fn output(content: &Value) -> String {
     pieces.iter().map(piece).collect::<Vec<_>>().join("\n")
 }
 
-/// What a tool is to be used on, in one line.
 /// Where a file really is that lies below the worktree by its name alone, as a link leads out of it.
 fn where_it_is(worktree: &Path, file: &str) -> Option<String> {
     let path = worktree.join(file);
@@ -470,6 +469,7 @@ fn where_it_is(worktree: &Path, file: &str) -> Option<String> {
     leads_out.then(|| real.display().to_string())
 }
 
+/// What a tool is to be used on, in one line.
 fn subject_of(input: &Value) -> String {
     shortened(&subject(input).map_or_else(|| input.to_string(), str::to_owned))
 }

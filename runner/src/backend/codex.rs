@@ -162,8 +162,8 @@ impl Dialogue for Codex {
         let mut heard = Heard::default();
         heard.answers.push(decision(&id, if allowed { "accept" } else { "decline" }));
         if !allowed {
-            if !answer.unanswered && self.waived.len() < MOST_ITEMS {
-                self.waived.insert(item);
+            if !answer.unanswered {
+                self.waive(item);
             }
             // its answer has no room for the reason
             if let Some(message) = &answer.message {
@@ -320,7 +320,7 @@ impl Codex {
         let (kind, tool, subject, input) = match method {
             "item/commandExecution/requestApproval" if params["kind"].is_null() || params["kind"] == "command" => {
                 let (mut command, folder) = (text(params, "/command").to_owned(), text(params, "/cwd"));
-                if Path::new(folder) != self.worktree && !command.is_empty() {
+                if Path::new(folder) != self.worktree && !folder.is_empty() && !command.is_empty() {
                     command.push_str(&format!("\nin {}", in_the_worktree(&self.worktree, folder)));
                 }
                 (AskedKind::Command, "command", command, json!({"command": params["command"], "cwd": params["cwd"]}))
@@ -364,7 +364,7 @@ impl Codex {
             // by itself, as with an interrupt
             "serverRequest/resolved" => {
                 let key = params["requestId"].to_string();
-                let withdrawn = self.asked.remove(&key).map(|_| key).into_iter().collect();
+                let withdrawn = self.withdraw(&key).into_iter().collect();
                 Heard { withdrawn, ..Heard::default() }
             }
             // a helper that it has begun asks for its changes as well
@@ -399,7 +399,8 @@ impl Codex {
                 let goes_on = !(self.next.is_empty() && self.steering.is_empty());
                 if goes_on && (makes_way || end == SessionEnd::Completed) {
                     self.turn = None;
-                    let withdrawn = self.asked.drain().map(|(key, _)| key).collect();
+                    let open: Vec<_> = self.asked.keys().cloned().collect();
+                    let withdrawn = open.iter().filter_map(|key| self.withdraw(key)).collect();
                     if self.next.is_empty() {
                         self.over = Some((end, error));
                         return Heard { withdrawn, ..Heard::default() };
@@ -496,6 +497,20 @@ impl Codex {
         self.begun.remove(&call);
         events.push(Event::ToolResult { call, output: kept_text(output), is_error });
         events
+    }
+
+    /// It no longer waits for this, and nobody has denied it.
+    fn withdraw(&mut self, key: &str) -> Option<String> {
+        let asking = self.asked.remove(key)?;
+        self.waive(asking.item);
+        Some(key.to_owned())
+    }
+
+    /// That this is declined is known to whoever has declined it.
+    fn waive(&mut self, item: String) {
+        if !item.is_empty() && self.waived.len() < MOST_ITEMS {
+            self.waived.insert(item);
+        }
     }
 
     /// So that it can be shown what a change is about when it asks.

@@ -57,7 +57,7 @@ pub(crate) fn fate(leave: Leave, kind: AskedKind, tool: &str, subject: &str, inp
     }
     match Asked::new(kind, tool, subject, input) {
         Some(asked) => Fate::Asked(asked),
-        None => Fate::Denied("This is too long to be shown to whoever would have to allow it. Take smaller steps."),
+        None => Fate::Denied("This cannot be shown whole to whoever would have to allow it. Take smaller steps."),
     }
 }
 
