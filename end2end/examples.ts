@@ -239,7 +239,7 @@ async function answerAndAddRule(page: Page): Promise<void> {
   await page.getByText("Add a rule…").click();
   await page.getByLabel("Allows").fill("make lint *");
   await page.getByRole("button", { name: "Add the rule" }).click();
-  await page.getByRole("table", { name: "Rules, newest first" }).getByText("make lint *").waitFor();
+  await page.getByRole("table", { name: "Rules, newest first" }).getByText("make lint *").first().waitFor();
 }
 
 async function askToCancel(page: Page): Promise<void> {

@@ -7,7 +7,7 @@ test.use({ expectedComplaints: /status of 404.*nothing\/here|status of 422.*(cre
 const looks = [[1440, "light", "all"], [1440, "dark", "colours"], [390, "light", "structure"]] as const;
 
 test("every page is accessible, in both themes, wide and narrow", async ({ page, browser, watched, api }) => {
-  test.setTimeout(400_000);
+  test.setTimeout(600_000);
   const { examples, running } = await prepareExamples(api);
   const stranger = await watched(await (await browser.newContext({ storageState: nobody })).newPage());
   for (const { name, path, signedOut, prepare } of examples) {
