@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:$(HOME)/.cache/muster/tools/bin
 export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test lint e2e bench bench-engine setup audit screenshots
+.PHONY: help demo demo-agents run dev test lint e2e bench bench-engine setup audit screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,11 @@ demo: ## Install what is missing, build, run three tasks on a sample repository 
 	@scripts/timed install scripts/setup
 	@scripts/timed build cargo xtask build --release
 	@scripts/timed run "$(CARGO_TARGET_DIR)/release/muster" demo
+
+demo-agents: ## The same with Claude Code and Codex, their models played, on two runners with networks of their own (Linux)
+	@scripts/timed install scripts/setup --tests
+	@scripts/timed build cargo xtask build --release
+	@scripts/timed run scripts/demo-agents "$(CARGO_TARGET_DIR)/release/muster"
 
 run: ## Build a release and serve it
 	@scripts/setup
