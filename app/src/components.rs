@@ -5,6 +5,7 @@
 
 pub mod badge;
 pub mod button;
+pub mod change_lines;
 pub mod copy_button;
 pub mod data_table;
 pub mod dialog;

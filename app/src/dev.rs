@@ -8,6 +8,7 @@ use crate::{
     components::{
         Badge, Button, ButtonKind, CopyButton, Dialog, DiffView, Elapsed, Empty, ErrorView, Icon, LinkButton, Loading, LogView, Notice,
         SelectField, TextAreaField, TextField, ThemeSwitch, Time, Tone,
+        change_lines::{piece, pieces},
         diff_view::parse::parse,
         log_view::{
             LogStart, LogState,
@@ -56,6 +57,7 @@ fn gallery() -> impl IntoView {
         {section("Loading, empty, error", feedback())}
         {section("Time, copy, theme, dialog", small())}
         {section("Log", log())}
+        {section("A change before it is made", change())}
         {section("Diff", view! { <DiffView files=parse(DIFF) download="/x" cut=true /> })}
     }
 }
@@ -170,6 +172,11 @@ fn log() -> impl IntoView {
     debug_assert!(lines.iter().any(|line| line.kind == LineKind::Attempt(2)));
     let start = LogStart::new(screen, &lines, true);
     view! { <LogView start=start state=LogState::Live download="/x" empty="" on_ready=|_| () /> }
+}
+
+fn change() -> impl IntoView {
+    let pieces = pieces("fn main() {\n    old();\n}\n", "fn main() {\n    new();\n    more();\n}\n", 3, str::to_owned);
+    view! { <pre class="c-output c-change-lines">{pieces.into_iter().map(piece).collect_view()}</pre> }
 }
 
 const DIFF: &str = "diff --git a/src/main.rs b/src/main.rs\nindex 1..2 100644\n--- a/src/main.rs\n+++ b/src/main.rs\n@@ -1,4 +1,5 @@ fn main() {\n \

@@ -1,10 +1,10 @@
 //! All that a tool would be called with, as people read it: what is to be changed as lines that go and come, and the rest as it came. Nothing
 //! of it is left out, and nothing hides in it. Pure.
 
-use domain::AskedKind;
+use domain::{AskedKind, exact_text::visible};
 use serde_json::Value;
 
-use domain::exact_text::visible;
+use crate::components::change_lines::{self, Piece};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalledWith {
@@ -19,21 +19,6 @@ pub struct Change {
     /// Whatever else is said of this place alone.
     pub more: Option<String>,
     pub pieces: Vec<Piece>,
-}
-
-/// Lines that have the same said of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    pub sign: Sign,
-    /// Each with its sign before it.
-    pub text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
-    Same,
-    Minus,
-    Plus,
 }
 
 impl CalledWith {
@@ -86,7 +71,7 @@ fn listed(input: &Value) -> Option<Changes> {
         let pieces = match kind {
             Some("add") => pieces("", diff),
             Some("delete") => pieces(diff, ""),
-            _ => of_diff(diff),
+            _ => change_lines::of_diff(diff, visible),
         };
         Some(Change { file: visible(path), more: more(one, &["path", "diff"]), pieces })
     };
@@ -112,51 +97,9 @@ fn more(one: &Value, told: &[&str]) -> Option<String> {
     without(one, told).map(|rest| visible(&rest.to_string()))
 }
 
-/// All of the old lines that go and all of the new ones, between those that both begin and end with.
+/// All of the lines, as whoever is asked has to see them.
 fn pieces(old: &str, new: &str) -> Vec<Piece> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
-    let start = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let most = old.len().min(new.len()) - start;
-    let end = old.iter().rev().zip(new.iter().rev()).take(most).take_while(|(old, new)| old == new).count();
-    let (old_end, new_end) = (old.len() - end, new.len() - end);
-    let parts = [
-        (Sign::Same, &old[..start]),
-        (Sign::Minus, &old[start..old_end]),
-        (Sign::Plus, &new[start..new_end]),
-        (Sign::Same, &old[old_end..]),
-    ];
-    parts.into_iter().filter(|(_, lines)| !lines.is_empty()).map(|(sign, lines)| Piece { sign, text: signed(sign, lines) }).collect()
-}
-
-fn signed(sign: Sign, lines: &[&str]) -> String {
-    let mark = match sign {
-        Sign::Same => ' ',
-        Sign::Minus => '-',
-        Sign::Plus => '+',
-    };
-    lines.iter().map(|line| format!("{mark} {}\n", shown(line))).collect()
-}
-
-fn shown(line: &str) -> String {
-    visible(line.strip_suffix('\n').unwrap_or(line))
-}
-
-/// Its lines have their signs already.
-fn of_diff(diff: &str) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = vec![];
-    for line in diff.split_inclusive('\n') {
-        let sign = match line.as_bytes().first() {
-            Some(b'+') => Sign::Plus,
-            Some(b'-') => Sign::Minus,
-            _ => Sign::Same,
-        };
-        let text = format!("{}\n", shown(line));
-        match pieces.last_mut() {
-            Some(last) if last.sign == sign => last.text.push_str(&text),
-            _ => pieces.push(Piece { sign, text }),
-        }
-    }
-    pieces
+    change_lines::pieces(old, new, usize::MAX, visible)
 }
 
 #[cfg(test)]
@@ -164,6 +107,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::components::change_lines::Sign;
 
     fn read(input: &Value) -> CalledWith {
         CalledWith::read(AskedKind::Edit, input)

@@ -6,11 +6,11 @@ use leptos::prelude::*;
 
 use super::{
     acts::{ApprovalActs, answers},
-    called_with::{CalledWith, Change, Piece, Sign},
+    called_with::{CalledWith, Change},
     words::wants,
 };
 use crate::{
-    components::{CopyButton, Icon, Notice, Time, Tone, icon},
+    components::{CopyButton, Icon, Notice, Time, Tone, change_lines::piece, icon},
     text::short_location,
 };
 
@@ -117,7 +117,7 @@ fn change(change: Change) -> impl IntoView {
     let lines = match change.pieces.is_empty() {
         true => view! { <p class="u-quiet">"Nothing is in it."</p> }.into_any(),
         false => view! {
-            <pre class="c-output c-approval__change c-approval__exact" tabindex="0" role="group" aria-label=label>
+            <pre class="c-output c-change-lines c-approval__exact" tabindex="0" role="group" aria-label=label>
                 {change.pieces.into_iter().map(piece).collect_view()}
             </pre>
         }
@@ -126,13 +126,5 @@ fn change(change: Change) -> impl IntoView {
     view! {
         <p class="c-approval__file">{icon(Icon::File)} <code class="c-approval__exact">{change.file}</code> {more}</p>
         {lines}
-    }
-}
-
-fn piece(piece: Piece) -> AnyView {
-    match piece.sign {
-        Sign::Same => view! { <span>{piece.text}</span> }.into_any(),
-        Sign::Minus => view! { <del>{piece.text}</del> }.into_any(),
-        Sign::Plus => view! { <ins>{piece.text}</ins> }.into_any(),
     }
 }

@@ -5,11 +5,11 @@ use leptos::prelude::*;
 use serde_json::Value;
 
 use super::{
-    given::{Given, Piece, Sign},
+    given::Given,
     script::{Answer, Changed, Later},
     words::{legible, printed, subject},
 };
-use crate::components::{Badge, Icon, Tone, icon};
+use crate::components::{Badge, Icon, Tone, change_lines::piece, icon};
 
 /// `is_open` while an answer may still come.
 pub fn call(tool: &str, input: &Value, later: &Later, is_open: Signal<bool>) -> AnyView {
@@ -45,7 +45,7 @@ fn call_badge(failed: Option<bool>, is_open: bool) -> AnyView {
 fn given(given: Given) -> impl IntoView {
     let changes = given.changes.into_iter().filter(|pieces| !pieces.is_empty()).map(|pieces| {
         view! {
-            <pre class="c-output c-session__change" tabindex="0" role="region" aria-label="Change">
+            <pre class="c-output c-change-lines" tabindex="0" role="region" aria-label="Change">
                 {pieces.into_iter().map(piece).collect_view()}
             </pre>
         }
@@ -54,14 +54,6 @@ fn given(given: Given) -> impl IntoView {
         {given.command.map(|command| output("Command", command))}
         {changes.collect_view()}
         {given.rest.map(|rest| output("Input", rest))}
-    }
-}
-
-fn piece(piece: Piece) -> AnyView {
-    match piece.sign {
-        Sign::Same => view! { <span>{piece.text}</span> }.into_any(),
-        Sign::Minus => view! { <del>{piece.text}</del> }.into_any(),
-        Sign::Plus => view! { <ins>{piece.text}</ins> }.into_any(),
     }
 }
 

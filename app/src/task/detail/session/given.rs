@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::words::legible;
+use crate::components::change_lines::{Piece, pieces};
 
 /// Lines around a change that stay as they are.
 const AROUND: usize = 3;
@@ -14,21 +15,6 @@ pub struct Given {
     /// One for each place that is changed.
     pub changes: Vec<Vec<Piece>>,
     pub rest: Option<String>,
-}
-
-/// Lines that have the same said of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    pub sign: Sign,
-    /// Each with its sign before it.
-    pub text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
-    Same,
-    Minus,
-    Plus,
 }
 
 impl Given {
@@ -67,27 +53,7 @@ fn changes(input: &Value) -> Vec<Vec<Piece>> {
 }
 
 fn change(old: &str, new: &str) -> Vec<Piece> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let start = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let most = old.len().min(new.len()) - start;
-    let end = old.iter().rev().zip(new.iter().rev()).take(most).take_while(|(old, new)| old == new).count();
-    let (old_end, new_end) = (old.len() - end, new.len() - end);
-    let parts = [
-        (Sign::Same, &old[start.saturating_sub(AROUND)..start]),
-        (Sign::Minus, &old[start..old_end]),
-        (Sign::Plus, &new[start..new_end]),
-        (Sign::Same, &old[old_end..old_end + end.min(AROUND)]),
-    ];
-    parts.into_iter().filter(|(_, lines)| !lines.is_empty()).map(|(sign, lines)| Piece { sign, text: signed(sign, lines) }).collect()
-}
-
-fn signed(sign: Sign, lines: &[&str]) -> String {
-    let mark = match sign {
-        Sign::Same => ' ',
-        Sign::Minus => '-',
-        Sign::Plus => '+',
-    };
-    lines.iter().map(|line| format!("{mark} {}\n", legible(line))).collect()
+    pieces(old, new, AROUND, legible)
 }
 
 #[cfg(test)]
@@ -95,8 +61,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::components::change_lines::Sign;
 
-    fn pieces(given: &Given) -> Vec<(Sign, &str)> {
+    fn pieces_of(given: &Given) -> Vec<(Sign, &str)> {
         given.changes.iter().flatten().map(|piece| (piece.sign, piece.text.as_str())).collect()
     }
 
@@ -105,17 +72,17 @@ mod tests {
         let input = json!({"file_path": "a.rs", "old_string": "1\n2\n3\n4\nold\n5\n", "new_string": "1\n2\n3\n4\nnew\nmore\n5\n"});
         let given = Given::read(&input);
         let expected = [(Sign::Same, "  2\n  3\n  4\n"), (Sign::Minus, "- old\n"), (Sign::Plus, "+ new\n+ more\n"), (Sign::Same, "  5\n")];
-        assert_eq!(pieces(&given), expected);
+        assert_eq!(pieces_of(&given), expected);
         assert_eq!(given.rest, None);
         let all = Given::read(&json!({"old_string": "a", "new_string": "a", "replace_all": true}));
-        assert_eq!((pieces(&all), all.rest.as_deref()), (vec![(Sign::Same, "  a\n")], Some("{\n  \"replace_all\": true\n}")));
+        assert_eq!((pieces_of(&all), all.rest.as_deref()), (vec![(Sign::Same, "  a\n")], Some("{\n  \"replace_all\": true\n}")));
     }
 
     #[test]
     fn several_edits_and_whole_files() {
         let several = json!({"file_path": "a", "edits": [{"old_string": "a", "new_string": ""}, {"old_string": "", "new_string": "b"}]});
-        assert_eq!(pieces(&Given::read(&several)), [(Sign::Minus, "- a\n"), (Sign::Plus, "+ b\n")]);
-        assert_eq!(pieces(&Given::read(&json!({"file_path": "a", "content": "x\ny"}))), [(Sign::Plus, "+ x\n+ y\n")]);
+        assert_eq!(pieces_of(&Given::read(&several)), [(Sign::Minus, "- a\n"), (Sign::Plus, "+ b\n")]);
+        assert_eq!(pieces_of(&Given::read(&json!({"file_path": "a", "content": "x\ny"}))), [(Sign::Plus, "+ x\n+ y\n")]);
     }
 
     #[test]
