@@ -144,6 +144,18 @@ async fn what_an_agent_withdraws_or_leaves_open_is_open_no_more() {
 }
 
 #[tokio::test]
+async fn what_is_open_when_an_agent_dies_is_open_no_more() {
+    let agent = Agent::that(&format!("{ASKS}asks 1 'make all'\nexit 3"));
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = agent.runs(&state).await;
+    let mut assignment = prompt(&repository, "Tidy up");
+    assignment.agent.ask = Some(Ask::Commands);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure(&report.outcome), domain::FailureCode::CommandFailed);
+    assert!(server.said(assignment.attempt).contains(&Said::AsksNoMore { question: 1 }));
+}
+
+#[tokio::test]
 async fn one_that_asks_more_than_anybody_can_answer_is_denied() {
     let many = "i=1; while [ $i -le 21 ]; do asks $i 'make all'; i=$((i + 1)); done\nanswered\nends false\nread -r more || exit 0";
     let agent = Agent::that(&format!("{ASKS}{many}"));
