@@ -20,7 +20,7 @@ demo: ## Install what is missing, build, run three tasks on a sample repository 
 	@scripts/timed build cargo xtask build --release
 	@scripts/timed run "$(CARGO_TARGET_DIR)/release/muster" demo
 
-demo-agents: ## The same with Claude Code and Codex, their models played, on two runners with networks of their own (Linux)
+demo-agents: ## The same with Claude Code and Codex, their models played, on two runners, with networks of their own for root (Linux)
 	@scripts/timed install scripts/setup --tests
 	@scripts/timed build cargo xtask build --release
 	@scripts/timed run scripts/demo-agents "$(CARGO_TARGET_DIR)/release/muster"

@@ -162,7 +162,7 @@ impl AgentTerms {
                 None => None,
                 Some(Ask::Nothing) => Some("asks nobody".to_owned()),
                 Some(Ask::Commands) => Some("asks before it runs commands".to_owned()),
-                Some(Ask::Everything) => Some("asks before it does anything".to_owned()),
+                Some(Ask::Everything) => Some("asks before it changes anything".to_owned()),
             },
             self.answer_minutes.map(|minutes| format!("waits {minutes} min for an answer")),
             self.max_verification_retries.map(|retries| match retries {

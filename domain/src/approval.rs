@@ -146,14 +146,6 @@ impl Decision {
             Self::Deny => "deny",
         }
     }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "allow" => Some(Self::Allow),
-            "deny" => Some(Self::Deny),
-            _ => None,
-        }
-    }
 }
 
 /// A question as the API and the pages show it.
@@ -295,7 +287,7 @@ impl AnswerApproval {
     }
 
     /// As it is kept: what is empty says nothing. `about` is what [`about`] says of the question.
-    pub fn validated(mut self, kind: AskedKind, about: &str) -> Result<Self, crate::Invalid> {
+    pub fn validated(mut self, kind: AskedKind, isolation: Isolation, about: &str) -> Result<Self, crate::Invalid> {
         let mut errors = Errors::default();
         self.message = self.message.map(|message| message.trim().to_owned()).filter(|message| !message.is_empty());
         if let Some(message) = &self.message {
@@ -304,6 +296,8 @@ impl AnswerApproval {
         if let Some(pattern) = &self.always {
             if self.decision == Decision::Deny {
                 errors.add("/always", "unexpected", "a rule allows; deny without one");
+            } else if !may_be_a_rule(kind, isolation) {
+                errors.add("/always", "unexpected", NO_RULE);
             } else if let Err(why) = pattern::check(kind, pattern) {
                 errors.add("/always", "malformed", why);
             } else if !pattern::matches(kind, pattern, about) {
@@ -360,6 +354,9 @@ impl NewApprovalRule {
         if let Err(why) = pattern::check(self.kind, &self.pattern) {
             errors.add("/pattern", "malformed", why);
         }
+        if self.without_sandbox && !may_be_a_rule(self.kind, Isolation::None) {
+            errors.add("/without_sandbox", "unexpected", NO_RULE);
+        }
         errors.finish()?;
         Ok(self)
     }
@@ -374,6 +371,13 @@ pub struct ApprovalLink {
     /// The deadline of the question.
     pub expires_at: DateTime<Utc>,
 }
+
+/// Whether a rule could answer it: without a sandbox a link in the repository leads a change of files anywhere.
+pub fn may_be_a_rule(kind: AskedKind, isolation: Isolation) -> bool {
+    isolation == Isolation::Sandbox || kind != AskedKind::Edit
+}
+
+const NO_RULE: &str = "without a sandbox a link in the repository leads a change of files anywhere, so people are asked each time";
 
 /// What patterns of rules are held against.
 pub fn about<'a>(kind: AskedKind, tool: &str, subject: &'a str) -> Cow<'a, str> {
@@ -420,7 +424,7 @@ mod tests {
         let answer =
             |decision, always: Option<&str>| AnswerApproval { decision, message: Some(" ".into()), always: always.map(Into::into) };
         let wrong = |answer: AnswerApproval| {
-            answer.validated(AskedKind::Command, "cargo test").err().map(|invalid| invalid.errors[0].pointer.clone())
+            answer.validated(AskedKind::Command, Isolation::Sandbox, "cargo test").err().map(|invalid| invalid.errors[0].pointer.clone())
         };
         assert_eq!(wrong(answer(Decision::Allow, Some("cargo test *"))), None);
         assert_eq!(wrong(answer(Decision::Allow, Some("cargo build *"))).as_deref(), Some("/always"), "it would not have answered this");

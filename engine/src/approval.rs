@@ -63,7 +63,7 @@ impl Engine {
         if question.isolation == Isolation::None {
             actor.may(Permission::AnswerWithoutSandbox)?;
         }
-        let answer = answer.validated(question.kind, &question.about())?;
+        let answer = answer.validated(question.kind, question.isolation, &question.about())?;
         let by = task::query::name_of(&mut tx, &actor.label()).await?;
         let telling = close(&mut tx, &question, &answer, by, &actor.label()).await?;
         if let Some(pattern) = &answer.always {
@@ -118,7 +118,7 @@ async fn say(tx: &mut Tx, question: &Question, state: ApprovalStateName, answer:
         attempt: question.attempt.number,
         approval: question.id,
         state,
-        by: Some(answer.by.clone()),
+        by: (state != ApprovalStateName::Expired).then(|| answer.by.clone()),
         seconds: (tx.now() - question.asked_at).num_seconds(),
     };
     tx.record(question.workspace_id, question.attempt.task_id, &kind).await?;

@@ -107,6 +107,33 @@ fn in_the_worktree(worktree: &Path, path: &str) -> String {
     kept_text(&own.map_or(path.to_owned(), |path| path.display().to_string()))
 }
 
+/// As [`in_the_worktree`], whatever links lead to it: where it is, and not where its name says that it is. It need not be there yet.
+fn where_it_is(worktree: &Path, path: &str) -> String {
+    let Ok(root) = worktree.canonicalize() else { return in_the_worktree(worktree, path) };
+    let real = followed(&worktree.join(path), MOST_LINKS);
+    let own = real.strip_prefix(&root).unwrap_or(&real);
+    own.display().to_string()
+}
+
+/// As the kernel has it, a link to a link to itself is none.
+const MOST_LINKS: usize = 40;
+
+/// The links in the longest beginning of it that is there, and those that lead nowhere yet.
+fn followed(path: &Path, links: usize) -> PathBuf {
+    let joined = |start: PathBuf, rest: &Path| if rest.as_os_str().is_empty() { start } else { start.join(rest) };
+    for start in path.ancestors() {
+        let rest = path.strip_prefix(start).unwrap_or(Path::new(""));
+        if let Ok(real) = start.canonicalize() {
+            return joined(real, rest);
+        }
+        if let (Ok(target), true) = (start.read_link(), links > 0) {
+            let target = start.parent().unwrap_or(Path::new("/")).join(target);
+            return followed(&joined(target, rest), links - 1);
+        }
+    }
+    path.to_owned()
+}
+
 /// What a tool is called with, its files as [`in_the_worktree`].
 fn input_in_the_worktree(worktree: &Path, input: &Value) -> Value {
     let mut input = kept_value(input);
@@ -116,4 +143,30 @@ fn input_in_the_worktree(worktree: &Path, input: &Value) -> Value {
         }
     }
     input
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_where_the_links_lead() {
+        let (worktree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (root, out) = (worktree.path().canonicalize().unwrap(), outside.path().canonicalize().unwrap());
+        std::fs::create_dir_all(root.join(".claude")).unwrap();
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        symlink(&out, root.join("docs")).unwrap();
+        symlink(out.join("new"), root.join("dangles")).unwrap();
+        symlink(".claude", root.join("notes")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let is_at = |path: &str| where_it_is(&root, path);
+        let absolute = |path: &str| root.join(path).display().to_string();
+        let far = |path: &str| out.join(path).display().to_string();
+        assert_eq!([is_at("src/a.rs"), is_at(&absolute("src/a.rs")), is_at("new/b/c.rs")], ["src/a.rs", "src/a.rs", "new/b/c.rs"]);
+        assert_eq!([is_at("docs/a"), is_at("docs/new/a"), is_at(&absolute("dangles"))], [far("a"), far("new/a"), far("new")]);
+        assert_eq!([is_at("notes/settings.json"), is_at("src/../src/b")], [".claude/settings.json", "src/b"]);
+        assert_eq!([is_at("/etc/passwd"), is_at("loop")], ["/etc/passwd", "loop"]);
+    }
 }

@@ -2,8 +2,8 @@
 //! words, is behind a word.
 
 use domain::{
-    Approval, ApprovalId, Decision, Permission, Role,
-    approval::{MESSAGE_MAX, PATTERN_MAX},
+    Approval, ApprovalId, Decision, Isolation, Permission, Role,
+    approval::{MESSAGE_MAX, PATTERN_MAX, may_be_a_rule},
     exact_text::visible,
 };
 use leptos::{form::ActionForm, prelude::*};
@@ -90,7 +90,8 @@ pub fn answers(approval: &Approval, role: Role, acts: ApprovalActs) -> AnyView {
         return view! { <p class="c-approval__not">{why}</p> }.into_any();
     }
     let id = approval.id;
-    let always = role.may(Permission::ManageApprovalRules).then(|| always_form(approval, acts.answer));
+    let may_be_always = role.may(Permission::ManageApprovalRules) && may_be_a_rule(approval.kind, approval.isolation);
+    let always = may_be_always.then(|| always_form(approval, acts.answer));
     view! {
         <div class="c-approval__acts">
             <ActionForm action=acts.answer>
@@ -149,9 +150,10 @@ fn always_form(approval: &Approval, answer: ServerAction<GiveAnswer>) -> impl In
     let about = format!("in {repository}");
     let offered: Vec<_> = approval.patterns.iter().enumerate().map(|(index, pattern)| pattern_choice(pattern, index == 0)).collect();
     let is_offered = !offered.is_empty();
+    let open = (approval.isolation == Isolation::None).then_some(", also without a sandbox, as the runner's user");
     view! {
         <Reveal text="Always allow this here…" shape=Icon::Shield about=about>
-            <p>"This is allowed, and from now on so is whatever fits the rule, in all tasks of " <strong>{repository}</strong> ", without asking."</p>
+            <p>"This is allowed, and from now on so is whatever fits the rule, in all tasks of " <strong>{repository}</strong> ", without asking" {open} "."</p>
             <ActionForm action=answer>
                 <input type="hidden" name="id" value=id.to_string() />
                 {decides(Decision::Allow)}

@@ -49,7 +49,7 @@ fn approvals_page() -> Result<AnyView, NotLoaded> {
     let left = fetch(|| (), |()| made_approval_link());
     use_live(pending, is_about_approvals);
     use_live(answered, is_about_approvals);
-    // how often a rule has answered
+    // what a rule answers is no event: how often it has is as of the last one
     use_live(rules, is_about_approvals);
     let refresh = Callback::new(move |()| {
         pending.refetch();

@@ -8,7 +8,7 @@ use crate::components::{Badge, Icon, Tone};
 pub fn state_badge(runner: &Runner) -> impl IntoView + use<> {
     let (tone, shape, word) = match (runner.online, runner.busy > 0) {
         (false, _) => (Tone::Bad, Icon::Cross, "Offline"),
-        (true, true) if runner.blocked == runner.busy => (Tone::Warn, Icon::Eye, "Blocked"),
+        (true, true) if runner.blocked == runner.busy => (Tone::Warn, Icon::Ask, "Blocked"),
         (true, true) => (Tone::Busy, Icon::Ring, "Working"),
         (true, false) => (Tone::Good, Icon::Check, "Ready"),
     };

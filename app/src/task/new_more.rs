@@ -101,7 +101,7 @@ where
                         name="form[ask]"
                         value=form.ask
                         choices=asks
-                        hint="It waits until somebody allows or denies it. To ask for commands leaves it free to edit files."
+                        hint="It waits until somebody allows or denies it. In a sandbox, to ask for commands leaves it free to edit files."
                         errors=errors("/agent/ask")
                     />
                     <TextField

@@ -72,7 +72,7 @@ pub fn asks_badge(asks: bool) -> impl IntoView {
     asks.then(|| {
         view! {
             <span class="c-badge-box" title="Its agent waits for an answer">
-                <Badge tone=Tone::Warn shape=Icon::Eye text="Asks" />
+                <Badge tone=Tone::Warn shape=Icon::Ask text="Asks" />
             </span>
         }
     })

@@ -67,10 +67,13 @@ pub fn suggested(kind: AskedKind, subject: &str) -> Vec<String> {
 fn beginning(command: &str) -> Option<String> {
     // of these more files or words do no more harm than the ones that are asked for
     const LOOKS: [&str; 8] = ["ls", "cat", "head", "tail", "wc", "grep", "mkdir", "touch"];
-    const RUNS_ANYTHING: [&str; 24] = [
+    const RUNS_ANYTHING: [&str; 37] = [
         "bash", "sh", "zsh", "dash", "ksh", "fish", "busybox", "env", "sudo", "su", "xargs", "eval", "exec", "timeout", "nice", "nohup",
-        "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php",
+        "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php", "doas", "podman", "uv", "uvx", "bunx", "setsid", "command",
+        "watch", "strace", "chroot", "parallel", "find", "awk",
     ];
+    // the same, as what a program is to do
+    const DOES_ANYTHING: [&str; 6] = ["exec", "run", "x", "dlx", "eval", "shell"];
     let mut words = command.split(' ').filter(|word| !word.is_empty());
     let program = words.next()?;
     if LOOKS.contains(&program) {
@@ -82,6 +85,9 @@ fn beginning(command: &str) -> Option<String> {
     }
     // what it is to do, as in `cargo test`; an option may change what that means
     let does = words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))?;
+    if DOES_ANYTHING.contains(&does) {
+        return None;
+    }
     let is_word = does.chars().all(|c| c.is_ascii_alphanumeric() || "-_:".contains(c));
     (is_word && is_plain(program)).then(|| format!("{program} {does} *"))
 }
@@ -197,6 +203,9 @@ mod tests {
             "python3.12 -c 'import x'",
             "FOO=1 cargo test",
             "docker run x",
+            "uv run x",
+            "npm exec x",
+            "kubectl exec x",
             "npx -y x",
             "./a.sh b/c",
         ] {

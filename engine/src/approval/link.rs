@@ -58,7 +58,7 @@ impl Engine {
         if !link.role.may(needed) {
             return Err(Error::Unauthorized(NOT_KNOWN));
         }
-        let answer = answer.validated(question.kind, &question.about())?;
+        let answer = answer.validated(question.kind, question.isolation, &question.about())?;
         let by = format!("a link of {}", task::query::name_of(&mut tx, &link.made_by).await?);
         let telling = close(&mut tx, &question, &answer, by, &link.made_by).await?;
         take(&mut tx, token).await?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::{
     Actor, ApprovalId, ApprovalRule, ApprovalRuleId, AskedKind, Isolation, Permission, RepositoryId, Timestamp, WorkspaceId,
-    approval::NewApprovalRule,
+    approval::{NewApprovalRule, may_be_a_rule},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -159,7 +159,7 @@ pub(super) struct Live {
 impl Live {
     /// A link in the repository leads a change of files anywhere, which a sandbox alone holds.
     pub fn holds_without_sandbox(&self) -> bool {
-        self.without_sandbox && self.kind != AskedKind::Edit
+        self.without_sandbox && may_be_a_rule(self.kind, Isolation::None)
     }
 }
 

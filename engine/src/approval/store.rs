@@ -3,7 +3,7 @@
 use domain::{
     Approval, ApprovalId, ApprovalRuleId, ApprovalStateName, AskedKind, AttemptId, AttemptKey, Backend, Isolation, RepositoryId, RunnerId,
     TaskId, Timestamp, WorkspaceId,
-    approval::{ApprovalFilter, Closed, about, answered_by_role, pattern},
+    approval::{ApprovalFilter, Closed, about, answered_by_role, may_be_a_rule, pattern},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -169,7 +169,10 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
     .fetch_all(conn)
     .await?;
     let views = rows.into_iter().map(|row| Approval {
-        patterns: pattern::suggested(row.kind, &about(row.kind, &row.tool, &row.subject)),
+        patterns: match may_be_a_rule(row.kind, row.isolation) {
+            true => pattern::suggested(row.kind, &about(row.kind, &row.tool, &row.subject)),
+            false => vec![],
+        },
         id: row.id,
         task_id: row.task_id,
         task: row.title,

@@ -287,9 +287,13 @@ async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
 async fn without_a_sandbox_only_rules_that_say_so_answer_and_none_about_edits(pool: PgPool) {
     let scene = scene(&pool).await;
     for (kind, pattern) in [(AskedKind::Command, "make *"), (AskedKind::Edit, "docs/*")] {
-        let new = NewApprovalRule { kind, pattern: pattern.into(), repository_id: None, without_sandbox: true };
-        scene.test.engine.make_approval_rule(&scene.ada, new).await.unwrap();
+        let new = NewApprovalRule { kind, pattern: pattern.into(), repository_id: None, without_sandbox: false };
+        scene.test.engine.make_approval_rule(&scene.ada, new.clone()).await.unwrap();
+        let refused = scene.test.engine.make_approval_rule(&scene.ada, NewApprovalRule { without_sandbox: true, ..new }).await;
+        assert_eq!(refused.is_err(), kind == AskedKind::Edit, "{refused:?}");
     }
+    // whatever stands there
+    sqlx::query("update approval_rule set without_sandbox = true where kind = 'edit'").execute(&pool).await.unwrap();
     let edit = Asked::new(AskedKind::Edit, "Write", "docs/a.md", &json!({"file_path": "docs/a.md"})).unwrap();
     scene.says(Words::Asks(1, Isolation::None, command("make all"))).await.unwrap();
     scene.says(Words::Asks(2, Isolation::None, edit.clone())).await.unwrap();

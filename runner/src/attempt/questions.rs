@@ -62,7 +62,7 @@ impl Questions {
 
     /// False when it asks too much; then nobody is asked.
     pub fn ask(&mut self, asker: &Asker<'_>, question: Question) -> bool {
-        if self.last >= QUESTIONS_MAX || self.open.len() >= MOST_OPEN || self.waited_in_all >= MOST_WAITED {
+        if self.last >= QUESTIONS_MAX || self.open.len() >= MOST_OPEN || self.has_waited() >= MOST_WAITED {
             return false;
         }
         self.last += 1;
@@ -71,6 +71,10 @@ impl Questions {
         asker.outbox.say(asker.attempt, Said::Asks { question: self.last, isolation, backend, asked: question.asked });
         self.note();
         true
+    }
+
+    fn has_waited(&self) -> Duration {
+        self.waited_in_all + self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// The agent's own name for it; nothing when it is not open any more.
@@ -111,5 +115,36 @@ impl Questions {
             _ => {}
         }
         self.waits.send_replace(!self.open.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AskedKind, AttemptKey, TaskId, approval::Asked};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Also when one is always open, so that there is never a moment in which nobody is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_asks_and_asks_comes_to_an_end() {
+        let outbox = Outbox::default();
+        let attempt = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
+        outbox.open(attempt);
+        let asker = Asker { attempt: attempt.attempt_id, outbox: &outbox, isolation: Isolation::Sandbox, backend: Backend::ClaudeCode };
+        let question = |key: i32| {
+            let asked = Asked::new(AskedKind::Command, "Bash", "ls", &json!({})).unwrap();
+            Question { key: key.to_string(), asked }
+        };
+        let mut questions = Questions::default();
+        assert!(questions.ask(&asker, question(1)));
+        for number in 2..=5 {
+            tokio::time::advance(Duration::from_secs(5 * 60 * 60)).await;
+            assert!(questions.ask(&asker, question(number)), "{number}");
+            questions.answered(&asker, number - 1).unwrap();
+        }
+        tokio::time::advance(Duration::from_secs(5 * 60 * 60)).await;
+        assert!(!questions.ask(&asker, question(6)), "it has waited for 25 hours");
     }
 }

@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitStatus,
 };
 
@@ -24,6 +24,7 @@ use super::{
     Beginning, Dialogue, Heard, Opening, how, in_the_worktree, input_in_the_worktree,
     json::{message, number, shortened, some_text, text},
     question::{Fate, Leave, Question, fate},
+    where_it_is,
 };
 
 /// How often it asks its provider again by itself. Longer waits are the task's own to say.
@@ -157,7 +158,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
 
 /// What begins with a slash it would take for one of its commands.
 fn no_command(prompt: &str) -> String {
-    if prompt.starts_with('/') { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
+    if prompt.trim_start().starts_with('/') { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
 }
 
 impl Dialogue for ClaudeCode {
@@ -215,7 +216,7 @@ impl Dialogue for ClaudeCode {
             let request = json!({"type": "control_request", "request_id": format!("interrupt {id}"), "request": {"subtype": "interrupt"}});
             lines.push(request.to_string());
         }
-        lines.push(json!({"type": "user", "uuid": id, "message": {"role": "user", "content": text}}).to_string());
+        lines.push(json!({"type": "user", "uuid": id, "message": {"role": "user", "content": no_command(text)}}).to_string());
         self.unheard.insert(id);
         Some(Heard { answers: lines, ..Heard::default() })
     }
@@ -406,8 +407,7 @@ impl ClaudeCode {
         }
         let file = WRITES.iter().find(|(name, ..)| *name == tool).and_then(|(_, file, _)| input[*file].as_str());
         if let Some(file) = file {
-            let file = where_it_is(&self.worktree, file).unwrap_or_else(|| file.to_owned());
-            return (AskedKind::Edit, in_the_worktree(&self.worktree, &file));
+            return (AskedKind::Edit, where_it_is(&self.worktree, file));
         }
         // of others all counts, as nobody knows here what they do
         let known = KNOWN.iter().find(|(name, _)| *name == tool).and_then(|(_, subject)| shown[*subject].as_str());
@@ -423,6 +423,9 @@ impl ClaudeCode {
             "success" if !is_error => SessionEnd::Completed,
             _ => SessionEnd::Failed,
         };
+        // nobody has denied what it no longer waits for
+        let open: Vec<_> = self.asked.drain().collect();
+        let withdrawn: Vec<_> = open.into_iter().map(|(key, asking)| (key, self.waive(asking.call)).0).collect();
         for denial in message["permission_denials"].as_array().into_iter().flatten() {
             if !self.waived.contains(text(denial, "/tool_use_id")) {
                 self.note_denied(text(denial, "/tool_name"));
@@ -435,7 +438,6 @@ impl ClaudeCode {
         let cost = message["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
         let cost_micros = cost.map(|cost| (cost * 1e6).round() as u64);
         self.spent_micros = self.spent_micros.max(cost_micros.unwrap_or(0));
-        let withdrawn = self.asked.drain().map(|(key, _)| key).collect();
         // what was said to it begins another turn
         let goes_on = !self.unheard.is_empty() && !matches!(end, SessionEnd::TurnsUsedUp | SessionEnd::MoneyUsedUp);
         if goes_on {
@@ -458,15 +460,6 @@ fn output(content: &Value) -> String {
         kind => format!("[{kind}]"),
     };
     pieces.iter().map(piece).collect::<Vec<_>>().join("\n")
-}
-
-/// Where a file really is that lies below the worktree by its name alone, as a link leads out of it.
-fn where_it_is(worktree: &Path, file: &str) -> Option<String> {
-    let path = worktree.join(file);
-    let real = [path.canonicalize().ok(), path.parent()?.canonicalize().ok().zip(path.file_name()).map(|(folder, name)| folder.join(name))];
-    let real = real.into_iter().flatten().next()?;
-    let leads_out = path.starts_with(worktree) && !real.starts_with(worktree.canonicalize().ok()?);
-    leads_out.then(|| real.display().to_string())
 }
 
 /// What a tool is to be used on, in one line.

@@ -22,6 +22,7 @@ use super::{
     Beginning, Dialogue, Heard, Opening, how, in_the_worktree,
     json::{message, number, shortened, some_text, text},
     question::{Fate, Leave, Question, fate},
+    where_it_is,
 };
 
 /// Where its models are unless the environment of the agents says otherwise.
@@ -138,6 +139,11 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
 
 fn request(id: u64, method: &str, params: Value) -> String {
     json!({"id": id, "method": method, "params": params}).to_string()
+}
+
+/// What a change is about, and the folder that is to be free from then on, if any.
+fn with_root(changes: Value, root: &Value) -> Value {
+    if root.is_null() { json!({"changes": changes}) } else { json!({"changes": changes, "grantRoot": root}) }
 }
 
 fn decision(id: &Value, decision: &str) -> String {
@@ -330,9 +336,9 @@ impl Codex {
                 // what is moved is written elsewhere
                 let places =
                     changes.as_array().into_iter().flatten().flat_map(|change| [text(change, "/path"), text(change, "/kind/move_path")]);
-                let files = places.filter(|path| !path.is_empty()).map(|path| in_the_worktree(&self.worktree, path));
+                let files = places.filter(|path| !path.is_empty()).map(|path| where_it_is(&self.worktree, path));
                 let files = files.collect::<Vec<_>>().join("\n");
-                (AskedKind::Edit, "apply_patch", files, json!({"changes": changes, "grantRoot": params["grantRoot"]}))
+                (AskedKind::Edit, "apply_patch", files, with_root(changes, &params["grantRoot"]))
             }
             _ => {
                 let answer = json!({"id": id, "error": {"code": -32601, "message": "Muster has no answer to this"}});

@@ -154,7 +154,8 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
         {move || is_working.get().then(|| at_work(id, is_empty, asks))}
         {move || reading.problem.get().map(refusal)}
         {move || more.get().then(|| show_more(reading))}
-        {move || ahead(told.get(), is_open.get())}
+        // while there is more than is shown, nobody knows here what has come of it
+        {move || (is_open.get() || !more.get()).then(|| ahead(told.get(), is_open.get()))}
         <TellBox id=id is_shown=can_be_told on_told=Callback::new(move |told: OnItsWay| reading.tell(told)) />
     }
 }

@@ -233,7 +233,7 @@ fn people_are_asked_what_the_task_says() {
     assert!(again.questions.is_empty() && again.answers[0].contains("error"), "the answer is for what was shown");
     let cancel = dialogue.hear(r#"{"type":"control_cancel_request","request_id":"3"}"#);
     assert_eq!(cancel.withdrawn, ["3"]);
-    let mut left = ends(&mut dialogue, &["c3"]).withdrawn;
+    let mut left = ends(&mut dialogue, &["c3", "c4"]).withdrawn;
     left.sort();
     assert_eq!(left, ["4", "5"], "nobody waits after its end");
     assert!(dialogue.verdict(exit(0)).is_ok(), "what it has withdrawn nobody has denied");

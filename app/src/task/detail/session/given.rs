@@ -53,7 +53,8 @@ fn changes(input: &Value) -> Vec<Vec<Piece>> {
 }
 
 fn change(old: &str, new: &str) -> Vec<Piece> {
-    pieces(old, new, AROUND, legible)
+    // how a line ends is of no interest here
+    pieces(old, new, AROUND, |line| legible(line.strip_suffix('\r').unwrap_or(line)))
 }
 
 #[cfg(test)]
@@ -82,7 +83,7 @@ mod tests {
     fn several_edits_and_whole_files() {
         let several = json!({"file_path": "a", "edits": [{"old_string": "a", "new_string": ""}, {"old_string": "", "new_string": "b"}]});
         assert_eq!(pieces_of(&Given::read(&several)), [(Sign::Minus, "- a\n"), (Sign::Plus, "+ b\n")]);
-        assert_eq!(pieces_of(&Given::read(&json!({"file_path": "a", "content": "x\ny"}))), [(Sign::Plus, "+ x\n+ y\n")]);
+        assert_eq!(pieces_of(&Given::read(&json!({"file_path": "a", "content": "x\r\ny"}))), [(Sign::Plus, "+ x\n+ y\n")]);
     }
 
     #[test]
