@@ -63,6 +63,9 @@ pub fn TellBox(id: TaskId, is_shown: Memo<bool>, on_told: Callback<OnItsWay>) ->
     let may_tell =
         Memo::new(move |_| matches!(who.map(|who| who.get()), Some(Some(Ok(Identity { role, .. }))) if role.may(Permission::SteerAgents)));
     let problem = Memo::new(move |_| action.value().get().and_then(Result::err));
+    // what is being typed is not taken away when the attempt ends
+    let has_text = RwSignal::new(!draft.is_empty());
+    let is_there = Memo::new(move |_| (is_shown.get() || has_text.get()) && may_tell.get());
     tell(action.value(), |_| "It is on its way to the agent".into(), Callback::new(|()| {}));
     Effect::new(move |first: Option<()>| {
         let answer = action.value().get();
@@ -70,12 +73,13 @@ pub fn TellBox(id: TaskId, is_shown: Memo<bool>, on_told: Callback<OnItsWay>) ->
             if let Some(field) = field.get_untracked() {
                 field.set_value("");
             }
+            has_text.set(false);
             on_told.run(told);
         }
     });
     view! {
         {move || problem.get().filter(|problem| problem.errors.is_empty()).map(refusal)}
-        {move || (is_shown.get() && may_tell.get()).then(|| tell_form(id, action, problem, field, draft.clone()))}
+        {move || is_there.get().then(|| tell_form(id, action, problem, field, (draft.clone(), has_text)))}
     }
 }
 
@@ -90,7 +94,7 @@ fn tell_form(
     action: ServerAction<TellAgent>,
     problem: Memo<Option<Problem>>,
     field: NodeRef<html::Textarea>,
-    draft: String,
+    (draft, has_text): (String, RwSignal<bool>),
 ) -> impl IntoView {
     let errors = Memo::new(move |_| problem.with(|problem| messages(problem.as_ref(), "/text")));
     let pending = action.pending();
@@ -120,6 +124,7 @@ fn tell_form(
                     aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
                     node_ref=field
                     on:keydown=on_key
+                    on:input=move |event| has_text.set(!event_target_value(&event).trim().is_empty())
                     inner_html=in_a_text_area(&draft)
                 ></textarea>
                 <p class="c-field__error" id="tell-error">{move || error_text(errors.get())}</p>
