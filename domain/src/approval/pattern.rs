@@ -69,8 +69,8 @@ fn beginning(command: &str) -> Option<String> {
     const LOOKS: [&str; 8] = ["ls", "cat", "head", "tail", "wc", "grep", "mkdir", "touch"];
     const RUNS_ANYTHING: [&str; 37] = [
         "bash", "sh", "zsh", "dash", "ksh", "fish", "busybox", "env", "sudo", "su", "xargs", "eval", "exec", "timeout", "nice", "nohup",
-        "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php", "doas", "podman", "uv", "uvx", "bunx", "setsid", "command",
-        "watch", "strace", "chroot", "parallel", "find", "awk",
+        "time", "ssh", "docker", "npx", "node", "perl", "ruby", "php", "doas", "podman", "uv", "uvx", "bunx", "setsid", "command", "watch",
+        "strace", "chroot", "parallel", "find", "awk",
     ];
     // the same, as what a program is to do
     const DOES_ANYTHING: [&str; 6] = ["exec", "run", "x", "dlx", "eval", "shell"];
