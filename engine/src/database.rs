@@ -6,8 +6,8 @@ use futures::future::join_all;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions, postgres::PgPoolOptions};
 use thiserror::Error;
 
-/// Connections for requests.
-pub const APP_CONNECTIONS: u32 = 12;
+/// Connections for requests. A page asks for several things at once, the frame around it among them.
+pub const APP_CONNECTIONS: u32 = 16;
 /// Connections for sign-in, the runner protocol and the background services.
 const SYSTEM_CONNECTIONS: u32 = 8;
 /// A request waits this long for a connection, then it is told to come back.
