@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ApprovalId, ApprovalRuleId, Backend, Isolation, RepositoryId, Role, TaskId,
+    ApprovalId, ApprovalRuleId, Backend, Isolation, Permission, RepositoryId, Role, TaskId,
     error::Errors,
     page::{PAGE_LIMIT, PAGE_LIMIT_MAX},
     session::{TEXT_MAX, kept_value},
@@ -387,12 +387,18 @@ pub fn about<'a>(kind: AskedKind, tool: &str, subject: &'a str) -> Cow<'a, str> 
     }
 }
 
+/// What it takes to answer, whoever does.
+pub fn needed_to_answer(isolation: Isolation) -> Permission {
+    match isolation {
+        Isolation::Sandbox => Permission::AnswerApprovals,
+        Isolation::None => Permission::AnswerWithoutSandbox,
+    }
+}
+
 /// The least role that may answer.
 pub fn answered_by_role(isolation: Isolation) -> Role {
-    match isolation {
-        Isolation::Sandbox => Role::Member,
-        Isolation::None => Role::Admin,
-    }
+    let may = |role: &Role| role.may(needed_to_answer(isolation));
+    Role::ALL.into_iter().rev().find(may).unwrap_or(Role::Owner)
 }
 
 #[cfg(test)]
@@ -409,6 +415,11 @@ mod tests {
         assert!(!asked("", json!({"command": null})));
         assert!(!asked("l\0s", json!({})));
         assert!(!asked("ls", json!({"command": "l\0s"})));
+    }
+
+    #[test]
+    fn whoever_may_answer_is_said_as_it_is_asked() {
+        assert_eq!([Isolation::Sandbox, Isolation::None].map(answered_by_role), [Role::Member, Role::Admin]);
     }
 
     #[test]

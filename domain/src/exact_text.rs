@@ -14,8 +14,22 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// As [`visible`], in one line.
+pub fn in_a_line(text: &str) -> String {
+    visible(text).replace('\n', " ⏎ ").replace('\t', "\\u{9}")
+}
+
+/// As [`in_a_line`], at most so many characters of it.
+pub fn beginning(text: &str, most: usize) -> String {
+    let line = in_a_line(text);
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 /// Whether it is drawn as what it is, by itself. Of spaces that is the usual one, as others only look like it.
-pub fn is_seen(character: char) -> bool {
+fn is_seen(character: char) -> bool {
     match character {
         ' ' | '\'' | '"' | '\\' => true,
         // what has no shape of its own, though Unicode counts it among what has: fillers, variations, blanks
@@ -35,6 +49,12 @@ mod tests {
         for text in ["cargo test --release", r#"printf 'a\nb' "$HOME""#, "grep ü日本 файл 🦀", "a\n\tb", "א"] {
             assert_eq!(visible(text), text);
         }
+    }
+
+    #[test]
+    fn a_line_is_one() {
+        assert_eq!(in_a_line("ls\n\trm -r /"), "ls ⏎ \\u{9}rm -r /");
+        assert_eq!([beginning("0123456789", 10), beginning("0123456789", 4)], ["0123456789", "0123…"]);
     }
 
     #[test]

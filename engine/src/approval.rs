@@ -12,8 +12,8 @@ pub(crate) mod store;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, Approval, ApprovalId, ApprovalStateName, Decision, EventKind, Isolation, Page, Permission, Timestamp,
-    approval::{self, Answer, AnswerApproval, ApprovalFilter},
+    Actor, Approval, ApprovalId, ApprovalStateName, Decision, EventKind, Page, Permission, Timestamp,
+    approval::{self, Answer, AnswerApproval, ApprovalFilter, needed_to_answer},
     protocol::{Tell, Telling},
 };
 
@@ -60,9 +60,7 @@ impl Engine {
         }
         let mut tx = self.begin(actor).await?;
         let question = lock(&mut tx, id).await?;
-        if question.isolation == Isolation::None {
-            actor.may(Permission::AnswerWithoutSandbox)?;
-        }
+        actor.may(needed_to_answer(question.isolation))?;
         let answer = answer.validated(question.kind, question.isolation, &question.about())?;
         let by = task::query::name_of(&mut tx, &actor.label()).await?;
         let telling = close(&mut tx, &question, &answer, by, &actor.label()).await?;

@@ -16,7 +16,6 @@ mod demo;
 mod demo_screen;
 mod demo_tasks;
 mod error;
-mod exact_text;
 mod fake_provider;
 mod find_approval;
 mod find_run;

@@ -1,6 +1,6 @@
 //! What is asked, who may answer it and how it stands, in words. Pure.
 
-use domain::{Approval, ApprovalStateName, AskedKind, Backend, Permission, Role, exact_text::visible};
+use domain::{Approval, ApprovalStateName, AskedKind, Backend, Permission, Role, exact_text::{beginning, visible};
 
 use crate::{problem::Problem, text::capitalised};
 
@@ -28,11 +28,7 @@ pub fn kind_word(kind: AskedKind) -> &'static str {
 
 /// Of what is asked, its beginning in one line.
 pub fn in_a_line(subject: &str) -> String {
-    let line = visible(&subject.replace('\n', " ⏎ "));
-    match line.char_indices().nth(LINE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    beginning(subject, LINE)
 }
 
 /// Why whoever has this role cannot answer what takes that one; nothing when they can.

@@ -1,8 +1,8 @@
 //! Links with which one question can be answered, once, by whoever has them, for as long as whoever made it might answer it.
 
 use domain::{
-    Actor, Approval, ApprovalId, ApprovalStateName, Isolation, Permission, Role, Timestamp, WorkspaceId,
-    approval::{AnswerApproval, ApprovalLink},
+    Actor, Approval, ApprovalId, ApprovalStateName, Permission, Role, Timestamp, WorkspaceId,
+    approval::{AnswerApproval, ApprovalLink, needed_to_answer},
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -28,9 +28,7 @@ impl Engine {
         actor.may(Permission::AnswerApprovals)?;
         let mut tx = self.begin(actor).await?;
         let question = lock(&mut tx, id).await?;
-        if question.isolation == Isolation::None {
-            actor.may(Permission::AnswerWithoutSandbox)?;
-        }
+        actor.may(needed_to_answer(question.isolation))?;
         let now = tx.now();
         check_open(&question, now)?;
         let secret = random_text(SECRET_LENGTH);
@@ -54,8 +52,7 @@ impl Engine {
         let mut tx = self.begin_system(None).await?;
         let link = find(&mut tx, token).await?;
         let question = lock(&mut tx, link.approval).await?;
-        let needed = if question.isolation == Isolation::None { Permission::AnswerWithoutSandbox } else { Permission::AnswerApprovals };
-        if !link.role.may(needed) {
+        if !link.role.may(needed_to_answer(question.isolation)) {
             return Err(Error::Unauthorized(NOT_KNOWN));
         }
         let answer = answer.validated(question.kind, question.isolation, &question.about())?;

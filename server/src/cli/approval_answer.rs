@@ -1,13 +1,12 @@
 //! `muster approval allow`, `deny` and `link`
 
 use clap::Args;
-use domain::{Approval, Decision, approval::AnswerApproval};
+use domain::{Approval, Decision, approval::AnswerApproval, exact_text::in_a_line};
 
 use super::{
     approval_show::asked_in_words,
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    exact_text::exact_line,
     find_approval::{ApprovalName, find_approval, parse_approval_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text, remark},
     words::{approval_style, moment},
@@ -71,7 +70,7 @@ pub async fn allow(args: &AllowArgs) -> Result<Exit, CliError> {
     let approval = answer(&args.answer, Decision::Allow, args.always.clone()).await?;
     let done = print(&approval, args.answer.output)?;
     if let Some(pattern) = args.always.as_ref().filter(|_| args.answer.output.output() == Output::Terminal) {
-        remark(&format!("From now on this is allowed without asking: {}", exact_line(pattern)));
+        remark(&format!("From now on this is allowed without asking: {}", in_a_line(pattern)));
     }
     Ok(done)
 }

@@ -1,12 +1,16 @@
 //! `muster approval list`
 
 use clap::{Args, builder::PossibleValuesParser};
-use domain::{Approval, ApprovalStateName, Page, Timestamp, approval::ApprovalFilter, page::PAGE_LIMIT};
+use domain::{
+    Approval, ApprovalStateName, Page, Timestamp,
+    approval::ApprovalFilter,
+    exact_text::{beginning, in_a_line},
+    page::PAGE_LIMIT,
+};
 
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    exact_text::{beginning, exact_line},
     find_task::{TaskName, find_task, parse_task_name},
     output::{Cell, Output, OutputArgs, print_json, print_tab_separated, print_table, remark},
     pages::collect,
@@ -76,8 +80,8 @@ fn fields(approval: &Approval) -> Vec<String> {
         approval.task_id.to_string(),
         moment(approval.asked_at),
         moment(approval.deadline),
-        exact_line(&approval.tool),
-        exact_line(&approval.subject),
+        in_a_line(&approval.tool),
+        in_a_line(&approval.subject),
     ]
 }
 

@@ -1,13 +1,12 @@
 //! `muster approval rules` and `rule`: what is allowed without asking.
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
-use domain::{ApprovalRule, ApprovalRuleId, AskedKind, Timestamp, approval::NewApprovalRule};
+use domain::{ApprovalRule, ApprovalRuleId, AskedKind, Timestamp, approval::NewApprovalRule, exact_text::in_a_line};
 
 use super::{
     client::Client,
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    exact_text::exact_line,
     output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, print_text, remark},
     repository::known_repository,
     short_id::{self, Found, Name},
@@ -103,7 +102,7 @@ fn fields(rule: &ApprovalRule) -> Vec<String> {
     vec![
         rule.id.to_string(),
         rule.kind.name().to_owned(),
-        exact_line(&rule.pattern),
+        in_a_line(&rule.pattern),
         rule.repository.clone().unwrap_or_default(),
         rule.used.to_string(),
         rule.last_used_at.map(moment).unwrap_or_default(),
@@ -123,7 +122,7 @@ fn row(rule: &ApprovalRule, now: Timestamp) -> Vec<Cell> {
         Cell::styled(rule.last_used_at.map(|at| age(at, now)).unwrap_or_default(), dim()),
         Cell::plain(rule.repository.as_deref().unwrap_or("all")),
         Cell::styled(format!("{}{removed}", rule.made_by), dim()),
-        Cell::plain(exact_line(&rule.pattern)),
+        Cell::plain(in_a_line(&rule.pattern)),
     ]
 }
 
@@ -149,7 +148,7 @@ async fn add(args: &AddArgs) -> Result<Exit, CliError> {
 fn in_words(rule: &ApprovalRule) -> String {
     let place = rule.repository.as_ref().map(|repository| format!(" in {}", on_one_line(repository))).unwrap_or_default();
     let open = if rule.without_sandbox { ", also without a sandbox" } else { "" };
-    format!("{} {} is allowed{place} without asking{open}", rule.kind.name(), exact_line(&rule.pattern))
+    format!("{} {} is allowed{place} without asking{open}", rule.kind.name(), in_a_line(&rule.pattern))
 }
 
 async fn remove(args: &RemoveArgs) -> Result<Exit, CliError> {
@@ -168,7 +167,7 @@ async fn find_rule(client: &Client, name: &RuleName) -> Result<ApprovalRuleId, C
     let rules = client.approval_rules().await?;
     let looked_at = rules.len();
     let fitting = rules.into_iter().filter(|rule| rule.removed_at.is_none() && short_id::ends_with(rule.id.0, digits));
-    let matches = fitting.map(|rule| (rule.id, exact_line(&rule.pattern))).collect();
+    let matches = fitting.map(|rule| (rule.id, in_a_line(&rule.pattern))).collect();
     Found { noun: "rule", list: "muster approval rules", digits, matches, looked_at, more: false }.only_one()
 }
 

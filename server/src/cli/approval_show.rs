@@ -1,12 +1,14 @@
 //! `muster approval show`, and how the command line says what an agent asks.
 
 use clap::Args;
-use domain::{Approval, ApprovalStateName, AskedKind, Isolation, Timestamp};
+use domain::{
+    Approval, ApprovalStateName, AskedKind, Isolation, Timestamp,
+    exact_text::{beginning, in_a_line},
+};
 
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
-    exact_text::{beginning, exact_line, exact_lines},
     find_approval::{ApprovalName, find_approval, parse_approval_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
     words::{approval_style, between, bold, dim, duration, moment, now},
@@ -66,12 +68,12 @@ fn fields(approval: &Approval) -> Vec<Vec<String>> {
         ("closed_by", closed.and_then(|closed| closed.by.clone()).unwrap_or_default()),
         ("message", closed.and_then(|closed| closed.message.clone()).unwrap_or_default()),
     ];
-    fields.into_iter().map(|(name, value)| vec![name.to_owned(), exact_line(&value)]).collect()
+    fields.into_iter().map(|(name, value)| vec![name.to_owned(), in_a_line(&value)]).collect()
 }
 
 fn page(approval: &Approval, now: Timestamp, task_page: &str) -> String {
     let (bold, dim) = (bold(), dim());
-    let field = |name: &str, value: &str| format!("{dim}{name:<11}{dim:#} {}", exact_line(value));
+    let field = |name: &str, value: &str| format!("{dim}{name:<11}{dim:#} {}", in_a_line(value));
     let section = |title: &str, lines: Vec<String>| {
         let head = [String::new(), format!("{bold}{title}{bold:#}")];
         head.into_iter().chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>()
@@ -99,11 +101,11 @@ fn page(approval: &Approval, now: Timestamp, task_page: &str) -> String {
     }
     let message = approval.closed.as_ref().and_then(|closed| closed.message.as_deref());
     lines.extend(message.map(|message| field("told", message)));
-    lines.extend(section("What for", exact_lines(&approval.subject)));
+    lines.extend(section("What for", approval.subject.split('\n').map(in_a_line).collect()));
     let input = serde_json::to_string_pretty(&approval.input).unwrap_or_default();
-    lines.extend(section("All that the tool is called with", exact_lines(&input)));
+    lines.extend(section("All that the tool is called with", input.split('\n').map(in_a_line).collect()));
     if approval.state == ApprovalStateName::Pending && !approval.patterns.is_empty() {
-        lines.extend(section("What --always could say", approval.patterns.iter().map(|pattern| exact_line(pattern)).collect()));
+        lines.extend(section("What --always could say", approval.patterns.iter().map(|pattern| in_a_line(pattern)).collect()));
     }
     lines.join("\n") + "\n"
 }
@@ -119,7 +121,7 @@ fn to_do_what(kind: AskedKind) -> &'static str {
 fn standing(approval: &Approval, now: Timestamp) -> String {
     let (style, name) = (approval_style(approval.state), approval.state.name());
     let by = approval.closed.as_ref().and_then(|closed| closed.by.as_deref());
-    let by = by.map(|by| format!(" by {}", exact_line(by))).unwrap_or_default();
+    let by = by.map(|by| format!(" by {}", in_a_line(by))).unwrap_or_default();
     let rest = match approval.state {
         ApprovalStateName::Pending => format!(", and denied in {} when nobody has answered", duration(between(now, approval.deadline))),
         ApprovalStateName::Allowed | ApprovalStateName::Denied => by,
@@ -143,7 +145,7 @@ pub fn question_line(approval: &Approval) -> String {
         Isolation::Sandbox => "",
         Isolation::None => ", without a sandbox",
     };
-    let is_whole = exact_line(&approval.subject).chars().count() <= LINE && !approval.subject.contains('\n');
+    let is_whole = in_a_line(&approval.subject).chars().count() <= LINE && !approval.subject.contains('\n');
     // whoever does not see all of it here looks at it first
     let next = if approval.kind == AskedKind::Command && is_whole { "allow" } else { "show" };
     format!("The agent asks{place}: {} — muster approval {next} {}", asked_in_words(approval), approval.id.short())

@@ -1,11 +1,10 @@
 //! Which approval a person means: a full id, or the short one that lists and pages show.
 
-use domain::{ApprovalId, ApprovalStateName, approval::ApprovalFilter, page::PAGE_LIMIT_MAX};
+use domain::{ApprovalId, ApprovalStateName, approval::ApprovalFilter, exact_text::beginning, page::PAGE_LIMIT_MAX};
 
 use super::{
     client::Client,
     error::CliError,
-    exact_text::beginning,
     short_id::{self, Found, LOOK_AT_MOST, Name},
 };
 

@@ -44,7 +44,7 @@ pub async fn known_repository(client: &Client, wanted: &str) -> Result<Repositor
     let found = known.into_iter().find(|repository| repository.location == wanted);
     found.map(|repository| repository.id).ok_or_else(|| CliError::Failed {
         message: format!("no task names the repository {wanted}"),
-        remedy: Some("`muster queue show` lists those with tasks that wait".into()),
+        remedy: Some("name it as its tasks do; `muster task show` says how".into()),
     })
 }
 
