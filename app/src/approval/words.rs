@@ -1,6 +1,9 @@
 //! What is asked, who may answer it and how it stands, in words. Pure.
 
-use domain::{Approval, ApprovalStateName, AskedKind, Backend, Permission, Role, exact_text::{beginning, visible};
+use domain::{
+    Approval, ApprovalStateName, AskedKind, Backend, Permission, Role,
+    exact_text::{beginning, visible},
+};
 
 use crate::{problem::Problem, text::capitalised};
 
