@@ -1,6 +1,6 @@
 // What the specs about agents that ask people share: such agents at work, and how a person finds what they ask.
 import type { Locator, Page } from "@playwright/test";
-import { expect, test as base, unique, type NewTask } from "./fixtures.ts";
+import { expect, test as base, unique, type Api, type NewTask } from "./fixtures.ts";
 
 /** What `fake:asks` wants to run. Claude Code asks for none that it takes for reading alone. */
 export const command = "touch made.txt";
@@ -20,27 +20,16 @@ interface ForEachTest {
   works: (words: string, prompt: string) => Promise<Handed>;
 }
 
-interface Inside {
-  handsIn: (words: string, task: Partial<NewTask>) => Promise<Handed>;
-}
+export const test = base.extend<ForEachTest>({
+  asks: async ({ api }, use) => use((words, more = {}) => handIn(api, words, { prompt: "Make a file. fake:asks", agent: asking, ...more })),
 
-export const test = base.extend<ForEachTest & Inside>({
-  handsIn: async ({ api }, use) => {
-    const ids: string[] = [];
-    await use(async (words, task) => {
-      const title = unique(words);
-      const id = await api.createTask({ ...task, title });
-      ids.push(id);
-      return { id, title };
-    });
-    // an agent that waits for somebody must not take a slot from all tests that follow; what has ended refuses
-    await Promise.allSettled(ids.map((id) => api.cancel(id)));
-  },
-
-  asks: async ({ handsIn }, use) => use((words, more = {}) => handsIn(words, { prompt: "Make a file. fake:asks", agent: asking, ...more })),
-
-  works: async ({ handsIn }, use) => use((words, prompt) => handsIn(words, { prompt, agent })),
+  works: async ({ api }, use) => use((words, prompt) => handIn(api, words, { prompt, agent })),
 });
+
+async function handIn(api: Api, words: string, task: Partial<NewTask>): Promise<Handed> {
+  const title = unique(words);
+  return { id: await api.createTask({ ...task, title }), title };
+}
 
 /** What the agent of a task asks, on the page of approvals. */
 export function question(page: Page, title: string): Locator {

@@ -31,6 +31,8 @@ const final = ["succeeded", "partial", "failed", "cancelled", "skipped", "dead"]
 
 /** The public API with the key of an owner. */
 export class Api {
+  private readonly made: string[] = [];
+
   constructor(
     private readonly request: APIRequestContext,
     readonly repository: string,
@@ -39,7 +41,15 @@ export class Api {
   async createTask(task: NewTask): Promise<string> {
     const answer = await this.request.post("/api/v1/tasks", { data: { repository: this.repository, max_attempts: 1, ...task } });
     expect(answer.status(), await answer.text()).toBe(201);
-    return (await answer.json()).id;
+    const { id } = await answer.json();
+    this.made.push(id);
+    return id;
+  }
+
+  /** Ends what was handed in: a test that failed must not leave a task that takes a slot from all that follow. */
+  async cancelAll(): Promise<void> {
+    // what has ended refuses
+    await Promise.allSettled(this.made.map((id) => this.request.post(`/api/v1/tasks/${id}/cancel`)));
   }
 
   async cancel(id: string): Promise<void> {
@@ -173,7 +183,9 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
       baseURL: MUSTER_E2E_URL,
       extraHTTPHeaders: { authorization: `Bearer ${MUSTER_E2E_KEY}` },
     });
-    await use(new Api(request, MUSTER_E2E_REPOSITORY));
+    const api = new Api(request, MUSTER_E2E_REPOSITORY);
+    await use(api);
+    await api.cancelAll();
     await request.dispose();
   },
 

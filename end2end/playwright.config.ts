@@ -10,7 +10,7 @@ const chromium: PlaywrightTestConfig["use"] = {
 export default defineConfig({
   testDir: "tests",
   globalSetup: "./global-setup.ts",
-  // The server under test runs two attempts at a time on a small machine; more browsers would only wait for it.
+  // More browsers would only wait for each other on a small machine, and for the slots of the server under test.
   workers: 2,
   fullyParallel: true,
   forbidOnly: !!process.env.CI,

@@ -54,6 +54,7 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
         };
         following.spawn(follower.run(stop.clone()));
     }
+    following_both(&world).await?;
     let mut random = StdRng::seed_from_u64(seed);
     for number in 0..SINGLE {
         sleep(Duration::from_millis(random.random_range(20..300))).await;
@@ -85,6 +86,18 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
         grown / 1024 / slow.max(1) as u64
     );
     check::judged(&world, summary, violations).await
+}
+
+/// Until both have been told where they begin: what comes before is not theirs to see.
+async fn following_both(world: &World) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(60);
+    for server in [HEARS, HEARS_NOTHING] {
+        while ledger::read::<SeenEntry>(&world.ledgers.join(format!("follower-{server}")))?.is_empty() {
+            anyhow::ensure!(Instant::now() < until, "server {server} opened no stream within a minute");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
 }
 
 fn task(world: &World, title: &str) -> Value {
