@@ -129,6 +129,9 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
   const broken = await api.startRun("nightly");
   await api.runReaches(broken, "failed");
 
+  // those that have joined belong to other tests
+  const runner = (await api.runners()).find((one) => !one.joined)?.id ?? "none";
+
   const task = (name: string, id: string, view?: string): Example => ({ name, path: `/tasks/${id}${view ? `?view=${view}` : ""}` });
   const examples: Example[] = [
     { name: "sign-in", path: "/sign-in", signedOut: true },
@@ -145,6 +148,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "views", path: "/views?state=failed" },
     { name: "views-change", path: "/views", prepare: openChange },
     { name: "queue", path: "/queue" },
+    { name: "runner", path: `/runners/${runner}` },
     { name: "dead", path: "/dead" },
     { name: "dead-asks", path: "/dead", prepare: askToDiscard },
     task("task-paused", paused),

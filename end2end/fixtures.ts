@@ -78,6 +78,12 @@ export class Api {
     return (await (await this.request.get(`/api/v1/tasks/${id}`)).json()).state;
   }
 
+  async runners(): Promise<{ id: string; joined: boolean }[]> {
+    const answer = await this.request.get("/api/v1/runners");
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return answer.json();
+  }
+
   /** The same again is the one that is there. */
   async saveView(view: { name: string; filter: Record<string, string>; shared: boolean }): Promise<void> {
     const answer = await this.request.post("/api/v1/views", { data: view });

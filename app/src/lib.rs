@@ -51,7 +51,7 @@ use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
 use queue::queue_page::QueuePage;
-use runner::runners_page::RunnersPage;
+use runner::{runner_page::RunnerPage, runners_page::RunnersPage};
 use saved_view::views_page::ViewsPage;
 use task::{
     change_page::ChangePage, dead_page::DeadPage, detail_page::TaskDetailPage, edit_page::EditTaskPage, list_page::TaskListPage,
@@ -99,6 +99,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("runs/:id/change") view={Lazy::<ChangeRunPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runners") view={Lazy::<RunnersPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("runners/:id") view={Lazy::<RunnerPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />
                 </ParentRoute>

@@ -1,11 +1,20 @@
 //! Runners: what the page asks the server for. Each server function is one call of the engine's method of the same name.
 
+pub mod acts;
+pub mod current;
+pub mod facts;
+pub mod has;
+pub mod history;
 pub mod isolation;
+pub mod look;
+pub mod remove_form;
+pub mod runner_page;
 pub mod runners_page;
 pub mod state;
+pub mod tally;
 
 use chrono::{DateTime, Utc};
-use domain::{Isolation, Runner, RunnerId};
+use domain::{Isolation, Runner, RunnerId, runner::RunnerDetail};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +33,16 @@ pub async fn list_runners() -> Result<Vec<Runner>, Problem> {
     crate::ssr::call(async |engine, actor| engine.list_runners(&actor).await).await
 }
 
+/// The runner of a page, by what stands in its address. When there is none, the answer's status says so as well.
+#[server(prefix = "/_fn", endpoint = "find_runner")]
+pub async fn find_runner(id: String) -> Result<RunnerDetail, Problem> {
+    match id.parse() {
+        Ok(id) => crate::ssr::call(async |engine, actor| engine.find_runner(&actor, id).await).await,
+        Err(_) => Err(Problem::not_found("There is no runner of that id.")),
+    }
+    .inspect_err(crate::ssr::answer_with_status)
+}
+
 /// A browser without scripts finds it on the page that it is sent back to.
 #[server(prefix = "/_fn", endpoint = "create_runner_token")]
 pub async fn create_runner_token() -> Result<JoinCommand, Problem> {
@@ -36,6 +55,20 @@ pub async fn create_runner_token() -> Result<JoinCommand, Problem> {
 #[server(prefix = "/_fn", endpoint = "made_runner_token")]
 pub async fn made_runner_token() -> Result<Option<JoinCommand>, Problem> {
     crate::ssr::shown_once().await
+}
+
+#[server(prefix = "/_fn", endpoint = "drain_runner")]
+pub async fn drain_runner(id: RunnerId) -> Result<Runner, Problem> {
+    let runner = crate::ssr::call(async |engine, actor| engine.drain_runner(&actor, id).await).await?;
+    leptos_axum::redirect(&format!("/runners/{id}"));
+    Ok(runner)
+}
+
+#[server(prefix = "/_fn", endpoint = "resume_runner")]
+pub async fn resume_runner(id: RunnerId) -> Result<Runner, Problem> {
+    let runner = crate::ssr::call(async |engine, actor| engine.resume_runner(&actor, id).await).await?;
+    leptos_axum::redirect(&format!("/runners/{id}"));
+    Ok(runner)
 }
 
 #[server(prefix = "/_fn", endpoint = "remove_runner")]

@@ -75,7 +75,7 @@ impl fmt::Display for Permission {
             Self::ChangeTasks => "change tasks",
             Self::ManageKeys => "manage API keys",
             Self::ManageViews => "change views of others",
-            Self::ManageRunners => "add and remove runners",
+            Self::ManageRunners => "add, drain and remove runners",
             Self::ChangeIsolation => "change whether work runs in sandboxes, as only owners do",
             Self::TryRunner => "try out a runner, as only the runner itself does",
             Self::AnswerApprovals => "answer what agents ask",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendFound, RunnerId, crash};
+use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -20,6 +20,10 @@ pub struct Runner {
     pub capabilities: Vec<String>,
     /// Heard of within the last [`OFFLINE_AFTER_SECONDS`].
     pub online: bool,
+    /// All of this in one word.
+    pub state: RunnerState,
+    /// Somebody wants it to take nothing new; absent when it takes work.
+    pub draining: Option<Draining>,
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
     pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
@@ -28,6 +32,115 @@ pub struct Runner {
     /// The agent programs on its machine.
     pub backends: Vec<BackendFound>,
 }
+
+/// How a runner stands. What stands further up is said first of one that is several of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum RunnerState {
+    /// Nothing was heard of it lately.
+    Offline,
+    /// It takes nothing new, and brings what it has to its end.
+    Draining,
+    /// All that it carries out waits for people.
+    Blocked,
+    Working,
+    Idle,
+}
+
+impl RunnerState {
+    /// `busy` counts what it carries out, `blocked` what of that waits for people.
+    pub fn of(online: bool, draining: bool, busy: i64, blocked: i64) -> Self {
+        match (online, draining) {
+            (false, _) => Self::Offline,
+            (true, true) => Self::Draining,
+            (true, false) if busy == 0 => Self::Idle,
+            (true, false) if blocked >= busy => Self::Blocked,
+            (true, false) => Self::Working,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Draining => "draining",
+            Self::Blocked => "blocked",
+            Self::Working => "working",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// Since when a runner is to take nothing new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Draining {
+    pub since: DateTime<Utc>,
+    /// Who wants it, by name.
+    pub by: String,
+}
+
+/// A runner with what it has done. Of a runner that serves every workspace, what it has done for this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunnerDetail {
+    #[serde(flatten)]
+    pub runner: Runner,
+    /// When it joined, or its server knew it first.
+    pub created_at: DateTime<Utc>,
+    /// Who made the token that it joined with, by name; absent inside a server.
+    pub joined_by: Option<String>,
+    /// What it carries out now, the oldest first.
+    pub current: Vec<RunnerAttempt>,
+    /// What it has carried out, the latest first, at most [`HISTORY_SHOWN`].
+    pub history: Vec<RunnerAttempt>,
+    /// How the latest [`HISTORY_COUNTED`] of these ended.
+    pub tally: RunnerTally,
+}
+
+/// One attempt of a runner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunnerAttempt {
+    pub task_id: TaskId,
+    /// Title of the task.
+    pub task: String,
+    pub number: i32,
+    pub state: AttemptState,
+    pub claimed_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Its agent waits for somebody's leave.
+    pub is_blocked: bool,
+    #[serde(serialize_with = "failure::explain_if_any")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<failure::ExplainedFailure>))]
+    pub failure: Option<Failure>,
+}
+
+/// How attempts of a runner have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunnerTally {
+    pub succeeded: i64,
+    /// Also those that took too long.
+    pub failed: i64,
+    /// Of these nothing was heard any more, or the runner gave them back.
+    pub lost: i64,
+    pub cancelled: i64,
+}
+
+impl RunnerTally {
+    /// Of those that came to an end of their own, how many succeeded, in percent, rounded down; nothing when none did.
+    pub fn success_percent(&self) -> Option<i64> {
+        let ended = self.succeeded + self.failed;
+        (ended > 0).then(|| self.succeeded * 100 / ended)
+    }
+}
+
+/// Attempts of a runner that are shown.
+pub const HISTORY_SHOWN: i64 = 50;
+/// Attempts of a runner that are counted.
+pub const HISTORY_COUNTED: i64 = 1000;
 
 /// With what one machine may join a workspace; shown this once.
 #[derive(Clone, Serialize, Deserialize)]
@@ -106,3 +219,29 @@ pub fn lease_seconds() -> u32 {
 
 /// Seconds of silence after which a runner is shown as offline; its attempts are not touched yet.
 pub const OFFLINE_AFTER_SECONDS: i64 = 45;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_says_how_a_runner_stands() {
+        let cases = [
+            ((false, true, 2, 2), "offline"),
+            ((true, true, 2, 2), "draining"),
+            ((true, true, 0, 0), "draining"),
+            ((true, false, 2, 2), "blocked"),
+            ((true, false, 2, 1), "working"),
+            ((true, false, 0, 0), "idle"),
+        ];
+        for ((online, draining, busy, blocked), name) in cases {
+            assert_eq!(RunnerState::of(online, draining, busy, blocked).name(), name);
+        }
+    }
+
+    #[test]
+    fn what_did_not_end_by_itself_says_nothing_of_success() {
+        assert_eq!(RunnerTally { lost: 3, cancelled: 2, ..RunnerTally::default() }.success_percent(), None);
+        assert_eq!(RunnerTally { succeeded: 2, failed: 1, lost: 9, cancelled: 9 }.success_percent(), Some(66));
+    }
+}

@@ -1,23 +1,39 @@
 import { generateKeyPairSync } from "node:crypto";
-import { expect, test, unique } from "../fixtures.ts";
+import type { APIRequestContext, APIResponse, Page } from "@playwright/test";
+import { expect, owner, test, unique } from "../fixtures.ts";
+import { badge, taskRow } from "../pages.ts";
 
-test("a machine is added by a command that is shown once, and removed", async ({ page, visit, request, hydrated, arrives }) => {
-  await visit("/runners");
-  const rows = page.getByRole("row");
-  await expect(rows.filter({ hasText: "inside the server" }).first()).toContainText(/Ready|Working/);
+// what another test does may have a runner's page fetched again at the moment when the runner is removed
+test.use({ expectedComplaints: /status of 404.*find_runner/ });
+
+interface Joined {
+  name: string;
+  /** With the same token. */
+  again: () => Promise<APIResponse>;
+}
+
+/** Makes a machine a runner, as the command does it that the page shows. It never calls in. */
+async function join(page: Page, request: APIRequestContext): Promise<Joined> {
   await page.getByRole("button", { name: "Add a machine" }).click();
   const command = page.locator(".c-command code");
   await expect(command).toContainText("muster runner join http");
   const [, , , origin, token] = ((await command.textContent()) ?? "").split(" ");
-
-  // as the command does it
   const key = generateKeyPairSync("ed25519").publicKey.export({ format: "jwk" }).x ?? "";
   const name = unique("box");
   const data = { token, name, public_key: Buffer.from(key, "base64url").toString("base64") };
-  const joined = await request.post(`${origin}/api/v1/runners`, { data });
+  const again = () => request.post(`${origin}/api/v1/runners`, { data });
+  const joined = await again();
   expect(joined.status(), await joined.text()).toBe(201);
+  return { name, again };
+}
+
+test("a machine is added by a command that is shown once, and removed", async ({ page, visit, request, hydrated, arrives }) => {
   await visit("/runners");
-  await expect(command, "the token is not shown again").toHaveCount(0);
+  const rows = page.getByRole("row");
+  await expect(rows.filter({ hasText: "inside the server" }).first()).toContainText(/Ready|Working|Blocked/);
+  const { name, again } = await join(page, request);
+  await visit("/runners");
+  await expect(page.locator(".c-command code"), "the token is not shown again").toHaveCount(0);
   const row = rows.filter({ hasText: name });
   await expect(row).toContainText("Offline");
   await expect(row).toContainText("joined this workspace");
@@ -25,6 +41,46 @@ test("a machine is added by a command that is shown once, and removed", async ({
   await row.getByRole("button", { name: `Remove ${name}` }).click();
   await arrives((timeout) => expect(row).toHaveCount(0, { timeout }));
   if (hydrated) await expect(page.getByText("It is removed, and its key is dead")).toBeVisible();
-  const again = await request.post(`${origin}/api/v1/runners`, { data });
-  expect(again.status(), "its token was used").toBe(401);
+  expect((await again()).status(), "its token was used").toBe(401);
+});
+
+test("a machine is drained, takes work again, and is removed from its own page", async ({ page, visit, request, arrives }) => {
+  await visit("/runners");
+  const { name } = await join(page, request);
+  await visit("/runners");
+  await page.getByRole("link", { name }).click();
+  await expect(page.getByRole("heading", { name, level: 1 })).toBeVisible();
+  await expect(badge(page, "Offline")).toBeVisible();
+  await expect(page.getByText(`joined by ${owner.name}`)).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Works on nothing" })).toBeVisible();
+  await expect(page.getByText("Nothing yet")).toBeVisible();
+
+  const notice = page.getByText("Takes nothing new", { exact: true });
+  await page.getByText("Drain…").click();
+  await page.getByRole("button", { name: `Drain ${name}` }).click();
+  await arrives((timeout) => expect(notice).toBeVisible({ timeout }));
+  await expect(page.getByText("Nothing is at work any more: the machine can be switched off.")).toBeVisible();
+  await page.getByRole("button", { name: "Take work again" }).click();
+  await arrives((timeout) => expect(notice).toHaveCount(0, { timeout }));
+
+  await page.getByText("Remove…").click();
+  await page.getByRole("button", { name: `Remove ${name}` }).click();
+  await expect(page).toHaveURL(/\/runners$/);
+  await arrives((timeout) => expect(page.getByRole("row").filter({ hasText: name })).toHaveCount(0, { timeout }));
+});
+
+test("a runner's page says how it stands and what it has done", async ({ page, visit, api }) => {
+  const title = unique("Look around");
+  const task = await api.createTask({ title, command: "true" });
+  await api.reaches(task, "succeeded");
+  await visit("/runners");
+  await page.getByRole("row").filter({ hasText: "inside the server" }).getByRole("link").click();
+  await expect(page).toHaveURL(/\/runners\/[0-9a-f-]{36}$/);
+  await expect(page.locator(".p-task__badges").getByText(/^(Ready|Working|Blocked)$/)).toBeVisible();
+  await expect(page.getByText(/that ended by (itself|themselves) succeeded \(\d+ %\)/)).toBeVisible();
+  await expect(page.getByText("Drain…"), "it stops with its server").toHaveCount(0);
+  const row = taskRow(page, title);
+  await expect(row).toContainText("Succeeded");
+  await row.getByRole("link", { name: title }).click();
+  await expect(page).toHaveURL(new RegExp(`/tasks/${task}$`));
 });

@@ -47,6 +47,7 @@ impl Engine {
         let mut tx = self.begin_system(Some(session.label())).await?;
         let answer = store::heartbeat(&mut tx, session, keys).await?;
         let answer = tx.commit(answer).await?;
+        self.hub.set_draining(session.id(), answer.draining);
         self.release_ended(session, keys).await?;
         Ok(answer)
     }

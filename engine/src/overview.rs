@@ -23,7 +23,7 @@ impl Engine {
         let ended = query::ended_ids(&mut tx, ENDED).await?;
         let ended = query::summaries(&mut tx, &ended).await?;
         let now = tx.now();
-        let runners = runner::store::list(&mut tx, now).await?;
+        let runners = runner::store::list(&mut tx, now, None).await?;
         tx.commit(Overview { counts, active, ended, runners }).await
     }
 }

@@ -6,6 +6,8 @@
 //! order in which it was said. While the database does not answer, messages are tried again rather than dropped.
 
 mod answer;
+mod drain;
+mod history;
 mod hub;
 mod join;
 mod serve;
@@ -136,15 +138,18 @@ impl Engine {
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
-    /// another server, or were removed there.
+    /// another server, or were removed there, or are to take nothing new.
     pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<()> {
         let far: Vec<_> = runners.iter().filter(|runner| runner.is_far()).map(|runner| (runner.id(), runner.ticket())).collect();
         if far.is_empty() {
             return Ok(());
         }
         let mut conn = self.database.system.acquire().await?;
-        for (runner, ticket) in store::outdated(&mut conn, &far).await? {
-            self.hub.end(runner, ticket);
+        for link in store::outdated(&mut conn, &far).await? {
+            match link.is_over {
+                true => self.hub.end(link.runner, link.ticket),
+                false => self.hub.set_draining(link.runner, true),
+            }
         }
         Ok(())
     }

@@ -94,6 +94,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(run::change_run))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
+        .routes(routes!(runner::drain_runner))
+        .routes(routes!(runner::resume_runner))
         .routes(routes!(account::set_isolation))
         .layer(once(StatusCode::OK, None));
     let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(rules).merge(changing);
@@ -103,7 +105,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::list_runners, runner::join_runner))
         .routes(routes!(runner::create_runner_token))
         .routes(routes!(runner::try_runner, runner::get_runner_trial))
-        .routes(routes!(runner::remove_runner));
+        .routes(routes!(runner::get_runner, runner::remove_runner));
     // A link is a secret as well.
     let links = OpenApiRouter::new().routes(routes!(approval::create_approval_link));
     let reading = OpenApiRouter::new()

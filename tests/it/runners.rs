@@ -108,7 +108,7 @@ fn an_attempt_on_another_machine_outlives_the_server_that_gave_it() {
     let site = Site::new(&machine);
     let runner = Runner::joins(site.join("far", &site.token(), &["--name", "far", "--paths", "--foreground"]));
     let listed = stdout(&site.client().run(&["runner", "list"]));
-    assert!(listed.contains("\tfar\tonline\t0\t"), "{listed}");
+    assert!(listed.contains("\tfar\tidle\t0\t"), "{listed}");
 
     let repository = machine.repository();
     let go_on = machine.sign("go-on");

@@ -82,6 +82,8 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
             maker.queue("pause").await?;
             ready(route.into(), json!({}))
         }
+        ("runners", "{id}/drain") => ready(route.replace("{id}", &maker.runner().await?), json!({})),
+        ("runners", "{id}/resume") => ready(route.replace("{id}", &maker.drained_runner().await?), json!({})),
         _ => Ok(None),
     }
 }
@@ -186,6 +188,22 @@ impl Maker<'_> {
     async fn queue(&self, act: &str) -> anyhow::Result<()> {
         // It may be as it is to be already.
         self.api.post_until_answered(self.address, &format!("/api/v1/queue/{act}"), &json!({}), None).await.map(drop)
+    }
+
+    /// Of a machine that has joined, and was never heard.
+    async fn runner(&self) -> anyhow::Result<String> {
+        let token = self.made("/api/v1/runner-tokens", &json!({})).await?["token"].clone();
+        let name = new_name("runner");
+        // 32 bytes as base64, others each time: with the same key it would be the same runner
+        let public_key = format!("{:0>42}A=", name.replace('-', ""));
+        let joined = self.made("/api/v1/runners", &json!({"token": token, "public_key": public_key, "name": name})).await?;
+        Ok(joined["id"].as_str().context("a runner without an id")?.to_owned())
+    }
+
+    async fn drained_runner(&self) -> anyhow::Result<String> {
+        let id = self.runner().await?;
+        self.made(&format!("/api/v1/runners/{id}/drain"), &json!({})).await?;
+        Ok(id)
     }
 }
 

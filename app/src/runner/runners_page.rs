@@ -1,31 +1,28 @@
 //! Who does the work: the machines of this workspace and of the installation, how they stand, and how another one joins.
 
-use std::time::Duration;
-
-use domain::{Identity, Permission, Runner};
+use domain::Runner;
 use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::LazyRoute;
 
 use super::{
     CreateRunnerToken, JoinCommand, RemoveRunner, SetIsolation,
+    acts::{may_manage, refusal},
+    has::has,
     isolation::isolation_part,
-    list_runners, made_runner_token,
+    list_runners,
+    look::keep_looking,
+    made_runner_token,
+    remove_form::remove_form,
     state::{slots_meter, state_badge},
 };
 use crate::{
-    components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Reveal, Time, Tone, icon, toast::tell},
+    components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Time, Tone, icon, toast::tell},
     fetched::fetched,
     layout::Who,
-    live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
-    problem::Problem,
-    text::capitalised,
 };
-
-/// A runner that falls silent makes no event, so the page looks by itself.
-const LOOK: Duration = Duration::from_secs(10);
 
 pub struct RunnersPage;
 
@@ -55,14 +52,9 @@ struct RunnerActs {
 fn runners_page() -> Result<AnyView, NotLoaded> {
     let runners = fetch(|| (), |()| list_runners());
     let made = fetch(|| (), |()| made_runner_token());
-    use_live(runners, |_| true);
+    keep_looking(runners);
     let acts = RunnerActs { add: ServerAction::new(), remove: ServerAction::new(), isolate: ServerAction::new() };
     tell(acts.remove.value(), |()| "It is removed, and its key is dead".into(), Callback::new(move |()| runners.refetch()));
-    Effect::new(move || {
-        if let Ok(look) = set_interval_with_handle(move || runners.refetch(), LOOK) {
-            on_cleanup(move || look.clear());
-        }
-    });
     let who: Option<Who> = use_context();
     let changed = Callback::new(move |()| {
         if let Some(who) = who {
@@ -70,8 +62,7 @@ fn runners_page() -> Result<AnyView, NotLoaded> {
         }
     });
     tell(acts.isolate.value(), |()| "That holds for what starts from now on".into(), changed);
-    let may_change =
-        move || matches!(who.map(|who| who.get()), Some(Some(Ok(Identity { role, .. }))) if role.may(Permission::ManageRunners));
+    let may_change = move || may_manage(who);
     let command = move || match acts.add.value().get() {
         Some(Ok(command)) => Some(command),
         _ => made.get().and_then(Result::ok).flatten(),
@@ -106,12 +97,6 @@ fn add_button(acts: RunnerActs) -> impl IntoView {
             <Button text="Add a machine" kind=ButtonKind::Primary shape=Icon::Plus busy=acts.add.pending() />
         </ActionForm>
     }
-}
-
-/// The server's no, at its place in the page.
-fn refusal(problem: Problem) -> impl IntoView {
-    let detail = format!("{}.", capitalised(problem.detail.trim_end_matches('.')));
-    view! { <Notice tone=Tone::Bad title="That was not done"><p>{detail}</p></Notice> }
 }
 
 fn join_notice(made: JoinCommand) -> impl IntoView {
@@ -161,41 +146,19 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
     let has = has(&runner);
-    let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts));
+    let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts.remove));
     view! {
         <tr class="c-table__row">
-            <td class="c-table__main" data-label="Runner"><span class="p-runners__name">{runner.name}</span> <span class="u-quiet">{place}</span>{unable}</td>
+            <td class="c-table__main" data-label="Runner">
+                <a class="c-table__link p-runners__name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
+                <span class="u-quiet">{place}</span>
+                {unable}
+            </td>
             <td class="c-table__state" data-label="State">{state}</td>
             <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>
             <td data-label="Has">{has}</td>
             <td class="c-table__time" data-label="Last seen"><Time at=runner.last_seen_at /></td>
             <td class="c-table__act c-table__wide">{remove}</td>
         </tr>
-    }
-}
-
-/// Its agents as people call them, in place of the words by which tasks do, and what else it has.
-fn has(runner: &Runner) -> String {
-    let agents = runner.backends.iter().map(|found| format!("{} {}", found.backend.title(), found.version));
-    let is_agent = |word: &str| runner.backends.iter().any(|found| found.backend.name() == word);
-    agents.chain(runner.capabilities.iter().filter(|word| !is_agent(word)).cloned()).collect::<Vec<_>>().join(", ")
-}
-
-/// Opens without scripts, and asks before anything is lost.
-fn remove_form(runner: &Runner, acts: RunnerActs) -> impl IntoView + use<> {
-    let (id, name) = (runner.id.to_string(), runner.name.clone());
-    let held = match runner.busy {
-        0 => "It works on nothing now.".to_owned(),
-        1 => "The task that it works on goes back into the queue.".to_owned(),
-        busy => format!("The {busy} tasks that it works on go back into the queue."),
-    };
-    view! {
-        <Reveal text="Remove…" shape=Icon::Close about=name.clone() danger=true>
-            <ActionForm action=acts.remove>
-                <input type="hidden" name="id" value=id />
-                <p>"Its key is dead from then on, and it can only come back as another one. " {held}</p>
-                <Button text=format!("Remove {name}") kind=ButtonKind::Danger busy=acts.remove.pending() />
-            </ActionForm>
-        </Reveal>
     }
 }

@@ -1,18 +1,24 @@
 //! How a runner stands, in a word and a colour: the same wherever it is shown.
 
-use domain::Runner;
+use domain::{Runner, runner::RunnerState};
 use leptos::prelude::*;
 
 use crate::components::{Badge, Icon, Tone};
 
 pub fn state_badge(runner: &Runner) -> impl IntoView + use<> {
-    let (tone, shape, word) = match (runner.online, runner.busy > 0) {
-        (false, _) => (Tone::Bad, Icon::Cross, "Offline"),
-        (true, true) if runner.blocked == runner.busy => (Tone::Warn, Icon::Ask, "Blocked"),
-        (true, true) => (Tone::Busy, Icon::Ring, "Working"),
-        (true, false) => (Tone::Good, Icon::Check, "Ready"),
-    };
+    let (tone, shape, word) = look(runner.state, runner.busy);
     view! { <Badge tone=tone shape=shape text=word /> }
+}
+
+fn look(state: RunnerState, busy: i64) -> (Tone, Icon, &'static str) {
+    match state {
+        RunnerState::Offline => (Tone::Bad, Icon::Cross, "Offline"),
+        RunnerState::Draining if busy > 0 => (Tone::Warn, Icon::Pause, "Draining"),
+        RunnerState::Draining => (Tone::Warn, Icon::Pause, "Drained"),
+        RunnerState::Blocked => (Tone::Warn, Icon::Ask, "Blocked"),
+        RunnerState::Working => (Tone::Busy, Icon::Ring, "Working"),
+        RunnerState::Idle => (Tone::Good, Icon::Check, "Ready"),
+    }
 }
 
 /// How many of its slots are taken, as a bar and in words, and how many of them only wait for people.
@@ -35,7 +41,14 @@ fn waiting(busy: i64, blocked: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::waiting;
+    use super::*;
+
+    #[test]
+    fn a_runner_drains_until_nothing_is_left() {
+        assert_eq!(look(RunnerState::Draining, 1).2, "Draining");
+        assert_eq!(look(RunnerState::Draining, 0).2, "Drained");
+        assert_eq!(look(RunnerState::Offline, 1).2, "Offline");
+    }
 
     #[test]
     fn who_waits_is_counted() {

@@ -314,20 +314,23 @@ pub(crate) struct Heartbeat {
     pub stale: Vec<AttemptKey>,
     pub cancel: Vec<AttemptKey>,
     pub tell: Vec<Telling>,
+    /// Whether somebody wants the runner to take nothing new.
+    pub draining: bool,
 }
 
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
     let now = tx.now();
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
-    let seen = sqlx::query!(
-        "update runner set last_seen_at = $2 where id = $1 and ticket = $3 and removed_at is null",
+    let draining = sqlx::query_scalar!(
+        r#"update runner set last_seen_at = $2 where id = $1 and ticket = $3 and removed_at is null
+           returning draining_since is not null as "draining!""#,
         session.id().0,
         now,
         session.ticket()
     )
-    .execute(&mut **tx)
-    .await?;
-    hit_one(&seen, || Error::Unauthorized("this runner was removed, or has opened a newer link"))?;
+    .fetch_optional(&mut **tx)
+    .await?
+    .ok_or(Error::Unauthorized("this runner was removed, or has opened a newer link"))?;
     let renewed = sqlx::query!(
         r#"with held as (
              select attempt.id, task.stop is not null as cancel from attempt join task on task.id = task_id and task.attempts = number
@@ -346,6 +349,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
+        draining,
     })
 }
 

@@ -50,6 +50,8 @@ struct Connected {
     session: RunnerSession,
     outgoing: mpsc::Sender<ToRunner>,
     held: HashSet<AttemptKey>,
+    /// It is to take nothing new, as far as this process knows.
+    draining: bool,
     superseded: CancellationToken,
 }
 
@@ -83,18 +85,19 @@ impl Hub {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on the runner is given work over this link; it holds these attempts already.
+    /// From now on the runner is given work over this link, unless it is to take nothing new; it holds these attempts already.
     pub(crate) fn connect(
         self: &Arc<Self>,
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
+        draining: bool,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
         let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
         let mut links = self.lock();
         if links.note(&session) {
-            let one = Connected { session, outgoing, held: held.into_iter().collect(), superseded };
+            let one = Connected { session, outgoing, held: held.into_iter().collect(), draining, superseded };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -110,7 +113,7 @@ impl Hub {
     /// The connected runners that could take more, with how much.
     pub(crate) fn with_free_slots(&self) -> Vec<(RunnerSession, usize)> {
         let links = self.lock();
-        let free = links.connected.values().filter_map(|one| {
+        let free = links.connected.values().filter(|one| !one.draining).filter_map(|one| {
             // what its link cannot carry now has to wait as well
             let free = (one.session.slots as usize).saturating_sub(one.held.len()).min(one.outgoing.capacity());
             (free > 0).then(|| (one.session.clone(), free))
@@ -118,17 +121,25 @@ impl Hub {
         free.collect()
     }
 
-    /// Whether runners are connected here and none of those that have what is needed has a free slot.
+    /// Whether runners are connected here and none of those that have what is needed, and take anything, has a free slot.
     pub(crate) fn is_full(&self, workspace: WorkspaceId, is_path: bool, needed: &[String]) -> bool {
         let links = self.lock();
         let fits = |one: &&Connected| {
             let taker = one.session.taker();
-            taker.workspace.is_none_or(|own| own == workspace)
+            !one.draining
+                && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
         };
         let mut fitting = links.connected.values().filter(fits).peekable();
         fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
+    }
+
+    /// Whether the runner is to take nothing new. Where it is not connected, its hello tells.
+    pub(crate) fn set_draining(&self, runner: RunnerId, draining: bool) {
+        if let Some(one) = self.lock().connected.get_mut(&runner) {
+            one.draining = draining;
+        }
     }
 
     /// Ends the link of a runner, whichever it is.
@@ -152,10 +163,10 @@ impl Hub {
         self.lock().connected.is_empty()
     }
 
-    /// Sends an assignment over the link that it was claimed for; false when that is gone or full.
+    /// Sends an assignment over the link that it was claimed for; false when that is gone or full, or is to be given nothing.
     pub(crate) fn assign(&self, runner: &RunnerSession, assignment: Assignment) -> bool {
         let mut links = self.lock();
-        let Some(one) = links.of(runner) else { return false };
+        let Some(one) = links.of(runner).filter(|one| !one.draining) else { return false };
         let attempt = assignment.attempt;
         let sent = one.outgoing.try_send(ToRunner::Assign { assignment: Box::new(assignment) }).is_ok();
         if sent {

@@ -27,7 +27,7 @@ impl Engine {
         actor.may(Permission::ReadTasks)?;
         let mut tx = self.begin(actor).await?;
         let now = tx.now();
-        let runners = store::list(&mut tx, now).await?;
+        let runners = store::list(&mut tx, now, None).await?;
         tx.commit(runners).await
     }
 

@@ -1,13 +1,20 @@
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
-    runner::{JoinedRunner, OFFLINE_AFTER_SECONDS, own_word},
+    runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, RunnerState, own_word},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::RunnerSession;
-use crate::{Error, Result, error::hit_one, tx::Tx};
+use crate::{
+    Error, Result,
+    error::hit_one,
+    task::query::{name_of, names_of},
+    tx::Tx,
+};
 
 /// The place of a link among all that were ever opened.
 pub(super) async fn draw_ticket(conn: &mut PgConnection) -> Result<i64> {
@@ -148,18 +155,28 @@ pub(super) async fn remember_trial(conn: &mut PgConnection, id: RunnerId, task: 
     hit_one(&done, || Error::not_found("runner", id))
 }
 
-/// Which of these links are not their runners' newest any more, or are of runners that were removed.
-pub(super) async fn outdated(conn: &mut PgConnection, links: &[(RunnerId, i64)]) -> Result<Vec<(RunnerId, i64)>> {
+/// A link that is to be given nothing.
+pub(super) struct Outdated {
+    pub runner: RunnerId,
+    pub ticket: i64,
+    /// It is not its runner's newest any more, or its runner was removed. Otherwise that is to take nothing new.
+    pub is_over: bool,
+}
+
+/// Those of these links that are to be given nothing.
+pub(super) async fn outdated(conn: &mut PgConnection, links: &[(RunnerId, i64)]) -> Result<Vec<Outdated>> {
     let (ids, tickets): (Vec<_>, Vec<_>) = links.iter().map(|(id, ticket)| (id.0, *ticket)).unzip();
-    let outdated = sqlx::query!(
-        r#"select runner.id, link.ticket as "ticket!" from unnest($1::uuid[], $2::bigint[]) as link (id, ticket) join runner on runner.id = link.id
-         where runner.ticket <> link.ticket or removed_at is not null"#,
+    let outdated = sqlx::query_as!(
+        Outdated,
+        r#"select runner.id as "runner: RunnerId", link.ticket as "ticket!", runner.ticket <> link.ticket or removed_at is not null as "is_over!"
+           from unnest($1::uuid[], $2::bigint[]) as link (id, ticket) join runner on runner.id = link.id
+           where runner.ticket <> link.ticket or removed_at is not null or draining_since is not null"#,
         &ids,
         &tickets
     )
     .fetch_all(conn)
     .await?;
-    Ok(outdated.into_iter().map(|row| (row.id, row.ticket)).collect())
+    Ok(outdated)
 }
 
 /// The runner that has joined with this key.
@@ -293,30 +310,71 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
     .and_then(|done| hit_one(&done, || Error::not_found("runner", session.id())))
 }
 
-pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Runner>> {
+/// By name, all or this one alone.
+pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
+                  draining_since, draining_by,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
                      and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
-           from runner where removed_at is null order by name limit 200"#
+           from runner where removed_at is null and ($1::uuid is null or id = $1) order by name limit 200"#,
+        only.map(|id| id.0)
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let runners = rows.into_iter().map(|row| Runner {
-        id: row.id,
-        name: row.name,
-        slots: row.slots,
-        busy: row.busy,
-        blocked: row.blocked,
-        capabilities: row.capabilities,
-        online: row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS),
-        joined: row.joined,
-        last_seen_at: row.last_seen_at,
-        no_sandbox: row.no_sandbox,
-        backends: row.backends.0,
+    let labels = rows.iter().filter_map(|row| row.draining_by.clone()).collect();
+    let names = names_of(conn, labels).await?;
+    let runners = rows.into_iter().map(|row| {
+        let online = row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
+        let draining = row.draining_since.zip(row.draining_by).map(|(since, label)| Draining { since, by: named(&names, label) });
+        Runner {
+            id: row.id,
+            name: row.name,
+            slots: row.slots,
+            busy: row.busy,
+            blocked: row.blocked,
+            capabilities: row.capabilities,
+            online,
+            state: RunnerState::of(online, draining.is_some(), row.busy, row.blocked),
+            draining,
+            joined: row.joined,
+            last_seen_at: row.last_seen_at,
+            no_sandbox: row.no_sandbox,
+            backends: row.backends.0,
+        }
     });
     Ok(runners.collect())
+}
+
+fn named(names: &HashMap<String, String>, label: String) -> String {
+    names.get(&label).cloned().unwrap_or(label)
+}
+
+/// Since when it is known, and the name of whoever made the token that it joined with.
+pub(super) async fn origin(conn: &mut PgConnection, id: RunnerId) -> Result<(Timestamp, Option<String>)> {
+    let row = sqlx::query!("select created_at, joined_by from runner where id = $1", id.0).fetch_one(&mut *conn).await?;
+    let joined_by = match row.joined_by {
+        Some(label) => Some(name_of(conn, &label).await?),
+        None => None,
+    };
+    Ok((row.created_at, joined_by))
+}
+
+/// By whom it is to take nothing new, or nobody. Whoever was first stays.
+pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) -> Result<()> {
+    let now = tx.now();
+    let done = sqlx::query!(
+        "update runner set draining_since = case when $2::text is not null then coalesce(draining_since, $3) end,
+                           draining_by = case when $2 is not null then coalesce(draining_by, $2) end
+         where id = $1 and workspace_id = (select current_workspace()) and removed_at is null",
+        id.0,
+        by,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    hit_one(&done, || Error::not_found("runner", id))
 }
 
 /// What each runner has that was heard of lately, whichever process it is connected to.

@@ -337,7 +337,10 @@ pub(crate) async fn name_of(conn: &mut PgConnection, label: &str) -> Result<Stri
 }
 
 /// As [`name_of`], by label.
-pub(super) async fn names_of(conn: &mut PgConnection, labels: Vec<String>) -> Result<HashMap<String, String>> {
+pub(crate) async fn names_of(conn: &mut PgConnection, labels: Vec<String>) -> Result<HashMap<String, String>> {
+    if labels.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = sqlx::query!(
         r#"select label as "label!",
                   coalesce((select name from "user" where id = case when label like 'user:%' then substr(label, 6)::uuid end),

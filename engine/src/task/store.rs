@@ -514,6 +514,7 @@ pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Re
              join runner on runner.id = attempt.runner_id
              where task.workspace_id = urgent.workspace_id and task.state = 'running' and task.priority = 'low' and task.stop is null
                and urgent.capabilities <@ (runner.capabilities || ('runner:' || runner.id)) and (runner.paths or not urgent.is_path)
+               and runner.draining_since is null
              order by attempt.claimed_at desc, task.id desc limit 1
            ) as victim
            where not exists (select from task making where making.workspace_id = urgent.workspace_id

@@ -1,106 +1,18 @@
 //! How a machine becomes a runner, what it may be given, and how it stops being one.
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, CheckStatus, NewTask, Permission, Priority, Role, RunnerId,
-    protocol::{Assignment, Hello, Said, ToRunner, ToServer, VERSION},
-    runner::{JoinRunner, JoinedRunner, NewTrial, link_proof, own_word},
+    Actor, ActorKind, NewTask, Permission, Priority, Role, RunnerId,
+    protocol::{Hello, ToRunner, ToServer, VERSION},
+    runner::{JoinedRunner, NewTrial, own_word},
 };
-use engine::{
-    Entrance, Error,
-    testing::{TestEngine, report},
-};
+use engine::{Error, testing::TestEngine};
 use sqlx::PgPool;
-use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
-use crate::scenario::checked;
-
-/// A machine with a key of its own.
-struct Machine(Ed25519KeyPair);
-
-impl Machine {
-    fn new() -> Self {
-        Self(Ed25519KeyPair::generate().unwrap())
-    }
-
-    /// As the runner signs what it is asked to.
-    fn proves(&self, nonce: &str, id: RunnerId) -> String {
-        BASE64_STANDARD.encode(self.0.sign(link_proof(nonce, id).as_bytes()))
-    }
-
-    fn asks(&self, token: &str, name: &str) -> JoinRunner {
-        JoinRunner { token: token.into(), public_key: BASE64_STANDARD.encode(self.0.public_key()), name: Some(name.into()), paths: false }
-    }
-
-    async fn joins(&self, test: &TestEngine, actor: &Actor, name: &str) -> JoinedRunner {
-        let token = test.engine.create_runner_token(actor).await.unwrap().token;
-        test.engine.join_runner(self.asks(&token, name)).await.unwrap()
-    }
-}
-
-/// Over a socket, as far as the engine knows.
-struct Link {
-    to_server: mpsc::Sender<ToServer>,
-    told: mpsc::Receiver<ToRunner>,
-}
-
-impl Link {
-    async fn open(test: &TestEngine) -> (Self, String) {
-        let (to_server, from_runner) = mpsc::channel(64);
-        let (to_runner, mut told) = mpsc::channel(64);
-        TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), Entrance::Far, from_runner, to_runner));
-        let Some(ToRunner::Opened { nonce }) = told.recv().await else { panic!("it is not opened") };
-        (Self { to_server, told }, nonce)
-    }
-
-    async fn says_hello(&mut self, id: RunnerId, proof: String) -> Option<ToRunner> {
-        let (name, capabilities) = ("who knows".to_owned(), vec!["linux".to_owned()]);
-        let hello = Hello {
-            version: VERSION,
-            runner_id: id,
-            name,
-            slots: 1,
-            capabilities,
-            attempts: vec![],
-            lost: vec![],
-            proof,
-            no_sandbox: None,
-            backends: vec![],
-        };
-        self.to_server.send(ToServer::Hello(hello)).await.unwrap();
-        self.told.recv().await
-    }
-
-    /// Of a machine that has joined a moment ago, and is welcome.
-    async fn joined(test: &TestEngine, ada: &Actor) -> (Machine, RunnerId, Self) {
-        let machine = Machine::new();
-        let id = machine.joins(test, ada, "box").await.id;
-        let link = Self::of(test, &machine, id).await;
-        (machine, id, link)
-    }
-
-    /// Opened by this runner, and welcome.
-    async fn of(test: &TestEngine, machine: &Machine, id: RunnerId) -> Self {
-        let (mut link, nonce) = Self::open(test).await;
-        let answer = link.says_hello(id, machine.proves(&nonce, id)).await;
-        assert!(matches!(answer, Some(ToRunner::Welcome { .. })), "{answer:?}");
-        link
-    }
-
-    async fn is_assigned(&mut self) -> Assignment {
-        match self.told.recv().await {
-            Some(ToRunner::Assign { assignment }) => *assignment,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn is_refused(answer: &Option<ToRunner>) -> bool {
-    matches!(answer, Some(ToRunner::Refused { .. }))
-}
+use crate::{
+    far::{Link, Machine, is_refused},
+    scenario::checked,
+};
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_token_works_once_for_an_hour_and_for_one_machine(pool: PgPool) {
@@ -283,13 +195,7 @@ async fn a_trial_that_did_not_go_well_is_followed_by_another(pool: PgPool) {
     let mut link = Link::of(&test, &machine, id).await;
     test.dispatch().await;
     let assignment = link.is_assigned().await;
-    let said = |sequence, said| ToServer::Said { attempt: assignment.attempt, sequence, said };
-    let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/trial-1".into() };
-    let report = Said::Report { log_end: 0, report: Box::new(report(&assignment, CheckStatus::Passed)) };
-    for (sequence, words) in [(1, started), (2, Said::Verifying), (3, report)] {
-        link.to_server.send(said(sequence, words)).await.unwrap();
-        assert_eq!(link.told.recv().await, Some(ToRunner::Stored { attempt: assignment.attempt, sequence }));
-    }
+    link.carries_out(&assignment).await;
     assert_eq!(test.engine.try_runner(&actor, trial()).await.unwrap().summary.id, second, "one that went well is enough");
     assert_eq!(test.engine.runner_trial(&actor).await.unwrap().summary.id, second);
     test.engine.remove_runner(&ada, id).await.unwrap();

@@ -1,10 +1,10 @@
-//! Runners: who there is, how a machine joins, and how it is removed.
+//! Runners: who there is, what each does, how a machine joins, how it is drained, and how it is removed.
 
 use app::problem::Problem;
 use axum::{Json, extract::State};
 use domain::{
     Runner, RunnerId, TaskView,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail},
 };
 use engine::Engine;
 use http::StatusCode;
@@ -19,6 +19,19 @@ use crate::auth::Who;
 )]
 pub async fn list_runners(State(engine): State<Engine>, Who(actor): Who) -> Result<Json<Vec<Runner>>, Problem> {
     Ok(Json(engine.list_runners(&actor).await?))
+}
+
+/// A runner with what it carries out, and what it has carried out. Of one inside a server, what it does for your workspace.
+#[utoipa::path(
+    get, path = "/runners/{id}", tag = "runners", operation_id = "get_runner", params(("id" = RunnerId, Path)),
+    responses(
+        (status = 200, body = RunnerDetail),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<Json<RunnerDetail>, Problem> {
+    Ok(Json(engine.find_runner(&actor, id).await?))
 }
 
 /// Make a token with which one machine may join the workspace, within an hour. It is shown this once.
@@ -51,6 +64,39 @@ pub async fn join_runner(
     ApiJson(join): ApiJson<JoinRunner>,
 ) -> Result<(StatusCode, Json<JoinedRunner>), Problem> {
     Ok((StatusCode::CREATED, Json(engine.join_runner(join).await?)))
+}
+
+/// Drain a runner of the workspace: it takes nothing new, and brings what it has to its end. That holds until it is resumed, also when its
+/// machine or the server is restarted. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/runners/{id}/drain", tag = "runners", operation_id = "drain_runner", params(("id" = RunnerId, Path)),
+    responses(
+        (status = 200, body = Runner),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is inside a server, and serves every workspace.", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn drain_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<Json<Runner>, Problem> {
+    Ok(Json(engine.drain_runner(&actor, id).await?))
+}
+
+/// Let a drained runner take work again. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/runners/{id}/resume", tag = "runners", operation_id = "resume_runner", params(("id" = RunnerId, Path)),
+    responses(
+        (status = 200, body = Runner),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is inside a server, and serves every workspace.", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn resume_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<Json<Runner>, Problem> {
+    Ok(Json(engine.resume_runner(&actor, id).await?))
 }
 
 /// Remove a runner of the workspace: its key is dead, and what it holds goes back into the queue.

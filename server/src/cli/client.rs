@@ -10,7 +10,7 @@ use domain::{
     TaskView, Workspace,
     account::SetIsolation,
     queue::{Queue, QueueName},
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail},
     session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
@@ -160,6 +160,10 @@ impl Client {
         self.json(self.http.get(self.api(&["runners"]))).await
     }
 
+    pub async fn runner(&self, id: RunnerId) -> Result<RunnerDetail, CliError> {
+        self.json(self.http.get(self.api(&["runners", &id.to_string()]))).await
+    }
+
     pub async fn create_runner_token(&self) -> Result<NewRunnerToken, CliError> {
         self.json(self.http.post(self.api(&["runner-tokens"]))).await
     }
@@ -175,6 +179,14 @@ impl Client {
 
     pub async fn runner_trial(&self) -> Result<TaskView, CliError> {
         self.json(self.http.get(self.api(&["runners", "trial"]))).await
+    }
+
+    pub async fn drain_runner(&self, id: RunnerId) -> Result<Runner, CliError> {
+        self.json(self.http.post(self.api(&["runners", &id.to_string(), "drain"]))).await
+    }
+
+    pub async fn resume_runner(&self, id: RunnerId) -> Result<Runner, CliError> {
+        self.json(self.http.post(self.api(&["runners", &id.to_string(), "resume"]))).await
     }
 
     pub async fn remove_runner(&self, id: RunnerId) -> Result<(), CliError> {

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use domain::Runner;
 use reqwest::Url;
 
 use super::{
+    client::Client,
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, remark},
-    runner_join, runner_leave, runner_run,
+    runner_drain, runner_join, runner_leave, runner_run, runner_show,
     words::{bold, dim, moment},
 };
 
@@ -17,6 +19,8 @@ use super::{
 pub enum RunnerCommand {
     /// List the runners of the server and of the workspace.
     List(ListArgs),
+    /// Show one runner: what it has, what it carries out, and what it has carried out.
+    Show(runner_show::ShowArgs),
     /// Make a token with which one machine may join, and print the command for it.
     Token(ListArgs),
     /// Make this machine a runner, and work.
@@ -25,6 +29,10 @@ pub enum RunnerCommand {
     Run(RunArgs),
     /// Make this machine a runner no longer: its key is dead, and its folder is removed.
     Leave(runner_leave::LeaveArgs),
+    /// Let a runner take nothing new; what it has, it brings to its end.
+    Drain(runner_drain::DrainArgs),
+    /// Let a drained runner take work again.
+    Resume(runner_drain::ResumeArgs),
     /// Remove a runner: its key is dead, and what it holds goes back into the queue.
     Remove(RemoveArgs),
 }
@@ -87,23 +95,25 @@ fn default_runner_dir() -> PathBuf {
 pub async fn run(command: RunnerCommand) -> Result<Exit, CliError> {
     match command {
         RunnerCommand::List(args) => list(&args).await,
+        RunnerCommand::Show(args) => runner_show::show(&args).await,
         RunnerCommand::Token(args) => token(&args).await,
         RunnerCommand::Join(args) => runner_join::join(args).await,
         RunnerCommand::Run(args) => runner_run::run(&args).await,
         RunnerCommand::Leave(args) => runner_leave::leave(&args).await,
+        RunnerCommand::Drain(args) => runner_drain::drain(&args).await,
+        RunnerCommand::Resume(args) => runner_drain::resume(&args).await,
         RunnerCommand::Remove(args) => remove(&args).await,
     }
 }
 
 async fn list(args: &ListArgs) -> Result<Exit, CliError> {
     let runners = args.connection.client()?.runners().await?;
-    let state = |online: bool| if online { "online" } else { "offline" };
     match args.output.output() {
         Output::Json => print_json(&runners)?,
         Output::Pipe => {
-            let line = |runner: &domain::Runner| {
-                let (busy, slots) = (runner.busy.to_string(), runner.slots.to_string());
-                vec![runner.id.to_string(), runner.name.clone(), state(runner.online).into(), busy, slots, runner.capabilities.join(",")]
+            let line = |runner: &Runner| {
+                let (state, busy, slots) = (runner.state.name().to_owned(), runner.busy.to_string(), runner.slots.to_string());
+                vec![runner.id.to_string(), runner.name.clone(), state, busy, slots, runner.capabilities.join(",")]
             };
             print_tab_separated(&runners.iter().map(line).collect::<Vec<_>>())?;
         }
@@ -111,12 +121,12 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
             remark("There is no runner. `muster runner token` prints the command that makes a machine one.")
         }
         Output::Terminal => {
-            let line = |runner: &domain::Runner| {
+            let line = |runner: &Runner| {
                 let blocked = if runner.blocked > 0 { format!(", {} blocked", runner.blocked) } else { String::new() };
                 let busy = format!("{} of {}{blocked}", runner.busy, runner.slots);
                 vec![
                     Cell::styled(&runner.name, bold()),
-                    Cell::plain(state(runner.online)),
+                    Cell::plain(runner.state.name()),
                     Cell::plain(busy),
                     Cell::plain(runner.capabilities.join(" ")),
                     Cell::styled(moment(runner.last_seen_at), dim()),
@@ -154,13 +164,17 @@ fn command(url: &Url, token: &str) -> String {
 
 async fn remove(args: &RemoveArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
-    let runners = client.runners().await?;
-    let found = runners.iter().find(|runner| runner.id.to_string() == args.name || runner.name == args.name);
-    let runner = found.ok_or_else(|| CliError::Failed {
-        message: format!("there is no runner {}", args.name),
-        remedy: Some("`muster runner list` shows those there are".into()),
-    })?;
+    let runner = find_runner(&client, &args.name).await?;
     client.remove_runner(runner.id).await?;
     remark(&format!("{} is removed, and its key is dead.", runner.name));
     Ok(Exit::Done)
+}
+
+/// By its name, or by its id.
+pub async fn find_runner(client: &Client, name: &str) -> Result<Runner, CliError> {
+    let mut runners = client.runners().await?.into_iter();
+    runners.find(|runner| runner.id.to_string() == name || runner.name == name).ok_or_else(|| CliError::Failed {
+        message: format!("there is no runner {name}"),
+        remedy: Some("`muster runner list` shows those there are".into()),
+    })
 }

@@ -1,0 +1,120 @@
+//! One runner: how it stands, what it works on, and what it has done.
+
+use domain::{
+    Runner,
+    runner::{Draining, RunnerDetail},
+};
+use leptos::{prelude::*, wasm_split::wasm_split};
+use leptos_meta::Title;
+use leptos_router::{LazyRoute, hooks::use_params_map};
+
+use super::{acts::Acts, current::current_part, facts::facts, find_runner, history::history_part, look::keep_looking, state::state_badge};
+use crate::{
+    components::{Notice, Time, Tone},
+    document_title::document_title,
+    fetched::fetched,
+    page_json::fetch,
+    part::{NotLoaded, part},
+};
+
+pub struct RunnerPage;
+
+impl LazyRoute for RunnerPage {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        part("places", runner_page()).await
+    }
+
+    async fn preload() {
+        _ = load().await;
+    }
+}
+
+#[wasm_split(places, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+fn runner_page() -> Result<AnyView, NotLoaded> {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get_str("id").map(str::to_owned)));
+    // Keyed, so that another runner gets a page of its own and nothing is left of the last one.
+    Ok(view! {
+        <Title text="Runner · Muster" />
+        <For each=move || id.get() key=String::clone let:id>
+            <RunnerById id=id />
+        </For>
+    }
+    .into_any())
+}
+
+#[component]
+fn RunnerById(id: String) -> impl IntoView {
+    let runner = fetch(|| (), move |()| find_runner(id.clone()));
+    keep_looking(runner);
+    let refresh = Callback::new(move |()| runner.refetch());
+    fetched(runner, 12, move |runner: Signal<RunnerDetail>| view! { <Content runner=runner refresh=refresh /> })
+}
+
+#[component]
+fn Content(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoView {
+    let name = Memo::new(move |_| runner.with(|detail| detail.runner.name.clone()));
+    view! {
+        <Title text=document_title(name) />
+        <div class="l-head">
+            <div class="l-head__text">
+                <p class="p-task__crumb"><a href="/runners">"Runners"</a></p>
+                <h1 class="l-head__title">{name}</h1>
+                <div class="p-task__badges">
+                    {move || runner.with(|detail| state_badge(&detail.runner))}
+                    {move || runner.with(origin)}
+                </div>
+            </div>
+            <Acts runner=runner refresh=refresh />
+        </div>
+        {move || runner.with(|detail| drain_notice(&detail.runner))}
+        {move || runner.with(|detail| facts(&detail.runner))}
+        {current_part(runner)}
+        {history_part(runner)}
+    }
+}
+
+/// Through whom it is here, and since when.
+fn origin(detail: &RunnerDetail) -> AnyView {
+    let at = detail.created_at;
+    match (detail.runner.joined, detail.joined_by.clone()) {
+        (false, _) => view! { <span class="u-quiet">"inside the server, for every workspace"</span> }.into_any(),
+        (true, Some(by)) => view! { <span class="u-quiet">"joined by " {by} ", " <Time at=at /></span> }.into_any(),
+        (true, None) => view! { <span class="u-quiet">"joined " <Time at=at /></span> }.into_any(),
+    }
+}
+
+fn drain_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
+    let Draining { since, by } = runner.draining.clone()?;
+    let left = left(runner.busy);
+    Some(view! {
+        <Notice tone=Tone::Warn title="Takes nothing new">
+            <p>"Asked for by " {by} ", " <Time at=since /> ". " {left}</p>
+        </Notice>
+    })
+}
+
+/// Whether anything is still to come to an end.
+fn left(busy: i64) -> String {
+    match busy {
+        0 => "Nothing is at work any more: the machine can be switched off.".to_owned(),
+        1 => "1 task is still at work.".to_owned(),
+        busy => format!("{busy} tasks are still at work."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left;
+
+    #[test]
+    fn what_is_left_is_counted() {
+        assert_eq!(left(0), "Nothing is at work any more: the machine can be switched off.");
+        assert_eq!(left(1), "1 task is still at work.");
+        assert_eq!(left(2), "2 tasks are still at work.");
+    }
+}

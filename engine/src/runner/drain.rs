@@ -1,0 +1,37 @@
+//! Taking a runner out of service without losing what it does: it is given nothing new, and brings what it has to an end. That stays so,
+//! over every restart, until somebody lets it take work again. The row of the runner decides; what the servers keep in memory spares
+//! them the asking, and is put right by whatever they read of it.
+
+use domain::{Actor, Permission, Runner, RunnerId};
+
+use super::store;
+use crate::{Engine, Error, Result};
+
+impl Engine {
+    /// From the answer on it is given nothing new. The same again changes nothing.
+    pub async fn drain_runner(&self, actor: &Actor, id: RunnerId) -> Result<Runner> {
+        self.set_draining(actor, id, true).await
+    }
+
+    /// It is given work again.
+    pub async fn resume_runner(&self, actor: &Actor, id: RunnerId) -> Result<Runner> {
+        self.set_draining(actor, id, false).await
+    }
+
+    async fn set_draining(&self, actor: &Actor, id: RunnerId, draining: bool) -> Result<Runner> {
+        actor.may(Permission::ManageRunners)?;
+        let mut tx = self.begin(actor).await?;
+        let now = tx.now();
+        let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
+        if !runner.joined {
+            let name = runner.name;
+            return Err(Error::Conflict(format!("{name} is inside a server and works for every workspace: it stops with that server")));
+        }
+        store::set_draining(&mut tx, id, draining.then(|| actor.label())).await?;
+        let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
+        let runner = tx.answer(actor, runner).await?;
+        self.hub.set_draining(id, draining);
+        self.hints.committed();
+        Ok(runner)
+    }
+}
