@@ -7,4 +7,4 @@ alter table runner
     (draining_since is null) = (draining_by is null) and (draining_since is null or workspace_id is not null));
 grant update (draining_since, draining_by) on runner to muster_app;
 -- claimed_at and runner_id never change, so that the updates of an attempt stay on its page
-create index attempt_of_runner on attempt (runner_id, claimed_at desc);
+create index attempt_of_runner on attempt (workspace_id, runner_id, claimed_at desc);

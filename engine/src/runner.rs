@@ -139,19 +139,20 @@ impl Engine {
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
     /// another server, or were removed there, or are to take nothing new.
-    pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<()> {
+    pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<Vec<(RunnerId, i64)>> {
         let far: Vec<_> = runners.iter().filter(|runner| runner.is_far()).map(|runner| (runner.id(), runner.ticket())).collect();
         if far.is_empty() {
-            return Ok(());
+            return Ok(vec![]);
         }
         let mut conn = self.database.system.acquire().await?;
-        for link in store::outdated(&mut conn, &far).await? {
+        let outdated = store::outdated(&mut conn, &far).await?;
+        for link in &outdated {
             match link.is_over {
                 true => self.hub.end(link.runner, link.ticket),
                 false => self.hub.set_draining(link.runner, true),
             }
         }
-        Ok(())
+        Ok(outdated.into_iter().map(|link| (link.runner, link.ticket)).collect())
     }
 }
 

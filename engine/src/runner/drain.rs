@@ -8,7 +8,7 @@ use super::store;
 use crate::{Engine, Error, Result};
 
 impl Engine {
-    /// From the answer on it is given nothing new. The same again changes nothing.
+    /// From the answer on nothing is claimed for it; what was claimed before is counted in the answer. The same again changes nothing.
     pub async fn drain_runner(&self, actor: &Actor, id: RunnerId) -> Result<Runner> {
         self.set_draining(actor, id, true).await
     }

@@ -19,26 +19,51 @@ impl Engine {
         let now = tx.now();
         let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
         let (created_at, joined_by) = store::origin(&mut tx, id).await?;
-        let mut current = attempts(&mut tx, id, false, CURRENT_MAX).await?;
-        current.reverse();
-        let history = attempts(&mut tx, id, true, HISTORY_SHOWN).await?;
+        let current = current(&mut tx, id).await?;
+        let history = history(&mut tx, id).await?;
         let tally = tally(&mut tx, id).await?;
         tx.commit(RunnerDetail { runner, created_at, joined_by, current, history, tally }).await
     }
 }
 
-/// The latest first.
-async fn attempts(conn: &mut PgConnection, runner: RunnerId, ended: bool, limit: i64) -> Result<Vec<RunnerAttempt>> {
+/// The oldest first. By their states, as the index of what is held has them: a runner may have done a million others.
+async fn current(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<RunnerAttempt>> {
     let rows = sqlx::query!(
-        r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at, attempt.ended_at,
-                  attempt.failure as "failure: Json<Failure>",
+        r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at,
                   exists (select from approval where attempt_id = attempt.id and approval.state = 'pending') as "is_blocked!"
            from attempt join task on task.id = task_id
-           where runner_id = $1 and (attempt.ended_at is not null) = $2
-           order by claimed_at desc, attempt.id desc limit $3"#,
+           where runner_id = $1 and attempt.state in ('claimed', 'running', 'verifying')
+           order by claimed_at, attempt.id limit $2"#,
         runner.0,
-        ended,
-        limit
+        CURRENT_MAX
+    )
+    .fetch_all(conn)
+    .await?;
+    let attempts = rows.into_iter().map(|row| RunnerAttempt {
+        task_id: row.task_id,
+        task: row.title,
+        number: row.number,
+        state: row.state,
+        claimed_at: row.claimed_at,
+        started_at: row.started_at,
+        ended_at: None,
+        is_blocked: row.is_blocked,
+        failure: None,
+    });
+    Ok(attempts.collect())
+}
+
+/// The latest first. What was lost before it began never came to the runner.
+async fn history(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<RunnerAttempt>> {
+    let rows = sqlx::query!(
+        r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at, attempt.ended_at,
+                  attempt.failure as "failure: Json<Failure>"
+           from attempt join task on task.id = task_id
+           where attempt.workspace_id = (select current_workspace()) and runner_id = $1 and attempt.ended_at is not null
+             and (attempt.state <> 'lost' or attempt.started_at is not null)
+           order by claimed_at desc, attempt.id desc limit $2"#,
+        runner.0,
+        HISTORY_SHOWN
     )
     .fetch_all(conn)
     .await?;
@@ -50,7 +75,7 @@ async fn attempts(conn: &mut PgConnection, runner: RunnerId, ended: bool, limit:
         claimed_at: row.claimed_at,
         started_at: row.started_at,
         ended_at: row.ended_at,
-        is_blocked: row.is_blocked,
+        is_blocked: false,
         failure: row.failure.map(|failure| failure.0),
     });
     Ok(attempts.collect())
@@ -60,7 +85,10 @@ async fn tally(conn: &mut PgConnection, runner: RunnerId) -> Result<RunnerTally>
     let row = sqlx::query!(
         r#"select count(*) filter (where state = 'succeeded') as "succeeded!", count(*) filter (where state in ('failed', 'timed_out')) as "failed!",
                   count(*) filter (where state = 'lost') as "lost!", count(*) filter (where state = 'cancelled') as "cancelled!"
-           from (select state from attempt where runner_id = $1 and ended_at is not null order by claimed_at desc limit $2) as latest"#,
+           from (select state from attempt
+                 where workspace_id = (select current_workspace()) and runner_id = $1 and ended_at is not null
+                   and (state <> 'lost' or started_at is not null)
+                 order by claimed_at desc limit $2) as latest"#,
         runner.0,
         HISTORY_COUNTED
     )

@@ -364,6 +364,9 @@ pub(super) async fn origin(conn: &mut PgConnection, id: RunnerId) -> Result<(Tim
 /// By whom it is to take nothing new, or nobody. Whoever was first stays.
 pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) -> Result<()> {
     let now = tx.now();
+    // Also against those who only refer to it, as a claim does: what is claimed before is there to be counted, and what is claimed after
+    // finds it draining.
+    sqlx::query!("select id from runner where id = $1 for update", id.0).fetch_optional(&mut **tx).await?;
     let done = sqlx::query!(
         "update runner set draining_since = case when $2::text is not null then coalesce(draining_since, $3) end,
                            draining_by = case when $2 is not null then coalesce(draining_by, $2) end

@@ -127,10 +127,21 @@ impl Engine {
             let assignments = self.claim(&taker, &in_turn(&free)).await?;
             assigned += assignments.len();
             let runners: Vec<_> = assignments.iter().map(|(runner, _)| runner).collect();
-            failed = self.let_go_of_outdated(&runners).await.err().or(failed);
+            let (outdated, unknown) = match self.let_go_of_outdated(&runners).await {
+                Ok(outdated) => (outdated, false),
+                Err(error) => {
+                    failed = Some(error);
+                    (vec![], true)
+                }
+            };
             for (runner, assignment) in assignments {
+                let is_outdated = runner.is_far() && (unknown || outdated.contains(&(runner.id(), runner.ticket())));
                 // the others are given out all the same
-                failed = self.give(&runner, assignment).await.err().or(failed);
+                let given = match is_outdated {
+                    true => self.attempt_not_given(assignment.attempt).await,
+                    false => self.give(&runner, assignment).await,
+                };
+                failed = given.err().or(failed);
             }
         }
         failed.map_or(Ok(assigned), Err)

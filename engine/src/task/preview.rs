@@ -41,6 +41,8 @@ struct Standing {
     ahead: i64,
     slots: i64,
     taken: i64,
+    /// Of a runner, whether or not it takes anything.
+    heard_of: bool,
     queue_paused: bool,
     sharing: i64,
     unmet: Vec<String>,
@@ -52,7 +54,9 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
         r#"select (select count(*) from task other where other.workspace_id = task.workspace_id and other.state = 'queued' and other.turn < task.turn
                      and other.paused_by is null) as "ahead!",
                   coalesce((select sum(slots) from runner where last_seen_at >= $2 and removed_at is null and draining_since is null), 0) as "slots!",
-                  (select count(*) from task other where other.workspace_id = task.workspace_id and other.state in ('running', 'verifying')) as "taken!",
+                  (select count(*) from attempt join runner on runner.id = runner_id where attempt.workspace_id = task.workspace_id
+                     and attempt.state in ('claimed', 'running', 'verifying') and draining_since is null) as "taken!",
+                  exists (select from runner where last_seen_at >= $2 and removed_at is null) as "heard_of!",
                   exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
                           and (pause.repository_id is null or pause.repository_id = task.repository_id)) as "queue_paused!",
                   coalesce((select running from concurrency where concurrency.workspace_id = task.workspace_id
@@ -65,7 +69,7 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
     .await?;
     let (queue_paused, sharing) = (row.queue_paused, row.sharing.into());
     let unmet = unmet(&view.capabilities, &runner::store::online_capabilities(tx).await?);
-    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, queue_paused, sharing, unmet })
+    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, heard_of: row.heard_of, queue_paused, sharing, unmet })
 }
 
 fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
@@ -83,6 +87,7 @@ fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
         reasons.push(format!("{}, which it needs", sentence.replacen('N', "n", 1)));
     }
     match (standing.slots, standing.taken) {
+        (0, _) if standing.heard_of => reasons.push("every runner is drained, and takes nothing new".into()),
         (0, _) => reasons.push("no runner has been heard of in the last half minute".into()),
         (slots, taken) => reasons.push(format!("{taken} of {slots} slots are taken by tasks of this workspace")),
     }

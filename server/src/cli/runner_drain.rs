@@ -56,7 +56,7 @@ pub async fn drain(args: &DrainArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
     let id = find_runner(&client, &args.name).await?.id;
     let draining = client.drain_runner(id).await?;
-    if !args.wait || draining.busy == 0 {
+    if !args.wait {
         return print(args.output, &draining);
     }
     let spinner = spinner(progress(&draining), Instant::now());
