@@ -128,6 +128,27 @@ async fn nothing_makes_room_on_a_runner_that_takes_nothing(pool: PgPool) {
     assert_eq!(stopped, 0, "its slot would stay empty");
 }
 
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_free_slots_of_a_drained_runner_are_nobodys(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, drained, _idle) = Link::joined(&test, &ada).await;
+    test.engine.drain_runner(&ada, drained).await.unwrap();
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "other").await.id;
+    let mut full = Link::of(&test, &machine, id).await;
+    let elsewhere = |title: &str, priority| NewTask { repository: "https://example.org/a.git".into(), priority, ..checked(title) };
+    let low = test.create(&ada, elsewhere("low", Priority::Low)).await.summary.id;
+    test.dispatch().await;
+    assert_eq!(full.is_assigned().await.attempt.task_id, low);
+    test.create(&ada, elsewhere("urgent", Priority::Urgent)).await;
+    test.advance(TimeDelta::minutes(10));
+    test.keep_time().await;
+    let stopped: Option<bool> =
+        sqlx::query_scalar("select stop is not null from task where id = $1").bind(low.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(stopped, Some(true), "room is made where it can be used");
+}
+
 async fn tally(test: &TestEngine, actor: &Actor, id: RunnerId) -> RunnerTally {
     test.engine.find_runner(actor, id).await.unwrap().tally
 }
