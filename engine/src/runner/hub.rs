@@ -163,10 +163,10 @@ impl Hub {
         self.lock().connected.is_empty()
     }
 
-    /// Sends an assignment over the link that it was claimed for; false when that is gone or full, or is to be given nothing.
+    /// Sends an assignment over the link that it was claimed for; false when that is gone or full.
     pub(crate) fn assign(&self, runner: &RunnerSession, assignment: Assignment) -> bool {
         let mut links = self.lock();
-        let Some(one) = links.of(runner).filter(|one| !one.draining) else { return false };
+        let Some(one) = links.of(runner) else { return false };
         let attempt = assignment.attempt;
         let sent = one.outgoing.try_send(ToRunner::Assign { assignment: Box::new(assignment) }).is_ok();
         if sent {
