@@ -10,6 +10,7 @@ pub mod copy_button;
 pub mod data_table;
 pub mod dialog;
 pub mod diff_view;
+pub mod facts;
 pub mod feedback;
 pub mod field;
 pub mod html;

@@ -16,6 +16,7 @@ mod demo;
 mod demo_screen;
 mod demo_tasks;
 mod error;
+mod facts;
 mod fake_provider;
 mod find_approval;
 mod find_run;

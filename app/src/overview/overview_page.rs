@@ -116,7 +116,7 @@ fn runners(runners: Vec<Runner>) -> impl IntoView {
         let (state, slots) = (state_badge(&runner), slots_meter(&runner));
         view! {
             <li class="p-overview__runner">
-                <span class="p-overview__runner-name">{runner.name}</span>
+                <a class="p-overview__runner-name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
                 {state}
                 {slots}
                 <span class="u-quiet">"seen " <Time at=runner.last_seen_at /></span>

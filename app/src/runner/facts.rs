@@ -1,20 +1,19 @@
-//! The facts about a runner: how it stands, and what its machine has.
+//! The facts about a runner: how much it carries out, and what its machine has.
 
-use domain::{Runner, runner::Draining};
+use domain::Runner;
 use leptos::prelude::*;
 
 use super::{
     has::{agents, others},
-    state::{slots_meter, state_badge},
+    state::slots_meter,
 };
-use crate::components::{CopyButton, Time};
+use crate::components::{CopyButton, Time, facts::fact};
 
 pub(super) fn facts(runner: &Runner) -> impl IntoView + use<> {
     let (agents, others) = (agents(runner), others(runner));
     view! {
         <dl class="c-facts p-runner__facts">
             {fact("Id", view! { <code>{runner.id.short()}</code> <CopyButton text=runner.id.to_string() label="Copy the runner's id" /> })}
-            {fact("State", state(runner))}
             {fact("Slots", view! { <span class="p-runners__slots">{slots_meter(runner)}</span> })}
             {fact("Last seen", view! { <Time at=runner.last_seen_at /> })}
             {(!agents.is_empty()).then(|| fact("Agents", agents))}
@@ -22,16 +21,4 @@ pub(super) fn facts(runner: &Runner) -> impl IntoView + use<> {
             {runner.no_sandbox.clone().map(|why| fact("Makes no sandbox", view! { <span class="u-warn">{why}</span> }))}
         </dl>
     }
-}
-
-fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
-    view! { <div class="c-facts__fact"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
-}
-
-/// With who wants it to take nothing new, as that may stand behind another word.
-fn state(runner: &Runner) -> impl IntoView + use<> {
-    let drained = runner.draining.clone().map(|Draining { since, by }| {
-        view! { <p class="u-quiet">"takes nothing new since " <Time at=since /> ", by " {by}</p> }
-    });
-    view! { {state_badge(runner)} {drained} }
 }

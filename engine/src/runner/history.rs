@@ -1,7 +1,7 @@
 //! What a runner does and has done, for whoever looks at it.
 
 use domain::{
-    Actor, Failure, Permission, RunnerId,
+    Actor, AttemptState, Failure, Permission, RunnerId, TaskId, Timestamp,
     runner::{HISTORY_COUNTED, HISTORY_SHOWN, RunnerAttempt, RunnerDetail, RunnerTally},
 };
 use sqlx::{PgConnection, types::Json};
@@ -26,10 +26,40 @@ impl Engine {
     }
 }
 
+struct Row {
+    task_id: TaskId,
+    title: String,
+    number: i32,
+    state: AttemptState,
+    claimed_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    failure: Option<Json<Failure>>,
+    is_blocked: bool,
+}
+
+impl From<Row> for RunnerAttempt {
+    fn from(row: Row) -> Self {
+        Self {
+            task_id: row.task_id,
+            task: row.title,
+            number: row.number,
+            state: row.state,
+            claimed_at: row.claimed_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            is_blocked: row.is_blocked,
+            failure: row.failure.map(|failure| failure.0),
+        }
+    }
+}
+
 /// The oldest first. By their states, as the index of what is held has them: a runner may have done a million others.
 async fn current(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<RunnerAttempt>> {
-    let rows = sqlx::query!(
-        r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at,
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at, attempt.ended_at,
+                  attempt.failure as "failure: Json<Failure>",
                   exists (select from approval where attempt_id = attempt.id and approval.state = 'pending') as "is_blocked!"
            from attempt join task on task.id = task_id
            where runner_id = $1 and attempt.state in ('claimed', 'running', 'verifying')
@@ -39,25 +69,15 @@ async fn current(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<Runner
     )
     .fetch_all(conn)
     .await?;
-    let attempts = rows.into_iter().map(|row| RunnerAttempt {
-        task_id: row.task_id,
-        task: row.title,
-        number: row.number,
-        state: row.state,
-        claimed_at: row.claimed_at,
-        started_at: row.started_at,
-        ended_at: None,
-        is_blocked: row.is_blocked,
-        failure: None,
-    });
-    Ok(attempts.collect())
+    Ok(rows.into_iter().map(RunnerAttempt::from).collect())
 }
 
 /// The latest first. What was lost before it began never came to the runner.
 async fn history(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<RunnerAttempt>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"select task_id, task.title, number, attempt.state, claimed_at, attempt.started_at, attempt.ended_at,
-                  attempt.failure as "failure: Json<Failure>"
+                  attempt.failure as "failure: Json<Failure>", false as "is_blocked!"
            from attempt join task on task.id = task_id
            where attempt.workspace_id = (select current_workspace()) and runner_id = $1 and attempt.ended_at is not null
              and (attempt.state <> 'lost' or attempt.started_at is not null)
@@ -67,18 +87,7 @@ async fn history(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<Runner
     )
     .fetch_all(conn)
     .await?;
-    let attempts = rows.into_iter().map(|row| RunnerAttempt {
-        task_id: row.task_id,
-        task: row.title,
-        number: row.number,
-        state: row.state,
-        claimed_at: row.claimed_at,
-        started_at: row.started_at,
-        ended_at: row.ended_at,
-        is_blocked: false,
-        failure: row.failure.map(|failure| failure.0),
-    });
-    Ok(attempts.collect())
+    Ok(rows.into_iter().map(RunnerAttempt::from).collect())
 }
 
 async fn tally(conn: &mut PgConnection, runner: RunnerId) -> Result<RunnerTally> {

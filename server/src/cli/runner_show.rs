@@ -9,6 +9,7 @@ use domain::{
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
+    facts::{field, section},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
     runner::find_runner,
     task_result::shown,
@@ -127,18 +128,6 @@ fn tally_in_words(tally: &RunnerTally) -> String {
     }
     let percent = tally.success_percent().map(|percent| format!("; {percent} % success")).unwrap_or_default();
     format!("of the latest {ended}, {succeeded} succeeded, {failed} failed, {lost} lost, {cancelled} cancelled{percent}")
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("{dim}{name:<11}{dim:#} {}", shown(value), dim = dim())
-}
-
-fn section(title: &str, lines: Vec<String>) -> Vec<String> {
-    if lines.is_empty() {
-        return vec![];
-    }
-    let head = format!("{bold}{title}{bold:#}", bold = bold());
-    [String::new(), head].into_iter().chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
 
 /// Its task, how it stands, how long it took so far, and when it ended or was given to the runner.

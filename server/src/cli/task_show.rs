@@ -11,6 +11,7 @@ use domain::{
 use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
+    facts::{field, section},
     find_task::{TaskName, find_task, parse_task_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
     task_result::{check_line, check_output, result_lines, shown},
@@ -189,18 +190,6 @@ fn gate_lines(task: &TaskView, gate: &Gate) -> Vec<String> {
 fn link_line(name: &str, link: &TaskLink) -> String {
     let style = state_style(link.state);
     format!("{}  {style}{}{style:#}", field(name, &format!("{} {}", link.id.short(), link.title)), link.state.name())
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("{dim}{name:<11}{dim:#} {}", shown(value), dim = dim())
-}
-
-fn section(title: &str, lines: Vec<String>) -> Vec<String> {
-    if lines.is_empty() {
-        return vec![];
-    }
-    let head = format!("{bold}{title}{bold:#}", bold = bold());
-    [String::new(), head].into_iter().chain(lines.into_iter().map(|line| format!("  {line}"))).collect()
 }
 
 /// The checks of the latest attempt that has a report; before that, what will be checked.

@@ -7,7 +7,12 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
-    components::{CopyButton, Elapsed, Icon, icon, time::exact},
+    components::{
+        CopyButton, Elapsed, Icon,
+        facts::{fact, wide_fact},
+        icon,
+        time::exact,
+    },
     task::{
         row::{of_most, tags},
         state_badge::state_badge,
@@ -87,15 +92,6 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {links("Waits for", task.depends_on.iter().map(dependency).collect())}
         {links("Waited for by", task.dependents.iter().map(|one| link(one).into_any()).collect())}
     }
-}
-
-fn fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
-    view! { <div class="c-facts__fact"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
-}
-
-/// One that needs the whole width.
-fn wide_fact(name: &'static str, value: impl IntoView + 'static) -> impl IntoView {
-    view! { <div class="c-facts__fact c-facts__fact--wide"><dt>{name}</dt><dd>{value.into_any()}</dd></div> }
 }
 
 /// The tier that counts, and how it reads where that is another.
