@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:$(HOME)/.cache/muster/tools/bin
 export SQLX_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-agents run dev test lint e2e bench bench-engine setup audit screenshots
+.PHONY: help demo demo-agents run dev test agents-test lint e2e bench bench-engine setup audit screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ dev: ## Serve, and build again when a file changes
 
 test: ## Install what the tests need and run all of them
 	@scripts/test
+
+agents-test: ## Gemini CLI and OpenCode against models that are played, which the tests leave out: they are hundreds of megabytes
+	@scripts/setup --tests
+	@scripts/agents-test
 
 lint: ## Format, clippy on the server's and the browser's side, query descriptions, licences
 	@scripts/lint

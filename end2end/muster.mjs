@@ -37,7 +37,7 @@ export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
   // whatever agents there are on this machine, they would cost money
-  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
+  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
   return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
 }
 

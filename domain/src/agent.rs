@@ -11,16 +11,21 @@ use crate::{Ask, error::Errors};
 pub enum Backend {
     ClaudeCode,
     Codex,
+    GeminiCli,
+    #[serde(rename = "opencode")]
+    OpenCode,
 }
 
 impl Backend {
-    pub const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
+    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli, Self::OpenCode];
 
     /// As a task, a flag and the API name it. It is also what a runner has that found it, and what a task needs that names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::GeminiCli => "gemini-cli",
+            Self::OpenCode => "opencode",
         }
     }
 
@@ -29,16 +34,18 @@ impl Backend {
         match self {
             Self::ClaudeCode => "Claude Code",
             Self::Codex => "Codex",
+            Self::GeminiCli => "Gemini CLI",
+            Self::OpenCode => "OpenCode",
         }
     }
 
     /// Whether it is given work in a sandbox alone. Codex's own is off in its turns, and once it trusts a repository it starts programs that
     /// the repository's settings name. That it does not hangs on how its thread is begun, as measured with one version: not enough where
-    /// nothing else would hold them.
+    /// nothing else would hold them. It is the same with Gemini CLI, and OpenCode runs the repository's plugins in any case.
     pub fn needs_sandbox(self) -> bool {
         match self {
             Self::ClaudeCode => false,
-            Self::Codex => true,
+            Self::Codex | Self::GeminiCli | Self::OpenCode => true,
         }
     }
 
@@ -46,7 +53,16 @@ impl Backend {
     pub fn counts_money(self) -> bool {
         match self {
             Self::ClaudeCode => true,
-            Self::Codex => false,
+            Self::Codex | Self::GeminiCli | Self::OpenCode => false,
+        }
+    }
+
+    /// Whether the answers of its model are counted, by itself or by Muster, so that it can be stopped when they are too many. OpenCode tells
+    /// neither that there was one nor how many there were.
+    pub fn counts_turns(self) -> bool {
+        match self {
+            Self::ClaudeCode | Self::Codex | Self::GeminiCli => true,
+            Self::OpenCode => false,
         }
     }
 
@@ -124,8 +140,13 @@ impl AgentTerms {
             }
         }
         if let Some(backend) = self.backend.filter(|backend| !backend.counts_money() && self.max_cost_cents.is_some()) {
-            let message = format!("{} does not count what it costs; give it turns instead", backend.title());
+            let instead = if backend.counts_turns() { "give it turns instead" } else { "give it time instead" };
+            let message = format!("{} does not count what it costs; {instead}", backend.title());
             errors.add("/agent/max_cost_cents", "unexpected", message);
+        }
+        if let Some(backend) = self.backend.filter(|backend| !backend.counts_turns() && self.max_turns.is_some()) {
+            let message = format!("{} does not count its turns; give it time instead", backend.title());
+            errors.add("/agent/max_turns", "unexpected", message);
         }
         if self.answer_minutes.is_some() && !self.asks() {
             errors.add("/agent/answer_minutes", "unexpected", "only an agent that asks for something waits for an answer");
@@ -247,6 +268,9 @@ mod tests {
         assert_eq!(wrong(terms), ["/agent/max_turns", "/agent/max_cost_cents"]);
         let codex = AgentTerms { backend: Some(Backend::Codex), max_cost_cents: Some(100), ..AgentTerms::default() };
         assert_eq!(wrong(codex), ["/agent/max_cost_cents"], "nobody would stop it");
+        let turns = |backend| AgentTerms { backend: Some(backend), max_turns: Some(10), ..AgentTerms::default() };
+        assert!(wrong(turns(Backend::GeminiCli)).is_empty());
+        assert_eq!(wrong(turns(Backend::OpenCode)), ["/agent/max_turns"], "nor by these");
         let retries = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() };
         assert!(wrong(retries(0)).is_empty() && wrong(retries(5)).is_empty());
         assert_eq!(wrong(retries(6)), ["/agent/max_verification_retries"]);

@@ -63,7 +63,7 @@ function agents() {
     if (!existsSync(path)) throw new Error(`${path} is not there: run scripts/setup --tests`);
     return path;
   };
-  return { MUSTER_CLAUDE_CODE: program("claude"), MUSTER_CODEX: program("codex") };
+  return { MUSTER_CLAUDE_CODE: program("claude"), MUSTER_CODEX: program("codex"), MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none" };
 }
 
 /**

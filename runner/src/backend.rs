@@ -1,13 +1,16 @@
 //! What does the work inside an attempt. A backend says which processes to start and with what around them, and what their words mean;
 //! starting, logging and ending them is the same for all.
 
+mod acp;
 pub(crate) mod agent;
 pub(crate) mod claude_code;
 pub(crate) mod codex;
 pub(crate) mod environment;
 pub(crate) mod found;
+pub(crate) mod gemini_cli;
 pub(crate) mod identity;
 mod json;
+pub(crate) mod opencode;
 pub(crate) mod prompt;
 pub(crate) mod question;
 pub(crate) mod shell;
@@ -74,6 +77,8 @@ impl Heard {
 pub(crate) struct Opening {
     pub arguments: Vec<OsString>,
     pub variables: Vec<(&'static str, OsString)>,
+    /// What it finds in its own folder when it is begun for the first time: names below that, with what is in them.
+    pub files: Vec<(&'static str, String)>,
     /// The first lines for its standard input.
     pub lines: Vec<String>,
 }

@@ -32,6 +32,10 @@ pub struct AgentConfig {
     pub claude_code: Option<PathBuf>,
     /// The same of Codex.
     pub codex: Option<PathBuf>,
+    /// The same of Gemini CLI.
+    pub gemini_cli: Option<PathBuf>,
+    /// The same of OpenCode.
+    pub opencode: Option<PathBuf>,
     /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
     /// alone, and for whatever they run.
     pub environment: Vec<(OsString, OsString)>,
@@ -44,6 +48,8 @@ impl fmt::Debug for AgentConfig {
         f.debug_struct("AgentConfig")
             .field("claude_code", &self.claude_code)
             .field("codex", &self.codex)
+            .field("gemini_cli", &self.gemini_cli)
+            .field("opencode", &self.opencode)
             .field("environment", &names)
             .finish()
     }

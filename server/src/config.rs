@@ -89,7 +89,7 @@ impl SandboxArgs {
 }
 
 /// The agent programs on this machine that Muster drives itself. Where their models are and with which key is taken from the environment,
-/// by the names that the programs give to it: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `ANTHROPIC_BASE_URL`, …
+/// by the names that the programs give to it: `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`, `GEMINI_API_KEY`, `ANTHROPIC_BASE_URL`, …
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[command(next_help_heading = "Agents")]
 pub struct AgentArgs {
@@ -101,12 +101,21 @@ pub struct AgentArgs {
     #[arg(long = "codex", env = "MUSTER_CODEX", value_name = "PROGRAM")]
     #[serde(default)]
     pub codex: Option<PathBuf>,
+    /// Gemini CLI: its path, or its name on the PATH; `none` when it is not to be used [default: gemini].
+    #[arg(long = "gemini-cli", env = "MUSTER_GEMINI_CLI", value_name = "PROGRAM")]
+    #[serde(default)]
+    pub gemini_cli: Option<PathBuf>,
+    /// OpenCode: its path, or its name on the PATH; `none` when it is not to be used [default: opencode].
+    #[arg(long = "opencode", env = "MUSTER_OPENCODE", value_name = "PROGRAM")]
+    #[serde(default)]
+    pub opencode: Option<PathBuf>,
 }
 
 /// What agents are given of the environment: names that begin so, and names.
-const AGENTS_VARIABLES: [&str; 2] = ["ANTHROPIC_", "OPENAI_"];
-const AGENTS_VARIABLE: [&str; 9] = [
+const AGENTS_VARIABLES: [&str; 3] = ["ANTHROPIC_", "OPENAI_", "GEMINI_"];
+const AGENTS_VARIABLE: [&str; 10] = [
     "CLAUDE_CODE_OAUTH_TOKEN",
+    "GOOGLE_GEMINI_BASE_URL",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "NO_PROXY",
@@ -121,7 +130,12 @@ impl AgentArgs {
     /// What is said here, else what was said before.
     pub fn or(&self, before: &Self) -> Self {
         let or = |said: &Option<PathBuf>, before: &Option<PathBuf>| said.clone().or_else(|| before.clone());
-        Self { claude_code: or(&self.claude_code, &before.claude_code), codex: or(&self.codex, &before.codex) }
+        Self {
+            claude_code: or(&self.claude_code, &before.claude_code),
+            codex: or(&self.codex, &before.codex),
+            gemini_cli: or(&self.gemini_cli, &before.gemini_cli),
+            opencode: or(&self.opencode, &before.opencode),
+        }
     }
 
     pub fn config(&self) -> AgentConfig {
@@ -136,6 +150,8 @@ impl AgentArgs {
         AgentConfig {
             claude_code: program(&self.claude_code, "claude"),
             codex: program(&self.codex, "codex"),
+            gemini_cli: program(&self.gemini_cli, "gemini"),
+            opencode: program(&self.opencode, "opencode"),
             environment: environment.collect(),
         }
     }

@@ -2,61 +2,13 @@
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tests::machine::{Client, Machine, Server, running_with, stderr, stdout};
-
-pub struct Work<'a> {
-    pub client: Client<'a>,
-    pub repository: String,
-}
-
-impl<'a> Work<'a> {
-    pub fn at(machine: &'a Machine, server: &'a Server) -> Self {
-        let client = Client { machine, url: &server.url, key: machine.creates_key("member") };
-        Self { client, repository: machine.repository().to_str().unwrap().to_owned() }
-    }
-
-    /// Its id.
-    pub fn hands_in(&self, prompt: &str, more: &[&str]) -> String {
-        self.hands_to("claude-code", prompt, more)
-    }
-
-    pub fn hands_to(&self, agent: &str, prompt: &str, more: &[&str]) -> String {
-        let usual = ["task", "run", prompt, "--repo", &self.repository, "--title", "Tidy up", "--agent", agent, "--json"];
-        let created = self.client.run(&[&usual, more].concat());
-        let task: Value = serde_json::from_str(&stdout(&created)).unwrap_or_else(|_| panic!("{}", stderr(&created)));
-        task["id"].as_str().unwrap().to_owned()
-    }
-
-    /// As it is when it has ended.
-    pub fn waits_for(&self, id: &str) -> Value {
-        self.client.run(&["task", "logs", id, "--follow"]);
-        self.shows(id)
-    }
-
-    pub fn shows(&self, id: &str) -> Value {
-        let shown = self.client.run(&["task", "show", id, "--json"]);
-        serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)))
-    }
-
-    pub fn session(&self, id: &str) -> Vec<Value> {
-        let shown = self.client.run(&["task", "session", id, "--json"]);
-        let part: Value = serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)));
-        part["events"].as_array().unwrap().clone()
-    }
-
-    pub fn log(&self, id: &str) -> String {
-        stdout(&self.client.run(&["task", "logs", id]))
-    }
-}
+use tests::{
+    machine::{Client, Machine, running_with, stderr},
+    work::{Work, file},
+};
 
 fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).filter(|kind| *kind != "usage").collect()
-}
-
-pub fn file(machine: &Machine, task: &Value, name: &str) -> String {
-    let branch = task["attempt_list"].as_array().unwrap().last().unwrap()["branch"].as_str().unwrap().to_owned();
-    let shown = std::process::Command::new("git").arg("-C").arg(machine.repository()).args(["show", &format!("{branch}:{name}")]).output();
-    stdout(&shown.unwrap())
 }
 
 #[test]

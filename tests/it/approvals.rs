@@ -1,53 +1,14 @@
 //! Real agent programs that ask people, and people who tell them something while they work.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tests::machine::{Client, Machine, agents_of, stderr, stdout};
-
-use crate::{
-    agents::{Work, file},
-    runners::{Runner, Site},
+use tests::{
+    machine::{Machine, agents_of, stderr, stdout},
+    work::{Work, asked, file, id, permissions, says_so, until},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn until<T>(what: &str, there: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = there() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "in vain until {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// What waits for an answer now, once there is something.
-fn asked(client: &Client<'_>) -> Value {
-    until("somebody is asked", || {
-        let listed = client.run(&["approval", "list", "--json"]);
-        let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)));
-        listed["items"].as_array().or(listed.as_array()).unwrap().first().cloned()
-    })
-}
-
-fn id(approval: &Value) -> &str {
-    approval["id"].as_str().unwrap()
-}
-
-fn says_so(client: &Client<'_>, arguments: &[&str]) {
-    let said = client.run(arguments);
-    assert!(said.status.success(), "{arguments:?}: {}", stderr(&said));
-}
-
-fn permissions(events: &[Value]) -> Vec<(bool, &str)> {
-    let asked = events.iter().filter(|event| event["type"] == "permission");
-    asked.map(|event| (event["allowed"].as_bool().unwrap(), event["by"].as_str().unwrap())).collect()
-}
+use crate::runners::{Runner, Site};
 
 /// For a model that makes two files by commands.
 fn two_commands() -> String {

@@ -4,6 +4,7 @@
 
 pub mod machine;
 pub mod their_postgres;
+pub mod work;
 
 use axum::{Router, body::Body};
 use domain::{Actor, Role};

@@ -70,6 +70,13 @@ impl Machine {
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
+    /// As [`serves_agents`](Self::serves_agents), with those that `make agents-test` alone drives.
+    pub fn serves_more_agents(&self, provider: &FakeProvider) -> Server {
+        let given = more_agents_of(provider);
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
+    }
+
     /// A provider of models that plays these scenarios, beside those that it comes with.
     pub fn plays(&self, scenarios: &str) -> FakeProvider {
         let file = self.folder.path().join("scenarios.json");
@@ -87,7 +94,8 @@ impl Machine {
 
     fn serves_with(&self, database_url: Option<&str>, arguments: &[&str]) -> Server {
         // whatever agents there are on the machine of the tests, they would cost money
-        self.serves_given(database_url, arguments, &[("MUSTER_CLAUDE_CODE", "none"), ("MUSTER_CODEX", "none")])
+        let none = ["MUSTER_CLAUDE_CODE", "MUSTER_CODEX", "MUSTER_GEMINI_CLI", "MUSTER_OPENCODE"].map(|name| (name, "none"));
+        self.serves_given(database_url, arguments, &none)
     }
 
     fn serves_given(&self, database_url: Option<&str>, arguments: &[&str], given: &[(&str, &str)]) -> Server {
@@ -209,12 +217,12 @@ impl Drop for FakeProvider {
     }
 }
 
-/// An agent as `scripts/setup --tests` installs it.
-fn agent_program(name: &str) -> PathBuf {
+/// An agent in a folder of tools, as a script installs it.
+fn agent_program(folder: &str, name: &str, script: &str) -> String {
     let home = std::env::var_os("HOME").unwrap();
-    let program = Path::new(&home).join(".cache/muster/tools/agents/node_modules/.bin").join(name);
-    assert!(program.exists(), "{} is not there: run scripts/setup --tests", program.display());
-    program
+    let program = Path::new(&home).join(".cache/muster/tools").join(folder).join("node_modules/.bin").join(name);
+    assert!(program.exists(), "{} is not there: run {script}", program.display());
+    program.to_str().unwrap().to_owned()
 }
 
 pub struct Client<'a> {
@@ -260,13 +268,30 @@ pub fn muster() -> &'static Path {
 }
 
 /// What a runner is given so that it has these agents, whose models are played by this provider.
-pub fn agents_of(provider: &FakeProvider) -> [(&'static str, String); 6] {
-    let program = |name| agent_program(name).to_str().unwrap().to_owned();
+pub fn agents_of(provider: &FakeProvider) -> [(&'static str, String); 8] {
+    let program = |name| agent_program("agents", name, "scripts/setup --tests");
     [
         ("MUSTER_CLAUDE_CODE", program("claude")),
         ("ANTHROPIC_BASE_URL", provider.url.clone()),
         ("ANTHROPIC_API_KEY", "none".into()),
         ("MUSTER_CODEX", program("codex")),
+        ("OPENAI_BASE_URL", format!("{}/v1", provider.url)),
+        ("OPENAI_API_KEY", "none".into()),
+        ("MUSTER_GEMINI_CLI", "none".into()),
+        ("MUSTER_OPENCODE", "none".into()),
+    ]
+}
+
+/// The same of those that `make agents-test` alone drives.
+fn more_agents_of(provider: &FakeProvider) -> [(&'static str, String); 8] {
+    let program = |name| agent_program("more-agents", name, "make agents-test");
+    [
+        ("MUSTER_CLAUDE_CODE", "none".into()),
+        ("MUSTER_CODEX", "none".into()),
+        ("MUSTER_GEMINI_CLI", program("gemini")),
+        ("GOOGLE_GEMINI_BASE_URL", provider.url.clone()),
+        ("GEMINI_API_KEY", "none".into()),
+        ("MUSTER_OPENCODE", program("opencode")),
         ("OPENAI_BASE_URL", format!("{}/v1", provider.url)),
         ("OPENAI_API_KEY", "none".into()),
     ]

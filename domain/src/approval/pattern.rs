@@ -120,7 +120,8 @@ fn is_file(pattern: &str, file: &str) -> bool {
         return true;
     }
     // what git and agents take their orders from is more than a file
-    const ORDERS: [&str; 5] = ["..", ".git", ".codex", ".claude", ".mcp.json"];
+    const ORDERS: [&str; 9] =
+        ["..", ".git", ".codex", ".claude", ".mcp.json", ".gemini", ".opencode", "opencode.json", "opencode.jsonc"];
     let leads_out = file.starts_with(['/', '~']) || file.split(['/', '\\']).any(|part| ORDERS.contains(&part));
     !leads_out && start(AskedKind::Edit, pattern).is_some_and(|start| file.starts_with(start))
 }
@@ -181,6 +182,9 @@ mod tests {
             assert!(!allows("src/*", outside), "{outside}");
         }
         assert!(!allows("*", "/etc/passwd") && !allows("*", "~/.bashrc") && !allows("*", ".git/config"));
+        for orders in [".gemini/settings.json", ".opencode/plugins/a.ts", "opencode.json", "app/opencode.jsonc"] {
+            assert!(!allows("*", orders), "{orders}");
+        }
     }
 
     #[test]

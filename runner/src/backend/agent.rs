@@ -2,7 +2,8 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    fs, io,
+    path::Path,
     process::Stdio,
 };
 
@@ -12,10 +13,14 @@ use super::{
     Beginning, Dialogue, Opening, claude_code, codex,
     environment::{self, Place},
     found::Found,
+    gemini_cli, opencode,
     question::Leave,
     shell::Script,
 };
-use crate::sandbox::{Guest, Program};
+use crate::{
+    folders::private_folder,
+    sandbox::{Guest, Program},
+};
 
 /// What carries out the work of an attempt.
 pub(crate) enum Doing<'a> {
@@ -39,12 +44,12 @@ impl<'a> Doing<'a> {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that counts what it costs")),
             },
-            None if terms.asks() => match agents.first() {
+            None if terms.asks() => match first_fitting(agents, assignment) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that asks people")),
             },
             None if agent_command.is_some() => Script::of(&assignment.work, agent_command).map(Self::Script),
-            None => match agents.first() {
+            None => match first_fitting(agents, assignment) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Script::of(&assignment.work, None).map(Self::Script),
             },
@@ -67,6 +72,11 @@ impl<'a> Doing<'a> {
     }
 }
 
+/// Only who counts its turns can be stopped when they are too many.
+fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
+    agents.iter().find(|found| found.backend.counts_turns() || assignment.agent.max_turns.is_none())
+}
+
 /// A conversation that is about to begin.
 pub(crate) struct Begun {
     pub program: Program,
@@ -87,7 +97,10 @@ pub(crate) fn begin(
     let given = given.as_slice();
     let in_sandbox = place.room.is_closed();
     let leave = Leave::of(assignment.agent.ask, in_sandbox);
-    let config = place.own_folder(&format!(".{}", found.backend.name()))?;
+    let name = format!(".{}", found.backend.name());
+    let own = place.folder().home().join(&name);
+    let is_new = own.symlink_metadata().is_err();
+    let config = place.own_folder(&name)?;
     let beginning = Beginning {
         worktree: place.worktree.to_owned(),
         config,
@@ -101,8 +114,14 @@ pub(crate) fn begin(
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match found.backend {
         Backend::ClaudeCode => boxed(claude_code::open(beginning, words)),
         Backend::Codex => boxed(codex::open(beginning, words)),
+        Backend::GeminiCli => boxed(gemini_cli::open(beginning, words)),
+        Backend::OpenCode => boxed(opencode::open(beginning, words)),
     };
-    let Opening { arguments, variables, lines } = opening;
+    let Opening { arguments, variables, files, lines } = opening;
+    if is_new {
+        // later the work has been there, and may have put a way elsewhere in their places
+        write_first(&own, &files)?;
+    }
     let mut program = place.room.agent(found, place.worktree)?;
     let command = &mut program.command;
     command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,13 +131,28 @@ pub(crate) fn begin(
     Ok(Begun { program, lines, dialogue })
 }
 
+/// Into a folder in which nobody has worked yet.
+fn write_first(folder: &Path, files: &[(&str, String)]) -> io::Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            private_folder(parent)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
 /// Nobody is given the keys of others.
 fn is_for(backend: Backend, name: &OsStr) -> bool {
-    let others: &[&str] = match backend {
-        Backend::ClaudeCode => &["OPENAI_"],
-        Backend::Codex => &["ANTHROPIC_", "CLAUDE_"],
+    const KEYS: [&str; 5] = ["ANTHROPIC_", "CLAUDE_", "OPENAI_", "GEMINI_", "GOOGLE_GEMINI_"];
+    let own: &[&str] = match backend {
+        Backend::ClaudeCode => &["ANTHROPIC_", "CLAUDE_"],
+        Backend::Codex | Backend::OpenCode => &["OPENAI_"],
+        Backend::GeminiCli => &["GEMINI_", "GOOGLE_GEMINI_"],
     };
-    !name.to_str().is_some_and(|name| others.iter().any(|other| name.starts_with(other)))
+    let begins = |starts: &[&str]| name.to_str().is_some_and(|name| starts.iter().any(|start| name.starts_with(start)));
+    !begins(&KEYS) || begins(own)
 }
 
 fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, Box<dyn Dialogue>) {
@@ -187,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn what_may_take_so_many_turns_is_for_who_counts_them() {
+        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into() };
+        let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
+        let both = [found(Backend::OpenCode), found(Backend::GeminiCli)];
+        let chosen = |assignment: &Assignment| match Doing::of(assignment, &both, None) {
+            Ok(Doing::Agent { found, .. }) => found.backend,
+            _ => panic!("there are two of them"),
+        };
+        assert_eq!(chosen(&assignment), Backend::OpenCode);
+        assignment.agent.max_turns = Some(3);
+        assert_eq!(chosen(&assignment), Backend::GeminiCli);
+    }
+
+    #[test]
     fn what_asks_people_is_no_command_that_asks_nobody() {
         let claude = [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into() }];
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
@@ -197,8 +245,18 @@ mod tests {
 
     #[test]
     fn nobody_is_given_the_keys_of_others() {
-        let given = |backend| ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HTTPS_PROXY"].map(|name| is_for(backend, OsStr::new(name)));
-        assert_eq!(given(Backend::ClaudeCode), [true, false, true]);
-        assert_eq!(given(Backend::Codex), [false, true, true]);
+        let names = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "HTTPS_PROXY"];
+        let given = |backend| names.map(|name| is_for(backend, OsStr::new(name)));
+        assert_eq!(given(Backend::ClaudeCode), [true, false, false, false, true]);
+        assert_eq!(given(Backend::Codex), [false, true, false, false, true]);
+        assert_eq!(given(Backend::GeminiCli), [false, false, true, true, true]);
+        assert_eq!(given(Backend::OpenCode), given(Backend::Codex));
+    }
+
+    #[test]
+    fn a_program_finds_its_first_files_in_its_own_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        write_first(folder.path(), &[(".gemini/settings.json", "{}".into())]).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(".gemini/settings.json")).unwrap(), "{}");
     }
 }

@@ -153,7 +153,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
         unheard: HashSet::new(),
         last: None,
     };
-    (Opening { arguments, variables, lines: lines.map(|line| line.to_string()).into() }, dialogue)
+    (Opening { arguments, variables, files: vec![], lines: lines.map(|line| line.to_string()).into() }, dialogue)
 }
 
 /// What begins with a slash it would take for one of its commands.

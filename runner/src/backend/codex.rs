@@ -134,7 +134,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         over: None,
         last: None,
     };
-    (Opening { arguments, variables, lines }, dialogue)
+    (Opening { arguments, variables, files: vec![], lines }, dialogue)
 }
 
 fn request(id: u64, method: &str, params: Value) -> String {

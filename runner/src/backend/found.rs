@@ -35,7 +35,12 @@ impl Found {
 
 pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
     let mut all = vec![];
-    let wanted = [(Backend::ClaudeCode, &config.claude_code), (Backend::Codex, &config.codex)];
+    let wanted = [
+        (Backend::ClaudeCode, &config.claude_code),
+        (Backend::Codex, &config.codex),
+        (Backend::GeminiCli, &config.gemini_cli),
+        (Backend::OpenCode, &config.opencode),
+    ];
     let asked = wanted.into_iter().filter_map(|(backend, program)| Some((backend, program.as_ref()?)));
     let asked = asked.map(async |(backend, program)| (backend, program, ask(backend, program).await));
     for (backend, program, answer) in futures::future::join_all(asked).await {

@@ -1,0 +1,421 @@
+//! Agents that speak the Agent Client Protocol: JSON-RPC 2.0 over their standard input and output, one message a line.
+//!
+//! What is said is the same whichever of them it is. What differs is in a [`Description`]: how it is started, how a session of an earlier
+//! round goes on, and how it names things. It is offered neither files nor terminals of Muster's, so that it works in its own sandbox and asks
+//! leave for what it does there. Once in a turn it cannot be told anything: what people say waits for the turn's end, or ends it.
+
+mod asked;
+mod calls;
+mod outcome;
+mod said;
+
+use std::{collections::HashMap, path::PathBuf, process::ExitStatus};
+
+use domain::{
+    AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
+    approval::Answer,
+    session::{SessionEnd, kept_text},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Beginning, Dialogue, Heard, how,
+    json::{message, shortened, some_text, text},
+    question::{Fate, Leave, Question, fate},
+};
+use calls::Calls;
+use outcome::Last;
+use said::Said;
+
+/// The version of the protocol that is spoken.
+const VERSION: u64 = 1;
+
+/// What each request is about is told by its number.
+const INITIALIZE: u64 = 0;
+const SESSION: u64 = 1;
+const MODE: u64 = 2;
+/// From here on, one for each turn.
+const TURN: u64 = 10;
+
+/// Of what it was not allowed, as far as that is remembered.
+const MOST_DENIED: usize = 100;
+
+/// What there is to know of a program that speaks the protocol, beside how it is started.
+pub(super) struct Description {
+    pub backend: Backend,
+    pub resumes: Resumes,
+    /// The mode in which it asks before it does something, where it has others.
+    pub mode: Option<&'static str>,
+    /// With these begins what it would take for one of its commands.
+    pub commands: &'static [char],
+    /// The title of a command that it asks for is that command, to the letter.
+    pub title_is_the_command: bool,
+    /// What it would do that it is not allowed; then it is not told anything.
+    pub refused: Option<&'static str>,
+}
+
+/// How a session of an earlier round goes on. What it tells of that session until the next turn begins was told before.
+pub(super) struct Resumes {
+    pub method: &'static str,
+    /// What it is called then, where not by its own name.
+    pub called: Option<&'static str>,
+}
+
+pub(crate) struct Acp {
+    about: Description,
+    worktree: PathBuf,
+    model: Option<String>,
+    max_turns: Option<u32>,
+    prompt: String,
+    leave: Leave,
+    /// The session, once it is known; at first one of an earlier round.
+    session: Option<String>,
+    resumed: bool,
+    version: Option<String>,
+    /// The request that its turn is the answer to.
+    turn: Option<u64>,
+    turns: u64,
+    said: Said,
+    calls: Calls,
+    /// What it asks people, by its own names.
+    asked: HashMap<String, Asking>,
+    denied: Vec<String>,
+    /// What its next turn begins with.
+    next: Vec<String>,
+    /// It was stopped, as somebody wants to say something.
+    makes_way: bool,
+    last: Option<Last>,
+}
+
+/// What has to be known of a question when its answer comes.
+struct Asking {
+    id: Value,
+    tool: String,
+    subject: String,
+    options: Options,
+}
+
+/// What a request for leave can be answered with. Of those that allow, only the one that allows it once is ever chosen.
+struct Options {
+    allow: Option<String>,
+    reject: Option<String>,
+}
+
+impl Options {
+    fn of(params: &Value) -> Self {
+        let all = params["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let called = |kind: &str| all.iter().find(|option| text(option, "/kind") == kind).and_then(|option| some_text(option, "/optionId"));
+        Self { allow: called("allow_once"), reject: called("reject_once") }
+    }
+}
+
+/// The dialogue, and the first lines for its standard input.
+pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (Vec<String>, Acp) {
+    let client = json!({"name": "muster", "title": "Muster", "version": env!("CARGO_PKG_VERSION")});
+    let offered = json!({"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false});
+    let params = json!({"protocolVersion": VERSION, "clientCapabilities": offered, "clientInfo": client});
+    let lines = vec![request(INITIALIZE, "initialize", params)];
+    let dialogue = Acp {
+        prompt: no_command(prompt, about.commands),
+        about,
+        model: place.terms.model.clone(),
+        max_turns: place.terms.max_turns,
+        leave: place.leave,
+        resumed: place.session.is_some(),
+        session: place.session,
+        version: None,
+        turn: None,
+        turns: 0,
+        said: Said::default(),
+        calls: Calls::of(place.worktree.clone()),
+        worktree: place.worktree,
+        asked: HashMap::new(),
+        denied: vec![],
+        next: vec![],
+        makes_way: false,
+        last: None,
+    };
+    (lines, dialogue)
+}
+
+fn request(id: u64, method: &str, params: Value) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+}
+
+/// What begins as a command of the agent's does is introduced.
+fn no_command(prompt: &str, commands: &[char]) -> String {
+    if prompt.trim_start().starts_with(commands) { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
+}
+
+/// The answer to a request for leave; without an option that was offered, it was cancelled.
+fn chosen(id: &Value, option: Option<&str>) -> String {
+    let outcome = match option {
+        Some(option) => json!({"outcome": "selected", "optionId": option}),
+        None => json!({"outcome": "cancelled"}),
+    };
+    json!({"jsonrpc": "2.0", "id": id, "result": {"outcome": outcome}}).to_string()
+}
+
+impl Dialogue for Acp {
+    fn hear(&mut self, line: &str) -> Heard {
+        let Some(message) = message(line) else { return Heard::output() };
+        match (message.get("method").and_then(Value::as_str), message.get("id")) {
+            (Some("session/request_permission"), Some(id)) => self.asks(id, &message["params"]),
+            (Some(_), Some(id)) => {
+                // it was offered nothing that it could ask for
+                let error = json!({"code": -32601, "message": "Muster has no answer to this"});
+                let answer = json!({"jsonrpc": "2.0", "id": id, "error": error});
+                Heard { answers: vec![answer.to_string()], ..Heard::default() }
+            }
+            (Some("session/update"), None) => Heard::events(self.told(&message["params"])),
+            (Some(_), None) => Heard::default(),
+            (None, Some(id)) => self.answered(id.as_u64(), &message),
+            (None, None) => Heard::output(),
+        }
+    }
+
+    fn answer(&mut self, key: &str, answer: &Answer) -> Heard {
+        let Some(Asking { id, tool, subject, options }) = self.asked.remove(key) else { return Heard::default() };
+        let allowed = answer.decision == Decision::Allow;
+        if !allowed {
+            if answer.unanswered {
+                self.note_denied(&subject, &tool);
+            }
+            // its answer has no room for the reason, and its turn none for more
+            if let Some(message) = &answer.message {
+                self.next.push(format!("{} says:\n\n{message}", answer.by));
+            }
+        }
+        let option = if allowed { options.allow } else { options.reject };
+        let event = Event::Permission { tool, subject, allowed, by: answer.by.clone() };
+        Heard { answers: vec![chosen(&id, option.as_deref())], ..Heard::events(vec![event]) }
+    }
+
+    fn tell(&mut self, text: &str, interrupt: bool) -> Option<Heard> {
+        self.turn?;
+        self.next.push(text.to_owned());
+        if !interrupt || self.makes_way {
+            return Some(Heard::default());
+        }
+        self.makes_way = true;
+        let stop = json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": self.called()}});
+        let mut answers = vec![stop.to_string()];
+        answers.extend(self.asked.values().map(|asking| chosen(&asking.id, None)));
+        Some(Heard { answers, withdrawn: self.withdraw_all(), ..Heard::default() })
+    }
+
+    fn may_be_the_last(&self, ends: &str) -> bool {
+        ends.contains("\"stopReason\"")
+    }
+
+    fn session(&self) -> Option<String> {
+        self.session.clone()
+    }
+
+    fn spent_micros(&self) -> u64 {
+        0
+    }
+
+    fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
+        let title = self.about.backend.title();
+        let Some(last) = &self.last else {
+            return Err(Failure::new(FailureCode::CommandFailed, format!("{title} {} without saying how it went", how(ended))));
+        };
+        last.verdict(title)?;
+        if let Some(first) = self.denied.first() {
+            return Err(Failure::new(FailureCode::AgentDenied, format!("{title} was not allowed: {first}")));
+        }
+        if ended.is_none_or(|ended| ended.success()) {
+            return Ok(());
+        }
+        let message = format!("{title} {} after it had said that all went well", how(ended));
+        Err(Failure::new(FailureCode::CommandFailed, message))
+    }
+}
+
+impl Acp {
+    /// The session as it is called in this round.
+    fn called(&self) -> Option<&str> {
+        let other = self.about.resumes.called.filter(|_| self.resumed);
+        other.or(self.session.as_deref())
+    }
+
+    /// Its answer to something that it was asked.
+    fn answered(&mut self, id: Option<u64>, message: &Value) -> Heard {
+        let error = message.get("error").filter(|error| !error.is_null());
+        match id {
+            Some(id) if self.turn == Some(id) => self.turn_ends(&message["result"], error),
+            Some(INITIALIZE | SESSION | MODE) if self.turns == 0 => match error {
+                // without it there is no turn
+                Some(error) => self.ends(Last::failed(error.clone()), vec![]),
+                None => self.opens(id, &message["result"]),
+            },
+            _ => Heard::default(),
+        }
+    }
+
+    fn opens(&mut self, id: Option<u64>, result: &Value) -> Heard {
+        let answers = match id {
+            Some(INITIALIZE) => {
+                if result["protocolVersion"] != VERSION {
+                    let message = format!("it speaks version {} of the protocol, and Muster {VERSION}", result["protocolVersion"]);
+                    return self.ends(Last::failed(json!({"message": message})), vec![]);
+                }
+                if let Some(what) = self.about.refused {
+                    self.note_denied(what, "");
+                    return self.ends(Last::refused(), vec![]);
+                }
+                self.version = some_text(result, "/agentInfo/version");
+                vec![self.session_request()]
+            }
+            Some(SESSION) => {
+                if !self.resumed {
+                    self.session = some_text(result, "/sessionId");
+                }
+                if self.session.is_none() {
+                    return self.ends(Last::failed(json!({"message": "it has not said what its session is called"})), vec![]);
+                }
+                let started = Event::Started {
+                    backend: self.about.backend,
+                    version: self.version.clone(),
+                    model: self.model.clone().or_else(|| own_model(result)),
+                    session: self.session.clone(),
+                };
+                let line = match self.about.mode {
+                    // what it tells of an earlier round comes before its answer to this
+                    Some(mode) => request(MODE, "session/set_mode", json!({"sessionId": self.called(), "modeId": mode})),
+                    None => self.turn_request(&self.prompt.clone()),
+                };
+                return Heard { answers: vec![line], ..Heard::events(vec![started]) };
+            }
+            _ => vec![self.turn_request(&self.prompt.clone())],
+        };
+        Heard { answers, ..Heard::default() }
+    }
+
+    fn session_request(&self) -> String {
+        let mut params = json!({"cwd": self.worktree, "mcpServers": []});
+        if !self.resumed {
+            return request(SESSION, "session/new", params);
+        }
+        params["sessionId"] = json!(self.called());
+        request(SESSION, self.about.resumes.method, params)
+    }
+
+    fn turn_request(&mut self, text: &str) -> String {
+        let id = TURN + self.turns;
+        self.turns += 1;
+        self.turn = Some(id);
+        request(id, "session/prompt", json!({"sessionId": self.called(), "prompt": [{"type": "text", "text": text}]}))
+    }
+
+    /// What it tells by itself. Before its first turn that is about an earlier one.
+    fn told(&mut self, params: &Value) -> Vec<Event> {
+        if self.turn.is_none() || self.called() != Some(text(params, "/sessionId")) {
+            return vec![];
+        }
+        let update = &params["update"];
+        match text(update, "/sessionUpdate") {
+            "agent_message_chunk" => self.said.says(update),
+            "agent_thought_chunk" => self.said.thinks(update),
+            "tool_call" | "tool_call_update" => {
+                let mut events = self.said.whole();
+                events.extend(self.calls.told(update));
+                events
+            }
+            // its plans and what it offers are for those who draw it, or come with later versions
+            _ => vec![],
+        }
+    }
+
+    /// What it asks leave for. Whatever nobody can answer is refused, so that it does not wait for ever.
+    fn asks(&mut self, id: &Value, params: &Value) -> Heard {
+        let refused = |option: Option<&str>| Heard { answers: vec![chosen(id, option)], ..Heard::default() };
+        if self.turn.is_none() || self.makes_way {
+            return refused(None);
+        }
+        let (key, options, call) = (id.to_string(), Options::of(params), &params["toolCall"]);
+        if self.asked.contains_key(&key) {
+            return refused(options.reject.as_deref());
+        }
+        let mut events = self.said.whole();
+        events.extend(self.calls.begins(call));
+        let asked::Wanted { kind, tool, subject, input, is_cut } = self.wanted(call);
+        let fate = match fate(self.leave, kind, &tool, &subject, &input) {
+            // for this time alone, or not at all
+            Fate::Allowed | Fate::Asked(_) if options.allow.is_none() => Fate::Denied("It cannot be allowed for this time alone."),
+            Fate::Asked(_) if is_cut => Fate::Denied("This cannot be shown whole to whoever would have to allow it."),
+            fate => fate,
+        };
+        match fate {
+            Fate::Allowed => Heard { answers: vec![chosen(id, options.allow.as_deref())], ..Heard::events(events) },
+            Fate::Denied(_) => {
+                self.note_denied(&subject, &tool);
+                events.push(Event::Permission { tool, subject: kept_text(&subject), allowed: false, by: "Muster".into() });
+                Heard { answers: vec![chosen(id, options.reject.as_deref())], ..Heard::events(events) }
+            }
+            Fate::Asked(asked) => {
+                self.asked.insert(key.clone(), Asking { id: id.clone(), tool, subject, options });
+                Heard { questions: vec![Question { key, asked }], ..Heard::events(events) }
+            }
+        }
+    }
+
+    fn wanted(&self, call: &Value) -> asked::Wanted {
+        let known = self.calls.get(text(call, "/toolCallId"));
+        let title = if self.about.title_is_the_command { text(call, "/title") } else { "" };
+        match asked::kind(text(call, "/kind")) {
+            AskedKind::Command => asked::command(&self.worktree, call, known, title),
+            AskedKind::Edit => asked::edit(&self.worktree, call),
+            AskedKind::Tool => asked::tool(call, known),
+        }
+    }
+
+    fn turn_ends(&mut self, result: &Value, error: Option<&Value>) -> Heard {
+        self.turn = None;
+        let mut events = self.said.whole();
+        events.extend(outcome::usage(result, self.model.as_deref()));
+        let last = match error {
+            Some(error) => Last::failed(error.clone()),
+            None => Last::of(text(result, "/stopReason")),
+        };
+        let makes_way = std::mem::take(&mut self.makes_way);
+        let goes_on = !self.next.is_empty() && (makes_way || last.end == SessionEnd::Completed);
+        if !goes_on {
+            return self.ends(last, events);
+        }
+        let withdrawn = self.withdraw_all();
+        let words = std::mem::take(&mut self.next).join("\n\n");
+        Heard { answers: vec![self.turn_request(&words)], withdrawn, ..Heard::events(events) }
+    }
+
+    fn ends(&mut self, last: Last, mut events: Vec<Event>) -> Heard {
+        // where it is told how many turns it may take, it counts them itself
+        let turns = (last.end == SessionEnd::TurnsUsedUp).then_some(self.max_turns).flatten().map(u64::from);
+        events.push(Event::Ended { how: last.end, turns, cost_micros: None });
+        self.last = Some(last);
+        Heard { is_over: true, withdrawn: self.withdraw_all(), ..Heard::events(events) }
+    }
+
+    /// It no longer waits for any of this, and nobody has denied it.
+    fn withdraw_all(&mut self) -> Vec<String> {
+        self.asked.drain().map(|(key, _)| key).collect()
+    }
+
+    fn note_denied(&mut self, subject: &str, tool: &str) {
+        let what = shortened(if subject.trim().is_empty() { tool } else { subject });
+        if self.denied.len() < MOST_DENIED && !self.denied.contains(&what) {
+            self.denied.push(what);
+        }
+    }
+}
+
+/// The model of a session, in one of the ways that are in use.
+fn own_model(session: &Value) -> Option<String> {
+    let options = session["configOptions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let chosen = options.iter().find(|option| text(option, "/id") == "model").and_then(|option| some_text(option, "/currentValue"));
+    some_text(session, "/models/currentModelId").or(chosen)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What an agent does, as far as it tells: some say that a call begins, some only what it wants leave for or what came of it.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use domain::{
+    SessionEventKind as Event,
+    session::{FileChange, kept_text, kept_value},
+};
+use serde_json::{Map, Value, json};
+
+use crate::backend::{in_the_worktree, json::text};
+
+/// Of those that have begun and not ended; then they are forgotten, and an end is told with its beginning.
+const MOST_CALLS: usize = 1000;
+/// Files of one call.
+const MOST_FILES: usize = 1000;
+
+#[derive(Default)]
+pub(super) struct Call {
+    kind: String,
+    /// The tool, where the agent has a word for it.
+    name: String,
+    title: String,
+    pub input: Value,
+    places: Vec<String>,
+    changes: Vec<(String, FileChange)>,
+    /// What it has printed, or has answered.
+    output: String,
+    exit: Option<i64>,
+    is_begun: bool,
+}
+
+pub(super) struct Calls {
+    worktree: PathBuf,
+    all: HashMap<String, Call>,
+}
+
+impl Calls {
+    pub fn of(worktree: PathBuf) -> Self {
+        Self { worktree, all: HashMap::new() }
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Call> {
+        self.all.get(id)
+    }
+
+    /// An update about a call.
+    pub fn told(&mut self, update: &Value) -> Vec<Event> {
+        let Some(call) = self.note(update) else { return vec![] };
+        let is_new = text(update, "/sessionUpdate") == "tool_call";
+        match text(update, "/status") {
+            // what it is called with may still come
+            "pending" | "" if is_new => {
+                let title = text(update, "/title");
+                if is_word(title) {
+                    call.name = kept_text(title);
+                }
+                vec![]
+            }
+            "pending" | "" => vec![],
+            status @ ("completed" | "failed") => self.ends(text(update, "/toolCallId"), status == "failed"),
+            _ => self.begins(update).into_iter().collect(),
+        }
+    }
+
+    /// It is about to do something, and that was not told yet. It is looked at for what is not known of it.
+    pub fn begins(&mut self, update: &Value) -> Option<Event> {
+        self.note(update)?;
+        let id = text(update, "/toolCallId");
+        let call = self.all.get_mut(id)?;
+        if std::mem::replace(&mut call.is_begun, true) {
+            return None;
+        }
+        let call = self.all.get(id)?;
+        Some(Event::ToolCall { call: kept_text(id), tool: call.tool().to_owned(), input: self.shown(call) })
+    }
+
+    fn note(&mut self, update: &Value) -> Option<&mut Call> {
+        let id = text(update, "/toolCallId");
+        if id.is_empty() {
+            return None;
+        }
+        if !self.all.contains_key(id) && self.all.len() >= MOST_CALLS {
+            self.all.clear();
+        }
+        let call = self.all.entry(id.to_owned()).or_default();
+        call.note(update);
+        Some(call)
+    }
+
+    /// What came of it, and before that what it was, when that was not told.
+    fn ends(&mut self, id: &str, has_failed: bool) -> Vec<Event> {
+        let Some(call) = self.all.remove(id) else { return vec![] };
+        let mut events = vec![];
+        if !call.is_begun {
+            events.push(Event::ToolCall { call: kept_text(id), tool: call.tool().to_owned(), input: self.shown(&call) });
+        }
+        let exit = call.exit.filter(|code| *code != 0);
+        let mut output = call.output.trim_end().to_owned();
+        if let Some(code) = exit {
+            output.push_str(&format!("\n[exit code {code}]"));
+        }
+        let is_error = has_failed || exit.is_some();
+        events.push(Event::ToolResult { call: kept_text(id), output: kept_text(output.trim_start()), is_error });
+        if !has_failed {
+            let changed = call.changed().into_iter();
+            events.extend(changed.map(|(path, change)| Event::FileChange { path: in_the_worktree(&self.worktree, &path), change }));
+        }
+        events
+    }
+
+    /// What it is called with, under the names by which sessions are read.
+    fn shown(&self, call: &Call) -> Value {
+        let mut input = call.input.as_object().cloned().unwrap_or_default();
+        for name in ["filePath", "filepath", "file_path", "path", "workdir", "cwd"] {
+            if let Some(Value::String(path)) = input.get_mut(name) {
+                *path = in_the_worktree(&self.worktree, path);
+            }
+        }
+        // the worktree itself goes without saying
+        input.retain(|name, value| *value != "" || !["workdir", "cwd"].contains(&name.as_str()));
+        match (call.kind.as_str(), call.places.first()) {
+            ("execute", _) => tell(&mut input, "command", &call.title),
+            ("edit" | "delete" | "move" | "read", Some(place)) => tell(&mut input, "path", &in_the_worktree(&self.worktree, place)),
+            _ if input.is_empty() => tell(&mut input, "description", &call.title),
+            _ => {}
+        }
+        kept_value(&Value::Object(input))
+    }
+}
+
+/// Unless it says so itself.
+fn tell(input: &mut Map<String, Value>, name: &str, what: &str) {
+    if !what.is_empty() {
+        input.entry(name.to_owned()).or_insert_with(|| json!(what));
+    }
+}
+
+impl Call {
+    /// As the agent calls it, or what kind of tool it is.
+    pub fn tool(&self) -> &str {
+        [self.name.as_str(), self.kind.as_str()].into_iter().find(|name| !name.is_empty()).unwrap_or("tool")
+    }
+
+    fn note(&mut self, update: &Value) {
+        for (own, name) in [(&mut self.kind, "/kind"), (&mut self.title, "/title")] {
+            let said = text(update, name);
+            if !said.is_empty() {
+                *own = kept_text(said);
+            }
+        }
+        let input = &update["rawInput"];
+        // what it asks leave for may say it in other words, and less of it
+        let is_more = |input: &Map<String, Value>| self.input.as_object().is_none_or(|known| known.len() < input.len());
+        if input.as_object().is_some_and(is_more) {
+            self.input = kept_value(input);
+        }
+        let places = places(update);
+        if !places.is_empty() {
+            self.places = places;
+        }
+        let content = update["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let changes: Vec<_> = content.iter().filter(|part| text(part, "/type") == "diff").take(MOST_FILES).map(change).collect();
+        if !changes.is_empty() {
+            self.changes = changes;
+        }
+        let said = content.iter().map(|part| text(part, "/content/text")).filter(|said| !said.is_empty());
+        let said = said.collect::<Vec<_>>().join("\n");
+        // before that it is about the call, and not what came of it
+        if !said.is_empty() && text(update, "/sessionUpdate") == "tool_call_update" {
+            self.output = kept_text(&said);
+        }
+        self.exit = update.pointer("/rawOutput/metadata/exit").and_then(Value::as_i64).or(self.exit);
+    }
+
+    /// What it has changed when all went well.
+    fn changed(self) -> Vec<(String, FileChange)> {
+        let of_all = match self.kind.as_str() {
+            "edit" => FileChange::Edited,
+            "delete" => FileChange::Deleted,
+            "move" => FileChange::Written,
+            _ => return vec![],
+        };
+        if self.changes.is_empty() { self.places.into_iter().map(|place| (place, of_all)).collect() } else { self.changes }
+    }
+}
+
+/// The files that it is about, each once.
+pub(super) fn places(update: &Value) -> Vec<String> {
+    let of = |name: &str| update[name].as_array().into_iter().flatten().map(|one| text(one, "/path"));
+    let named = ["/rawInput/filePath", "/rawInput/filepath", "/rawInput/file_path"].map(|name| text(update, name));
+    let mut all: Vec<String> = vec![];
+    for path in of("content").chain(of("locations")).chain(named) {
+        if !path.is_empty() && all.len() < MOST_FILES && !all.iter().any(|known| known == path) {
+            all.push(kept_text(path));
+        }
+    }
+    all
+}
+
+/// A part of the content that is a difference.
+fn change(part: &Value) -> (String, FileChange) {
+    let was = part["oldText"].as_str().unwrap_or_default();
+    let change = match text(part, "/_meta/kind") {
+        "delete" => FileChange::Deleted,
+        "modify" => FileChange::Edited,
+        _ if was.is_empty() => FileChange::Written,
+        _ => FileChange::Edited,
+    };
+    (kept_text(text(part, "/path")), change)
+}
+
+/// A name for a tool, and no sentence about it.
+fn is_word(title: &str) -> bool {
+    !title.is_empty() && title.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+}

@@ -1,0 +1,196 @@
+//! How a turn has ended, what it has used, and what that says about the work.
+
+use domain::{
+    Failure, FailureCode, SessionEventKind as Event,
+    session::{SessionEnd, kept_text},
+};
+use serde_json::{Value, json};
+
+use crate::backend::json::{number, shortened, some_text, text};
+
+/// No reason of the protocol's.
+const REFUSED: &str = "refused by Muster";
+
+pub(super) struct Last {
+    pub end: SessionEnd,
+    /// As the protocol calls it; empty when it was an error.
+    reason: String,
+    error: Value,
+}
+
+impl Last {
+    pub fn of(reason: &str) -> Self {
+        let end = match reason {
+            "end_turn" => SessionEnd::Completed,
+            "max_turn_requests" => SessionEnd::TurnsUsedUp,
+            _ => SessionEnd::Failed,
+        };
+        Self { end, reason: kept_text(reason), error: Value::Null }
+    }
+
+    pub fn failed(error: Value) -> Self {
+        Self { end: SessionEnd::Failed, reason: String::new(), error }
+    }
+
+    /// It was not let begin.
+    pub fn refused() -> Self {
+        Self { end: SessionEnd::Failed, reason: REFUSED.into(), error: Value::Null }
+    }
+
+    /// Whether the agent has said that all went well.
+    pub fn verdict(&self, title: &str) -> Result<(), Failure> {
+        let failed = |code, message: String| Err(Failure::new(code, message));
+        let why = |start: &str| match shortened(&message_of(&self.error)) {
+            message if message.is_empty() => format!("{title} {start}"),
+            message => format!("{title} {start}: {message}"),
+        };
+        match (self.end, self.reason.as_str()) {
+            // by whom and why is said elsewhere
+            (SessionEnd::Completed, _) | (_, REFUSED) => Ok(()),
+            (SessionEnd::TurnsUsedUp, _) => failed(FailureCode::AgentCapped, why("has used up the turns that it was allowed")),
+            (_, "max_tokens") => failed(FailureCode::AgentCapped, why("has used up the tokens that its model has for it")),
+            (_, "refusal") => failed(FailureCode::ProviderRefused, why("was refused by its model")),
+            (_, "cancelled") => failed(FailureCode::CommandFailed, why("was interrupted")),
+            _ => match provider_says(&self.error) {
+                Some(FailureCode::ProviderLimit) => failed(FailureCode::ProviderLimit, why("was told to come back later")),
+                Some(code) => failed(code, why("was refused by its provider")),
+                None => failed(FailureCode::CommandFailed, why("failed")),
+            },
+        }
+    }
+}
+
+/// What the answers of its model used, as far as it says that with the turn's end: OpenCode of the last one, Gemini CLI of all of them, by
+/// model.
+pub(super) fn usage(result: &Value, model: Option<&str>) -> Vec<Event> {
+    let by_model = result.pointer("/_meta/quota/model_usage").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if !by_model.is_empty() {
+        let of = |used: &Value, name: &str| number(used, &format!("/token_count/{name}")).unwrap_or(0);
+        let used = |used: &Value| Event::Usage {
+            model: some_text(used, "/model"),
+            input: of(used, "input_tokens"),
+            cached: 0,
+            output: of(used, "output_tokens"),
+        };
+        return by_model.iter().take(MOST_MODELS).map(used).collect();
+    }
+    let of = |name: &str| number(result, &format!("/usage/{name}")).unwrap_or(0);
+    let (cached, input) = (of("cachedReadTokens"), of("inputTokens") + of("cachedWriteTokens"));
+    let output = of("outputTokens") + of("thoughtTokens");
+    if input + cached + output == 0 {
+        return vec![];
+    }
+    vec![Event::Usage { model: model.map(str::to_owned), input: input + cached, cached, output }]
+}
+
+/// Of one turn.
+const MOST_MODELS: usize = 100;
+
+/// Whether an error is its provider's, and what it says. Gemini CLI gives its status as the error's code. OpenCode gives none: it has asked
+/// again by itself where that may help, and what it says then is known by its words.
+fn provider_says(error: &Value) -> Option<FailureCode> {
+    match (error["code"].as_i64(), text(error, "/data/errorName")) {
+        (Some(429 | 503 | 529), _) => Some(FailureCode::ProviderLimit),
+        // the last one is the protocol's own: no key, or a wrong one
+        (Some(400..=404 | 413 | -32000), _) => Some(FailureCode::ProviderRefused),
+        (_, "APIError") => match text(error, "/message").to_lowercase() {
+            message if says(&message, &LATER) => Some(FailureCode::ProviderLimit),
+            message if says(&message, &BROKEN) => None,
+            _ => Some(FailureCode::ProviderRefused),
+        },
+        (_, "ProviderAuthError" | "ProviderModelNotFoundError" | "ContextOverflowError") => Some(FailureCode::ProviderRefused),
+        _ => None,
+    }
+}
+
+/// Of a provider that has too much to do.
+const LATER: [&str; 6] =
+    ["rate limit", "rate_limit", "too many requests", "overloaded", "service unavailable", "resource exhausted"];
+/// Of one that could not be reached, or has failed.
+const BROKEN: [&str; 9] =
+    ["server error", "server_error", "bad gateway", "timed out", "timeout", "fetch failed", "socket", "econn", "connect"];
+
+fn says(message: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| message.contains(word))
+}
+
+/// What an error says: of an answer of the provider's, which may be in it as it came, the message alone.
+fn message_of(error: &Value) -> String {
+    let message = text(error, "/message");
+    let inner = serde_json::from_str(message).unwrap_or_else(|_| json!({}));
+    let parts = [text(&inner, "/error/message"), message.trim_start_matches("Internal error: "), text(error, "/data/details")];
+    match parts {
+        ["", "Internal error", details] if !details.is_empty() => details.to_owned(),
+        ["", own, _] => own.to_owned(),
+        [inner, ..] => inner.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(last: &Last) -> (Option<FailureCode>, String) {
+        match last.verdict("OpenCode") {
+            Ok(()) => (None, String::new()),
+            Err(failure) => (Some(failure.code), failure.message),
+        }
+    }
+
+    #[test]
+    fn a_turn_is_judged_by_why_it_has_ended() {
+        for (reason, expected) in [
+            ("end_turn", None),
+            ("max_turn_requests", Some(FailureCode::AgentCapped)),
+            ("max_tokens", Some(FailureCode::AgentCapped)),
+            ("refusal", Some(FailureCode::ProviderRefused)),
+            ("cancelled", Some(FailureCode::CommandFailed)),
+            ("of a later version", Some(FailureCode::CommandFailed)),
+            ("", Some(FailureCode::CommandFailed)),
+        ] {
+            assert_eq!(verdict(&Last::of(reason)).0, expected, "{reason}");
+        }
+    }
+
+    /// As Gemini CLI 0.61.0 and OpenCode 1.18.33 send them.
+    #[test]
+    fn what_the_provider_says_is_read_out_of_its_errors() {
+        let gemini = |status: i64| json!({"code": status, "message": format!("{{\"error\":{{\"code\":{status},\"message\":\"bad thing\"}}}}")});
+        for (status, expected) in [
+            (400, Some(FailureCode::ProviderRefused)),
+            (401, Some(FailureCode::ProviderRefused)),
+            (402, Some(FailureCode::ProviderRefused)),
+            (413, Some(FailureCode::ProviderRefused)),
+            (429, Some(FailureCode::ProviderLimit)),
+            (503, Some(FailureCode::ProviderLimit)),
+            (500, Some(FailureCode::CommandFailed)),
+        ] {
+            let (code, message) = verdict(&Last::failed(gemini(status)));
+            assert_eq!(code, expected, "{status}");
+            assert!(message.ends_with(": bad thing"), "{message}");
+        }
+        let opencode = |message: &str| json!({"code": -32603, "message": format!("Internal error: {message}"), "data": {"service": "session", "errorName": "APIError"}});
+        for (message, expected) in [
+            ("The budget of this account is used up.", FailureCode::ProviderRefused),
+            ("Rate limit reached for gpt-5.2", FailureCode::ProviderLimit),
+            ("Overloaded", FailureCode::ProviderLimit),
+            ("Internal server error", FailureCode::CommandFailed),
+            ("Unable to connect. Is the computer able to access the url?", FailureCode::CommandFailed),
+        ] {
+            let (code, said) = verdict(&Last::failed(opencode(message)));
+            assert_eq!(code, Some(expected), "{message}");
+            assert!(said.ends_with(message), "{said}");
+        }
+        let details = json!({"code": -32603, "message": "Internal error", "data": {"details": "No previous sessions found."}});
+        assert_eq!(verdict(&Last::failed(details)).1, "OpenCode failed: No previous sessions found.");
+    }
+
+    #[test]
+    fn what_was_used_is_told_as_they_say_it() {
+        let opencode = json!({"usage": {"inputTokens": 60, "outputTokens": 20, "totalTokens": 120, "cachedReadTokens": 40}});
+        assert_eq!(usage(&opencode, Some("m")), [Event::Usage { model: Some("m".into()), input: 100, cached: 40, output: 20 }]);
+        let gemini = json!({"_meta": {"quota": {"token_count": {"input_tokens": 9}, "model_usage": [{"model": "m", "token_count": {"input_tokens": 200, "output_tokens": 40}}]}}});
+        assert_eq!(usage(&gemini, None), [Event::Usage { model: Some("m".into()), input: 200, cached: 0, output: 40 }]);
+        assert!(usage(&json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}}), None).is_empty());
+    }
+}

@@ -1,0 +1,60 @@
+//! The `gemini-cli` backend: Gemini CLI as an agent of the Agent Client Protocol.
+//!
+//! It takes the repository for one that it does not trust: then it reads none of its settings, and starts none of the hooks and servers that
+//! they name. It counts the turns that it may take itself, for all that it is told in one round.
+
+use serde_json::{Value, json};
+
+use domain::Backend;
+
+use super::{
+    Beginning, Opening,
+    acp::{self, Acp, Description, Resumes},
+};
+
+/// How often it asks its provider by itself, the first time included. Longer waits are the task's own to say.
+const ATTEMPTS: u32 = 4;
+
+pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
+    let mut arguments = vec!["--acp".into()];
+    if let Some(model) = &place.terms.model {
+        arguments.extend(["--model".into(), model.into()]);
+    }
+    let variables = vec![
+        ("GEMINI_CLI_HOME", place.config.clone().into()),
+        ("GEMINI_CLI_TRUST_WORKSPACE", "false".into()),
+        // it would start itself again, and ask for a container
+        ("GEMINI_CLI_NO_RELAUNCH", "true".into()),
+        ("GEMINI_SANDBOX", "false".into()),
+        ("NO_BROWSER", "true".into()),
+    ];
+    let files = vec![(".gemini/settings.json", settings(place.terms.max_turns).to_string())];
+    let about = Description {
+        backend: Backend::GeminiCli,
+        // By its own name it cannot be found in the minute in which it has begun: loading it writes over it (0.61.0). There is no other.
+        resumes: Resumes { method: "session/load", called: Some("latest") },
+        mode: Some("default"),
+        commands: &['/', '$'],
+        title_is_the_command: true,
+        refused: None,
+    };
+    let (lines, dialogue) = acp::begin(about, place, prompt);
+    (Opening { arguments, variables, files, lines }, dialogue)
+}
+
+fn settings(max_turns: Option<u32>) -> Value {
+    let mut settings = json!({
+        "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "maxAttempts": ATTEMPTS},
+        "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": true}},
+        "privacy": {"usageStatisticsEnabled": false},
+        "telemetry": {"enabled": false},
+        "hooksConfig": {"enabled": false},
+    });
+    if let Some(turns) = max_turns {
+        settings["model"] = json!({"maxSessionTurns": turns});
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! How it is started. What it says is in the tests of the protocol.
+
+use domain::AgentTerms;
+
+use super::*;
+use crate::backend::question::Leave;
+
+fn opening(terms: &AgentTerms, session: Option<&str>) -> Opening {
+    let place = Beginning {
+        worktree: "/home/dev/run".into(),
+        config: "/home/dev/.gemini-cli".into(),
+        session: session.map(Into::into),
+        spent_micros: 0,
+        terms,
+        leave: Leave::Anything,
+        in_sandbox: true,
+        given: &[],
+    };
+    open(place, "tidy up").0
+}
+
+#[test]
+fn it_does_not_trust_the_repository_and_asks_before_it_does_anything() {
+    let opening = opening(&AgentTerms::default(), None);
+    assert_eq!(opening.arguments, ["--acp"]);
+    let variable = |name: &str| opening.variables.iter().find(|(own, _)| *own == name).and_then(|(_, value)| value.to_str());
+    assert_eq!(variable("GEMINI_CLI_TRUST_WORKSPACE"), Some("false"), "or its settings start programs");
+    assert_eq!(variable("GEMINI_CLI_HOME"), Some("/home/dev/.gemini-cli"));
+    let (name, text) = &opening.files[0];
+    let settings: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(*name, ".gemini/settings.json");
+    assert_eq!(settings["security"]["auth"]["selectedType"], "gemini-api-key");
+    assert_eq!((&settings["hooksConfig"]["enabled"], &settings["telemetry"]["enabled"]), (&json!(false), &json!(false)));
+    assert_eq!(settings["model"], Value::Null);
+}
+
+#[test]
+fn its_model_and_its_turns_are_as_the_task_says() {
+    let terms = AgentTerms { model: Some("gemini-2.5-flash".into()), max_turns: Some(7), ..AgentTerms::default() };
+    let opening = opening(&terms, Some("s1"));
+    assert_eq!(opening.arguments, ["--acp", "--model", "gemini-2.5-flash"]);
+    let settings: Value = serde_json::from_str(&opening.files[0].1).unwrap();
+    assert_eq!(settings["model"]["maxSessionTurns"], 7);
+}
