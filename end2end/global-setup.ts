@@ -13,7 +13,7 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   mkdirSync(results, { recursive: true });
   const muster = binary("debug");
   const folder = temporaryFolder();
-  const own = await settings(folder);
+  const own = await settings(folder, process.env.DATABASE_URL);
   const log = join(results, "server.log");
   const go = join(signs(folder), "session");
   const waits = { name: "waits", when: "fake:waits", steps: [{ say: [{ text: "I look around." }, { run: `until [ -e ${go} ]; do sleep 0.05; done; echo seen` }] }, { say: [{ text: "That is all." }] }] };
