@@ -32,15 +32,13 @@ export function remove(folder) {
 /**
  * The settings of a Muster in a folder. Those of this machine's own must not leak into it.
  * @param {string} folder
- * @param {string} [database] its URL; one of its own when absent
  */
-export async function settings(folder, database) {
+export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
   // whatever agents there are on this machine, they would cost money
   const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
-  const databases = database === undefined ? {} : { DATABASE_URL: database };
-  return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...databases, ...own } };
+  return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
 }
 
 /**
