@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use super::state::state_look;
 use crate::components::{Badge, DataTable, Elapsed, Time};
 
-const COLUMNS: &[(&str, &str)] = &[("Stood", "c-table__state"), ("Since", "c-table__time"), ("For", "c-table__short")];
+const COLUMNS: &[(&str, &str)] = &[("Stood", ""), ("Since", "c-table__time"), ("For", "c-table__short")];
 const SLOT_COLUMNS: &[(&str, &str)] =
     &[("Slot", "c-table__number"), ("Stands", "c-table__state"), ("Task", ""), ("Since", "c-table__time"), ("For", "c-table__short")];
 
@@ -47,7 +47,7 @@ fn titles(detail: &RunnerDetail) -> Titles {
 fn row(period: RunnerPeriod) -> impl IntoView {
     view! {
         <tr class="c-table__row">
-            <td class="c-table__state" data-label="Stood">{badge(period.state)}</td>
+            <td class="c-table__main" data-label="Stood">{badge(period.state)}</td>
             <td class="c-table__time" data-label="Since"><Time at=period.since /></td>
             <td class="c-table__short" data-label="For"><Elapsed from=period.since to=period.until /></td>
         </tr>
