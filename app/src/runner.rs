@@ -2,6 +2,7 @@
 
 pub mod acts;
 pub mod current;
+mod day;
 pub mod facts;
 pub mod has;
 pub mod history;

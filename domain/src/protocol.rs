@@ -35,6 +35,8 @@ pub enum ToServer {
     Heartbeat { beat: u64, attempts: Vec<AttemptKey> },
     /// The machine is a runner no longer: its key is to be dead. It holds nothing.
     Leave,
+    /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
+    Stops { optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.

@@ -1,9 +1,12 @@
 //! A process on some machine that executes attempts.
 
+pub mod day;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
+pub use day::{RunnerDay, RunnerPeriod, RunnerSlot};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -18,12 +21,16 @@ pub struct Runner {
     pub blocked: i64,
     /// What it has, for tasks that need it.
     pub capabilities: Vec<String>,
-    /// Heard of within the last [`OFFLINE_AFTER_SECONDS`].
+    /// Heard of within the last [`OFFLINE_AFTER_SECONDS`], and not stopped since.
     pub online: bool,
     /// All of this in one word.
     pub state: RunnerState,
     /// Somebody wants it to take nothing new; absent when it takes work.
     pub draining: Option<Draining>,
+    /// Since when it has taken nothing of what it was given, though it gives signs of life. It is given one attempt at a time until it takes
+    /// one; absent when it does.
+    #[serde(default)]
+    pub unresponsive_since: Option<DateTime<Utc>>,
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
     pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
@@ -96,6 +103,9 @@ pub struct RunnerDetail {
     pub history: Vec<RunnerAttempt>,
     /// How the latest [`HISTORY_COUNTED`] of these ended.
     pub tally: RunnerTally,
+    /// How it stood in the last day.
+    #[serde(default)]
+    pub day: RunnerDay,
 }
 
 /// One attempt of a runner.
@@ -216,6 +226,9 @@ pub fn heartbeat_seconds() -> u32 {
 pub fn lease_seconds() -> u32 {
     crash::setting("MUSTER_LEASE_SECONDS").unwrap_or(LEASE_SECONDS)
 }
+
+/// Seconds within which a runner has to take what it is given.
+pub const ACCEPT_SECONDS: i64 = 60;
 
 /// Seconds of silence after which a runner is shown as offline; its attempts are not touched yet.
 pub const OFFLINE_AFTER_SECONDS: i64 = 45;

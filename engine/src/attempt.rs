@@ -17,7 +17,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{AttemptReport, Heard, WorkOutcome},
-    runner::lease_seconds,
+    runner::{ACCEPT_SECONDS, lease_seconds},
     task::AttemptEnd,
     verification::Conclusion,
 };
@@ -47,7 +47,12 @@ impl Engine {
         let mut tx = self.begin_system(Some(session.label())).await?;
         let answer = store::heartbeat(&mut tx, session, keys).await?;
         let answer = tx.commit(answer).await?;
-        self.hub.set_draining(session.id(), answer.draining);
+        self.hub.stand(session.id(), answer.standing);
+        if answer.overdue {
+            let name = session.name();
+            warn!(runner.id = %session.id(), "Runner {name} has not taken what it was given {ACCEPT_SECONDS} s ago: its link ends, and its next one tells what it has");
+            self.hub.end(session.id(), session.ticket());
+        }
         self.release_ended(session, keys).await?;
         Ok(answer)
     }

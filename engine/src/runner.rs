@@ -6,6 +6,7 @@
 //! order in which it was said. While the database does not answer, messages are tried again rather than dropped.
 
 mod answer;
+pub(crate) mod day;
 mod drain;
 mod history;
 mod hub;
@@ -23,7 +24,7 @@ use domain::{
 
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Hub, Standing};
 pub(crate) use join::is_join_token;
 pub use serve::serve_runner;
 
@@ -122,6 +123,13 @@ impl Engine {
         };
         let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec() };
         tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
+    }
+
+    /// It holds nothing, or says so elsewhere.
+    async fn runner_stops(&self, session: &RunnerSession) -> Result<()> {
+        let mut tx = self.begin_system(None).await?;
+        day::note_stop(&mut tx, session).await?;
+        tx.commit(()).await
     }
 
     /// Takes down which agents there are on the runner's machine, and why it makes no sandbox, or that it makes them.

@@ -67,6 +67,8 @@ impl Talk {
                 },
             }
         }
+        // a server that does not hear it misses the runner a little later
+        let _ = to_server.try_send(ToServer::Stops { optional: true });
         from_server.close();
         while let Some(message) = from_server.recv().await {
             if let ToRunner::Assign { assignment } = message {

@@ -209,6 +209,19 @@ fn a_runner_without_paths_takes_none() {
 }
 
 #[test]
+fn a_runner_that_is_stopped_is_offline_at_once() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    drop(Runner::joins(site.join("far", &site.token(), &["--name", "far", "--foreground"])));
+    let is_offline = || site.runners()[0]["state"] == "offline";
+    assert!((0..40).any(|_| is_offline()), "its silence alone would say so after 45 s");
+    let shown: Value = serde_json::from_str(&stdout(&site.client().run(&["runner", "show", "far", "--json"]))).unwrap();
+    let stood: Vec<_> = shown["day"]["periods"].as_array().unwrap().iter().map(|period| period["state"].as_str().unwrap()).collect();
+    assert_eq!(stood, ["offline", "idle", "working", "idle", "offline"], "its trial was its only task");
+    site.server.stops();
+}
+
+#[test]
 fn a_machine_that_leaves_leaves_nothing_and_its_key_is_dead() {
     let machine = Machine::new();
     let site = Site::new(&machine);

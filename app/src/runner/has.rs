@@ -36,6 +36,7 @@ mod tests {
             online: true,
             state: RunnerState::Idle,
             draining: None,
+            unresponsive_since: None,
             joined: true,
             last_seen_at: DateTime::UNIX_EPOCH,
             no_sandbox: None,

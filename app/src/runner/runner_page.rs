@@ -8,7 +8,10 @@ use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_params_map};
 
-use super::{acts::Acts, current::current_part, facts::facts, find_runner, history::history_part, look::keep_looking, state::state_badge};
+use super::{
+    acts::Acts, current::current_part, day::day_part, facts::facts, find_runner, history::history_part, look::keep_looking,
+    state::state_badge,
+};
 use crate::{
     components::{Notice, Time, Tone},
     document_title::document_title,
@@ -72,8 +75,10 @@ fn Content(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoView
             <Acts runner=runner refresh=refresh />
         </div>
         {move || runner.with(|detail| drain_notice(&detail.runner))}
+        {move || runner.with(|detail| unresponsive_notice(&detail.runner))}
         {move || runner.with(|detail| facts(&detail.runner))}
         {current_part(runner)}
+        {day_part(runner)}
         {history_part(runner)}
     }
 }
@@ -94,6 +99,18 @@ fn drain_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
     Some(view! {
         <Notice tone=Tone::Warn title="Takes nothing new">
             <p>"Asked for by " {by} ", " <Time at=since /> ". " {left}</p>
+        </Notice>
+    })
+}
+
+fn unresponsive_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
+    let since = runner.unresponsive_since?;
+    Some(view! {
+        <Notice tone=Tone::Warn title="Does not take what it is given">
+            <p>
+                "It gives signs of life, but has not taken a task since " <Time at=since /> ". The task went back into the queue; the runner is "
+                "given one at a time until it takes one. If that does not happen, look at its log and its disk, and start it again."
+            </p>
         </Notice>
     })
 }

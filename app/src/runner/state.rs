@@ -6,11 +6,12 @@ use leptos::prelude::*;
 use crate::components::{Badge, Icon, Tone};
 
 pub fn state_badge(runner: &Runner) -> impl IntoView + use<> {
-    let (tone, shape, word) = look(runner.state, runner.busy);
+    let (tone, shape, word) = state_look(runner.state, runner.busy);
     view! { <Badge tone=tone shape=shape text=word /> }
 }
 
-fn look(state: RunnerState, busy: i64) -> (Tone, Icon, &'static str) {
+/// `busy` counts what it carries out.
+pub(super) fn state_look(state: RunnerState, busy: i64) -> (Tone, Icon, &'static str) {
     match state {
         RunnerState::Offline => (Tone::Bad, Icon::Cross, "Offline"),
         RunnerState::Draining if busy > 0 => (Tone::Warn, Icon::Pause, "Draining"),
@@ -45,9 +46,9 @@ mod tests {
 
     #[test]
     fn a_runner_drains_until_nothing_is_left() {
-        assert_eq!(look(RunnerState::Draining, 1).2, "Draining");
-        assert_eq!(look(RunnerState::Draining, 0).2, "Drained");
-        assert_eq!(look(RunnerState::Offline, 1).2, "Offline");
+        assert_eq!(state_look(RunnerState::Draining, 1).2, "Draining");
+        assert_eq!(state_look(RunnerState::Draining, 0).2, "Drained");
+        assert_eq!(state_look(RunnerState::Offline, 1).2, "Offline");
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Server {
             ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
-            ToServer::Leave => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
         };
         self.tells(answer).await
     }

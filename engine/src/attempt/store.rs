@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
 use domain::{
     AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
     Isolation, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard, Telling},
+    runner::ACCEPT_SECONDS,
     task::{Inputs, Tier, fill},
 };
 use serde::Serialize;
@@ -15,6 +17,7 @@ use super::{lease_until, telling};
 use crate::{
     Error, Result, RunnerSession,
     error::{hit, hit_one},
+    runner::{Standing, day::note_return},
     task::{concurrency, edge::Parent, followers, release_below},
     tx::Tx,
 };
@@ -314,19 +317,30 @@ pub(crate) struct Heartbeat {
     pub stale: Vec<AttemptKey>,
     pub cancel: Vec<AttemptKey>,
     pub tell: Vec<Telling>,
-    /// Whether somebody wants the runner to take nothing new.
-    pub draining: bool,
+    pub standing: Standing,
+    /// It was given something [`ACCEPT_SECONDS`] ago and does not name it. What it does not name in its next hello it never began.
+    pub overdue: bool,
 }
 
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
     let now = tx.now();
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
-    let draining = sqlx::query_scalar!(
-        r#"update runner set last_seen_at = $2 where id = $1 and ticket = $3 and removed_at is null
-           returning draining_since is not null as "draining!""#,
+    note_return(tx, session.id(), now).await?;
+    let runner = sqlx::query!(
+        r#"update runner set last_seen_at = $2, unresponsive_since = case when overdue then coalesce(unresponsive_since, $2)
+                                                                          when not takes then unresponsive_since end
+           from (
+             select exists (select from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
+                                                  and id <> all($4)) as overdue,
+                    exists (select from attempt where runner_id = $1 and id = any($4) and ended_at is null) as takes
+           ) as given
+           where id = $1 and ticket = $3 and removed_at is null
+           returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", overdue as "overdue!""#,
         session.id().0,
         now,
-        session.ticket()
+        session.ticket(),
+        &ids,
+        now - TimeDelta::seconds(ACCEPT_SECONDS)
     )
     .fetch_optional(&mut **tx)
     .await?
@@ -349,7 +363,8 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
-        draining,
+        standing: Standing { draining: runner.draining, unresponsive: runner.unresponsive },
+        overdue: runner.overdue,
     })
 }
 

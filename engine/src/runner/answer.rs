@@ -33,6 +33,7 @@ impl Engine {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
+                ToServer::Stops { .. } => self.note_stop(session).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
@@ -134,6 +135,13 @@ impl Engine {
         }
     }
 
+    /// Where that cannot be stored, it is missed a little later.
+    async fn note_stop(&self, session: &RunnerSession) {
+        if let Err(error) = self.runner_stops(session).await {
+            warn!("That runner {} was stopped could not be stored: {error}", session.name());
+        }
+    }
+
     async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
         let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
         until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
@@ -151,7 +159,7 @@ impl Engine {
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
                     ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
-                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => None,
+                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -177,7 +185,10 @@ impl Engine {
 
 /// Whether it is about one attempt, and can be carried out with what comes before it.
 fn is_of_one(one: &ToServer) -> bool {
-    !matches!(one, ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Said { said: Told::ReportInParts { .. }, .. })
+    !matches!(
+        one,
+        ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Said { said: Told::ReportInParts { .. }, .. }
+    )
 }
 
 /// What is said about an attempt, but for its log.
@@ -217,6 +228,6 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => None,
+        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
     }
 }

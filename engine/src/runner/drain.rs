@@ -4,7 +4,7 @@
 
 use domain::{Actor, Permission, Runner, RunnerId};
 
-use super::store;
+use super::{day, store};
 use crate::{Engine, Error, Result};
 
 impl Engine {
@@ -26,6 +26,9 @@ impl Engine {
         if !runner.joined {
             let name = runner.name;
             return Err(Error::Conflict(format!("{name} is inside a server and works for every workspace: it stops with that server")));
+        }
+        if !draining {
+            day::note_resumption(&mut tx, id).await?;
         }
         store::set_draining(&mut tx, id, draining.then(|| actor.label())).await?;
         let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;

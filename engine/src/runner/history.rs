@@ -6,7 +6,7 @@ use domain::{
 };
 use sqlx::{PgConnection, types::Json};
 
-use super::store;
+use super::{day, store};
 use crate::{Engine, Error, Result};
 
 /// What one runner may carry out at once: the most slots that it may have.
@@ -22,7 +22,8 @@ impl Engine {
         let current = current(&mut tx, id).await?;
         let history = history(&mut tx, id).await?;
         let tally = tally(&mut tx, id).await?;
-        tx.commit(RunnerDetail { runner, created_at, joined_by, current, history, tally }).await
+        let day = day::told(&mut tx, &runner, created_at, now).await?;
+        tx.commit(RunnerDetail { runner, created_at, joined_by, current, history, tally, day }).await
     }
 }
 

@@ -50,9 +50,28 @@ struct Connected {
     session: RunnerSession,
     outgoing: mpsc::Sender<ToRunner>,
     held: HashSet<AttemptKey>,
-    /// It is to take nothing new, as far as this process knows.
-    draining: bool,
+    standing: Standing,
     superseded: CancellationToken,
+}
+
+impl Connected {
+    /// What it may hold at once.
+    fn room(&self) -> usize {
+        match self.standing {
+            Standing { draining: true, .. } => 0,
+            Standing { unresponsive: true, .. } => 1,
+            Standing { .. } => self.session.slots as usize,
+        }
+    }
+}
+
+/// What the row of a runner says of what it may be given, as far as this process knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Nothing new.
+    pub draining: bool,
+    /// It did not take what it was given: one attempt at a time, until it takes one.
+    pub unresponsive: bool,
 }
 
 /// Takes the runner off the list when it is dropped.
@@ -91,13 +110,13 @@ impl Hub {
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
-        draining: bool,
+        standing: Standing,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
         let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
         let mut links = self.lock();
         if links.note(&session) {
-            let one = Connected { session, outgoing, held: held.into_iter().collect(), draining, superseded };
+            let one = Connected { session, outgoing, held: held.into_iter().collect(), standing, superseded };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -113,9 +132,9 @@ impl Hub {
     /// The connected runners that could take more, with how much.
     pub(crate) fn with_free_slots(&self) -> Vec<(RunnerSession, usize)> {
         let links = self.lock();
-        let free = links.connected.values().filter(|one| !one.draining).filter_map(|one| {
+        let free = links.connected.values().filter_map(|one| {
             // what its link cannot carry now has to wait as well
-            let free = (one.session.slots as usize).saturating_sub(one.held.len()).min(one.outgoing.capacity());
+            let free = one.room().saturating_sub(one.held.len()).min(one.outgoing.capacity());
             (free > 0).then(|| (one.session.clone(), free))
         });
         free.collect()
@@ -126,19 +145,26 @@ impl Hub {
         let links = self.lock();
         let fits = |one: &&Connected| {
             let taker = one.session.taker();
-            !one.draining
+            !one.standing.draining
                 && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
         };
         let mut fitting = links.connected.values().filter(fits).peekable();
-        fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.session.slots as usize)
+        fitting.peek().is_some() && fitting.all(|one| one.held.len() >= one.room())
     }
 
     /// Whether the runner is to take nothing new. Where it is not connected, its hello tells.
     pub(crate) fn set_draining(&self, runner: RunnerId, draining: bool) {
         if let Some(one) = self.lock().connected.get_mut(&runner) {
-            one.draining = draining;
+            one.standing.draining = draining;
+        }
+    }
+
+    /// As the row of the runner was read a moment ago.
+    pub(crate) fn stand(&self, runner: RunnerId, standing: Standing) {
+        if let Some(one) = self.lock().connected.get_mut(&runner) {
+            one.standing = standing;
         }
     }
 

@@ -123,9 +123,9 @@ pub async fn serve_runner(
     let name = session.name().to_owned();
     info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-    let Heartbeat { stale, cancel, tell, draining } = renewal;
+    let Heartbeat { stale, cancel, tell, standing, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, draining);
+    let connection = engine.hub.connect(session.clone(), outgoing, held, standing);
     engine.hints.committed();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel, tell };
@@ -145,7 +145,7 @@ pub async fn serve_runner(
             },
             Some(message) = waiting.recv() => to_runner.send(message).await.is_ok(),
             () = connection.superseded() => {
-                info!(runner.id = %session.id, "Runner {name} has opened a newer link");
+                info!(runner.id = %session.id, "This link of runner {name} is over");
                 false
             }
         };

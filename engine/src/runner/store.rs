@@ -8,7 +8,7 @@ use domain::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::RunnerSession;
+use super::{RunnerSession, day::note_return};
 use crate::{
     Error, Result,
     error::hit_one,
@@ -32,6 +32,7 @@ pub(super) struct NewRunner<'a> {
 
 /// The name it goes by; nothing when a newer link of it is open.
 pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: Timestamp) -> Result<Option<String>> {
+    note_return(conn, new.id, now).await?;
     let name = sqlx::query_scalar!(
         r#"insert into runner (id, name, slots, created_at, last_seen_at, capabilities, ticket)
            values ($1, case when exists (select from runner where name = $2 and id <> $1) then left($2, 90) || ' ' || $5 else $2 end, $3, $4, $4,
@@ -49,7 +50,7 @@ pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: T
         new.capabilities,
         new.ticket
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
     Ok(name)
 }
@@ -269,6 +270,7 @@ pub(super) async fn lock_joined(tx: &mut Tx, id: RunnerId) -> Result<Option<Join
 
 pub(super) async fn arrive(tx: &mut Tx, id: RunnerId, ticket: i64, slots: i32, capabilities: &[String]) -> Result<()> {
     let now = tx.now();
+    note_return(tx, id, now).await?;
     sqlx::query!(
         "update runner set ticket = $2, slots = $3, capabilities = $4, last_seen_at = $5 where id = $1",
         id.0,
@@ -314,7 +316,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
-                  draining_since, draining_by,
+                  draining_since, draining_by, stopped_at is null as "runs!", unresponsive_since,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
                      and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
@@ -326,7 +328,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
     let labels = rows.iter().filter_map(|row| row.draining_by.clone()).collect();
     let names = names_of(conn, labels).await?;
     let runners = rows.into_iter().map(|row| {
-        let online = row.has_called && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
+        let online = row.has_called && row.runs && now - row.last_seen_at < TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
         let draining = row.draining_since.zip(row.draining_by).map(|(since, label)| Draining { since, by: named(&names, label) });
         Runner {
             id: row.id,
@@ -338,6 +340,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
             online,
             state: RunnerState::of(online, draining.is_some(), row.busy, row.blocked),
             draining,
+            unresponsive_since: row.unresponsive_since,
             joined: row.joined,
             last_seen_at: row.last_seen_at,
             no_sandbox: row.no_sandbox,
@@ -383,8 +386,9 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) 
 /// What each runner has that was heard of lately, whichever process it is connected to.
 pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
     let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
-    let rows = sqlx::query!("select id, capabilities from runner where last_seen_at > $1 and removed_at is null", since)
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows =
+        sqlx::query!("select id, capabilities from runner where last_seen_at > $1 and stopped_at is null and removed_at is null", since)
+            .fetch_all(&mut **tx)
+            .await?;
     Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
 }

@@ -53,12 +53,16 @@ impl Link {
     }
 
     pub async fn says_hello(&mut self, id: RunnerId, proof: String) -> Option<ToRunner> {
+        self.says_hello_with(id, proof, 1).await
+    }
+
+    async fn says_hello_with(&mut self, id: RunnerId, proof: String, slots: u32) -> Option<ToRunner> {
         let (name, capabilities) = ("who knows".to_owned(), vec!["linux".to_owned()]);
         let hello = Hello {
             version: VERSION,
             runner_id: id,
             name,
-            slots: 1,
+            slots,
             capabilities,
             attempts: vec![],
             lost: vec![],
@@ -80,8 +84,12 @@ impl Link {
 
     /// Opened by this runner, and welcome.
     pub async fn of(test: &TestEngine, machine: &Machine, id: RunnerId) -> Self {
+        Self::of_slots(test, machine, id, 1).await
+    }
+
+    pub async fn of_slots(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32) -> Self {
         let (mut link, nonce) = Self::open(test).await;
-        let answer = link.says_hello(id, machine.proves(&nonce, id)).await;
+        let answer = link.says_hello_with(id, machine.proves(&nonce, id), slots).await;
         assert!(matches!(answer, Some(ToRunner::Welcome { .. })), "{answer:?}");
         link
     }
@@ -101,6 +109,13 @@ impl Link {
         self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec() }).await.unwrap();
         let answer = self.told.recv().await;
         assert!(matches!(answer, Some(ToRunner::Renewed { .. })), "{answer:?}");
+    }
+
+    /// Whatever it has said is carried out, and the link closes.
+    pub async fn beats_nothing_more(self) {
+        let Self { to_server, mut told } = self;
+        drop(to_server);
+        assert_eq!(told.recv().await, None);
     }
 
     pub async fn is_assigned(&mut self) -> Assignment {

@@ -9,6 +9,7 @@ mod board;
 mod bulk;
 mod capabilities;
 mod creates;
+mod day;
 mod draining;
 mod edit;
 mod events;

@@ -164,3 +164,16 @@ async fn an_assignment_that_crosses_the_stop_is_told_as_lost() {
     assert_eq!(lost, [working, late]);
     assert_eq!(repository.branches(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_runner_that_is_stopped_says_so_with_its_last_word() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let attempt = server.assign(&repository.command("echo ready; sleep 60")).await;
+    server.until_output(attempt, "ready").await;
+    server.ask_to_stop();
+    server.until("its last word", |heard| matches!(heard.last(), Some(ToServer::Stops { .. }))).await;
+    let given_up = |message: &ToServer| matches!(message, ToServer::Said { said: Said::GivenUp, .. });
+    assert!(!server.heard().iter().any(given_up), "its next life tells what it has not brought to an end");
+    server.stop().await;
+}

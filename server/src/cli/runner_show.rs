@@ -3,7 +3,7 @@
 use clap::Args;
 use domain::{
     Timestamp,
-    runner::{RunnerAttempt, RunnerDetail, RunnerTally},
+    runner::{RunnerAttempt, RunnerDetail, RunnerPeriod, RunnerTally},
 };
 
 use super::{
@@ -18,7 +18,9 @@ use super::{
 
 #[derive(Args)]
 #[command(after_help = "\
-In a pipe each line holds a name and a value, separated by a tab. After them comes a line for each attempt,
+In a pipe each line holds a name and a value, separated by a tab. After them comes a line for each change of
+the last day, the latest first, with runner or its slot, state, when it began, when it ended and the task of a
+slot, and one for each attempt,
 which holds, separated by tabs: current or history, id of its task, number, state, when it was given, when
 it began, when it ended, whether its agent waits for leave, code of its failure, title of its task.
 
@@ -34,6 +36,9 @@ pub struct ShowArgs {
     connection: ConnectionArgs,
 }
 
+/// Of the changes of the last day; the others are for programs.
+const STOOD_SHOWN: usize = 10;
+
 pub async fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let client = args.connection.client()?;
     let id = find_runner(&client, &args.name).await?.id;
@@ -48,7 +53,7 @@ pub async fn show(args: &ShowArgs) -> Result<Exit, CliError> {
 
 /// Name and value per line, then one line per attempt.
 fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
-    let RunnerDetail { runner, created_at, joined_by, current, history, tally } = detail;
+    let RunnerDetail { runner, created_at, joined_by, current, history, tally, day } = detail;
     let draining = runner.draining.as_ref();
     let agents: Vec<_> = runner.backends.iter().map(|found| format!("{} {}", found.backend.name(), found.version)).collect();
     let fields = [
@@ -57,6 +62,7 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("state", runner.state.name().to_owned()),
         ("draining_since", draining.map(|draining| moment(draining.since)).unwrap_or_default()),
         ("draining_by", draining.map(|draining| draining.by.clone()).unwrap_or_default()),
+        ("unresponsive_since", runner.unresponsive_since.map(moment).unwrap_or_default()),
         ("busy", runner.busy.to_string()),
         ("blocked", runner.blocked.to_string()),
         ("slots", runner.slots.to_string()),
@@ -76,7 +82,19 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
     let fields = fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     let current = current.iter().map(|attempt| attempt_fields("current", attempt));
     let history = history.iter().map(|attempt| attempt_fields("history", attempt));
-    fields.chain(current).chain(history).collect()
+    let stood = day.periods.iter().map(|period| period_fields("runner".into(), period));
+    let slots = day.slots.iter().flat_map(|slot| slot.periods.iter().map(|period| period_fields(format!("slot {}", slot.number), period)));
+    fields.chain(stood).chain(slots).chain(current).chain(history).collect()
+}
+
+fn period_fields(whose: String, period: &RunnerPeriod) -> Vec<String> {
+    vec![
+        whose,
+        period.state.name().to_owned(),
+        moment(period.since),
+        period.until.map(moment).unwrap_or_default(),
+        period.task_id.map(|id| id.to_string()).unwrap_or_default(),
+    ]
 }
 
 fn attempt_fields(when: &str, attempt: &RunnerAttempt) -> Vec<String> {
@@ -104,6 +122,9 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
         let since = format!("since {}, as {} wants; `muster runner resume` ends it", moment(draining.since), draining.by);
         field("draining", &since)
     }));
+    lines.extend(runner.unresponsive_since.map(|since| {
+        field("no answer", &format!("takes nothing of what it is given since {}, though it gives signs of life", moment(since)))
+    }));
     lines.push(field("id", &runner.id.to_string()));
     let created = moment(detail.created_at);
     lines.push(match &detail.joined_by {
@@ -116,8 +137,15 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
     lines.extend(runner.no_sandbox.as_ref().map(|why| field("no sandbox", why)));
     lines.push(field("tally", &tally_in_words(&detail.tally)));
     lines.extend(section("At work", detail.current.iter().map(|attempt| attempt_line(attempt, now)).collect()));
+    lines.extend(section("How it stood", detail.day.periods.iter().take(STOOD_SHOWN).map(|period| period_line(period, now)).collect()));
     lines.extend(section("History", detail.history.iter().map(|attempt| attempt_line(attempt, now)).collect()));
     lines.join("\n") + "\n"
+}
+
+fn period_line(period: &RunnerPeriod, now: Timestamp) -> String {
+    let dim = dim();
+    let (state, lasted) = (period.state.name(), duration(between(period.since, period.until.unwrap_or(now))));
+    format!("{state:<9}  {lasted:<10}  {dim}since {}{dim:#}", moment(period.since))
 }
 
 fn tally_in_words(tally: &RunnerTally) -> String {
@@ -147,7 +175,7 @@ mod tests {
 
     use domain::{
         AttemptState, Failure, FailureCode, Runner, RunnerId, TaskId,
-        runner::{Draining, RunnerState},
+        runner::{Draining, RunnerDay, RunnerState},
     };
     use uuid::Uuid;
 
@@ -178,6 +206,7 @@ mod tests {
             online: true,
             state: RunnerState::Draining,
             draining: Some(Draining { since: Timestamp::UNIX_EPOCH, by: "Ada".into() }),
+            unresponsive_since: None,
             joined: true,
             last_seen_at: Timestamp::UNIX_EPOCH,
             no_sandbox: None,
@@ -185,6 +214,8 @@ mod tests {
         };
         let failure = Failure::new(FailureCode::CommandFailed, "exit status 1");
         let ended = Timestamp::UNIX_EPOCH + Duration::from_secs(5);
+        let period =
+            RunnerPeriod { state: RunnerState::Draining, since: Timestamp::UNIX_EPOCH, until: None, lasted_ms: None, task_id: None };
         RunnerDetail {
             runner,
             created_at: Timestamp::UNIX_EPOCH,
@@ -192,6 +223,7 @@ mod tests {
             current: vec![attempt(AttemptState::Running, None, None)],
             history: vec![attempt(AttemptState::Failed, Some(ended), Some(failure))],
             tally: RunnerTally { succeeded: 2, failed: 1, lost: 0, cancelled: 1 },
+            day: RunnerDay { periods: vec![period], slots: vec![] },
         }
     }
 
@@ -205,13 +237,21 @@ mod tests {
         assert!(text.contains("\ntally       of the latest 4, 2 succeeded, 1 failed, 0 lost, 1 cancelled; 66 % success\n"), "{text}");
         let current = "  0c1d2e3f  running    1 min 0 s   1970-01-01T00:00:00Z  Tidy up  attempt 2  its agent waits for an answer";
         assert!(text.contains(&format!("\nAt work\n{current}\n")), "{text}");
+        assert!(text.contains("\nHow it stood\n  draining   1 min 0 s   since 1970-01-01T00:00:00Z\n"), "{text}");
         let ended = "  0c1d2e3f  failed     5.0 s       1970-01-01T00:00:05Z  Tidy up  attempt 2  exit status 1";
         assert!(text.ends_with(&format!("\nHistory\n{ended}\n")), "{text}");
     }
 
     #[test]
     fn one_that_is_inside_a_server_and_has_done_nothing_says_so() {
-        let detail = RunnerDetail { joined_by: None, current: vec![], history: vec![], tally: RunnerTally::default(), ..detail() };
+        let detail = RunnerDetail {
+            joined_by: None,
+            current: vec![],
+            history: vec![],
+            tally: RunnerTally::default(),
+            day: RunnerDay::default(),
+            ..detail()
+        };
         let text = anstream::adapter::strip_str(&page(&detail, Timestamp::UNIX_EPOCH)).to_string();
         assert!(text.contains("\ninside      a server, since "), "{text}");
         assert!(text.ends_with("\ntally       nothing has ended yet\n"), "{text}");
@@ -222,7 +262,7 @@ mod tests {
         let lines = lines(&detail());
         let value = |name: &str| lines.iter().find(|line| line[0] == name).map(|line| line[1].as_str());
         assert_eq!([value("state"), value("draining_by"), value("success_percent")], [Some("draining"), Some("Ada"), Some("66")]);
-        let attempts: Vec<_> = lines.iter().filter(|line| line.len() > 2).map(|line| (&*line[0], &*line[3], &*line[8])).collect();
+        let attempts: Vec<_> = lines.iter().filter(|line| line.len() > 5).map(|line| (&*line[0], &*line[3], &*line[8])).collect();
         assert_eq!(attempts, [("current", "running", ""), ("history", "failed", "command_failed")]);
     }
 }

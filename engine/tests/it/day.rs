@@ -1,0 +1,154 @@
+//! Runners that do not take what they are given, those that were stopped, and how a runner stood in the last day.
+
+use chrono::TimeDelta;
+use domain::{
+    Actor, AttemptKey, NewTask, RunnerId, TaskId, TaskStateName,
+    protocol::ToServer,
+    runner::{ACCEPT_SECONDS, RunnerState},
+};
+use engine::testing::TestEngine;
+use sqlx::PgPool;
+
+use crate::{
+    far::{Link, Machine},
+    scenario::checked,
+};
+
+async fn hands_in(test: &TestEngine, actor: &Actor, title: &str) -> TaskId {
+    let new = NewTask { repository: "https://example.org/a.git".into(), ..checked(title) };
+    test.create(actor, new).await.summary.id
+}
+
+async fn is_unresponsive(test: &TestEngine, actor: &Actor, id: RunnerId) -> bool {
+    test.engine.find_runner(actor, id).await.unwrap().runner.unresponsive_since.is_some()
+}
+
+/// From the earliest to what is now, with the seconds of each.
+async fn stood(test: &TestEngine, actor: &Actor, id: RunnerId) -> Vec<(RunnerState, Option<i64>)> {
+    let day = test.engine.find_runner(actor, id).await.unwrap().day;
+    day.periods.iter().rev().map(|period| (period.state, period.lasted_ms.map(|lasted| lasted / 1000))).collect()
+}
+
+async fn beats_for(test: &TestEngine, link: &mut Link, seconds: i64, attempts: &[AttemptKey]) {
+    for _ in 0..seconds / 10 {
+        test.advance(TimeDelta::seconds(10));
+        link.beats(attempts).await;
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_does_not_take_what_it_is_given_loses_its_link_and_is_tried_with_one(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let task = hands_in(&test, &ada, "first").await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    beats_for(&test, &mut link, ACCEPT_SECONDS - 10, &[]).await;
+    assert!(!is_unresponsive(&test, &ada, id).await, "it has a minute for that");
+    beats_for(&test, &mut link, 10, &[]).await;
+    assert!(is_unresponsive(&test, &ada, id).await);
+    assert_eq!(link.told.recv().await, None, "its link is over, so that its next one tells what it has");
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Running, "perhaps it has it after all");
+
+    let mut link = Link::of(&test, &machine, id).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    let losses: i32 = sqlx::query_scalar("select losses from task where id = $1").bind(task.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(losses, 0, "what it never began is charged to nobody");
+    assert!(is_unresponsive(&test, &ada, id).await, "a hello is no task taken");
+    test.dispatch().await;
+    let again = link.is_assigned().await;
+    assert_eq!((again.attempt.task_id, again.attempt.number), (task, assignment.attempt.number + 1));
+    link.beats(&[again.attempt]).await;
+    assert!(!is_unresponsive(&test, &ada, id).await);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_names_it_has_taken_however_long_it_prepares(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
+    let task = hands_in(&test, &ada, "a large clone").await;
+    test.dispatch().await;
+    let attempt = link.is_assigned().await.attempt;
+    beats_for(&test, &mut link, 10 * ACCEPT_SECONDS, &[attempt]).await;
+    assert!(!is_unresponsive(&test, &ada, id).await);
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Running);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn an_unresponsive_runner_is_given_one_at_a_time(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "box").await.id;
+    sqlx::query("update runner set unresponsive_since = now() where id = $1").bind(id.0).execute(&pool).await.unwrap();
+    let mut link = Link::of_slots(&test, &machine, id, 3).await;
+    for title in ["first", "second", "third"] {
+        hands_in(&test, &ada, title).await;
+    }
+    test.dispatch().await;
+    let first = link.is_assigned().await.attempt;
+    let running = "select count(*) from task where state = 'running'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(running).fetch_one(&pool).await.unwrap(), 1);
+    link.beats(&[first]).await;
+    test.dispatch().await;
+    assert_eq!(sqlx::query_scalar::<_, i64>(running).fetch_one(&pool).await.unwrap(), 3, "it takes what it is given");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_is_stopped_is_offline_at_once_and_one_that_falls_silent_later(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let state = async || test.engine.find_runner(&ada, id).await.unwrap().runner.state;
+    test.advance(TimeDelta::seconds(10));
+    link.beats(&[]).await;
+    drop(link);
+    assert_eq!(state().await, RunnerState::Idle, "a link may break");
+    let link = Link::of(&test, &machine, id).await;
+    link.to_server.send(ToServer::Stops { optional: true }).await.unwrap();
+    link.beats_nothing_more().await;
+    assert_eq!(state().await, RunnerState::Offline);
+    test.advance(TimeDelta::seconds(30));
+    let link = Link::of(&test, &machine, id).await;
+    assert_eq!(state().await, RunnerState::Idle);
+    test.advance(TimeDelta::seconds(60));
+    assert_eq!(state().await, RunnerState::Offline);
+    let told = stood(&test, &ada, id).await;
+    let expected =
+        [(RunnerState::Idle, Some(10)), (RunnerState::Offline, Some(30)), (RunnerState::Idle, Some(45)), (RunnerState::Offline, None)];
+    assert_eq!(told, expected, "silence is an absence once it is 45 s long");
+    drop(link);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn how_a_runner_stood_is_told_with_how_long(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve) = (test.owner().await, test.stranger().await);
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
+    beats_for(&test, &mut link, 20, &[]).await;
+    hands_in(&test, &ada, "first").await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    beats_for(&test, &mut link, 30, &[assignment.attempt]).await;
+    link.carries_out(&assignment).await;
+    beats_for(&test, &mut link, 10, &[]).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    beats_for(&test, &mut link, 40, &[]).await;
+    test.engine.resume_runner(&ada, id).await.unwrap();
+    // nothing was heard of it for a minute, and then it goes on over the same link, as after a sleep
+    test.advance(TimeDelta::seconds(60));
+    link.beats(&[]).await;
+    let expected = [
+        (RunnerState::Idle, Some(20)),
+        (RunnerState::Working, Some(30)),
+        (RunnerState::Idle, Some(10)),
+        (RunnerState::Draining, Some(40)),
+        (RunnerState::Idle, Some(45)),
+        (RunnerState::Offline, Some(15)),
+        (RunnerState::Idle, None),
+    ];
+    assert_eq!(stood(&test, &ada, id).await, expected);
+    assert!(test.engine.find_runner(&eve, id).await.is_err(), "it is another workspace's");
+}
