@@ -27,8 +27,8 @@ pub struct Runner {
     pub state: RunnerState,
     /// Somebody wants it to take nothing new; absent when it takes work.
     pub draining: Option<Draining>,
-    /// Since when it has taken nothing of what it was given, though it gives signs of life. It is given one attempt at a time until it takes
-    /// one; absent when it does.
+    /// Since when it was found not to take what it was given, though it gives signs of life. After [`TRIAL_SECONDS`] it is given one attempt
+    /// at a time, until it takes one; absent when it does.
     #[serde(default)]
     pub unresponsive_since: Option<DateTime<Utc>>,
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
@@ -229,6 +229,8 @@ pub fn lease_seconds() -> u32 {
 
 /// Seconds within which a runner has to take what it is given.
 pub const ACCEPT_SECONDS: i64 = 60;
+/// Seconds after which one that did not is given something again.
+pub const TRIAL_SECONDS: i64 = 300;
 
 /// Seconds of silence after which a runner is shown as offline; its attempts are not touched yet.
 pub const OFFLINE_AFTER_SECONDS: i64 = 45;

@@ -79,7 +79,7 @@ test("a runner's page says how it stands and what it has done", async ({ page, v
   await expect(page.locator(".p-task__badges").getByText(/^(Ready|Working|Blocked)$/)).toBeVisible();
   await expect(page.getByText(/that ended by (itself|themselves) succeeded \(\d+ %\)/)).toBeVisible();
   await expect(page.getByRole("table", { name: /^How this runner stood/ }).getByText("Working").first()).toBeVisible();
-  await expect(page.getByRole("table", { name: "What each of its slots does" }).getByRole("row").filter({ hasText: /Ready|Working|Blocked/ })).toHaveCount(3);
+  await expect(page.getByRole("table", { name: "What each of its slots does" }).getByText(/Ready|Working|Blocked/).first()).toBeVisible();
   await expect(page.getByText("Drain…"), "it stops with its server").toHaveCount(0);
   const row = taskRow(page, title);
   await expect(row).toContainText("Succeeded");

@@ -15,7 +15,7 @@ pub(crate) mod telling;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
+    AttemptId, AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{AttemptReport, Heard, WorkOutcome},
     runner::{ACCEPT_SECONDS, lease_seconds},
     task::AttemptEnd,
@@ -23,7 +23,7 @@ use domain::{
 };
 use tracing::warn;
 
-use crate::{Engine, Error, Result, RunnerSession, task::followers};
+use crate::{Engine, Error, Result, RunnerSession, runner::day::note_not_taken, task::followers};
 use batch::{Message, Said};
 
 fn lease() -> TimeDelta {
@@ -47,14 +47,29 @@ impl Engine {
         let mut tx = self.begin_system(Some(session.label())).await?;
         let answer = store::heartbeat(&mut tx, session, keys).await?;
         let answer = tx.commit(answer).await?;
-        self.hub.stand(session.id(), answer.standing);
-        if answer.overdue {
-            let name = session.name();
-            warn!(runner.id = %session.id(), "Runner {name} has not taken what it was given {ACCEPT_SECONDS} s ago: its link ends, and its next one tells what it has");
-            self.hub.end(session.id(), session.ticket());
+        self.hub.allow(session, answer.allowance, keys.len());
+        if !answer.overdue.is_empty() {
+            self.not_taken(session, keys, &answer.overdue).await?;
         }
         self.release_ended(session, keys).await?;
         Ok(answer)
+    }
+
+    /// It gives signs of life and does not name these. Its link ends: the hello of its next one tells what it has, and what it does not name
+    /// then is given back. What this process has not sent is no fault of the runner's.
+    async fn not_taken(&self, session: &RunnerSession, named: &[AttemptKey], overdue: &[AttemptId]) -> Result<()> {
+        let sent = self.hub.held_beside(session, named);
+        let name = session.name();
+        if sent.iter().any(|key| overdue.contains(&key.attempt_id)) {
+            warn!(runner.id = %session.id(), "Runner {name} has not taken what it was given {ACCEPT_SECONDS} s ago");
+            let mut tx = self.begin_system(None).await?;
+            note_not_taken(&mut tx, session).await?;
+            tx.commit(()).await?;
+        } else {
+            warn!(runner.id = %session.id(), "What was claimed for runner {name} {ACCEPT_SECONDS} s ago was not sent to it");
+        }
+        self.hub.end(session.id(), session.ticket());
+        Ok(())
     }
 
     /// What this process gave to the runner and the runner does not name is on its way to it; or it has ended without a word from the

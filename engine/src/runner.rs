@@ -24,7 +24,7 @@ use domain::{
 
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
-pub(crate) use hub::{Hub, Standing};
+pub(crate) use hub::{Allowance, Hub};
 pub(crate) use join::is_join_token;
 pub use serve::serve_runner;
 
@@ -125,7 +125,7 @@ impl Engine {
         tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
     }
 
-    /// It holds nothing, or says so elsewhere.
+    /// What it has not brought to an end its next life tells, or its server gives back.
     async fn runner_stops(&self, session: &RunnerSession) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
         day::note_stop(&mut tx, session).await?;

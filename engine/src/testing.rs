@@ -107,7 +107,7 @@ impl TestEngine {
     /// A link of this runner from now on, whatever came after it was opened.
     pub fn connect(&self, session: &RunnerSession) -> ConnectedRunner {
         let (outgoing, told) = mpsc::channel(100);
-        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Standing::default());
+        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Allowance::default());
         ConnectedRunner { runner: self.playing(session.clone()), told, _connection: connection }
     }
 

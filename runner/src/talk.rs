@@ -8,7 +8,7 @@ use domain::{
 };
 use tokio::{
     sync::{Notify, mpsc},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tracing::{info, warn};
 
@@ -19,6 +19,9 @@ use crate::{
     held::{Order, Why},
     life::Runner,
 };
+
+/// For the last word of a runner that stops, and for the server to close the link after it.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What outlives the links.
 pub(crate) struct Talk {
@@ -45,32 +48,35 @@ impl Talk {
         let Link { to_server, mut from_server } = link;
         let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
-        let speak = self.speak(runner, &to_server, &beats, every);
-        tokio::pin!(speak);
-        let mut stops = false;
-        loop {
-            tokio::select! {
-                () = runner.stop.cancelled(), if !stops => {
-                    stops = true;
-                    // What has only its last word left to say has a moment to hear that it is stored.
-                    runner.held.order_all(Order::Abandon(Why::Stopping));
-                    runner.tracker.close();
+        {
+            let speak = self.speak(runner, &to_server, &beats, every);
+            tokio::pin!(speak);
+            let mut stops = false;
+            loop {
+                tokio::select! {
+                    () = runner.stop.cancelled(), if !stops => {
+                        stops = true;
+                        // What has only its last word left to say has a moment to hear that it is stored.
+                        runner.held.order_all(Order::Abandon(Why::Stopping));
+                        runner.tracker.close();
+                    }
+                    () = runner.tracker.wait(), if stops => break,
+                    () = &mut speak => return Ok(Ended::Closed),
+                    message = from_server.recv() => match message {
+                        None => return Ok(Ended::Closed),
+                        Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
+                        Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
+                        Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
+                        Some(message) => hear(runner, &beats, message),
+                    },
                 }
-                () = runner.tracker.wait(), if stops => break,
-                () = &mut speak => return Ok(Ended::Closed),
-                message = from_server.recv() => match message {
-                    None => return Ok(Ended::Closed),
-                    Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
-                    Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
-                    Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
-                    Some(message) => hear(runner, &beats, message),
-                },
             }
         }
         // a server that does not hear it misses the runner a little later
-        let _ = to_server.try_send(ToServer::Stops { optional: true });
-        from_server.close();
-        while let Some(message) = from_server.recv().await {
+        let _ = timeout(GOODBYE, to_server.send(ToServer::Stops { optional: true })).await;
+        drop(to_server);
+        // it closes the link when it has heard it
+        while let Ok(Some(message)) = timeout(GOODBYE, from_server.recv()).await {
             if let ToRunner::Assign { assignment } = message {
                 attempt::leave_to_the_next_life(runner, &assignment).await;
             }

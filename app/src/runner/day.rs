@@ -32,7 +32,7 @@ pub(super) fn day_part(runner: Signal<RunnerDetail>) -> impl IntoView {
                     </DataTable>
                 })
             }}
-            <DataTable caption="How this runner stood in the last 24 hours, newest first" columns=COLUMNS>
+            <DataTable caption="How this runner stood, newest first" columns=COLUMNS>
                 <For each=move || periods.get() key=|period| (period.since, period.until, period.state.name()) let:period>{row(period)}</For>
             </DataTable>
         </section>

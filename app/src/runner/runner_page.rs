@@ -104,12 +104,13 @@ fn drain_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
 }
 
 fn unresponsive_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
-    let since = runner.unresponsive_since?;
+    let since = runner.unresponsive_since.filter(|_| runner.online)?;
     Some(view! {
         <Notice tone=Tone::Warn title="Does not take what it is given">
             <p>
-                "It gives signs of life, but has not taken a task since " <Time at=since /> ". The task went back into the queue; the runner is "
-                "given one at a time until it takes one. If that does not happen, look at its log and its disk, and start it again."
+                "It gives signs of life, but did not take a task that it was given; that was noticed " <Time at=since /> ". What it does not take "
+                "goes back into the queue with its next link, and every five minutes it is given one task, until it takes one. If it does not, "
+                "start it again."
             </p>
         </Notice>
     })

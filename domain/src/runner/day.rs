@@ -10,14 +10,13 @@ use super::RunnerState;
 use crate::TaskId;
 
 /// How far back it is looked at.
-pub fn day() -> TimeDelta {
-    TimeDelta::hours(24)
-}
-
-/// Attempts that are looked at; what lies before the first of them is left out.
-pub const DAY_ATTEMPTS: i64 = 500;
-/// Periods that are told, of the runner and of each slot.
+pub const DAY: TimeDelta = TimeDelta::hours(24);
+/// Attempts that have ended and are looked at; the day begins with the first of them when there are more.
+pub const DAY_ATTEMPTS: usize = 500;
+/// Periods of the runner that are told.
 pub const DAY_PERIODS: usize = 50;
+/// Periods of a slot that are told.
+pub const SLOT_PERIODS: usize = 10;
 
 /// The latest periods first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +24,7 @@ pub const DAY_PERIODS: usize = 50;
 pub struct RunnerDay {
     /// How it stood, at most [`DAY_PERIODS`].
     pub periods: Vec<RunnerPeriod>,
-    /// What each of its slots did, of a runner that has several.
+    /// Of a runner with several slots, those of them that carried something out.
     pub slots: Vec<RunnerSlot>,
 }
 
@@ -50,7 +49,7 @@ pub struct RunnerPeriod {
 pub struct RunnerSlot {
     /// From 1 on.
     pub number: usize,
-    /// Idle, working or blocked; at most [`DAY_PERIODS`].
+    /// At most [`SLOT_PERIODS`].
     pub periods: Vec<RunnerPeriod>,
 }
 
@@ -104,19 +103,23 @@ type Changes = BTreeMap<DateTime<Utc>, Counts>;
 
 impl DayFacts {
     pub fn told(&self) -> RunnerDay {
-        RunnerDay { periods: latest_first(self.runner()), slots: if self.slots > 1 { self.each_slot() } else { vec![] } }
+        RunnerDay { periods: latest_first(self.runner(), DAY_PERIODS), slots: if self.slots > 1 { self.each_slot() } else { vec![] } }
     }
 
     fn runner(&self) -> Vec<RunnerPeriod> {
         let mut changes = Changes::new();
-        self.absent.iter().for_each(|span| note(&mut changes, *span, |counts, by| counts.absent += by));
-        self.draining.iter().for_each(|span| note(&mut changes, *span, |counts, by| counts.draining += by));
+        self.note_away(&mut changes);
         for attempt in &self.attempts {
             note(&mut changes, attempt.span, |counts, by| counts.busy += by);
             let waited = apart(&attempt.waited, attempt.span);
             waited.into_iter().for_each(|span| note(&mut changes, span, |counts, by| counts.blocked += by));
         }
         self.periods(&changes, |_| None)
+    }
+
+    fn note_away(&self, changes: &mut Changes) {
+        self.absent.iter().for_each(|span| note(changes, *span, |counts, by| counts.absent += by));
+        self.draining.iter().for_each(|span| note(changes, *span, |counts, by| counts.draining += by));
     }
 
     /// An attempt is in the first slot that was free when it was claimed.
@@ -131,15 +134,15 @@ impl DayFacts {
                 slot.push(attempt);
             }
         }
-        let told = slots
-            .into_iter()
-            .enumerate()
-            .map(|(place, attempts)| RunnerSlot { number: place + 1, periods: latest_first(self.one_slot(&attempts)) });
+        let used = slots.into_iter().enumerate().filter(|(_, attempts)| !attempts.is_empty());
+        let told =
+            used.map(|(place, attempts)| RunnerSlot { number: place + 1, periods: latest_first(self.one_slot(&attempts), SLOT_PERIODS) });
         told.collect()
     }
 
     fn one_slot(&self, attempts: &[&Occupied]) -> Vec<RunnerPeriod> {
         let mut changes = Changes::new();
+        self.note_away(&mut changes);
         for attempt in attempts {
             note(&mut changes, attempt.span, |counts, by| counts.busy += by);
             // so that one that follows at once is a period of its own
@@ -175,9 +178,9 @@ impl DayFacts {
     }
 }
 
-fn latest_first(mut periods: Vec<RunnerPeriod>) -> Vec<RunnerPeriod> {
+fn latest_first(mut periods: Vec<RunnerPeriod>, most: usize) -> Vec<RunnerPeriod> {
     periods.reverse();
-    periods.truncate(DAY_PERIODS);
+    periods.truncate(most);
     periods
 }
 
@@ -262,6 +265,10 @@ mod tests {
         let expected = ["offline 2", "idle 8", "working 2", "blocked 3", "working 5", "idle 10", "working 10", "draining 10", "working"];
         assert_eq!(said(&told.periods), expected);
         assert!(told.slots.is_empty(), "its only slot stands as it does");
+        facts.slots = 2;
+        let told = facts.told();
+        assert_eq!(told.slots.len(), 1, "the other was not used");
+        assert_eq!(said(&told.slots[0].periods), expected, "nor is a slot ready while its runner is away");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use domain::{
     AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
     Isolation, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard, Telling},
-    runner::ACCEPT_SECONDS,
+    runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
     task::{Inputs, Tier, fill},
 };
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::{lease_until, telling};
 use crate::{
     Error, Result, RunnerSession,
     error::{hit, hit_one},
-    runner::{Standing, day::note_return},
+    runner::{Allowance, day::note_return},
     task::{concurrency, edge::Parent, followers, release_below},
     tx::Tx,
 };
@@ -317,9 +317,9 @@ pub(crate) struct Heartbeat {
     pub stale: Vec<AttemptKey>,
     pub cancel: Vec<AttemptKey>,
     pub tell: Vec<Telling>,
-    pub standing: Standing,
-    /// It was given something [`ACCEPT_SECONDS`] ago and does not name it. What it does not name in its next hello it never began.
-    pub overdue: bool,
+    pub allowance: Allowance,
+    /// What was claimed for it [`ACCEPT_SECONDS`] ago and it does not name.
+    pub overdue: Vec<AttemptId>,
 }
 
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
@@ -327,15 +327,15 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
     note_return(tx, session.id(), now).await?;
     let runner = sqlx::query!(
-        r#"update runner set last_seen_at = $2, unresponsive_since = case when overdue then coalesce(unresponsive_since, $2)
-                                                                          when not takes then unresponsive_since end
-           from (
-             select exists (select from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
-                                                  and id <> all($4)) as overdue,
-                    exists (select from attempt where runner_id = $1 and id = any($4) and ended_at is null) as takes
-           ) as given
+        r#"update runner set last_seen_at = $2, unresponsive_since = case
+             when unresponsive_since is not null
+               -- what it had before says nothing
+               and not exists (select from attempt where runner_id = $1 and id = any($4) and ended_at is null and claimed_at >= unresponsive_since)
+             then unresponsive_since end
            where id = $1 and ticket = $3 and removed_at is null
-           returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", overdue as "overdue!""#,
+           returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", not_taken_at,
+             array(select id from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
+                                            and id <> all($4)) as "overdue!: Vec<AttemptId>""#,
         session.id().0,
         now,
         session.ticket(),
@@ -363,7 +363,12 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
-        standing: Standing { draining: runner.draining, unresponsive: runner.unresponsive },
+        allowance: match (runner.draining, runner.unresponsive) {
+            (true, _) => Allowance::Nothing,
+            (false, false) => Allowance::All,
+            (false, true) if runner.not_taken_at.is_some_and(|at| now - at < TimeDelta::seconds(TRIAL_SECONDS)) => Allowance::Nothing,
+            (false, true) => Allowance::Trial,
+        },
         overdue: runner.overdue,
     })
 }

@@ -135,8 +135,9 @@ impl Engine {
         }
     }
 
-    /// Where that cannot be stored, it is missed a little later.
-    async fn note_stop(&self, session: &RunnerSession) {
+    /// Nothing is given over this link any more. Where the stop cannot be stored, the runner is missed a little later.
+    pub(super) async fn note_stop(&self, session: &RunnerSession) {
+        self.hub.end(session.id(), session.ticket());
         if let Err(error) = self.runner_stops(session).await {
             warn!("That runner {} was stopped could not be stored: {error}", session.name());
         }

@@ -27,6 +27,7 @@ impl Engine {
             let name = runner.name;
             return Err(Error::Conflict(format!("{name} is inside a server and works for every workspace: it stops with that server")));
         }
+        store::lock(&mut tx, id).await?;
         if !draining {
             day::note_resumption(&mut tx, id).await?;
         }

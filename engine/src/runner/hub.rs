@@ -50,28 +50,33 @@ struct Connected {
     session: RunnerSession,
     outgoing: mpsc::Sender<ToRunner>,
     held: HashSet<AttemptKey>,
-    standing: Standing,
+    /// How much of that its last heartbeat named.
+    named: usize,
+    allowance: Allowance,
     superseded: CancellationToken,
 }
 
 impl Connected {
     /// What it may hold at once.
     fn room(&self) -> usize {
-        match self.standing {
-            Standing { draining: true, .. } => 0,
-            Standing { unresponsive: true, .. } => 1,
-            Standing { .. } => self.session.slots as usize,
+        let slots = self.session.slots as usize;
+        match self.allowance {
+            Allowance::All => slots,
+            Allowance::Trial => slots.min(self.named + 1),
+            Allowance::Nothing => 0,
         }
     }
 }
 
-/// What the row of a runner says of what it may be given, as far as this process knows.
+/// What a runner may be given, as its row said when it was last read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// Nothing new.
-    pub draining: bool,
-    /// It did not take what it was given: one attempt at a time, until it takes one.
-    pub unresponsive: bool,
+pub(crate) enum Allowance {
+    #[default]
+    All,
+    /// It did not take what it was given some time ago: one attempt beside what it has, to see whether it takes that.
+    Trial,
+    /// It is to take nothing new, or did not take what it was given a moment ago.
+    Nothing,
 }
 
 /// Takes the runner off the list when it is dropped.
@@ -83,7 +88,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Until a newer link of the same runner has taken the place of this one.
+    /// Until a newer link of the same runner has taken the place of this one, or it is ended.
     pub(crate) async fn superseded(&self) {
         self.superseded.cancelled().await;
     }
@@ -110,13 +115,14 @@ impl Hub {
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
-        standing: Standing,
+        allowance: Allowance,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
         let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
         let mut links = self.lock();
         if links.note(&session) {
-            let one = Connected { session, outgoing, held: held.into_iter().collect(), standing, superseded };
+            let held: HashSet<_> = held.into_iter().collect();
+            let one = Connected { session, outgoing, named: held.len(), held, allowance, superseded };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -145,7 +151,7 @@ impl Hub {
         let links = self.lock();
         let fits = |one: &&Connected| {
             let taker = one.session.taker();
-            !one.standing.draining
+            one.allowance != Allowance::Nothing
                 && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
@@ -157,14 +163,14 @@ impl Hub {
     /// Whether the runner is to take nothing new. Where it is not connected, its hello tells.
     pub(crate) fn set_draining(&self, runner: RunnerId, draining: bool) {
         if let Some(one) = self.lock().connected.get_mut(&runner) {
-            one.standing.draining = draining;
+            one.allowance = if draining { Allowance::Nothing } else { Allowance::All };
         }
     }
 
-    /// As the row of the runner was read a moment ago.
-    pub(crate) fn stand(&self, runner: RunnerId, standing: Standing) {
-        if let Some(one) = self.lock().connected.get_mut(&runner) {
-            one.standing = standing;
+    /// As its row was read with a heartbeat that named so many attempts.
+    pub(crate) fn allow(&self, runner: &RunnerSession, allowance: Allowance, named: usize) {
+        if let Some(one) = self.lock().of(runner) {
+            (one.allowance, one.named) = (allowance, named);
         }
     }
 

@@ -123,9 +123,9 @@ pub async fn serve_runner(
     let name = session.name().to_owned();
     info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-    let Heartbeat { stale, cancel, tell, standing, .. } = renewal;
+    let Heartbeat { stale, cancel, tell, allowance, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, standing);
+    let connection = engine.hub.connect(session.clone(), outgoing, held, allowance);
     engine.hints.committed();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel, tell };
@@ -135,11 +135,12 @@ pub async fn serve_runner(
         open = tokio::select! {
             count = from_runner.recv_many(&mut said, TOGETHER) => {
                 let answers = engine.answer(&session, &said).await;
+                let stops = said.iter().any(|one| matches!(one, ToServer::Stops { .. }));
                 said.clear();
                 engine.hints.work.notify_one();
                 crash::point("stored.before");
                 let ends = answers.iter().any(|answer| matches!(answer, ToRunner::Refused { .. } | ToRunner::Left));
-                let open = count > 0 && send_all(&to_runner, answers).await && !ends;
+                let open = count > 0 && send_all(&to_runner, answers).await && !ends && !stops;
                 crash::point("stored.after");
                 open
             },
@@ -151,6 +152,12 @@ pub async fn serve_runner(
         };
     }
     drop(connection);
+    // it may have come with the end of the link
+    while let Ok(message) = from_runner.try_recv() {
+        if matches!(message, ToServer::Stops { .. }) {
+            engine.note_stop(&session).await;
+        }
+    }
     info!(runner.id = %session.id, "Runner {name} has disconnected");
     Ok(Some(session))
 }

@@ -316,7 +316,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
-                  draining_since, draining_by, stopped_at is null as "runs!", unresponsive_since,
+                  draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
                      and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
@@ -364,12 +364,16 @@ pub(super) async fn origin(conn: &mut PgConnection, id: RunnerId) -> Result<(Tim
     Ok((row.created_at, joined_by))
 }
 
-/// By whom it is to take nothing new, or nobody. Whoever was first stays.
+/// Also against those who only refer to it, as a claim does: what is claimed before is there to be counted, and what is claimed after finds
+/// it as it is then.
+pub(super) async fn lock(tx: &mut Tx, id: RunnerId) -> Result<()> {
+    sqlx::query!("select id from runner where id = $1 for update", id.0).fetch_optional(&mut **tx).await?;
+    Ok(())
+}
+
+/// By whom it is to take nothing new, or nobody. Whoever was first stays. Its row is locked.
 pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) -> Result<()> {
     let now = tx.now();
-    // Also against those who only refer to it, as a claim does: what is claimed before is there to be counted, and what is claimed after
-    // finds it draining.
-    sqlx::query!("select id from runner where id = $1 for update", id.0).fetch_optional(&mut **tx).await?;
     let done = sqlx::query!(
         "update runner set draining_since = case when $2::text is not null then coalesce(draining_since, $3) end,
                            draining_by = case when $2 is not null then coalesce(draining_by, $2) end
@@ -386,9 +390,11 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) 
 /// What each runner has that was heard of lately, whichever process it is connected to.
 pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
     let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
-    let rows =
-        sqlx::query!("select id, capabilities from runner where last_seen_at > $1 and stopped_at is null and removed_at is null", since)
-            .fetch_all(&mut **tx)
-            .await?;
+    let rows = sqlx::query!(
+        "select id, capabilities from runner where last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null",
+        since
+    )
+    .fetch_all(&mut **tx)
+    .await?;
     Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
 }

@@ -53,10 +53,10 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
     let row = sqlx::query!(
         r#"select (select count(*) from task other where other.workspace_id = task.workspace_id and other.state = 'queued' and other.turn < task.turn
                      and other.paused_by is null) as "ahead!",
-                  coalesce((select sum(slots) from runner where last_seen_at >= $2 and stopped_at is null and removed_at is null and draining_since is null), 0) as "slots!",
+                  coalesce((select sum(slots) from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null), 0) as "slots!",
                   (select count(*) from attempt join runner on runner.id = runner_id where attempt.workspace_id = task.workspace_id
                      and attempt.state in ('claimed', 'running', 'verifying') and draining_since is null) as "taken!",
-                  exists (select from runner where last_seen_at >= $2 and stopped_at is null and removed_at is null) as "heard_of!",
+                  exists (select from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null) as "heard_of!",
                   exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
                           and (pause.repository_id is null or pause.repository_id = task.repository_id)) as "queue_paused!",
                   coalesce((select running from concurrency where concurrency.workspace_id = task.workspace_id

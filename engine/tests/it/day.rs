@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, NewTask, RunnerId, TaskId, TaskStateName,
     protocol::ToServer,
-    runner::{ACCEPT_SECONDS, RunnerState},
+    runner::{ACCEPT_SECONDS, RunnerState, TRIAL_SECONDS},
 };
 use engine::testing::TestEngine;
 use sqlx::PgPool;
@@ -57,6 +57,9 @@ async fn a_runner_that_does_not_take_what_it_is_given_loses_its_link_and_is_trie
     assert_eq!(losses, 0, "what it never began is charged to nobody");
     assert!(is_unresponsive(&test, &ada, id).await, "a hello is no task taken");
     test.dispatch().await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it does not get it again at once");
+    beats_for(&test, &mut link, TRIAL_SECONDS, &[]).await;
+    test.dispatch().await;
     let again = link.is_assigned().await;
     assert_eq!((again.attempt.task_id, again.attempt.number), (task, assignment.attempt.number + 1));
     link.beats(&[again.attempt]).await;
@@ -82,7 +85,7 @@ async fn an_unresponsive_runner_is_given_one_at_a_time(pool: PgPool) {
     let ada = test.owner().await;
     let machine = Machine::new();
     let id = machine.joins(&test, &ada, "box").await.id;
-    sqlx::query("update runner set unresponsive_since = now() where id = $1").bind(id.0).execute(&pool).await.unwrap();
+    sqlx::query("update runner set unresponsive_since = last_seen_at where id = $1").bind(id.0).execute(&pool).await.unwrap();
     let mut link = Link::of_slots(&test, &machine, id, 3).await;
     for title in ["first", "second", "third"] {
         hands_in(&test, &ada, title).await;
@@ -94,6 +97,53 @@ async fn an_unresponsive_runner_is_given_one_at_a_time(pool: PgPool) {
     link.beats(&[first]).await;
     test.dispatch().await;
     assert_eq!(sqlx::query_scalar::<_, i64>(running).fetch_one(&pool).await.unwrap(), 3, "it takes what it is given");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_had_before_does_not_say_that_it_takes_anything(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "box").await.id;
+    let mut link = Link::of_slots(&test, &machine, id, 4).await;
+    hands_in(&test, &ada, "had").await;
+    test.dispatch().await;
+    let had = link.is_assigned().await.attempt;
+    beats_for(&test, &mut link, 10, &[had]).await;
+    hands_in(&test, &ada, "not taken").await;
+    test.dispatch().await;
+    link.is_assigned().await;
+    beats_for(&test, &mut link, ACCEPT_SECONDS, &[had]).await;
+    assert!(is_unresponsive(&test, &ada, id).await);
+    let mut link = Link::comes_with(&test, &machine, id, 4, &[had]).await;
+    beats_for(&test, &mut link, TRIAL_SECONDS, &[had]).await;
+    assert!(is_unresponsive(&test, &ada, id).await);
+    for title in ["second", "third"] {
+        hands_in(&test, &ada, title).await;
+    }
+    test.dispatch().await;
+    let running = "select count(*) from task where state = 'running'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(running).fetch_one(&pool).await.unwrap(), 2, "one beside what it has");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_never_sent_is_no_fault_of_the_runners(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let task = hands_in(&test, &ada, "claimed elsewhere").await;
+    test.dispatch().await;
+    link.is_assigned().await;
+    drop(link);
+    let mut link = Link::of(&test, &machine, id).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    // as if the server had ended between the claim and the sending
+    let claimed = "insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
+                   select gen_random_uuid(), workspace_id, task_id, number + 1, runner_id, 'claimed', claimed_at, claimed_at + interval '2 minutes', 0 from attempt";
+    sqlx::query(claimed).execute(&pool).await.unwrap();
+    beats_for(&test, &mut link, ACCEPT_SECONDS, &[]).await;
+    assert_eq!(link.told.recv().await, None, "its next hello tells what it has");
+    assert!(!is_unresponsive(&test, &ada, id).await);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

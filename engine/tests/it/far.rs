@@ -53,10 +53,10 @@ impl Link {
     }
 
     pub async fn says_hello(&mut self, id: RunnerId, proof: String) -> Option<ToRunner> {
-        self.says_hello_with(id, proof, 1).await
+        self.says_hello_with(id, proof, 1, &[]).await
     }
 
-    async fn says_hello_with(&mut self, id: RunnerId, proof: String, slots: u32) -> Option<ToRunner> {
+    async fn says_hello_with(&mut self, id: RunnerId, proof: String, slots: u32, attempts: &[AttemptKey]) -> Option<ToRunner> {
         let (name, capabilities) = ("who knows".to_owned(), vec!["linux".to_owned()]);
         let hello = Hello {
             version: VERSION,
@@ -64,7 +64,7 @@ impl Link {
             name,
             slots,
             capabilities,
-            attempts: vec![],
+            attempts: attempts.to_vec(),
             lost: vec![],
             proof,
             no_sandbox: None,
@@ -88,8 +88,13 @@ impl Link {
     }
 
     pub async fn of_slots(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32) -> Self {
+        Self::comes_with(test, machine, id, slots, &[]).await
+    }
+
+    /// It holds these.
+    pub async fn comes_with(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32, attempts: &[AttemptKey]) -> Self {
         let (mut link, nonce) = Self::open(test).await;
-        let answer = link.says_hello_with(id, machine.proves(&nonce, id), slots).await;
+        let answer = link.says_hello_with(id, machine.proves(&nonce, id), slots, attempts).await;
         assert!(matches!(answer, Some(ToRunner::Welcome { .. })), "{answer:?}");
         link
     }

@@ -122,9 +122,11 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
         let since = format!("since {}, as {} wants; `muster runner resume` ends it", moment(draining.since), draining.by);
         field("draining", &since)
     }));
-    lines.extend(runner.unresponsive_since.map(|since| {
-        field("no answer", &format!("takes nothing of what it is given since {}, though it gives signs of life", moment(since)))
-    }));
+    lines.extend(
+        runner
+            .unresponsive_since
+            .map(|since| field("unanswered", &format!("it did not take what it was given, as was noticed {}", moment(since)))),
+    );
     lines.push(field("id", &runner.id.to_string()));
     let created = moment(detail.created_at);
     lines.push(match &detail.joined_by {
