@@ -120,8 +120,7 @@ fn is_file(pattern: &str, file: &str) -> bool {
         return true;
     }
     // what git and agents take their orders from is more than a file
-    const ORDERS: [&str; 9] =
-        ["..", ".git", ".codex", ".claude", ".mcp.json", ".gemini", ".opencode", "opencode.json", "opencode.jsonc"];
+    const ORDERS: [&str; 9] = ["..", ".git", ".codex", ".claude", ".mcp.json", ".gemini", ".opencode", "opencode.json", "opencode.jsonc"];
     let leads_out = file.starts_with(['/', '~']) || file.split(['/', '\\']).any(|part| ORDERS.contains(&part));
     !leads_out && start(AskedKind::Edit, pattern).is_some_and(|start| file.starts_with(start))
 }

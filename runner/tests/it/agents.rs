@@ -43,7 +43,10 @@ say '{{"type":"system","subtype":"init","session_id":"s1","model":"opus","claude
 
     fn config(&self, state: &State) -> RunnerConfig {
         let environment = vec![("ANTHROPIC_API_KEY".into(), "key-of-the-agents".into())];
-        RunnerConfig { agents: AgentConfig { claude_code: Some(self.program.clone()), environment, ..AgentConfig::default() }, ..config(state.path()) }
+        RunnerConfig {
+            agents: AgentConfig { claude_code: Some(self.program.clone()), environment, ..AgentConfig::default() },
+            ..config(state.path())
+        }
     }
 
     pub async fn runs(&self, state: &State) -> Server {

@@ -104,8 +104,7 @@ fn provider_says(error: &Value) -> Option<FailureCode> {
 }
 
 /// Of a provider that has too much to do.
-const LATER: [&str; 6] =
-    ["rate limit", "rate_limit", "too many requests", "overloaded", "service unavailable", "resource exhausted"];
+const LATER: [&str; 6] = ["rate limit", "rate_limit", "too many requests", "overloaded", "service unavailable", "resource exhausted"];
 /// Of one that could not be reached, or has failed.
 const BROKEN: [&str; 9] =
     ["server error", "server_error", "bad gateway", "timed out", "timeout", "fetch failed", "socket", "econn", "connect"];
@@ -155,7 +154,8 @@ mod tests {
     /// As Gemini CLI 0.61.0 and OpenCode 1.18.33 send them.
     #[test]
     fn what_the_provider_says_is_read_out_of_its_errors() {
-        let gemini = |status: i64| json!({"code": status, "message": format!("{{\"error\":{{\"code\":{status},\"message\":\"bad thing\"}}}}")});
+        let gemini =
+            |status: i64| json!({"code": status, "message": format!("{{\"error\":{{\"code\":{status},\"message\":\"bad thing\"}}}}")});
         for (status, expected) in [
             (400, Some(FailureCode::ProviderRefused)),
             (401, Some(FailureCode::ProviderRefused)),

@@ -158,7 +158,8 @@ fn a_recorded_session_of_gemini_cli_is_told_whole() {
     assert_eq!(names(&events), ROUND, "{events:#?}");
     let session = dialogue.session().unwrap();
     let model = Some("gemini-2.5-flash".to_owned());
-    let started = Event::Started { backend: Backend::GeminiCli, version: Some("0.61.0".into()), model: model.clone(), session: Some(session) };
+    let started =
+        Event::Started { backend: Backend::GeminiCli, version: Some("0.61.0".into()), model: model.clone(), session: Some(session) };
     assert_eq!(events[0], started);
     assert_eq!(events[2], Event::Message { text: "I look around.".into() });
     let run = json!({"command": "echo hi > ran.txt; cat ran.txt"});
@@ -216,7 +217,8 @@ fn a_later_round_tells_nothing_of_the_earlier_one() {
 #[test]
 fn a_beginning_that_fails_is_its_end() {
     let terms = AgentTerms::default();
-    let error = json!({"jsonrpc": "2.0", "id": SESSION, "error": {"code": -32000, "message": "Gemini API key is missing or not configured."}});
+    let error =
+        json!({"jsonrpc": "2.0", "id": SESSION, "error": {"code": -32000, "message": "Gemini API key is missing or not configured."}});
     let mut dialogue = gemini_cli::open(beginning(&terms), "x").1;
     dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
     assert!(dialogue.hear(&error.to_string()).is_over);
@@ -238,7 +240,8 @@ fn an_end_is_judged_by_what_it_says_before_its_exit_code() {
     assert!(heard.is_over && dialogue.verdict(exit(0)).is_ok() && dialogue.verdict(None).is_ok());
     assert_eq!(code(dialogue.verdict(exit(1))), Some(FailureCode::CommandFailed));
     let mut dialogue = gemini(Leave::Anything);
-    let refused = json!({"jsonrpc": "2.0", "id": TURN, "error": {"code": 402, "message": "{\"error\":{\"code\":402,\"message\":\"used up\"}}"}});
+    let refused =
+        json!({"jsonrpc": "2.0", "id": TURN, "error": {"code": 402, "message": "{\"error\":{\"code\":402,\"message\":\"used up\"}}"}});
     assert!(dialogue.hear(&refused.to_string()).is_over);
     let failure = dialogue.verdict(exit(0)).unwrap_err();
     assert_eq!((failure.code, failure.message.as_str()), (FailureCode::ProviderRefused, "Gemini CLI was refused by its provider: used up"));
@@ -363,7 +366,10 @@ fn any_other_tool_is_asked_for_with_all_that_it_is_called_with() {
     told(&mut dialogue, begins);
     let call = json!({"toolCallId": "c0", "kind": "fetch", "title": "looks", "rawInput": {"url": "https://docs.rs"}});
     let asked = asks(&mut dialogue, 0, call).questions.remove(0).asked;
-    assert_eq!((asked.kind, asked.tool.as_str(), asked.subject.as_str()), (AskedKind::Tool, "webfetch", r#"webfetch {"url":"https://docs.rs"}"#));
+    assert_eq!(
+        (asked.kind, asked.tool.as_str(), asked.subject.as_str()),
+        (AskedKind::Tool, "webfetch", r#"webfetch {"url":"https://docs.rs"}"#)
+    );
     let mut dialogue = gemini(Leave::Ask(Ask::Commands));
     let titled = |title: &str| json!({"toolCallId": "c1", "kind": "search", "title": title});
     let asked = asks(&mut dialogue, 1, titled("Searching the web for: \"rust\"")).questions.remove(0).asked;

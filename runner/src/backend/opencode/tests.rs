@@ -30,7 +30,8 @@ fn its_provider_is_where_the_agents_are_told_and_knows_the_model_of_the_task() {
     assert_eq!((&own["model"], &own["provider"]["muster"]["models"]["acme/large-2"]), (&json!("muster/acme/large-2"), &json!({})));
     assert!(!own.to_string().contains("sk-") && own["provider"]["muster"]["options"]["apiKey"] == "{env:OPENAI_API_KEY}");
     let usual = AgentTerms::default();
-    let model = |given: &[(OsString, OsString)]| settings(&begins(&usual, "/home/dev/run".into(), Leave::Anything, given).0)["model"].clone();
+    let model =
+        |given: &[(OsString, OsString)]| settings(&begins(&usual, "/home/dev/run".into(), Leave::Anything, given).0)["model"].clone();
     assert_eq!([model(&given), model(&[])], ["muster/small", "muster/gpt-5.2"]);
 }
 
