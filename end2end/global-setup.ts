@@ -21,7 +21,11 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   const sleeps = { name: "sleeps", when: "fake:sleeps", steps: [{ say: [{ text: "I lie down." }, { run: "touch begun.txt; sleep 300" }] }, { say: [{ text: "That is all." }] }] };
   const releases = { name: "releases", when: "fake:releases", steps: [{ say: [{ text: "I write down what is new." }, { run: "make release-notes" }] }, { say: [{ run: "make publish" }] }, { say: [{ text: "It is released." }] }] };
   const provider = await fakeProvider(muster, folder, [waits, asks, sleeps, releases]);
-  const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env, MUSTER_SLOTS: slots } }, log);
+  const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env, MUSTER_SLOTS: slots } }, log).catch((error: unknown) => {
+    // or this process would wait for it
+    provider.stop();
+    throw error;
+  });
   const stop = async () => {
     await server.stop();
     provider.stop();
