@@ -325,11 +325,14 @@ fn a_command_is_shown_to_the_letter_and_where_it_runs() {
         question.asked.subject.clone()
     };
     let mut dialogue = open_code(Leave::Ask(Ask::Commands));
-    let begins = |folder: &str| json!({"sessionUpdate": "tool_call", "toolCallId": "c1", "title": "bash", "kind": "execute", "status": "pending", "rawInput": {"workdir": folder}});
-    told(&mut dialogue, begins("/home/dev/run/sub"));
+    let begins = |id: u64, folder: &str| {
+        let input = json!({"command": "ls", "workdir": folder});
+        json!({"sessionUpdate": "tool_call", "toolCallId": format!("c{id}"), "title": "bash", "kind": "execute", "status": "pending", "rawInput": input})
+    };
+    told(&mut dialogue, begins(1, "/home/dev/run/sub"));
     assert_eq!(subject(&mut dialogue, command(1, "ls")), "ls\nin sub");
-    told(&mut dialogue, begins("."));
-    assert_eq!(subject(&mut dialogue, command(1, "ls")), "ls");
+    told(&mut dialogue, begins(2, "."));
+    assert_eq!(subject(&mut dialogue, command(2, "ls")), "ls");
     let untold = json!({"toolCallId": "c9", "kind": "execute", "title": "looks around"});
     assert_eq!(subject(&mut dialogue, untold), "denied", "its title may say anything");
 
