@@ -411,7 +411,7 @@ fn an_interrupt_ends_its_turn_and_begins_another() {
     let said = lines(&heard);
     assert_eq!((&said[0]["method"], &said[0]["id"]), (&json!("session/cancel"), &Value::Null));
     assert_eq!((&said[1]["id"], &said[1]["result"]["outcome"]), (&json!(5), &cancelled()));
-    assert_eq!(heard.withdrawn, [key.clone()]);
+    assert_eq!(heard.withdrawn, std::slice::from_ref(&key));
     assert_eq!(dialogue.answer(&key, &answer(Decision::Allow, None)), Heard::default());
     assert_eq!(outcome(&asks(&mut dialogue, 6, command(1, "make"))), cancelled(), "it is on its way out");
     assert_eq!(dialogue.tell("At once", true), Some(Heard::default()), "it is stopped once");
