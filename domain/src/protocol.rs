@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Raised when a message changes in a way that an older side would misread.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -301,6 +301,11 @@ pub struct NewArtifact {
     #[serde(with = "bytes_as_text")]
     pub content: Vec<u8>,
 }
+
+/// As they are kept. A newer server may have been told of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct KnownBackends(#[serde(deserialize_with = "known_backends")] pub Vec<BackendFound>);
 
 /// A runner may have found agents that came after this server.
 fn known_backends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackendFound>, D::Error> {

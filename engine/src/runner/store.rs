@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    Actor, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    protocol::KnownBackends,
     runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, RunnerState, own_word},
 };
 use sqlx::{PgConnection, types::Json};
@@ -315,7 +316,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 /// By name, all or this one alone.
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>", public_key is not null as "joined!", ticket > 0 as "has_called!",
+        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>", public_key is not null as "joined!", ticket > 0 as "has_called!",
                   draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
@@ -344,7 +345,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
             joined: row.joined,
             last_seen_at: row.last_seen_at,
             no_sandbox: row.no_sandbox,
-            backends: row.backends.0,
+            backends: row.backends.0.0,
         }
     });
     Ok(runners.collect())
