@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     protocol::KnownBackends,
     runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, RunnerState, own_word},
 };
