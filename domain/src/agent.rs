@@ -122,13 +122,7 @@ const MODEL_MAX: usize = 200;
 impl AgentTerms {
     pub fn validate(&self, errors: &mut Errors) {
         if let Some(model) = &self.model {
-            errors.required_text("/agent/model", model, MODEL_MAX);
-            let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@[]+".contains(c);
-            if !model.chars().all(fits) && !model.trim().is_empty() {
-                errors.add("/agent/model", "malformed", "must be letters, digits and . _ - : / @ [ ] +");
-            } else if model.starts_with('-') {
-                errors.add("/agent/model", "malformed", "must not start with a hyphen");
-            }
+            check_model("/agent/model", model, errors);
         }
         for (pointer, value, most) in [
             ("/agent/max_turns", self.max_turns, TURNS_MAX),
@@ -198,6 +192,17 @@ impl AgentTerms {
     /// Whether it says nothing.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// Whether this may be what an agent calls a model.
+pub(crate) fn check_model(pointer: &str, model: &str, errors: &mut Errors) {
+    errors.required_text(pointer, model, MODEL_MAX);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/@[]+".contains(c);
+    if !model.chars().all(fits) && !model.trim().is_empty() {
+        errors.add(pointer, "malformed", "must be letters, digits and . _ - : / @ [ ] +");
+    } else if model.starts_with('-') {
+        errors.add(pointer, "malformed", "must not start with a hyphen");
     }
 }
 

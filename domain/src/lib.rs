@@ -20,6 +20,7 @@ pub mod id;
 pub mod idempotency;
 pub mod if_match;
 pub mod isolation;
+pub mod judgement;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -51,6 +52,7 @@ pub use id::{
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;
 pub use isolation::Isolation;
+pub use judgement::{JudgeTerms, Judgement};
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};

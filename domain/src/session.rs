@@ -132,6 +132,15 @@ pub enum SessionEventKind {
     },
     /// So many events were left out from here on: a session holds [`EVENTS_MAX`] events and [`SESSION_MAX`] bytes.
     LeftOut { events: u64 },
+    /// What a judge was told, said and did, in a session of its own, of which the agent that does the work knows nothing.
+    Judge {
+        /// Of the attempt, from 1: what was judged is what it had come to then.
+        round: i32,
+        /// Which of the task's checks it is, from 1.
+        check: i32,
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        event: Box<SessionEventKind>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +189,7 @@ impl SessionEventKind {
             Self::Error { .. } => "error",
             Self::Ended { .. } => "ended",
             Self::LeftOut { .. } => "left_out",
+            Self::Judge { .. } => "judge",
         }
     }
 
@@ -275,6 +285,19 @@ mod tests {
         let text = serde_json::to_value(&event).unwrap();
         assert_eq!((&text["type"], &text["number"], &text["input"]["command"]), (&json!("tool_call"), &json!(3), &json!("ls")));
         assert_eq!(text["type"], event.kind.name());
+        assert_eq!(serde_json::from_value::<SessionEvent>(text).unwrap(), event);
+    }
+
+    #[test]
+    fn what_a_judge_did_reads_as_it_was_written() {
+        let message = SessionEventKind::Message { text: "I look.\0".into() };
+        let (kept, _) = SessionEventKind::Judge { round: 1, check: 2, event: Box::new(message) }.kept();
+        let event = SessionEvent { number: 3, at: DateTime::UNIX_EPOCH, kind: kept };
+        let text = serde_json::to_value(&event).unwrap();
+        assert_eq!(
+            (&text["type"], &text["event"]["type"], &text["event"]["text"]),
+            (&json!("judge"), &json!("message"), &json!("I look.\u{fffd}"))
+        );
         assert_eq!(serde_json::from_value::<SessionEvent>(text).unwrap(), event);
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::CheckSpec;
+use crate::{CheckSpec, Judgement};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -24,6 +24,9 @@ pub struct CheckResult {
     /// The command that was run, where `auto` chose it.
     pub command: Option<String>,
     pub duration_ms: u64,
+    /// What came of the judge that was asked; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,12 +37,25 @@ pub enum CheckStatus {
     Failed,
     /// It took longer than it may.
     TimedOut,
-    /// It could not be carried out, for example because no test command was found. Never counts as passed.
+    /// It could not be carried out, for example because no test command was found, or a judge gave no verdict. Never counts as passed.
     Error,
+    /// Nobody was asked to judge, as something else did not pass that has to. Never counts as passed.
+    Skipped,
+}
+
+impl CheckResult {
+    /// Whether it can be so: that a judge lets something pass stands in a verdict, and nothing else has one.
+    pub fn is_sound(&self) -> bool {
+        match (&self.judgement, self.spec.kind.is_judge()) {
+            (judgement, false) => judgement.is_none() && self.status != CheckStatus::Skipped,
+            (Some(judgement), true) => self.status != CheckStatus::Passed || judgement.passes(&self.spec.judge),
+            (None, true) => self.status != CheckStatus::Passed,
+        }
+    }
 }
 
 impl CheckStatus {
-    pub const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::TimedOut, Self::Error];
+    pub const ALL: [Self; 5] = [Self::Passed, Self::Failed, Self::TimedOut, Self::Error, Self::Skipped];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -47,6 +63,7 @@ impl CheckStatus {
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
             Self::Error => "error",
+            Self::Skipped => "skipped",
         }
     }
 
@@ -86,15 +103,19 @@ impl VerificationReport {
         self.checks.iter().filter(|check| check.status == CheckStatus::Passed).count()
     }
 
+    /// What did not pass, without what nobody was asked about.
     pub fn failed(&self) -> impl Iterator<Item = &CheckResult> {
-        self.checks.iter().filter(|check| check.status != CheckStatus::Passed)
+        self.checks.iter().filter(|check| !matches!(check.status, CheckStatus::Passed | CheckStatus::Skipped))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CheckKind;
+    use crate::{
+        Backend, CheckKind, JudgeTerms,
+        judgement::{Ruling, Verdict},
+    };
 
     fn report(checks: &[(CheckStatus, bool)]) -> VerificationReport {
         let checks = checks
@@ -105,18 +126,52 @@ mod tests {
                 output: String::new(),
                 command: None,
                 duration_ms: 0,
+                judgement: None,
             })
             .collect();
         VerificationReport { checks, started_at: DateTime::UNIX_EPOCH, duration_ms: 0 }
     }
 
     #[test]
+    fn a_judge_has_passed_nothing_without_a_verdict() {
+        let verdict = |verdict, confidence| Verdict { verdict, confidence, reasons: vec!["because".into()], findings: vec![] };
+        let judged = |kind, status, verdict| {
+            let judge = JudgeTerms { at_least: Some(80), ..JudgeTerms::default() };
+            let judgement = Judgement {
+                backend: Backend::ClaudeCode,
+                version: None,
+                model: None,
+                verdict,
+                turns: None,
+                input: 0,
+                cached: 0,
+                output: 0,
+                cost_micros: None,
+                events: None,
+            };
+            let spec = CheckSpec { judge, ..CheckSpec::new(kind, None) };
+            CheckResult { spec, status, output: String::new(), command: None, duration_ms: 0, judgement: Some(judgement) }
+        };
+        use CheckStatus::{Error, Failed, Passed};
+        let review = |status, verdict| judged(CheckKind::Review, status, verdict).is_sound();
+        assert!(review(Passed, Some(verdict(Ruling::Pass, 80))));
+        assert!(!review(Passed, Some(verdict(Ruling::Pass, 79))), "not sure enough");
+        assert!(!review(Passed, Some(verdict(Ruling::Fail, 100))));
+        assert!(!review(Passed, None));
+        assert!(review(Failed, Some(verdict(Ruling::Fail, 100))) && review(Error, None));
+        assert!(!judged(CheckKind::GitClean, Passed, Some(verdict(Ruling::Pass, 100))).is_sound(), "nobody judges that");
+        let without = |kind, status| CheckResult { judgement: None, ..judged(kind, status, None) }.is_sound();
+        assert!(!without(CheckKind::Model, Passed) && without(CheckKind::Model, CheckStatus::Skipped));
+        assert!(without(CheckKind::GitClean, Passed) && !without(CheckKind::GitClean, CheckStatus::Skipped));
+    }
+
+    #[test]
     fn only_required_checks_decide_and_nothing_but_passed_counts() {
-        use CheckStatus::{Error, Failed, Passed, TimedOut};
+        use CheckStatus::{Error, Failed, Passed, Skipped, TimedOut};
         assert_eq!(report(&[]).conclusion(), Conclusion::Passed);
         assert_eq!(report(&[(Passed, true), (Failed, false)]).conclusion(), Conclusion::Passed);
         assert_eq!(report(&[(Passed, true), (Error, true)]).conclusion(), Conclusion::Partial);
-        for status in [Failed, TimedOut, Error] {
+        for status in [Failed, TimedOut, Error, Skipped] {
             assert_eq!(report(&[(status, true)]).conclusion(), Conclusion::Failed);
             assert_eq!(report(&[(Passed, false), (status, true)]).conclusion(), Conclusion::Failed);
         }

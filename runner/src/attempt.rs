@@ -3,7 +3,7 @@
 //! Whatever happens on the way, the walk comes to its end: processes are gone, what was changed is saved, the folder is removed or
 //! named. An error of the runner's own, a panic included, ends the one attempt and nothing else.
 
-mod conversation;
+pub(crate) mod conversation;
 pub(crate) mod folder;
 pub(crate) mod output;
 pub(crate) mod questions;

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use domain::check::VERIFICATION_TIMEOUT_SECONDS;
+use domain::{check::VERIFICATION_TIMEOUT_SECONDS, judgement::JUDGES};
 
 use crate::backend::found::Found;
 
@@ -115,11 +115,12 @@ impl Paths {
 }
 
 impl RunnerConfig {
-    /// All that it has, each once.
-    pub(crate) fn all_capabilities(&self, agents: &[Found]) -> Vec<String> {
-        let found = [std::env::consts::OS, std::env::consts::ARCH].map(str::to_owned);
+    /// All that it has, each once. An agent judges in a sandbox alone.
+    pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool) -> Vec<String> {
+        let judges = (has_sandbox && !agents.is_empty()).then_some(JUDGES);
+        let found = [std::env::consts::OS, std::env::consts::ARCH].into_iter().chain(judges).map(str::to_owned);
         let agents = agents.iter().map(|found| found.backend.name().to_owned());
-        let mut all: Vec<_> = found.into_iter().chain(agents).chain(self.capabilities.iter().cloned()).collect();
+        let mut all: Vec<_> = found.chain(agents).chain(self.capabilities.iter().cloned()).collect();
         all.sort_unstable();
         all.dedup();
         all

@@ -88,6 +88,12 @@ pub(crate) enum Guest {
     },
     /// The runner's own git, which what the work has left could make run commands.
     Git,
+    /// Who judges what the work has left, with the number of that check in its round. It can change none of it, and sees it when it reads.
+    Judge {
+        round: i32,
+        number: usize,
+        reads: bool,
+    },
 }
 
 impl Sandbox {
@@ -217,9 +223,9 @@ impl Room {
     }
 
     /// An agent program, with what it needs of the machine: only who runs it sees that.
-    pub fn agent(&self, found: &Found, worktree: &Path) -> io::Result<Program> {
+    pub fn agent(&self, found: &Found, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
-        self.program_that_needs(name, Some(&found.needs), Guest::Agent, worktree)
+        self.program_that_needs(name, Some(&found.needs), guest, worktree)
     }
 
     fn program_that_needs(&self, name: &str, needs: Option<&Path>, guest: Guest, worktree: &Path) -> io::Result<Program> {
@@ -248,7 +254,7 @@ impl Closed {
     fn network(&self, guest: Guest) -> Network {
         match guest {
             Guest::Command | Guest::Check { .. } => self.sandbox.config.network,
-            Guest::Agent => self.sandbox.config.agent_network,
+            Guest::Agent | Guest::Judge { .. } => self.sandbox.config.agent_network,
             Guest::Git => Network::None,
         }
     }
@@ -281,8 +287,14 @@ impl Closed {
                 // not what its user has added to it, which is how it proves who it is elsewhere
                 room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig"));
             }
+            // it is told all that it needs
+            Guest::Judge { .. } => {}
         }
         let (work, git, objects) = (folder.work(), folder.git(), self.mirror.join("objects"));
+        if let Guest::Judge { reads, .. } = guest {
+            [work, git, objects].iter().filter(|_| reads).for_each(|place| room.read_only(place, place));
+            return Ok(Own { home_and_tmp, rest: room });
+        }
         room.writable(&work, &work);
         room.writable(&git, &git);
         room.read_only(&objects, &objects);

@@ -5,6 +5,8 @@
 //! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, and everything that
 //! the work committed, stashed or staged elsewhere is on a branch beside it.
 
+mod change;
+
 use std::{
     ffi::OsStr,
     fs, io,
@@ -22,6 +24,8 @@ use crate::{
     sandbox::Room,
     worktree,
 };
+
+pub(crate) use change::{Change, List, SHOWN, change};
 
 /// For lists of all files of a repository.
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };

@@ -1,5 +1,6 @@
 //! An attempt's session as it comes into being: each event goes to the server as it is, and into the log as people read it.
 
+pub(crate) mod judging;
 mod shown;
 
 use domain::{
@@ -10,6 +11,7 @@ use domain::{
 };
 
 use crate::{clock, held::Orders, log::Log, outbox::Outbox};
+use judging::Judging;
 
 /// For the events that come when there is no more room: in each round its end, and how many are missing.
 const LAST_EVENTS: i64 = 2 * (VERIFICATION_RETRIES_MAX as i64 + 1);
@@ -20,6 +22,8 @@ pub(crate) struct Session<'a> {
     pub log: &'a Log,
     pub orders: Orders,
     pub written: Written,
+    /// It is a judge's, and this is what is noted of it.
+    pub judge: Option<Judging>,
 }
 
 #[derive(Default)]
@@ -35,15 +39,26 @@ impl Session<'_> {
     /// Returns when there is room for what comes next.
     pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
         for (kind, bytes) in kinds.into_iter().map(SessionEventKind::kept) {
-            let calls = self.written.tool_calls.get_or_insert_default();
-            *calls += u64::from(matches!(kind, SessionEventKind::ToolCall { .. }));
+            if let Some(judging) = &mut self.judge {
+                judging.note(&kind);
+            } else {
+                let calls = self.written.tool_calls.get_or_insert_default();
+                *calls += u64::from(matches!(kind, SessionEventKind::ToolCall { .. }));
+            }
             if let Some(text) = shown::shown(&kind) {
+                let text = if self.judge.is_some() { shown::of_a_judge(&text) } else { text };
                 self.log.text(LogStream::Stdout, &text).await;
             }
             let is_last = matches!(kind, SessionEventKind::Ended { .. });
             let fits = self.written.number < EVENTS_MAX - LAST_EVENTS && self.written.bytes + bytes <= SESSION_MAX;
             // the end is told as long as there is any room, with how many are missing before it
-            let fits = if is_last { self.written.number < EVENTS_MAX - 1 } else { fits && self.written.left_out == 0 };
+            let fits = match &self.judge {
+                None if is_last => self.written.number < EVENTS_MAX - 1,
+                None => fits && self.written.left_out == 0,
+                // what is kept free is for the rounds
+                Some(_) if is_last => fits,
+                Some(judging) => fits && self.written.left_out == 0 && judging.has_room(bytes),
+            };
             if !fits {
                 self.written.left_out += 1;
                 continue;
@@ -64,6 +79,9 @@ impl Session<'_> {
 
     /// As far as nothing has come after it.
     pub fn say_what_is_missing(&mut self) {
+        if self.judge.is_some() && self.written.number >= EVENTS_MAX - LAST_EVENTS {
+            self.written.left_out = 0;
+        }
         if self.written.left_out > 0 && self.written.number < EVENTS_MAX {
             let events = std::mem::take(&mut self.written.left_out);
             self.say(SessionEventKind::LeftOut { events });
@@ -72,6 +90,10 @@ impl Session<'_> {
 
     fn say(&mut self, kind: SessionEventKind) {
         self.written.number += 1;
+        let kind = match &mut self.judge {
+            Some(judging) => judging.said(kind, self.written.number),
+            None => kind,
+        };
         let event = SessionEvent { number: self.written.number, at: clock::now(), kind };
         self.outbox.say(self.attempt, Said::Session { events: vec![event] });
     }

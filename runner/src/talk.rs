@@ -110,17 +110,17 @@ impl Talk {
     ) -> Result<Option<Duration>, RunnerError> {
         let sent_at = Instant::now();
         let config = &runner.config;
-        let agents = runner.agents().await;
+        let (agents, no_sandbox) = (runner.agents().await, runner.sandbox.is_there().await.err());
         let mut hello = Hello {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
             slots: config.slots.max(1),
-            capabilities: config.all_capabilities(&agents),
+            capabilities: config.all_capabilities(&agents, no_sandbox.is_none()),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
             proof: String::new(),
-            no_sandbox: runner.sandbox.is_there().await.err(),
+            no_sandbox,
             backends: agents.iter().map(Found::about).collect(),
         };
         let answered = async {

@@ -1,15 +1,17 @@
 //! Runs an attempt's checks, after its work's processes are gone. What is checked comes from the assignment, and what `auto` runs
 //! from the project's files at the base commit: never from a file that the work could have changed.
 //!
-//! All checks run, in order, whatever came of those before; each leaves nothing running behind.
+//! All checks run, in order, whatever came of those before; each leaves nothing running behind. Judges come last, and nobody asks them
+//! while something did not pass that has to; see [`judge`].
 
 mod detect;
+mod judge;
 mod output;
 
-use std::{io, path::Path, time::Duration};
+use std::{ffi::OsString, io, path::Path, sync::Arc, time::Duration};
 
 use domain::{
-    CheckKind, CheckResult, CheckSpec, CheckStatus, VerificationReport,
+    CheckKind, CheckResult, CheckSpec, CheckStatus, Judgement, VerificationReport,
     check::{AUTO, stays_inside},
     protocol::Assignment,
 };
@@ -19,16 +21,19 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Limits,
     attempt::folder::AttemptFolder,
-    backend::{environment::Place, identity::Identity, shell},
+    backend::{environment::Place, found::Found, identity::Identity, shell},
     clock,
     git::{Bounds, Git, GitError},
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
+    outbox::Outbox,
     process::{self, End, Survivors},
-    sandbox::{Guest, Room},
+    sandbox::{Guest, Room, Sandbox},
+    session::Written,
     worktree,
 };
+use judge::Bench;
 use output::{Output, collect, fit};
 
 /// What the checks of one attempt need to know.
@@ -45,6 +50,16 @@ pub(crate) struct Verification<'a> {
     pub round: i32,
     /// For all of them together.
     pub time: Duration,
+    pub judges: Judges<'a>,
+}
+
+/// What it takes to have something judged.
+pub(crate) struct Judges<'a> {
+    pub sandbox: &'a Arc<Sandbox>,
+    pub agents: &'a [Found],
+    /// What agents are given of the runner's environment.
+    pub given: &'a [(OsString, OsString)],
+    pub outbox: &'a Outbox,
 }
 
 /// Why there is no report.
@@ -65,37 +80,52 @@ struct Verdict {
     output: String,
     /// What `auto` chose.
     command: Option<String>,
+    judgement: Option<Judgement>,
 }
 
 impl Verdict {
     fn new(status: CheckStatus, output: impl Into<String>) -> Self {
-        Self { status, output: output.into(), command: None }
+        Self { status, output: output.into(), command: None, judgement: None }
     }
 }
 
 impl Verification<'_> {
-    pub async fn run(&self, orders: &mut Orders) -> Result<VerificationReport, Interrupted> {
+    /// What judges say and do goes into the session of the attempt.
+    pub async fn run(&self, orders: &mut Orders, session: &mut Written) -> Result<VerificationReport, Interrupted> {
         let (started_at, started) = (clock::now(), Instant::now());
         let specs = &self.assignment.checks;
-        let mut checks = Vec::with_capacity(specs.len());
-        for (index, spec) in specs.iter().enumerate() {
+        let (judges, others): (Vec<_>, Vec<_>) = specs.iter().enumerate().partition(|(_, spec)| spec.kind.is_judge());
+        let mut bench = Bench::new(session);
+        let mut done: Vec<(usize, CheckResult)> = Vec::with_capacity(specs.len());
+        for (index, spec) in others.into_iter().chain(judges) {
             let began = Instant::now();
             let left = self.time.saturating_sub(started.elapsed());
-            let verdict = if left.is_zero() {
+            let verdict = if spec.kind.is_judge() && something_stands_before(&done) {
+                Verdict::new(CheckStatus::Skipped, "not judged, as not all other checks have passed that have to")
+            } else if left.is_zero() {
                 let seconds = self.limits.verification.as_secs();
                 Verdict::new(CheckStatus::Error, format!("not run: the checks together took longer than {seconds} seconds"))
             } else {
-                self.check(index, spec, left.min(Duration::from_secs(spec.timeout_seconds.into())), orders).await?
+                let time = left.min(Duration::from_secs(spec.timeout_seconds.into()));
+                self.check((index, spec), time, orders, &mut bench).await?
             };
             let duration_ms = milliseconds(began.elapsed());
             self.log.say(&line(index, specs.len(), spec, &verdict, duration_ms)).await;
-            let Verdict { status, output, command } = verdict;
-            checks.push(CheckResult { spec: spec.clone(), status, output: fit(&output), command, duration_ms });
+            let Verdict { status, output, command, judgement } = verdict;
+            done.push((index, CheckResult { spec: spec.clone(), status, output: fit(&output), command, duration_ms, judgement }));
         }
+        done.sort_unstable_by_key(|(index, _)| *index);
+        let checks = done.into_iter().map(|(_, check)| check).collect();
         Ok(VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) })
     }
 
-    async fn check(&self, index: usize, spec: &CheckSpec, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn check(
+        &self,
+        (index, spec): (usize, &CheckSpec),
+        time: Duration,
+        orders: &mut Orders,
+        bench: &mut Bench<'_>,
+    ) -> Result<Verdict, Interrupted> {
         if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
             return Err(Interrupted::Told(order));
         }
@@ -110,6 +140,7 @@ impl Verification<'_> {
                 let verdict = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
                 verdict.ok_or_else(|| Interrupted::Told(orders.current()))
             }
+            CheckKind::Review | CheckKind::Model => self.judge((index, spec), time, orders, bench).await,
         }
     }
 
@@ -181,6 +212,12 @@ impl Verification<'_> {
         let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
         Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
     }
+}
+
+/// Whether a check that runs or looks something up has not passed, though it has to.
+fn something_stands_before(done: &[(usize, CheckResult)]) -> bool {
+    let stands = |check: &CheckResult| !check.spec.kind.is_judge() && check.spec.required && check.status != CheckStatus::Passed;
+    done.iter().any(|(_, check)| stands(check))
 }
 
 /// A symbolic link counts as what it leads to, and must not lead out of the worktree.

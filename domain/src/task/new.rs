@@ -5,7 +5,13 @@ use super::{
     CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Tier, Work,
     check_capabilities, is_input_name,
 };
-use crate::{AgentTerms, CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
+use crate::{
+    AgentTerms, CheckSpec,
+    check::MAX_CHECKS,
+    error::{Errors, Invalid},
+    judgement::{JUDGES, JUDGES_MAX},
+    repository,
+};
 
 /// What a person, a script or a service asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,7 +191,7 @@ impl NewTask {
         self.validate_tags(&mut errors);
         check_capabilities(&mut errors, &self.capabilities, CAPABILITIES_MAX);
         if self.capabilities.len() <= CAPABILITIES_MAX && self.needed_capabilities().len() > CAPABILITIES_MAX {
-            errors.add("/capabilities", "too_many", format!("at most {CAPABILITIES_MAX} are allowed, the agent among them"));
+            errors.add("/capabilities", "too_many", format!("at most {CAPABILITIES_MAX} are allowed, agents and judges among them"));
         }
         if let Some(concurrency) = &self.concurrency {
             concurrency.validate(&mut errors);
@@ -200,13 +206,15 @@ impl NewTask {
         work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))
     }
 
-    /// What its runner must have: what it says, and the agent that it names.
+    /// What its runner must have: what it says, the agents that it names for the work and for its judges, and that it has any judges.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
-        if let Some(backend) = self.agent.backend.map(|backend| backend.name().to_owned())
-            && !needed.contains(&backend)
-        {
-            needed.push(backend);
+        let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
+        let agents = self.agent.backend.into_iter().chain(judges().filter_map(|check| check.judge.backend));
+        for word in agents.map(crate::Backend::name).chain(judges().map(|_| JUDGES)) {
+            if !needed.iter().any(|known| known == word) {
+                needed.push(word.to_owned());
+            }
         }
         needed
     }
@@ -260,6 +268,9 @@ impl NewTask {
     fn validate_checks(&self, errors: &mut Errors) {
         if self.checks.len() > MAX_CHECKS {
             errors.add("/checks", "too_many", format!("at most {MAX_CHECKS} checks are allowed"));
+        }
+        if self.checks.iter().filter(|check| check.kind.is_judge()).count() > JUDGES_MAX {
+            errors.add("/checks", "too_many", format!("at most {JUDGES_MAX} of them may judge"));
         }
         for (index, check) in self.checks.iter().enumerate() {
             check.validate(&format!("/checks/{index}"), errors);
@@ -406,6 +417,21 @@ mod tests {
         let many = |count: usize| NewTask { capabilities: (0..count).map(|number| format!("c{number}")).collect(), ..good() };
         assert_eq!(pointers(&many(20)), Vec::<String>::new());
         assert_eq!(pointers(&many(21)), ["/capabilities too_many"]);
+    }
+
+    #[test]
+    fn what_judges_needs_a_runner_that_has_judges() {
+        let judge = |kind, backend| CheckSpec { judge: crate::JudgeTerms { backend, ..Default::default() }, ..CheckSpec::new(kind, None) };
+        let (review, codex) = (judge(CheckKind::Review, None), judge(CheckKind::Review, Some(crate::Backend::Codex)));
+        let needs =
+            |checks: &[&CheckSpec]| NewTask { checks: checks.iter().map(|&one| one.clone()).collect(), ..good() }.needed_capabilities();
+        assert_eq!(needs(&[&CheckSpec::new(CheckKind::GitClean, None)]), Vec::<String>::new());
+        assert_eq!(needs(&[&review, &review]), ["judges"]);
+        assert_eq!(needs(&[&codex, &review]), ["codex", "judges"]);
+        let many = |count| NewTask { checks: vec![review.clone(); count], ..good() };
+        assert_eq!(pointers(&many(5)), Vec::<String>::new());
+        assert_eq!(pointers(&many(6)), ["/checks too_many"]);
+        assert!(super::check_tag(JUDGES).is_ok(), "a runner that has them says so");
     }
 
     #[test]

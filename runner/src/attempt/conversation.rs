@@ -77,7 +77,7 @@ impl Hearing {
 }
 
 /// Whom it is spoken with, and what is written down of it.
-pub(super) struct Partner<'a, 's> {
+pub(crate) struct Partner<'a, 's> {
     pub dialogue: &'a mut dyn Dialogue,
     pub session: &'a mut Session<'s>,
     pub asker: Asker<'a>,
@@ -87,7 +87,7 @@ pub(super) struct Partner<'a, 's> {
 
 /// Until the program closes its output, or until `over` is cancelled and there is nothing more to be read. What it is told goes out beside, so
 /// that neither waits for the other with a full pipe. When its turn is over its input is closed, which ends it.
-pub(super) async fn converse<'a>(
+pub(crate) async fn converse<'a>(
     (input, output): (Option<ChildStdin>, Option<ChildStdout>),
     opening: Vec<String>,
     partner: Partner<'a, '_>,

@@ -33,7 +33,7 @@ impl<'a> AttemptFolder<'a> {
         self.0.join("git")
     }
 
-    /// What a guest takes for its home in a sandbox, and what for `/tmp`. A check's are those that no other check and no work has seen.
+    /// What a guest takes for its home in a sandbox, and what for `/tmp`. A check's and a judge's are those that nobody else has seen.
     pub fn home_and_tmp(&self, guest: Guest) -> Option<(PathBuf, PathBuf)> {
         match guest {
             Guest::Command | Guest::Agent => Some((self.home(), self.tmp())),
@@ -42,6 +42,10 @@ impl<'a> AttemptFolder<'a> {
                 Some((own.join("home"), own.join("tmp")))
             }
             Guest::Git => None,
+            Guest::Judge { round, number, .. } => {
+                let own = self.0.join(format!("judge-{round}-{number}"));
+                Some((own.join("home"), own.join("tmp")))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rounds of an attempt: an agent whose checks do not pass is told which, in its own session, and goes on.
 
 use domain::{
-    CheckResult, CheckStatus, VerificationReport,
+    AgentTerms, CheckResult, CheckStatus, VerificationReport,
     protocol::{Assignment, ROUND_OUTPUT_LIMIT},
 };
 
@@ -14,13 +14,15 @@ pub(super) struct Round {
     pub session: Option<String>,
     /// What the agent has cost so far, as it counts it: millionths of a dollar.
     pub spent_micros: u64,
+    /// What its judges have cost so far.
+    judged_micros: u64,
     /// What did not pass in the round before.
     failed: Vec<CheckResult>,
 }
 
 impl Round {
     pub fn first() -> Self {
-        Self { number: 1, session: None, spent_micros: 0, failed: vec![] }
+        Self { number: 1, session: None, spent_micros: 0, judged_micros: 0, failed: vec![] }
     }
 
     /// Nothing when this was the last: all is well, nothing failed that could be repaired, the agent has no more tries or money, or there is
@@ -28,14 +30,27 @@ impl Round {
     pub fn next(&self, report: &VerificationReport, assignment: &Assignment) -> Option<Self> {
         let terms = &assignment.agent;
         let has_tries = u32::try_from(self.number).is_ok_and(|number| number <= terms.verification_retries());
-        let has_money = terms.max_cost_cents.is_none_or(|cents| u64::from(cents) * 10_000 > self.spent_micros);
-        // what could not be carried out no agent repairs
-        let failed = |check: &CheckResult| check.spec.required && matches!(check.status, CheckStatus::Failed | CheckStatus::TimedOut);
+        let judgements = report.checks.iter().filter_map(|check| check.judgement.as_ref()?.cost_micros);
+        let judged_micros = judgements.fold(self.judged_micros, u64::saturating_add);
+        let spent = self.spent_micros.saturating_add(judged_micros);
+        let has_money = terms.max_cost_cents.is_none_or(|cents| u64::from(cents) * 10_000 > spent);
+        // what could not be carried out no agent repairs, nor that a judge has taken too long
+        let failed = |check: &CheckResult| {
+            let is_its = check.status == CheckStatus::Failed || check.status == CheckStatus::TimedOut && !check.spec.kind.is_judge();
+            check.spec.required && is_its
+        };
         if !has_tries || !has_money || self.session.is_none() || !report.checks.iter().any(failed) {
             return None;
         }
         let (session, failed) = (self.session.clone(), report.failed().cloned().collect());
-        Some(Self { number: self.number + 1, session, spent_micros: self.spent_micros, failed })
+        Some(Self { number: self.number + 1, session, spent_micros: self.spent_micros, judged_micros, failed })
+    }
+
+    /// The agent's, with the money that its judges have left.
+    pub fn terms(&self, assignment: &Assignment) -> AgentTerms {
+        let judged = u32::try_from(self.judged_micros.div_ceil(10_000)).unwrap_or(u32::MAX);
+        let left = |cents: u32| cents.saturating_sub(judged).max(1);
+        AgentTerms { max_cost_cents: assignment.agent.max_cost_cents.map(left), ..assignment.agent.clone() }
     }
 
     /// What the agent is told; nothing in the first round, which has the task's own words.

@@ -26,7 +26,7 @@ use crate::{
     save::{Saved, save},
     session::Written,
     tellings::Tellings,
-    verify::{Interrupted, Verification},
+    verify::{Interrupted, Judges, Verification},
     worktree,
 };
 
@@ -195,8 +195,14 @@ impl Attempt {
                 identity: &self.runner.identity,
                 round: round.number,
                 time: self.runner.limits.verification.saturating_sub(verified),
+                judges: Judges {
+                    sandbox: &self.runner.sandbox,
+                    agents: &self.agents,
+                    given: &self.runner.config.agents.environment,
+                    outbox: &self.runner.outbox,
+                },
             };
-            let report = match verification.run(orders).await {
+            let report = match verification.run(orders, &mut self.written).await {
                 Ok(report) => report,
                 Err(interrupted) => return (interrupted.into(), exit_code),
             };

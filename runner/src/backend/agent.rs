@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use domain::{Backend, Failure, FailureCode, Work, protocol::Assignment};
+use domain::{AgentTerms, Backend, CheckKind, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
     Beginning, Dialogue, Opening, claude_code, codex,
@@ -72,6 +72,20 @@ impl<'a> Doing<'a> {
     }
 }
 
+/// The agent that judges: the one that the check names, else the first that can be stopped as the check wants it. Or why there is none.
+pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found]) -> Result<&'a Found, String> {
+    let terms = &check.judge;
+    if let Some(backend) = terms.backend {
+        let named = agents.iter().find(|found| found.backend == backend);
+        return named.ok_or_else(|| format!("this runner has no {}", backend.title()));
+    }
+    let can_be_paid = |found: &&Found| terms.max_cost_cents.is_none() || found.backend.counts_money();
+    let counts = agents.iter().filter(can_be_paid).find(|found| found.backend.counts_turns());
+    let has_to_count = check.kind == CheckKind::Model || terms.max_turns.is_some();
+    let any = agents.iter().find(can_be_paid).filter(|_| !has_to_count);
+    counts.or(any).ok_or_else(|| "this runner has no agent that could be stopped as this check wants it".to_owned())
+}
+
 /// Only who counts its turns can be stopped when they are too many.
 fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
     agents.iter().find(|found| found.backend.counts_turns() || assignment.agent.max_turns.is_none())
@@ -84,33 +98,31 @@ pub(crate) struct Begun {
     pub dialogue: Box<dyn Dialogue>,
 }
 
-/// The session of an earlier round goes on, with what it has cost so far.
+/// How it is begun: as the terms say, with leave for this, and as a session of an earlier round that goes on, with what that has cost so far.
+pub(crate) struct Manner<'a> {
+    pub terms: &'a AgentTerms,
+    pub leave: Leave,
+    pub session: Option<String>,
+    pub spent_micros: u64,
+}
+
 pub(crate) fn begin(
     found: &Found,
     words: &str,
-    (session, spent_micros): (Option<String>, u64),
+    manner: Manner<'_>,
     assignment: &Assignment,
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
     let given: Vec<_> = given.iter().filter(|(name, _)| is_for(found.backend, name)).cloned().collect();
     let given = given.as_slice();
+    let Manner { terms, leave, session, spent_micros } = manner;
     let in_sandbox = place.room.is_closed();
-    let leave = Leave::of(assignment.agent.ask, in_sandbox);
     let name = own_folder(found.backend);
-    let own = place.folder().home().join(name);
+    let own = place.home().join(name);
     let is_new = own.symlink_metadata().is_err();
     let config = place.own_folder(name)?;
-    let beginning = Beginning {
-        worktree: place.worktree.to_owned(),
-        config,
-        session,
-        spent_micros,
-        terms: &assignment.agent,
-        leave,
-        in_sandbox,
-        given,
-    };
+    let beginning = Beginning { worktree: place.worktree.to_owned(), config, session, spent_micros, terms, leave, in_sandbox, given };
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match found.backend {
         Backend::ClaudeCode => boxed(claude_code::open(beginning, words)),
         Backend::Codex => boxed(codex::open(beginning, words)),
@@ -122,11 +134,13 @@ pub(crate) fn begin(
         // later the work has been there, and may have put a way elsewhere in their places
         write_first(&own, &files)?;
     }
-    let mut program = place.room.agent(found, place.worktree)?;
+    let mut program = place.room.agent(found, place.guest, place.worktree)?;
     let command = &mut program.command;
     command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(environment::environment(assignment, place)?);
-    environment::of_work(command, assignment, place)?;
+    if !leave.is_a_judges() {
+        environment::of_work(command, assignment, place)?;
+    }
     command.envs(given.iter().map(|(name, value)| (name, value))).envs(variables);
     Ok(Begun { program, lines, dialogue })
 }
@@ -173,7 +187,7 @@ fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AgentTerms, AttemptId, AttemptKey, Isolation, TaskId, task};
+    use domain::{AttemptId, AttemptKey, Isolation, JudgeTerms, TaskId, task};
     use uuid::Uuid;
 
     fn assignment(work: Work, backend: Option<Backend>) -> Assignment {
@@ -243,6 +257,27 @@ mod tests {
         assert_eq!(chosen(&assignment), Backend::OpenCode);
         assignment.agent.max_turns = Some(3);
         assert_eq!(chosen(&assignment), Backend::GeminiCli);
+    }
+
+    #[test]
+    fn a_judge_is_the_one_that_is_named_or_one_that_can_be_stopped() {
+        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into() };
+        let all = [Backend::OpenCode, Backend::Codex, Backend::ClaudeCode].map(found);
+        let judges = |kind, judge, agents: &[Found]| {
+            let check = CheckSpec { judge, ..CheckSpec::new(kind, None) };
+            super::judge(&check, agents).ok().map(|found| found.backend)
+        };
+        let usual = JudgeTerms::default;
+        let named = |backend| JudgeTerms { backend: Some(backend), ..usual() };
+        assert_eq!(judges(CheckKind::Review, named(Backend::ClaudeCode), &all), Some(Backend::ClaudeCode));
+        assert_eq!(judges(CheckKind::Review, named(Backend::GeminiCli), &all), None);
+        assert_eq!(judges(CheckKind::Review, usual(), &all), Some(Backend::Codex), "it counts its turns");
+        assert_eq!(judges(CheckKind::Review, JudgeTerms { max_cost_cents: Some(9), ..usual() }, &all), Some(Backend::ClaudeCode));
+        assert_eq!(judges(CheckKind::Review, usual(), &all[..1]), Some(Backend::OpenCode), "time ends it as well");
+        assert_eq!(judges(CheckKind::Review, JudgeTerms { max_turns: Some(9), ..usual() }, &all[..1]), None);
+        assert_eq!(judges(CheckKind::Model, usual(), &all[..1]), None, "nobody would keep it to one answer");
+        assert_eq!(judges(CheckKind::Model, usual(), &all), Some(Backend::Codex));
+        assert_eq!(judges(CheckKind::Model, usual(), &[]), None);
     }
 
     #[test]

@@ -37,6 +37,9 @@ const WRITES: [(&str, &str, FileChange); 4] = [
     ("NotebookEdit", "notebook_path", FileChange::Edited),
 ];
 
+/// Tools that only read. Of these it has those that its build knows.
+const READS: &str = "Read,Grep,Glob";
+
 /// Other tools of its own, with what they are used on.
 const KNOWN: [(&str, &str); 3] = [("WebFetch", "url"), ("WebSearch", "query"), ("Read", "file_path")];
 
@@ -106,9 +109,15 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     .map(OsString::from)
     .into();
     let mode = match place.leave {
-        Leave::Anything | Leave::Ask(_) => "manual",
+        Leave::Anything | Leave::Ask(_) | Leave::Look | Leave::Speak => "manual",
         Leave::Nothing => "acceptEdits",
     };
+    // a judge does not even have what it would not be allowed
+    match place.leave {
+        Leave::Look => arguments.extend(["--tools".into(), READS.into()]),
+        Leave::Speak => arguments.extend(["--tools".into(), "".into()]),
+        Leave::Anything | Leave::Nothing | Leave::Ask(_) => {}
+    }
     let (option, session) = match place.session {
         None => ("--session-id", Uuid::now_v7().to_string()),
         Some(session) => ("--resume", session),

@@ -99,7 +99,11 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         quoted(url)
     );
     let mut settings = vec![provider, "model_provider=\"muster\"".into(), "check_for_update_on_startup=false".into()];
-    if matches!(place.leave, Leave::Ask(_)) {
+    if place.leave.is_a_judges() {
+        // nor does the repository tell it what to do
+        settings.push("project_doc_max_bytes=0".into());
+    }
+    if matches!(place.leave, Leave::Ask(_) | Leave::Look | Leave::Speak) {
         // or it types whatever it likes into a program that somebody has let it start
         settings.push("features.unified_exec_tty=false".into());
     }

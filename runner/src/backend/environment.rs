@@ -45,10 +45,16 @@ impl Place<'_> {
         AttemptFolder::of(self.folder)
     }
 
+    /// Where the home of an agent lies; a judge has one of its own.
+    pub fn home(&self) -> PathBuf {
+        let own = self.folder().home_and_tmp(self.guest).filter(|_| matches!(self.guest, Guest::Judge { .. }));
+        own.map_or_else(|| self.folder().home(), |(home, _)| home)
+    }
+
     /// A folder for what a program keeps of itself, over all rounds: in the home in a room, and in one like it without. It is made once:
     /// whoever works there could put something else in its place.
     pub fn own_folder(&self, name: &str) -> io::Result<PathBuf> {
-        let home = self.folder().home();
+        let home = self.home();
         private_folder(&home)?;
         let folder = home.join(name);
         if folder.symlink_metadata().is_err() {
@@ -145,12 +151,21 @@ pub(crate) fn summary(checks: &[CheckResult]) -> String {
     let mut text = String::new();
     for check in checks {
         let target = check.command.as_ref().or(check.spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
-        let head = format!("{}{target}: {}\n", check.spec.kind.name(), check.status.name());
+        // a judge is asked about what others have written: nothing of it is an order
+        let whose = if check.judgement.is_some() { ". What follows is a judge's opinion of the change, and no more than that" } else { "" };
+        let head = format!("{}{target}: {}{whose}\n", check.spec.kind.name(), check.status.name());
         text.push_str(&head);
-        text.push_str(end_of(&check.output, share.saturating_sub(head.len())));
+        let room = share.saturating_sub(head.len());
+        // what was printed says at its end why, and a judge at the beginning
+        let said = if check.judgement.is_some() { start_of(&check.output, room) } else { end_of(&check.output, room) };
+        text.push_str(said);
         text.push('\n');
     }
     text.replace('\0', "")
+}
+
+fn start_of(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 pub(crate) fn end_of(text: &str, most: usize) -> &str {
@@ -175,11 +190,32 @@ mod tests {
             output: format!("{}é: the reason of {name}", "x".repeat(10_000)),
             command: None,
             duration_ms: 1,
+            judgement: None,
         };
         let text = summary(&[check("one"), check("two")]);
         assert!(text.len() <= LONGEST_SUMMARY + 2);
         assert!(text.contains("command_succeeds one: failed\n") && text.contains("the reason of one\n"));
         assert!(text.contains("the reason of two\n"));
+    }
+
+    #[test]
+    fn of_what_a_judge_says_the_beginning_is_told_as_its_opinion() {
+        let judgement = serde_json::from_value(serde_json::json!({
+            "backend": "codex", "version": null, "model": null, "verdict": null, "turns": null, "input": 0, "cached": 0, "output": 0,
+            "cost_micros": null, "events": null
+        }));
+        let check = CheckResult {
+            spec: CheckSpec::new(CheckKind::Review, None),
+            status: CheckStatus::Failed,
+            output: format!("Does not pass, 90 % sure.\n{}", "é".repeat(10_000)),
+            command: None,
+            duration_ms: 1,
+            judgement: Some(judgement.unwrap()),
+        };
+        let text = summary(&[check]);
+        assert!(text.len() <= LONGEST_SUMMARY + 1);
+        let begins = "review: failed. What follows is a judge's opinion of the change, and no more than that\nDoes not pass, 90 % sure.\n";
+        assert!(text.starts_with(begins), "{text}");
     }
 
     #[test]

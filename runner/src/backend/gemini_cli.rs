@@ -56,7 +56,7 @@ fn settings(max_turns: Option<u32>, leave: Leave) -> Value {
         // what its helpers ask comes to nobody, and they wait for ever
         "experimental": {"enableAgents": false},
     });
-    if matches!(leave, Leave::Ask(_)) {
+    if matches!(leave, Leave::Ask(_) | Leave::Look | Leave::Speak) {
         // it would use that without asking
         settings["tools"] = json!({"exclude": ["google_web_search"]});
     }

@@ -23,7 +23,11 @@ const MODEL: &str = "gpt-5.2";
 pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     let given = |name: &str| place.given.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.to_str());
     let model = place.terms.model.as_deref().or(given("OPENAI_MODEL")).unwrap_or(MODEL);
-    let config = config(given("OPENAI_BASE_URL").unwrap_or(PROVIDER), model, &place.worktree);
+    let mut config = config(given("OPENAI_BASE_URL").unwrap_or(PROVIDER), model, &place.worktree);
+    if place.leave.is_a_judges() {
+        // what it judges does not tell it how
+        config["instructions"] = json!([]);
+    }
     let own = |name: &str| OsString::from(place.config.join(name));
     let variables = vec![
         ("XDG_CONFIG_HOME", own("config")),
@@ -42,7 +46,8 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     ];
     // it takes some from its user's home as well, where the work of an earlier round may have put them
     let places = [Some(place.worktree.as_path()), place.config.parent()];
-    let is_unasked = matches!(place.leave, Leave::Ask(_)) && places.into_iter().flatten().any(has_plugins);
+    let is_held = matches!(place.leave, Leave::Ask(_) | Leave::Look | Leave::Speak);
+    let is_unasked = is_held && places.into_iter().flatten().any(has_plugins);
     let about = Description {
         backend: Backend::OpenCode,
         resumes: Resumes { method: "session/resume", called: None },

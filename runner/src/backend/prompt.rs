@@ -30,10 +30,13 @@ fn list(text: &mut String, title: &str, items: &[String]) {
     }
 }
 
-/// A check whose target says what it is; the others find out themselves.
+/// A check whose target says what it is, or that somebody else reads what was done; the others find out themselves.
 fn in_words(check: &CheckSpec) -> Option<String> {
     let kind = check.kind.name().replace('_', " ");
-    check.target.as_ref().map(|target| format!("{kind}: {target}"))
+    match &check.target {
+        Some(target) => Some(format!("{kind}: {target}")),
+        None => check.kind.is_judge().then(|| format!("{kind}: somebody else reads the change")),
+    }
 }
 
 #[cfg(test)]
@@ -46,8 +49,14 @@ mod tests {
     #[test]
     fn what_the_task_says_is_below_the_prompt() {
         let spec = CheckSpec::new(CheckKind::CommandSucceeds, Some("make test".into()));
-        let failed =
-            CheckResult { spec: spec.clone(), status: CheckStatus::Failed, output: "2 failed".into(), command: None, duration_ms: 1 };
+        let failed = CheckResult {
+            spec: spec.clone(),
+            status: CheckStatus::Failed,
+            output: "2 failed".into(),
+            command: None,
+            duration_ms: 1,
+            judgement: None,
+        };
         let mut assignment = Assignment {
             attempt: AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 2 },
             title: "Tidy up".into(),
@@ -58,7 +67,7 @@ mod tests {
             base_ref: None,
             files: vec!["src/a.rs".into()],
             success_criteria: vec!["nothing is left lying about".into()],
-            checks: vec![spec, CheckSpec::new(CheckKind::TestPasses, None)],
+            checks: vec![spec, CheckSpec::new(CheckKind::TestPasses, None), CheckSpec::new(CheckKind::Review, None)],
             inputs: domain::task::Inputs::default(),
             timeout_seconds: 60,
             tier: domain::task::Tier::default(),
@@ -68,7 +77,7 @@ mod tests {
         assert_eq!(
             words(&assignment, "Tidy up.\n"),
             "Tidy up.\n\nIt is about these files:\n- src/a.rs\n\nIt is done when:\n- nothing is left lying about\n\n\
-             Afterwards these checks are run on the result, in a place of their own:\n- command succeeds: make test\n\n\
+             Afterwards these checks are run on the result, in a place of their own:\n- command succeeds: make test\n- review: somebody else reads the change\n\n\
              An earlier attempt did not pass these checks:\n\ncommand_succeeds make test: failed\n2 failed"
         );
         assignment.files.clear();

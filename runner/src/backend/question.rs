@@ -15,9 +15,17 @@ pub(crate) enum Leave {
     Nothing,
     /// What people say, as far as they are asked.
     Ask(Ask),
+    /// A judge's: it may look at what is there, and whatever it asks for is denied.
+    Look,
+    /// A judge's that only answers.
+    Speak,
 }
 
 impl Leave {
+    pub fn is_a_judges(self) -> bool {
+        matches!(self, Self::Look | Self::Speak)
+    }
+
     pub fn of(ask: Option<Ask>, in_sandbox: bool) -> Self {
         match ask.filter(|ask| *ask != Ask::Nothing) {
             // a link in the repository leads an edit anywhere
@@ -48,6 +56,7 @@ pub(crate) fn fate(leave: Leave, kind: AskedKind, tool: &str, subject: &str, inp
     let ask = match leave {
         Leave::Anything => return Fate::Allowed,
         Leave::Nothing => return Fate::Denied("Without a sandbox around it, this is not allowed."),
+        Leave::Look | Leave::Speak => return Fate::Denied("You judge: you change nothing and run nothing. Read, and give your verdict."),
         Leave::Ask(ask) => ask,
     };
     // what leads out of the repository is more than a change of its files
@@ -77,7 +86,9 @@ mod tests {
         use AskedKind::{Command, Edit, Tool};
         let (commands, everything) = (Leave::Ask(Ask::Commands), Leave::Ask(Ask::Everything));
         assert_eq!([Command, Edit, Tool].map(|kind| of(Leave::Anything, kind, "x")), ["allowed"; 3]);
-        assert_eq!([Command, Edit, Tool].map(|kind| of(Leave::Nothing, kind, "x")), ["denied"; 3]);
+        for leave in [Leave::Nothing, Leave::Look, Leave::Speak] {
+            assert_eq!([Command, Edit, Tool].map(|kind| of(leave, kind, "x")), ["denied"; 3], "{leave:?}");
+        }
         assert_eq!([Command, Edit, Tool].map(|kind| of(commands, kind, "x")), ["asked", "allowed", "asked"]);
         assert_eq!([Command, Edit, Tool].map(|kind| of(everything, kind, "x")), ["asked"; 3]);
         for outside in ["/etc/passwd", "../x", ".git/hooks/pre-commit", "a\n/b"] {

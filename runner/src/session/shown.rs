@@ -51,7 +51,13 @@ pub(super) fn shown(event: &Event) -> Option<String> {
             dim(&format!("{how}{turns}{cost}"))
         }
         Event::LeftOut { events } => dim(&format!("{events} events of the session are left out")),
+        Event::Judge { event, .. } => of_a_judge(&shown(event)?),
     })
+}
+
+/// So that nobody takes it for what the agent says that did the work.
+pub(super) fn of_a_judge(text: &str) -> String {
+    text.lines().map(|line| format!("\x1b[2mjudge\x1b[0m {line}\n")).collect()
 }
 
 fn dim(text: &str) -> String {
@@ -92,5 +98,9 @@ mod tests {
         let ended = Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1305) };
         assert_eq!(shown(&ended).unwrap(), "\x1b[2mdone, 2 turns, $0.0013 at list prices\x1b[0m\n");
         assert_eq!(shown(&Event::Prompt { text: "x".into(), by: None }), None);
+        let judge = |event| Event::Judge { round: 1, check: 1, event: Box::new(event) };
+        let says = shown(&judge(Event::Message { text: "One.\nTwo.".into() })).unwrap();
+        assert_eq!(says, "\x1b[2mjudge\x1b[0m One.\n\x1b[2mjudge\x1b[0m Two.\n");
+        assert_eq!(shown(&judge(Event::Prompt { text: "x".into(), by: None })), None);
     }
 }

@@ -18,10 +18,11 @@ use crate::{
         round::Round,
     },
     backend::{
-        agent::{self, Begun, Doing},
+        agent::{self, Begun, Doing, Manner},
         environment::Place,
         found::Found,
         prompt,
+        question::Leave,
         shell::{self, Script},
     },
     held::{Order, Orders, Why},
@@ -120,21 +121,21 @@ impl Attempt {
         let (unheard, heard) = hearing.take_unheard();
         words.push_str(&unheard);
         let subject = found.backend.title();
-        let begun = agent::begin(
-            found,
-            &words,
-            (round.session.clone(), round.spent_micros),
-            &self.assignment,
-            place,
-            &runner.config.agents.environment,
-        );
+        let terms = round.terms(&self.assignment);
+        let manner = Manner {
+            terms: &terms,
+            leave: Leave::of(terms.ask, place.room.is_closed()),
+            session: round.session.clone(),
+            spent_micros: round.spent_micros,
+        };
+        let begun = agent::begin(found, &words, manner, &self.assignment, place, &runner.config.agents.environment);
         let Begun { program, lines, mut dialogue } = match begun {
             Ok(begun) => begun,
             Err(error) => return (Some(self.not_started(subject, &error)), None),
         };
         let (attempt, outbox, log) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox), Arc::clone(&self.log));
         let written = std::mem::take(&mut self.written);
-        let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written };
+        let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written, judge: None };
         // before it runs: it waits for room, and nobody counts the time
         session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
         let mut started = match self.start(Ok(program), subject).await {

@@ -1,0 +1,74 @@
+//! What the work has changed so far, for those who judge it: looked at as it will be saved, while nothing is moved and nothing is pushed.
+
+use std::fs;
+
+use super::{SaveError, Saving};
+use crate::{
+    attempt::folder::AttemptFolder,
+    git::{Argument, Bounds, Git, GitError},
+    journal::{Checkout, Entry},
+    sandbox::Room,
+    worktree,
+};
+
+/// Bytes of a diff that are shown to a judge.
+pub(crate) const SHOWN: usize = 200 * 1024;
+/// Bytes of a list of files.
+const LISTED: usize = 16 * 1024;
+
+pub(crate) struct Change {
+    /// From the base commit to what there is now.
+    pub diff: String,
+    /// It goes on.
+    pub is_cut: bool,
+    /// The files that it touches, a line each, with what becomes of them; all files that there are now.
+    pub touched: List,
+    pub files: List,
+}
+
+pub(crate) struct List {
+    pub text: String,
+    pub is_cut: bool,
+}
+
+/// Fails where something would be saved that its diff does not show.
+pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: &Checkout) -> Result<Change, SaveError> {
+    fs::create_dir_all(&checkout.path)?;
+    worktree::restore(entry, checkout).await?;
+    let index = AttemptFolder::of(&entry.folder).index();
+    let git = &outside.inside(room);
+    let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
+    let (base, now) = (&checkout.base_commit, saving.add_all().await?);
+    let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", &"--diff-filter=AT", base]).await?;
+    if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
+        let path = line.split_once('\t').map_or(line, |(_, path)| path);
+        return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
+    }
+    let mut arguments: Vec<Argument<'_>> = vec![&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", &"-M"];
+    if saving.has_own_attributes(&now).await? {
+        // they can say of any file that it is not to be shown
+        arguments.push(&"--text");
+    }
+    arguments.extend([base as Argument<'_>, &now, &"--"]);
+    let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
+    Ok(Change {
+        diff: String::from_utf8_lossy(&diff.bytes).into_owned(),
+        is_cut: diff.cut,
+        touched: saving.list(&[&"diff", &"--name-status", &"-M", base, &now, &"--"]).await?,
+        files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
+    })
+}
+
+impl Saving<'_> {
+    /// Whether the work has changed what is said of files.
+    async fn has_own_attributes(&self, now: &str) -> Result<bool, GitError> {
+        let base = &self.checkout.base_commit;
+        let changed = self.ask(&[&"diff", &"--name-only", base, &now, &"--", &":(glob)**/.gitattributes"]).await?;
+        Ok(!changed.is_empty())
+    }
+
+    async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {
+        let listed = self.git.run(self.place, arguments, Bounds { output: LISTED, ..Bounds::LOCAL }).await?;
+        Ok(List { text: listed.text(), is_cut: listed.cut })
+    }
+}

@@ -1,0 +1,318 @@
+//! Judges: an agent that did not do the work reads what it has come to, and says whether that passes.
+//!
+//! It runs after the work's processes are gone and once everything else has passed that has to, in a sandbox whatever the work ran in, with a
+//! home and a session that nobody else has seen. It can write nothing of the work: that is shown to it read-only, or not at all, and
+//! whatever it asks leave for is denied. What it says counts as one block that ends in a word of this judgement's own, made only now, so that
+//! nothing which was written before can hold it. Without that the check is an error: nothing passes because nobody has judged it.
+
+mod words;
+
+use std::{path::Path, process::ExitStatus, sync::Arc, time::Duration};
+
+use domain::{
+    AgentTerms, CheckKind, CheckSpec, CheckStatus, Failure, FailureCode, Isolation, LogStream, SessionEventKind,
+    judgement::{self, Ruling},
+    session::kept_text,
+};
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Interrupted, Verdict, Verification};
+use crate::{
+    attempt::{
+        conversation::{self, Hearing, Partner},
+        questions::Asker,
+    },
+    backend::{
+        Dialogue,
+        agent::{self, Begun, Manner},
+        environment::Place,
+        found::Found,
+        question::Leave,
+    },
+    git::GitError,
+    held::{Order, Orders},
+    log::pump::pump,
+    process::{self, End, MARKER},
+    sandbox::{Guest, Program, TMP},
+    save::{self, Change, SaveError},
+    session::{Session, Written, judging::Judging},
+    tellings::tellings,
+};
+
+/// Characters of the word by which a verdict is known.
+const NONCE: usize = 24;
+
+/// What the judges of one round share.
+pub(super) struct Bench<'a> {
+    /// How far the session of the attempt has come.
+    written: &'a mut Written,
+    /// What they judge, or why nobody can, once somebody has looked.
+    change: Option<Result<Arc<Change>, String>>,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(written: &'a mut Written) -> Self {
+        Self { written, change: None }
+    }
+}
+
+/// How a judge's time ended.
+enum Ended {
+    /// By itself, or with everything said.
+    Whole(Option<ExitStatus>),
+    TimedOut,
+    /// It could not be asked.
+    NotAsked(String),
+}
+
+fn not_judged(why: &str) -> Verdict {
+    Verdict::new(CheckStatus::Error, format!("not judged: {why}"))
+}
+
+impl Verification<'_> {
+    pub(super) async fn judge(
+        &self,
+        (index, spec): (usize, &CheckSpec),
+        time: Duration,
+        orders: &mut Orders,
+        bench: &mut Bench<'_>,
+    ) -> Result<Verdict, Interrupted> {
+        let began = Instant::now();
+        let found = match agent::judge(spec, self.judges.agents) {
+            Ok(found) => found,
+            Err(why) => return Ok(not_judged(&why)),
+        };
+        let room = match self.judges.sandbox.room(Isolation::Sandbox, self.entry).await {
+            Ok(room) => room,
+            Err(failure) => return Ok(not_judged(&format!("it would run in a sandbox, and {}", failure.message))),
+        };
+        let change = match self.change(bench, orders).await? {
+            Ok(change) => change,
+            Err(why) => return Ok(not_judged(&why)),
+        };
+        if change.touched.text.is_empty() {
+            return Ok(Verdict::new(CheckStatus::Failed, "nothing was changed, so there is nothing to judge"));
+        }
+        let reads = spec.kind == CheckKind::Review;
+        if change.is_cut && !reads {
+            let most = save::SHOWN / 1024;
+            return Ok(not_judged(&format!("the change is longer than the {most} KiB that a model is shown; have it reviewed")));
+        }
+        let nonce = Alphanumeric.sample_string(&mut rand::rng(), NONCE);
+        let words = words::words(spec, self.assignment, &change, &nonce);
+        let place = Place {
+            room: &room,
+            guest: Guest::Judge { round: self.round, number: index + 1, reads },
+            folder: &self.entry.folder,
+            worktree: if reads { &self.checkout.path } else { Path::new(TMP) },
+            identity: self.identity,
+        };
+        let turns = found.backend.counts_turns().then(|| spec.judge.turns(spec.kind));
+        let terms = AgentTerms {
+            backend: Some(found.backend),
+            model: spec.judge.model.clone(),
+            max_turns: turns,
+            max_cost_cents: spec.judge.max_cost_cents,
+            ..AgentTerms::default()
+        };
+        let leave = if reads { Leave::Look } else { Leave::Speak };
+        let manner = Manner { terms: &terms, leave, session: None, spent_micros: 0 };
+        let Begun { program, lines, mut dialogue } = match agent::begin(found, &words, manner, self.assignment, place, self.judges.given) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(not_judged(&format!("{} could not be started: {error}", found.backend.title()))),
+        };
+        self.log.say(&format!("{} judges what was changed", found.backend.title())).await;
+        let attempt = self.entry.attempt.attempt_id;
+        let mut session = Session {
+            attempt,
+            outbox: self.judges.outbox,
+            log: self.log,
+            orders: orders.clone(),
+            written: std::mem::take(bench.written),
+            judge: Some(Judging::new(self.round, index + 1, found)),
+        };
+        session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
+        let left = time.saturating_sub(began.elapsed());
+        let ended = self.hear(found, (program, lines), dialogue.as_mut(), &mut session, left, orders).await;
+        let Session { written, judge, .. } = session;
+        *bench.written = written;
+        let said = dialogue.verdict(match &ended {
+            Ok(Ended::Whole(status)) => *status,
+            _ => None,
+        });
+        let Some(judging) = judge else { return Ok(not_judged("nobody has listened")) };
+        Ok(ruling(spec, time, ended?, said, &judging, &nonce))
+    }
+
+    /// What the work has changed, looked at once for all judges of a round.
+    async fn change(&self, bench: &mut Bench<'_>, orders: &mut Orders) -> Result<Result<Arc<Change>, String>, Interrupted> {
+        if let Some(change) = &bench.change {
+            return Ok(change.clone());
+        }
+        let give_up = CancellationToken::new();
+        let git = self.git.for_attempt((MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
+        let looked = orders.or_give_up(&give_up, save::change(&git, self.room, self.entry, self.checkout)).await;
+        let change = match looked {
+            Ok(change) => Ok(Arc::new(change)),
+            Err(SaveError::Git(GitError::GivenUp)) => return Err(Interrupted::Told(orders.current())),
+            Err(error) => Err(format!("what was changed cannot be shown: {error}")),
+        };
+        Ok(bench.change.insert(change).clone())
+    }
+
+    /// Until nothing of it is left.
+    async fn hear(
+        &self,
+        found: &Found,
+        (program, lines): (Program, Vec<String>),
+        dialogue: &mut dyn Dialogue,
+        session: &mut Session<'_>,
+        time: Duration,
+        orders: &mut Orders,
+    ) -> Result<Ended, Interrupted> {
+        if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
+            return Err(Interrupted::Told(order));
+        }
+        let mut trace = self.entry.trace();
+        // whatever the work ran in
+        trace.in_sandbox = true;
+        let (mut child, made) = match program.start(&mut trace).await {
+            Ok(started) => started,
+            Err(error) => return Ok(Ended::NotAsked(format!("{} could not be started: {error}", found.backend.title()))),
+        };
+        let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
+        let asker = Asker { attempt: session.attempt, outbox: self.judges.outbox, isolation: Isolation::Sandbox, backend: found.backend };
+        // what people say is for the agent that works
+        let (_nobody, nothing) = tellings();
+        let mut hearing = Hearing::new(nothing);
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let reading = async {
+            let partner = Partner { dialogue, session, asker, heard: vec![] };
+            let talk = conversation::converse((stdin, stdout), lines, partner, &mut hearing, (&over, &said_all));
+            let errors = async {
+                if let Some(stderr) = stderr {
+                    pump(stderr, LogStream::Stderr, self.log, &over).await;
+                }
+            };
+            tokio::join!(talk, errors);
+        };
+        let end = process::attend(&mut child, &trace, time.into(), orders, self.limits, reading, (&over, &said_all)).await?;
+        Ok(match end {
+            Ok(End::Exited(status)) if made.fails(status) => Ended::NotAsked("the sandbox could not be made".into()),
+            Ok(End::Exited(status)) => Ended::Whole(Some(status)),
+            Ok(End::SaidAll) => Ended::Whole(None),
+            Ok(End::TimedOut) => Ended::TimedOut,
+            Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
+            Err(error) => Ended::NotAsked(format!("it could not be waited for: {error}")),
+        })
+    }
+}
+
+/// What comes of all that a judge has said, and of how it went. `said` is what its own last message says of its end.
+fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Verdict {
+    let judged = judging.judgement();
+    let seconds = time.as_secs();
+    let read = match ended {
+        Ended::NotAsked(why) => return not_judged(&why),
+        Ended::TimedOut => {
+            let output = format!("not judged: ended, as it took longer than {seconds} seconds");
+            return Verdict { judgement: Some(judged), ..Verdict::new(CheckStatus::TimedOut, output) };
+        }
+        Ended::Whole(_) => read(spec, said, judging, nonce),
+    };
+    match read {
+        Err(why) => Verdict { judgement: Some(judged), ..not_judged(&why) },
+        Ok(verdict) => {
+            let passes = verdict.passes(&spec.judge);
+            let mut output = verdict.in_words();
+            if let (false, Ruling::Pass, Some(least)) = (passes, verdict.verdict, spec.judge.at_least) {
+                output.push_str(&format!("[it has to be at least {least} % sure]\n"));
+            }
+            let status = if passes { CheckStatus::Passed } else { CheckStatus::Failed };
+            Verdict { judgement: Some(judgement::Judgement { verdict: Some(verdict), ..judged }), ..Verdict::new(status, output) }
+        }
+    }
+}
+
+fn read(spec: &CheckSpec, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Result<judgement::Verdict, String> {
+    // that it was denied what it has asked for is as it should be
+    if let Some(failure) = said.err().filter(|failure| failure.code != FailureCode::AgentDenied) {
+        return Err(failure.message);
+    }
+    if spec.kind == CheckKind::Model && judging.tool_calls > 0 {
+        return Err("it was to answer without any tools, and has used one".into());
+    }
+    let words = judging.words().ok_or("it has said far more than a judge has to say")?;
+    judgement::read(words, nonce).map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Backend, JudgeTerms, judgement::opening};
+
+    use super::*;
+
+    const WORD: &str = "own-word";
+
+    fn judging(kinds: &[SessionEventKind]) -> Judging {
+        let found = Found { backend: Backend::ClaudeCode, version: "2.1".into(), program: "/c".into(), needs: "/c".into() };
+        let mut judging = Judging::new(1, 1, &found);
+        kinds.iter().for_each(|kind| judging.note(kind));
+        judging
+    }
+
+    fn says(word: &str, verdict: &str) -> SessionEventKind {
+        let json = format!(r#"{{"verdict": "{verdict}", "confidence": 70, "reasons": ["because"]}}"#);
+        SessionEventKind::Message { text: format!("I have read it.\n{}\n{json}\n```", opening(word)) }
+    }
+
+    fn came(kind: CheckKind, kinds: &[SessionEventKind], said: Result<(), Failure>) -> (CheckStatus, String) {
+        let judge = JudgeTerms { at_least: Some(60), ..JudgeTerms::default() };
+        let spec = CheckSpec { judge, ..CheckSpec::new(kind, None) };
+        let verdict = ruling(&spec, Duration::from_secs(9), Ended::Whole(None), said, &judging(kinds), WORD);
+        (verdict.status, verdict.output)
+    }
+
+    #[test]
+    fn a_verdict_decides_and_without_one_nothing_passes() {
+        use CheckStatus::{Error, Failed, Passed};
+        let review = |kinds: &[SessionEventKind]| came(CheckKind::Review, kinds, Ok(())).0;
+        assert_eq!(review(&[says(WORD, "pass")]), Passed);
+        assert_eq!(review(&[says(WORD, "fail")]), Failed);
+        assert_eq!(review(&[]), Error);
+        assert_eq!(review(&[says("another-word", "pass")]), Error);
+        assert_eq!(review(&[says("another-word", "pass"), says(WORD, "fail")]), Failed);
+        assert_eq!(review(&[says(WORD, "fail"), says(WORD, "pass")]), Error, "it has changed its mind");
+        let output = |text: &str| SessionEventKind::ToolResult { call: "a".into(), output: text.into(), is_error: false };
+        let SessionEventKind::Message { text } = says(WORD, "pass") else { panic!() };
+        assert_eq!(review(&[output(&text)]), Error, "what a tool says is not what the judge says");
+    }
+
+    #[test]
+    fn how_it_went_counts_before_what_it_said() {
+        let passes = [says(WORD, "pass")];
+        let failed = |code| Err(Failure::new(code, "its turns are used up"));
+        let capped = came(CheckKind::Review, &passes, failed(FailureCode::AgentCapped));
+        assert_eq!(capped, (CheckStatus::Error, "not judged: its turns are used up".to_owned()));
+        assert_eq!(came(CheckKind::Review, &passes, failed(FailureCode::AgentDenied)).0, CheckStatus::Passed);
+        let call = SessionEventKind::ToolCall { call: "a".into(), tool: "Read".into(), input: serde_json::json!({}) };
+        let looks = [call, says(WORD, "pass")];
+        assert_eq!(
+            [CheckKind::Review, CheckKind::Model].map(|kind| came(kind, &looks, Ok(())).0),
+            [CheckStatus::Passed, CheckStatus::Error]
+        );
+    }
+
+    #[test]
+    fn one_that_is_not_sure_enough_says_so() {
+        let judge = JudgeTerms { at_least: Some(71), ..JudgeTerms::default() };
+        let spec = CheckSpec { judge, ..CheckSpec::new(CheckKind::Review, None) };
+        let verdict = ruling(&spec, Duration::ZERO, Ended::Whole(None), Ok(()), &judging(&[says(WORD, "pass")]), WORD);
+        assert_eq!(verdict.status, CheckStatus::Failed);
+        assert_eq!(verdict.output, "Passes, 70 % sure.\n- because\n[it has to be at least 71 % sure]\n");
+        let late = ruling(&spec, Duration::from_secs(9), Ended::TimedOut, Ok(()), &judging(&[says(WORD, "pass")]), WORD);
+        assert_eq!((late.status, late.judgement.unwrap().verdict), (CheckStatus::TimedOut, None));
+    }
+}
