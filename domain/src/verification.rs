@@ -99,6 +99,11 @@ impl VerificationReport {
         }
     }
 
+    /// Whether it can be so; see [`CheckResult::is_sound`].
+    pub fn is_sound(&self) -> bool {
+        self.checks.iter().all(CheckResult::is_sound)
+    }
+
     pub fn passed(&self) -> usize {
         self.checks.iter().filter(|check| check.status == CheckStatus::Passed).count()
     }

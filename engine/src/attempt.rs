@@ -15,7 +15,7 @@ pub(crate) mod telling;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptId, AttemptKey, AttemptState, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
+    AttemptId, AttemptKey, AttemptState, CheckResult, CheckStatus, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{AttemptReport, Heard, WorkOutcome},
     runner::{ACCEPT_SECONDS, lease_seconds},
     task::AttemptEnd,
@@ -195,7 +195,8 @@ fn may_be_kept(output: &serde_json::Value) -> bool {
     text.len() <= domain::task::OUTPUT_MAX && !text.contains("\\u0000")
 }
 
-/// What a report comes to. Success needs a verification of exactly the checks that the task defines, with every required one passed.
+/// What a report comes to. Success needs a verification of exactly the checks that the task defines, with every required one passed, and
+/// by a verdict where it is a judge's.
 fn judge(task: &Task, report: &AttemptReport) -> Verdict {
     match &report.outcome {
         WorkOutcome::Cancelled => Verdict { state: AttemptState::Cancelled, failure: None, task: AttemptEnd::Cancelled },
@@ -210,8 +211,10 @@ fn judge(task: &Task, report: &AttemptReport) -> Verdict {
 
 fn judge_verification(task: &Task, verification: Option<&VerificationReport>) -> Verdict {
     let asked_for = |report: &&VerificationReport| report.checks.iter().map(|check| &check.spec).eq(&task.checks);
+    // whatever a runner says, a judge has let nothing pass without a verdict
+    let is_sound = |report: &&VerificationReport| report.is_sound();
     let verifying = matches!(task.state, domain::TaskState::Verifying { .. });
-    let Some(report) = verification.filter(asked_for).filter(|_| verifying) else {
+    let Some(report) = verification.filter(asked_for).filter(is_sound).filter(|_| verifying) else {
         let failure = Failure::new(FailureCode::RunnerFault, "the runner reported a result without the checks that the task asks for");
         return Verdict::failed(AttemptState::Failed, failure);
     };
@@ -226,8 +229,14 @@ fn judge_verification(task: &Task, verification: Option<&VerificationReport>) ->
 }
 
 fn checks_failed(report: &VerificationReport) -> Failure {
-    let required = report.failed().filter(|check| check.spec.required);
-    let names: Vec<_> = required
+    let required = |check: &&CheckResult| check.spec.required;
+    let mut failed: Vec<_> = report.failed().filter(required).collect();
+    if failed.is_empty() {
+        // nobody was asked, though nothing stood in the way
+        failed = report.checks.iter().filter(required).filter(|check| check.status != CheckStatus::Passed).collect();
+    }
+    let names: Vec<_> = failed
+        .iter()
         .map(|check| match &check.spec.target {
             Some(target) => format!("{} {target}", check.spec.kind.name()),
             None => check.spec.kind.name().to_owned(),

@@ -5,6 +5,7 @@ use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
     approval::Asked,
+    judgement::{Judgement, Ruling, Verdict},
     protocol::{Assignment, AttemptReport, Telling, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
@@ -289,6 +290,7 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         output: "what the check printed".into(),
         command: None,
         duration_ms: 12,
+        judgement: spec.kind.is_judge().then(|| judgement(status)),
     });
     let started_at = DateTime::parse_from_rfc3339(START).expect("the start is a time").to_utc();
     AttemptReport {
@@ -300,6 +302,27 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         artifacts: vec![],
         output: None,
         findings: vec![],
+    }
+}
+
+/// What came of a judge whose check came out like this.
+pub fn judgement(status: domain::CheckStatus) -> Judgement {
+    let verdict = |verdict| Verdict { verdict, confidence: 90, reasons: vec!["what the judge said".into()], findings: vec![] };
+    Judgement {
+        backend: domain::Backend::ClaudeCode,
+        version: Some("2.1.328".into()),
+        model: Some("opus".into()),
+        verdict: match status {
+            domain::CheckStatus::Passed => Some(verdict(Ruling::Pass)),
+            domain::CheckStatus::Failed => Some(verdict(Ruling::Fail)),
+            _ => None,
+        },
+        turns: Some(3),
+        input: 1200,
+        cached: 1000,
+        output: 40,
+        cost_micros: Some(1305),
+        events: None,
     }
 }
 

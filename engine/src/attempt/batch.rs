@@ -182,8 +182,13 @@ impl Written<'_> {
         session::insert(tx, &self.session).await?;
         store::insert_rounds(tx, &self.rounds).await?;
         report_part::insert(tx, &self.parts).await?;
-        let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> =
-            self.reports.iter().filter_map(|(workspace, key, report)| Some((*workspace, *key, report.verification.as_ref()?))).collect();
+        let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> = self
+            .reports
+            .iter()
+            .filter_map(|(workspace, key, report)| Some((*workspace, *key, report.verification.as_ref()?)))
+            // one that cannot be so is none, and no table takes it
+            .filter(|(.., report)| report.is_sound())
+            .collect();
         store::insert_verifications(tx, &verifications).await?;
         let artifacts: Vec<_> = self
             .reports
@@ -244,7 +249,7 @@ impl Held {
                 Ok(None)
             }
             Said::Session { events } => {
-                self.only_in(AttemptState::Running)?;
+                self.only_in(session::spoken_in(events)?)?;
                 let (workspace, key) = (self.task.workspace_id, self.key);
                 written.session.extend(events.iter().map(|event| session::NewEvent::new(workspace, key, event)));
                 Ok(None)

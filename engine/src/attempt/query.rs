@@ -1,6 +1,6 @@
 //! Reading attempts for the API and the pages.
 
-use domain::{Attempt, AttemptId, CheckResult, CheckStatus, Failure, TaskId, VerificationReport};
+use domain::{Attempt, AttemptId, CheckResult, CheckStatus, Failure, JudgeTerms, Judgement, TaskId, VerificationReport};
 use sqlx::{PgConnection, types::Json};
 
 use super::{finding, store::check_spec};
@@ -75,20 +75,21 @@ async fn earlier_rounds(conn: &mut PgConnection, attempts: &[AttemptId]) -> Resu
 pub(super) async fn checks(conn: &mut PgConnection, attempts: &[AttemptId]) -> Result<Vec<(AttemptId, CheckResult)>> {
     let ids: Vec<_> = attempts.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        "select attempt_id, kind, target, required, timeout_seconds, status, output, command, duration_ms
-         from verification_check where attempt_id = any($1) order by attempt_id, position",
+        r#"select attempt_id, kind, target, required, timeout_seconds, status, output, command, duration_ms,
+                  judge as "judge: Json<JudgeTerms>", judgement as "judgement: Json<Judgement>"
+           from verification_check where attempt_id = any($1) order by attempt_id, position"#,
         &ids
     )
     .fetch_all(conn)
     .await?;
     rows.into_iter()
         .map(|row| {
-            let spec = check_spec(&row.kind, row.target, row.required, row.timeout_seconds);
+            let spec = check_spec(&row.kind, row.target, row.required, row.timeout_seconds, row.judge.map(|judge| judge.0));
             let (Some(spec), Some(status)) = (spec, CheckStatus::parse(&row.status)) else {
                 return Err(Error::inconsistent("verification_check", row.attempt_id, "its kind or status is not known"));
             };
-            let duration_ms = row.duration_ms.unsigned_abs();
-            Ok((row.attempt_id, CheckResult { spec, status, output: row.output, command: row.command, duration_ms }))
+            let (duration_ms, judgement) = (row.duration_ms.unsigned_abs(), row.judgement.map(|judgement| judgement.0));
+            Ok((row.attempt_id, CheckResult { spec, status, output: row.output, command: row.command, duration_ms, judgement }))
         })
         .collect()
 }

@@ -1,7 +1,8 @@
 //! What agents said and did: written as runners tell it, in the transaction of everything else that they say, and never acted on.
 
 use domain::{
-    Actor, AttemptId, AttemptKey, Permission, SessionEvent, SessionEventKind, TaskId, Timestamp, WorkspaceId, session::SessionPart,
+    Actor, AttemptId, AttemptKey, AttemptState, Permission, SessionEvent, SessionEventKind, TaskId, Timestamp, WorkspaceId,
+    session::SessionPart,
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
@@ -68,6 +69,17 @@ async fn part(conn: &mut PgConnection, attempt: AttemptId, number: i32, after: i
     let events = rows.into_iter().map(|row| SessionEvent { number: row.number, at: row.at, kind: row.kind.0 }).collect();
     let on_its_way = super::telling::on_its_way(conn, attempt).await?;
     Ok(SessionPart { attempt: Some(number), events, on_its_way, more })
+}
+
+/// The state in which an attempt has such things to say: what its judges do while its work is looked at, everything else while that is
+/// done. Never both at once.
+pub(super) fn spoken_in(events: &[SessionEvent]) -> Result<AttemptState> {
+    let of_judges = events.iter().filter(|event| matches!(event.kind, SessionEventKind::Judge { .. })).count();
+    match of_judges {
+        0 => Ok(AttemptState::Running),
+        all if all == events.len() => Ok(AttemptState::Verifying),
+        _ => Err(Error::StaleLease),
+    }
 }
 
 /// A row of `session_event`. Its names are those of the columns.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use domain::{
     AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
-    Isolation, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
+    Isolation, JudgeTerms, Judgement, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard, Telling},
     runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
     task::{Inputs, Tier, fill},
@@ -125,7 +125,8 @@ async fn last_failed_checks(conn: &mut PgConnection, attempts: &[AttemptKey]) ->
     let task_of: HashMap<_, _> = last.iter().map(|row| (row.id, row.task_id)).collect();
     let ids: Vec<_> = last.iter().map(|row| row.id).collect();
     for (attempt, check) in super::query::checks(conn, &ids).await? {
-        if let Some(task) = task_of.get(&attempt).filter(|_| check.status != CheckStatus::Passed) {
+        let did_not_pass = !matches!(check.status, CheckStatus::Passed | CheckStatus::Skipped);
+        if let Some(task) = task_of.get(&attempt).filter(|_| did_not_pass) {
             failed.entry(*task).or_default().push(check);
         }
     }
@@ -400,6 +401,7 @@ fn without_nul(report: &VerificationReport) -> Json<VerificationReport> {
     let mut report = report.clone();
     for check in &mut report.checks {
         check.output = check.output.replace('\0', "\u{fffd}");
+        check.judgement = check.judgement.take().map(Judgement::kept);
     }
     Json(report)
 }
@@ -435,11 +437,12 @@ pub(super) async fn insert_verifications(
     }
     sqlx::query!(
         "insert into verification_check (workspace_id, attempt_id, position, kind, target, required, timeout_seconds, status, output,
-                                         command, duration_ms)
-         select workspace_id, attempt_id, position, kind, target, required, timeout_seconds, status, output, command, duration_ms
+                                         command, duration_ms, judge, judgement)
+         select workspace_id, attempt_id, position, kind, target, required, timeout_seconds, status, output, command, duration_ms, judge,
+                judgement
          from jsonb_to_recordset($1) as new (
            workspace_id uuid, attempt_id uuid, position int, kind text, target text, required boolean, timeout_seconds int, status text,
-           output text, command text, duration_ms bigint)",
+           output text, command text, duration_ms bigint, judge jsonb, judgement jsonb)",
         Json(checks) as _
     )
     .execute(conn)
@@ -461,6 +464,8 @@ struct CheckRow<'a> {
     output: String,
     command: Option<&'a str>,
     duration_ms: i64,
+    judge: Option<&'a JudgeTerms>,
+    judgement: Option<Judgement>,
 }
 
 impl<'a> CheckRow<'a> {
@@ -477,6 +482,8 @@ impl<'a> CheckRow<'a> {
             output: check.output.replace('\0', "\u{fffd}"),
             command: check.command.as_deref(),
             duration_ms: i64::try_from(check.duration_ms).unwrap_or(i64::MAX),
+            judge: Some(&check.spec.judge).filter(|judge| !judge.is_usual()),
+            judgement: check.judgement.clone().map(Judgement::kept),
         }
     }
 }
@@ -544,6 +551,13 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
 }
 
 /// A check as its row holds it.
-pub(super) fn check_spec(kind: &str, target: Option<String>, required: bool, timeout_seconds: i32) -> Option<CheckSpec> {
-    Some(CheckSpec { kind: CheckKind::parse(kind)?, target, required, timeout_seconds: timeout_seconds.unsigned_abs() })
+pub(super) fn check_spec(
+    kind: &str,
+    target: Option<String>,
+    required: bool,
+    timeout_seconds: i32,
+    judge: Option<JudgeTerms>,
+) -> Option<CheckSpec> {
+    let (kind, judge) = (CheckKind::parse(kind)?, judge.unwrap_or_default());
+    Some(CheckSpec { kind, target, required, timeout_seconds: timeout_seconds.unsigned_abs(), judge })
 }
