@@ -72,9 +72,7 @@ fn badges() -> impl IntoView {
         <p class="u-row">{domain::AttemptState::ALL.map(attempt_badge).collect_view()}</p>
         <p class="u-row">
             {check_badge(None)}
-            {[domain::CheckStatus::Passed, domain::CheckStatus::Failed, domain::CheckStatus::TimedOut, domain::CheckStatus::Error]
-                .map(|status| check_badge(Some(status)))
-                .collect_view()}
+            {domain::CheckStatus::ALL.map(|status| check_badge(Some(status))).collect_view()}
             {proof_badge(1)} {proof_badge(0)} {asks_badge(true)} {domain::Priority::ALL.map(priority_badge).collect_view()}
         </p>
         <p class="u-row">{Tone::ALL.map(|tone| view! { <Badge tone=tone shape=Icon::Clock text=tone.name() /> }).collect_view()}</p>

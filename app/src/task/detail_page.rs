@@ -204,7 +204,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
                     {move || match view.get() {
                         View::Session => view! { <Session id=id task=task attempt=attempt /> }.into_any(),
                         View::Log => view! { <Log id=id task=task /> }.into_any(),
-                        View::Checks => checks(task, attempt).into_any(),
+                        View::Checks => checks(id, task, attempt).into_any(),
                         View::Diff => view! { <Diff id=id task=task attempt=attempt /> }.into_any(),
                         View::Attempts => attempts(id, task).into_any(),
                         View::Timeline => view! { <Timeline id=id /> }.into_any(),

@@ -4,17 +4,19 @@
 //! which it was typed, and one that names a line of a list leads to the list.
 
 mod agent_terms;
+mod check_row;
 mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    Ask, Backend, CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
+    Ask, Backend, CheckKind, CheckSpec, FieldError, Invalid, JudgeTerms, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
+pub use check_row::CheckRow;
 pub use others::read_retry_classes;
 
 use crate::{
@@ -76,16 +78,6 @@ pub struct TaskForm {
     /// In dollars, as people write them.
     pub max_cost: String,
     pub correlation_id: String,
-}
-
-/// A row without a kind is no check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CheckRow {
-    pub kind: String,
-    pub target: String,
-    /// Not empty: it has to pass.
-    pub required: String,
 }
 
 impl Default for TaskForm {
@@ -294,7 +286,13 @@ impl TaskForm {
         }
         for (row, check) in self.checks.iter().enumerate() {
             match CheckKind::parse(&check.kind) {
-                Some(kind) => new.checks.push(check.spec(kind)),
+                Some(kind) => {
+                    let judge = check.judge(kind).unwrap_or_else(|message| {
+                        note(&format!("/checks/{row}/judge"), "malformed", message);
+                        JudgeTerms::default()
+                    });
+                    new.checks.push(CheckSpec { judge, ..check.spec(kind) });
+                }
                 None if check.kind.is_empty() && check.target.trim().is_empty() => {}
                 None => note(&format!("/checks/{row}/kind"), "required", "say what kind of check this is"),
             }
@@ -336,21 +334,6 @@ impl TaskForm {
     }
 }
 
-impl CheckRow {
-    fn of(spec: &CheckSpec) -> Self {
-        Self {
-            kind: spec.kind.name().into(),
-            target: spec.target.clone().unwrap_or_default(),
-            required: if spec.required { "yes".into() } else { String::new() },
-        }
-    }
-
-    fn spec(&self, kind: CheckKind) -> CheckSpec {
-        let target = Some(self.target.trim().to_owned()).filter(|target| !target.is_empty());
-        CheckSpec { required: !self.required.is_empty(), ..CheckSpec::new(kind, target) }
-    }
-}
-
 /// `2026-12-01T08:00`, with or without seconds, in UTC.
 pub fn parse_moment(text: &str) -> Result<Option<Timestamp>, &'static str> {
     if text.is_empty() {
@@ -387,7 +370,7 @@ mod tests {
     }
 
     fn row(kind: &str, target: &str) -> CheckRow {
-        CheckRow { kind: kind.into(), target: target.into(), required: "yes".into() }
+        CheckRow { kind: kind.into(), target: target.into(), required: "yes".into(), ..CheckRow::default() }
     }
 
     fn wrong(form: &TaskForm) -> Vec<(String, String)> {

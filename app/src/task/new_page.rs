@@ -1,6 +1,6 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
-use domain::{CheckKind, TaskId, check::MAX_CHECKS};
+use domain::{Backend, CheckKind, TaskId, check::MAX_CHECKS};
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -294,7 +294,7 @@ fn CheckRows(rows: Vec<CheckRow>, problem: Memo<Option<Problem>>) -> impl IntoVi
             let Some(row) = row else { return vec![] };
             problem.with(|problem| {
                 let at = |field: &str| messages(problem.as_ref(), &format!("/checks/{row}/{field}"));
-                [at("kind"), at("target"), at("timeout_seconds")].concat()
+                [at("kind"), at("target"), at("timeout_seconds"), at("judge")].concat()
             })
         })
     };
@@ -311,6 +311,10 @@ fn CheckRows(rows: Vec<CheckRow>, problem: Memo<Option<Problem>>) -> impl IntoVi
                 <code>"auto"</code> " as the test command lets Muster find it from the project's files: "
                 "Cargo.toml, package.json, go.mod, pyproject.toml, a Makefile with a test target. If it finds none, the check fails."
             </p>
+            <p class="c-field__hint">
+                "An agent that reviews the change looks for what you say, or for whatever is wrong; a model answers your question about it. "
+                "Both are asked once all other checks have passed that have to. They can change nothing, and give a verdict."
+            </p>
             <p class="c-field__error">{move || problem.with(|problem| error_text(messages(problem.as_ref(), "/checks")))}</p>
         </fieldset>
     }
@@ -322,6 +326,10 @@ fn empty_row() -> CheckRow {
 
 fn kinds() -> Vec<Choice> {
     std::iter::once(("", "No check")).chain(CheckKind::ALL.map(|kind| (kind.name(), kind.label()))).collect()
+}
+
+fn judges() -> Vec<Choice> {
+    std::iter::once(("", "Whoever can")).chain(Backend::ALL.map(|agent| (agent.name(), agent.title()))).collect()
 }
 
 fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: impl Fn() + Send + Sync + 'static) -> impl IntoView {
@@ -340,7 +348,7 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
                 maxlength="10000"
                 spellcheck="false"
                 autocapitalize="none"
-                placeholder="path, command, or auto"
+                placeholder="path, command, auto, or words"
                 aria-label=format!("Target of check {number}")
                 aria-describedby=error_id.clone()
                 aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
@@ -353,7 +361,40 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
                 {icon(Icon::Close)}
                 <span class="u-unseen">{format!("Remove check {number}")}</span>
             </button>
+            {judge_of(key, &row)}
             <p class="c-field__error" id=error_id>{move || error_text(errors.get())}</p>
+        </div>
+    }
+}
+
+/// Who judges; the style sheet shows it where that is what the check does.
+fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
+    let name = |field: &str| format!("form[checks][{key}][{field}]");
+    let number = key + 1;
+    view! {
+        <div class="p-new__judge">
+            <select class="c-input c-input--select" name=name("judge") aria-label=format!("Judge of check {number}")>
+                {options(judges(), &row.judge)}
+            </select>
+            <input
+                class="c-input c-input--code"
+                name=name("judge_model")
+                value=row.judge_model.clone()
+                maxlength="200"
+                spellcheck="false"
+                autocapitalize="none"
+                placeholder="its own model"
+                aria-label=format!("Model of the judge of check {number}")
+            />
+            <input
+                class="c-input"
+                name=name("at_least")
+                value=row.at_least.clone()
+                maxlength="4"
+                inputmode="numeric"
+                placeholder="however sure"
+                aria-label=format!("Percent that the judge of check {number} has to be sure")
+            />
         </div>
     }
 }

@@ -86,6 +86,7 @@ pub fn check_badge(status: Option<CheckStatus>) -> impl IntoView {
         Some(CheckStatus::Failed) => (Tone::Bad, Icon::Cross, "Failed"),
         Some(CheckStatus::TimedOut) => (Tone::Bad, Icon::Clock, "Timed out"),
         Some(CheckStatus::Error) => (Tone::Bad, Icon::Alert, "Error"),
+        Some(CheckStatus::Skipped) => (Tone::Dim, Icon::Skip, "Skipped"),
     };
     view! { <Badge tone=tone shape=shape text=text /> }
 }

@@ -53,7 +53,8 @@ pub fn check_line(check: &CheckResult) -> String {
     let optional = if check.spec.required { "" } else { " (not required)" };
     let chosen = check.command.as_ref().map(|command| format!(": {}", shown(command))).unwrap_or_default();
     let took = duration(std::time::Duration::from_millis(check.duration_ms));
-    format!("{style}{}{style:#} {}{chosen}{optional}  {dim}{took}{dim:#}", check_word(check.status), check_name(check))
+    let judge = check.judgement.as_ref().map(|judged| format!(" by {}", shown(&judged.judge()))).unwrap_or_default();
+    format!("{style}{}{style:#} {}{chosen}{judge}{optional}  {dim}{took}{dim:#}", check_word(check.status), check_name(check))
 }
 
 /// The end of what a check printed, indented.

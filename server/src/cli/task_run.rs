@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
-    AgentTerms, Ask, Backend, CheckSpec, NewTask, Priority, TaskView,
+    AgentTerms, Ask, Backend, CheckSpec, JudgeTerms, NewTask, Priority, TaskView,
     agent::{self, ANSWER_MINUTES_MAX, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
@@ -31,6 +31,8 @@ A check is KIND=VALUE. All of them have to pass before the task counts as done:
   command_succeeds=COMMAND    the shell command exits with 0
   test_passes=COMMAND|auto    the tests pass; auto finds the project's own command
   git_clean                   the work left nothing uncommitted
+  review[=WHAT TO LOOK FOR]   an agent reads the change and lets it pass; once all above have
+  model=QUESTION              a model that sees the change answers yes; once all above have
 
 With --watch the exit status is 0 only when the task succeeded, 1 when it did not.
 
@@ -38,6 +40,7 @@ Examples:
   muster task run --command 'make format' --check git_clean --watch
   muster task run Write a test for the date parser --check test_passes=auto
   muster task run Bring the dependencies up to date --ask commands --watch
+  muster task run Make it faster --check test_passes=auto --check review --judge codex
   muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
@@ -57,6 +60,15 @@ pub struct RunArgs {
     /// What has to hold when the work is done; may be given more than once.
     #[arg(long = "check", value_name = "KIND=VALUE", value_parser = CheckSpec::parse)]
     checks: Vec<CheckSpec>,
+    /// The agent that judges, in each review and question to a model [default: one that the runner has].
+    #[arg(long, value_name = "AGENT", value_parser = PossibleValuesParser::new(Backend::ALL.map(Backend::name)))]
+    judge: Option<String>,
+    /// The model that judges, as its agent knows it [default: the agent's own choice].
+    #[arg(long, value_name = "NAME")]
+    judge_model: Option<String>,
+    /// How sure whoever judges has to be, in percent, for the change to pass.
+    #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=100))]
+    judge_at_least: Option<u8>,
     /// The branch, tag or commit to start from [default: the repository's default branch].
     #[arg(long, value_name = "REF")]
     base: Option<String>,
@@ -211,7 +223,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         base_ref: args.base.clone(),
         files: args.files.clone(),
         success_criteria: args.criteria.clone(),
-        checks: args.checks.clone(),
+        checks: checks(args)?,
         priority,
         inputs: args.inputs.iter().cloned().collect::<Inputs>(),
         when: args.when.clone(),
@@ -244,6 +256,21 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         correlation_id: args.correlation.clone(),
         ..usual
     })
+}
+
+/// What has to hold, each judge as all of them are to be.
+fn checks(args: &RunArgs) -> Result<Vec<CheckSpec>, CliError> {
+    let backend = args.judge.as_deref().and_then(Backend::parse);
+    let terms = JudgeTerms { backend, model: args.judge_model.clone(), at_least: args.judge_at_least, ..JudgeTerms::default() };
+    if !terms.is_usual() && !args.checks.iter().any(|check| check.kind.is_judge()) {
+        let message = "--judge, --judge-model and --judge-at-least are for a check that judges, and there is none".into();
+        return Err(CliError::Usage { message, remedy: "Add --check review, or --check 'model=QUESTION'.".into() });
+    }
+    let judged = |check: &CheckSpec| match check.kind.is_judge() {
+        true => CheckSpec { judge: terms.clone(), ..check.clone() },
+        false => check.clone(),
+    };
+    Ok(args.checks.iter().map(judged).collect())
 }
 
 /// In cents.

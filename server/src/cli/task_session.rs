@@ -95,5 +95,8 @@ fn text_of(event: &Event) -> String {
             format!("{how}{turns}{cost}")
         }
         Event::LeftOut { events } => format!("{events} events"),
+        Event::Judge { round, check, event } => {
+            format!("check {check} in round {round}, {}: {}", event.name().replace('_', " "), text_of(event))
+        }
     }
 }

@@ -57,7 +57,11 @@ pub fn on_phrase(on: &On) -> String {
 }
 
 pub fn check_style(status: CheckStatus) -> Style {
-    color(if status == CheckStatus::Passed { AnsiColor::Green } else { AnsiColor::Red })
+    match status {
+        CheckStatus::Passed => color(AnsiColor::Green),
+        CheckStatus::Skipped => dim(),
+        CheckStatus::Failed | CheckStatus::TimedOut | CheckStatus::Error => color(AnsiColor::Red),
+    }
 }
 
 pub fn check_word(status: CheckStatus) -> &'static str {
@@ -66,6 +70,7 @@ pub fn check_word(status: CheckStatus) -> &'static str {
         CheckStatus::Failed => "failed",
         CheckStatus::TimedOut => "timed out",
         CheckStatus::Error => "error",
+        CheckStatus::Skipped => "skipped",
     }
 }
 

@@ -1,16 +1,22 @@
 //! What was proven: every check of an attempt with its output, and the definitions while they have not run.
 
-use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, TaskView};
+use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, TaskId, TaskView, VerificationReport};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
+use super::session::judge::{Spot, judgement};
 use crate::{
     components::{Empty, Icon, log_view::output_html, time::span},
     task::state_badge::check_badge,
     text::duration,
 };
 
-pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
+/// `?judge=2.3` unfolds what the judge of the third check did in round 2.
+pub fn checks(id: TaskId, task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
+    let query = use_query_map();
+    let unfolded = Memo::new(move |_| query.with(|query| query.get_str("judge").and_then(read_spot)));
     move || {
+        let place = Place { id, attempt: attempt.get(), unfolded: unfolded.get() };
         task.with(|task| {
             let shown = task.attempt_list.iter().find(|one| one.number == attempt.get());
             if task.check_specs.is_empty() {
@@ -29,8 +35,8 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
                     let all = report.checks.len();
                     view! {
                         <p class="p-task__lead">{heading}": "{passed}" of "{all}" passed in "{total}</p>
-                        <ul class="c-checks">{report.checks.into_iter().map(result).collect_view()}</ul>
-                        {shown.map(earlier_rounds)}
+                        {results(&report, shown.map_or(1, |shown| shown.earlier_rounds.len() + 1), place)}
+                        {shown.map(|shown| earlier_rounds(shown, place))}
                     }
                     .into_any()
                 }
@@ -39,7 +45,7 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
                     view! {
                         <p class="p-task__lead">"Not run yet. They run when the work has ended, whatever it left behind."</p>
                         <ul class="c-checks">{specs.into_iter().map(waiting).collect_view()}</ul>
-                        {shown.map(earlier_rounds)}
+                        {shown.map(|shown| earlier_rounds(shown, place))}
                     }
                     .into_any()
                 }
@@ -48,25 +54,51 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
     }
 }
 
+/// Which attempt is shown, and of which of its judges all that it did.
+#[derive(Clone, Copy)]
+struct Place {
+    id: TaskId,
+    attempt: i32,
+    unfolded: Option<(usize, usize)>,
+}
+
+/// `2.3`
+fn read_spot(text: &str) -> Option<(usize, usize)> {
+    let (round, check) = text.split_once('.')?;
+    Some((round.parse().ok()?, check.parse().ok()?))
+}
+
+fn results(report: &VerificationReport, round: usize, place: Place) -> impl IntoView + use<> {
+    let results = report.checks.iter().cloned().enumerate().map(|(index, check)| {
+        let Place { id, attempt, unfolded } = place;
+        let spot = Spot { id, attempt, round, check: index + 1, is_open: unfolded == Some((round, index + 1)) };
+        result(check, spot)
+    });
+    view! { <ul class="c-checks">{results.collect_view()}</ul> }
+}
+
 /// What the checks said before the agent went on, the latest round first.
-fn earlier_rounds(attempt: &Attempt) -> impl IntoView + use<> {
+fn earlier_rounds(attempt: &Attempt, place: Place) -> impl IntoView + use<> {
     let rounds = attempt.earlier_rounds.iter().enumerate().rev().map(|(index, report)| {
         let (round, passed, all) = (index + 1, report.passed(), report.checks.len());
         view! {
             <section class="p-task__round">
                 <h3 class="p-task__lead">"Round "{round}": "{passed}" of "{all}" passed; the agent was told so and went on"</h3>
-                <ul class="c-checks">{report.checks.iter().cloned().map(result).collect_view()}</ul>
+                {results(report, round, place)}
             </section>
         }
     });
     rounds.collect_view()
 }
 
-fn result(check: CheckResult) -> impl IntoView {
-    let passed = check.status == CheckStatus::Passed;
+fn result(check: CheckResult, spot: Spot) -> impl IntoView {
+    let is_open = check.status != CheckStatus::Passed || spot.is_open;
     let took = span(i64::try_from(check.duration_ms).unwrap_or(i64::MAX));
+    let judged = check.judgement.as_ref().map(|judged| judgement(&check, judged, spot));
     let command = check.command.filter(|command| Some(command) != check.spec.target.as_ref());
-    let body = if check.output.trim().is_empty() {
+    let body = if let Some(judged) = judged {
+        judged.into_any()
+    } else if check.output.trim().is_empty() {
         view! { <p class="c-checks__note">"It printed nothing."</p> }.into_any()
     } else {
         let label = format!("Output of {}", check.spec.kind.label());
@@ -74,7 +106,7 @@ fn result(check: CheckResult) -> impl IntoView {
     };
     view! {
         <li>
-            <details class="c-checks__check" open=!passed>
+            <details class="c-checks__check" open=is_open>
                 <summary class="c-checks__head">
                     {check_badge(Some(check.status))}
                     {name(&check.spec)}
@@ -104,7 +136,19 @@ fn name(spec: &CheckSpec) -> impl IntoView + use<> {
         <span class="c-checks__name">
             {spec.kind.label()}
             {spec.target.clone().map(|target| view! { <code>{target}</code> })}
+            {spec.judge.in_words().map(|words| view! { <span class="c-checks__optional">{words}</span> })}
             {(!spec.required).then(|| view! { <span class="c-checks__optional">"does not decide"</span> })}
         </span>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judge_is_found_by_its_round_and_its_check() {
+        assert_eq!(read_spot("2.3"), Some((2, 3)));
+        assert!(["", "2", "2.", ".3", "a.b", "2.3.4"].into_iter().all(|bad| read_spot(bad).is_none()));
     }
 }

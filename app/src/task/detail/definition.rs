@@ -193,6 +193,7 @@ fn check(spec: &CheckSpec) -> impl IntoView + use<> {
                 <span class="c-checks__name">
                     {spec.kind.label()}
                     {spec.target.clone().map(|target| view! { <code>{target}</code> })}
+                    {spec.judge.in_words().map(|words| view! { <span class="c-checks__optional">{words}</span> })}
                 </span>
                 <span class="c-checks__took">
                     {if spec.required { "has to pass, " } else { "does not decide, " }} "at most " {duration(spec.timeout_seconds)}

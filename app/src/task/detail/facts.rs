@@ -44,6 +44,7 @@ fn check_list(id: TaskId, task: &TaskView) -> impl IntoView + use<> {
             Some(CheckStatus::Failed) => ("u-bad", Icon::Cross, "failed"),
             Some(CheckStatus::TimedOut) => ("u-bad", Icon::Clock, "timed out"),
             Some(CheckStatus::Error) => ("u-bad", Icon::Alert, "error"),
+            Some(CheckStatus::Skipped) => ("u-quiet", Icon::Skip, "skipped"),
         };
         view! {
             <li class="c-checklist__item">

@@ -7,6 +7,7 @@
 mod call;
 mod entry;
 mod given;
+pub mod judge;
 mod reading;
 mod script;
 mod told;

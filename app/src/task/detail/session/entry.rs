@@ -83,6 +83,9 @@ fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> An
             let are = if *events == 1 { "event is" } else { "events are" };
             line("u-quiet", Icon::Dots, format!("{} {are} left out", grouped(*events)))
         }
+        Kind::Judge { round, check, .. } => {
+            line("u-quiet", Icon::Scan, format!("A judge was asked, in round {round} for check {check}. What it did is with the checks."))
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Script {
     /// The entry that the next usage belongs to, and the one that the next change does.
     spoken: Option<usize>,
     answered: Option<usize>,
+    /// Whose events these are, when they are a judge's: its round and its check.
+    judge: Option<(i32, i32)>,
 }
 
 impl Script {
@@ -81,7 +83,12 @@ impl Script {
 
     fn add(&mut self, event: SessionEvent) {
         self.totals.add(&event.kind);
-        if self.belongs(&event) {
+        let judge = match &event.kind {
+            Kind::Judge { round, check, .. } => Some((*round, *check)),
+            _ => None,
+        };
+        // what a judge did is shown elsewhere: a line says that it was asked
+        if std::mem::replace(&mut self.judge, judge) == judge && judge.is_some() || self.belongs(&event) {
             return;
         }
         let here = self.entries.len();
@@ -137,6 +144,8 @@ pub struct Totals {
     cached: u64,
     output: u64,
     cost_micros: Option<u64>,
+    /// What its judges have cost.
+    judged_micros: Option<u64>,
 }
 
 impl Totals {
@@ -157,6 +166,16 @@ impl Totals {
                 self.turns = sum(self.turns, *turns);
                 self.cost_micros = self.cost_micros.max(*cost_micros);
             }
+            // each judge has a session of its own; what it used counts to the attempt
+            Kind::Judge { event, .. } => match &**event {
+                Kind::Usage { input, cached, output, .. } => {
+                    self.input = self.input.saturating_add(*input);
+                    self.cached = self.cached.saturating_add(*cached);
+                    self.output = self.output.saturating_add(*output);
+                }
+                Kind::Ended { cost_micros, .. } => self.judged_micros = sum(self.judged_micros, *cost_micros),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -168,7 +187,7 @@ impl Totals {
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
         let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
-        let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars(micros)));
+        let cost = sum(self.cost_micros, self.judged_micros).map(|micros| format!("{} at list prices", dollars(micros)));
         [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()
     }
 }
@@ -231,6 +250,18 @@ mod tests {
     fn from_the_middle_on_everything_is_shown() {
         let script = Script::new(500, events(500, vec![call("x"), result("a"), change("a.rs"), usage(1)]));
         assert_eq!(numbers(&script), [501, 502, 503]);
+    }
+
+    #[test]
+    fn a_judge_is_one_line_and_what_it_used_counts() {
+        let judge = |check, event| Kind::Judge { round: 1, check, event: Box::new(event) };
+        let ended = |cost| Kind::Ended { how: SessionEnd::Completed, turns: Some(1), cost_micros: Some(cost) };
+        let says = || Kind::Message { text: "I look.".into() };
+        let kinds = vec![usage(40), ended(1300), judge(2, says()), judge(2, usage(2)), judge(2, ended(700)), judge(3, says()), says()];
+        let script = Script::new(0, events(1, kinds));
+        assert_eq!(numbers(&script), [1, 2, 3, 6, 7]);
+        let expected = ["m", "1 turn", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0020 at list prices"];
+        assert_eq!(script.totals.words(), expected);
     }
 
     #[test]
