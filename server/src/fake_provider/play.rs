@@ -113,7 +113,7 @@ fn play_step(step: &Step, fault: Option<&Fault>, asked: &Asked, number: u64) -> 
 fn block(say: &Say, asked: &Asked, number: u64, index: usize) -> Result<Block, String> {
     let (tool, input) = match say {
         Say::Thinking(text) => return Ok(Block::Thinking(text.clone())),
-        Say::Text(text) => return Ok(Block::Text(text.clone())),
+        Say::Text(text) => return tools::text(text, asked).map(Block::Text),
         Say::Run(command) => tools::run(command, asked)?,
         Say::Write { path, content } => tools::write(path, content, asked)?,
         Say::Tool { name, input } => tools::named(name, input, asked)?,

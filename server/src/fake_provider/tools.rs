@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::asked::Asked;
 
-/// What a scenario may write for the agent's working directory.
+/// What a scenario may write for the agent's working directory, and for the word by which a verdict is known that the user has asked for.
 const CWD: &str = "{{cwd}}";
+const NONCE: &str = "{{nonce}}";
 
 /// A tool and its input.
 type Wanted = (String, Value);
@@ -47,6 +48,15 @@ pub fn write(path: &str, content: &str, asked: &Asked) -> Result<Wanted, String>
 
 pub fn named(tool: &str, input: &Map<String, Value>, asked: &Asked) -> Result<Wanted, String> {
     Ok((tool.to_owned(), Value::Object(fields_with_cwd(input, asked)?)))
+}
+
+/// A text that the model says.
+pub fn text(text: &str, asked: &Asked) -> Result<String, String> {
+    if !text.contains(NONCE) {
+        return Ok(text.to_owned());
+    }
+    let nonce = asked.nonce().ok_or_else(|| format!("The scenario wants {NONCE}, but the user has asked for no verdict."))?;
+    Ok(text.replace(NONCE, nonce))
 }
 
 fn write_command(path: &str, content: &str) -> String {
@@ -119,6 +129,14 @@ mod tests {
 ' > 'a/it'\''s.txt'";
         assert_eq!(done(&["exec_command"]), ("exec_command".to_owned(), json!({ "cmd": command })));
         assert!(write("a", "", &offering(&["Read"])).unwrap_err().contains("writes a file or runs a command"));
+    }
+
+    #[test]
+    fn a_verdict_has_the_word_that_it_was_asked_for_with() {
+        let judge = Asked { prompts: vec!["End with ```muster-verdict aB3\n{}".into()], ..Asked::default() };
+        assert_eq!(text("```muster-verdict {{nonce}}\n{}", &judge).unwrap(), "```muster-verdict aB3\n{}");
+        assert_eq!(text("{{cwd}}", &judge).unwrap(), "{{cwd}}");
+        assert!(text("{{nonce}}", &Asked::default()).unwrap_err().contains("asked for no verdict"));
     }
 
     #[test]
