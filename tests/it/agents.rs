@@ -34,6 +34,71 @@ fn claude_code_edits_a_repository_fails_its_check_and_repairs_it_in_its_session(
     assert!(work.log(&id).contains("1 check has not passed; the agent is told so and goes on, round 2"));
 }
 
+/// As a scenario says it.
+fn verdict(verdict: &str, reason: &str) -> String {
+    let findings = json!([{"file": "answer.txt", "line": 1, "message": reason}]);
+    let block = json!({"verdict": verdict, "confidence": 90, "reasons": [reason], "findings": findings});
+    format!("I have read it.\n\n```muster-verdict {{{{nonce}}}}\n{block}\n```")
+}
+
+/// What its judge is told to say follows from the change that it is shown.
+#[test]
+fn claude_code_is_judged_in_a_session_of_its_own_and_repairs_what_the_judge_says() {
+    let machine = Machine::new();
+    let judge = |name: &str, when: &str, says: String| {
+        let reads = json!({"tool": {"name": "Read", "input": {"file_path": "{{cwd}}/answer.txt"}}});
+        json!({"name": name, "when": when, "steps": [{"say": [reads]}, {"say": [{"text": says}]}]})
+    };
+    let first = judge("judge-of-the-first", "+wrong", verdict("fail", "It is not what was asked for."));
+    let second = judge("judge-of-the-second", "+right", verdict("pass", "It is what was asked for."));
+    let provider = machine.plays(&json!({"scenarios": [first, second]}).to_string());
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let checks = ["--check", "review=Is the answer what was asked for?", "--check", "file_exists=answer.txt"];
+    let id = work.hands_in("fake:repair", &[&checks[..], &["--judge", "claude-code", "--judge-at-least", "80"]].concat());
+    let task = work.waits_for(&id);
+    assert_eq!(task["state"], "succeeded", "{}", work.log(&id));
+    assert_eq!(file(&machine, &task, "answer.txt"), "right\n");
+    let attempts = task["attempt_list"].as_array().unwrap();
+    assert_eq!(attempts.len(), 1);
+    let reports = [&attempts[0]["earlier_rounds"][0], &attempts[0]["verification"]];
+    let judged = reports.map(|report| &report["checks"][0]["judgement"]);
+    assert_eq!(judged.map(|one| one["verdict"]["verdict"].as_str().unwrap()), ["fail", "pass"], "{task:#}");
+    assert_eq!((&judged[0]["verdict"]["findings"][0]["file"], &judged[0]["version"]), (&json!("answer.txt"), &json!("2.1.328")));
+    assert_eq!(judged.map(|one| one["output"].as_u64().unwrap()), [40, 40], "20 for each of its two answers");
+    let events = work.session(&id);
+    let told = events.iter().filter(|event| event["type"] == "prompt").nth(1).unwrap()["text"].as_str().unwrap();
+    assert!(told.contains("It is not what was asked for.") && told.contains("a judge's opinion"), "{told}");
+    let sessions = |of_judges: bool| -> Vec<&Value> {
+        let kinds = events.iter().map(|event| if of_judges { &event["event"] } else { event });
+        kinds.filter(|event| event["type"] == "started").map(|event| &event["session"]).collect()
+    };
+    let (own, of_judges) = (sessions(false), sessions(true));
+    assert_eq!((own.len(), of_judges.len()), (2, 2));
+    assert!(own[0] == own[1] && of_judges[0] != of_judges[1] && !of_judges.contains(&own[0]), "{events:#?}");
+    assert!(events.iter().any(|event| event["event"]["type"] == "tool_call" && event["event"]["tool"] == "Read"), "{events:#?}");
+}
+
+#[test]
+fn a_model_is_asked_about_a_change_without_any_tools() {
+    let machine = Machine::new();
+    let says = json!([{"say": [{"text": verdict("pass", "It does.")}]}]);
+    let asked = json!({"name": "asked", "when": "Answer this question about the change", "plays_asides": true, "steps": says});
+    let provider = machine.plays(&json!({"scenarios": [asked]}).to_string());
+    let server = machine.serves_agents(&provider);
+    let work = Work::at(&machine, &server);
+    let id = work.hands_in("fake:edit", &["--check", "model=Does the change keep the public API?", "--judge", "claude-code"]);
+    let task = work.waits_for(&id);
+    assert_eq!(task["state"], "succeeded", "{}", work.log(&id));
+    let check = &task["attempt_list"][0]["verification"]["checks"][0];
+    assert_eq!((&check["status"], &check["judgement"]["verdict"]["reasons"]), (&json!("passed"), &json!(["It does."])), "{check:#}");
+    let used = work.session(&id).into_iter().filter(|event| event["event"]["type"] == "tool_call").count();
+    assert_eq!(used, 0);
+    let unfit = ["task", "run", "x", "--repo", &work.repository, "--judge", "codex"];
+    let said = stderr(&work.client.run(&unfit));
+    assert!(said.contains("are for a check that judges"), "{said}");
+}
+
 #[test]
 fn what_claude_codes_provider_says_decides_what_becomes_of_its_task() {
     let machine = Machine::new();
