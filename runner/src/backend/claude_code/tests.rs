@@ -278,3 +278,23 @@ fn one_that_asks_takes_no_leave_from_the_repository() {
     let arguments = opening.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
     assert!(arguments.contains("--permission-mode manual") && arguments.contains("--setting-sources=user"), "{arguments}");
 }
+
+#[test]
+fn a_judge_has_no_tools_that_change_anything_and_no_leave() {
+    let terms = AgentTerms::default();
+    let arguments = |leave| open(beginning(&terms, leave), "x").0.arguments;
+    let tools = |leave| {
+        let all = arguments(leave);
+        let at = all.iter().position(|argument| argument == "--tools")?;
+        all.get(at + 1).and_then(|tools| tools.to_str()).map(str::to_owned)
+    };
+    assert_eq!([Leave::Look, Leave::Speak].map(tools), [Some("Read,Grep,Glob".to_owned()), Some(String::new())]);
+    assert_eq!([Leave::Anything, Leave::Nothing].map(tools), [None, None]);
+    for leave in [Leave::Look, Leave::Speak] {
+        let all = arguments(leave);
+        assert!(["manual", "--setting-sources=user"].iter().all(|own| all.iter().any(|argument| argument == own)), "{all:?}");
+        let mut dialogue = conversation(leave);
+        let heard = asks(&mut dialogue, "7", "Write", json!({"file_path": "a.txt", "content": "x"}));
+        assert!(heard.answers[0].contains(r#""behavior":"deny""#) && heard.questions.is_empty(), "{heard:?}");
+    }
+}

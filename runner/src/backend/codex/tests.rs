@@ -362,4 +362,10 @@ fn a_repository_gives_it_no_leave() {
         arguments.iter().any(|argument| argument == "features.unified_exec_tty=false")
     };
     assert!(asks(Leave::Ask(domain::Ask::Commands)) && !asks(Leave::Anything));
+    let reads_what_it_is_told = |leave| {
+        let terms = AgentTerms::default();
+        let arguments = open(Beginning { leave, ..beginning(&terms) }, "x").0.arguments;
+        !arguments.iter().any(|argument| argument == "project_doc_max_bytes=0")
+    };
+    assert!(reads_what_it_is_told(Leave::Anything) && !reads_what_it_is_told(Leave::Look), "a judge is not told how by what it judges");
 }

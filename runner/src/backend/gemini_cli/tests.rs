@@ -42,6 +42,7 @@ fn where_people_are_asked_it_has_nothing_that_it_uses_unasked() {
         settings["tools"]["exclude"].clone()
     };
     assert_eq!((excluded(Leave::Ask(Ask::Commands)), excluded(Leave::Anything)), (json!(["google_web_search"]), Value::Null));
+    assert_eq!(excluded(Leave::Look), json!(["google_web_search"]));
 }
 
 #[test]

@@ -42,6 +42,8 @@ fn it_asks_before_it_does_anything_but_look_around_the_repository() {
     assert_eq!((&own["permission"]["*"], &own["permission"]["read"]), (&json!("ask"), &json!("allow")));
     assert_eq!(own["permission"]["task"], "deny", "what a helper asks comes to nobody");
     assert_eq!(own["instructions"][0], "/home/dev/run/AGENTS.md");
+    let judge = settings(&begins(&terms, "/home/dev/run".into(), Leave::Look, &[]).0);
+    assert_eq!(judge["instructions"], json!([]), "what it judges does not tell it how");
 }
 
 #[test]
@@ -62,6 +64,7 @@ fn where_people_are_asked_the_repository_brings_no_programs() {
     for settings in [r#"{"plugin": ["./a.ts"]}"#, r#"{"\u0070lugin": ["./a.ts"]}"#] {
         fs::write(root.join("opencode.json"), settings).unwrap();
         assert!(refuses(root, asks) && !refuses(root, Leave::Anything), "{settings}: a sandbox holds it");
+        assert!(refuses(root, Leave::Look), "a plugin of what it judges would judge with it");
     }
     fs::remove_file(root.join("opencode.json")).unwrap();
     assert!(!refuses(root, asks));
