@@ -1,9 +1,9 @@
 //! Judges: an agent that did not do the work reads what it has come to, and says whether that passes.
 //!
-//! It runs after the work's processes are gone and once everything else has passed that has to, in a sandbox whatever the work ran in, with a
-//! home and a session that nobody else has seen. It can write nothing of the work: that is shown to it read-only, or not at all, and
-//! whatever it asks leave for is denied. What it says counts as one block that ends in a word of this judgement's own, made only now, so that
-//! nothing which was written before can hold it. Without that the check is an error: nothing passes because nobody has judged it.
+//! It runs after the work's processes are gone and once everything else has passed that has to, in a sandbox whatever the work ran in, with
+//! a home and a session that nobody else has seen. It can write nothing of the work: that is shown to it read-only, or not at all, and
+//! whatever it asks leave for is denied. What it says counts as one block that begins with a word of this judgement's own, made only now,
+//! so that nothing which was written before can hold it. Without that the check is an error: nothing passes because nobody has judged it.
 
 mod words;
 
