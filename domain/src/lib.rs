@@ -9,6 +9,7 @@ pub mod approval;
 pub mod artifact;
 pub mod attempt;
 pub mod board;
+mod canonical_json;
 pub mod check;
 pub mod crash;
 pub mod error;

@@ -53,6 +53,7 @@ mod task_edit;
 mod task_gate;
 mod task_list;
 mod task_logs;
+mod task_report;
 mod task_result;
 mod task_run;
 mod task_session;
@@ -155,6 +156,8 @@ enum TaskCommand {
     Show(task_show::ShowArgs),
     /// Print what a task's attempts wrote.
     Logs(task_logs::LogsArgs),
+    /// Print the report of a task's checks, as its hash is made of it.
+    Report(task_report::ReportArgs),
     /// Print what a task's agent was told, said and did.
     Session(task_session::SessionArgs),
     /// Tell a task's agent something while it works.
@@ -205,6 +208,7 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::List(args) => task_list::list(&args).await,
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
+        TaskCommand::Report(args) => task_report::report(&args).await,
         TaskCommand::Session(args) => task_session::session(&args).await,
         TaskCommand::Tell(args) => task_tell::tell(&args).await,
         TaskCommand::Edit(args) => task_edit::edit(&args).await,

@@ -87,6 +87,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
+        fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
     }
     fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
@@ -194,9 +195,13 @@ fn link_line(name: &str, link: &TaskLink) -> String {
 
 /// The checks of the latest attempt that has a report; before that, what will be checked.
 fn checks(task: &TaskView) -> Vec<String> {
-    let report = task.attempt_list.iter().rev().find_map(|attempt| attempt.verification.as_ref());
-    let lines = match report {
-        Some(report) => report.checks.iter().flat_map(|check| [vec![check_line(check)], check_output(check)].concat()).collect(),
+    let latest = task.attempt_list.iter().rev().find_map(|attempt| Some((attempt, attempt.verification.as_ref()?)));
+    let lines = match latest {
+        Some((attempt, report)) => {
+            let checks = report.checks.iter().flat_map(|check| [vec![check_line(check)], check_output(check)].concat());
+            let hash = attempt.report_hash.iter().map(|hash| format!("{dim}SHA-256 of the report{dim:#} {}", shown(hash), dim = dim()));
+            checks.chain(hash).collect()
+        }
         None => task
             .check_specs
             .iter()

@@ -151,6 +151,7 @@ mod tests {
             exit_code: None,
             failure: None,
             verification: None,
+            report_hash: None,
             artifacts: vec![],
             log_start: 0,
             log_end: 0,
