@@ -21,6 +21,7 @@ pub mod id;
 pub mod idempotency;
 pub mod if_match;
 pub mod isolation;
+pub mod landing;
 pub mod log;
 pub mod overview;
 pub mod page;
@@ -52,6 +53,7 @@ pub use id::{
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;
 pub use isolation::Isolation;
+pub use landing::{Land, LandTask, Landing, LandingState, LandingTrouble, PullRequest};
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};

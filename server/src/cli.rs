@@ -51,6 +51,7 @@ mod spinner;
 mod task_change;
 mod task_edit;
 mod task_gate;
+mod task_land;
 mod task_list;
 mod task_logs;
 mod task_report;
@@ -168,6 +169,8 @@ enum TaskCommand {
     Cancel(task_change::ChangeArgs),
     /// Bring an ended task back, with all its attempts ahead of it.
     Retry(task_change::ChangeArgs),
+    /// Push the result of a task that has succeeded, or open a pull request for it; also once more.
+    Land(task_land::LandArgs),
     /// Hold a task: no runner takes it, and what works on it is stopped and goes back into the queue.
     Pause(task_change::ChangeArgs),
     /// Let a task go on that was paused.
@@ -214,6 +217,7 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::Edit(args) => task_edit::edit(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,
+        TaskCommand::Land(args) => task_land::land(&args).await,
         TaskCommand::Pause(args) => task_change::pause(&args).await,
         TaskCommand::Resume(args) => task_change::resume(&args).await,
         TaskCommand::Approve(args) => task_gate::approve(&args).await,

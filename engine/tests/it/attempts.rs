@@ -376,6 +376,7 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         lost,
         proof: String::new(),
         no_sandbox: None,
+        lands: false,
         backends: vec![],
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use domain::{
-    Attempt, Event, FailureCode, TaskView, Work,
+    Attempt, Event, FailureCode, Land, TaskView, Work,
     task::{Gate, TaskLink, TierSource, no_runner_has, plain},
 };
 
@@ -70,6 +70,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("agent", task.agent.backend.map(|backend| backend.name().to_owned()).unwrap_or_default()),
         ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
+        ("land", task.land.name().to_owned()),
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
         ("base_ref", task.base_ref.clone().unwrap_or_default()),
@@ -84,6 +85,13 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("inputs", serde_json::to_string(&task.inputs).unwrap_or_default()),
         ("output", task.output.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
+    if let Some(landing) = &task.landing {
+        fields.push(("landing", landing.state.name().to_owned()));
+        fields.push(("remote", landing.remote.clone().unwrap_or_default()));
+        fields.push(("pull_request", landing.pull_request.as_ref().map(|one| one.url.clone()).unwrap_or_default()));
+        fields.push(("trouble", landing.trouble.as_ref().map(|trouble| trouble.message.clone()).unwrap_or_default()));
+        fields.push(("advice", landing.trouble.as_ref().map(|trouble| trouble.advice.clone()).unwrap_or_default()));
+    }
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
@@ -151,6 +159,7 @@ fn demands(task: &TaskView) -> Vec<String> {
         lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
     }
     lines.extend(task.agent.in_words().map(|words| field("agent", &words)));
+    lines.extend((task.land != Land::None).then(|| field("lands", task.land.label())));
     lines.extend(task.estimate_seconds.map(|seconds| {
         let expected = duration(Duration::from_secs(seconds.unsigned_abs().into()));
         let latest = task.attempt_list.last().and_then(|attempt| attempt.started_at.zip(attempt.ended_at));

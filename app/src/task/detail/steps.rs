@@ -198,6 +198,8 @@ mod tests {
             agent: domain::AgentTerms::default(),
             complexity: domain::task::Complexity::of(None, domain::task::Inferred::default()),
             estimate_seconds: None,
+            land: domain::Land::None,
+            landing: None,
             correlation_id: None,
             paused_by: None,
             created_by: "Ada".into(),
