@@ -17,6 +17,7 @@ mod demo_screen;
 mod demo_tasks;
 mod error;
 mod facts;
+mod fake_forge;
 mod fake_provider;
 mod find_approval;
 mod find_run;
@@ -143,6 +144,8 @@ enum Command {
     Demo(Box<demo::DemoArgs>),
     /// For tests: a model provider that plays scenarios instead of asking a model.
     FakeProvider(fake_provider::FakeProviderArgs),
+    /// For tests: a forge that takes pushes and pull requests, and is none.
+    FakeForge(fake_forge::FakeForgeArgs),
 }
 
 #[derive(Subcommand)]
@@ -195,6 +198,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
         Command::FakeProvider(args) => fake_provider::run(&args).await,
+        Command::FakeForge(args) => fake_forge::run(&args).await,
     };
     done.unwrap_or_else(|error| error::report(&error)).into()
 }
@@ -233,6 +237,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn how_a_result_lands_is_said_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in [
+            "task run --command true --land push",
+            "task land 0c1d2e3f",
+            "task land 0c1d2e3f --how pull_request --json",
+            "task report 0c1d2e3f --attempt 2",
+            "serve --git-tokens /etc/tokens --forge code.example.org=gitlab --forge a.example.org=github,https://b.example.org/api",
+            "fake-forge --repositories . --token-file token",
+        ] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in
+            ["task run --command true --land merge", "task land", "task land 0c1d2e3f --how none", "serve --forge code.example.org"]
+        {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
     }
 
     #[test]
