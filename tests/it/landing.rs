@@ -8,9 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::crash::LANDING_POINTS;
+use domain::{
+    PullRequest, Role,
+    crash::LANDING_POINTS,
+    protocol::{Landed, Trouble},
+};
+use http::StatusCode;
 use serde_json::{Value, json};
-use tests::machine::{Client, Machine, Server, stderr, stdout};
+use sqlx::PgPool;
+use tests::{
+    TestApp,
+    machine::{Client, Machine, Server, stderr, stdout},
+};
 
 /// Long for a busy machine, and never reached when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -263,4 +272,45 @@ fn a_repository_that_is_a_path_lands_where_its_origin_leads() {
     let branch = text(&landing, "/branch");
     assert_eq!(git(&repository, &["rev-parse", branch]), git(&forge.repository(), &["rev-parse", branch]));
     server.stops();
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_page_lands_a_result_and_says_what_came_of_it_without_scripts(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let (ada, script) = (app.ada().await, app.script(Role::Member).await);
+    let new = json!({"title": "Make it", "repository": "https://example.org/a.git", "command": "make it"});
+    let id = script.post("/api/v1/tasks", &new).await.json()["id"].as_str().unwrap().to_owned();
+    let land = async |how: &str| script.post(&format!("/api/v1/tasks/{id}/land"), &json!({"how": how})).await;
+    assert_eq!(land("push").await.problem(), ["409 /problems/conflict"], "it has not succeeded");
+    let mut runner = app.test.connected_runner("r1", 1).await;
+    runner.runner.succeeds(&runner.runner.claims_one().await).await.unwrap();
+    let page = async || ada.get(&format!("/tasks/{id}")).await.text;
+    assert!(page().await.contains("Its result is on its branch alone."));
+    assert_eq!(land("none").await.problem(), ["422 /problems/invalid", "/how unexpected"]);
+    assert_eq!(land("merge").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let browser = ada.with("accept", "text/html").with("referer", &format!("http://muster.test/tasks/{id}"));
+    let posted = browser.form("/_fn/land_task", &[("id", &id), ("how", "pull_request")]).await;
+    assert_eq!(
+        (posted.status, posted.header("location").trim_end_matches('?')),
+        (StatusCode::FOUND, &*format!("http://muster.test/tasks/{id}"))
+    );
+    assert!(page().await.contains("On its way"));
+    app.test.land().await;
+    let order = runner.told_to_land().remove(0);
+    let trouble = Trouble { message: "example.org says no".into(), advice: "Ask it why.".into(), again_in: None };
+    let failed =
+        Landed { attempt: order.attempt, number: 1, remote: Some(order.repository.clone()), pull_request: None, trouble: Some(trouble) };
+    runner.runner.has_landed(&failed).await.unwrap();
+    let shown = page().await;
+    for words in ["It has not landed", "Example.org says no.", "Ask it why.", "Try again", "https://example.org/a.git"] {
+        assert!(shown.contains(words), "{words}");
+    }
+    browser.form("/_fn/land_task", &[("id", &id), ("how", "pull_request")]).await;
+    let url = "https://example.org/a/pull/7";
+    let done = Landed { number: 2, pull_request: Some(PullRequest { number: 7, url: url.into() }), trouble: None, ..failed };
+    runner.runner.has_landed(&done).await.unwrap();
+    assert!(page().await.contains(&format!("href=\"{url}\"")));
+    let task = script.get(&format!("/api/v1/tasks/{id}")).await.json();
+    assert_eq!((&task["state"], &task["landing"]["pull_request"]["url"]), (&json!("succeeded"), &json!(url)));
 }
