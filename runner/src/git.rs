@@ -56,6 +56,7 @@ pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your ow
 	lowSpeedLimit = 1000
 	lowSpeedTime = 60
 [include]
+	path = gitconfig.credentials
 	path = gitconfig.local
 "#;
 
@@ -320,7 +321,7 @@ async fn end(child: &mut Child, group: Option<Pid>) {
 }
 
 /// The line of git's complaint that says why, without what could be a secret in a URL.
-fn last_words(said: &str) -> String {
+pub(crate) fn last_words(said: &str) -> String {
     let noise = ["hint:", "warning:", "Cloning into", "Please make sure", "and the repository exists"];
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)));
     let line = lines.next().unwrap_or("git gave no reason");
@@ -328,7 +329,7 @@ fn last_words(said: &str) -> String {
     without_credentials(line).replace('\0', "")
 }
 
-fn without_credentials(line: &str) -> String {
+pub(crate) fn without_credentials(line: &str) -> String {
     let mut clean = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("://") {
