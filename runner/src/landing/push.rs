@@ -79,7 +79,7 @@ fn check(order: &LandingOrder) -> Result<(), Trouble> {
     let checked = check_location(&order.repository)
         .and_then(|()| check_ref(&order.branch))
         .and_then(|()| check_ref(&order.saved_on))
-        .and_then(|()| if is_hex { Ok(()) } else { Err("is not the id of a commit") });
+        .and(if is_hex { Ok(()) } else { Err("is not the id of a commit") });
     checked.map_err(|reason| trouble(format!("what is to land cannot be: something of it {reason}"), "Create the task again."))
 }
 
