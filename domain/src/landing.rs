@@ -27,6 +27,8 @@ pub enum Land {
     PullRequest,
 }
 
+/// How the branches begin that are pushed: no other is ever touched.
+pub const BRANCHES: &str = "muster/";
 impl Land {
     pub const ALL: [Self; 3] = [Self::None, Self::Push, Self::PullRequest];
 

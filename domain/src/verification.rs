@@ -6,6 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{CheckSpec, canonical_json::canonical};
 
+/// Milliseconds, about 285,000 years: the largest number that every reader of JSON reads as it was written.
+const LONGEST_MS: u64 = (1 << 53) - 1;
+
+/// It is hashed as JSON: a field that comes later, here or in what is in it, has to be left out where it says nothing, or the hashes of older
+/// reports are no longer theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerificationReport {
@@ -91,11 +96,13 @@ impl VerificationReport {
         self.checks.iter().filter(|check| check.status != CheckStatus::Passed)
     }
 
-    /// As it is kept: the database knows no smaller time than a microsecond, and no NUL.
+    /// As it is kept: the database knows no smaller time than a microsecond, and no NUL, and JSON no longer number than this.
     pub fn kept(&self) -> Self {
         let mut kept = self.clone();
         kept.started_at = kept.started_at.trunc_subsecs(6);
+        kept.duration_ms = kept.duration_ms.min(LONGEST_MS);
         for check in &mut kept.checks {
+            check.duration_ms = check.duration_ms.min(LONGEST_MS);
             check.output = check.output.replace('\0', "\u{fffd}");
         }
         kept

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, EventKind, Land, LandTask, LandingState, LandingTrouble, Permission, RunnerId, Task, TaskId, TaskState, TaskView,
     WorkspaceId,
-    landing::{AGAIN_SECONDS_MAX, TRIES_MAX, TROUBLE_MAX},
+    landing::{AGAIN_SECONDS_MAX, BRANCHES, TRIES_MAX, TROUBLE_MAX},
     protocol::{AttemptReport, Landed, Trouble},
     repository::check_ref,
 };
@@ -57,7 +57,11 @@ impl NewLanding {
 /// As git and the table take it.
 fn can_be_pushed(branch: &str, commit: &str) -> bool {
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    check_ref(branch).is_ok() && (1..=250).contains(&branch.len()) && (7..=64).contains(&commit.len()) && commit.chars().all(is_hex)
+    branch.starts_with(BRANCHES)
+        && check_ref(branch).is_ok()
+        && (1..=250).contains(&branch.len())
+        && (7..=64).contains(&commit.len())
+        && commit.chars().all(is_hex)
 }
 
 impl Engine {

@@ -2,7 +2,7 @@
 //!
 //! Git is given a credential helper that reads the file when git asks for it, and the token goes to git over a pipe. So it is in no argument,
 //! address, environment or setting, and one that is replaced is used from then on. What the runner's user has set in `gitconfig.local` is
-//! asked as well. A token goes to its host over https alone, or in the clear to this very machine.
+//! asked about the hosts that have no file. A token goes to its host over https alone, or in the clear to this very machine.
 
 use std::{
     ffi::OsStr,
@@ -37,12 +37,22 @@ fn hosts(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let folder = folder.canonicalize()?;
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| is_host(name)) else { continue };
-        // a link, as where secrets are mounted, leads to a file
-        let about = fs::metadata(&path)?;
-        if !about.is_file() {
+        let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| is_host(name)) else {
+            // a hidden one is nobody's token
+            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                warn!("{} is left out: it is not called as a host is, such as github.com", path.display());
+            }
             continue;
-        }
+        };
+        // a link, as where secrets are mounted, leads to a file
+        let about = match fs::metadata(&path) {
+            Ok(about) if about.is_file() => about,
+            Ok(_) => continue,
+            Err(error) => {
+                warn!("The token in {} is left out: {error}", path.display());
+                continue;
+            }
+        };
         if about.permissions().mode() & 0o077 != 0 {
             warn!("The token in {} can be read by others on this machine: `chmod 600` makes it yours", path.display());
         }
@@ -57,11 +67,13 @@ fn is_host(name: &str) -> bool {
     !name.starts_with(['.', '-']) && name.contains(['.', ':']) && name.chars().all(fits) || name == "localhost"
 }
 
-/// Any name does beside a token, where it is not GitHub's own for its apps.
+/// Any name does beside a token, where it is not GitHub's own for its apps. No other helper is asked about this host, as it would be told the
+/// token once it was good, and some write down what they are told. A file without a token says nothing.
 fn helper(host: &str, file: &Path) -> String {
-    let reads = format!("cat {}", shell_quoted(&file.to_string_lossy()));
-    let command = format!(r#"!f() {{ test "$1" = get && printf 'username=x-access-token\npassword=%s\n' "$({reads})"; }}; f"#);
-    let section = |scheme: &str| format!("[credential \"{scheme}://{host}\"]\n\thelper = {}\n", quoted(&command));
+    let reads = format!("tr -d '\\r\\n' < {}", shell_quoted(&file.to_string_lossy()));
+    let says = r"printf 'username=x-access-token\npassword=%s\n'";
+    let command = format!(r#"!f() {{ test "$1" = get && t=$({reads}) && test -n "$t" && {says} "$t"; }}; f"#);
+    let section = |scheme: &str| format!("[credential \"{scheme}://{host}\"]\n\thelper =\n\thelper = {}\n", quoted(&command));
     if is_here(host) { section("https") + &section("http") } else { section("https") }
 }
 
@@ -106,6 +118,9 @@ mod tests {
         assert!(!settings.contains("one'") && !settings.contains("two"), "{settings}");
         fs::write(tokens.join("example.org"), "three").unwrap();
         assert!(filled(folder.path(), "protocol=https\nhost=example.org\n\n").await.contains("password=three"));
+        fs::write(tokens.join("example.org"), "four\r\n").unwrap();
+        let said = filled(folder.path(), "protocol=https\nhost=example.org\n\n").await;
+        assert!(said.contains("password=four") && !said.contains('\r'), "{said:?}");
     }
 
     #[test]

@@ -56,8 +56,8 @@ pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your ow
 	lowSpeedLimit = 1000
 	lowSpeedTime = 60
 [include]
-	path = gitconfig.credentials
 	path = gitconfig.local
+	path = gitconfig.credentials
 "#;
 
 /// Repeated where a repository's own settings cannot override them, as those run commands of somebody else's choice.
@@ -133,6 +133,8 @@ impl Bounds {
     pub const LOCAL: Self = Self { time: Duration::from_secs(600), output: 1024 * 1024 };
     /// For calls that move a repository. A transfer that stands still ends much earlier.
     pub const TRANSFER: Self = Self { time: Duration::from_secs(3600), output: 1024 * 1024 };
+    /// For calls that ask another host for a few lines.
+    pub const LOOK: Self = Self { time: Duration::from_secs(60), output: 1024 * 1024 };
 }
 
 #[derive(Debug)]

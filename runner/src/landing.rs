@@ -12,7 +12,7 @@ mod push;
 mod remote;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex},
 };
 
@@ -36,10 +36,17 @@ const AGAIN_IN: u32 = 60;
 
 pub(crate) struct Landings {
     /// Told again meanwhile, they are not begun anew.
-    at_work: Mutex<HashSet<TaskId>>,
+    at_work: Mutex<HashMap<TaskId, Turn>>,
     said: Mutex<VecDeque<Landed>>,
     to_say: Notify,
     turns: Semaphore,
+}
+
+/// What is at work for a task.
+struct Turn {
+    number: i32,
+    /// Somebody has asked for it anew meanwhile.
+    next: Option<LandingOrder>,
 }
 
 impl Default for Landings {
@@ -73,40 +80,71 @@ impl Landings {
 struct AtWork {
     runner: Arc<Runner>,
     task: TaskId,
+    is_over: bool,
+}
+
+impl AtWork {
+    /// What was asked for meanwhile; without anything the task is let go of.
+    fn next(&mut self) -> Option<LandingOrder> {
+        let mut at_work = lock(&self.runner.landings.at_work);
+        if let Some(turn) = at_work.get_mut(&self.task)
+            && let Some(next) = turn.next.take()
+        {
+            turn.number = next.number;
+            return Some(next);
+        }
+        at_work.remove(&self.task);
+        self.is_over = true;
+        None
+    }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        lock(&self.runner.landings.at_work).remove(&self.task);
+        if !self.is_over {
+            lock(&self.runner.landings.at_work).remove(&self.task);
+        }
     }
 }
 
 pub(crate) fn begin(runner: &Arc<Runner>, order: LandingOrder) {
     let task = order.attempt.task_id;
-    if !lock(&runner.landings.at_work).insert(task) {
-        return;
-    }
-    let at_work = AtWork { runner: Arc::clone(runner), task };
-    runner.tracker.spawn(async move {
-        let runner = &at_work.runner;
-        let landed = tokio::select! {
-            landed = carry_out(runner, &order) => landed,
-            // the server tells the next life
-            () = runner.stop.cancelled() => None,
-        };
-        let Some(landed) = landed else { return };
-        match &landed.trouble {
-            None => info!(task.id = %task, "The result of task {task} has landed"),
-            Some(trouble) => warn!(task.id = %task, "The result of task {task} has not landed: {}", trouble.message),
+    match lock(&runner.landings.at_work).entry(task) {
+        Entry::Occupied(mut turn) => {
+            if order.number > turn.get().number {
+                turn.get_mut().next = Some(order);
+            }
+            return;
         }
-        crash::point("landing.done");
-        runner.landings.say(landed);
+        Entry::Vacant(place) => place.insert(Turn { number: order.number, next: None }),
+    };
+    let mut at_work = AtWork { runner: Arc::clone(runner), task, is_over: false };
+    runner.tracker.spawn(async move {
+        let runner = Arc::clone(&at_work.runner);
+        let mut order = order;
+        loop {
+            // the server tells the next life
+            let Some(landed) = carry_out(&runner, &order).await else { return };
+            match &landed.trouble {
+                None => info!(task.id = %task, "The result of task {task} has landed"),
+                Some(trouble) => warn!(task.id = %task, "The result of task {task} has not landed: {}", trouble.message),
+            }
+            crash::point("landing.done");
+            runner.landings.say(landed);
+            match at_work.next() {
+                Some(next) => order = next,
+                None => return,
+            }
+        }
     });
 }
 
-/// Nothing when the runner stops.
+/// Nothing when the runner stops. Git is ended with all that it has started, and not left alone.
 async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
-    let _turn = runner.landings.turns.acquire().await.ok()?;
+    let _turn = tokio::select! {
+        turn = runner.landings.turns.acquire() => turn.ok()?,
+        () = runner.stop.cancelled() => return None,
+    };
     let git = runner.git.for_attempt((MARKER, order.attempt.attempt_id.to_string()), runner.stop.clone());
     let landed = |remote: Option<String>, pull_request: Option<PullRequest>, trouble: Option<Trouble>| {
         Some(Landed { attempt: order.attempt, number: order.number, remote, pull_request, trouble })
@@ -118,7 +156,11 @@ async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
     };
     crash::point("landing.pushed");
     let Some(wanted) = &order.pull_request else { return landed(Some(remote), None, None) };
-    match forge::open(&git, runner, &remote, &order.branch, base.as_deref(), wanted).await {
+    let opened = tokio::select! {
+        opened = forge::open(&git, runner, &remote, &order.branch, base.as_deref(), wanted) => opened,
+        () = runner.stop.cancelled() => Err(NotDone::Stopped),
+    };
+    match opened {
         Ok(pull_request) => landed(Some(remote), Some(pull_request), None),
         Err(NotDone::Trouble(trouble)) => landed(Some(remote), None, Some(trouble)),
         Err(NotDone::Stopped) => None,

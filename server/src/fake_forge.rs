@@ -69,6 +69,8 @@ struct Pull {
     head: String,
     base: String,
     open: bool,
+    /// From a branch of somebody else's copy of the repository.
+    is_forks: bool,
 }
 
 /// What goes wrong with the next requests like that.
@@ -138,6 +140,7 @@ async fn answer(State(forge): State<Arc<Forge>>, request: Request) -> Response {
         (&Method::GET, "/requests") => json_response(StatusCode::OK, &json!(forge.kept().requests)),
         (&Method::GET, "/pulls") => json_response(StatusCode::OK, &json!(forge.kept().pulls)),
         (&Method::POST, "/faults") => note_fault(&forge, &body),
+        (&Method::POST, "/forks") => note_fork(&forge, &body),
         _ => as_a_forge(&forge, &parts, body).await,
     };
     response.headers_mut().insert(FAKE, HeaderValue::from_static("1"));
@@ -153,6 +156,26 @@ fn note_fault(forge: &Forge, body: &Bytes) -> Response {
         Ok(_) => refused(StatusCode::BAD_REQUEST, "That is no status."),
         Err(error) => refused(StatusCode::BAD_REQUEST, &format!("That is no fault: {error}.")),
     }
+}
+
+/// Somebody opens a pull request from a fork: nobody needs a right in the repository for that.
+fn note_fork(forge: &Forge, body: &Bytes) -> Response {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Fork {
+        repository: String,
+        head: String,
+        base: String,
+    }
+    let Fork { repository, head, base } = match serde_json::from_slice(body) {
+        Ok(fork) => fork,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &format!("That is no fork: {error}.")),
+    };
+    let mut kept = forge.kept();
+    let number = kept.pulls.iter().filter(|pull| pull.repository == repository).count() as u64 + 1;
+    let (title, body) = ("From a fork".to_owned(), "Please".to_owned());
+    kept.pulls.push(Pull { repository, number, title, body, head, base, open: true, is_forks: true });
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn as_a_forge(forge: &Forge, parts: &Parts, body: Bytes) -> Response {

@@ -115,6 +115,25 @@ fn a_result_becomes_one_pull_request_on_github_and_on_gitlab() {
 }
 
 #[test]
+fn what_somebody_opens_from_a_fork_is_not_taken_for_it() {
+    let machine = Machine::new();
+    let (forge, other) = (machine.forges("hub"), machine.forges("lab"));
+    let server = machine.serves_landing(&[(&forge, "github"), (&other, "gitlab")], &[]);
+    let scene = Scene::at(&machine, &server);
+    for forge in [&forge, &other] {
+        let id = scene.done(&forge.location(), &["--land", "push"]);
+        let branch = text(&scene.lands(&id), "/branch").to_owned();
+        forge.is_forked(&branch);
+        scene.asks(&id, "pull_request");
+        let landing = scene.landing(&id, |landing| landing["pull_request"].is_object());
+        assert_eq!(landing["pull_request"]["number"], 2, "{landing}");
+        let pulls = forge.pulls();
+        assert_eq!((text(&pulls[0], "/title"), text(&pulls[0], "/body")), ("From a fork", "Please"), "it is left alone");
+    }
+    server.stops();
+}
+
+#[test]
 fn an_answer_that_got_lost_makes_no_second_pull_request() {
     let machine = Machine::new();
     let (forge, other) = (machine.forges("hub"), machine.forges("lab"));

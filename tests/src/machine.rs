@@ -298,6 +298,12 @@ impl FakeForge {
         assert_eq!(self.asks("POST", "/faults", &fault.to_string()), Vec::<serde_json::Value>::new());
     }
 
+    /// Somebody opens a pull request for a branch of that name in their own copy.
+    pub fn is_forked(&self, head: &str) {
+        let fork = serde_json::json!({"repository": "acme/app", "head": head, "base": "main"});
+        assert_eq!(self.asks("POST", "/forks", &fork.to_string()), Vec::<serde_json::Value>::new());
+    }
+
     /// Nothing when the answer is empty.
     fn asks(&self, method: &str, path: &str, body: &str) -> Vec<serde_json::Value> {
         let mut stream = TcpStream::connect(self.host()).unwrap();

@@ -43,6 +43,7 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
          select task_id, workspace_id, attempt_id, how, branch, commit_id, asked_by, $1, $1
          from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[])
               as new (task_id, workspace_id, attempt_id, how, branch, commit_id, asked_by)
+         order by task_id
          on conflict (task_id) do update set
            attempt_id = excluded.attempt_id, how = excluded.how, commit_id = excluded.commit_id,
            branch = case when landing.pull_request_number is null then excluded.branch else landing.branch end,
@@ -159,8 +160,12 @@ pub(super) async fn take_due(
 /// What this runner has not answered is due now, but for what it is to try again later.
 pub(super) async fn due_at_once(conn: &mut PgConnection, runner: RunnerId, now: Timestamp) -> Result<()> {
     sqlx::query!(
-        "update landing set due_at = $2 from attempt
-         where attempt.id = attempt_id and runner_id = $1 and landing.state = 'waiting' and message is null and due_at > $2",
+        "with unanswered as (
+           select landing.task_id from landing join attempt on attempt.id = attempt_id
+           where runner_id = $1 and landing.state = 'waiting' and message is null and due_at > $2
+           order by landing.task_id for no key update of landing
+         )
+         update landing set due_at = $2 from unanswered where landing.task_id = unanswered.task_id",
         runner.0,
         now
     )

@@ -34,8 +34,13 @@ impl GitHub {
     pub async fn find(&self, branch: &str) -> Result<Option<PullRequest>, NoAnswer> {
         let head = format!("{}:{branch}", self.owner);
         let list = self.api.get(&["repos", &self.owner, &self.repository, "pulls"], &[("head", head.as_str()), ("state", "open")]).await?;
-        // a head that it does not understand it passes over, and lists them all
-        let is_ours = |one: &&Value| one.pointer("/head/ref").and_then(Value::as_str) == Some(branch);
+        // a head that it does not understand it passes over, and lists them all, those of forks as well
+        let own = format!("{}/{}", self.owner, self.repository);
+        let is = |one: &Value, place: &str, what: &str| {
+            one.pointer(place).and_then(Value::as_str).is_some_and(|said| said.eq_ignore_ascii_case(what))
+        };
+        let is_ours =
+            |one: &&Value| one.pointer("/head/ref").and_then(Value::as_str) == Some(branch) && is(one, "/head/repo/full_name", &own);
         Ok(list.as_array().into_iter().flatten().find(is_ours).and_then(pull_request))
     }
 

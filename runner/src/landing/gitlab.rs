@@ -29,7 +29,11 @@ impl GitLab {
     pub async fn find(&self, branch: &str) -> Result<Option<PullRequest>, NoAnswer> {
         let query = [("source_branch", branch), ("state", "opened")];
         let list = self.api.get(&["projects", &self.project, "merge_requests"], &query).await?;
-        let is_ours = |one: &&Value| one.get("source_branch").and_then(Value::as_str) == Some(branch);
+        // those of forks go to this project as well
+        let is_ours = |one: &&Value| {
+            let (source, target) = (one.get("source_project_id"), one.get("target_project_id"));
+            one.get("source_branch").and_then(Value::as_str) == Some(branch) && source.is_some() && source == target
+        };
         Ok(list.as_array().into_iter().flatten().find(is_ours).and_then(merge_request))
     }
 

@@ -103,11 +103,8 @@ impl Api {
             });
         }
         let message = complaint(answer.as_ref()).unwrap_or_else(|| status.to_string());
-        Err(NoAnswer::Refused(Refused {
-            status: status.as_u16(),
-            message,
-            again_in: again_in(status.as_u16(), &headers, clock::now().timestamp()),
-        }))
+        let again_in = again_in(status.as_u16(), &headers, &message, clock::now().timestamp());
+        Err(NoAnswer::Refused(Refused { status: status.as_u16(), message, again_in }))
     }
 
     fn silent(&self, error: &reqwest::Error) -> NoAnswer {
@@ -164,15 +161,18 @@ async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
 }
 
 /// Seconds after which it may be asked again, when that is all that is wrong.
-fn again_in(status: u16, headers: &HeaderMap, now: i64) -> Option<u32> {
+fn again_in(status: u16, headers: &HeaderMap, message: &str, now: i64) -> Option<u32> {
     let number = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse::<i64>().ok());
-    let is_limited = status == 429 || status == 403 && (headers.contains_key(RETRY_AFTER) || number("x-ratelimit-remaining") == Some(0));
+    // of its second limit, GitHub may speak in words alone
+    let says_so = || message.to_ascii_lowercase().contains("rate limit");
+    let is_limited =
+        status == 429 || status == 403 && (headers.contains_key(RETRY_AFTER) || number("x-ratelimit-remaining") == Some(0) || says_so());
     if !is_limited && status < 500 {
         return None;
     }
     let said = number("retry-after");
     // until when, where it does not say how long
-    let until = ["x-ratelimit-reset", "ratelimit-reset"].into_iter().find_map(number).map(|at| at - now);
+    let until = ["x-ratelimit-reset", "ratelimit-reset"].into_iter().find_map(number).map(|at| at.saturating_sub(now));
     let seconds = said.or(until.filter(|_| is_limited)).unwrap_or(AGAIN_IN.into());
     Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))
 }
@@ -219,6 +219,10 @@ mod tests {
         all.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
     }
 
+    fn again_in(status: u16, headers: &HeaderMap, now: i64) -> Option<u32> {
+        super::again_in(status, headers, "", now)
+    }
+
     #[test]
     fn a_forge_is_left_alone_for_as_long_as_it_says() {
         assert_eq!(again_in(429, &headers(&[("retry-after", "17")]), 0), Some(17));
@@ -229,6 +233,9 @@ mod tests {
         assert_eq!(again_in(403, &headers(&[("x-ratelimit-remaining", "4999")]), 0), None, "that is no limit");
         assert_eq!(again_in(503, &headers(&[("x-ratelimit-reset", "9999")]), 0), Some(AGAIN_IN));
         assert_eq!(again_in(422, &headers(&[("retry-after", "5")]), 0), None);
+        assert_eq!(again_in(403, &headers(&[("x-ratelimit-reset", "-9223372036854775808"), ("x-ratelimit-remaining", "0")]), 9), Some(1));
+        let said = super::again_in(403, &headers(&[]), "You have exceeded a secondary rate limit.", 0);
+        assert_eq!(said, Some(AGAIN_IN));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use domain::{
+    landing::BRANCHES,
     protocol::{LandingOrder, Trouble},
     repository::{check_location, check_ref},
 };
@@ -54,13 +55,20 @@ pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Re
     let branch = format!("refs/heads/{}", order.branch);
     let base = order.pull_request.as_ref().and_then(|wanted| wanted.base.as_deref()).and_then(as_branch);
     let base_ref = base.map(|name| format!("refs/heads/{name}"));
-    let mut arguments: Vec<Argument<'_>> = vec![&"ls-remote", &"--quiet", &"--end-of-options", &remote, &branch];
-    arguments.extend(base_ref.as_ref().map(|name| name as Argument<'_>));
-    let listed = git.run(place, &arguments, Bounds::TRANSFER).await.map_err(|error| why(&error, "cannot look at", &remote))?.text();
+    let names: Vec<&str> = [Some(branch.as_str()), base_ref.as_deref()].into_iter().flatten().collect();
+    let listed = listed(git, place, &remote, &names).await.map_err(|error| why(&error, "cannot look at", &remote))?;
     let at = |name: &str| listed.lines().filter_map(|line| line.split_once('\t')).find(|(_, listed)| *listed == name).map(|(at, _)| at);
     match step(at(&branch), &order.commit, order.left_at.as_deref()) {
         Step::Nothing => {}
-        Step::Push { expected } => push_to(git, place, &remote, order, expected).await?,
+        Step::Push { expected } => {
+            if let Err(refused) = push_to(git, place, &remote, order, expected).await {
+                // a git of an earlier life may have lived on, and have come before
+                let there = self::listed(git, place, &remote, &[branch.as_str()]).await.unwrap_or_default();
+                if !there.lines().any(|line| line.split('\t').next() == Some(order.commit.as_str())) {
+                    return Err(refused);
+                }
+            }
+        }
         Step::Leave { there } => {
             let there: String = there.chars().take(10).collect();
             let message = format!("the branch {} in {} is at {there}, where Muster has not left it", order.branch, shown(&remote));
@@ -73,8 +81,18 @@ pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Re
     Ok(Pushed { remote, base })
 }
 
-/// Whoever sent it: nothing of it becomes an option of git's.
+/// These refs as they are there, each as its commit, a tab and its name.
+async fn listed(git: &Git, place: Place<'_>, remote: &str, names: &[&str]) -> Result<String, GitError> {
+    let mut arguments: Vec<Argument<'_>> = vec![&"ls-remote", &"--quiet", &"--end-of-options", &remote];
+    arguments.extend(names.iter().map(|name| name as Argument<'_>));
+    Ok(git.run(place, &arguments, Bounds::LOOK).await?.text())
+}
+
+/// Whoever sent it: nothing of it becomes an option of git's, and no branch is touched that is not Muster's.
 fn check(order: &LandingOrder) -> Result<(), Trouble> {
+    if !order.branch.starts_with(BRANCHES) {
+        return Err(trouble(format!("the branch {} is none of Muster's", order.branch), "Create the task again."));
+    }
     let is_hex = order.commit.bytes().all(|byte| byte.is_ascii_hexdigit()) && (7..=64).contains(&order.commit.len());
     let checked = check_location(&order.repository)
         .and_then(|()| check_ref(&order.branch))
@@ -95,7 +113,7 @@ async fn remote_of(git: &Git, runner: &Runner, repository: &str) -> Result<Strin
         Err(GitError::Failed { code: Some(1), .. }) => return Ok(repository.to_owned()),
         Err(error) => return Err(why(&error, "cannot look at", repository)),
     };
-    let origin = origin.strip_prefix("file://").unwrap_or(&origin).to_owned();
+    let origin = without_user(origin.strip_prefix("file://").unwrap_or(&origin));
     if let Err(reason) = check_location(&origin) {
         let message = format!("the origin of {repository} cannot be pushed to: its address {reason}");
         return Err(trouble(message, "Give it another address with `git remote set-url origin`, and try again.").into());
@@ -105,6 +123,16 @@ async fn remote_of(git: &Git, runner: &Runner, repository: &str) -> Result<Strin
         return Err(trouble(message, "Join the machine with --paths, or give the repository another origin.").into());
     }
     Ok(origin)
+}
+
+/// Who it is for a host is said by the helpers alone: what an address has of that, a token maybe, goes into no argument and no answer.
+fn without_user(location: &str) -> String {
+    let Some((scheme, rest)) = location.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
+        return location.to_owned();
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}/{path}")
 }
 
 /// Into the mirror, from a repository that is a path and was given the branch.
@@ -269,6 +297,20 @@ mod tests {
         let away = said("fatal: unable to access 'https://me:secret@example.org/a.git/': Could not resolve host: example.org\n");
         assert_eq!(away.again_in, Some(AGAIN_IN));
         assert!(!away.message.contains("secret"), "{}", away.message);
+    }
+
+    #[test]
+    fn an_address_says_nothing_of_who_it_is_for() {
+        for (location, without) in [
+            ("https://ghp_secret@github.com/acme/app.git", "https://github.com/acme/app.git"),
+            ("http://me:secret@127.0.0.1:3000/a/b", "http://127.0.0.1:3000/a/b"),
+            ("https://example.org/a@b", "https://example.org/a@b"),
+            ("ssh://git@github.com/a/b", "ssh://git@github.com/a/b"),
+            ("git@github.com:a/b", "git@github.com:a/b"),
+            ("/srv/a@b", "/srv/a@b"),
+        ] {
+            assert_eq!(without_user(location), without);
+        }
     }
 
     #[test]

@@ -29,6 +29,10 @@ impl Remote {
                 (authority, path, false, false)
             }
         };
+        // git and the web do not agree on what these end
+        if authority.contains(['#', '?', '\\']) {
+            return None;
+        }
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         // the port of ssh says nothing about the web
         let host = if is_web { host } else { host.split_once(':').map_or(host, |(host, _)| host) };
@@ -73,6 +77,8 @@ mod tests {
             "https://example.org/../x",
             "host:app",
             "https://example.org/a/b\nhost=github.com",
+            "https://evil.example.org#@github.com/a/b",
+            "https://github.com?x/a/b",
         ] {
             assert_eq!(Remote::parse(none), None, "{none}");
         }

@@ -54,7 +54,11 @@ fn checked(attempts: &[Attempt], number: Option<i32>) -> Result<String, CliError
     match &attempt.report_hash {
         Some(stored) if *stored != hash => Err(CliError::Failed {
             message: format!("the report of attempt {} is not the one that came: its SHA-256 is {hash}, and was {stored}", attempt.number),
-            remedy: Some("somebody has changed the database, or what the server answers; do not rely on this result".into()),
+            remedy: Some(
+                "somebody has changed the database or what the server answers, or this muster is older than the server: with one of its \
+                 version, do not rely on a result that is refused"
+                    .into(),
+            ),
         }),
         _ => Ok(report.canonical()),
     }

@@ -98,7 +98,7 @@ async fn create(forge: &Forge, asked: &Asked<'_>, git_dir: &std::path::Path, bod
     }
     let mut kept = forge.kept();
     let of_it = kept.pulls.iter().filter(|pull| pull.repository == asked.repository);
-    if of_it.clone().any(|pull| pull.open && pull.head == head) {
+    if of_it.clone().any(|pull| pull.open && !pull.is_forks && pull.head == head) {
         return match asked.manner {
             Manner::GitHub => {
                 let owner = asked.repository.split('/').next().unwrap_or_default();
@@ -112,7 +112,8 @@ async fn create(forge: &Forge, asked: &Asked<'_>, git_dir: &std::path::Path, bod
         };
     }
     let number = of_it.count() as u64 + 1;
-    let pull = Pull { repository: asked.repository.clone(), number, title: text("title"), body: words, head, base, open: true };
+    let (repository, title) = (asked.repository.clone(), text("title"));
+    let pull = Pull { repository, number, title, body: words, head, base, open: true, is_forks: false };
     let answer = shown(forge, asked, &pull);
     kept.pulls.push(pull);
     json_response(StatusCode::CREATED, &answer)
@@ -134,16 +135,17 @@ fn update(forge: &Forge, asked: &Asked<'_>, number: &str, body: &Value) -> Respo
 }
 
 fn shown(forge: &Forge, asked: &Asked<'_>, pull: &Pull) -> Value {
-    let Pull { repository, number, title, body, head, base, .. } = pull;
+    let Pull { repository, number, title, body, head, base, is_forks, .. } = pull;
     let origin = &forge.origin;
+    let source = if *is_forks { "somebody/fork" } else { repository };
     match asked.manner {
         Manner::GitHub => json!({
             "number": number, "html_url": format!("{origin}/{repository}/pull/{number}"), "title": title, "body": body,
-            "head": {"ref": head}, "base": {"ref": base}
+            "head": {"ref": head, "repo": {"full_name": source}}, "base": {"ref": base}
         }),
         Manner::GitLab => json!({
             "iid": number, "web_url": format!("{origin}/{repository}/-/merge_requests/{number}"), "title": title, "description": body,
-            "source_branch": head, "target_branch": base
+            "source_branch": head, "target_branch": base, "source_project_id": u8::from(*is_forks) + 1, "target_project_id": 1
         }),
     }
 }
