@@ -171,6 +171,22 @@ async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_could_not_look_before_a_sleep_knows_of_it_as_well(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    test.advance(after_the_grace());
+    let runner = test.runner("r1").await;
+    let attempt = runner.claims_one().await.attempt;
+    // the database did not answer its first looks
+    let mut rescuer = Rescuer::default();
+    test.advance(TimeDelta::hours(1));
+    rescuer.tick(&test.engine).await.unwrap();
+    assert_eq!(state(&test.engine.get_task(&ada, task).await.unwrap()), TaskStateName::Running);
+    assert_eq!(runner.renews(attempt).await.unwrap(), (true, false));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_slot_is_free_again_when_its_attempt_ended_without_a_word(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
