@@ -6,7 +6,7 @@ use super::{
     check_capabilities, is_input_name,
 };
 use crate::{
-    AgentTerms, CheckSpec,
+    AgentTerms, CheckSpec, Land,
     check::MAX_CHECKS,
     error::{Errors, Invalid},
     judgement::{JUDGES, JUDGES_MAX},
@@ -89,6 +89,9 @@ pub struct NewTask {
     /// Seconds that it is expected to take, shown beside what it took.
     #[serde(default)]
     pub estimate_seconds: Option<u32>,
+    /// What becomes of its result once it has passed its checks.
+    #[serde(default)]
+    pub land: Land,
     /// What it belongs to elsewhere: a ticket, a build. Handed to the work as `MUSTER_CORRELATION_ID`.
     #[serde(default)]
     pub correlation_id: Option<String>,
@@ -145,6 +148,7 @@ impl NewTask {
             capabilities: vec![],
             tier: None,
             estimate_seconds: None,
+            land: Land::None,
             correlation_id: None,
         }
     }

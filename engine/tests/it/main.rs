@@ -19,6 +19,7 @@ mod isolation;
 mod join;
 mod judge;
 mod judgement;
+mod landing;
 mod line;
 mod link;
 mod logs;

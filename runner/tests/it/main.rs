@@ -9,6 +9,7 @@ mod ending;
 mod harness;
 #[cfg(target_os = "linux")]
 mod judges;
+mod landing;
 mod link;
 mod lives;
 mod logs;

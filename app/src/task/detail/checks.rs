@@ -6,7 +6,7 @@ use leptos_router::hooks::use_query_map;
 
 use super::session::judge::{Spot, judgement};
 use crate::{
-    components::{Empty, Icon, log_view::output_html, time::span},
+    components::{CopyButton, Empty, Icon, facts::wide_fact, log_view::output_html, time::span},
     task::state_badge::check_badge,
     text::duration,
 };
@@ -36,6 +36,7 @@ pub fn checks(id: TaskId, task: Signal<TaskView>, attempt: Memo<i32>) -> impl In
                     view! {
                         <p class="p-task__lead">{heading}": "{passed}" of "{all}" passed in "{total}</p>
                         {results(&report, shown.map_or(1, |shown| shown.earlier_rounds.len() + 1), place)}
+                        {shown.and_then(|shown| hash(task, shown))}
                         {shown.map(|shown| earlier_rounds(shown, place))}
                     }
                     .into_any()
@@ -75,6 +76,18 @@ fn results(report: &VerificationReport, round: usize, place: Place) -> impl Into
         result(check, spot)
     });
     view! { <ul class="c-checks">{results.collect_view()}</ul> }
+}
+
+/// By what the report can be known again, and how.
+fn hash(task: &TaskView, attempt: &Attempt) -> Option<impl IntoView + use<>> {
+    let hash = attempt.report_hash.clone()?;
+    let command = format!("muster task report {} --attempt {} | sha256sum", task.summary.id.short(), attempt.number);
+    Some(view! {
+        <dl class="c-facts p-task__hash">
+            {wide_fact("SHA-256 of the report", view! { <code class="c-facts__long">{hash.clone()}</code> <CopyButton text=hash label="Copy the report's hash" /> })}
+            {wide_fact("To check the hash", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
+        </dl>
+    })
 }
 
 /// What the checks said before the agent went on, the latest round first.
