@@ -29,6 +29,8 @@ pub(crate) use change::{Change, List, SHOWN, change};
 
 /// For lists of all files of a repository.
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
+/// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
+const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 
 #[derive(Default)]
 pub(crate) struct Saved {
@@ -168,7 +170,7 @@ impl Saving<'_> {
 
     /// Whether the index holds repositories that the last commit did not.
     async fn has_new_repositories(&self) -> Result<bool, GitError> {
-        match self.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", &"--diff-filter=AT", &"HEAD"]).await {
+        match self.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &"HEAD"]).await {
             Ok(raw) => Ok(raw.lines().any(|line| line.split(' ').nth(1) == Some("160000"))),
             Err(GitError::Failed { .. }) => Ok(true),
             Err(error) => Err(error),
@@ -184,7 +186,7 @@ impl Saving<'_> {
 
     /// Whatever the worktree holds is in the index now; only a submodule with changes of its own can still differ.
     async fn nothing_is_left(&self) -> Result<(), SaveError> {
-        let left = self.ask(&[&"diff-files", &"--name-only", &"--ignore-submodules=none"]).await?;
+        let left = self.ask(&[&"diff-files", &"--name-only", ALL_REPOSITORIES]).await?;
         match left.lines().next() {
             None => Ok(()),
             Some(path) => Err(SaveError::LeftOver(format!("{path}, which has changes of its own that are not committed"))),
@@ -214,8 +216,9 @@ impl Saving<'_> {
     }
 
     async fn diff(&self, tip: &str) -> Result<Vec<u8>, GitError> {
-        let arguments: [Argument<'_>; 8] =
-            [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", &"-M", &self.checkout.base_commit, &tip, &"--"];
+        let base = &self.checkout.base_commit;
+        let arguments: [Argument<'_>; 9] =
+            [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_REPOSITORIES, &"-M", base, &tip, &"--"];
         let marker = format!("\nMuster: the diff is longer than {ARTIFACT_LIMIT} bytes; the rest is on {}\n", self.checkout.branch);
         let bounds = Bounds { output: ARTIFACT_LIMIT, ..Bounds::LOCAL };
         let mut diff = self.git.run(self.place, &arguments, bounds).await?;

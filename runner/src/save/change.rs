@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{SaveError, Saving};
+use super::{ALL_REPOSITORIES, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) const SHOWN: usize = 200 * 1024;
 /// Bytes of a list of files.
 const LISTED: usize = 16 * 1024;
+/// Whatever a `.gitattributes`, even one that git itself is told to ignore, or a byte in a file says: nothing is too binary to be shown.
+const ALL_TEXT: Argument<'_> = &"--text";
 
 pub(crate) struct Change {
     /// From the base commit to what there is now.
@@ -39,34 +41,28 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
     let git = &outside.inside(room);
     let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
-    let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", &"--diff-filter=AT", base]).await?;
+    let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", base]).await?;
     if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
         let path = line.split_once('\t').map_or(line, |(_, path)| path);
         return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
     }
-    let mut arguments: Vec<Argument<'_>> = vec![&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", &"-M"];
-    if saving.has_own_attributes(&now).await? {
-        // they can say of any file that it is not to be shown
-        arguments.push(&"--text");
-    }
-    arguments.extend([base as Argument<'_>, &now, &"--"]);
+    let arguments: [Argument<'_>; 10] =
+        [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
     let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
     Ok(Change {
-        diff: String::from_utf8_lossy(&diff.bytes).into_owned(),
+        diff: legible(&diff.bytes),
         is_cut: diff.cut,
-        touched: saving.list(&[&"diff", &"--name-status", &"-M", base, &now, &"--"]).await?,
+        touched: saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
     })
 }
 
-impl Saving<'_> {
-    /// Whether the work has changed what is said of files.
-    async fn has_own_attributes(&self, now: &str) -> Result<bool, GitError> {
-        let base = &self.checkout.base_commit;
-        let changed = self.ask(&[&"diff", &"--name-only", base, &now, &"--", &":(glob)**/.gitattributes"]).await?;
-        Ok(!changed.is_empty())
-    }
+/// As text that every agent takes.
+fn legible(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}
 
+impl Saving<'_> {
     async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {
         let listed = self.git.run(self.place, arguments, Bounds { output: LISTED, ..Bounds::LOCAL }).await?;
         Ok(List { text: listed.text(), is_cut: listed.cut })

@@ -258,25 +258,36 @@ async fn what_nobody_can_judge_is_not_judged() {
     assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Failed, nothing));
     // its files would be saved, and nobody would have seen them
     let hides = "mkdir in; cd in; git init -q; echo x > x; git add x; git commit -qm x; cd ..";
-    let Ran { report, .. } = carried_out(&agent(hides, usual), &named(Backend::ClaudeCode)).await;
-    assert_eq!(statuses(&report), [CheckStatus::Error], "{report:#?}");
-    assert!(check_output(&report, 0).contains("a repository within this one"), "{}", check_output(&report, 0));
+    let says_not_to_look = r#"printf '[submodule "in"]\n\tpath = in\n\turl = ./in\n\tignore = all\n' > .gitmodules"#;
+    for hides in [hides.to_owned(), format!("{hides}; {says_not_to_look}")] {
+        let Ran { report, .. } = carried_out(&agent(&hides, usual), &named(Backend::ClaudeCode)).await;
+        assert_eq!(statuses(&report), [CheckStatus::Error], "{hides}: {report:#?}");
+        assert!(check_output(&report, 0).contains("a repository within this one"), "{}", check_output(&report, 0));
+    }
     let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt";
     let Ran { report, .. } = carried_out(&agent(long, usual), &judged(&repository, &[(CheckKind::Model, Some("Is it well?"))])).await;
     assert_eq!(statuses(&report), [CheckStatus::Error]);
     assert!(check_output(&report, 0).contains("have it reviewed"), "{}", check_output(&report, 0));
 }
 
-/// Of which the repository says that they are not to be shown.
+/// Not in a file that git takes in, nor in one that it is told to ignore, nor by a byte that text does not have.
 #[tokio::test]
 async fn the_work_cannot_say_that_a_file_is_not_shown() {
-    let agent = agent("echo '* -diff' > .gitattributes; echo hidden > made.txt", r#"verdict "$word" pass x"#);
-    let repository = Repository::sample();
-    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
-    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
-    assert_eq!(statuses(&report), [CheckStatus::Passed]);
-    let told = of_judges(&session(&server, &assignment));
-    assert!(prompts(&told)[0].contains("\n+hidden\n"), "{told:#?}");
+    let repository = Repository::with(&[("README.md", "# Sample\n"), (".gitignore", ".gitattributes\n")]);
+    for hides in [
+        "echo '* -diff' > .gitattributes; git add --force .gitattributes; echo hidden > made.txt",
+        "echo '*.txt -diff' > .gitattributes; echo hidden > made.txt",
+        "printf '\\0\\nhidden\\n' > made.txt",
+    ] {
+        let agent = agent(hides, r#"verdict "$word" pass x"#);
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{hides}: {}", server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("\n+hidden\n") && !told.contains("Binary files"), "{hides}: {told}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ async fn a_repository_inside_the_worktree_keeps_its_files() {
     let commands = [
         "git init --quiet inner; echo x > inner/x.txt",
         "git init --quiet inner; echo x > inner/x.txt; cd inner; git add .; git commit --quiet -m Inner; echo y > y.txt",
+        "git init --quiet inner; echo x > inner/x.txt; cd inner; git add .; git commit --quiet -m Inner; cd ..; \
+         printf '[submodule \"inner\"]\\n\\tpath = inner\\n\\turl = ./inner\\n\\tignore = all\\n' > .gitmodules",
     ];
     for command in commands {
         let assignment = repository.command(command);
