@@ -75,7 +75,7 @@ impl From<Survivors> for Interrupted {
 }
 
 /// How one check went.
-struct Verdict {
+struct Checked {
     status: CheckStatus,
     output: String,
     /// What `auto` chose.
@@ -83,7 +83,7 @@ struct Verdict {
     judgement: Option<Judgement>,
 }
 
-impl Verdict {
+impl Checked {
     fn new(status: CheckStatus, output: impl Into<String>) -> Self {
         Self { status, output: output.into(), command: None, judgement: None }
     }
@@ -100,18 +100,18 @@ impl Verification<'_> {
         for (index, spec) in others.into_iter().chain(judges) {
             let began = Instant::now();
             let left = self.time.saturating_sub(started.elapsed());
-            let verdict = if spec.kind.is_judge() && something_stands_before(&done) {
-                Verdict::new(CheckStatus::Skipped, "not judged, as not all other checks have passed that have to")
+            let checked = if spec.kind.is_judge() && something_stands_before(&done) {
+                Checked::new(CheckStatus::Skipped, "not judged, as not all other checks have passed that have to")
             } else if left.is_zero() {
                 let seconds = self.limits.verification.as_secs();
-                Verdict::new(CheckStatus::Error, format!("not run: the checks together took longer than {seconds} seconds"))
+                Checked::new(CheckStatus::Error, format!("not run: the checks together took longer than {seconds} seconds"))
             } else {
                 let time = left.min(Duration::from_secs(spec.timeout_seconds.into()));
                 self.check((index, spec), time, orders, &mut bench).await?
             };
             let duration_ms = milliseconds(began.elapsed());
-            self.log.say(&line(index, specs.len(), spec, &verdict, duration_ms)).await;
-            let Verdict { status, output, command, judgement } = verdict;
+            self.log.say(&line(index, specs.len(), spec, &checked, duration_ms)).await;
+            let Checked { status, output, command, judgement } = checked;
             done.push((index, CheckResult { spec: spec.clone(), status, output: fit(&output), command, duration_ms, judgement }));
         }
         done.sort_unstable_by_key(|(index, _)| *index);
@@ -125,7 +125,7 @@ impl Verification<'_> {
         time: Duration,
         orders: &mut Orders,
         bench: &mut Bench<'_>,
-    ) -> Result<Verdict, Interrupted> {
+    ) -> Result<Checked, Interrupted> {
         if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
             return Err(Interrupted::Told(order));
         }
@@ -137,25 +137,25 @@ impl Verification<'_> {
             CheckKind::TestPasses => self.command(index, target, time, orders).await,
             CheckKind::GitClean => {
                 let give_up = CancellationToken::new();
-                let verdict = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
-                verdict.ok_or_else(|| Interrupted::Told(orders.current()))
+                let checked = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
+                checked.ok_or_else(|| Interrupted::Told(orders.current()))
             }
             CheckKind::Review | CheckKind::Model => self.judge((index, spec), time, orders, bench).await,
         }
     }
 
-    async fn automatic_test(&self, index: usize, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn automatic_test(&self, index: usize, time: Duration, orders: &mut Orders) -> Result<Checked, Interrupted> {
         match detect::test_command(self.git, &self.entry.mirror, &self.checkout.base_commit).await {
             Ok(Some(command)) => {
-                let verdict = self.command(index, command, time, orders).await?;
-                Ok(Verdict { command: Some(command.to_owned()), ..verdict })
+                let checked = self.command(index, command, time, orders).await?;
+                Ok(Checked { command: Some(command.to_owned()), ..checked })
             }
-            Ok(None) => Ok(Verdict::new(CheckStatus::Error, detect::NOTHING_FOUND)),
-            Err(error) => Ok(Verdict::new(CheckStatus::Error, format!("the project's files at the base commit cannot be read: {error}"))),
+            Ok(None) => Ok(Checked::new(CheckStatus::Error, detect::NOTHING_FOUND)),
+            Err(error) => Ok(Checked::new(CheckStatus::Error, format!("the project's files at the base commit cannot be read: {error}"))),
         }
     }
 
-    async fn command(&self, index: usize, command: &str, time: Duration, orders: &mut Orders) -> Result<Verdict, Interrupted> {
+    async fn command(&self, index: usize, command: &str, time: Duration, orders: &mut Orders) -> Result<Checked, Interrupted> {
         let mut trace = self.entry.trace();
         let place = Place {
             room: self.room,
@@ -170,7 +170,7 @@ impl Verification<'_> {
         };
         let (mut child, made) = match started {
             Ok(started) => started,
-            Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
+            Err(error) => return Ok(Checked::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
         };
         let (output, over) = (Output::default(), CancellationToken::new());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -188,18 +188,18 @@ impl Verification<'_> {
             Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
             Err(error) => (CheckStatus::Error, Some(format!("the command could not be waited for: {error}"))),
         };
-        Ok(Verdict::new(status, output.into_text(reason.as_deref())))
+        Ok(Checked::new(status, output.into_text(reason.as_deref())))
     }
 
     /// Nothing when it was cut short.
-    async fn git_clean(&self, time: Duration, give_up: &CancellationToken) -> Option<Verdict> {
+    async fn git_clean(&self, time: Duration, give_up: &CancellationToken) -> Option<Checked> {
         let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone()).inside(self.room);
         match self.git_status(&git, time).await {
-            Ok(dirty) if dirty.is_empty() => Some(Verdict::new(CheckStatus::Passed, "")),
-            Ok(dirty) => Some(Verdict::new(CheckStatus::Failed, dirty)),
+            Ok(dirty) if dirty.is_empty() => Some(Checked::new(CheckStatus::Passed, "")),
+            Ok(dirty) => Some(Checked::new(CheckStatus::Failed, dirty)),
             Err(GitError::GivenUp) => None,
-            Err(error @ GitError::TimedOut(_)) => Some(Verdict::new(CheckStatus::TimedOut, error.to_string())),
-            Err(error) => Some(Verdict::new(CheckStatus::Error, format!("git status failed: {error}"))),
+            Err(error @ GitError::TimedOut(_)) => Some(Checked::new(CheckStatus::TimedOut, error.to_string())),
+            Err(error) => Some(Checked::new(CheckStatus::Error, format!("git status failed: {error}"))),
         }
     }
 
@@ -221,27 +221,27 @@ fn something_stands_before(done: &[(usize, CheckResult)]) -> bool {
 }
 
 /// A symbolic link counts as what it leads to, and must not lead out of the worktree.
-fn file_exists(worktree: &Path, target: &str) -> Verdict {
-    let failed = |reason: &str| Verdict::new(CheckStatus::Failed, format!("{target} {reason}"));
+fn file_exists(worktree: &Path, target: &str) -> Checked {
+    let failed = |reason: &str| Checked::new(CheckStatus::Failed, format!("{target} {reason}"));
     if !stays_inside(target) {
         return failed("is not a path inside the repository");
     }
     let path = worktree.join(target);
     let resolved = worktree.canonicalize().and_then(|worktree| Ok((worktree, path.canonicalize()?)));
     match resolved {
-        Ok((worktree, found)) if found.starts_with(&worktree) => Verdict::new(CheckStatus::Passed, ""),
+        Ok((worktree, found)) if found.starts_with(&worktree) => Checked::new(CheckStatus::Passed, ""),
         Ok(_) => failed("leads out of the repository by a symbolic link"),
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => failed("is a symbolic link that leads nowhere"),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => failed("does not exist"),
-        Err(error) => Verdict::new(CheckStatus::Error, format!("{target} cannot be looked at: {error}")),
+        Err(error) => Checked::new(CheckStatus::Error, format!("{target} cannot be looked at: {error}")),
     }
 }
 
-fn line(index: usize, of: usize, spec: &CheckSpec, verdict: &Verdict, duration_ms: u64) -> String {
-    let target = verdict.command.as_ref().or(spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
+fn line(index: usize, of: usize, spec: &CheckSpec, checked: &Checked, duration_ms: u64) -> String {
+    let target = checked.command.as_ref().or(spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
     let seconds = duration_ms as f64 / 1000.0;
     let what = target.lines().next().unwrap_or_default();
-    format!("Check {} of {of}, {}{what}: {} ({seconds:.1} s)", index + 1, spec.kind.name(), verdict.status.name().replace('_', " "))
+    format!("Check {} of {of}, {}{what}: {} ({seconds:.1} s)", index + 1, spec.kind.name(), checked.status.name().replace('_', " "))
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -264,8 +264,8 @@ mod tests {
         symlink("../outside", worktree.join("escape")).unwrap();
         symlink("nowhere", worktree.join("dangling")).unwrap();
         let outcome = |target: &str| {
-            let verdict = file_exists(&worktree, target);
-            format!("{} {}", verdict.status.name(), verdict.output)
+            let checked = file_exists(&worktree, target);
+            format!("{} {}", checked.status.name(), checked.output)
         };
         assert_eq!(outcome("docs/a.md"), "passed ");
         assert_eq!(outcome("inner"), "passed ");

@@ -11,14 +11,14 @@ use std::{path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use domain::{
     AgentTerms, CheckKind, CheckSpec, CheckStatus, Failure, FailureCode, Isolation, LogStream, SessionEventKind,
-    judgement::{self, Ruling},
+    judgement::{self, Judgement, Ruling, Verdict},
     session::kept_text,
 };
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Interrupted, Verdict, Verification};
+use super::{Checked, Interrupted, Verification};
 use crate::{
     attempt::{
         conversation::{self, Hearing, Partner},
@@ -67,8 +67,8 @@ enum Ended {
     NotAsked(String),
 }
 
-fn not_judged(why: &str) -> Verdict {
-    Verdict::new(CheckStatus::Error, format!("not judged: {why}"))
+fn not_judged(why: &str) -> Checked {
+    Checked::new(CheckStatus::Error, format!("not judged: {why}"))
 }
 
 impl Verification<'_> {
@@ -78,7 +78,7 @@ impl Verification<'_> {
         time: Duration,
         orders: &mut Orders,
         bench: &mut Bench<'_>,
-    ) -> Result<Verdict, Interrupted> {
+    ) -> Result<Checked, Interrupted> {
         let began = Instant::now();
         let found = match agent::judge(spec, self.judges.agents) {
             Ok(found) => found,
@@ -93,7 +93,7 @@ impl Verification<'_> {
             Err(why) => return Ok(not_judged(&why)),
         };
         if change.touched.text.is_empty() {
-            return Ok(Verdict::new(CheckStatus::Failed, "nothing was changed, so there is nothing to judge"));
+            return Ok(Checked::new(CheckStatus::Failed, "nothing was changed, so there is nothing to judge"));
         }
         let reads = spec.kind == CheckKind::Review;
         if change.is_cut && !reads {
@@ -211,19 +211,19 @@ impl Verification<'_> {
 }
 
 /// What comes of all that a judge has said, and of how it went. `said` is what its own last message says of its end.
-fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Verdict {
+fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Checked {
     let judged = judging.judgement();
     let seconds = time.as_secs();
     let read = match ended {
         Ended::NotAsked(why) => return not_judged(&why),
         Ended::TimedOut => {
             let output = format!("not judged: ended, as it took longer than {seconds} seconds");
-            return Verdict { judgement: Some(judged), ..Verdict::new(CheckStatus::TimedOut, output) };
+            return Checked { judgement: Some(judged), ..Checked::new(CheckStatus::TimedOut, output) };
         }
         Ended::Whole(_) => read(spec, said, judging, nonce),
     };
     match read {
-        Err(why) => Verdict { judgement: Some(judged), ..not_judged(&why) },
+        Err(why) => Checked { judgement: Some(judged), ..not_judged(&why) },
         Ok(verdict) => {
             let passes = verdict.passes(&spec.judge);
             let mut output = verdict.in_words();
@@ -231,12 +231,12 @@ fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failu
                 output.push_str(&format!("[it has to be at least {least} % sure]\n"));
             }
             let status = if passes { CheckStatus::Passed } else { CheckStatus::Failed };
-            Verdict { judgement: Some(judgement::Judgement { verdict: Some(verdict), ..judged }), ..Verdict::new(status, output) }
+            Checked { judgement: Some(Judgement { verdict: Some(verdict), ..judged }), ..Checked::new(status, output) }
         }
     }
 }
 
-fn read(spec: &CheckSpec, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Result<judgement::Verdict, String> {
+fn read(spec: &CheckSpec, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Result<Verdict, String> {
     // that it was denied what it has asked for is as it should be
     if let Some(failure) = said.err().filter(|failure| failure.code != FailureCode::AgentDenied) {
         return Err(failure.message);
