@@ -209,7 +209,9 @@ impl FailureCode {
             Self::RepositoryUnreachable => "The repository could not be fetched from its address.",
             Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
             Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
-            Self::BackendMissing => "The task is a prompt, and the runner that took it has no agent to give it to.",
+            Self::BackendMissing => {
+                "The task is a prompt or wants to be judged, and the runner that took it has no agent that could do it."
+            }
             Self::AgentDenied => {
                 "The agent asked for leave to do something and did not get it, so that its result is not what it meant to do."
             }
@@ -242,7 +244,7 @@ impl FailureCode {
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
             Self::BackendMissing => {
-                "Install an agent such as Claude Code on the runner's machine, or start it with MUSTER_AGENT_COMMAND; or write the task as a command."
+                "Install an agent such as Claude Code on the runner's machine, or start it with MUSTER_AGENT_COMMAND, which judges nothing; or write the task as a command, without a judge."
             }
             Self::AgentDenied => "The session shows what it asked for. In a sandbox it may do all that the sandbox lets it.",
             Self::AgentCapped => "What was done so far is on its branch. Give the task more turns or more money, or make it smaller.",

@@ -60,6 +60,15 @@ pub(crate) struct Judges<'a> {
     /// What agents are given of the runner's environment.
     pub given: &'a [(OsString, OsString)],
     pub outbox: &'a Outbox,
+    /// What all of them together may cost, in millionths of a dollar. Without an end when absent.
+    pub money: Option<u64>,
+}
+
+/// What came of it.
+pub(crate) struct Verified {
+    pub report: VerificationReport,
+    /// What its judges have cost, in millionths of a dollar, as far as that can be known.
+    pub judged_micros: u64,
 }
 
 /// Why there is no report.
@@ -91,7 +100,7 @@ impl Checked {
 
 impl Verification<'_> {
     /// What judges say and do goes into the session of the attempt.
-    pub async fn run(&self, orders: &mut Orders, session: &mut Written) -> Result<VerificationReport, Interrupted> {
+    pub async fn run(&self, orders: &mut Orders, session: &mut Written) -> Result<Verified, Interrupted> {
         let (started_at, started) = (clock::now(), Instant::now());
         let specs = &self.assignment.checks;
         let (judges, others): (Vec<_>, Vec<_>) = specs.iter().enumerate().partition(|(_, spec)| spec.kind.is_judge());
@@ -116,7 +125,8 @@ impl Verification<'_> {
         }
         done.sort_unstable_by_key(|(index, _)| *index);
         let checks = done.into_iter().map(|(_, check)| check).collect();
-        Ok(VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) })
+        let report = VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) };
+        Ok(Verified { report, judged_micros: bench.spent_micros })
     }
 
     async fn check(

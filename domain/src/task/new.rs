@@ -6,7 +6,7 @@ use super::{
     check_capabilities, is_input_name,
 };
 use crate::{
-    AgentTerms, CheckSpec, Land,
+    AgentTerms, Backend, CheckSpec, Land,
     check::MAX_CHECKS,
     error::{Errors, Invalid},
     judgement::{JUDGES, JUDGES_MAX},
@@ -210,17 +210,26 @@ impl NewTask {
         work.map(|(_, work)| work).ok_or_else(|| Invalid::field("/command", "required", "say what to do: a command or a prompt"))
     }
 
-    /// What its runner must have: what it says, the agents that it names for the work and for its judges, and that it has any judges.
+    /// What its runner must have: what it says, the agents that it names for the work and for its judges or that alone can judge as they are
+    /// to, and that it has any judges.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
         let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
-        let agents = self.agent.backend.into_iter().chain(judges().filter_map(|check| check.judge.backend));
-        for word in agents.map(crate::Backend::name).chain(judges().map(|_| JUDGES)) {
+        let agents = self.agent.backend.into_iter().chain(judges().filter_map(|check| self.judge_of(check)));
+        for word in agents.map(Backend::name).chain(judges().map(|_| JUDGES)) {
             if !needed.iter().any(|known| known == word) {
                 needed.push(word.to_owned());
             }
         }
         needed
+    }
+
+    /// The agent that has to be there for this check: the one that it names, else the only one that could be stopped where there is a limit.
+    fn judge_of(&self, check: &CheckSpec) -> Option<Backend> {
+        let has_limit = check.judge.max_cost_cents.or(self.agent.max_cost_cents).is_some();
+        let mut counting = Backend::ALL.into_iter().filter(|backend| backend.counts_money());
+        let only = counting.next().filter(|_| counting.next().is_none() && has_limit);
+        check.judge.backend.or(only)
     }
 
     fn validate_repository(&self, errors: &mut Errors) {
@@ -278,6 +287,11 @@ impl NewTask {
         }
         for (index, check) in self.checks.iter().enumerate() {
             check.validate(&format!("/checks/{index}"), errors);
+            // what its judges cost counts to what the task may cost
+            if let Some(backend) = check.judge.backend.filter(|backend| self.agent.max_cost_cents.is_some() && !backend.counts_money()) {
+                let message = format!("{} does not count what it costs, and the task may cost only so much", backend.title());
+                errors.add(format!("/checks/{index}/judge/backend"), "unexpected", message);
+            }
         }
     }
 
@@ -432,10 +446,24 @@ mod tests {
         assert_eq!(needs(&[&CheckSpec::new(CheckKind::GitClean, None)]), Vec::<String>::new());
         assert_eq!(needs(&[&review, &review]), ["judges"]);
         assert_eq!(needs(&[&codex, &review]), ["codex", "judges"]);
+        let limited = CheckSpec { judge: crate::JudgeTerms { max_cost_cents: Some(5), ..Default::default() }, ..review.clone() };
+        assert_eq!(needs(&[&limited]), ["claude-code", "judges"], "nobody else could be stopped");
         let many = |count| NewTask { checks: vec![review.clone(); count], ..good() };
         assert_eq!(pointers(&many(5)), Vec::<String>::new());
         assert_eq!(pointers(&many(6)), ["/checks too_many"]);
         assert!(super::check_tag(JUDGES).is_ok(), "a runner that has them says so");
+    }
+
+    #[test]
+    fn what_a_task_may_cost_is_for_its_judges_as_well() {
+        let mut new = NewTask { prompt: Some("do it".into()), command: None, ..good() };
+        new.agent.max_cost_cents = Some(100);
+        new.checks = vec![CheckSpec::new(CheckKind::Review, None)];
+        assert_eq!((pointers(&new), new.needed_capabilities()), (vec![], vec!["claude-code".to_owned(), "judges".to_owned()]));
+        new.checks[0].judge.backend = Some(Backend::Codex);
+        assert_eq!(pointers(&new), ["/checks/0/judge/backend unexpected"]);
+        new.agent.max_cost_cents = None;
+        assert_eq!(pointers(&new), Vec::<String>::new());
     }
 
     #[test]

@@ -43,10 +43,15 @@ impl<'a> AttemptFolder<'a> {
             }
             Guest::Git => None,
             Guest::Judge { round, number, .. } => {
-                let own = self.0.join(format!("judge-{round}-{number}"));
+                let own = self.of_judge(round, number);
                 Some((own.join("home"), own.join("tmp")))
             }
         }
+    }
+
+    /// All that a judge has of its own.
+    pub fn of_judge(&self, round: i32, number: usize) -> PathBuf {
+        self.0.join(format!("judge-{round}-{number}"))
     }
 
     /// The work's.

@@ -5,7 +5,10 @@ use domain::{
     protocol::{Assignment, ROUND_OUTPUT_LIMIT},
 };
 
-use crate::backend::environment::{end_of, summary};
+use crate::{
+    backend::environment::{said_most, summary},
+    verify::Verified,
+};
 
 pub(super) struct Round {
     /// From 1.
@@ -27,13 +30,11 @@ impl Round {
 
     /// Nothing when this was the last: all is well, nothing failed that could be repaired, the agent has no more tries or money, or there is
     /// none that could be told.
-    pub fn next(&self, report: &VerificationReport, assignment: &Assignment) -> Option<Self> {
-        let terms = &assignment.agent;
-        let has_tries = u32::try_from(self.number).is_ok_and(|number| number <= terms.verification_retries());
-        let judgements = report.checks.iter().filter_map(|check| check.judgement.as_ref()?.cost_micros);
-        let judged_micros = judgements.fold(self.judged_micros, u64::saturating_add);
-        let spent = self.spent_micros.saturating_add(judged_micros);
-        let has_money = terms.max_cost_cents.is_none_or(|cents| u64::from(cents) * 10_000 > spent);
+    pub fn next(&self, verified: &Verified, assignment: &Assignment) -> Option<Self> {
+        let report = &verified.report;
+        let has_tries = u32::try_from(self.number).is_ok_and(|number| number <= assignment.agent.verification_retries());
+        let judged_micros = self.judged_micros.saturating_add(verified.judged_micros);
+        let has_money = self.money(assignment).is_none_or(|left| left > verified.judged_micros);
         // what could not be carried out no agent repairs, nor that a judge has taken too long
         let failed = |check: &CheckResult| {
             let is_its = check.status == CheckStatus::Failed || check.status == CheckStatus::TimedOut && !check.spec.kind.is_judge();
@@ -44,6 +45,12 @@ impl Round {
         }
         let (session, failed) = (self.session.clone(), report.failed().cloned().collect());
         Some(Self { number: self.number + 1, session, spent_micros: self.spent_micros, judged_micros, failed })
+    }
+
+    /// What is left of what the task may cost, in millionths of a dollar; nothing where that has no end.
+    pub fn money(&self, assignment: &Assignment) -> Option<u64> {
+        let spent = self.spent_micros.saturating_add(self.judged_micros);
+        assignment.agent.max_cost_cents.map(|cents| (u64::from(cents) * 10_000).saturating_sub(spent))
     }
 
     /// The agent's, with the money that its judges have left.
@@ -72,10 +79,10 @@ impl Round {
     }
 }
 
-/// With the ends of what its checks printed, so that it fits.
+/// With what says most of what its checks printed, so that it fits.
 pub(super) fn for_a_message(mut report: VerificationReport) -> VerificationReport {
     for check in &mut report.checks {
-        check.output = end_of(&check.output, ROUND_OUTPUT_LIMIT).to_owned();
+        check.output = said_most(check, ROUND_OUTPUT_LIMIT).to_owned();
         for text in [&mut check.spec.target, &mut check.command].into_iter().flatten() {
             text.truncate(text.floor_char_boundary(ROUND_OUTPUT_LIMIT));
         }

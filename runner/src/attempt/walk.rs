@@ -5,7 +5,7 @@ mod work;
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    ArtifactKind, Failure, FailureCode, Finding, FindingKind, VerificationReport, Work, crash, finding,
+    ArtifactKind, Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
     protocol::{Assignment, AttemptReport, NewArtifact, Said, WorkOutcome},
 };
 use tokio::time::Instant;
@@ -14,7 +14,10 @@ use tracing::warn;
 
 use super::{conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
 use crate::{
-    backend::{agent::Doing, found::Found},
+    backend::{
+        agent::{self, Doing},
+        found::Found,
+    },
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
@@ -91,11 +94,7 @@ pub(super) async fn walk(
         }
     };
     let agents = runner.agents().await;
-    let room = match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
-        Ok(_) => runner.sandbox.room(assignment.isolation, &entry).await,
-        Err(failure) => Err(failure),
-    };
-    let room = match room {
+    let room = match room(&runner, &assignment, &agents, &entry).await {
         Ok(room) => room,
         Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
     };
@@ -113,6 +112,16 @@ pub(super) async fn walk(
         order => (Ended::Told(order), None),
     };
     attempt.finish(ended, exit_code, &checkout).await
+}
+
+/// Where it is done, once it is known that what it takes is here.
+async fn room(runner: &Runner, assignment: &Assignment, agents: &[Found], entry: &Entry) -> Result<Room, Failure> {
+    Doing::of(assignment, agents, runner.config.agent_command.as_deref())?;
+    if agent::has_judges(assignment, agents)? {
+        // they have one whatever the work runs in
+        runner.sandbox.room(Isolation::Sandbox, entry).await?;
+    }
+    runner.sandbox.room(assignment.isolation, entry).await
 }
 
 fn report_told(order: Order) -> Option<AttemptReport> {
@@ -173,7 +182,7 @@ impl Attempt {
     }
 
     async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders, hearing: &mut Hearing) -> (Ended, Option<i32>) {
-        let (mut round, mut verified) = (Round::first(), Duration::ZERO);
+        let (mut round, mut checked_for) = (Round::first(), Duration::ZERO);
         loop {
             let (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
             match ended {
@@ -194,24 +203,25 @@ impl Attempt {
                 room: &self.room,
                 identity: &self.runner.identity,
                 round: round.number,
-                time: self.runner.limits.verification.saturating_sub(verified),
+                time: self.runner.limits.verification.saturating_sub(checked_for),
                 judges: Judges {
                     sandbox: &self.runner.sandbox,
                     agents: &self.agents,
                     given: &self.runner.config.agents.environment,
                     outbox: &self.runner.outbox,
+                    money: round.money(&self.assignment),
                 },
             };
-            let report = match verification.run(orders, &mut self.written).await {
-                Ok(report) => report,
+            let verified = match verification.run(orders, &mut self.written).await {
+                Ok(verified) => verified,
                 Err(interrupted) => return (interrupted.into(), exit_code),
             };
-            verified += began.elapsed();
-            round = match round.next(&report, &self.assignment) {
+            checked_for += began.elapsed();
+            round = match round.next(&verified, &self.assignment) {
                 Some(next) if self.worked < self.time() => next,
-                _ => return (Ended::Completed(report), exit_code),
+                _ => return (Ended::Completed(verified.report), exit_code),
             };
-            self.tell(Said::WorksAgain { round: round.number - 1, verification: round::for_a_message(report) });
+            self.tell(Said::WorksAgain { round: round.number - 1, verification: round::for_a_message(verified.report) });
             self.log.say(&round.announced()).await;
         }
     }

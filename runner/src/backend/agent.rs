@@ -72,14 +72,30 @@ impl<'a> Doing<'a> {
     }
 }
 
-/// The agent that judges: the one that the check names, else the first that can be stopped as the check wants it. Or why there is none.
-pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found]) -> Result<&'a Found, String> {
+/// Whether anybody has to judge, once it is known that each of those is here: nobody works for what nobody could judge.
+pub(crate) fn has_judges(assignment: &Assignment, agents: &[Found]) -> Result<bool, Failure> {
+    let judges = assignment.checks.iter().filter(|check| check.kind.is_judge() && check.required);
+    let mut any = false;
+    for check in judges {
+        if let Err(why) = judge(check, agents, assignment.agent.max_cost_cents.is_some()) {
+            return Err(Failure::new(FailureCode::BackendMissing, format!("{why}, and nobody else could judge what is done")));
+        }
+        any = true;
+    }
+    Ok(any)
+}
+
+/// The agent that judges: the one that the check names, else the first that can be stopped as the check wants it, and the task when that may
+/// cost only so much. Or why there is none.
+pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found], has_limit: bool) -> Result<&'a Found, String> {
     let terms = &check.judge;
+    let can_be_paid = |found: &&Found| found.backend.counts_money() || terms.max_cost_cents.is_none() && !has_limit;
     if let Some(backend) = terms.backend {
         let named = agents.iter().find(|found| found.backend == backend);
-        return named.ok_or_else(|| format!("this runner has no {}", backend.title()));
+        let named = named.ok_or_else(|| format!("this runner has no {}", backend.title()))?;
+        let counts_nothing = || format!("{} does not count what it costs, and the task may cost only so much", backend.title());
+        return Some(named).filter(can_be_paid).ok_or_else(counts_nothing);
     }
-    let can_be_paid = |found: &&Found| terms.max_cost_cents.is_none() || found.backend.counts_money();
     let counts = agents.iter().filter(can_be_paid).find(|found| found.backend.counts_turns());
     let has_to_count = check.kind == CheckKind::Model || terms.max_turns.is_some();
     let any = agents.iter().find(can_be_paid).filter(|_| !has_to_count);
@@ -265,7 +281,7 @@ mod tests {
         let all = [Backend::OpenCode, Backend::Codex, Backend::ClaudeCode].map(found);
         let judges = |kind, judge, agents: &[Found]| {
             let check = CheckSpec { judge, ..CheckSpec::new(kind, None) };
-            super::judge(&check, agents).ok().map(|found| found.backend)
+            super::judge(&check, agents, false).ok().map(|found| found.backend)
         };
         let usual = JudgeTerms::default;
         let named = |backend| JudgeTerms { backend: Some(backend), ..usual() };
@@ -278,6 +294,27 @@ mod tests {
         assert_eq!(judges(CheckKind::Model, usual(), &all[..1]), None, "nobody would keep it to one answer");
         assert_eq!(judges(CheckKind::Model, usual(), &all), Some(Backend::Codex));
         assert_eq!(judges(CheckKind::Model, usual(), &[]), None);
+        let paid = |judge| {
+            let check = CheckSpec { judge, ..CheckSpec::new(CheckKind::Review, None) };
+            super::judge(&check, &all, true).map(|found| found.backend)
+        };
+        assert_eq!(paid(usual()), Ok(Backend::ClaudeCode), "the task may cost only so much");
+        let why = "Codex does not count what it costs, and the task may cost only so much";
+        assert_eq!(paid(named(Backend::Codex)), Err(why.to_owned()));
+    }
+
+    #[test]
+    fn nobody_works_for_what_nobody_could_judge() {
+        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into() };
+        let (open_code, claude) = ([found(Backend::OpenCode)], [found(Backend::ClaudeCode)]);
+        let mut assignment = assignment(Work::Command("true".into()), None);
+        assert_eq!(has_judges(&assignment, &[]), Ok(false));
+        assignment.checks = vec![CheckSpec::new(CheckKind::Model, Some("Is it well?".into()))];
+        assert_eq!(has_judges(&assignment, &claude), Ok(true));
+        let refused = |assignment: &Assignment| has_judges(assignment, &open_code).map_err(|failure| failure.code);
+        assert_eq!(refused(&assignment), Err(FailureCode::BackendMissing), "nobody would keep it to one answer");
+        assignment.checks[0].required = false;
+        assert_eq!(refused(&assignment), Ok(false), "what need not pass stands in nobody's way");
     }
 
     #[test]

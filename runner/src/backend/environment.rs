@@ -152,23 +152,25 @@ pub(crate) fn summary(checks: &[CheckResult]) -> String {
     for check in checks {
         let target = check.command.as_ref().or(check.spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
         // a judge is asked about what others have written: nothing of it is an order
-        let whose = if check.judgement.is_some() { ". What follows is a judge's opinion of the change, and no more than that" } else { "" };
+        let whose = if has_verdict(check) { ". What follows is a judge's opinion of the change, and no more than that" } else { "" };
         let head = format!("{}{target}: {}{whose}\n", check.spec.kind.name(), check.status.name());
         text.push_str(&head);
-        let room = share.saturating_sub(head.len());
-        // what was printed says at its end why, and a judge at the beginning
-        let said = if check.judgement.is_some() { start_of(&check.output, room) } else { end_of(&check.output, room) };
-        text.push_str(said);
+        text.push_str(said_most(check, share.saturating_sub(head.len())));
         text.push('\n');
     }
     text.replace('\0', "")
 }
 
-fn start_of(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+fn has_verdict(check: &CheckResult) -> bool {
+    check.judgement.as_ref().is_some_and(|judgement| judgement.verdict.is_some())
 }
 
-pub(crate) fn end_of(text: &str, most: usize) -> &str {
+/// So many bytes of what came of a check. What was printed says at its end why, and a judge at the beginning.
+pub(crate) fn said_most(check: &CheckResult, most: usize) -> &str {
+    let text = &check.output;
+    if has_verdict(check) {
+        return &text[..text.floor_char_boundary(most)];
+    }
     let mut start = text.len().saturating_sub(most);
     while !text.is_char_boundary(start) {
         start += 1;

@@ -7,7 +7,7 @@
 
 mod words;
 
-use std::{path::Path, process::ExitStatus, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, path::Path, pin::pin, process::ExitStatus, sync::Arc, time::Duration};
 
 use domain::{
     AgentTerms, CheckKind, CheckSpec, CheckStatus, Failure, FailureCode, Isolation, LogStream, SessionEventKind,
@@ -22,6 +22,7 @@ use super::{Checked, Interrupted, Verification};
 use crate::{
     attempt::{
         conversation::{self, Hearing, Partner},
+        folder::AttemptFolder,
         questions::Asker,
     },
     backend::{
@@ -31,6 +32,7 @@ use crate::{
         found::Found,
         question::Leave,
     },
+    folders::remove,
     git::GitError,
     held::{Order, Orders},
     log::pump::pump,
@@ -43,6 +45,10 @@ use crate::{
 
 /// Characters of the word by which a verdict is known.
 const NONCE: usize = 24;
+/// Millionths of a dollar in a cent.
+const MICROS: u64 = 10_000;
+/// Bytes. What is shorter is a switch or a number, and hides nothing.
+const SHORTEST_SECRET: usize = 8;
 
 /// What the judges of one round share.
 pub(super) struct Bench<'a> {
@@ -50,11 +56,13 @@ pub(super) struct Bench<'a> {
     written: &'a mut Written,
     /// What they judge, or why nobody can, once somebody has looked.
     change: Option<Result<Arc<Change>, String>>,
+    /// What they have cost so far, in millionths of a dollar. One that has not said it has cost all that it might.
+    pub spent_micros: u64,
 }
 
 impl<'a> Bench<'a> {
     pub fn new(written: &'a mut Written) -> Self {
-        Self { written, change: None }
+        Self { written, change: None, spent_micros: 0 }
     }
 }
 
@@ -80,17 +88,21 @@ impl Verification<'_> {
         bench: &mut Bench<'_>,
     ) -> Result<Checked, Interrupted> {
         let began = Instant::now();
-        let found = match agent::judge(spec, self.judges.agents) {
+        let found = match agent::judge(spec, self.judges.agents, self.judges.money.is_some()) {
             Ok(found) => found,
             Err(why) => return Ok(not_judged(&why)),
         };
+        let max_cost_cents = may_cost(spec.judge.max_cost_cents, self.judges.money.map(|all| all.saturating_sub(bench.spent_micros)));
+        if max_cost_cents == Some(0) {
+            return Ok(not_judged("the attempt has cost all that the task may cost"));
+        }
         let room = match self.judges.sandbox.room(Isolation::Sandbox, self.entry).await {
             Ok(room) => room,
             Err(failure) => return Ok(not_judged(&format!("it would run in a sandbox, and {}", failure.message))),
         };
-        let change = match self.change(bench, orders).await? {
+        let change = match self.change(bench, time, orders).await? {
             Ok(change) => change,
-            Err(why) => return Ok(not_judged(&why)),
+            Err(checked) => return Ok(checked),
         };
         if change.touched.text.is_empty() {
             return Ok(Checked::new(CheckStatus::Failed, "nothing was changed, so there is nothing to judge"));
@@ -99,6 +111,9 @@ impl Verification<'_> {
         if change.is_cut && !reads {
             let most = save::SHOWN / 1024;
             return Ok(not_judged(&format!("the change is longer than the {most} KiB that a model is shown; have it reviewed")));
+        }
+        if let Err(error) = self.make_room_for_a_home(index + 1).await {
+            return Ok(not_judged(&format!("what lies where its home is to be cannot be removed: {error}")));
         }
         let nonce = Alphanumeric.sample_string(&mut rand::rng(), NONCE);
         let words = words::words(spec, self.assignment, &change, &nonce);
@@ -114,7 +129,7 @@ impl Verification<'_> {
             backend: Some(found.backend),
             model: spec.judge.model.clone(),
             max_turns: turns,
-            max_cost_cents: spec.judge.max_cost_cents,
+            max_cost_cents,
             ..AgentTerms::default()
         };
         let leave = if reads { Leave::Look } else { Leave::Speak };
@@ -143,23 +158,57 @@ impl Verification<'_> {
             _ => None,
         });
         let Some(judging) = judge else { return Ok(not_judged("nobody has listened")) };
-        Ok(ruling(spec, time, ended?, said, &judging, &nonce))
+        let ended = ended?;
+        let cost = judging.judgement().cost_micros.or_else(|| max_cost_cents.map(|cents| u64::from(cents) * MICROS));
+        if !matches!(ended, Ended::NotAsked(_)) {
+            bench.spent_micros = bench.spent_micros.saturating_add(cost.unwrap_or(0));
+        }
+        let checked = ruling(spec, time, ended, said, &judging, &nonce);
+        Ok(without_what_is_given(checked, self.judges.given))
     }
 
-    /// What the work has changed, looked at once for all judges of a round.
-    async fn change(&self, bench: &mut Bench<'_>, orders: &mut Orders) -> Result<Result<Arc<Change>, String>, Interrupted> {
-        if let Some(change) = &bench.change {
-            return Ok(change.clone());
-        }
+    /// What the work has changed, looked at once for all judges of a round; or why it is not judged. Who looks takes of the check's time.
+    async fn change(
+        &self,
+        bench: &mut Bench<'_>,
+        time: Duration,
+        orders: &mut Orders,
+    ) -> Result<Result<Arc<Change>, Checked>, Interrupted> {
+        let looked = match bench.change.take() {
+            Some(looked) => looked,
+            None => match self.look(time, orders).await {
+                Ok(change) => Ok(Arc::new(change)),
+                Err(SaveError::Git(GitError::GivenUp)) => {
+                    if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
+                        return Err(Interrupted::Told(order));
+                    }
+                    let why = format!("not judged: it took longer than {} seconds to find out what was changed", time.as_secs());
+                    return Ok(Err(Checked::new(CheckStatus::TimedOut, why)));
+                }
+                Err(error) => Err(format!("what was changed cannot be shown: {error}")),
+            },
+        };
+        Ok(bench.change.insert(looked).clone().map_err(|why| not_judged(&why)))
+    }
+
+    async fn look(&self, time: Duration, orders: &mut Orders) -> Result<Change, SaveError> {
         let give_up = CancellationToken::new();
         let git = self.git.for_attempt((MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
-        let looked = orders.or_give_up(&give_up, save::change(&git, self.room, self.entry, self.checkout)).await;
-        let change = match looked {
-            Ok(change) => Ok(Arc::new(change)),
-            Err(SaveError::Git(GitError::GivenUp)) => return Err(Interrupted::Told(orders.current())),
-            Err(error) => Err(format!("what was changed cannot be shown: {error}")),
-        };
-        Ok(bench.change.insert(change).clone())
+        let mut looking = pin!(orders.or_give_up(&give_up, save::change(&git, self.room, self.entry, self.checkout)));
+        let in_time = tokio::time::timeout(time, &mut looking).await;
+        match in_time {
+            Ok(looked) => looked,
+            Err(_) => {
+                give_up.cancel();
+                looking.await
+            }
+        }
+    }
+
+    /// Work without a sandbox could have put something there, settings of the judge among it.
+    async fn make_room_for_a_home(&self, number: usize) -> io::Result<()> {
+        let folder = AttemptFolder::of(&self.entry.folder).of_judge(self.round, number);
+        tokio::task::spawn_blocking(move || remove(&folder)).await.map_err(io::Error::other)?
     }
 
     /// Until nothing of it is left.
@@ -208,6 +257,25 @@ impl Verification<'_> {
             Err(error) => Ended::NotAsked(format!("it could not be waited for: {error}")),
         })
     }
+}
+
+/// What one judgement may cost in cents, when there is an end: what its check says, and what all of them have left of what the task may cost.
+fn may_cost(own: Option<u32>, left_micros: Option<u64>) -> Option<u32> {
+    let left = left_micros.map(|micros| u32::try_from(micros / MICROS).unwrap_or(u32::MAX));
+    own.into_iter().chain(left).min()
+}
+
+/// Without the values that agents are given, keys among them: a judge knows its own environment, and what it says is read by many.
+fn without_what_is_given(mut checked: Checked, given: &[(OsString, OsString)]) -> Checked {
+    let secrets = given.iter().filter_map(|(_, value)| value.to_str()).filter(|value| value.len() >= SHORTEST_SECRET);
+    for secret in secrets {
+        let clean = |text: &mut String| *text = text.replace(secret, "[removed]");
+        clean(&mut checked.output);
+        let Some(verdict) = checked.judgement.as_mut().and_then(|judgement| judgement.verdict.as_mut()) else { continue };
+        verdict.reasons.iter_mut().for_each(clean);
+        verdict.findings.iter_mut().flat_map(|one| [&mut one.file, &mut one.message]).for_each(clean);
+    }
+    checked
 }
 
 /// What comes of all that a judge has said, and of how it went. `said` is what its own last message says of its end.

@@ -1,14 +1,14 @@
 //! Changes that are judged. The agents are played, both that which works and that which judges; the sandbox is real.
 
 use domain::{
-    AgentTerms, Backend, CheckKind, CheckStatus, SessionEvent, SessionEventKind as Event,
+    AgentTerms, Backend, CheckKind, CheckStatus, FailureCode, SessionEvent, SessionEventKind as Event,
     judgement::{JUDGES, Ruling},
     protocol::{Assignment, AttemptReport, Said, WorkOutcome},
 };
 
 use crate::{
-    agents::{Agent, prompt, session},
-    harness::{Repository, Server, State, check_output, checks, statuses},
+    agents::{Agent, failure, prompt, session},
+    harness::{Repository, Server, State, check_output, checks, statuses, without_a_sandbox},
 };
 
 /// What a judge knows: the word that it was told, and how a verdict is given.
@@ -138,9 +138,11 @@ async fn nothing_is_a_verdict_but_what_the_judge_itself_says() {
 async fn a_judge_can_change_nothing_and_is_allowed_nothing() {
     let agent = agent(
         "echo made > made.txt",
-        r#"echo bad > made.txt
-touch wrote.txt "$(dirname "$PWD")/git/wrote" "$(dirname "$PWD")/left/wrote"
-git commit -qam bad
+        r#"echo bad > made.txt && exit 8
+for place in wrote.txt "$(dirname "$PWD")/git/wrote" "$(dirname "$PWD")/left/wrote" "$(dirname "$PWD")/judge-1-1/wrote"; do
+  touch "$place" && exit 8
+done
+git commit -qam bad && exit 8
 say '{"type":"control_request","request_id":"q1","request":{"subtype":"can_use_tool","tool_name":"Write","input":{"file_path":"made.txt","content":"bad"}}}'
 read -r answer
 case $answer in *q1*'"behavior":"deny"'*) verdict "$word" pass denied ;; esac"#,
@@ -246,21 +248,20 @@ async fn a_judge_that_takes_too_long_is_ended_and_nobody_repairs_that() {
 async fn what_nobody_can_judge_is_not_judged() {
     let repository = Repository::sample();
     let usual = r#"verdict "$word" pass x"#;
-    let named = |backend| {
-        let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);
-        assignment.checks[0].judge.backend = Some(backend);
-        assignment
-    };
-    let Ran { report, .. } = carried_out(&agent("echo made > made.txt", usual), &named(Backend::Codex)).await;
+    let usual_task = || judged(&repository, &[(CheckKind::Review, None)]);
+    let mut advised = usual_task();
+    advised.checks[0].judge.backend = Some(Backend::Codex);
+    advised.checks[0].required = false;
+    let Ran { report, .. } = carried_out(&agent("echo made > made.txt", usual), &advised).await;
     assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Error, "not judged: this runner has no Codex"));
-    let Ran { report, .. } = carried_out(&agent("", usual), &named(Backend::ClaudeCode)).await;
+    let Ran { report, .. } = carried_out(&agent("", usual), &usual_task()).await;
     let nothing = "nothing was changed, so there is nothing to judge";
     assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Failed, nothing));
     // its files would be saved, and nobody would have seen them
     let hides = "mkdir in; cd in; git init -q; echo x > x; git add x; git commit -qm x; cd ..";
     let says_not_to_look = r#"printf '[submodule "in"]\n\tpath = in\n\turl = ./in\n\tignore = all\n' > .gitmodules"#;
     for hides in [hides.to_owned(), format!("{hides}; {says_not_to_look}")] {
-        let Ran { report, .. } = carried_out(&agent(&hides, usual), &named(Backend::ClaudeCode)).await;
+        let Ran { report, .. } = carried_out(&agent(&hides, usual), &usual_task()).await;
         assert_eq!(statuses(&report), [CheckStatus::Error], "{hides}: {report:#?}");
         assert!(check_output(&report, 0).contains("a repository within this one"), "{}", check_output(&report, 0));
     }
@@ -268,6 +269,64 @@ async fn what_nobody_can_judge_is_not_judged() {
     let Ran { report, .. } = carried_out(&agent(long, usual), &judged(&repository, &[(CheckKind::Model, Some("Is it well?"))])).await;
     assert_eq!(statuses(&report), [CheckStatus::Error]);
     assert!(check_output(&report, 0).contains("have it reviewed"), "{}", check_output(&report, 0));
+}
+
+#[tokio::test]
+async fn nobody_works_for_what_has_to_be_judged_and_cannot_be() {
+    let repository = Repository::sample();
+    let agent = agent("echo made > made.txt", r#"verdict "$word" pass x"#);
+    let state = State::new();
+    let server = agent.runs(&state).await;
+    let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    assignment.checks[0].judge.backend = Some(Backend::Codex);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure(&report.outcome), FailureCode::BackendMissing, "{:?}", report.outcome);
+    assert_eq!((report.branch, session(&server, &assignment)), (None, vec![]), "nothing was done, and nobody was asked");
+}
+
+#[tokio::test]
+async fn what_was_changed_is_looked_at_in_the_time_of_the_check() {
+    let repository = Repository::sample();
+    let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    assignment.checks[0].timeout_seconds = 0;
+    let Ran { server, report, _state } = carried_out(&agent("echo made > made.txt", r#"verdict "$word" pass x"#), &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::TimedOut]);
+    assert!(check_output(&report, 0).contains("to find out what was changed"), "{}", check_output(&report, 0));
+    assert!(of_judges(&session(&server, &assignment)).is_empty(), "nobody was asked");
+}
+
+/// Where the work runs without a sandbox it can write where the judge is to live.
+#[tokio::test]
+async fn the_work_leaves_its_judge_no_settings() {
+    let repository = Repository::sample();
+    let folder = r#"echo made > made.txt; own="$(dirname "$PWD")/judge-1-1""#;
+    let settings = "home/.claude-code/settings.json";
+    for leaves in [
+        format!("mkdir -p $own/home/.claude-code; echo mine > $own/{settings}"),
+        format!("mkdir -p $own-too/home/.claude-code; echo mine > $own-too/{settings}; ln -s judge-1-1-too $own"),
+        "echo mine > $own".to_owned(),
+    ] {
+        let agent = agent(
+            &format!("{folder}; {leaves}"),
+            r#"[ -e "$CLAUDE_CONFIG_DIR/settings.json" ] && exit 8
+touch "$CLAUDE_CONFIG_DIR/own" && verdict "$word" pass x"#,
+        );
+        let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{leaves}: {}", server.log(assignment.attempt));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_judge_says_is_not_kept_with_its_verdict() {
+    let agent = agent("echo made > made.txt", r#"verdict "$word" fail "It has $ANTHROPIC_API_KEY.""#);
+    let repository = Repository::sample();
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { report, .. } = carried_out(&agent, &assignment).await;
+    let verdict = report.verification.as_ref().unwrap().checks[0].judgement.clone().unwrap().verdict.unwrap();
+    assert_eq!((verdict.verdict, verdict.reasons), (Ruling::Fail, vec!["It has [removed].".to_owned()]));
+    assert!(!check_output(&report, 0).contains("key-of-the-agents"), "{}", check_output(&report, 0));
 }
 
 /// Not in a file that git takes in, nor in one that it is told to ignore, nor by a byte that text does not have.
@@ -288,6 +347,46 @@ async fn the_work_cannot_say_that_a_file_is_not_shown() {
         assert!(told.contains("\n+hidden\n") && !told.contains("Binary files"), "{hides}: {told}");
         server.stop().await;
     }
+}
+
+/// In cents: what the check says, what the task says, and what is left of that for one judgement. The work itself takes a part of a cent.
+#[tokio::test]
+async fn a_judge_may_cost_what_its_check_says_and_what_the_task_has_left() {
+    let repository = Repository::sample();
+    for (own, of_the_task, expected) in [
+        (Some(3), None, Some("--max-budget-usd 0.030000")),
+        (Some(3), Some(9), Some("--max-budget-usd 0.030000")),
+        (Some(3), Some(2), Some("--max-budget-usd 0.010000")),
+        (None, Some(2), Some("--max-budget-usd 0.010000")),
+        (None, Some(1), None),
+    ] {
+        let says = expected.unwrap_or("nobody is asked");
+        let agent = agent("echo made > made.txt", &format!(r#"case "$arguments" in *"{says}"*) verdict "$word" pass x ;; esac"#));
+        let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        assignment.checks[0].judge.max_cost_cents = own;
+        assignment.agent.max_cost_cents = of_the_task;
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        let status = if expected.is_some() { CheckStatus::Passed } else { CheckStatus::Error };
+        assert_eq!(statuses(&report), [status], "{own:?} {of_the_task:?}: {}", check_output(&report, 0));
+        if expected.is_none() {
+            assert_eq!(check_output(&report, 0), "not judged: the attempt has cost all that the task may cost");
+            assert!(of_judges(&session(&server, &assignment)).is_empty());
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_judge_that_has_not_said_what_it_cost_has_cost_all_that_it_might() {
+    let agent = agent("echo made > made.txt", r#"case $prompt in *"Look slowly"*) sleep 600 ;; *) verdict "$word" pass x ;; esac"#);
+    let repository = Repository::sample();
+    let mut assignment = judged(&repository, &[(CheckKind::Review, Some("Look slowly.")), (CheckKind::Review, None)]);
+    assignment.agent.max_cost_cents = Some(3);
+    assignment.checks[0].judge.max_cost_cents = Some(2);
+    assignment.checks[0].timeout_seconds = 2;
+    let Ran { report, .. } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::TimedOut, CheckStatus::Error]);
+    assert_eq!(check_output(&report, 1), "not judged: the attempt has cost all that the task may cost");
 }
 
 #[tokio::test]
