@@ -9,7 +9,7 @@ mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    Ask, Backend, CheckKind, CheckSpec, FieldError, Invalid, JudgeTerms, Land, NewTask, Priority, TaskView, Timestamp, Work,
+    Ask, Backend, CheckKind, FieldError, Invalid, Land, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
@@ -292,19 +292,7 @@ impl TaskForm {
             Ok(inputs) => new.inputs = inputs,
             Err(message) => note("/inputs", "malformed", &message),
         }
-        for (row, check) in self.checks.iter().enumerate() {
-            match CheckKind::parse(&check.kind) {
-                Some(kind) => {
-                    let judge = check.judge(kind).unwrap_or_else(|message| {
-                        note(&format!("/checks/{row}/judge"), "malformed", message);
-                        JudgeTerms::default()
-                    });
-                    new.checks.push(CheckSpec { judge, ..check.spec(kind) });
-                }
-                None if check.kind.is_empty() && check.target.trim().is_empty() => {}
-                None => note(&format!("/checks/{row}/kind"), "required", "say what kind of check this is"),
-            }
-        }
+        new.checks = self.checks.iter().enumerate().filter_map(|(row, check)| check.read(row, &mut note)).collect();
         new
     }
 
@@ -331,7 +319,8 @@ impl TaskForm {
             "checks" => {
                 let row = self.checks.iter().enumerate().filter(|(_, row)| CheckKind::parse(&row.kind).is_some()).nth(index);
                 let row = row.map_or(index, |(row, _)| row);
-                return FieldError { pointer: format!("/checks/{row}/{rest}"), ..error };
+                let field = parts.next().map_or_else(|| rest.to_owned(), |part| format!("{rest}/{part}"));
+                return check_row::relocate(error, row, &field);
             }
             "files" => &self.files,
             "success_criteria" => &self.success_criteria,
@@ -366,6 +355,8 @@ pub fn messages(problem: Option<&Problem>, pointer: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use domain::CheckSpec;
+
     use super::*;
 
     fn filled() -> TaskForm {

@@ -1,6 +1,10 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
-use domain::{Backend, CheckKind, TaskId, check::MAX_CHECKS};
+use domain::{
+    Backend, CheckKind, TaskId,
+    check::{CHECK_TIMEOUT_SECONDS, MAX_CHECKS},
+    judgement::REVIEW_TURNS,
+};
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -23,7 +27,7 @@ use crate::{
     part::{NotLoaded, part},
     problem::Problem,
     repository::list_repositories,
-    text::capitalised,
+    text::{capitalised, duration},
 };
 
 /// Rows for checks that are there from the start: as many as a person without scripts may need.
@@ -354,6 +358,17 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
                 aria-describedby=error_id.clone()
                 aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
             />
+            <input
+                class="c-input"
+                type="text"
+                name=name("timeout")
+                value=row.timeout.clone()
+                maxlength="20"
+                autocapitalize="none"
+                placeholder=duration(CHECK_TIMEOUT_SECONDS)
+                aria-label=format!("Time of check {number}")
+                aria-describedby=error_id.clone()
+            />
             <label class="c-check">
                 <input type="checkbox" name=name("required") value="yes" checked=!row.required.is_empty() />
                 <span>"must pass"</span>
@@ -395,6 +410,24 @@ fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
                 inputmode="numeric"
                 placeholder="however sure"
                 aria-label=format!("Percent that the judge of check {number} has to be sure")
+            />
+            <input
+                class="c-input"
+                name=name("judge_turns")
+                value=row.judge_turns.clone()
+                maxlength="6"
+                inputmode="numeric"
+                placeholder=format!("{REVIEW_TURNS} turns, one of a model")
+                aria-label=format!("Turns that the judge of check {number} may take")
+            />
+            <input
+                class="c-input"
+                name=name("judge_cost")
+                value=row.judge_cost.clone()
+                maxlength="10"
+                inputmode="decimal"
+                placeholder="as many dollars as it takes"
+                aria-label=format!("Dollars that the judge of check {number} may cost")
             />
         </div>
     }
