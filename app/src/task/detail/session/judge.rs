@@ -22,11 +22,24 @@ pub struct Spot {
     /// Both from 1.
     pub round: usize,
     pub check: usize,
-    /// Whether what its judge did is unfolded.
-    pub is_open: bool,
 }
 
-pub fn judgement(check: &CheckResult, judged: &Judgement, spot: Spot) -> impl IntoView + use<> {
+impl Spot {
+    /// By which a link finds it.
+    pub fn name(self) -> String {
+        format!("check-{}-{}", self.round, self.check)
+    }
+
+    /// The addresses at which what its judge did is unfolded, and is not.
+    fn addresses(self) -> (String, String) {
+        let Self { id, attempt, round, check } = self;
+        let (page, name) = (format!("/tasks/{id}?view=checks&attempt={attempt}"), self.name());
+        (format!("{page}&judge={round}.{check}#{name}"), format!("{page}#{name}"))
+    }
+}
+
+/// `shows_all`: what the judge did is unfolded.
+pub fn judgement(check: &CheckResult, judged: &Judgement, spot: Spot, shows_all: Memo<bool>) -> impl IntoView + use<> {
     let turns = judged.turns.map(|turns| count(usize::try_from(turns).unwrap_or(usize::MAX), "turn"));
     let used = (judged.input > 0 || judged.output > 0).then(|| format!("tokens: {}", tokens(judged.input, judged.cached, judged.output)));
     let cost = judged.cost_micros.map(|micros| format!("{} at list prices", dollars(micros)));
@@ -39,7 +52,7 @@ pub fn judgement(check: &CheckResult, judged: &Judgement, spot: Spot) -> impl In
         <div class="c-judgement">
             {said}
             <p class="c-judgement__about">"Judged by " {about}". What a judge says is its opinion: Muster has checked none of it."</p>
-            {what_it_did(judged.events, spot)}
+            {what_it_did(judged.events, spot, shows_all)}
         </div>
     }
 }
@@ -66,21 +79,23 @@ fn finding(one: &Remark) -> impl IntoView + use<> {
     view! { <li><code>{place}</code> " " {message}</li> }
 }
 
-fn what_it_did(events: Option<EventRange>, spot: Spot) -> AnyView {
-    let Spot { id, attempt, round, check, is_open } = spot;
+fn what_it_did(events: Option<EventRange>, spot: Spot, shows_all: Memo<bool>) -> AnyView {
+    let Spot { id, attempt, .. } = spot;
     let Some(events) = events else {
         return view! { <p class="c-judgement__about">"The session of the attempt had no room for what it did."</p> }.into_any();
     };
-    let folded = format!("/tasks/{id}?view=checks&attempt={attempt}");
-    if !is_open {
-        let href = format!("{folded}&judge={round}.{check}");
-        return view! { <p><a href=href data-noscroll="">"Show what it read and said"</a></p> }.into_any();
-    }
-    view! {
-        <p><a href=folded data-noscroll="">"Fold what it read and said"</a></p>
-        <JudgeSession id=id attempt=attempt events=events />
-    }
-    .into_any()
+    let (unfolded, folded) = spot.addresses();
+    let content = move || {
+        if !shows_all.get() {
+            return view! { <p><a href=unfolded.clone() data-noscroll="">"Show what it read and said"</a></p> }.into_any();
+        }
+        view! {
+            <p><a href=folded.clone() data-noscroll="">"Fold what it read and said"</a></p>
+            <JudgeSession id=id attempt=attempt events=events />
+        }
+        .into_any()
+    };
+    content.into_any()
 }
 
 #[component]
@@ -108,6 +123,13 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+
+    #[test]
+    fn its_place_has_an_address() {
+        let spot = Spot { id: "00000000-0000-0000-0000-000000000000".parse().unwrap(), attempt: 2, round: 1, check: 3 };
+        let page = "/tasks/00000000-0000-0000-0000-000000000000?view=checks&attempt=2";
+        assert_eq!(spot.addresses(), (format!("{page}&judge=1.3#check-1-3"), format!("{page}#check-1-3")));
+    }
 
     #[test]
     fn its_session_is_what_it_did_and_nothing_else() {

@@ -83,12 +83,7 @@ impl Script {
 
     fn add(&mut self, event: SessionEvent) {
         self.totals.add(&event.kind);
-        let judge = match &event.kind {
-            Kind::Judge { round, check, .. } => Some((*round, *check)),
-            _ => None,
-        };
-        // what a judge did is shown elsewhere: a line says that it was asked
-        if std::mem::replace(&mut self.judge, judge) == judge && judge.is_some() || self.belongs(&event) {
+        if self.is_of_the_same_judge(&event) || self.belongs(&event) {
             return;
         }
         let here = self.entries.len();
@@ -102,6 +97,16 @@ impl Script {
             _ => {}
         }
         self.entries.push(Entry { event: Arc::new(event), later: Later::default() });
+    }
+
+    /// What a judge did is shown elsewhere. Its first event becomes a line that says that it was asked; the others are of that.
+    fn is_of_the_same_judge(&mut self, event: &SessionEvent) -> bool {
+        let judge = match &event.kind {
+            Kind::Judge { round, check, .. } => Some((*round, *check)),
+            _ => None,
+        };
+        let before = std::mem::replace(&mut self.judge, judge);
+        judge.is_some() && judge == before
     }
 
     /// Whether it has found its place with an entry that is there. In the middle of a session there may be none.
