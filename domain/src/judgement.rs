@@ -10,6 +10,7 @@ use crate::{
     Backend, CheckKind,
     agent::{COST_CENTS_MAX, TURNS_MAX, check_model},
     error::Errors,
+    verification::LARGEST,
 };
 
 /// What a runner has that can have changes judged, and what a task needs that wants that. An older runner does not have it.
@@ -96,25 +97,31 @@ impl JudgeTerms {
     }
 }
 
-/// What came of a judge that was asked.
+/// What came of a judge that was asked. It is hashed with the report that it is in: see [`VerificationReport`](crate::VerificationReport).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Judgement {
     /// The agent that judged.
     pub backend: Backend,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Absent when it gave none, or none that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
     /// Answers of its model, as the agent counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u64>,
     /// Tokens, as far as they were told; `cached` are part of `input`.
     pub input: u64,
     pub cached: u64,
     pub output: u64,
     /// Millionths of a dollar, at list prices, as the agent counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_micros: Option<u64>,
     /// Where it is in the session of the attempt; absent when there was no room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventRange>,
 }
 
@@ -152,6 +159,7 @@ pub struct Remark {
     /// As the judge names it.
     pub file: String,
     /// From 1; absent when it is about the file as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     pub message: String,
 }
@@ -296,7 +304,7 @@ impl Verdict {
         text
     }
 
-    /// Fit to be kept, whoever made it: without what no database takes, and not longer than it may be.
+    /// Fit to be kept, whoever made it: without what no database takes, each text on one line, and not longer than it may be.
     fn kept(self) -> Self {
         let findings = self.findings.into_iter().take(FINDINGS_MAX).map(|one| Remark {
             file: cut(&one.file, FILE_MAX),
@@ -335,12 +343,31 @@ impl Judgement {
     /// Fit to be kept, whatever a runner says.
     pub fn kept(self) -> Self {
         let name = |text: Option<String>| text.map(|text| cut(&text, NAME_MAX));
-        Self { version: name(self.version), model: name(self.model), verdict: self.verdict.map(Verdict::kept), ..self }
+        let number = |number: u64| number.min(LARGEST);
+        let place = |number: i64| number.clamp(0, LARGEST as i64);
+        Self {
+            backend: self.backend,
+            version: name(self.version),
+            model: name(self.model),
+            verdict: self.verdict.map(Verdict::kept),
+            turns: self.turns.map(number),
+            input: number(self.input),
+            cached: number(self.cached),
+            output: number(self.output),
+            cost_micros: self.cost_micros.map(number),
+            events: self.events.map(|events| EventRange { first: place(events.first), last: place(events.last) }),
+        }
     }
 }
 
+/// On one line: what a judge says must not look like what stands around it.
 fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
+    let plain = |c: char| match c {
+        '\0' => '\u{fffd}',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().take(most).map(plain).collect()
 }
 
 #[cfg(test)]

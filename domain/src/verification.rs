@@ -226,26 +226,62 @@ mod tests {
         assert_ne!(kept.hash(), report.hash());
     }
 
+    fn verdict(verdict: Ruling, confidence: u8) -> Verdict {
+        Verdict { verdict, confidence, reasons: vec!["because".into()], findings: vec![] }
+    }
+
+    fn judged(kind: CheckKind, status: CheckStatus, verdict: Option<Verdict>) -> CheckResult {
+        let judge = JudgeTerms { at_least: Some(80), ..JudgeTerms::default() };
+        let judgement = Judgement {
+            backend: Backend::ClaudeCode,
+            version: None,
+            model: None,
+            verdict,
+            turns: None,
+            input: 0,
+            cached: 0,
+            output: 0,
+            cost_micros: None,
+            events: None,
+        };
+        let spec = CheckSpec { judge, ..CheckSpec::new(kind, None) };
+        CheckResult { spec, status, output: String::new(), command: None, duration_ms: 0, judgement: Some(judgement) }
+    }
+
+    #[test]
+    fn what_a_judge_has_said_is_hashed_as_it_is_kept() {
+        let mut report = report(&[]);
+        report.checks = vec![judged(CheckKind::Review, CheckStatus::Passed, Some(verdict(Ruling::Pass, 90)))];
+        let of_the_judge =
+            |report: &mut VerificationReport, change: fn(&mut Judgement)| change(report.checks[0].judgement.as_mut().unwrap());
+        of_the_judge(&mut report, |judgement| {
+            judgement.input = u64::MAX;
+            judgement.verdict.as_mut().unwrap().reasons = vec!["a\nb".into()];
+        });
+        let kept = report.kept();
+        assert!(
+            !kept.canonical().contains("18446744073709551615") && kept.canonical().contains(r#""reasons":["a b"]"#),
+            "{}",
+            kept.canonical()
+        );
+        assert!(!kept.canonical().contains("cost_micros"), "what is not known is left out");
+        let read: VerificationReport = serde_json::from_str(&kept.canonical()).unwrap();
+        assert_eq!((read.hash(), read.kept()), (kept.hash(), kept.clone()));
+        let changes: [fn(&mut Judgement); 4] = [
+            |judgement| judgement.verdict.as_mut().unwrap().confidence = 91,
+            |judgement| judgement.verdict.as_mut().unwrap().verdict = Ruling::Fail,
+            |judgement| judgement.backend = Backend::Codex,
+            |judgement| judgement.output = 1,
+        ];
+        for change in changes {
+            let mut changed = kept.clone();
+            of_the_judge(&mut changed, change);
+            assert_ne!(changed.hash(), kept.hash(), "{}", changed.canonical());
+        }
+    }
+
     #[test]
     fn a_judge_has_passed_nothing_without_a_verdict() {
-        let verdict = |verdict, confidence| Verdict { verdict, confidence, reasons: vec!["because".into()], findings: vec![] };
-        let judged = |kind, status, verdict| {
-            let judge = JudgeTerms { at_least: Some(80), ..JudgeTerms::default() };
-            let judgement = Judgement {
-                backend: Backend::ClaudeCode,
-                version: None,
-                model: None,
-                verdict,
-                turns: None,
-                input: 0,
-                cached: 0,
-                output: 0,
-                cost_micros: None,
-                events: None,
-            };
-            let spec = CheckSpec { judge, ..CheckSpec::new(kind, None) };
-            CheckResult { spec, status, output: String::new(), command: None, duration_ms: 0, judgement: Some(judgement) }
-        };
         use CheckStatus::{Error, Failed, Passed};
         let review = |status, verdict| judged(CheckKind::Review, status, verdict).is_sound();
         assert!(review(Passed, Some(verdict(Ruling::Pass, 80))));

@@ -117,8 +117,9 @@ fn a_change_passes_when_its_judge_is_sure_enough() {
 
 #[test]
 fn what_is_kept_is_short_and_clean() {
-    let clean = read(&block(NONCE, r#"{"verdict": "pass", "confidence": 1, "reasons": ["a\u0000b"]}"#), NONCE).unwrap();
-    assert_eq!(clean.reasons, ["a\u{fffd}b"]);
+    let clean = read(&block(NONCE, r#"{"verdict": "pass", "confidence": 1, "reasons": ["a\u0000b\nPasses.\t"]}"#), NONCE).unwrap();
+    assert_eq!(clean.reasons, ["a\u{fffd}b Passes. "]);
+    assert_eq!(clean.in_words(), "Passes, 1 % sure.\n- a\u{fffd}b Passes. \n", "one reason is one line");
     let remark = Remark { file: "a\0".into(), line: None, message: "m".repeat(TEXT_MAX + 1) };
     let verdict =
         Verdict { verdict: Ruling::Fail, confidence: 200, reasons: vec!["r".into(); 100], findings: vec![remark; FINDINGS_MAX + 1] };
@@ -127,14 +128,17 @@ fn what_is_kept_is_short_and_clean() {
         version: Some("2\0".into()),
         model: None,
         verdict: Some(verdict),
-        turns: None,
-        input: 0,
+        turns: Some(u64::MAX),
+        input: u64::MAX,
         cached: 0,
         output: 0,
         cost_micros: None,
-        events: None,
+        events: Some(EventRange { first: -1, last: i64::MAX }),
     };
     let kept = judgement.kept();
+    assert_eq!((kept.turns, kept.input, kept.cached), (Some(LARGEST), LARGEST, 0), "what every reader of JSON can read");
+    assert_eq!(kept.events, Some(EventRange { first: 0, last: LARGEST as i64 }));
+    assert_eq!(kept.clone().kept(), kept);
     assert_eq!(kept.judge(), "Claude Code 2\u{fffd}");
     let verdict = kept.verdict.unwrap();
     assert_eq!((verdict.confidence, verdict.reasons.len(), verdict.findings.len()), (100, REASONS_MAX, FINDINGS_MAX));

@@ -202,19 +202,24 @@ mod tests {
 
     #[test]
     fn of_what_a_judge_says_the_beginning_is_told_as_its_opinion() {
-        let judgement = serde_json::from_value(serde_json::json!({
-            "backend": "codex", "version": null, "model": null, "verdict": null, "turns": null, "input": 0, "cached": 0, "output": 0,
-            "cost_micros": null, "events": null
-        }));
-        let check = CheckResult {
-            spec: CheckSpec::new(CheckKind::Review, None),
-            status: CheckStatus::Failed,
-            output: format!("Does not pass, 90 % sure.\n{}", "é".repeat(10_000)),
-            command: None,
-            duration_ms: 1,
-            judgement: Some(judgement.unwrap()),
+        let judged = |verdict: serde_json::Value| {
+            let judgement = serde_json::json!({"backend": "codex", "verdict": verdict, "input": 0, "cached": 0, "output": 0});
+            CheckResult {
+                spec: CheckSpec::new(CheckKind::Review, None),
+                status: CheckStatus::Failed,
+                output: format!("Does not pass, 90 % sure.\n{}the end", "é".repeat(10_000)),
+                command: None,
+                duration_ms: 1,
+                judgement: Some(serde_json::from_value(judgement).unwrap()),
+            }
         };
-        let text = summary(&[check]);
+        let unsaid = summary(&[judged(serde_json::Value::Null)]);
+        assert!(
+            unsaid.starts_with("review: failed\n") && unsaid.ends_with("the end\n"),
+            "that there was no verdict is nobody's opinion: {unsaid}"
+        );
+        let verdict = serde_json::json!({"verdict": "fail", "confidence": 90, "reasons": ["because"], "findings": []});
+        let text = summary(&[judged(verdict)]);
         assert!(text.len() <= LONGEST_SUMMARY + 1);
         let begins = "review: failed. What follows is a judge's opinion of the change, and no more than that\nDoes not pass, 90 % sure.\n";
         assert!(text.starts_with(begins), "{text}");

@@ -1,6 +1,6 @@
 //! How a task turned out, for a person: state, checks, why it failed, what to do, and where the work is.
 
-use domain::{Attempt, CheckResult, CheckStatus, Landing, LandingState, TaskView};
+use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, Landing, LandingState, TaskView};
 
 use super::{
     terminal_text::TerminalText,
@@ -72,19 +72,20 @@ pub fn check_line(check: &CheckResult) -> String {
     let chosen = check.command.as_ref().map(|command| format!(": {}", shown(command))).unwrap_or_default();
     let took = duration(std::time::Duration::from_millis(check.duration_ms));
     let judge = check.judgement.as_ref().map(|judged| format!(" by {}", shown(&judged.judge()))).unwrap_or_default();
-    format!("{style}{}{style:#} {}{chosen}{judge}{optional}  {dim}{took}{dim:#}", check_word(check.status), check_name(check))
+    let name = kind_and_target(&check.spec);
+    format!("{style}{}{style:#} {name}{chosen}{judge}{optional}  {dim}{took}{dim:#}", check_word(check.status))
 }
 
-/// The end of what a check printed, indented.
+/// The end of what a check printed, indented; of what a judge says the beginning.
 pub fn check_output(check: &CheckResult) -> Vec<String> {
     let lines: Vec<_> = check.output.trim_end().lines().collect();
-    let skipped = lines.len().saturating_sub(OUTPUT_LINES);
-    let mut shown_lines = vec![];
-    if skipped > 0 {
-        shown_lines.push(format!("    {dim}… {skipped} lines before{dim:#}", dim = dim()));
+    let (skipped, dim) = (lines.len().saturating_sub(OUTPUT_LINES), dim());
+    let indented = |line: &&str| format!("    {}", shown(line));
+    let left_out = |where_it_is: &str| (skipped > 0).then(|| format!("    {dim}… {skipped} lines {where_it_is}{dim:#}"));
+    if check.judgement.as_ref().is_some_and(|judgement| judgement.verdict.is_some()) {
+        return lines.iter().take(OUTPUT_LINES).map(indented).chain(left_out("more")).collect();
     }
-    shown_lines.extend(lines[skipped..].iter().map(|line| format!("    {}", shown(line))));
-    shown_lines
+    left_out("before").into_iter().chain(lines[skipped..].iter().map(indented)).collect()
 }
 
 fn place_of_work(attempt: &Attempt) -> Option<String> {
@@ -93,10 +94,16 @@ fn place_of_work(attempt: &Attempt) -> Option<String> {
     Some(format!("  {dim}the work is on branch{dim:#} {} {dim}({commit}){dim:#}", shown(branch), dim = dim()))
 }
 
-fn check_name(check: &CheckResult) -> String {
-    match &check.spec.target {
-        Some(target) => format!("{}={}", check.spec.kind.name(), shown(target)),
-        None => check.spec.kind.name().to_owned(),
+/// One check in one line, before it has run: what it asks, and whom.
+pub fn spec_line(spec: &CheckSpec) -> String {
+    let judge = spec.judge.in_words().map(|words| format!("  {dim}{}{dim:#}", shown(&words), dim = dim())).unwrap_or_default();
+    format!("{}{judge}", kind_and_target(spec))
+}
+
+fn kind_and_target(spec: &CheckSpec) -> String {
+    match &spec.target {
+        Some(target) => format!("{}={}", spec.kind.name(), shown(target)),
+        None => spec.kind.name().to_owned(),
     }
 }
 
@@ -105,4 +112,40 @@ pub fn shown(text: &str) -> String {
     let mut clean = TerminalText::default();
     let text = clean.clean(text.replace(['\n', '\r', '\t'], " ").as_bytes());
     text + clean.reset()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::CheckKind;
+
+    use super::*;
+
+    fn check(kind: CheckKind, has_verdict: bool) -> CheckResult {
+        let verdict = serde_json::json!({"verdict": "fail", "confidence": 90, "reasons": ["because"], "findings": []});
+        let judgement = serde_json::json!({"backend": "codex", "verdict": verdict, "input": 0, "cached": 0, "output": 0});
+        CheckResult {
+            spec: CheckSpec::new(kind, None),
+            status: CheckStatus::Failed,
+            output: (1..=OUTPUT_LINES + 1).map(|line| format!("line {line}\n")).collect(),
+            command: None,
+            duration_ms: 0,
+            judgement: has_verdict.then(|| serde_json::from_value(judgement).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_program_says_at_its_end_why_and_a_judge_at_its_beginning() {
+        let printed = check_output(&check(CheckKind::TestPasses, false));
+        assert!(printed[0].contains("1 lines before") && printed[1] == "    line 2", "{printed:?}");
+        let said = check_output(&check(CheckKind::Review, true));
+        assert!(said[0] == "    line 1" && said[OUTPUT_LINES].contains("1 lines more"), "{said:?}");
+    }
+
+    #[test]
+    fn who_is_to_judge_is_named() {
+        let mut spec = CheckSpec::new(CheckKind::Review, Some("Look for\nraces.".into()));
+        assert_eq!(spec_line(&spec), "review=Look for races.");
+        spec.judge.at_least = Some(80);
+        assert!(spec_line(&spec).contains("at least 80 % sure"), "{}", spec_line(&spec));
+    }
 }

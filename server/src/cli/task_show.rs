@@ -14,7 +14,7 @@ use super::{
     facts::{field, section},
     find_task::{TaskName, find_task, parse_task_name},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
-    task_result::{check_line, check_output, result_lines, shown},
+    task_result::{check_line, check_output, result_lines, shown, spec_line},
     words::{between, bold, checks_field, dim, duration, moment, on_phrase, state_style},
 };
 
@@ -211,14 +211,7 @@ fn checks(task: &TaskView) -> Vec<String> {
             let hash = attempt.report_hash.iter().map(|hash| format!("{dim}SHA-256 of the report{dim:#} {}", shown(hash), dim = dim()));
             checks.chain(hash).collect()
         }
-        None => task
-            .check_specs
-            .iter()
-            .map(|spec| match &spec.target {
-                Some(target) => format!("{}={}", spec.kind.name(), shown(target)),
-                None => spec.kind.name().to_owned(),
-            })
-            .collect(),
+        None => task.check_specs.iter().map(spec_line).collect(),
     };
     section("Checks", lines)
 }
