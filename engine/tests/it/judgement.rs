@@ -2,7 +2,7 @@
 
 use domain::{
     AttemptKey, Backend, CheckKind, CheckResult, CheckSpec, CheckStatus, FailureCode, JudgeTerms, NewTask, SessionEvent,
-    SessionEventKind as Event, TaskStateName,
+    SessionEventKind as Event, TaskStateName, VerificationReport,
     judgement::{JUDGES, Ruling},
     protocol::{Assignment, AttemptReport},
 };
@@ -115,6 +115,7 @@ async fn advice_does_not_decide_and_what_was_said_is_kept(pool: PgPool) {
         check.status = CheckStatus::Failed;
         let mut judged = judgement(CheckStatus::Failed);
         judged.verdict.as_mut().unwrap().reasons = vec!["it breaks\0 b".into()];
+        judged.input = u64::MAX;
         check.judgement = Some(judged);
     };
     let failed = with_review(&assignment, fails);
@@ -131,6 +132,8 @@ async fn advice_does_not_decide_and_what_was_said_is_kept(pool: PgPool) {
         assert_eq!(judged.verdict.as_ref().unwrap().reasons, ["it breaks\u{fffd} b"]);
         assert_eq!((check.spec.judge.at_least, judged.judge()), (Some(80), "Claude Code 2.1.328 with opus".to_owned()));
     }
+    // what is hashed is what is read again
+    assert_eq!(attempt.report_hash, attempt.verification.as_ref().map(VerificationReport::hash));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

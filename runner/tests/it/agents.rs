@@ -41,7 +41,7 @@ say '{{"type":"system","subtype":"init","session_id":"s1","model":"opus","claude
         Self { _folder: folder, program }
     }
 
-    fn config(&self, state: &State) -> RunnerConfig {
+    pub fn config(&self, state: &State) -> RunnerConfig {
         let environment = vec![("ANTHROPIC_API_KEY".into(), "key-of-the-agents".into())];
         RunnerConfig {
             agents: AgentConfig { claude_code: Some(self.program.clone()), environment, ..AgentConfig::default() },

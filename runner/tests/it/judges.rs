@@ -5,10 +5,11 @@ use domain::{
     judgement::{JUDGES, Ruling},
     protocol::{Assignment, AttemptReport, Said, WorkOutcome},
 };
+use runner::{RunnerConfig, SandboxConfig};
 
 use crate::{
     agents::{Agent, failure, prompt, session},
-    harness::{Repository, Server, State, check_output, checks, statuses, without_a_sandbox},
+    harness::{Repository, Server, State, check_output, checks, short, statuses, without_a_sandbox},
 };
 
 /// What a judge knows: the word that it was told, and how a verdict is given.
@@ -282,6 +283,25 @@ async fn nobody_works_for_what_has_to_be_judged_and_cannot_be() {
     let report = server.carry_out(&assignment).await;
     assert_eq!(failure(&report.outcome), FailureCode::BackendMissing, "{:?}", report.outcome);
     assert_eq!((report.branch, session(&server, &assignment)), (None, vec![]), "nothing was done, and nobody was asked");
+}
+
+/// Whatever the work itself may do without.
+#[tokio::test]
+async fn where_no_sandbox_can_be_made_nothing_is_judged() {
+    let repository = Repository::sample();
+    let agent = agent("echo made > made.txt", r#"verdict "$word" pass x"#);
+    let state = State::new();
+    let sandbox = SandboxConfig { program: "/nowhere/bwrap".into(), may_be_left_out: true, ..SandboxConfig::default() };
+    let server = Server::with_config(RunnerConfig { sandbox, ..agent.config(&state) }, short()).await;
+    assert!(!server.capabilities().contains(&JUDGES.to_owned()));
+    let required = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+    let report = server.carry_out(&required).await;
+    assert_eq!((failure(&report.outcome), report.branch), (FailureCode::SandboxUnavailable, None), "nothing was done");
+    let mut advised = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+    advised.checks[0].required = false;
+    let report = server.carry_out(&advised).await;
+    assert_eq!((report.outcome.clone(), statuses(&report)), (WorkOutcome::Completed, vec![CheckStatus::Error]));
+    assert!(check_output(&report, 0).contains("it would run in a sandbox"), "{}", check_output(&report, 0));
 }
 
 #[tokio::test]
