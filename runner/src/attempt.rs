@@ -65,6 +65,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         leader: None,
         boot: process::boot(),
         isolation: assignment.isolation,
+        group: None,
     }
 }
 
@@ -185,6 +186,7 @@ mod tests {
             leader: None,
             boot: process::boot(),
             isolation: Isolation::None,
+            group: None,
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use domain::check::VERIFICATION_TIMEOUT_SECONDS;
 
-use crate::backend::found::Found;
+use crate::{Groups, RoomLimits, backend::found::Found};
 
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
@@ -70,6 +70,10 @@ pub struct SandboxConfig {
     pub hidden: Vec<PathBuf>,
     /// Work runs without a sandbox where its workspace wants that.
     pub may_be_left_out: bool,
+    /// How much an attempt may use.
+    pub limits: RoomLimits,
+    /// What keeps it below that.
+    pub groups: Groups,
 }
 
 impl Default for SandboxConfig {
@@ -81,6 +85,8 @@ impl Default for SandboxConfig {
             read: vec![],
             hidden: vec![],
             may_be_left_out: false,
+            limits: RoomLimits::default(),
+            groups: Groups::None,
         }
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Entry {
     /// How it runs. What an older runner has written down ran as its user.
     #[serde(default = "without_a_sandbox")]
     pub isolation: Isolation,
+    /// The control group of what runs in its rooms.
+    #[serde(default)]
+    pub group: Option<PathBuf>,
 }
 
 fn without_a_sandbox() -> Isolation {
@@ -50,6 +53,7 @@ impl Entry {
             leader: self.leader.filter(|_| self.boot == boot()),
             of_this_life: false,
             in_sandbox: self.isolation == Isolation::Sandbox,
+            group: self.group.clone(),
         }
     }
 }

@@ -53,6 +53,7 @@ pub use config::{AgentConfig, Limits, Network, Paths, RunnerConfig, SandboxConfi
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
+pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 
 /// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.

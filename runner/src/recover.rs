@@ -11,6 +11,7 @@ use crate::{
     journal::Entry,
     life::Runner,
     process::{self, MARKER, Survivors},
+    sandbox::group,
     save::{SaveError, Saved, save},
 };
 
@@ -22,6 +23,8 @@ pub(crate) enum NotPutAway {
     Save(#[from] SaveError),
     #[error("its work is to be looked at in a sandbox, and {0}")]
     NoSandbox(String),
+    #[error("its control group could not be removed: {0}")]
+    Group(io::Error),
     #[error("its folder could not be removed: {0}")]
     Folder(#[from] io::Error),
 }
@@ -59,7 +62,12 @@ pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Sa
         let marker = (MARKER, entry.attempt.attempt_id.to_string());
         let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
         let room = runner.sandbox.same_room(entry).await.map_err(NotPutAway::NoSandbox)?;
-        saved = Some(save(&git, &room, entry, checkout).await?);
+        let done = save(&git, &room, entry, checkout).await;
+        room.let_go(runner.limits.kill).await.map_err(NotPutAway::Group)?;
+        saved = Some(done?);
+    }
+    if let Some(group) = &entry.group {
+        group::remove(group, runner.limits.kill).await.map_err(NotPutAway::Group)?;
     }
     runner.folders.throw_away(&entry.folder, &runner.tracker).await?;
     Ok(saved)

@@ -2,7 +2,7 @@
 
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use domain::{
     ArtifactKind, Failure, FailureCode, Finding, FindingKind, VerificationReport, Work, crash, finding,
@@ -100,6 +100,7 @@ pub(super) async fn walk(
         Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
     };
     entry.isolation = room.isolation();
+    entry.group = room.group().map(Path::to_owned);
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
@@ -149,6 +150,7 @@ impl Attempt {
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        self.let_go_of_the_room().await;
         if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
         }
@@ -215,6 +217,12 @@ impl Attempt {
         Duration::from_secs(self.assignment.timeout_seconds.into())
     }
 
+    async fn let_go_of_the_room(&self) {
+        if let Err(error) = self.room.let_go(self.runner.limits.kill).await {
+            warn!("The control group of attempt {} is still there: {error}", self.entry.attempt.attempt_id);
+        }
+    }
+
     fn tell(&self, said: Said) {
         self.runner.outbox.say(self.entry.attempt.attempt_id, said);
     }
@@ -236,6 +244,7 @@ impl Attempt {
             _ => save(&git, &self.room, &self.entry, checkout).await,
         };
         crash::point("save.after");
+        self.let_go_of_the_room().await;
         let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in &saved.notes {

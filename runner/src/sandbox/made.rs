@@ -10,12 +10,22 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::io::ioctl_fionbio;
 use tokio::process::{Child, Command};
 
+use super::meter::Meter;
 use crate::process::{self, Trace};
 
 /// A program that is about to be started.
 pub(crate) struct Program {
     pub command: Command,
     pub made: Made,
+    /// What it may use of the machine.
+    pub meter: Meter,
+}
+
+/// One that was started.
+pub(crate) struct Running {
+    pub child: Child,
+    pub made: Made,
+    pub meter: Meter,
 }
 
 pub(crate) enum Made {
@@ -29,7 +39,7 @@ const STATUS: i32 = 3;
 const FILTER: i32 = 4;
 
 /// Completes a call of bubblewrap that is complete but for what it runs.
-pub(super) fn watched(mut command: Command, name: &str) -> io::Result<Program> {
+pub(super) fn watched(mut command: Command, name: &str, meter: Meter) -> io::Result<Program> {
     let (status, said) = pipe()?;
     // bubblewrap is done with its pipe before it is waited for
     ioctl_fionbio(&status, true)?;
@@ -42,13 +52,14 @@ pub(super) fn watched(mut command: Command, name: &str) -> io::Result<Program> {
     let mapped = mapped.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
     command.fd_mappings(mapped.into()).map_err(io::Error::other)?;
     command.args(["--json-status-fd", "3", "--seccomp", "4", "--", name]);
-    Ok(Program { command, made: Made::Closed(status) })
+    Ok(Program { command, made: Made::Closed(status), meter })
 }
 
 impl Program {
     /// As [`process::start`].
-    pub async fn start(self, trace: &mut Trace) -> io::Result<(Child, Made)> {
-        Ok((process::start(self.command, trace).await?, self.made))
+    pub async fn start(self, trace: &mut Trace) -> io::Result<Running> {
+        let Self { command, made, meter } = self;
+        Ok(Running { child: process::start(command, trace).await?, made, meter })
     }
 }
 

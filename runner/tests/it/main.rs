@@ -7,6 +7,8 @@ mod approvals;
 mod checks;
 mod ending;
 mod harness;
+#[cfg(target_os = "linux")]
+mod limits;
 mod link;
 mod lives;
 mod logs;
