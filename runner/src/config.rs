@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use domain::check::VERIFICATION_TIMEOUT_SECONDS;
 
-use crate::{Groups, RoomLimits, backend::found::Found};
+use crate::{Groups, Network, RoomLimits, backend::found::Found};
 
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
@@ -68,6 +68,8 @@ pub struct SandboxConfig {
     pub read: Vec<PathBuf>,
     /// Folders that are never shown, whatever lies around them.
     pub hidden: Vec<PathBuf>,
+    /// Muster's own program: where a network list is kept, it is what begins in a room. See [`enter_room`](crate::enter_room).
+    pub own_program: Option<PathBuf>,
     /// Work runs without a sandbox where its workspace wants that.
     pub may_be_left_out: bool,
     /// How much an attempt may use.
@@ -84,20 +86,12 @@ impl Default for SandboxConfig {
             agent_network: Network::Open,
             read: vec![],
             hidden: vec![],
+            own_program: None,
             may_be_left_out: false,
             limits: RoomLimits::default(),
             groups: Groups::None,
         }
     }
-}
-
-/// What can be reached from inside a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// A loopback of its own.
-    None,
-    /// What the machine reaches.
-    Open,
 }
 
 /// Whoever names a path names what is on the runner's disk.

@@ -191,7 +191,7 @@ impl Git {
         bounds: Bounds,
     ) -> Result<Output, GitError> {
         // whoever makes a room ends when nobody hears it any more
-        let Running { mut child, made, meter } = self.start(place, arguments).await?;
+        let Running { mut child, made, meter, bridge } = self.start(place, arguments).await?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let work = async {
@@ -221,7 +221,7 @@ impl Git {
         if status.success() || output.cut {
             return Ok(output);
         }
-        if made.fails(status) {
+        if made.fails(status, bridge.as_ref()) {
             return Err(GitError::NoRoom(last_words(&String::from_utf8_lossy(&error))));
         }
         Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })
@@ -230,9 +230,9 @@ impl Git {
     async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> io::Result<Running> {
         match (place, &self.room) {
             (Place::Worktree { path, .. }, Room::Closed(_)) => {
-                let Program { mut command, made, meter } = self.room.program("git", Guest::Git, path)?;
+                let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git, path)?;
                 self.complete(&mut command, place, arguments);
-                Ok(Running { child: process::start_alone(command).await?, made, meter })
+                Ok(Running { child: process::start_alone(command).await?, made, meter, bridge })
             }
             _ => {
                 let mut command = Command::new("git");
@@ -240,7 +240,7 @@ impl Git {
                 command.current_dir(place.stands_in());
                 // a group of its own, so that its helpers end with it
                 command.process_group(0);
-                Ok(Running { child: command.spawn()?, made: Made::Open, meter: Meter::off() })
+                Ok(Running { child: command.spawn()?, made: Made::Open, meter: Meter::off(), bridge: None })
             }
         }
     }

@@ -27,6 +27,7 @@ mod key;
 mod life;
 mod log;
 mod mirror;
+mod network;
 mod outbox;
 mod process;
 mod recover;
@@ -49,10 +50,11 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, Limits, Network, Paths, RunnerConfig, SandboxConfig};
+pub use config::{AgentConfig, Limits, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
+pub use network::{Network, NetworkList, bridge::enter as enter_room};
 pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 

@@ -56,6 +56,8 @@ const USER_ID: &str = "1000";
 pub(crate) const HOME: &str = "/home/work";
 pub(crate) const TMP: &str = "/tmp";
 
+/// Where Muster's own program lies in a room that has a network list.
+const OWN_PROGRAM: &str = "/run/muster";
 /// Of what is in memory, such as what processes share.
 const SHARED_BYTES: &str = "1073741824";
 /// A machine that takes longer to make a room makes none.
@@ -164,7 +166,7 @@ impl Sandbox {
         let nothing = Own { home_and_tmp: None, rest: Places::default() };
         let group = base.map(|base| base.group(&format!("trial-{}", Uuid::now_v7()), &self.config.limits)).transpose();
         let group = group.map_err(|error| format!("a room gets no control group: {error}"))?;
-        let program = self.program("true", Network::None, group.as_ref(), nothing, Path::new("/")).map_err(not_started)?;
+        let program = self.program("true", &Network::None, group.as_ref(), nothing, Path::new("/")).map_err(not_started)?;
         let Program { mut command, made, .. } = program;
         command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
         let tried = tokio::time::timeout(TRIAL, command.output()).await;
@@ -185,7 +187,7 @@ impl Sandbox {
     }
 
     /// A program in a room in which there is what the machine shows to everybody, and `own`.
-    fn program(&self, name: &str, network: Network, group: Option<&Group>, own: Own, stands_in: &Path) -> io::Result<Program> {
+    fn program(&self, name: &str, network: &Network, group: Option<&Group>, own: Own, stands_in: &Path) -> io::Result<Program> {
         // it ends with whoever starts it, before bubblewrap sees to that
         let mut command = group.map_or_else(|| Command::new("setpriv"), |group| group.call("setpriv"));
         command.args(["--pdeathsig", "KILL"]);
@@ -195,12 +197,19 @@ impl Sandbox {
         command.args(["--", "prlimit"]).args(limits::arguments(&self.config.limits)).arg("--").arg(&self.config.program);
         command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns"]);
         command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", USER_ID, "--gid", USER_ID]);
-        if network == Network::None {
+        if *network != Network::Open {
             command.arg("--unshare-net");
         }
-        command.args(self.places(network, own)?.0);
+        let mut places = self.places(network, own)?;
+        let mut listed = None;
+        if let Network::Listed(list) = network {
+            let unknown = || io::Error::other("a network list takes Muster's own program, and where that is is not known");
+            places.read_only(self.config.own_program.as_ref().ok_or_else(unknown)?, Path::new(OWN_PROGRAM));
+            listed = Some((list, Path::new(OWN_PROGRAM)));
+        }
+        command.args(places.0);
         command.args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"]).arg(stands_in);
-        made::watched(command, name, Meter::new(&self.config.limits, group))
+        made::watched(command, name, Meter::new(&self.config.limits, group), listed)
     }
 
     /// Folders that are empty but for what is the attempt's, whatever is shown around them.
@@ -210,7 +219,7 @@ impl Sandbox {
         others.into_iter().chain([self.state_dir.clone()])
     }
 
-    fn places(&self, network: Network, own: Own) -> io::Result<Places> {
+    fn places(&self, network: &Network, own: Own) -> io::Result<Places> {
         let hidden: Vec<_> = self.hidden().collect();
         let mut room = machine::shown(&self.state_dir, network);
         // before what may lie below them
@@ -280,7 +289,7 @@ impl Room {
 
     fn program_that_needs(&self, name: &str, needs: Option<&Path>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
-            Self::Open => Program { command: Command::new(name), made: Made::Open, meter: Meter::off() },
+            Self::Open => Program { command: Command::new(name), made: Made::Open, meter: Meter::off(), bridge: None },
             Self::Closed(closed) => closed.program(name, guest, worktree, needs)?,
         };
         // outside nobody stands where the work can put programs
@@ -289,23 +298,24 @@ impl Room {
     }
 
     /// For the log of the attempt.
-    pub fn about(&self, guest: Guest) -> &'static str {
+    pub fn about(&self, guest: Guest) -> String {
         match self {
-            Self::Open => "Without a sandbox, as the workspace wants it",
+            Self::Open => "Without a sandbox, as the workspace wants it".into(),
             Self::Closed(closed) => match closed.network(guest) {
-                Network::None => "In a sandbox without a network",
-                Network::Open => "In a sandbox with the machine's network",
+                Network::None => "In a sandbox without a network".into(),
+                Network::Listed(list) => format!("In a sandbox that reaches what the network list has: {list}"),
+                Network::Open => "In a sandbox with the machine's network".into(),
             },
         }
     }
 }
 
 impl Closed {
-    fn network(&self, guest: Guest) -> Network {
+    fn network(&self, guest: Guest) -> &Network {
         match guest {
-            Guest::Command | Guest::Check { .. } => self.sandbox.config.network,
-            Guest::Agent => self.sandbox.config.agent_network,
-            Guest::Git => Network::None,
+            Guest::Command | Guest::Check { .. } => &self.sandbox.config.network,
+            Guest::Agent => &self.sandbox.config.agent_network,
+            Guest::Git => &Network::None,
         }
     }
 

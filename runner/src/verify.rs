@@ -25,6 +25,7 @@ use crate::{
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
+    network::bridge::while_it_reaches,
     process::{self, Allowance, End, Survivors},
     sandbox::{Guest, Room, Running},
     worktree,
@@ -137,7 +138,7 @@ impl Verification<'_> {
             Ok(program) => program.start(&mut trace).await,
             Err(error) => Err(error),
         };
-        let Running { mut child, made, meter } = match started {
+        let Running { mut child, made, meter, mut bridge } = match started {
             Ok(running) => running,
             Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
         };
@@ -148,9 +149,12 @@ impl Verification<'_> {
         };
         let never = CancellationToken::new();
         let allowance = Allowance { time: time.into(), meter: &meter };
-        let end = process::attend(&mut child, &trace, allowance, orders, self.limits, reading, (&over, &never)).await?;
+        let attended = process::attend(&mut child, &trace, allowance, orders, self.limits, reading, (&over, &never));
+        let end = while_it_reaches(bridge.as_mut(), self.log, attended).await?;
         let (status, reason) = match end {
-            Ok(End::Exited(status)) if made.fails(status) => (CheckStatus::Error, Some("the sandbox could not be made".to_owned())),
+            Ok(End::Exited(status)) if made.fails(status, bridge.as_ref()) => {
+                (CheckStatus::Error, Some("the sandbox could not be made".to_owned()))
+            }
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
             Ok(End::Exited(status)) => {
                 (CheckStatus::Failed, Some(format!("the command {}", process::why_it_ended(status, meter.run_into()))))

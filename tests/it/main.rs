@@ -14,6 +14,8 @@ mod http;
 mod idempotency;
 mod migrations;
 mod model;
+#[cfg(target_os = "linux")]
+mod network;
 mod private_postgres;
 mod purge;
 mod queue;

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[command(next_help_heading = "Sandbox")]
 pub struct SandboxArgs {
-    /// What commands and checks reach from inside: a loopback of their own, or all that this machine reaches [default: none].
-    #[arg(long = "sandbox-network", env = "MUSTER_SANDBOX_NETWORK", value_name = "NETWORK", value_enum)]
+    /// What commands and checks reach from inside: `none` but a loopback of their own, `open` for all that this machine reaches, or a list
+    /// of hosts, such as example.org,*.example.net:8443 [default: none].
+    #[arg(long = "sandbox-network", env = "MUSTER_SANDBOX_NETWORK", value_name = "NETWORK")]
     #[serde(default)]
-    pub network: Option<NetworkWord>,
+    pub network: Option<Network>,
     /// The same for agents, which talk to a model somewhere [default: open].
-    #[arg(long = "sandbox-agent-network", env = "MUSTER_SANDBOX_AGENT_NETWORK", value_name = "NETWORK", value_enum)]
+    #[arg(long = "sandbox-agent-network", env = "MUSTER_SANDBOX_AGENT_NETWORK", value_name = "NETWORK")]
     #[serde(default)]
-    pub agent_network: Option<NetworkWord>,
+    pub agent_network: Option<Network>,
     /// Files and folders of this machine that are shown inside, read-only, beside its programs.
     #[arg(long = "sandbox-read", env = "MUSTER_SANDBOX_READ", value_name = "PATH", value_delimiter = ':')]
     #[serde(default)]
@@ -52,13 +53,6 @@ pub struct SandboxArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum NetworkWord {
-    None,
-    Open,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum WithoutSandbox {
     Allowed,
     Refused,
@@ -85,8 +79,8 @@ impl SandboxArgs {
     /// What is said here, else what was said before.
     pub fn or(&self, before: &Self) -> Self {
         Self {
-            network: self.network.or(before.network),
-            agent_network: self.agent_network.or(before.agent_network),
+            network: self.network.clone().or_else(|| before.network.clone()),
+            agent_network: self.agent_network.clone().or_else(|| before.agent_network.clone()),
             read: self.read.clone().or_else(|| before.read.clone()),
             memory: self.memory.or(before.memory),
             processes: self.processes.or(before.processes),
@@ -99,11 +93,6 @@ impl SandboxArgs {
 
     pub fn config(&self, unless_said: WithoutSandbox) -> SandboxConfig {
         let usual = SandboxConfig::default();
-        let network = |word: Option<NetworkWord>, usual| match word {
-            Some(NetworkWord::None) => Network::None,
-            Some(NetworkWord::Open) => Network::Open,
-            None => usual,
-        };
         let read = self.read.iter().flatten().filter(|path| !path.as_os_str().is_empty());
         let limit = |said: Option<Most>, usual| said.map_or(usual, Most::limit);
         let limits = RoomLimits {
@@ -113,9 +102,10 @@ impl SandboxArgs {
             file: limit(self.file_size, usual.limits.file),
         };
         SandboxConfig {
-            network: network(self.network, usual.network),
-            agent_network: network(self.agent_network, usual.agent_network),
+            network: self.network.clone().unwrap_or(usual.network),
+            agent_network: self.agent_network.clone().unwrap_or(usual.agent_network),
             read: read.cloned().collect(),
+            own_program: std::env::current_exe().ok(),
             may_be_left_out: self.without_sandbox.unwrap_or(unless_said) == WithoutSandbox::Allowed,
             limits,
             groups: self.groups.clone().unwrap_or(usual.groups),
@@ -220,7 +210,9 @@ mod tests {
         let config = read.config(WithoutSandbox::Refused);
         assert_eq!((config.limits.memory, config.limits.processes, config.groups), (None, None, Groups::Own));
         assert_eq!(config.limits.file, RoomLimits::default().file, "what nobody says is as usual");
-        // as a machine has it that has joined before there were limits
-        assert_eq!(serde_json::from_str::<SandboxArgs>(r#"{"network": "open"}"#).unwrap().network, Some(NetworkWord::Open));
+        // as a machine has it that has joined before there were limits and lists
+        assert_eq!(serde_json::from_str::<SandboxArgs>(r#"{"network": "open"}"#).unwrap().network, Some(Network::Open));
+        let listed = SandboxArgs { network: Some("example.org:8443".parse().unwrap()), ..SandboxArgs::default() };
+        assert_eq!(serde_json::from_str::<SandboxArgs>(&serde_json::to_string(&listed).unwrap()).unwrap(), listed);
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     held::{Order, Orders, Why},
     journal::Checkout,
     log::pump::pump,
+    network::bridge::{Bridge, while_it_reaches},
     process::{self, Allowance, End, Time, Trace},
     sandbox::{Made, Meter, Overrun, Program, Running},
     session::Session,
@@ -95,8 +96,8 @@ impl Attempt {
         };
         let never = CancellationToken::new();
         let (end, took) = self.attend(&mut started, self.time().into(), orders, reading, (&over, &never)).await;
-        let Running { made, meter, .. } = started.running;
-        match self.judge(end, (made, &meter), subject, took).await {
+        let Running { made, meter, bridge, .. } = started.running;
+        match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
             (None, status) => (None, status),
@@ -165,8 +166,8 @@ impl Attempt {
             Ok(Ok(End::Exited(status))) => Some(*status),
             _ => None,
         };
-        let Running { made, meter, .. } = started.running;
-        match self.judge(end, (made, &meter), subject, took).await {
+        let Running { made, meter, bridge, .. } = started.running;
+        match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             // it has said more about it than its exit code
             (None | Some(Judged::Failed(_)), code) => {
                 let failure = dialogue.verdict(status).err().map(|failure| with_overrun(failure, meter.run_into()));
@@ -213,10 +214,10 @@ impl Attempt {
                 warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
             }
         };
-        let Running { child, meter, .. } = &mut started.running;
+        let Running { child, meter, bridge, .. } = &mut started.running;
         let allowance = Allowance { time, meter };
         let attended = process::attend(child, &started.trace, allowance, orders, &self.runner.limits, reading, (over, said_all));
-        let (end, ()) = tokio::join!(attended, journal);
+        let (end, ()) = tokio::join!(while_it_reaches(bridge.as_mut(), &self.log, attended), journal);
         self.log.say_what_is_missing().await;
         (end, started.began.elapsed())
     }
@@ -242,10 +243,16 @@ impl Attempt {
     }
 
     /// What there is to say of how it ended before it is asked itself.
-    async fn judge(&self, end: HowItEnded, (made, meter): (Made, &Meter), subject: &str, took: Duration) -> (Option<Judged>, Option<i32>) {
+    async fn judge(
+        &self,
+        end: HowItEnded,
+        (made, bridge, meter): (Made, Option<&Bridge>, &Meter),
+        subject: &str,
+        took: Duration,
+    ) -> (Option<Judged>, Option<i32>) {
         let seconds = took.as_secs_f64();
         match end {
-            Ok(Ok(End::Exited(status))) if made.fails(status) => {
+            Ok(Ok(End::Exited(status))) if made.fails(status, bridge) => {
                 (Some(Judged::Ended(no_sandbox("the sandbox could not be made; the end of the log says why"))), None)
             }
             Ok(Ok(End::Exited(status))) => {
