@@ -10,6 +10,7 @@ use crate::{
     AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream, RunnerId,
     SessionEvent, VerificationReport, Work,
     approval::{Answer, Asked},
+    runner::Rooms,
     task::{Inputs, Tier},
 };
 
@@ -32,7 +33,14 @@ pub enum ToServer {
         bytes: Vec<u8>,
     },
     /// Names everything that is held, and renews its leases as of when it was sent. `beat` is the runner's own number for it.
-    Heartbeat { beat: u64, attempts: Vec<AttemptKey> },
+    Heartbeat {
+        beat: u64,
+        attempts: Vec<AttemptKey>,
+        /// What attempts have left on its machine that should be gone; empty once it is, and absent as long as there was nothing. A server
+        /// that does not know it leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_behind: Option<String>,
+    },
     /// The machine is a runner no longer: its key is to be dead. It holds nothing.
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
@@ -64,6 +72,12 @@ pub struct Hello {
     /// The agent programs that it has found. Their names are among its capabilities as well.
     #[serde(default, deserialize_with = "known_backends")]
     pub backends: Vec<BackendFound>,
+    /// What attempts may use and reach on its machine.
+    #[serde(default)]
+    pub rooms: Option<Rooms>,
+    /// What attempts have left on its machine that should be gone; absent when there is nothing.
+    #[serde(default)]
+    pub left_behind: Option<String>,
 }
 
 /// What a runner says about an attempt.

@@ -18,7 +18,8 @@ mod trial;
 use domain::{
     Backend, BackendFound, RunnerId, WorkspaceId,
     error::Errors,
-    runner::owner_of,
+    protocol::Hello,
+    runner::{Rooms, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 
@@ -132,17 +133,28 @@ impl Engine {
         tx.commit(()).await
     }
 
-    /// Takes down which agents there are on the runner's machine, and why it makes no sandbox, or that it makes them.
-    async fn note_machine(&self, session: &RunnerSession, no_sandbox: Option<&str>, backends: &[BackendFound]) -> Result<()> {
-        let clean = |text: &str, most| text.replace('\0', "\u{fffd}").chars().take(most).collect::<String>();
-        let backends: Vec<_> = backends
+    /// Takes down what a runner says of its machine: which agents there are, why it makes no sandbox, or that it makes them, what attempts
+    /// may use there, and what they have left.
+    async fn note_machine(&self, session: &RunnerSession, hello: &Hello) -> Result<()> {
+        let backends: Vec<_> = hello
+            .backends
             .iter()
             .take(Backend::ALL.len())
             .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend })
             .collect();
-        let text = no_sandbox.map(|text| clean(text, 1000));
+        let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
+        let rooms = hello.rooms.as_ref().map(Rooms::kept);
         let mut conn = self.database.system.acquire().await?;
-        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends).await
+        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends, rooms.as_ref()).await?;
+        drop(conn);
+        self.note_left_behind(session, hello.left_behind.as_deref().unwrap_or_default()).await
+    }
+
+    /// Takes down what attempts have left on a runner's machine that should be gone; empty when there is nothing any more.
+    async fn note_left_behind(&self, session: &RunnerSession, left_behind: &str) -> Result<()> {
+        let text = clean(left_behind, 1000);
+        let mut conn = self.database.system.acquire().await?;
+        store::note_left_behind(&mut conn, session, Some(text.as_str()).filter(|text| !text.is_empty())).await
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
@@ -162,6 +174,11 @@ impl Engine {
         }
         Ok(outdated.into_iter().map(|link| (link.runner, link.ticket)).collect())
     }
+}
+
+/// Of what a runner says, what is kept and can be.
+fn clean(text: &str, most: usize) -> String {
+    text.replace('\0', "\u{fffd}").chars().take(most).collect()
 }
 
 /// What a runner says of itself.

@@ -14,7 +14,7 @@ mod walk;
 use std::sync::Arc;
 
 use domain::{
-    AttemptKey, Failure, FailureCode,
+    AttemptId, AttemptKey, Failure, FailureCode,
     protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
 };
 use tokio::{task::JoinError, time::Instant};
@@ -24,7 +24,9 @@ use crate::{
     held::{Order, Orders, Why},
     journal::Entry,
     life::Runner,
-    process, recover,
+    process::{self, Trace},
+    recover,
+    remains::Remains,
     tellings::Tellings,
 };
 
@@ -37,8 +39,35 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
         Ok(report) => report,
         Err(error) => Some(after_a_fault(&runner, key, error).await),
     };
+    runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, may_be_kept(report.as_ref())));
     last_word(&runner, key, report, orders).await;
     runner.held.release(key.attempt_id);
+}
+
+/// Whether its folder may be there on purpose, with work that could not be saved.
+fn may_be_kept(report: Option<&AttemptReport>) -> bool {
+    match report.map(|report| &report.outcome) {
+        Some(WorkOutcome::Failed { failure }) => matches!(failure.code, FailureCode::WorkNotSaved | FailureCode::RunnerFault),
+        Some(_) => false,
+        // nobody is told of one that is abandoned
+        None => true,
+    }
+}
+
+/// That nothing of an attempt is left on the machine.
+async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
+    let (folder, group) = (runner.folders.attempt(id), runner.sandbox.group_of(id));
+    let trace = Trace {
+        attempt: id.to_string(),
+        folder: folder.clone(),
+        leader: None,
+        of_this_life: false,
+        in_sandbox: false,
+        group: group.clone(),
+    };
+    let folders = if is_kept { None } else { runner.folders.trashed(&folder) };
+    let places = folders.into_iter().flat_map(|trashed| [folder.clone(), trashed]).chain(group).collect();
+    runner.left_behind.census(Remains { attempt: id, trace, places }, runner.limits.gone, &runner.stop).await;
 }
 
 /// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.
@@ -151,7 +180,7 @@ async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use domain::{AttemptId, Isolation, TaskId};
+    use domain::{Isolation, TaskId};
     use tokio::process::Command;
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;

@@ -141,6 +141,8 @@ pub struct Limits {
     pub goodbye: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
+    /// For everything of an attempt that has ended to be gone.
+    pub gone: Duration,
     /// For a report to be stored when the runner is asked to stop.
     pub last_report: Duration,
     /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
@@ -156,6 +158,7 @@ impl Default for Limits {
             pipes: Duration::from_secs(5),
             goodbye: Duration::from_secs(30),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
+            gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
         }

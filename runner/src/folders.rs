@@ -51,10 +51,14 @@ impl Folders {
         self.attempts.join(id.to_string())
     }
 
+    /// Where such a folder is on its way out.
+    pub fn trashed(&self, folder: &Path) -> Option<PathBuf> {
+        Some(self.trash.join(folder.file_name()?))
+    }
+
     /// Takes a folder away in one step. Deleting it goes on by itself; what a crash leaves of it goes at the next start.
     pub async fn throw_away(&self, folder: &Path, tracker: &TaskTracker) -> io::Result<()> {
-        let Some(name) = folder.file_name() else { return Ok(()) };
-        let gone = self.trash.join(name);
+        let Some(gone) = self.trashed(folder) else { return Ok(()) };
         match tokio::fs::rename(folder, &gone).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,

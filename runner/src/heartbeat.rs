@@ -24,14 +24,14 @@ struct Sent {
 
 impl Beats {
     /// The next one, sent now.
-    pub fn next(&self, held: &Held) -> ToServer {
+    pub fn next(&self, held: &Held, left_behind: Option<String>) -> ToServer {
         // Read first: an attempt that was taken before this moment is in it.
         let now = Instant::now();
         let mut sent = lock(&self.0);
         sent.last += 1;
         let beat = sent.last;
         sent.unanswered.push_back((beat, now));
-        ToServer::Heartbeat { beat, attempts: held.keys() }
+        ToServer::Heartbeat { beat, attempts: held.keys(), left_behind }
     }
 
     /// When the one that is answered was sent. Those before it will not be answered any more.

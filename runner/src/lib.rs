@@ -31,6 +31,7 @@ mod network;
 mod outbox;
 mod process;
 mod recover;
+mod remains;
 mod sandbox;
 mod save;
 mod session;

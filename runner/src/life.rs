@@ -27,6 +27,7 @@ use crate::{
     mirror::Mirrors,
     outbox::Outbox,
     recover,
+    remains::LeftBehind,
     sandbox::Sandbox,
     talk::{Ended, Talk},
 };
@@ -48,6 +49,8 @@ pub(crate) struct Runner {
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
     pub held: Held,
+    /// What attempts have left on this machine that should be gone.
+    pub left_behind: LeftBehind,
     /// When the last heartbeat that the server has answered was sent.
     pub renewed: watch::Sender<Instant>,
     /// How long a lease lasts, once the server has said so.
@@ -75,6 +78,7 @@ impl Runner {
             sandbox,
             outbox: Arc::default(),
             held: Held::default(),
+            left_behind: LeftBehind::default(),
             renewed: watch::Sender::new(Instant::now()),
             lease: watch::Sender::new(None),
             slots: Semaphore::new(config.slots.max(1) as usize),

@@ -177,6 +177,11 @@ pub(crate) async fn attend(
     tokio::join!(work, reading).0
 }
 
+/// The processes that are there of an attempt.
+pub(crate) async fn left_of(trace: &Trace) -> Vec<i32> {
+    left(&mut None, trace).await
+}
+
 /// Ends everything of an attempt at once. For what an earlier life left.
 pub(crate) async fn kill(trace: &Trace, limits: &Limits) -> Result<(), Survivors> {
     finish(None, trace, &[], limits).await

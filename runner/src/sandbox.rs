@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Failure, FailureCode, Isolation};
+use domain::{AttemptId, Failure, FailureCode, Isolation, runner::Rooms};
 use tokio::{process::Command, sync::OnceCell};
 use tracing::warn;
 use uuid::Uuid;
@@ -123,10 +123,32 @@ impl Sandbox {
 
     async fn closed(self: &Arc<Self>, entry: &Entry) -> Result<Room, String> {
         let base = self.tried.get_or_try_init(|| self.make_one()).await?;
-        let group = base.as_ref().map(|base| base.group(&format!("attempt-{}", entry.attempt.attempt_id), &self.config.limits));
+        let group = base.as_ref().map(|base| base.group(&group_name(entry.attempt.attempt_id), &self.config.limits));
         let group = group.transpose().map_err(|error| format!("the attempt gets no control group: {error}"))?;
         let (folder, mirror) = (entry.folder.clone(), entry.mirror.clone());
         Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder, mirror, group })))
+    }
+
+    /// What attempts may use and reach, for the server.
+    pub fn about(&self) -> Rooms {
+        let SandboxConfig { limits, network, agent_network, may_be_left_out, .. } = &self.config;
+        let keeps = self.tried.get().and_then(Option::as_ref).map(Base::keeps).unwrap_or_default();
+        let by_kernel = (limits.memory.is_none() || keeps.memory) && (limits.processes.is_none() || keeps.processes);
+        Rooms {
+            memory: limits.memory,
+            processes: limits.processes,
+            processors: limits.processors,
+            file: limits.file,
+            by_kernel,
+            network: network.to_string(),
+            agent_network: agent_network.to_string(),
+            may_be_left_out: *may_be_left_out,
+        }
+    }
+
+    /// Where the control group of an attempt is, or was.
+    pub fn group_of(&self, id: AttemptId) -> Option<PathBuf> {
+        Some(self.tried.get()?.as_ref()?.place(&group_name(id)))
     }
 
     /// Says why this machine makes no room.
@@ -240,6 +262,10 @@ impl Sandbox {
         }
         Ok(room)
     }
+}
+
+fn group_name(id: AttemptId) -> String {
+    format!("attempt-{id}")
 }
 
 fn without_groups(reason: &dyn Display) -> Option<Base> {

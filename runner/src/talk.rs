@@ -122,6 +122,8 @@ impl Talk {
             proof: String::new(),
             no_sandbox: runner.sandbox.is_there().await.err(),
             backends: agents.iter().map(Found::about).collect(),
+            rooms: Some(runner.sandbox.about()),
+            left_behind: runner.left_behind.say().await.filter(|said| !said.is_empty()),
         };
         let answered = async {
             match from_server.recv().await? {
@@ -170,8 +172,8 @@ impl Talk {
         while let Ok(permit) = to_server.reserve().await {
             let message = tokio::select! {
                 biased;
-                _ = beat.tick() => beats.next(&runner.held),
-                () = self.taken.notified() => beats.next(&runner.held),
+                _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say().await),
+                () = self.taken.notified() => beats.next(&runner.held, None),
                 message = runner.outbox.next() => message,
             };
             let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });

@@ -85,6 +85,8 @@ impl Site {
             proof,
             no_sandbox: None,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         })
     }
 

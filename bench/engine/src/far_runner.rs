@@ -103,6 +103,8 @@ impl FarRunner {
             proof,
             no_sandbox: None,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {
             return Ok(());
@@ -172,7 +174,7 @@ impl FarRunner {
                 _ = beat.tick() => {
                     beats += 1;
                     let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
-                    link.to_server.send(ToServer::Heartbeat { beat: beats, attempts }).await.is_ok()
+                    link.to_server.send(ToServer::Heartbeat { beat: beats, attempts, left_behind: None }).await.is_ok()
                 }
             };
             if !open {

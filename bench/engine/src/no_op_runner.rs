@@ -88,6 +88,8 @@ impl NoOpRunner {
             proof: String::new(),
             no_sandbox: None,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {

@@ -28,7 +28,12 @@ impl Engine {
         // A heartbeat is about many attempts, as they stand between what was said before it and after it.
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
-                ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                ToServer::Heartbeat { beat, attempts, left_behind } => {
+                    if let Some(left_behind) = left_behind {
+                        self.hear_of_remains(session, left_behind).await;
+                    }
+                    answers.extend(self.answer_heartbeat(session, *beat, attempts).await);
+                }
                 ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
@@ -57,6 +62,16 @@ impl Engine {
                 warn!("A heartbeat of runner {} had no effect: {error}", session.name());
                 None
             }
+        }
+    }
+
+    /// Said with every heartbeat for as long as it is so, so that it may be missed once.
+    async fn hear_of_remains(&self, session: &RunnerSession, left_behind: &str) {
+        if !left_behind.is_empty() {
+            warn!(runner.id = %session.id, "On the machine of runner {} something is left of attempts: {left_behind}", session.name());
+        }
+        if let Err(error) = self.note_left_behind(session, left_behind).await {
+            warn!("What is left on the machine of runner {} could not be stored: {error}", session.name());
         }
     }
 

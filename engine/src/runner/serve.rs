@@ -45,7 +45,7 @@ impl Engine {
             Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, capabilities)).await?,
             Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello)).await?,
         };
-        if let Err(error) = until_answered(name, || self.note_machine(&session, hello.no_sandbox.as_deref(), &hello.backends)).await {
+        if let Err(error) = until_answered(name, || self.note_machine(&session, hello)).await {
             warn!(runner.id = %session.id, "What runner {name} says of its machine could not be stored: {error}");
         }
         // What would still be given over an earlier link, the runner would never read; what was is given back below.

@@ -377,6 +377,8 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         proof: String::new(),
         no_sandbox: None,
         backends: vec![],
+        rooms: None,
+        left_behind: None,
     })
 }
 

@@ -69,6 +69,8 @@ impl Link {
             proof,
             no_sandbox: None,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
@@ -111,7 +113,7 @@ impl Link {
 
     /// A sign of life, and its answer.
     pub async fn beats(&mut self, attempts: &[AttemptKey]) {
-        self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec() }).await.unwrap();
+        self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec(), left_behind: None }).await.unwrap();
         let answer = self.told.recv().await;
         assert!(matches!(answer, Some(ToRunner::Renewed { .. })), "{answer:?}");
     }

@@ -3,6 +3,7 @@
 use domain::{
     Actor, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
     protocol::{Assignment, Heard, Hello, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
+    runner::Rooms,
 };
 use engine::{
     Entrance, Error, RunnerSession,
@@ -100,6 +101,8 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         proof: String::new(),
         no_sandbox: None,
         backends: vec![],
+        rooms: None,
+        left_behind: None,
     })
 }
 
@@ -150,6 +153,45 @@ async fn a_runner_says_why_its_machine_makes_no_sandbox_until_it_does(pool: PgPo
         assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].no_sandbox.as_deref(), shown);
         link.breaks().await;
     }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_says_what_attempts_may_use_and_what_they_have_left_until_it_is_gone(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let rooms = Rooms {
+        memory: Some(4 << 30),
+        processes: Some(4096),
+        processors: None,
+        file: None,
+        by_kernel: true,
+        network: "example.org,*.example.net:8443".into(),
+        agent_network: "open".into(),
+        may_be_left_out: false,
+    };
+    let shown = async || {
+        let runner = test.engine.list_runners(&ada).await.unwrap().remove(0);
+        (runner.rooms, runner.left_behind)
+    };
+    let left = |text: &str| Some(format!("attempt 1: {text}"));
+    let says = |left_behind| ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind };
+    let ToServer::Hello(first) = hello(1, &[], &[]) else { panic!("it is one") };
+    let mut link = Link::opened(&test).await;
+    let message = ToServer::Hello(Hello { rooms: Some(rooms.clone()), left_behind: left("process 4711\0"), ..first });
+    assert!(matches!(link.asks(message).await, ToRunner::Welcome { .. }));
+    assert_eq!(shown().await, (Some(rooms.clone()), left("process 4711\u{fffd}")));
+    for (said, kept) in [(None, left("process 4711\u{fffd}")), (left("a mount"), left("a mount")), (Some(String::new()), None)] {
+        assert!(matches!(link.asks(says(said)).await, ToRunner::Renewed { .. }));
+        assert_eq!(shown().await, (Some(rooms.clone()), kept));
+    }
+    link.asks(says(left("a folder"))).await;
+    link.breaks().await;
+
+    // a life that has nothing to say of it, or an older program
+    let mut link = Link::opened(&test).await;
+    assert!(matches!(link.asks(hello(1, &[], &[])).await, ToRunner::Welcome { .. }));
+    assert_eq!(shown().await, (None, None));
+    link.breaks().await;
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -81,9 +81,14 @@ impl Base {
         self.keeps
     }
 
+    /// Where the one with this name is.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// One with this name, whether it is there already or not.
     pub fn group(&self, name: &str, limits: &RoomLimits) -> io::Result<Group> {
-        let group = Group { path: self.path.join(name), keeps: self.keeps };
+        let group = Group { path: self.place(name), keeps: self.keeps };
         match fs::create_dir(&group.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}

@@ -5,6 +5,7 @@
 
 use std::{fmt, fs};
 
+use domain::runner::rooms::size_in_words;
 use rustix::process::{Resource, Rlimit, getrlimit};
 
 /// What everything of an attempt may use at one time. Nothing is no limit.
@@ -74,32 +75,15 @@ pub(crate) enum Overrun {
 impl fmt::Display for Overrun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory(most) => write!(f, "used more than {} of memory (the runner's MUSTER_SANDBOX_MEMORY)", size(*most)),
+            Self::Memory(most) => write!(f, "used more than {} of memory (the runner's MUSTER_SANDBOX_MEMORY)", size_in_words(*most)),
             Self::Processes(most) => write!(f, "wanted more than {most} processes and threads (the runner's MUSTER_SANDBOX_PROCESSES)"),
         }
-    }
-}
-
-/// "4 GiB", "1.5 GiB", "64 MiB", "100 bytes"
-pub(crate) fn size(bytes: u64) -> String {
-    let units = [(GIB, "GiB"), (GIB >> 10, "MiB"), (GIB >> 20, "KiB")];
-    let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else { return format!("{bytes} bytes") };
-    let tenths = u128::from(bytes) * 10 / u128::from(unit);
-    match tenths % 10 {
-        0 => format!("{} {name}", tenths / 10),
-        tenth => format!("{}.{tenth} {name}", tenths / 10),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_said_in_the_unit_that_fits() {
-        let said = [0, 1023, 64 * 1024 * 1024, 4 * GIB, 4 * GIB + GIB / 2, 12_638_257_152].map(size);
-        assert_eq!(said, ["0 bytes", "1023 bytes", "64 MiB", "4 GiB", "4.5 GiB", "11.7 GiB"]);
-    }
 
     #[test]
     fn a_room_that_may_have_few_processes_leaves_the_users_others_alone() {

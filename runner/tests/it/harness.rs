@@ -460,7 +460,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                     tell: vec![],
                 }
             }
-            ToServer::Heartbeat { beat, attempts } => {
+            ToServer::Heartbeat { beat, attempts, .. } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
                 ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
             }

@@ -13,6 +13,8 @@ mod link;
 mod lives;
 mod logs;
 #[cfg(target_os = "linux")]
+mod remains;
+#[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
 mod work;

@@ -138,6 +138,10 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                     let (name, why) = (on_one_line(&runner.name), on_one_line(why));
                     remark(&format!("{name} makes no sandbox, so that work that needs one fails there: {why}"));
                 }
+                if let Some(what) = &runner.left_behind {
+                    let (name, what) = (on_one_line(&runner.name), on_one_line(what));
+                    remark(&format!("On the machine of {name} something is left of attempts that have ended: {what}"));
+                }
             }
         }
     }
