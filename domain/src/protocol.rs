@@ -36,8 +36,8 @@ pub enum ToServer {
     Heartbeat {
         beat: u64,
         attempts: Vec<AttemptKey>,
-        /// What attempts have left on its machine that should be gone; empty once it is, and absent as long as there was nothing. A server
-        /// that does not know it leaves it out.
+        /// What attempts have left on its machine that should be gone; empty in the first few after it is, and else absent. A server that does
+        /// not know it leaves it out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left_behind: Option<String>,
     },

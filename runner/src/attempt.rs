@@ -65,9 +65,14 @@ async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
         in_sandbox: false,
         group: group.clone(),
     };
-    let folders = if is_kept { None } else { runner.folders.trashed(&folder) };
-    let places = folders.into_iter().flat_map(|trashed| [folder.clone(), trashed]).chain(group).collect();
-    runner.left_behind.census(Remains { attempt: id, trace, places }, runner.limits.gone, &runner.stop).await;
+    let (kept, trash) = if is_kept { (None, None) } else { (Some(folder.clone()), Some(runner.folders.trash.clone())) };
+    let places = kept.into_iter().chain(group).collect();
+    tokio::select! {
+        // however large it is
+        () = runner.folders.until_deleted(&folder) => {}
+        () = runner.stop.cancelled() => {}
+    }
+    runner.left_behind.census(Remains { attempt: id, trace, places, trash }, runner.limits.gone, &runner.stop).await;
 }
 
 /// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.

@@ -141,7 +141,7 @@ pub struct Limits {
     pub goodbye: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
-    /// For everything of an attempt that has ended to be gone.
+    /// For everything of an attempt that has ended to be gone, once its folder is deleted. What is not is looked at again as often.
     pub gone: Duration,
     /// For a report to be stored when the runner is asked to stop.
     pub last_report: Duration,

@@ -1,6 +1,7 @@
 //! What lies where below the runner's folder, who may look into it (nobody else), and how a folder is thrown away.
 
 use std::{
+    collections::HashSet,
     fs::{self, File, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use domain::{AttemptId, RunnerId};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 use uuid::Uuid;
@@ -25,9 +27,11 @@ pub(crate) struct Folders {
     pub identity: RunnerId,
     /// All of it, by its one name.
     pub state_dir: PathBuf,
-    attempts: PathBuf,
     /// Folders on their way out: moved here in one step, then deleted at leisure.
-    trash: PathBuf,
+    pub trash: PathBuf,
+    attempts: PathBuf,
+    /// Those that are being deleted now.
+    deleting: watch::Sender<HashSet<PathBuf>>,
     /// Held for as long as this runner lives, so that no other one uses the folder.
     _lock: File,
 }
@@ -52,7 +56,7 @@ impl Folders {
     }
 
     /// Where such a folder is on its way out.
-    pub fn trashed(&self, folder: &Path) -> Option<PathBuf> {
+    fn trashed(&self, folder: &Path) -> Option<PathBuf> {
         Some(self.trash.join(folder.file_name()?))
     }
 
@@ -63,8 +67,25 @@ impl Folders {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         }
-        tracker.spawn_blocking(move || delete_or_warn(&gone));
+        self.deleting.send_modify(|deleting| {
+            deleting.insert(gone.clone());
+        });
+        let deleting = self.deleting.clone();
+        tracker.spawn_blocking(move || {
+            delete_or_warn(&gone);
+            deleting.send_modify(|deleting| {
+                deleting.remove(&gone);
+            });
+        });
         Ok(())
+    }
+
+    /// Returns when a folder that was thrown away is not being deleted any more.
+    pub async fn until_deleted(&self, folder: &Path) {
+        let Some(gone) = self.trashed(folder) else { return };
+        let mut deleting = self.deleting.subscribe();
+        // it ends with nobody who deletes
+        let _ = deleting.wait_for(|deleting| !deleting.contains(&gone)).await;
     }
 }
 
@@ -86,6 +107,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         attempts: state_dir.join("attempts"),
         state_dir: state_dir.clone(),
         trash: state_dir.join("trash"),
+        deleting: watch::Sender::default(),
         _lock: lock,
     };
     for folder in [&folders.journal, &folders.mirrors, &folders.attempts, &folders.trash] {
@@ -213,4 +235,25 @@ fn with_leave<T>(folder: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::R
 
 fn make_writable(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_folder_to_be_deleted_waits_for_all_of_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (folders, tracker) = (Folders::open(place.path()).await.unwrap(), TaskTracker::new());
+        let folder = folders.attempt(AttemptId(Uuid::now_v7()));
+        // as deep as it takes to be deleted in pieces
+        for number in 0..200 {
+            fs::create_dir_all(folder.join(format!("{number}/2/3/4/5/6/7/8/9/10/11"))).unwrap();
+        }
+        folders.throw_away(&folder, &tracker).await.unwrap();
+        folders.until_deleted(&folder).await;
+        assert_eq!(fs::read_dir(&folders.trash).unwrap().count(), 0);
+        // of what was never thrown away nothing is waited for
+        folders.until_deleted(&folders.attempt(AttemptId(Uuid::now_v7()))).await;
+    }
 }

@@ -118,6 +118,7 @@ where
     let ended = tokio::select! {
         ended = links(&runner, dial, Talk::new(lost)) => ended,
         () = fence => Ok(()),
+        never = runner.left_behind.look_again(runner.limits.gone) => match never {},
     };
     leave(&runner).await;
     ended

@@ -123,7 +123,7 @@ impl Talk {
             no_sandbox: runner.sandbox.is_there().await.err(),
             backends: agents.iter().map(Found::about).collect(),
             rooms: Some(runner.sandbox.about()),
-            left_behind: runner.left_behind.say().await.filter(|said| !said.is_empty()),
+            left_behind: runner.left_behind.now(),
         };
         let answered = async {
             match from_server.recv().await? {
@@ -172,7 +172,7 @@ impl Talk {
         while let Ok(permit) = to_server.reserve().await {
             let message = tokio::select! {
                 biased;
-                _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say().await),
+                _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say()),
                 () = self.taken.notified() => beats.next(&runner.held, None),
                 message = runner.outbox.next() => message,
             };
