@@ -1,5 +1,6 @@
 //! Which addresses are the internet's. What a name on a list stands for is said by whoever owns the name, and must not lead to this machine, to
-//! its neighbours, or to the address at which clouds tell machines their keys.
+//! its neighbours in a network that is not the internet, or to the address at which clouds tell machines their keys. That an address of the
+//! internet is this machine's own is seen once it is connected to ([`super::proxy`]).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

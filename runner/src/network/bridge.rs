@@ -51,6 +51,8 @@ pub(crate) struct Bridge {
     /// What was refused, for the log.
     refused: UnboundedSender<String>,
     lines: UnboundedReceiver<String>,
+    /// What is being said in the log now.
+    line: Option<String>,
 }
 
 impl Bridge {
@@ -59,17 +61,19 @@ impl Bridge {
         let (end, entrance) = UnixStream::pair()?;
         end.set_nonblocking(true)?;
         let (refused, lines) = unbounded_channel();
-        Ok((Self { end, list, came: false, refused, lines }, entrance.into()))
+        Ok((Self { end, list, came: false, refused, lines, line: None }, entrance.into()))
     }
 
     /// Lets the room reach what its list has, for as long as somebody waits for this.
     pub async fn serve(&mut self, log: &Log) -> Infallible {
         // when the program never began, that is said by its end
         let Ok(listener) = self.listener().await else { return pending().await };
-        let lines = &mut self.lines;
+        let (lines, line) = (&mut self.lines, &mut self.line);
         let telling = async {
-            while let Some(line) = lines.recv().await {
-                log.say(&line).await;
+            while let Some(said) = lines.recv().await {
+                // whoever waits for this may stop while the log has no room
+                log.say(line.insert(said)).await;
+                *line = None;
             }
             pending::<Infallible>().await
         };
@@ -78,9 +82,13 @@ impl Bridge {
 
     /// What is not in the log yet. Asked when the room has ended.
     pub async fn say_the_rest(&mut self, log: &Log) {
-        while let Ok(line) = self.lines.try_recv() {
+        while let Some(line) = self.not_said() {
             log.say(&line).await;
         }
+    }
+
+    fn not_said(&mut self) -> Option<String> {
+        self.line.take().or_else(|| self.lines.try_recv().ok())
     }
 
     async fn listener(&mut self) -> io::Result<tokio::net::TcpListener> {
@@ -176,9 +184,15 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::{TcpListener, TcpStream},
+        sync::Arc,
+        time::Duration,
     };
 
+    use domain::{AttemptId, AttemptKey, LogStream, TaskId};
+    use uuid::Uuid;
+
     use super::*;
+    use crate::{held::Held, outbox::Outbox};
 
     #[tokio::test]
     async fn a_socket_that_is_handed_out_is_answered_from_outside() {
@@ -213,6 +227,24 @@ mod tests {
         drop(entrance);
         assert_eq!(bridge.listener().await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
         assert!(!bridge.was_made());
+    }
+
+    #[tokio::test]
+    async fn a_line_is_not_lost_when_the_work_ends_while_the_log_has_no_room() {
+        let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
+        let (outbox, held) = (Arc::new(Outbox::default()), Held::default());
+        outbox.open(key);
+        outbox.log(key.attempt_id, LogStream::Stdout, vec![b'x'; 1024 * 1024]);
+        let log = Log::new(key.attempt_id, outbox, held.take(key).unwrap().0);
+        let (mut bridge, entrance) = Bridge::new("example.org".parse().unwrap()).unwrap();
+        send(&entrance, &TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        for line in ["one", "two"] {
+            bridge.refused.send(line.into()).unwrap();
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(100), bridge.serve(&log)).await.is_err());
+        assert_eq!(bridge.line.as_deref(), Some("one"), "it waits for room");
+        let left: Vec<_> = std::iter::from_fn(|| bridge.not_said()).collect();
+        assert_eq!(left, ["one", "two"]);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! The hosts that a room may reach.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +57,9 @@ impl Host {
     fn is(&self, host: &str) -> bool {
         match self {
             Self::Name(name) => name == host,
-            Self::Below(name) => host.strip_suffix(name.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            Self::Below(name) => {
+                is_name(host) && host.strip_suffix(name.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
             Self::Address(address) => host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == *address),
         }
     }
@@ -80,8 +87,12 @@ impl FromStr for NetworkList {
 fn parse(text: &str) -> Result<Entry, String> {
     let wrong = |why: &str| Err(format!("{text:?} is no host of a network list: {why}"));
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) if address.parse::<Ipv6Addr>().is_err() => return wrong("what is in brackets is an address of version 6"),
         Some((address, "")) => (address, None),
-        Some((address, port)) => (address, Some(port.strip_prefix(':').unwrap_or(port))),
+        Some((address, rest)) => match rest.strip_prefix(':') {
+            Some(port) => (address, Some(port)),
+            None => return wrong("between an address in brackets and its port is a colon"),
+        },
         // an address of version 6 has colons of its own
         None if text.matches(':').count() > 1 => (text, None),
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
@@ -185,6 +196,9 @@ mod tests {
             (".example.net", 8443),
             ("evilexample.net", 8443),
             ("a.example.net", 443),
+            ("a..example.net", 8443),
+            ("a b.example.net", 8443),
+            ("a/b.example.net", 8443),
             ("10.0.0.5", 443),
             ("10.0.0.50", 5000),
             ("167772165", 5000),
@@ -229,6 +243,10 @@ mod tests {
             "-a.example.org",
             "example..org",
             "[::1",
+            "[::1]8080",
+            "[::1]:",
+            "[example.org]:80",
+            "[10.0.0.5]:80",
             "*.10.0.0.5",
         ] {
             let said = bad.parse::<NetworkList>().unwrap_err();

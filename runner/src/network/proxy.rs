@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,23 +22,31 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream, lookup_host},
-    sync::mpsc::UnboundedSender,
-    task::JoinSet,
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, SemaphorePermit, mpsc::UnboundedSender},
+    task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
 
 use super::{NetworkList, address::is_public, patient::Patient};
 use crate::lock;
 
-/// Connections of a room at one time; the next one waits.
-const MOST_CONNECTIONS: usize = 256;
+/// Connections of a room at one time; the next one waits. Each takes two descriptors of the runner, and inside a server those are the server's.
+const MOST_CONNECTIONS: usize = 64;
+/// The same of all rooms together: few systems give a program more than 1024 descriptors unasked.
+static CONNECTIONS: Semaphore = Semaphore::const_new(200);
+/// Names of a room that are looked up at one time. The system's look-up cannot be told to end, and each has a thread until it does.
+const MOST_LOOKUPS: usize = 4;
+/// The same of all rooms together, as the runner has work of its own for its threads.
+static LOOKUPS: Semaphore = Semaphore::const_new(32);
 /// For the head of a request to come.
 const HEAD: Duration = Duration::from_secs(30);
 /// For a name to be looked up, and for each of its addresses to answer.
 const CONNECTS: Duration = Duration::from_secs(15);
 /// A connection over which nothing comes or goes. Models think for minutes before they say a word.
 const IDLE: Duration = Duration::from_secs(900);
+/// The same of one from inside: whoever asks there is told that nothing came.
+const IDLE_INSIDE: Duration = Duration::from_secs(960);
 /// After an error of the socket itself, such as that too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Of what was refused, as the log has no need of more.
@@ -56,6 +64,7 @@ struct Proxy {
     list: NetworkList,
     refused: UnboundedSender<String>,
     told: Mutex<HashSet<String>>,
+    lookups: Arc<Semaphore>,
 }
 
 /// One connection from inside.
@@ -76,12 +85,16 @@ struct Target {
 
 /// For as long as somebody waits for it: all connections end with this.
 pub(super) async fn serve(listener: TcpListener, list: NetworkList, refused: UnboundedSender<String>) -> Infallible {
-    let proxy = Arc::new(Proxy { list, refused, told: Mutex::default() });
+    let proxy = Arc::new(Proxy::new(list, refused));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve_one(stream, Arc::clone(&proxy)))),
+                Ok((stream, _)) => {
+                    // nobody closes it
+                    let place = CONNECTIONS.acquire().await.ok();
+                    connections.spawn(serve_one(stream, Arc::clone(&proxy), place));
+                }
                 Err(_) => sleep(PAUSE).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -89,15 +102,20 @@ pub(super) async fn serve(listener: TcpListener, list: NetworkList, refused: Unb
     }
 }
 
-async fn serve_one(stream: TcpStream, proxy: Arc<Proxy>) {
+/// Its place among all connections is another's when this ends.
+async fn serve_one(stream: TcpStream, proxy: Arc<Proxy>, _place: Option<SemaphorePermit<'static>>) {
     at_once(&stream);
-    let connection = Connection::default();
-    let (proxy, about) = (&*proxy, &connection);
-    let service = service_fn(move |request: Request<Incoming>| proxy.answer(request, about));
+    let connection = Arc::new(Connection::default());
+    let about = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&about));
+        async move { proxy.answer(request, &connection).await }
+    });
     let mut speaks = server::Builder::new();
     speaks.timer(TokioTimer::new()).header_read_timeout(HEAD).preserve_header_case(true);
+    let inside = TokioIo::new(Patient::new(stream, IDLE_INSIDE));
     // whoever does not speak HTTP is not answered
-    let _ = speaks.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let _ = speaks.serve_connection(inside, service).with_upgrades().await;
     let Some((upgrade, mut upstream)) = lock(&connection.tunnel).take() else { return };
     let Ok(inside) = upgrade.await else { return };
     // one of the two has ended it, or both have said nothing for too long
@@ -105,6 +123,10 @@ async fn serve_one(stream: TcpStream, proxy: Arc<Proxy>) {
 }
 
 impl Proxy {
+    fn new(list: NetworkList, refused: UnboundedSender<String>) -> Self {
+        Self { list, refused, told: Mutex::default(), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
     async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Result<Answer, Infallible> {
         let target = match Target::of(request.method(), request.uri()) {
             Ok(target) => target,
@@ -128,9 +150,9 @@ impl Proxy {
             return Err((StatusCode::FORBIDDEN, self.refuse(&format!("The network list does not have {host}:{port}"))));
         }
         let unreachable = |why: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{host}:{port} cannot be reached: {why}"));
-        let found = timeout(CONNECTS, addresses(host, *port)).await;
+        let found = timeout(CONNECTS, self.addresses(host, *port)).await;
         let found = found.map_err(|_| unreachable(&"its name was not found in time"))?.map_err(|error| unreachable(&error))?;
-        let may_be_reached = |address: &SocketAddr| is_public(address.ip()) || self.list.has(&address.ip().to_string(), *port);
+        let may_be_reached = |address: &SocketAddr| is_public(address.ip()) || self.names(*address);
         let Some(first) = found.first() else { return Err(unreachable(&"its name has no address")) };
         if !found.iter().any(may_be_reached) {
             let at = first.ip();
@@ -140,6 +162,11 @@ impl Proxy {
         let mut why = String::new();
         for address in found.iter().filter(|address| may_be_reached(address)) {
             match timeout(CONNECTS, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if self.leads_home(&stream) => {
+                    let at = address.ip();
+                    let why = format!("{host} stands for {at}, which is this machine's, and the network list does not have {at}:{port}");
+                    return Err((StatusCode::FORBIDDEN, self.refuse(&why)));
+                }
                 Ok(Ok(stream)) => {
                     at_once(&stream);
                     return Ok(Patient::new(stream, IDLE));
@@ -149,6 +176,34 @@ impl Proxy {
             }
         }
         Err(unreachable(&why))
+    }
+
+    /// Whether the list has the address itself, whatever name stands for it.
+    fn names(&self, address: SocketAddr) -> bool {
+        self.list.has(&address.ip().to_string(), address.port())
+    }
+
+    /// Whether a name has led to this machine, which can have addresses of the internet: whoever speaks with it from here has the same one.
+    fn leads_home(&self, stream: &TcpStream) -> bool {
+        // of one that has ended nothing is learned any more
+        let (Ok(own), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return true };
+        own.ip() == peer.ip() && !self.names(peer)
+    }
+
+    /// Its places are free again only when the system has answered, however long anybody waits for that.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address.to_canonical(), port)]);
+        }
+        let of_the_room = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
+        let of_all = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let looked = spawn_blocking(move || {
+            let found: io::Result<Vec<_>> = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            drop((of_the_room, of_all));
+            found
+        });
+        looked.await.map_err(io::Error::other)?
     }
 
     /// Each is told once.
@@ -167,13 +222,6 @@ impl Proxy {
 fn at_once(stream: &TcpStream) {
     // without that it is as right, and later
     let _ = stream.set_nodelay(true);
-}
-
-async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match host.parse::<IpAddr>() {
-        Ok(address) => Ok(vec![SocketAddr::new(address.to_canonical(), port)]),
-        Err(_) => Ok(lookup_host((host, port)).await?.collect()),
-    }
 }
 
 impl Target {
@@ -370,6 +418,41 @@ mod tests {
             let said = scene.connect(&format!("{host}:{port}")).await;
             assert!(said.starts_with("HTTP/1.1 403") || said.starts_with("HTTP/1.1 400"), "{host}: {said}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_speaks_with_this_machine_has_its_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let leads_home = |list: String| Proxy::new(list.parse().unwrap(), unbounded_channel().0).leads_home(&stream);
+        let port = listener.local_addr().unwrap().port();
+        assert!(leads_home(format!("localhost:{port}")) && leads_home(format!("127.0.0.1:{}", port ^ 1)));
+        assert!(!leads_home(format!("127.0.0.1:{port}")));
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_waits_for_another_to_end() {
+        let scene = proxy("example.org").await;
+        let mut open = vec![];
+        for _ in 0..MOST_CONNECTIONS {
+            open.push(scene.connects().await);
+        }
+        let asks = scene.get("/");
+        tokio::pin!(asks);
+        assert!(timeout(PAUSE, &mut asks).await.is_err());
+        drop(open.pop());
+        assert!(asks.await.starts_with("HTTP/1.1 400"));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_not_looked_up_while_a_room_has_as_many_as_it_may() {
+        let proxy = Proxy::new("localhost:80".parse().unwrap(), unbounded_channel().0);
+        let places = Arc::clone(&proxy.lookups).acquire_many_owned(u32::try_from(MOST_LOOKUPS).unwrap()).await.unwrap();
+        assert!(timeout(PAUSE, proxy.addresses("localhost", 80)).await.is_err());
+        assert!(proxy.addresses("127.0.0.1", 80).await.is_ok(), "an address has to be looked up nowhere");
+        drop(places);
+        assert!(!proxy.addresses("localhost", 80).await.unwrap().is_empty());
+        assert_eq!(proxy.lookups.available_permits(), MOST_LOOKUPS);
     }
 
     #[tokio::test]
