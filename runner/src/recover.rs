@@ -32,6 +32,7 @@ pub(crate) enum NotPutAway {
 /// Ends, saves and removes what earlier lives have left, and says which attempts that were.
 pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
     let entries = runner.journal.entries().await;
+    runner.sandbox.clear_groups(&entries);
     // First of all, so that nothing of them writes any more while git works.
     for entry in &entries {
         if let Err(error) = process::kill(&entry.trace(), &runner.limits).await {

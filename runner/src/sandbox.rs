@@ -39,7 +39,7 @@ use uuid::Uuid;
 
 use crate::{
     Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    process::program_path,
+    network::bridge::Bridge, process::program_path,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -151,6 +151,13 @@ impl Sandbox {
         Some(self.tried.get()?.as_ref()?.place(&group_name(id)))
     }
 
+    /// Removes the control groups that earlier lives have left empty and that none of these entries names.
+    pub fn clear_groups(&self, entries: &[Entry]) {
+        if let Some(base) = self.tried.get().and_then(Option::as_ref) {
+            base.clear(&entries.iter().filter_map(|entry| entry.group.clone()).collect::<Vec<_>>());
+        }
+    }
+
     /// Says why this machine makes no room.
     pub async fn is_there(&self) -> Result<(), String> {
         self.tried.get_or_try_init(|| self.make_one()).await.map(|_| ())
@@ -163,11 +170,11 @@ impl Sandbox {
             (Err(error), _) => without_groups(&error),
             (Ok(base), _) => base,
         };
-        let tried = self.try_one(base.as_ref()).await;
+        let tried = self.try_all(base.as_ref()).await;
         let base = match (tried, &self.config.groups) {
             (Ok(()), _) => base,
             (Err(reason), Groups::Own) if base.is_some() => {
-                self.try_one(None).await?;
+                self.try_all(None).await?;
                 without_groups(&reason)
             }
             (Err(reason), _) => return Err(reason),
@@ -181,15 +188,24 @@ impl Sandbox {
         }
     }
 
-    async fn try_one(&self, base: Option<&Base>) -> Result<(), String> {
+    /// One of each kind: a room with a list needs more than the others do.
+    async fn try_all(&self, base: Option<&Base>) -> Result<(), String> {
+        self.try_one(base, &Network::None).await?;
+        match [&self.config.network, &self.config.agent_network].into_iter().find(|network| matches!(network, Network::Listed(_))) {
+            Some(listed) => self.try_one(base, listed).await.map_err(|reason| format!("with a network list {reason}")),
+            None => Ok(()),
+        }
+    }
+
+    async fn try_one(&self, base: Option<&Base>, network: &Network) -> Result<(), String> {
         let name = self.config.program.display();
         let not_started =
             |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
         let nothing = Own { home_and_tmp: None, rest: Places::default() };
-        let group = base.map(|base| base.group(&format!("trial-{}", Uuid::now_v7()), &self.config.limits)).transpose();
+        let group = base.map(|base| base.group(&format!("{}{}", group::TRIAL, Uuid::now_v7()), &self.config.limits)).transpose();
         let group = group.map_err(|error| format!("a room gets no control group: {error}"))?;
-        let program = self.program("true", &Network::None, group.as_ref(), nothing, Path::new("/")).map_err(not_started)?;
-        let Program { mut command, made, .. } = program;
+        let program = self.program("true", network, (&self.config.limits, group.as_ref()), nothing, Path::new("/")).map_err(not_started)?;
+        let Program { mut command, made, bridge, .. } = program;
         command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
         let tried = tokio::time::timeout(TRIAL, command.output()).await;
         let output =
@@ -199,7 +215,7 @@ impl Sandbox {
             let kept = |error: io::Error| format!("the control group of a room cannot be removed: {error}");
             group::remove(group.path(), TRIAL).await.map_err(kept)?;
         }
-        match made.was_made() && output.status.success() {
+        match made.was_made() && bridge.as_ref().is_none_or(Bridge::was_made) && output.status.success() {
             true => Ok(()),
             false => {
                 let said = String::from_utf8_lossy(&output.stderr);
@@ -209,14 +225,21 @@ impl Sandbox {
     }
 
     /// A program in a room in which there is what the machine shows to everybody, and `own`.
-    fn program(&self, name: &str, network: &Network, group: Option<&Group>, own: Own, stands_in: &Path) -> io::Result<Program> {
+    fn program(
+        &self,
+        name: &str,
+        network: &Network,
+        (limits, group): (&RoomLimits, Option<&Group>),
+        own: Own,
+        stands_in: &Path,
+    ) -> io::Result<Program> {
         // it ends with whoever starts it, before bubblewrap sees to that
         let mut command = group.map_or_else(|| Command::new("setpriv"), |group| group.call("setpriv"));
         command.args(["--pdeathsig", "KILL"]);
         if rustix::process::geteuid().is_root() {
             command.arg("--clear-groups");
         }
-        command.args(["--", "prlimit"]).args(limits::arguments(&self.config.limits)).arg("--").arg(&self.config.program);
+        command.args(["--", "prlimit"]).args(limits::arguments(limits)).arg("--").arg(&self.config.program);
         command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns"]);
         command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", USER_ID, "--gid", USER_ID]);
         if *network != Network::Open {
@@ -231,7 +254,7 @@ impl Sandbox {
         }
         command.args(places.0);
         command.args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"]).arg(stands_in);
-        made::watched(command, name, Meter::new(&self.config.limits, group), listed)
+        made::watched(command, name, Meter::new(limits, group), listed)
     }
 
     /// Folders that are empty but for what is the attempt's, whatever is shown around them.
@@ -265,7 +288,7 @@ impl Sandbox {
 }
 
 fn group_name(id: AttemptId) -> String {
-    format!("attempt-{id}")
+    format!("{}{id}", group::ATTEMPT)
 }
 
 fn without_groups(reason: &dyn Display) -> Option<Base> {
@@ -350,7 +373,12 @@ impl Closed {
         if let Some(needs) = needs {
             own.rest.read_only(needs, needs);
         }
-        self.sandbox.program(name, self.network(guest), self.group.as_ref(), own, worktree)
+        let limits = &self.sandbox.config.limits;
+        match guest {
+            // what was done is saved however little the work may use, which is what its group keeps
+            Guest::Git => self.sandbox.program(name, self.network(guest), (&limits.for_git(), None), own, worktree),
+            _ => self.sandbox.program(name, self.network(guest), (limits, self.group.as_ref()), own, worktree),
+        }
     }
 
     /// What there is of the attempt.

@@ -157,7 +157,7 @@ impl Verification<'_> {
             }
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
             Ok(End::Exited(status)) => {
-                (CheckStatus::Failed, Some(format!("the command {}", process::why_it_ended(status, meter.run_into()))))
+                (CheckStatus::Failed, Some(format!("the command {}", process::why_it_ended(status, meter.run_into(Some(status))))))
             }
             Ok(End::TookTooMuch(overrun)) => (CheckStatus::Failed, Some(format!("ended, as the command {overrun}"))),
             Ok(End::SaidAll) => (CheckStatus::Error, Some("ended".to_owned())),

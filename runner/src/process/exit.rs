@@ -66,7 +66,7 @@ fn signal_means(signal: i32) -> Option<&'static str> {
         Signal::ABORT => Some("it gave itself up, which programs do when they find themselves in a state that cannot be"),
         Signal::PIPE => Some("it wrote to a pipe that nobody read any more"),
         Signal::XCPU => Some("it used more processor time than it may"),
-        Signal::XFSZ => Some("it wrote to a file that is as large as a file may be (the runner's MUSTER_SANDBOX_FILE_SIZE)"),
+        Signal::XFSZ => Some("it wrote to a file that is as large as a file may be"),
         _ => None,
     }
 }
@@ -126,9 +126,7 @@ mod tests {
         assert_eq!(ended_by(11), "was ended by signal 11 (SIGSEGV): it crashed");
         assert_eq!(ended_by(15), "was ended by signal 15 (SIGTERM)");
         assert_eq!(ended_by(40), "was ended by signal 40");
-        let file = "was ended by signal 25 (SIGXFSZ): it wrote to a file that is as large as a file may be (the runner's \
-                    MUSTER_SANDBOX_FILE_SIZE)";
-        assert_eq!(ended_by(25), file);
+        assert_eq!(ended_by(25), "was ended by signal 25 (SIGXFSZ): it wrote to a file that is as large as a file may be");
     }
 
     #[test]
@@ -137,5 +135,8 @@ mod tests {
         let known = "used more than 4 GiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and was ended by signal 9 (SIGKILL)";
         assert_eq!(why_it_ended(killed, Some(Overrun::Memory(4 * 1024 * 1024 * 1024))), known);
         assert_eq!(why_it_ended(killed, None), how_it_ended(killed));
+        let status = ExitStatus::from_raw(153 << 8);
+        let known = "wrote more than 1 MiB to one file (the runner's MUSTER_SANDBOX_FILE_SIZE), and ended with exit status 153";
+        assert_eq!(why_it_ended(status, Some(Overrun::File(1024 * 1024))), known);
     }
 }

@@ -28,8 +28,11 @@ pub enum Groups {
     At(PathBuf),
 }
 
-/// The part of a group that was handed to Muster in which Muster itself is.
-const OWN: &str = "muster";
+/// The part of a group that was handed to Muster in which Muster itself is. A name that nobody else gives: a service can be called `muster`.
+const OWN: &str = "muster-itself";
+/// How the groups of attempts begin, and those that are made to see whether that can be.
+pub(super) const ATTEMPT: &str = "attempt-";
+pub(super) const TRIAL: &str = "trial-";
 /// Looks until nothing joins the group any more that is to be left.
 const LOOKS: usize = 100;
 /// Between two attempts to remove a group whose processes end.
@@ -84,6 +87,18 @@ impl Base {
     /// Where the one with this name is.
     pub fn place(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Removes what an earlier life has left that nobody names any more. Of what still holds processes nothing is touched.
+    pub fn clear(&self, named: &[PathBuf]) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let is_of_a_room = [ATTEMPT, TRIAL].iter().any(|start| name.to_string_lossy().starts_with(start));
+            if is_of_a_room && !named.contains(&entry.path()) {
+                // the kernel keeps one that is not empty
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
     }
 
     /// One with this name, whether it is there already or not.
@@ -153,13 +168,41 @@ fn own_group() -> io::Result<PathBuf> {
 /// Where the group of version 2 is that a process says to be in, by what is mounted where.
 fn own_path(own: &str, mounts: &str) -> Option<PathBuf> {
     let inside = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mounted(mounts, inside, |kind, _| kind == "cgroup2")
+}
+
+/// The same of version 1, where its controller of memory is.
+fn own_path_v1(own: &str, mounts: &str) -> Option<PathBuf> {
+    let is_memory = |words: &str| words.split(',').any(|word| word == "memory");
+    let inside = own.lines().find_map(|line| {
+        let (controllers, inside) = line.split_once(':')?.1.split_once(':')?;
+        is_memory(controllers).then_some(inside)
+    })?;
+    mounted(mounts, inside, |kind, options| kind == "cgroup" && is_memory(options))
+}
+
+/// Where something of a file system is that is of this kind and has these options.
+fn mounted(mounts: &str, inside: &str, is_it: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(3);
         let (root, at) = (fields.next()?, fields.next()?);
         let below = Path::new(inside).strip_prefix(root).ok()?;
-        (after.split(' ').next()? == "cgroup2").then(|| Path::new(at).join(below))
+        let mut about = after.split(' ');
+        is_it(about.next()?, about.nth(1)?).then(|| Path::new(at).join(below))
     })
+}
+
+/// The memory that this process may use with others, as its group has it or one around that: less than the machine's, as in containers.
+pub(super) fn own_memory() -> Option<u64> {
+    let (own, mounts) = (fs::read_to_string("/proc/self/cgroup").ok()?, fs::read_to_string("/proc/self/mountinfo").ok()?);
+    let groups = [(own_path(&own, &mounts), "memory.max"), (own_path_v1(&own, &mounts), "memory.limit_in_bytes")];
+    groups.into_iter().filter_map(|(path, limit)| least(&path?, limit)).min()
+}
+
+/// Of what this file says in a folder and those around it. A word is no limit.
+fn least(path: &Path, limit: &str) -> Option<u64> {
+    path.ancestors().filter_map(|group| fs::read_to_string(group.join(limit)).ok()?.trim().parse::<u64>().ok()).min()
 }
 
 /// One attempt's. When nobody knows it any more, everything in it ends, and it goes.
@@ -233,7 +276,8 @@ pub(crate) fn end(path: &Path) {
 /// The processes in a group.
 pub(crate) fn inside(path: &Path) -> Vec<i32> {
     let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-    listed.lines().filter_map(|line| line.parse().ok()).collect()
+    // one that cannot be seen from here, as in a container, has no number
+    listed.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0).collect()
 }
 
 /// Until it is gone, with everything in it; an error when that takes longer.
@@ -257,6 +301,7 @@ mod tests {
     #[test]
     fn a_process_is_found_below_whatever_is_mounted() {
         let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      33 31 0:30 /x /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n\
                       41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
         let at = |own: &str, mounts: &str| own_path(own, mounts).map(|path| path.display().to_string());
         assert_eq!(at("9:name=systemd:/x\n0::/a/b.service\n", hybrid).as_deref(), Some("/sys/fs/cgroup/unified/a/b.service"));
@@ -264,6 +309,93 @@ mod tests {
         assert_eq!(at("0::/a/b\n", part).as_deref(), Some("/sys/fs/cgroup/b"));
         assert_eq!(at("0::/other\n", part), None, "it is not shown here");
         assert_eq!(at("4:memory:/x\n", hybrid), None);
+        let memory = own_path_v1("5:cpu,cpuacct:/x\n4:memory:/x/y\n0::/a\n", hybrid);
+        assert_eq!(memory.as_deref(), Some(Path::new("/sys/fs/cgroup/memory/y")));
+        assert_eq!(own_path_v1("5:cpu,cpuacct:/x\n0::/a\n", hybrid), None);
+    }
+
+    #[test]
+    fn the_least_memory_of_all_groups_around_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let inner = place.path().join("outer/inner");
+        fs::create_dir_all(&inner).unwrap();
+        assert_eq!(least(&inner, "memory.max"), None);
+        fs::write(inner.join("memory.max"), "max\n").unwrap();
+        fs::write(place.path().join("outer/memory.max"), "4096\n").unwrap();
+        fs::write(place.path().join("memory.max"), "8192\n").unwrap();
+        assert_eq!(least(&inner, "memory.max"), Some(4096));
+    }
+
+    const LIMITS: RoomLimits = RoomLimits { memory: Some(4096), processes: Some(64), processors: Some(150), file: Some(1) };
+    const ALL: Keeps = Keeps { memory: true, processes: true, processors: true };
+
+    /// A folder with the files of a group, as the kernel would make it.
+    fn like_a_group(path: &Path) -> PathBuf {
+        fs::create_dir_all(path).unwrap();
+        for name in ["memory.max", "memory.swap.max", "pids.max", "cpu.max"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        path.to_owned()
+    }
+
+    #[test]
+    fn a_group_is_told_what_it_is_to_keep_and_nothing_beside() {
+        let place = tempfile::tempdir().unwrap();
+        let base = |keeps| Base { path: place.path().to_owned(), keeps };
+        let said = |path: &Path| {
+            ["memory.max", "memory.swap.max", "pids.max", "cpu.max"].map(|name| fs::read_to_string(path.join(name)).unwrap_or_default())
+        };
+        let path = like_a_group(&place.path().join("attempt-1"));
+        let group = base(ALL).group("attempt-1", &LIMITS).unwrap();
+        assert_eq!((group.path(), said(&path)), (path.as_path(), ["4096", "0", "64", "150000 100000"].map(str::to_owned)));
+
+        let path = like_a_group(&place.path().join("attempt-2"));
+        fs::remove_file(path.join("memory.swap.max")).unwrap();
+        let none = RoomLimits { processes: None, processors: None, ..LIMITS };
+        let _group = base(ALL).group("attempt-2", &none).unwrap();
+        assert_eq!(said(&path), ["4096", "", "", ""], "the kernel counts no swap here");
+
+        let path = like_a_group(&place.path().join("attempt-3"));
+        let _group = base(Keeps::default()).group("attempt-3", &LIMITS).unwrap();
+        assert_eq!(said(&path), ["", "", "", ""]);
+
+        fs::remove_file(path.join("pids.max")).unwrap();
+        let why = base(ALL).group("attempt-3", &LIMITS).unwrap_err().to_string();
+        assert!(why.starts_with("pids.max of a control group cannot be set: "), "{why}");
+    }
+
+    #[test]
+    fn a_group_that_nobody_knows_any_more_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let base = Base { path: place.path().to_owned(), keeps: Keeps::default() };
+        let group = base.group("attempt-1", &LIMITS).unwrap();
+        assert!(base.place("attempt-1").is_dir());
+        drop(group);
+        assert!(!base.place("attempt-1").exists());
+    }
+
+    #[test]
+    fn what_an_earlier_life_has_left_empty_goes_unless_it_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let base = Base { path: place.path().to_owned(), keeps: Keeps::default() };
+        for name in ["attempt-1", "attempt-2", "attempt-3/holds-something", "trial-1", OWN, "somebody-elses"] {
+            fs::create_dir_all(base.place(name)).unwrap();
+        }
+        base.clear(&[base.place("attempt-2")]);
+        let mut left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["attempt-2", "attempt-3", OWN, "somebody-elses"]);
+    }
+
+    #[test]
+    fn what_was_wanted_is_read_where_somebody_counts() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(Wanted::of(place.path()), Wanted::default());
+        fs::write(place.path().join("memory.events"), "low 0\nhigh 9\nmax 8\noom 3\noom_kill 2\noom_group_kill 7\n").unwrap();
+        fs::write(place.path().join("pids.events"), "max 5\n").unwrap();
+        assert_eq!(Wanted::of(place.path()), Wanted { ended: 2, memory: 3, processes: 5 });
+        fs::write(place.path().join("cgroup.procs"), "0\n42\n0\n7\n").unwrap();
+        assert_eq!(inside(place.path()), [42, 7], "what is not seen from here has no number");
     }
 
     #[test]

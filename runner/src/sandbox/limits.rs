@@ -8,6 +8,8 @@ use std::{fmt, fs};
 use domain::runner::rooms::size_in_words;
 use rustix::process::{Resource, Rlimit, getrlimit};
 
+use super::group;
+
 /// What everything of an attempt may use at one time. Nothing is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomLimits {
@@ -21,11 +23,21 @@ pub struct RoomLimits {
     pub file: Option<u64>,
 }
 
-/// Half of the machine's memory, so that what asks for more than there is does not take the runner along; a file that is larger is nobody's
-/// result.
+/// Half of the memory that there is for the runner, so that what asks for more than that does not take the runner along; a file that is larger
+/// is nobody's result.
 impl Default for RoomLimits {
     fn default() -> Self {
         Self { memory: half_of_the_memory(), processes: Some(USERS_PROCESSES), processors: None, file: Some(32 * GIB) }
+    }
+}
+
+impl RoomLimits {
+    /// For the runner's own git, which saves what was done however little the work may use. It holds what is usual all the same: what git reads
+    /// may be made to be too much.
+    pub(super) fn for_git(&self) -> Self {
+        let usual = Self::default();
+        let wider = |limit: Option<u64>, usual: Option<u64>| limit.map(|most| most.max(usual.unwrap_or(most)));
+        Self { memory: wider(self.memory, usual.memory), processes: wider(self.processes, usual.processes), processors: None, file: None }
     }
 }
 
@@ -36,10 +48,11 @@ const USERS_PROCESSES: u64 = 4096;
 /// Open files of one process. A limit that is lower already stays.
 const OPEN_FILES: u64 = 65_536;
 
-/// Nothing where the machine does not say how much there is.
+/// Of the machine's, or of what the runner's own group may use of it. Nothing where the machine does not say how much there is.
 fn half_of_the_memory() -> Option<u64> {
     let about = fs::read_to_string("/proc/meminfo").ok()?;
-    field(&about, "MemTotal:").map(|kibibytes| kibibytes * 1024 / 2)
+    let all = field(&about, "MemTotal:")? * 1024;
+    Some(group::own_memory().map_or(all, |own| own.min(all)) / 2)
 }
 
 /// The number behind a name, as in files of the kernel's.
@@ -69,6 +82,7 @@ pub(super) fn arguments(limits: &RoomLimits) -> Vec<String> {
 pub(crate) enum Overrun {
     Memory(u64),
     Processes(u64),
+    File(u64),
 }
 
 /// Goes on after who did it.
@@ -77,6 +91,7 @@ impl fmt::Display for Overrun {
         match self {
             Self::Memory(most) => write!(f, "used more than {} of memory (the runner's MUSTER_SANDBOX_MEMORY)", size_in_words(*most)),
             Self::Processes(most) => write!(f, "wanted more than {most} processes and threads (the runner's MUSTER_SANDBOX_PROCESSES)"),
+            Self::File(most) => write!(f, "wrote more than {} to one file (the runner's MUSTER_SANDBOX_FILE_SIZE)", size_in_words(*most)),
         }
     }
 }
@@ -93,6 +108,16 @@ mod tests {
         assert!(said.contains(&format!("--nproc={own}:{own}")), "{said:?}");
         assert!(!said.iter().any(|argument| argument.starts_with("--fsize")), "{said:?}");
         assert!(!arguments(&RoomLimits { processes: None, ..limits }).iter().any(|argument| argument.starts_with("--nproc")));
+    }
+
+    #[test]
+    fn git_has_no_less_than_is_usual() {
+        let (few, usual) =
+            (RoomLimits { memory: Some(1), processes: Some(10), processors: Some(50), file: Some(1) }, RoomLimits::default());
+        let git = few.for_git();
+        assert_eq!((git.memory.max(usual.memory), git.processes, git.processors, git.file), (git.memory, usual.processes, None, None));
+        let many = RoomLimits { memory: Some(u64::MAX), processes: None, ..few }.for_git();
+        assert_eq!((many.memory, many.processes), (Some(u64::MAX), None));
     }
 
     #[test]

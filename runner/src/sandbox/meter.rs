@@ -4,17 +4,25 @@
 use std::{
     collections::HashMap,
     fs,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    time::Duration,
+    process::ExitStatus,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
+
+use rustix::process::Signal;
 
 use super::{
     group::{Group, Wanted},
     limits::{Overrun, RoomLimits, field},
 };
+use crate::lock;
 
 /// Between two looks. What happens between them is not seen, so that a limit has to leave the machine some room.
 const LOOK: Duration = Duration::from_millis(500);
+/// So long a look at all processes is good enough for other rooms as well.
+const SHARED: Duration = Duration::from_millis(100);
 
 pub(crate) struct Meter {
     limits: RoomLimits,
@@ -66,16 +74,23 @@ impl Meter {
         }
     }
 
-    /// What it has run into by now, whatever came of that.
-    pub fn run_into(&self) -> Option<Overrun> {
-        let (path, before) = self.group.as_ref()?;
-        Wanted::of(path).since(*before, &self.limits)
+    /// What it has run into, whatever came of that. How it ended says so of a file, whoever looks.
+    pub fn run_into(&self, ended: Option<ExitStatus>) -> Option<Overrun> {
+        let wanted = self.group.as_ref().and_then(|(path, before)| Wanted::of(path).since(*before, &self.limits));
+        wanted.or_else(|| self.limits.file.filter(|_| ended.is_some_and(wrote_too_much)).map(Overrun::File))
     }
+}
+
+/// By the signal for that; a shell, and bubblewrap, hand it on as a status.
+fn wrote_too_much(ended: ExitStatus) -> bool {
+    let signal = Signal::XFSZ.as_raw();
+    ended.signal() == Some(signal) || ended.code() == Some(128 + signal)
 }
 
 impl Watched {
     fn overrun(self, leader: i32) -> Option<Overrun> {
-        let family = family(leader);
+        let all = everybody();
+        let family = family(&all, leader);
         if let Some(most) = self.processes
             && family.iter().map(|process| process.threads).sum::<u64>() > most
         {
@@ -96,13 +111,31 @@ struct Process {
     threads: u64,
 }
 
+/// All processes of the machine, as somebody has found them a moment ago.
+fn everybody() -> Arc<[Process]> {
+    static LAST: Mutex<Option<(Instant, Arc<[Process]>)>> = Mutex::new(None);
+    let mut last = lock(&LAST);
+    if let Some((at, found)) = &*last
+        && at.elapsed() < SHARED
+    {
+        return Arc::clone(found);
+    }
+    let found: Arc<[Process]> = look().into();
+    *last = Some((Instant::now(), Arc::clone(&found)));
+    found
+}
+
+fn look() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(read).collect()
+}
+
 /// A process and all that came of it: in a room whoever loses their parent gets the room's first process for one.
-fn family(leader: i32) -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return vec![] };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+fn family(all: &[Process], leader: i32) -> Vec<&Process> {
+    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
     let mut found = vec![];
-    for process in pids.filter_map(read) {
+    for process in all {
         match process.pid == leader {
             true => found.push(process),
             false => children.entry(process.parent).or_default().push(process),
@@ -127,7 +160,8 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent: fields.next()?.parse().ok()?, threads: fields.nth(15)?.parse().ok()? })
 }
 
-/// In memory or swapped out, without what comes from files.
+/// In memory or swapped out, without what comes from files. What nobody has mapped is in none of these numbers, as files in memory and what
+/// waits in pipes.
 fn own_memory(pid: i32) -> u64 {
     let about = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     ["RssAnon:", "RssShmem:", "VmSwap:"].into_iter().filter_map(|name| field(&about, name)).sum::<u64>() * 1024
@@ -154,11 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_too_large_is_known_by_how_the_program_ended() {
+        let limits = RoomLimits { memory: None, processes: None, processors: None, file: Some(1 << 20) };
+        let [signal, status, other] = [25, (128 + 25) << 8, 1 << 8].map(ExitStatus::from_raw);
+        let said = |meter: &Meter, ended| meter.run_into(Some(ended));
+        let room = Meter::new(&limits, None);
+        assert_eq!([signal, status].map(|ended| said(&room, ended)), [Some(Overrun::File(1 << 20)); 2]);
+        assert_eq!((said(&room, other), room.run_into(None)), (None, None));
+        assert_eq!(said(&Meter::off(), signal), None, "it is not the runner's limit");
+    }
+
+    #[test]
     fn a_process_is_counted_with_its_children_and_what_it_holds() {
         let held = vec![1_u8; 64 * 1024 * 1024];
         let own = i32::try_from(std::process::id()).unwrap();
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let family = family(own);
+        let all = look();
+        let family = family(&all, own);
         assert!(family.iter().any(|process| i64::from(process.pid) == i64::from(child.id())));
         assert!(own_memory(own) >= 64 * 1024 * 1024 && share_of_memory(own) >= 64 * 1024 * 1024);
         let watched = |memory, processes| Watched { memory, processes }.overrun(own);

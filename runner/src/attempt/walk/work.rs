@@ -170,7 +170,7 @@ impl Attempt {
         match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             // it has said more about it than its exit code
             (None | Some(Judged::Failed(_)), code) => {
-                let failure = dialogue.verdict(status).err().map(|failure| with_overrun(failure, meter.run_into()));
+                let failure = dialogue.verdict(status).err().map(|failure| with_overrun(failure, meter.run_into(status)));
                 (failure.map(Ended::Failed), code)
             }
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
@@ -258,7 +258,7 @@ impl Attempt {
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
                 self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
-                let overrun = meter.run_into();
+                let overrun = meter.run_into(Some(status));
                 if let Some(overrun) = overrun {
                     self.log.say(&format!("Meanwhile it {overrun}")).await;
                 }
