@@ -22,6 +22,7 @@ use domain::{
     runner::{Rooms, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
+use tracing::warn;
 
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
@@ -153,8 +154,14 @@ impl Engine {
     /// Takes down what attempts have left on a runner's machine that should be gone; empty when there is nothing any more.
     async fn note_left_behind(&self, session: &RunnerSession, left_behind: &str) -> Result<()> {
         let text = clean(left_behind, 1000);
+        let text = Some(text.as_str()).filter(|text| !text.is_empty());
         let mut conn = self.database.system.acquire().await?;
-        store::note_left_behind(&mut conn, session, Some(text.as_str()).filter(|text| !text.is_empty())).await
+        if store::note_left_behind(&mut conn, session, text).await?
+            && let Some(text) = text
+        {
+            warn!(runner.id = %session.id, "On the machine of runner {} something is left of attempts: {text}", session.name());
+        }
+        Ok(())
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to

@@ -29,10 +29,11 @@ impl Engine {
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
                 ToServer::Heartbeat { beat, attempts, left_behind } => {
+                    // the lease first, which the attempts live by
+                    answers.extend(self.answer_heartbeat(session, *beat, attempts).await);
                     if let Some(left_behind) = left_behind {
                         self.hear_of_remains(session, left_behind).await;
                     }
-                    answers.extend(self.answer_heartbeat(session, *beat, attempts).await);
                 }
                 ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
@@ -67,9 +68,6 @@ impl Engine {
 
     /// Said with every heartbeat for as long as it is so, so that it may be missed once.
     async fn hear_of_remains(&self, session: &RunnerSession, left_behind: &str) {
-        if !left_behind.is_empty() {
-            warn!(runner.id = %session.id, "On the machine of runner {} something is left of attempts: {left_behind}", session.name());
-        }
         if let Err(error) = self.note_left_behind(session, left_behind).await {
             warn!("What is left on the machine of runner {} could not be stored: {error}", session.name());
         }

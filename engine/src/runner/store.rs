@@ -78,9 +78,9 @@ pub(super) async fn note_machine(
     Ok(())
 }
 
-/// What attempts have left on a runner's machine, if this is still its newest link.
-pub(super) async fn note_left_behind(conn: &mut PgConnection, session: &RunnerSession, left_behind: Option<&str>) -> Result<()> {
-    sqlx::query!(
+/// What attempts have left on a runner's machine, if this is still its newest link; whether that is another thing than before.
+pub(super) async fn note_left_behind(conn: &mut PgConnection, session: &RunnerSession, left_behind: Option<&str>) -> Result<bool> {
+    let done = sqlx::query!(
         "update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
         session.id().0,
         session.ticket,
@@ -88,7 +88,7 @@ pub(super) async fn note_left_behind(conn: &mut PgConnection, session: &RunnerSe
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Whether this is the runner's newest link; it stays so until the end of the transaction.

@@ -23,7 +23,7 @@ pub struct SandboxArgs {
     #[arg(long = "sandbox-read", env = "MUSTER_SANDBOX_READ", value_name = "PATH", value_delimiter = ':')]
     #[serde(default)]
     pub read: Option<Vec<PathBuf>>,
-    /// Memory that an attempt may use, such as 4GiB or 512MiB, or `none` for no limit [default: half of this machine's].
+    /// Memory that an attempt may use, such as 4GiB or 512MiB, or `none` for no limit [default: half of what there is].
     #[arg(long = "sandbox-memory", env = "MUSTER_SANDBOX_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
     #[serde(default)]
     pub memory: Option<Most>,
@@ -145,7 +145,7 @@ fn parse_processes(text: &str) -> Result<Most, String> {
     if text.trim() == NONE {
         return Ok(Most::Unlimited);
     }
-    let most = text.trim().parse().ok().filter(|most| *most >= LEAST_PROCESSES);
+    let most = text.trim().parse::<u64>().ok().filter(|most| *most >= LEAST_PROCESSES);
     most.map(Most::Of).ok_or_else(|| format!("must be a number of at least {LEAST_PROCESSES}, or {NONE}"))
 }
 
@@ -162,7 +162,7 @@ fn parse_processors(text: &str) -> Result<Most, String> {
     }
     let whole: u64 = whole.parse().map_err(|_| wrong())?;
     let part: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
-    let hundredths = whole.checked_mul(100).map(|whole| whole + part).filter(|all| (1..=1_000_000).contains(all));
+    let hundredths = whole.checked_mul(100).and_then(|whole| whole.checked_add(part)).filter(|all| (1..=1_000_000).contains(all));
     hundredths.map(Most::Of).ok_or_else(wrong)
 }
 
@@ -196,8 +196,17 @@ mod tests {
     fn processors_are_counted_in_hundredths() {
         let said = ["2", "1.5", "0.25", "none"].map(parse_processors);
         assert_eq!(said, [Ok(Most::Of(200)), Ok(Most::Of(150)), Ok(Most::Of(25)), Ok(Most::Unlimited)]);
-        for bad in ["", "0", "0.001", "-1", "1.", ".5", "two", "10001"] {
+        // the last is one hundredth more than a number of 64 bits holds
+        for bad in ["", "0", "0.001", "-1", "1.", ".5", "two", "10001", "184467440737095516.16"] {
             assert!(parse_processors(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn processes_are_so_many_that_a_shell_can_start() {
+        assert_eq!([" 8 ", "4096", "none"].map(parse_processes), [Ok(Most::Of(8)), Ok(Most::Of(4096)), Ok(Most::Unlimited)]);
+        for bad in ["", "7", "-8", "8.5", "many"] {
+            assert!(parse_processes(bad).is_err(), "{bad}");
         }
     }
 
