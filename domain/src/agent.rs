@@ -91,7 +91,7 @@ pub struct AgentTerms {
     /// As the agent knows it; its own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Answers of the model after which it is stopped, counted anew each time that it is told something.
+    /// Answers of the model after which it is stopped, counted anew each time that it is told something (by Gemini CLI, in each round).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
     /// What an attempt may cost at most, in cents (US), as the agent itself counts it. It is stopped once that is passed.

@@ -92,9 +92,10 @@ fn opencode_does_what_people_allow_and_nothing_else() {
     does_what_people_allow_and_nothing_else(OPENCODE);
 }
 
-fn leaves_off_what_it_does_to_hear_what_people_say([agent, _, model]: [&str; 3]) {
+/// The command outlasts the test, so that nothing but the interrupt ends it.
+fn leaves_off_what_it_does_to_hear_what_people_say([agent, _, model]: [&str; 3], waits: Value) {
     let machine = Machine::new();
-    let provider = machine.plays(&plays("waits", &[run("sleep 300"), says("I have heard it."), says("And that.")]));
+    let provider = machine.plays(&plays("waits", &[waits, says("I have heard it."), says("And that.")]));
     let server = machine.serves_more_agents(&provider);
     let work = Work::at(&machine, &server);
     let task = work.hands_to(agent, "fake:waits", &["--model", model, "--ask", "commands"]);
@@ -111,12 +112,14 @@ fn leaves_off_what_it_does_to_hear_what_people_say([agent, _, model]: [&str; 3])
 
 #[test]
 fn gemini_cli_leaves_off_what_it_does_to_hear_what_people_say() {
-    leaves_off_what_it_does_to_hear_what_people_say(GEMINI_CLI);
+    leaves_off_what_it_does_to_hear_what_people_say(GEMINI_CLI, run("sleep 600"));
 }
 
 #[test]
 fn opencode_leaves_off_what_it_does_to_hear_what_people_say() {
-    leaves_off_what_it_does_to_hear_what_people_say(OPENCODE);
+    // by itself it would end one after two minutes
+    let input = json!({"command": "sleep 600", "description": "Waits", "timeout": 600_000});
+    leaves_off_what_it_does_to_hear_what_people_say(OPENCODE, json!({"say": [{"tool": {"name": "bash", "input": input}}]}));
 }
 
 fn is_refused_by_its_provider([agent, _, model]: [&str; 3]) {
@@ -164,11 +167,12 @@ fn gemini_cli_is_stopped_when_its_turns_are_used_up_and_opencode_counts_none() {
 fn takes_no_orders_from_the_repository([agent, _, model]: [&str; 3]) {
     let machine = Machine::new();
     let repository = machine.repository();
-    let hooked = json!([{"hooks": [{"type": "command", "command": "touch ordered.txt"}]}]);
-    let server = json!({"command": "touch", "args": ["ordered.txt"]});
+    let orders = "echo yes > ordered.txt";
+    let hooked = json!([{"hooks": [{"type": "command", "command": orders}]}]);
+    let server = json!({"command": "sh", "args": ["-c", orders]});
     let gemini = json!({"mcpServers": {"eve": server}, "tools": {"allowed": ["run_shell_command"]}, "hooksConfig": {"enabled": true}, "hooks": {"SessionStart": hooked, "BeforeAgent": hooked}});
     let opencode =
-        json!({"mcp": {"eve": {"type": "local", "command": ["touch", "ordered.txt"], "enabled": true}}, "permission": {"*": "allow"}});
+        json!({"mcp": {"eve": {"type": "local", "command": ["sh", "-c", orders], "enabled": true}}, "permission": {"*": "allow"}});
     std::fs::create_dir(repository.join(".gemini")).unwrap();
     std::fs::write(repository.join(".gemini/settings.json"), gemini.to_string()).unwrap();
     std::fs::write(repository.join("opencode.json"), opencode.to_string()).unwrap();
@@ -179,7 +183,8 @@ fn takes_no_orders_from_the_repository([agent, _, model]: [&str; 3]) {
     let provider = machine.plays(&plays("runs", &[run("echo yes > ran.txt"), says("Done.")]));
     let server = machine.serves_more_agents(&provider);
     let work = Work::at(&machine, &server);
-    let task = work.hands_to(agent, "fake:runs", &["--model", model, "--ask", "commands"]);
+    let check = ["--check", "command_succeeds=! test -e ordered.txt"];
+    let task = work.hands_to(agent, "fake:runs", &[&["--model", model, "--ask", "commands"], check.as_slice()].concat());
     let question = asked(&work.client);
     assert_eq!(question["subject"], "echo yes > ran.txt", "whatever the repository allows");
     says_so(&work.client, &["approval", "allow", id(&question)]);

@@ -102,6 +102,7 @@ impl FarRunner {
             lost: vec![],
             proof,
             no_sandbox: None,
+            lands: false,
             backends: vec![],
             rooms: None,
             left_behind: None,

@@ -87,6 +87,7 @@ impl NoOpRunner {
             lost: vec![],
             proof: String::new(),
             no_sandbox: None,
+            lands: false,
             backends: vec![],
             rooms: None,
             left_behind: None,
@@ -107,6 +108,7 @@ impl NoOpRunner {
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }
                 | ToRunner::Tell(_)
+                | ToRunner::Land { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

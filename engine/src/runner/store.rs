@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
+    protocol::KnownBackends,
     runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerState, own_word},
 };
 use sqlx::{PgConnection, types::Json};
@@ -331,7 +332,7 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 /// By name, all or this one alone.
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<Vec<BackendFound>>",
+        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
                   rooms as "rooms: Json<Rooms>", left_behind, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
@@ -361,7 +362,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
             joined: row.joined,
             last_seen_at: row.last_seen_at,
             no_sandbox: row.no_sandbox,
-            backends: row.backends.0,
+            backends: row.backends.0.0,
             rooms: row.rooms.map(|rooms| rooms.0),
             left_behind: row.left_behind,
         }

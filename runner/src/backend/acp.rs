@@ -6,10 +6,12 @@
 
 mod asked;
 mod calls;
+mod diff;
 mod outcome;
-mod said;
+mod pieces;
+mod waiting;
 
-use std::{collections::HashMap, path::PathBuf, process::ExitStatus};
+use std::{path::PathBuf, process::ExitStatus};
 
 use domain::{
     AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
@@ -25,7 +27,8 @@ use super::{
 };
 use calls::Calls;
 use outcome::Last;
-use said::Said;
+use pieces::Pieces;
+use waiting::{Asking, Gone, Options, Waiting, chosen};
 
 /// The version of the protocol that is spoken.
 const VERSION: u64 = 1;
@@ -50,6 +53,10 @@ pub(super) struct Description {
     pub commands: &'static [char],
     /// The title of a command that it asks for is that command, to the letter.
     pub title_is_the_command: bool,
+    /// Where a command runs is not in what it asks for, but in what it tells of the call, at that time or soon after.
+    pub tells_more_of_a_command: bool,
+    /// A turn that ends without a word after what it has done is one that has broken off.
+    pub ends_with_words: bool,
     /// What it would do that it is not allowed; then it is not told anything.
     pub refused: Option<&'static str>,
 }
@@ -75,38 +82,19 @@ pub(crate) struct Acp {
     /// The request that its turn is the answer to.
     turn: Option<u64>,
     turns: u64,
-    said: Said,
+    pieces: Pieces,
+    /// It has said something since it last did something.
+    has_spoken: bool,
     calls: Calls,
-    /// What it asks people, by its own names.
-    asked: HashMap<String, Asking>,
+    waiting: Waiting,
     denied: Vec<String>,
     /// What its next turn begins with.
     next: Vec<String>,
     /// It was stopped, as somebody wants to say something.
     makes_way: bool,
+    /// What it was told in place of a turn that was stopped. The order to stop may come to it late, and stop this one.
+    told_instead: Option<String>,
     last: Option<Last>,
-}
-
-/// What has to be known of a question when its answer comes.
-struct Asking {
-    id: Value,
-    tool: String,
-    subject: String,
-    options: Options,
-}
-
-/// What a request for leave can be answered with. Of those that allow, only the one that allows it once is ever chosen.
-struct Options {
-    allow: Option<String>,
-    reject: Option<String>,
-}
-
-impl Options {
-    fn of(params: &Value) -> Self {
-        let all = params["options"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let called = |kind: &str| all.iter().find(|option| text(option, "/kind") == kind).and_then(|option| some_text(option, "/optionId"));
-        Self { allow: called("allow_once"), reject: called("reject_once") }
-    }
 }
 
 /// The dialogue, and the first lines for its standard input.
@@ -126,13 +114,15 @@ pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (
         version: None,
         turn: None,
         turns: 0,
-        said: Said::default(),
+        pieces: Pieces::default(),
+        has_spoken: false,
         calls: Calls::of(place.worktree.clone()),
         worktree: place.worktree,
-        asked: HashMap::new(),
+        waiting: Waiting::default(),
         denied: vec![],
         next: vec![],
         makes_way: false,
+        told_instead: None,
         last: None,
     };
     (lines, dialogue)
@@ -144,21 +134,15 @@ fn request(id: u64, method: &str, params: Value) -> String {
 
 /// What begins as a command of the agent's does is introduced.
 fn no_command(prompt: &str, commands: &[char]) -> String {
-    if prompt.trim_start().starts_with(commands) { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
-}
-
-/// The answer to a request for leave; without an option that was offered, it was cancelled.
-fn chosen(id: &Value, option: Option<&str>) -> String {
-    let outcome = match option {
-        Some(option) => json!({"outcome": "selected", "optionId": option}),
-        None => json!({"outcome": "cancelled"}),
-    };
-    json!({"jsonrpc": "2.0", "id": id, "result": {"outcome": outcome}}).to_string()
+    // what programs in JavaScript take for a space as well
+    let start = prompt.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if start.starts_with(commands) { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
 }
 
 impl Dialogue for Acp {
     fn hear(&mut self, line: &str) -> Heard {
         let Some(message) = message(line) else { return Heard::output() };
+        self.calls.are_in_a_line_of(line.len());
         match (message.get("method").and_then(Value::as_str), message.get("id")) {
             (Some("session/request_permission"), Some(id)) => self.asks(id, &message["params"]),
             (Some(_), Some(id)) => {
@@ -167,7 +151,7 @@ impl Dialogue for Acp {
                 let answer = json!({"jsonrpc": "2.0", "id": id, "error": error});
                 Heard { answers: vec![answer.to_string()], ..Heard::default() }
             }
-            (Some("session/update"), None) => Heard::events(self.told(&message["params"])),
+            (Some("session/update"), None) => self.told(&message["params"]),
             (Some(_), None) => Heard::default(),
             (None, Some(id)) => self.answered(id.as_u64(), &message),
             (None, None) => Heard::output(),
@@ -175,15 +159,14 @@ impl Dialogue for Acp {
     }
 
     fn answer(&mut self, key: &str, answer: &Answer) -> Heard {
-        let Some(Asking { id, tool, subject, options }) = self.asked.remove(key) else { return Heard::default() };
+        let Some(Asking { id, tool, subject, options, .. }) = self.waiting.answered(key) else { return Heard::default() };
         let allowed = answer.decision == Decision::Allow;
         if !allowed {
-            if answer.unanswered {
-                self.note_denied(&subject, &tool);
-            }
-            // its answer has no room for the reason, and its turn none for more
-            if let Some(message) = &answer.message {
-                self.next.push(format!("{} says:\n\n{message}", answer.by));
+            match &answer.message {
+                _ if answer.unanswered => self.note_denied(&subject, &tool),
+                // its answer has no room for the reason, and its turn none for more
+                Some(message) => self.next.push(format!("{} says:\n\n{message}", answer.by)),
+                None => {}
             }
         }
         let option = if allowed { options.allow } else { options.reject };
@@ -199,9 +182,9 @@ impl Dialogue for Acp {
         }
         self.makes_way = true;
         let stop = json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": self.called()}});
-        let mut answers = vec![stop.to_string()];
-        answers.extend(self.asked.values().map(|asking| chosen(&asking.id, None)));
-        Some(Heard { answers, withdrawn: self.withdraw_all(), ..Heard::default() })
+        let Gone { withdrawn, mut answers } = self.waiting.drop_all();
+        answers.insert(0, stop.to_string());
+        Some(Heard { answers, withdrawn, ..Heard::default() })
     }
 
     fn may_be_the_last(&self, ends: &str) -> bool {
@@ -306,26 +289,47 @@ impl Acp {
         let id = TURN + self.turns;
         self.turns += 1;
         self.turn = Some(id);
+        self.has_spoken = false;
         request(id, "session/prompt", json!({"sessionId": self.called(), "prompt": [{"type": "text", "text": text}]}))
     }
 
     /// What it tells by itself. Before its first turn that is about an earlier one.
-    fn told(&mut self, params: &Value) -> Vec<Event> {
+    fn told(&mut self, params: &Value) -> Heard {
         if self.turn.is_none() || self.called() != Some(text(params, "/sessionId")) {
-            return vec![];
+            return Heard::default();
         }
         let update = &params["update"];
         match text(update, "/sessionUpdate") {
-            "agent_message_chunk" => self.said.says(update),
-            "agent_thought_chunk" => self.said.thinks(update),
-            "tool_call" | "tool_call_update" => {
-                let mut events = self.said.whole();
-                events.extend(self.calls.told(update));
-                events
+            "agent_message_chunk" => {
+                self.has_spoken |= !text(update, "/content/text").trim().is_empty();
+                Heard::events(self.pieces.says(update))
             }
+            "agent_thought_chunk" => Heard::events(self.pieces.thinks(update)),
+            // of the session that goes on, and told in its own round; what it does now it tells while it does it
+            "tool_call" if self.resumed && is_over(update) => Heard::default(),
+            "tool_call" | "tool_call_update" => self.does(update),
             // its plans and what it offers are for those who draw it, or come with later versions
-            _ => vec![],
+            _ => Heard::default(),
         }
+    }
+
+    /// What it could not be asked about before can be now, and what it asks for no more is withdrawn.
+    fn does(&mut self, update: &Value) -> Heard {
+        self.has_spoken = false;
+        let mut events = self.pieces.whole();
+        events.extend(self.calls.told(update));
+        let call = text(update, "/toolCallId");
+        if is_over(update) {
+            let Gone { withdrawn, answers } = self.waiting.drop_call(call);
+            return Heard { withdrawn, answers, ..Heard::events(events) };
+        }
+        if !self.calls.has_command(call) {
+            return Heard::events(events);
+        }
+        let Some((id, params)) = self.waiting.release(call) else { return Heard::events(events) };
+        let mut heard = self.asks(&id, &params);
+        events.append(&mut heard.events);
+        Heard { events, ..heard }
     }
 
     /// What it asks leave for. Whatever nobody can answer is refused, so that it does not wait for ever.
@@ -334,11 +338,18 @@ impl Acp {
         if self.turn.is_none() || self.makes_way {
             return refused(None);
         }
-        let (key, options, call) = (id.to_string(), Options::of(params), &params["toolCall"]);
-        if self.asked.contains_key(&key) {
+        let (options, call) = (Options::of(params), &params["toolCall"]);
+        let name = text(call, "/toolCallId");
+        if self.waiting.has(id) {
             return refused(options.reject.as_deref());
         }
-        let mut events = self.said.whole();
+        if self.calls.has_ended(name) {
+            return refused(None);
+        }
+        let mut events = self.pieces.whole();
+        if self.has_more_to_say(call) && self.waiting.hold(name, id, params) {
+            return Heard::events(events);
+        }
         events.extend(self.calls.begins(call));
         let asked::Wanted { kind, tool, subject, input, is_cut } = self.wanted(call);
         let fate = match fate(self.leave, kind, &tool, &subject, &input) {
@@ -355,16 +366,24 @@ impl Acp {
                 Heard { answers: vec![chosen(id, options.reject.as_deref())], ..Heard::events(events) }
             }
             Fate::Asked(asked) => {
-                self.asked.insert(key.clone(), Asking { id: id.clone(), tool, subject, options });
+                let key = self.waiting.ask(Asking { id: id.clone(), call: kept_text(name), tool, subject, options });
                 Heard { questions: vec![Question { key, asked }], ..Heard::events(events) }
             }
         }
+    }
+
+    /// Before it has, what people were shown could be another command than the one that runs.
+    fn has_more_to_say(&self, call: &Value) -> bool {
+        let is_asked = matches!(self.leave, Leave::Ask(_)) && asked::kind(text(call, "/kind")) == AskedKind::Command;
+        self.about.tells_more_of_a_command && is_asked && !self.calls.has_command(text(call, "/toolCallId"))
     }
 
     fn wanted(&self, call: &Value) -> asked::Wanted {
         let known = self.calls.get(text(call, "/toolCallId"));
         let title = if self.about.title_is_the_command { text(call, "/title") } else { "" };
         match asked::kind(text(call, "/kind")) {
+            // it had its time to say more
+            AskedKind::Command if self.has_more_to_say(call) => asked::untold(call),
             AskedKind::Command => asked::command(&self.worktree, call, known, title),
             AskedKind::Edit => asked::edit(&self.worktree, call),
             AskedKind::Tool => asked::tool(call, known),
@@ -373,33 +392,35 @@ impl Acp {
 
     fn turn_ends(&mut self, result: &Value, error: Option<&Value>) -> Heard {
         self.turn = None;
-        let mut events = self.said.whole();
+        let mut events = self.pieces.whole();
         events.extend(outcome::usage(result, self.model.as_deref()));
         let last = match error {
             Some(error) => Last::failed(error.clone()),
-            None => Last::of(text(result, "/stopReason")),
+            None => Last::of(text(result, "/stopReason"), self.max_turns.is_some()),
         };
-        let makes_way = std::mem::take(&mut self.makes_way);
-        let goes_on = !self.next.is_empty() && (makes_way || last.end == SessionEnd::Completed);
-        if !goes_on {
-            return self.ends(last, events);
+        let (makes_way, told_instead) = (std::mem::take(&mut self.makes_way), self.told_instead.take());
+        if makes_way && let Some(message) = last.error() {
+            events.push(Event::Error { message });
         }
-        let withdrawn = self.withdraw_all();
-        let words = std::mem::take(&mut self.next).join("\n\n");
-        Heard { answers: vec![self.turn_request(&words)], withdrawn, ..Heard::events(events) }
+        let words = match told_instead {
+            _ if !self.next.is_empty() && (makes_way || last.end == SessionEnd::Completed) => std::mem::take(&mut self.next).join("\n\n"),
+            Some(words) if last.was_cancelled() => words,
+            _ if self.about.ends_with_words && !self.has_spoken && last.end == SessionEnd::Completed => {
+                let broken = Last::failed(json!({"message": "it has ended its turn without a word"}));
+                return self.ends(broken, events);
+            }
+            _ => return self.ends(last, events),
+        };
+        self.told_instead = makes_way.then(|| words.clone());
+        let Gone { withdrawn, mut answers } = self.waiting.drop_all();
+        answers.push(self.turn_request(&words));
+        Heard { answers, withdrawn, ..Heard::events(events) }
     }
 
     fn ends(&mut self, last: Last, mut events: Vec<Event>) -> Heard {
-        // where it is told how many turns it may take, it counts them itself
-        let turns = (last.end == SessionEnd::TurnsUsedUp).then_some(self.max_turns).flatten().map(u64::from);
-        events.push(Event::Ended { how: last.end, turns, cost_micros: None });
+        events.push(Event::Ended { how: last.end, turns: None, cost_micros: None });
         self.last = Some(last);
-        Heard { is_over: true, withdrawn: self.withdraw_all(), ..Heard::events(events) }
-    }
-
-    /// It no longer waits for any of this, and nobody has denied it.
-    fn withdraw_all(&mut self) -> Vec<String> {
-        self.asked.drain().map(|(key, _)| key).collect()
+        Heard { is_over: true, withdrawn: self.waiting.drop_all().withdrawn, ..Heard::events(events) }
     }
 
     fn note_denied(&mut self, subject: &str, tool: &str) {
@@ -408,6 +429,10 @@ impl Acp {
             self.denied.push(what);
         }
     }
+}
+
+fn is_over(update: &Value) -> bool {
+    matches!(text(update, "/status"), "completed" | "failed")
 }
 
 /// The model of a session, in one of the ways that are in use.

@@ -97,10 +97,10 @@ pub(crate) fn begin(
     let given = given.as_slice();
     let in_sandbox = place.room.is_closed();
     let leave = Leave::of(assignment.agent.ask, in_sandbox);
-    let name = format!(".{}", found.backend.name());
-    let own = place.folder().home().join(&name);
+    let name = own_folder(found.backend);
+    let own = place.folder().home().join(name);
     let is_new = own.symlink_metadata().is_err();
-    let config = place.own_folder(&name)?;
+    let config = place.own_folder(name)?;
     let beginning = Beginning {
         worktree: place.worktree.to_owned(),
         config,
@@ -129,6 +129,17 @@ pub(crate) fn begin(
     environment::of_work(command, assignment, place)?;
     command.envs(given.iter().map(|(name, value)| (name, value))).envs(variables);
     Ok(Begun { program, lines, dialogue })
+}
+
+/// Below the home of the attempt.
+fn own_folder(backend: Backend) -> &'static str {
+    match backend {
+        Backend::ClaudeCode => ".claude-code",
+        Backend::Codex => ".codex",
+        Backend::GeminiCli => ".gemini-cli",
+        // by its name it would be one that it takes settings and plugins from
+        Backend::OpenCode => ".opencode-own",
+    }
 }
 
 /// Into a folder in which nobody has worked yet.

@@ -10,6 +10,7 @@ use domain::Backend;
 use super::{
     Beginning, Opening,
     acp::{self, Acp, Description, Resumes},
+    question::Leave,
 };
 
 /// How often it asks its provider by itself, the first time included. Longer waits are the task's own to say.
@@ -28,7 +29,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         ("GEMINI_SANDBOX", "false".into()),
         ("NO_BROWSER", "true".into()),
     ];
-    let files = vec![(".gemini/settings.json", settings(place.terms.max_turns).to_string())];
+    let files = vec![(".gemini/settings.json", settings(place.terms.max_turns, place.leave).to_string())];
     let about = Description {
         backend: Backend::GeminiCli,
         // By its own name it cannot be found in the minute in which it has begun: loading it writes over it (0.61.0). There is no other.
@@ -36,20 +37,29 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         mode: Some("default"),
         commands: &['/', '$'],
         title_is_the_command: true,
+        tells_more_of_a_command: false,
+        // what its model has broken off it ends as if all were well (0.61.0)
+        ends_with_words: true,
         refused: None,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);
     (Opening { arguments, variables, files, lines }, dialogue)
 }
 
-fn settings(max_turns: Option<u32>) -> Value {
+fn settings(max_turns: Option<u32>, leave: Leave) -> Value {
     let mut settings = json!({
         "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "maxAttempts": ATTEMPTS},
         "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": true}},
         "privacy": {"usageStatisticsEnabled": false},
         "telemetry": {"enabled": false},
         "hooksConfig": {"enabled": false},
+        // what its helpers ask comes to nobody, and they wait for ever
+        "experimental": {"enableAgents": false},
     });
+    if matches!(leave, Leave::Ask(_)) {
+        // it would use that without asking
+        settings["tools"] = json!({"exclude": ["google_web_search"]});
+    }
     if let Some(turns) = max_turns {
         settings["model"] = json!({"maxSessionTurns": turns});
     }

@@ -40,13 +40,18 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1".into()),
         ("OPENCODE_DISABLE_SHARE", "1".into()),
     ];
-    let is_unasked = matches!(place.leave, Leave::Ask(_)) && has_plugins(&place.worktree);
+    // it takes some from its user's home as well, where the work of an earlier round may have put them
+    let places = [Some(place.worktree.as_path()), place.config.parent()];
+    let is_unasked = matches!(place.leave, Leave::Ask(_)) && places.into_iter().flatten().any(has_plugins);
     let about = Description {
         backend: Backend::OpenCode,
         resumes: Resumes { method: "session/resume", called: None },
         mode: None,
         commands: &['/'],
         title_is_the_command: false,
+        // with its folder (1.18.33); it does not wait with that for the answer
+        tells_more_of_a_command: true,
+        ends_with_words: false,
         refused: is_unasked.then_some("the repository's own plugins, as nobody would be asked about what they do"),
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);

@@ -7,6 +7,7 @@ mod approvals;
 mod checks;
 mod ending;
 mod harness;
+mod landing;
 #[cfg(target_os = "linux")]
 mod limits;
 mod link;

@@ -5,7 +5,10 @@ use std::path::Path;
 use domain::AskedKind;
 use serde_json::{Value, json};
 
-use super::calls::{Call, places};
+use super::{
+    calls::{Call, places},
+    diff::diff,
+};
 use crate::backend::{in_the_worktree, json::text, where_it_is};
 
 /// What is held against what it may do.
@@ -55,6 +58,12 @@ pub(super) fn command(worktree: &Path, call: &Value, known: Option<&Call>, title
     Wanted { kind: AskedKind::Command, tool: "command".into(), subject, input, is_cut: false }
 }
 
+/// A command of which nobody knows all.
+pub(super) fn untold(call: &Value) -> Wanted {
+    let input = json!({"command": text(&call["rawInput"], "/command")});
+    Wanted { kind: AskedKind::Command, tool: "command".into(), subject: String::new(), input, is_cut: true }
+}
+
 /// Where and how Gemini CLI runs a command, unless that is as usual. It has no other place for that.
 fn explanation(call: &Value) -> Option<&str> {
     let said = text(call, "/content/0/content/text");
@@ -64,18 +73,32 @@ fn explanation(call: &Value) -> Option<&str> {
 
 /// A change is of files, wherever links lead to them; one of which it does not say what it is has none that could be shown.
 pub(super) fn edit(worktree: &Path, call: &Value) -> Wanted {
-    let diffs: Vec<_> = call["content"].as_array().into_iter().flatten().filter(|part| text(part, "/type") == "diff").cloned().collect();
     let raw = call["rawInput"].as_object().filter(|raw| !raw.is_empty());
-    let is_told = !diffs.is_empty() || raw.is_some() || text(call, "/kind") != "edit";
+    let changes = changes(call);
+    let is_told = !changes.is_empty() || raw.is_some() || text(call, "/kind") != "edit";
     let mut files: Vec<String> = vec![];
-    for path in places(call).iter().filter(|_| is_told) {
+    for path in places(call).unwrap_or_default().iter().filter(|_| is_told) {
         let file = where_it_is(worktree, path);
         if !files.contains(&file) {
             files.push(file);
         }
     }
-    let input = if diffs.is_empty() { json!({"change": call["rawInput"]}) } else { json!({"changes": diffs}) };
+    let input = if changes.is_empty() { json!({"change": call["rawInput"]}) } else { json!({"changes": changes}) };
     Wanted { kind: AskedKind::Edit, tool: text(call, "/kind").into(), subject: files.join("\n"), input, is_cut: false }
+}
+
+/// Each with the files that it is of and its diff: the one that it is to be made by, or one of what it says was there and will be.
+fn changes(call: &Value) -> Vec<Value> {
+    let raw = &call["rawInput"];
+    if let (Some(fields), Some(_)) = (raw.as_object(), raw["diff"].as_str()) {
+        let mut fields = fields.clone();
+        let path = fields.remove("filepath").unwrap_or_else(|| json!(""));
+        fields.insert("path".into(), path);
+        return vec![Value::Object(fields)];
+    }
+    let parts = call["content"].as_array().into_iter().flatten().filter(|part| text(part, "/type") == "diff");
+    let change = |part: &Value| json!({"path": part["path"], "diff": diff(text(part, "/oldText"), text(part, "/newText"))});
+    parts.map(change).collect()
 }
 
 /// Any other tool is used on all that it is called with. Of one that says only a title, the title; where that was cut, nobody can be shown it.
@@ -87,7 +110,8 @@ pub(super) fn tool(call: &Value, known: Option<&Call>) -> Wanted {
     let has_input = raw.as_object().is_some_and(|raw| !raw.is_empty());
     let title = text(call, "/title");
     let what = if has_input { raw.to_string() } else { title.to_owned() };
-    let is_cut = !has_input && (title.ends_with("...") || title.ends_with('…'));
+    // somewhere, as there is a mark behind it
+    let is_cut = !has_input && (title.contains("...") || title.contains('…'));
     let subject = format!("{tool} {what}");
     let input = if has_input { raw.clone() } else { json!({"title": title}) };
     Wanted { kind: AskedKind::Tool, tool, subject, input, is_cut }

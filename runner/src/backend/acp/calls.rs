@@ -1,6 +1,9 @@
 //! What an agent does, as far as it tells: some say that a call begins, some only what it wants leave for or what came of it.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+};
 
 use domain::{
     SessionEventKind as Event,
@@ -12,8 +15,16 @@ use crate::backend::{in_the_worktree, json::text};
 
 /// Of those that have begun and not ended; then they are forgotten, and an end is told with its beginning.
 const MOST_CALLS: usize = 1000;
+/// Bytes of the lines that told of them. Then those that have begun are forgotten as well.
+const MOST_TOLD: usize = 64 * 1024 * 1024;
+/// Of those that have ended, as far as they are known as that.
+const MOST_ENDED: usize = 1000;
+/// Bytes of the name of one; of one with a longer name nothing is told.
+const LONGEST_NAME: usize = 1024;
 /// Files of one call.
 const MOST_FILES: usize = 1000;
+/// Bytes: no system has longer ones.
+const LONGEST_PATH: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Call {
@@ -28,16 +39,36 @@ pub(super) struct Call {
     output: String,
     exit: Option<i64>,
     is_begun: bool,
+    /// Of the longest line that told of it, in bytes.
+    line: usize,
 }
 
 pub(super) struct Calls {
     worktree: PathBuf,
     all: HashMap<String, Call>,
+    ended: VecDeque<String>,
+    /// Of the line that is heard, in bytes.
+    line: usize,
 }
 
 impl Calls {
     pub fn of(worktree: PathBuf) -> Self {
-        Self { worktree, all: HashMap::new() }
+        Self { worktree, all: HashMap::new(), ended: VecDeque::new(), line: 0 }
+    }
+
+    /// What is told next is in a line of so many bytes.
+    pub fn are_in_a_line_of(&mut self, bytes: usize) {
+        self.line = bytes;
+    }
+
+    /// Whether it has told the command that a call is.
+    pub fn has_command(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|call| call.input.get("command").is_some())
+    }
+
+    /// Nobody need be asked about it any more.
+    pub fn has_ended(&self, id: &str) -> bool {
+        self.ended.iter().any(|ended| ended == id)
     }
 
     pub fn get(&self, id: &str) -> Option<&Call> {
@@ -46,8 +77,12 @@ impl Calls {
 
     /// An update about a call.
     pub fn told(&mut self, update: &Value) -> Vec<Event> {
-        let Some(call) = self.note(update) else { return vec![] };
         let is_new = text(update, "/sessionUpdate") == "tool_call";
+        if is_new {
+            // another one of the same name
+            self.ended.retain(|ended| ended != text(update, "/toolCallId"));
+        }
+        let Some(call) = self.note(update) else { return vec![] };
         match text(update, "/status") {
             // what it is called with may still come
             "pending" | "" if is_new => {
@@ -77,13 +112,16 @@ impl Calls {
 
     fn note(&mut self, update: &Value) -> Option<&mut Call> {
         let id = text(update, "/toolCallId");
-        if id.is_empty() {
+        if id.is_empty() || id.len() > LONGEST_NAME {
             return None;
         }
-        if !self.all.contains_key(id) && self.all.len() >= MOST_CALLS {
-            self.all.clear();
+        let others = self.all.iter().filter(|(other, _)| *other != id).map(|(_, call)| call.line).sum::<usize>();
+        if others + self.line > MOST_TOLD || (!self.all.contains_key(id) && self.all.len() >= MOST_CALLS) {
+            self.all.retain(|other, _| other == id);
         }
+        let line = self.line;
         let call = self.all.entry(id.to_owned()).or_default();
+        call.line = call.line.max(line);
         call.note(update);
         Some(call)
     }
@@ -91,6 +129,10 @@ impl Calls {
     /// What came of it, and before that what it was, when that was not told.
     fn ends(&mut self, id: &str, has_failed: bool) -> Vec<Event> {
         let Some(call) = self.all.remove(id) else { return vec![] };
+        self.ended.push_back(id.to_owned());
+        if self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
+        }
         let mut events = vec![];
         if !call.is_begun {
             events.push(Event::ToolCall { call: kept_text(id), tool: call.tool().to_owned(), input: self.shown(&call) });
@@ -151,11 +193,15 @@ impl Call {
         }
         let input = &update["rawInput"];
         // what it asks leave for may say it in other words, and less of it
-        let is_more = |input: &Map<String, Value>| self.input.as_object().is_none_or(|known| known.len() < input.len());
+        let is_more = |input: &Map<String, Value>| {
+            let has_more =
+                |known: &Map<String, Value>| known.len() < input.len() || (!known.contains_key("command") && input.contains_key("command"));
+            self.input.as_object().is_none_or(has_more)
+        };
         if input.as_object().is_some_and(is_more) {
             self.input = kept_value(input);
         }
-        let places = places(update);
+        let places = places(update).unwrap_or_default();
         if !places.is_empty() {
             self.places = places;
         }
@@ -185,17 +231,31 @@ impl Call {
     }
 }
 
-/// The files that it is about, each once.
-pub(super) fn places(update: &Value) -> Vec<String> {
+/// The files that it is about, each once; nothing when they are more than anybody could be shown, or one has no name that a file can have.
+pub(super) fn places(update: &Value) -> Option<Vec<String>> {
     let of = |name: &str| update[name].as_array().into_iter().flatten().map(|one| text(one, "/path"));
-    let named = ["/rawInput/filePath", "/rawInput/filepath", "/rawInput/file_path"].map(|name| text(update, name));
     let mut all: Vec<String> = vec![];
-    for path in of("content").chain(of("locations")).chain(named) {
-        if !path.is_empty() && all.len() < MOST_FILES && !all.iter().any(|known| known == path) {
-            all.push(kept_text(path));
+    for path in of("content").chain(of("locations")) {
+        note_place(&mut all, path)?;
+    }
+    if all.is_empty() {
+        // of several files these are one word
+        for name in ["/rawInput/filePath", "/rawInput/filepath", "/rawInput/file_path"] {
+            note_place(&mut all, text(update, name))?;
         }
     }
-    all
+    Some(all)
+}
+
+fn note_place(all: &mut Vec<String>, path: &str) -> Option<()> {
+    if path.is_empty() || all.iter().any(|known| known == path) {
+        return Some(());
+    }
+    if all.len() >= MOST_FILES || path.len() > LONGEST_PATH {
+        return None;
+    }
+    all.push(kept_text(path));
+    Some(())
 }
 
 /// A part of the content that is a difference.

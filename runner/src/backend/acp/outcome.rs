@@ -8,56 +8,83 @@ use serde_json::{Value, json};
 
 use crate::backend::json::{number, shortened, some_text, text};
 
-/// No reason of the protocol's.
-const REFUSED: &str = "refused by Muster";
-
 pub(super) struct Last {
     pub end: SessionEnd,
-    /// As the protocol calls it; empty when it was an error.
-    reason: String,
-    error: Value,
+    why: Why,
+}
+
+enum Why {
+    /// As the protocol calls it.
+    Reason(String),
+    Error(Value),
+    /// It was not let begin: by whom and why is said elsewhere.
+    NotBegun,
 }
 
 impl Last {
-    pub fn of(reason: &str) -> Self {
+    /// It counts its turns where it was told how many it may take. It gives the same reason when it finds that it goes in circles.
+    pub fn of(reason: &str, counts_turns: bool) -> Self {
         let end = match reason {
             "end_turn" => SessionEnd::Completed,
-            "max_turn_requests" => SessionEnd::TurnsUsedUp,
+            "max_turn_requests" if counts_turns => SessionEnd::TurnsUsedUp,
             _ => SessionEnd::Failed,
         };
-        Self { end, reason: kept_text(reason), error: Value::Null }
+        Self { end, why: Why::Reason(kept_text(reason)) }
     }
 
     pub fn failed(error: Value) -> Self {
-        Self { end: SessionEnd::Failed, reason: String::new(), error }
+        Self { end: SessionEnd::Failed, why: Why::Error(error) }
     }
 
-    /// It was not let begin.
     pub fn refused() -> Self {
-        Self { end: SessionEnd::Failed, reason: REFUSED.into(), error: Value::Null }
+        Self { end: SessionEnd::Failed, why: Why::NotBegun }
+    }
+
+    pub fn was_cancelled(&self) -> bool {
+        matches!(&self.why, Why::Reason(reason) if reason == "cancelled")
+    }
+
+    /// What it says went wrong.
+    pub fn error(&self) -> Option<String> {
+        match &self.why {
+            Why::Error(error) => Some(kept_text(&message_of(error))),
+            _ => None,
+        }
     }
 
     /// Whether the agent has said that all went well.
     pub fn verdict(&self, title: &str) -> Result<(), Failure> {
-        let failed = |code, message: String| Err(Failure::new(code, message));
-        let why = |start: &str| match shortened(&message_of(&self.error)) {
-            message if message.is_empty() => format!("{title} {start}"),
-            message => format!("{title} {start}: {message}"),
+        let failed = |code, what: &str| Err(Failure::new(code, format!("{title} {what}")));
+        let reason = match &self.why {
+            Why::NotBegun => return Ok(()),
+            Why::Error(error) => return Err(failure(title, error)),
+            Why::Reason(reason) => reason.as_str(),
         };
-        match (self.end, self.reason.as_str()) {
-            // by whom and why is said elsewhere
-            (SessionEnd::Completed, _) | (_, REFUSED) => Ok(()),
-            (SessionEnd::TurnsUsedUp, _) => failed(FailureCode::AgentCapped, why("has used up the turns that it was allowed")),
-            (_, "max_tokens") => failed(FailureCode::AgentCapped, why("has used up the tokens that its model has for it")),
-            (_, "refusal") => failed(FailureCode::ProviderRefused, why("was refused by its model")),
-            (_, "cancelled") => failed(FailureCode::CommandFailed, why("was interrupted")),
-            _ => match provider_says(&self.error) {
-                Some(FailureCode::ProviderLimit) => failed(FailureCode::ProviderLimit, why("was told to come back later")),
-                Some(code) => failed(code, why("was refused by its provider")),
-                None => failed(FailureCode::CommandFailed, why("failed")),
-            },
+        match reason {
+            "end_turn" => Ok(()),
+            "max_turn_requests" if self.end == SessionEnd::TurnsUsedUp => {
+                failed(FailureCode::AgentCapped, "has used up the turns that it was allowed, or went in circles")
+            }
+            "max_turn_requests" => failed(FailureCode::AgentCapped, "has stopped itself, as it went in circles"),
+            "max_tokens" => failed(FailureCode::AgentCapped, "has used up the tokens that its model has for it"),
+            "refusal" => failed(FailureCode::ProviderRefused, "was refused by its model"),
+            "cancelled" => failed(FailureCode::CommandFailed, "was interrupted"),
+            _ => failed(FailureCode::CommandFailed, "failed"),
         }
     }
+}
+
+fn failure(title: &str, error: &Value) -> Failure {
+    let (code, what) = match provider_says(error) {
+        Some(FailureCode::ProviderLimit) => (FailureCode::ProviderLimit, "was told to come back later"),
+        Some(code) => (code, "was refused by its provider"),
+        None => (FailureCode::CommandFailed, "failed"),
+    };
+    let message = match shortened(&message_of(error)) {
+        message if message.is_empty() => format!("{title} {what}"),
+        message => format!("{title} {what}: {message}"),
+    };
+    Failure::new(code, message)
 }
 
 /// What the answers of its model used, as far as it says that with the turn's end: OpenCode of the last one, Gemini CLI of all of them, by
@@ -75,12 +102,13 @@ pub(super) fn usage(result: &Value, model: Option<&str>) -> Vec<Event> {
         return by_model.iter().take(MOST_MODELS).map(used).collect();
     }
     let of = |name: &str| number(result, &format!("/usage/{name}")).unwrap_or(0);
-    let (cached, input) = (of("cachedReadTokens"), of("inputTokens") + of("cachedWriteTokens"));
-    let output = of("outputTokens") + of("thoughtTokens");
-    if input + cached + output == 0 {
+    let cached = of("cachedReadTokens");
+    let input = of("inputTokens").saturating_add(of("cachedWriteTokens")).saturating_add(cached);
+    let output = of("outputTokens").saturating_add(of("thoughtTokens"));
+    if input == 0 && output == 0 {
         return vec![];
     }
-    vec![Event::Usage { model: model.map(str::to_owned), input: input + cached, cached, output }]
+    vec![Event::Usage { model: model.map(str::to_owned), input, cached, output }]
 }
 
 /// Of one turn.
@@ -106,8 +134,22 @@ fn provider_says(error: &Value) -> Option<FailureCode> {
 /// Of a provider that has too much to do.
 const LATER: [&str; 6] = ["rate limit", "rate_limit", "too many requests", "overloaded", "service unavailable", "resource exhausted"];
 /// Of one that could not be reached, or has failed.
-const BROKEN: [&str; 9] =
-    ["server error", "server_error", "bad gateway", "timed out", "timeout", "fetch failed", "socket", "econn", "connect"];
+const BROKEN: [&str; 14] = [
+    "server error",
+    "server_error",
+    "bad gateway",
+    "gateway timeout",
+    "timed out",
+    "timeout error",
+    "fetch failed",
+    "socket hang up",
+    "socket connection",
+    "econn",
+    "unable to connect",
+    "cannot connect",
+    "connection refused",
+    "connection reset",
+];
 
 fn says(message: &str, words: &[&str]) -> bool {
     words.iter().any(|word| message.contains(word))
@@ -141,14 +183,18 @@ mod tests {
         for (reason, expected) in [
             ("end_turn", None),
             ("max_turn_requests", Some(FailureCode::AgentCapped)),
+            ("refused by Muster", Some(FailureCode::CommandFailed)),
             ("max_tokens", Some(FailureCode::AgentCapped)),
             ("refusal", Some(FailureCode::ProviderRefused)),
             ("cancelled", Some(FailureCode::CommandFailed)),
             ("of a later version", Some(FailureCode::CommandFailed)),
             ("", Some(FailureCode::CommandFailed)),
         ] {
-            assert_eq!(verdict(&Last::of(reason)).0, expected, "{reason}");
+            assert_eq!(verdict(&Last::of(reason, true)).0, expected, "{reason}");
         }
+        let circles = Last::of("max_turn_requests", false);
+        assert_eq!((circles.end, verdict(&circles).1.as_str()), (SessionEnd::Failed, "OpenCode has stopped itself, as it went in circles"));
+        assert_eq!(verdict(&Last::refused()).0, None, "what it was refused is told with that");
     }
 
     /// As Gemini CLI 0.61.0 and OpenCode 1.18.33 send them.
@@ -176,6 +222,7 @@ mod tests {
             ("Overloaded", FailureCode::ProviderLimit),
             ("Internal server error", FailureCode::CommandFailed),
             ("Unable to connect. Is the computer able to access the url?", FailureCode::CommandFailed),
+            ("Invalid value for timeout in the connector", FailureCode::ProviderRefused),
         ] {
             let (code, said) = verdict(&Last::failed(opencode(message)));
             assert_eq!(code, Some(expected), "{message}");
@@ -192,5 +239,7 @@ mod tests {
         let gemini = json!({"_meta": {"quota": {"token_count": {"input_tokens": 9}, "model_usage": [{"model": "m", "token_count": {"input_tokens": 200, "output_tokens": 40}}]}}});
         assert_eq!(usage(&gemini, None), [Event::Usage { model: Some("m".into()), input: 200, cached: 0, output: 40 }]);
         assert!(usage(&json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}}), None).is_empty());
+        let absurd = json!({"usage": {"inputTokens": u64::MAX, "cachedWriteTokens": 1, "outputTokens": u64::MAX, "thoughtTokens": 1}});
+        assert_eq!(usage(&absurd, None), [Event::Usage { model: None, input: u64::MAX, cached: 0, output: u64::MAX }]);
     }
 }

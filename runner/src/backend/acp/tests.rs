@@ -71,11 +71,23 @@ fn says(dialogue: &mut Acp, text: &str) {
     assert!(told(dialogue, update).is_empty());
 }
 
+/// Its turn, after a word.
 fn ends(dialogue: &mut Acp, turn: u64, reason: &str) -> Heard {
+    dialogue.has_spoken = true;
     dialogue.hear(&answers(TURN + turn, json!({"stopReason": reason})))
 }
 
+/// It tells of a command before it asks for it.
 fn asks(dialogue: &mut Acp, id: u64, call: Value) -> Heard {
+    let mut begins = call.clone();
+    begins["sessionUpdate"] = json!("tool_call");
+    let mut before = if call["rawInput"]["command"].is_string() { told(dialogue, begins) } else { vec![] };
+    let mut heard = asks_alone(dialogue, id, call);
+    before.append(&mut heard.events);
+    Heard { events: before, ..heard }
+}
+
+fn asks_alone(dialogue: &mut Acp, id: u64, call: Value) -> Heard {
     let option = |kind: &str| json!({"optionId": format!("the {kind} one"), "kind": kind, "name": kind});
     let options = ["allow_always", "allow_once", "reject_once"].map(option);
     let params = json!({"sessionId": "s1", "toolCall": call, "options": options});
@@ -248,7 +260,7 @@ fn an_end_is_judged_by_what_it_says_before_its_exit_code() {
     let terms = AgentTerms { max_turns: Some(3), ..AgentTerms::default() };
     let mut dialogue = at_work(gemini_cli::open(beginning(&terms), "x").1);
     let heard = ends(&mut dialogue, 0, "max_turn_requests");
-    assert_eq!(heard.events, [Event::Ended { how: SessionEnd::TurnsUsedUp, turns: Some(3), cost_micros: None }]);
+    assert_eq!(heard.events, [Event::Ended { how: SessionEnd::TurnsUsedUp, turns: None, cost_micros: None }]);
     assert_eq!(code(dialogue.verdict(exit(0))), Some(FailureCode::AgentCapped));
 }
 
@@ -333,6 +345,23 @@ fn a_command_is_shown_to_the_letter_and_where_it_runs() {
     assert_eq!(subject(&mut dialogue, command(1, "ls")), "ls\nin sub");
     told(&mut dialogue, begins(2, "."));
     assert_eq!(subject(&mut dialogue, command(2, "ls")), "ls");
+    // OpenCode may ask before it has told where that is, and tells it while it waits (measured)
+    let begins = json!({"sessionUpdate": "tool_call", "toolCallId": "c3", "title": "bash", "kind": "execute", "status": "pending", "rawInput": {"cwd": "/home/dev/run"}});
+    told(&mut dialogue, begins);
+    assert_eq!(asks_alone(&mut dialogue, 3, command(3, "make")), Heard::default());
+    assert_eq!(outcome(&asks_alone(&mut dialogue, 3, command(3, "ls"))), selected("reject_once"), "it is asked already");
+    let input = json!({"command": "make", "description": "x", "workdir": "evil"});
+    let tells =
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "c3", "kind": "execute", "status": "in_progress", "rawInput": input});
+    let params = json!({"sessionId": "s1", "update": tells});
+    let heard = dialogue.hear(&json!({"jsonrpc": "2.0", "method": "session/update", "params": params}).to_string());
+    assert_eq!(names(&heard.events), ["tool_call"]);
+    assert_eq!(heard.questions[0].asked.subject, "make\nin evil");
+    // what it never tells is never shown
+    let heard = asks_alone(&mut dialogue, 4, command(4, "make"));
+    assert_eq!(heard, Heard::default());
+    assert_eq!(lines(&ends(&mut dialogue, 0, "end_turn")).len(), 0, "it is over");
+    let mut dialogue = open_code(Leave::Ask(Ask::Commands));
     let untold = json!({"toolCallId": "c9", "kind": "execute", "title": "looks around"});
     assert_eq!(subject(&mut dialogue, untold), "denied", "its title may say anything");
 
@@ -359,7 +388,49 @@ fn a_change_in_the_repository_is_asked_for_only_when_the_task_says_so() {
     assert_eq!(outcome(&asks(&mut dialogue, 5, unknown)), selected("reject_once"), "nobody could see it");
     let mut dialogue = gemini(Leave::Ask(Ask::Everything));
     let question = asks(&mut dialogue, 0, change(0, "/home/dev/run/a.rs")).questions.remove(0);
-    assert_eq!((question.asked.subject.as_str(), &question.asked.input["changes"][0]["newText"]), ("a.rs", &json!("b")));
+    let none = "\\ No newline at end of file\n";
+    let changes = json!([{"path": "/home/dev/run/a.rs", "diff": format!("@@ -1,1 +1,1 @@\n-a\n{none}+b\n{none}")}]);
+    assert_eq!((question.asked.subject.as_str(), &question.asked.input["changes"]), ("a.rs", &changes));
+    let mut large = change(1, "/home/dev/run/a.rs");
+    let all = "line\n".repeat(100_000);
+    (large["content"][0]["oldText"], large["content"][0]["newText"]) = (json!(all), json!(format!("{all}more\n")));
+    assert_eq!(asks(&mut dialogue, 1, large).questions.len(), 1, "of a large file a small change can be shown");
+    let mut dialogue = open_code(Leave::Ask(Ask::Everything));
+    let raw = json!({"filepath": "/home/dev/run/a.rs", "diff": "@@ -1 +1 @@\n-a\n+b\n"});
+    let call = json!({"toolCallId": "c2", "kind": "edit", "locations": [{"path": "/home/dev/run/a.rs"}], "rawInput": raw});
+    let asked = asks(&mut dialogue, 2, call).questions.remove(0).asked;
+    assert_eq!(asked.input["changes"], json!([{"path": "/home/dev/run/a.rs", "diff": raw["diff"]}]), "as it says it itself");
+}
+
+#[test]
+fn a_change_of_more_files_than_can_be_shown_is_not_allowed() {
+    let mut dialogue = gemini(Leave::Ask(Ask::Commands));
+    let many = |id: u64, files: usize| {
+        let mut call = change(id, "/home/dev/run/a.rs");
+        let places: Vec<_> = (1..files).map(|number| json!({"path": format!("/home/dev/run/{number}")})).collect();
+        call["locations"] = json!(places);
+        call
+    };
+    assert_eq!(outcome(&asks(&mut dialogue, 0, many(0, 1000))), selected("allow_once"));
+    let mut hidden = many(1, 1000);
+    hidden["locations"].as_array_mut().unwrap().push(json!({"path": "/home/dev/run/.git/hooks/pre-commit"}));
+    assert_eq!(outcome(&asks(&mut dialogue, 1, hidden)), selected("reject_once"));
+    let long = change(2, &format!("/home/dev/run/{}", "x".repeat(5000)));
+    assert_eq!(outcome(&asks(&mut dialogue, 2, long)), selected("reject_once"), "no file has such a name");
+}
+
+#[test]
+fn a_change_is_asked_for_where_links_lead_it() {
+    let (worktree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let root = worktree.path().canonicalize().unwrap();
+    std::os::unix::fs::symlink(outside.path(), root.join("docs")).unwrap();
+    let terms = AgentTerms::default();
+    let place = Beginning { worktree: root.clone(), leave: Leave::Ask(Ask::Commands), ..beginning(&terms) };
+    let mut dialogue = at_work(gemini_cli::open(place, "tidy up").1);
+    let path = |name: &str| root.join(name).display().to_string();
+    assert_eq!(outcome(&asks(&mut dialogue, 0, change(0, &path("a.md")))), selected("allow_once"));
+    let asked = asks(&mut dialogue, 1, change(1, &path("docs/a.md"))).questions.remove(0).asked;
+    assert_eq!(asked.subject, outside.path().canonicalize().unwrap().join("a.md").display().to_string());
 }
 
 #[test]
@@ -377,7 +448,9 @@ fn any_other_tool_is_asked_for_with_all_that_it_is_called_with() {
     let titled = |title: &str| json!({"toolCallId": "c1", "kind": "search", "title": title});
     let asked = asks(&mut dialogue, 1, titled("Searching the web for: \"rust\"")).questions.remove(0).asked;
     assert_eq!(asked.subject, "search Searching the web for: \"rust\"");
-    assert_eq!(outcome(&asks(&mut dialogue, 2, titled("Reading all of the..."))), selected("reject_once"), "what is cut could be anything");
+    for (id, cut) in [(2, "Reading all of the..."), (3, r#"Processing URLs and instructions from prompt: "Read https://docs.rs and...""#)] {
+        assert_eq!(outcome(&asks(&mut dialogue, id, titled(cut))), selected("reject_once"), "{cut}: the rest could be anything");
+    }
 }
 
 #[test]
@@ -411,7 +484,7 @@ fn an_interrupt_ends_its_turn_and_begins_another() {
     let said = lines(&heard);
     assert_eq!((&said[0]["method"], &said[0]["id"]), (&json!("session/cancel"), &Value::Null));
     assert_eq!((&said[1]["id"], &said[1]["result"]["outcome"]), (&json!(5), &cancelled()));
-    assert_eq!(heard.withdrawn, [key.clone()]);
+    assert_eq!(heard.withdrawn, std::slice::from_ref(&key));
     assert_eq!(dialogue.answer(&key, &answer(Decision::Allow, None)), Heard::default());
     assert_eq!(outcome(&asks(&mut dialogue, 6, command(1, "make"))), cancelled(), "it is on its way out");
     assert_eq!(dialogue.tell("At once", true), Some(Heard::default()), "it is stopped once");
@@ -420,6 +493,18 @@ fn an_interrupt_ends_its_turn_and_begins_another() {
     assert_eq!(lines(&heard)[0]["params"]["prompt"][0]["text"], "Stop that\n\nAt once");
     assert!(ends(&mut dialogue, 1, "end_turn").is_over);
     assert!(dialogue.verdict(exit(0)).is_ok(), "nobody has denied it");
+    // the order to stop has come late, and has stopped what it was to hear
+    let mut dialogue = open_code(Leave::Anything);
+    dialogue.tell("Stop that", true).unwrap();
+    assert!(!ends(&mut dialogue, 0, "end_turn").is_over);
+    let again = ends(&mut dialogue, 1, "cancelled");
+    assert_eq!(lines(&again)[0]["params"]["prompt"][0]["text"], "Stop that");
+    assert!(ends(&mut dialogue, 2, "cancelled").is_over, "it is said again once");
+    // what went wrong meanwhile is told
+    let mut dialogue = open_code(Leave::Anything);
+    dialogue.tell("Stop that", true).unwrap();
+    let error = json!({"jsonrpc": "2.0", "id": TURN, "error": {"code": -32603, "message": "Internal error: Overloaded"}});
+    assert_eq!(names(&dialogue.hear(&error.to_string()).events), ["error"]);
     // without anything to say it is what it was
     let mut dialogue = gemini(Leave::Anything);
     assert!(ends(&mut dialogue, 0, "cancelled").is_over);
@@ -432,6 +517,43 @@ fn what_is_open_when_its_turn_ends_is_withdrawn() {
     let key = asks(&mut dialogue, 0, command(0, "make")).questions.remove(0).key;
     assert_eq!(ends(&mut dialogue, 0, "end_turn").withdrawn, [key]);
     assert_eq!(outcome(&asks(&mut dialogue, 1, command(1, "make"))), cancelled(), "it is over");
+}
+
+#[test]
+fn what_it_asked_for_and_has_ended_is_withdrawn() {
+    let mut dialogue = open_code(Leave::Ask(Ask::Commands));
+    let key = asks(&mut dialogue, 0, command(0, "make")).questions.remove(0).key;
+    // with one answer that is no, OpenCode says no to all that it has asked
+    let gone = json!({"sessionUpdate": "tool_call_update", "toolCallId": "c0", "status": "failed"});
+    let params = json!({"sessionId": "s1", "update": gone});
+    let heard = dialogue.hear(&json!({"jsonrpc": "2.0", "method": "session/update", "params": params}).to_string());
+    assert_eq!((&heard.withdrawn, outcome(&heard)), (&vec![key], cancelled()));
+    told(&mut dialogue, json!({"sessionUpdate": "tool_call_update", "toolCallId": "c1", "status": "failed"}));
+    assert_eq!(outcome(&asks_alone(&mut dialogue, 1, command(1, "make"))), cancelled(), "nobody is asked about what is over");
+    assert_eq!(asks(&mut dialogue, 2, command(1, "make")).questions.len(), 1, "another one of that name");
+    ends(&mut dialogue, 0, "end_turn");
+    assert!(dialogue.verdict(exit(0)).is_ok(), "nobody has denied it");
+}
+
+#[test]
+fn an_end_without_a_word_is_none_of_gemini_clis() {
+    let ends_at_once = |mut dialogue: Acp| {
+        says(&mut dialogue, "I look.");
+        told(&mut dialogue, json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "kind": "read", "status": "completed"}));
+        assert!(dialogue.hear(&answers(TURN, json!({"stopReason": "end_turn"}))).is_over);
+        dialogue.verdict(exit(0)).err().map(|failure| failure.message)
+    };
+    let broken = "Gemini CLI failed: it has ended its turn without a word";
+    assert_eq!(ends_at_once(gemini(Leave::Anything)).as_deref(), Some(broken), "its model may have said anything but that it is done");
+    assert_eq!(ends_at_once(open_code(Leave::Anything)), None);
+}
+
+#[test]
+fn a_call_without_bounds_is_left_out() {
+    let mut dialogue = gemini(Leave::Anything);
+    let update = |name: &str| json!({"sessionUpdate": "tool_call_update", "toolCallId": name, "kind": "read", "status": "completed"});
+    assert!(told(&mut dialogue, update(&"x".repeat(5000))).is_empty());
+    assert_eq!(told(&mut dialogue, update(&"x".repeat(500))).len(), 2);
 }
 
 #[test]
@@ -464,6 +586,7 @@ fn a_prompt_is_no_command_of_its_own() {
         said["params"]["prompt"][0]["text"].as_str().unwrap().to_owned()
     };
     assert_eq!(told(gemini_cli::open(beginning(&terms), " /memory list").1), "This is to be done:\n\n /memory list");
+    assert_eq!(told(gemini_cli::open(beginning(&terms), "\u{feff}/memory list").1), "This is to be done:\n\n\u{feff}/memory list");
     assert_eq!(told(gemini_cli::open(beginning(&terms), "$x").1), "This is to be done:\n\n$x");
     assert_eq!(told(opencode::open(beginning(&terms), "/init").1), "This is to be done:\n\n/init");
     assert_eq!(told(opencode::open(beginning(&terms), "tidy up").1), "tidy up");

@@ -1,18 +1,18 @@
 //! How it is started. What it says is in the tests of the protocol.
 
-use domain::AgentTerms;
+use domain::{AgentTerms, Ask};
 
 use super::*;
 use crate::backend::question::Leave;
 
-fn opening(terms: &AgentTerms, session: Option<&str>) -> Opening {
+fn opening(terms: &AgentTerms, session: Option<&str>, leave: Leave) -> Opening {
     let place = Beginning {
         worktree: "/home/dev/run".into(),
         config: "/home/dev/.gemini-cli".into(),
         session: session.map(Into::into),
         spent_micros: 0,
         terms,
-        leave: Leave::Anything,
+        leave,
         in_sandbox: true,
         given: &[],
     };
@@ -21,7 +21,7 @@ fn opening(terms: &AgentTerms, session: Option<&str>) -> Opening {
 
 #[test]
 fn it_does_not_trust_the_repository_and_asks_before_it_does_anything() {
-    let opening = opening(&AgentTerms::default(), None);
+    let opening = opening(&AgentTerms::default(), None, Leave::Anything);
     assert_eq!(opening.arguments, ["--acp"]);
     let variable = |name: &str| opening.variables.iter().find(|(own, _)| *own == name).and_then(|(_, value)| value.to_str());
     assert_eq!(variable("GEMINI_CLI_TRUST_WORKSPACE"), Some("false"), "or its settings start programs");
@@ -32,12 +32,22 @@ fn it_does_not_trust_the_repository_and_asks_before_it_does_anything() {
     assert_eq!(settings["security"]["auth"]["selectedType"], "gemini-api-key");
     assert_eq!((&settings["hooksConfig"]["enabled"], &settings["telemetry"]["enabled"]), (&json!(false), &json!(false)));
     assert_eq!(settings["model"], Value::Null);
+    assert_eq!(settings["experimental"]["enableAgents"], false, "what a helper asks comes to nobody");
+}
+
+#[test]
+fn where_people_are_asked_it_has_nothing_that_it_uses_unasked() {
+    let excluded = |leave| {
+        let settings: Value = serde_json::from_str(&opening(&AgentTerms::default(), None, leave).files[0].1).unwrap();
+        settings["tools"]["exclude"].clone()
+    };
+    assert_eq!((excluded(Leave::Ask(Ask::Commands)), excluded(Leave::Anything)), (json!(["google_web_search"]), Value::Null));
 }
 
 #[test]
 fn its_model_and_its_turns_are_as_the_task_says() {
     let terms = AgentTerms { model: Some("gemini-2.5-flash".into()), max_turns: Some(7), ..AgentTerms::default() };
-    let opening = opening(&terms, Some("s1"));
+    let opening = opening(&terms, Some("s1"), Leave::Anything);
     assert_eq!(opening.arguments, ["--acp", "--model", "gemini-2.5-flash"]);
     let settings: Value = serde_json::from_str(&opening.files[0].1).unwrap();
     assert_eq!(settings["model"]["maxSessionTurns"], 7);

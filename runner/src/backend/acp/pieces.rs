@@ -12,14 +12,14 @@ use crate::backend::json::text;
 const MOST_GATHERED: usize = 4 * TEXT_MAX;
 
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct Pieces {
     is_thought: bool,
     /// The agent's own name for the message, where it has names.
     name: String,
     gathered: String,
 }
 
-impl Said {
+impl Pieces {
     pub fn says(&mut self, update: &Value) -> Vec<Event> {
         self.gather(false, update)
     }
@@ -70,30 +70,30 @@ mod tests {
 
     #[test]
     fn pieces_are_one_message_until_something_else_comes() {
-        let mut said = Said::default();
-        assert!(said.says(&piece("", "I ")).is_empty() && said.says(&piece("", "look.")).is_empty());
-        assert_eq!(said.thinks(&piece("", "Hm.")), [message("I look.")]);
-        assert_eq!(said.says(&piece("m1", "Done.\n")), [Event::Thinking { text: "Hm.".into() }]);
-        assert_eq!(said.says(&piece("m2", "And more.")), [message("Done.")], "another message");
-        assert_eq!(said.whole(), [message("And more.")]);
-        assert!(said.whole().is_empty(), "it is told once");
+        let mut pieces = Pieces::default();
+        assert!(pieces.says(&piece("", "I ")).is_empty() && pieces.says(&piece("", "look.")).is_empty());
+        assert_eq!(pieces.thinks(&piece("", "Hm.")), [message("I look.")]);
+        assert_eq!(pieces.says(&piece("m1", "Done.\n")), [Event::Thinking { text: "Hm.".into() }]);
+        assert_eq!(pieces.says(&piece("m2", "And more.")), [message("Done.")], "another message");
+        assert_eq!(pieces.whole(), [message("And more.")]);
+        assert!(pieces.whole().is_empty(), "it is told once");
     }
 
     #[test]
     fn thoughts_with_titles_stand_apart() {
-        let mut said = Said::default();
+        let mut pieces = Pieces::default();
         for thought in ["**Look**\nAround.", "**See**\nThat."] {
-            assert!(said.thinks(&piece("", thought)).is_empty());
+            assert!(pieces.thinks(&piece("", thought)).is_empty());
         }
-        assert_eq!(said.whole(), [Event::Thinking { text: "**Look**\nAround.\n\n**See**\nThat.".into() }]);
+        assert_eq!(pieces.whole(), [Event::Thinking { text: "**Look**\nAround.\n\n**See**\nThat.".into() }]);
     }
 
     #[test]
     fn one_that_never_ends_is_told_in_parts() {
-        let mut said = Said::default();
+        let mut pieces = Pieces::default();
         let long = piece("", &"x".repeat(MOST_GATHERED));
-        assert!(said.says(&long).is_empty());
-        assert_eq!(said.says(&long).len(), 1);
-        assert!(matches!(said.whole().as_slice(), [Event::Message { text }] if text.len() <= TEXT_MAX));
+        assert!(pieces.says(&long).is_empty());
+        assert_eq!(pieces.says(&long).len(), 1);
+        assert!(matches!(pieces.whole().as_slice(), [Event::Message { text }] if text.len() <= TEXT_MAX));
     }
 }
