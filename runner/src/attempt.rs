@@ -65,8 +65,8 @@ async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
         in_sandbox: false,
         group: group.clone(),
     };
-    let (kept, trash) = if is_kept { (None, None) } else { (Some(folder.clone()), Some(runner.folders.trash.clone())) };
-    let places = kept.into_iter().chain(group).collect();
+    let (own, trash) = if is_kept { (None, None) } else { (Some(folder.clone()), Some(runner.folders.trash.clone())) };
+    let places = own.into_iter().chain(group).collect();
     tokio::select! {
         // however large it is
         () = runner.folders.until_deleted(&folder) => {}
