@@ -49,10 +49,11 @@ pub struct Hello {
     pub slots: u32,
     /// What it has, for tasks that need it.
     pub capabilities: Vec<String>,
-    /// What this life of the runner holds. Whatever else the server believes to be with it was never begun.
+    /// What this life of the runner holds: what it carries out, and what an earlier one has left to be said. Whatever else the server
+    /// believes to be with it was never begun.
     #[serde(default)]
     pub attempts: Vec<AttemptKey>,
-    /// What an earlier life left unfinished; nothing of it runs any more.
+    /// What an earlier life left without having said anything about it; nothing of it runs any more.
     #[serde(default)]
     pub lost: Vec<AttemptKey>,
     /// [`link_proof`](crate::runner::link_proof) signed with the runner's key, as base64; empty inside a server's own process.

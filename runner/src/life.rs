@@ -73,7 +73,7 @@ impl Runner {
             identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
             agents,
             sandbox,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(folders.outbox.clone())),
             held: Held::default(),
             renewed: watch::Sender::new(Instant::now()),
             lease: watch::Sender::new(None),
@@ -151,13 +151,13 @@ where
     }
 }
 
-/// Clears up after earlier lives and says that this machine is a runner no longer. Tries for so long.
+/// Clears up after earlier lives, says what they have left to be said, and that this machine is a runner no longer. Tries for so long.
 pub(crate) async fn leave_for_good<D, F>(config: RunnerConfig, mut dial: D, patience: Duration) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,
     F: Future<Output = Result<Link, NotLinked>>,
 {
-    let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await?;
+    let runner = Arc::new(Runner::open(config, Limits::default(), CancellationToken::new()).await?);
     let mut talk = Talk::new(recover::earlier_lives(&runner).await);
     let mut backoff = Backoff::new(runner.limits.reconnect);
     let says = async {
@@ -175,8 +175,7 @@ where
         }
     };
     let said = tokio::time::timeout(patience, says).await;
-    runner.tracker.close();
-    runner.tracker.wait().await;
+    leave(&runner).await;
     said.unwrap_or(Err(RunnerError::NotHeard(patience)))
 }
 

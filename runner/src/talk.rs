@@ -1,4 +1,6 @@
 //! What is said over one link: hello, everything that the server has not heard, signs of life; and what the server says.
+//!
+//! A hello names as held what this life carries out, and what an earlier one has left to be said. Only what was never spoken of is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +27,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What outlives the links.
 pub(crate) struct Talk {
-    /// What earlier lives left, until the server knows.
+    /// What earlier lives left and had not said anything about, until the server knows.
     lost: Vec<AttemptKey>,
     /// An attempt was taken: the next heartbeat is due.
     taken: Notify,
@@ -84,10 +86,30 @@ impl Talk {
         Ok(Ended::Left)
     }
 
-    /// Says over this link that the machine is a runner no longer; whether the server knows it now.
+    /// Says over this link what earlier lives have left to be said, and that the machine is a runner no longer; whether the server knows it
+    /// now.
     pub async fn leave(&mut self, runner: &Runner, link: Link) -> Result<bool, RunnerError> {
         let Link { to_server, mut from_server } = link;
-        if self.hello(runner, &to_server, &mut from_server).await?.is_none() || to_server.send(ToServer::Leave).await.is_err() {
+        let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(false) };
+        let beats = Beats::default();
+        {
+            let speak = self.speak(runner, &to_server, &beats, every);
+            tokio::pin!(speak);
+            // each of them ends with the answer to its last word
+            runner.tracker.close();
+            loop {
+                tokio::select! {
+                    () = runner.tracker.wait() => break,
+                    () = &mut speak => return Ok(false),
+                    message = from_server.recv() => match message {
+                        None => return Ok(false),
+                        Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
+                        Some(message) => hear(runner, &beats, message),
+                    },
+                }
+            }
+        }
+        if to_server.send(ToServer::Leave).await.is_err() {
             return Ok(false);
         }
         loop {

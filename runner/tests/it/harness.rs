@@ -208,12 +208,21 @@ impl Server {
         Self::with_terms(config, limits, Terms::default()).await
     }
 
-    /// Returns when the runner is welcome.
+    /// One that has given this attempt to somebody else before the runner comes.
+    pub async fn that_took_back(state: &State, attempt: AttemptKey) -> Self {
+        let manners = Manners { stale: HashSet::from([attempt.attempt_id]), ..Manners::default() };
+        Self::with_manners(config(state.path()), short(), manners).await
+    }
+
     pub async fn with_terms(config: RunnerConfig, limits: Limits, terms: Terms) -> Self {
+        Self::with_manners(config, limits, Manners { terms, ..Manners::default() }).await
+    }
+
+    /// Returns when the runner is welcome.
+    async fn with_manners(config: RunnerConfig, limits: Limits, manners: Manners) -> Self {
         let stop = CancellationToken::new();
         let state = config.state_dir.clone();
         let tracker = TaskTracker::new();
-        let manners = Manners { terms, ..Manners::default() };
         let floor = Arc::new(Floor {
             heard: watch::Sender::new(vec![]),
             unheard: watch::Sender::new(0),
@@ -340,6 +349,21 @@ impl Server {
         log_of(&self.heard(), attempt, Some(stream))
     }
 
+    /// Until an attempt of an earlier life is known to be lost: by the hello, or after all that was said about it.
+    pub async fn until_lost(&self, attempt: AttemptKey) {
+        let is_lost = |message: &ToServer| match message {
+            ToServer::Hello(hello) => hello.lost.contains(&attempt),
+            ToServer::Said { attempt: spoken_of, said: Said::GivenUp, .. } => *spoken_of == attempt,
+            _ => false,
+        };
+        self.until("that it is lost", |heard| heard.iter().any(is_lost)).await;
+    }
+
+    /// What the first hello says that this life holds.
+    pub fn held(&self) -> Vec<AttemptKey> {
+        self.hellos().remove(0).attempts
+    }
+
     /// What the first hello says that an earlier life left.
     pub fn lost(&self) -> Vec<AttemptKey> {
         self.hellos().remove(0).lost
@@ -367,6 +391,20 @@ impl Server {
     /// The attempt's folder, worktree included.
     pub fn folder(&self, attempt: AttemptKey) -> PathBuf {
         self.state.join("attempts").join(attempt.attempt_id.to_string())
+    }
+
+    /// What the runner has written down of what it says about the attempt.
+    pub fn written(&self, attempt: AttemptKey) -> Vec<u8> {
+        fs::read(said_about(&self.state, attempt)).unwrap_or_default()
+    }
+
+    pub async fn until_written(&self, attempt: AttemptKey, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.written(attempt).windows(text.len()).any(|part| part == text.as_bytes()) {
+            assert!(Instant::now() < deadline, "{text} was not written");
+            // Nothing tells of it but the file itself.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub fn journal(&self) -> usize {
@@ -478,6 +516,11 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
     }
 }
 
+/// Where a runner with this state folder keeps what it says about an attempt.
+pub fn said_about(state: &Path, attempt: AttemptKey) -> PathBuf {
+    state.join("outbox").join(format!("{}.said", attempt.attempt_id))
+}
+
 fn is_report(message: &ToServer) -> bool {
     matches!(message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. })
 }
@@ -552,4 +595,13 @@ pub fn is_alive(pid: i32) -> bool {
 /// The process numbers that a command has written into a file, one a line.
 pub fn pids(path: &Path) -> Vec<i32> {
     fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
+}
+
+pub async fn until_there(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} did not come", path.display());
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

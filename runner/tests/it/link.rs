@@ -6,7 +6,7 @@ use domain::{
 };
 use tempfile::NamedTempFile;
 
-use crate::harness::{PATIENCE, Repository, Server, State, Terms, config, is_alive, outcome, pids, short, without_a_sandbox};
+use crate::harness::{Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_there, without_a_sandbox};
 
 #[tokio::test]
 async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
@@ -88,7 +88,7 @@ async fn a_stop_without_a_link_ends_the_work_and_the_next_life_tells_it_as_lost(
     server.go_away();
     server.stop().await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
-    assert_eq!(Server::with(&state).await.lost(), [attempt]);
+    Server::with(&state).await.until_lost(attempt).await;
 }
 
 #[tokio::test]
@@ -172,13 +172,4 @@ async fn sleeps(server: &Server, repository: &Repository) -> (AttemptKey, NamedT
 
 fn is_given_up(message: &ToServer) -> bool {
     matches!(message, ToServer::Said { said: Said::GivenUp, .. })
-}
-
-async fn until_there(path: &std::path::Path) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(std::time::Instant::now() < deadline, "{} did not come", path.display());
-        // Nothing tells of it but the folder itself.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
 }
