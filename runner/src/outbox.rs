@@ -41,9 +41,13 @@ pub(crate) struct Outbox {
 #[derive(Clone, Copy)]
 struct Bounds {
     in_memory: usize,
+    /// A log as long as it may be fits, so that no server that is away holds up a command.
+    on_disk: usize,
+    /// Of the disk, for everything else: what is more than fits into memory waits when there is less.
+    left_free: u64,
 }
 
-const BOUNDS: Bounds = Bounds { in_memory: 1024 * 1024 };
+const BOUNDS: Bounds = Bounds { in_memory: 1024 * 1024, on_disk: 64 * 1024 * 1024, left_free: 512 * 1024 * 1024 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -149,7 +153,7 @@ impl Outbox {
             answered.as_mut().enable();
             match lock(&self.book).page(attempt) {
                 None => return Err(Closed),
-                Some(page) if page.has_room() => return Ok(()),
+                Some(page) if page.has_room(|left_free| has_free(&self.folder, left_free)) => return Ok(()),
                 Some(_) => {}
             }
             answered.await;
@@ -280,6 +284,11 @@ fn remove_all_but(folder: &Path, known: &[OsString]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether so many bytes are free where the folder is. A disk that does not say is one that has room, until it is full.
+fn has_free(folder: &Path, bytes: u64) -> bool {
+    !rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < bytes)
 }
 
 #[cfg(test)]

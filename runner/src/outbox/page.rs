@@ -169,9 +169,10 @@ impl Page {
         self.items.push_back(Item { what, weight, content, needs: place.filter(|_| is_decisive).map(Place::end) });
     }
 
-    /// Whether more of the work's may come.
-    pub fn has_room(&self) -> bool {
+    /// Whether more of the work's may come: there is room in memory, or on the disk.
+    pub fn has_room(&self, disk_has_room: impl FnOnce(u64) -> bool) -> bool {
         self.bytes < self.bounds.in_memory
+            || self.kept.takes_more() && self.bytes < self.bounds.on_disk && disk_has_room(self.bounds.left_free)
     }
 
     pub fn has_more(&self) -> bool {

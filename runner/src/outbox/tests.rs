@@ -221,9 +221,9 @@ async fn what_nobody_speaks_of_is_removed() {
 }
 
 /// Three pieces, of which one fits into memory.
-fn tight() -> (TempDir, Outbox) {
+fn tight(left_free: u64) -> (TempDir, Outbox) {
     let (folder, outbox) = outbox();
-    (folder, Outbox { bounds: Bounds { in_memory: 1000 }, ..outbox })
+    (folder, Outbox { bounds: Bounds { in_memory: 1000, on_disk: 3000, left_free }, ..outbox })
 }
 
 fn piece(of: char) -> String {
@@ -231,8 +231,41 @@ fn piece(of: char) -> String {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_into_memory_is_said_from_the_disk_and_beyond_that_whoever_writes_waits() {
+    let (_folder, outbox) = tight(0);
+    outbox.open(key(1));
+    for of in ['a', 'b', 'c'] {
+        assert!(outbox.room(key(1).attempt_id).await.is_ok());
+        log(&outbox, key(1), &piece(of));
+    }
+    // the last byte of all this room
+    outbox.say(key(1).attempt_id, session(piece('d')));
+    let room = outbox.room(key(1).attempt_id);
+    tokio::pin!(room);
+    assert!(now(&mut room).await.is_none());
+    let expected = [format!("0:{}", piece('a')), format!("900:{}", piece('b')), format!("1800:{}", piece('c')), "#1".to_owned()];
+    assert_eq!(sent(&outbox), expected);
+    outbox.logged(key(1), 1800);
+    assert!(room.await.is_ok());
+    assert!(outbox.room(key(2).attempt_id).await.is_err(), "there is no such attempt");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_needed_for_other_things_takes_nothing_that_memory_does_not() {
+    let (_folder, outbox) = tight(u64::MAX);
+    outbox.open(key(1));
+    log(&outbox, key(1), &piece('a'));
+    log(&outbox, key(1), &piece('b'));
+    let room = outbox.room(key(1).attempt_id);
+    tokio::pin!(room);
+    assert!(now(&mut room).await.is_none());
+    outbox.logged(key(1), 1800);
+    assert!(room.await.is_ok());
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_loses_nothing_while_the_runner_lives() {
-    let (folder, outbox) = tight();
+    let (folder, outbox) = tight(0);
     std::os::unix::fs::symlink("/dev/full", folder.path().join(name_of(key(1).attempt_id))).unwrap();
     outbox.open(key(1));
     for of in ['a', 'b'] {
@@ -247,7 +280,7 @@ async fn a_disk_that_is_full_loses_nothing_while_the_runner_lives() {
 
 #[tokio::test]
 async fn what_the_disk_does_not_give_back_is_marked_and_nothing_moves() {
-    let (folder, outbox) = tight();
+    let (folder, outbox) = tight(0);
     outbox.open(key(1));
     for of in ['a', 'b'] {
         log(&outbox, key(1), &piece(of));
@@ -264,7 +297,7 @@ async fn what_the_disk_does_not_give_back_is_marked_and_nothing_moves() {
 
 #[tokio::test]
 async fn a_session_takes_the_room_of_a_log() {
-    let (_folder, outbox) = tight();
+    let (_folder, outbox) = tight(u64::MAX);
     outbox.open(key(1));
     outbox.say(key(1).attempt_id, session("x".repeat(1000)));
     let room = outbox.room(key(1).attempt_id);
