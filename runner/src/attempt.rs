@@ -17,10 +17,11 @@ use domain::{
     AttemptKey, Failure, FailureCode, crash,
     protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
 };
-use tokio::{task::JoinError, time::Instant};
+use tokio::task::JoinError;
 use tracing::{error, warn};
 
 use crate::{
+    clock::Moment,
     held::{Order, Orders, Why},
     journal::Entry,
     life::Runner,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Carries out an assignment to its last word, and lets go of it.
-pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Instant) {
+pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Moment) {
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
     let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));

@@ -171,11 +171,11 @@ impl Outbox {
         is_open
     }
 
-    /// What is to go down the link next; the attempts take turns. What is decisive is kept before.
-    pub async fn next(&self) -> ToServer {
+    /// What is to go down the link next, as soon as `may_speak` says so; the attempts take turns. What is decisive is kept before.
+    pub async fn next(&self, may_speak: impl Fn() -> bool) -> ToServer {
         loop {
             let to_say = self.to_say.notified();
-            let next = lock(&self.book).next();
+            let next = if may_speak() { lock(&self.book).next() } else { None };
             match next {
                 None => to_say.await,
                 Some((_, Next::Message(message))) => return message,
@@ -194,6 +194,11 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// It may be that something may be said now.
+    pub fn wake(&self) {
+        self.to_say.notify_one();
     }
 
     /// This number, and those before it, are committed.

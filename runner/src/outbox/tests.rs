@@ -138,9 +138,22 @@ async fn what_is_decisive_is_on_the_disk_before_it_is_sent_and_a_log_waits_for_n
     for _ in 0..2 {
         assert!(matches!(next(), Next::Sync { is_last_word: false, .. }), "nothing goes before it");
     }
-    assert!(matches!(outbox.next().await, ToServer::Said { said: Said::Verifying, .. }));
+    assert!(matches!(outbox.next(|| true).await, ToServer::Said { said: Said::Verifying, .. }));
     outbox.say(key(1).attempt_id, Said::GivenUp);
     assert!(matches!(next(), Next::Sync { is_last_word: true, .. }));
+}
+
+#[tokio::test]
+async fn nothing_is_said_before_it_may_be() {
+    let (_folder, outbox) = outbox();
+    start(&outbox, key(1));
+    let may_speak = std::cell::Cell::new(false);
+    let next = outbox.next(|| may_speak.get());
+    tokio::pin!(next);
+    assert!(now(&mut next).await.is_none());
+    may_speak.set(true);
+    outbox.wake();
+    assert!(matches!(next.await, ToServer::Said { sequence: 1, .. }));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Leases, answers, and a server that says something else or nothing.
 
+use std::time::Duration;
+
 use domain::{
     AttemptKey, LogStream,
     protocol::{Said, ToRunner, ToServer},
@@ -121,6 +123,50 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     server.speak_again();
     server.cut();
     server.until_the_journal_is_empty().await;
+}
+
+/// The whole process stands still for longer than a lease of 2 s: the runner, its timers, and the server that the test plays.
+fn stands_still() {
+    std::thread::sleep(Duration::from_secs(4));
+}
+
+/// Work that has been heard so far and says nothing more before this file is there, and the file.
+async fn waits_for_a_sign(server: &Server, repository: &Repository, state: &State) -> (AttemptKey, std::path::PathBuf) {
+    let go = state.path().with_extension("go");
+    let command = format!("echo ready; until test -e {}; do sleep 0.01; done; seq 1 1000", go.display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "ready").await;
+    (attempt, go)
+}
+
+#[tokio::test]
+async fn a_runner_that_stood_still_past_its_lease_says_nothing_of_what_is_anothers_by_now() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let terms = Terms { lease_seconds: 2, ..Terms::default() };
+    let server = Server::with_terms(config(state.path()), short(), terms).await;
+    let (attempt, go) = waits_for_a_sign(&server, &repository, &state).await;
+    let before = server.heard().len();
+    server.take_back(attempt);
+    std::fs::write(&go, "").unwrap();
+    stands_still();
+    server.until_the_journal_is_empty().await;
+    let heard = server.heard();
+    assert!(heard[before..].iter().all(|message| matches!(message, ToServer::Heartbeat { .. })), "it said {:#?}", &heard[before..]);
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
+}
+
+#[tokio::test]
+async fn a_runner_that_stood_still_past_its_lease_goes_on_with_what_is_its_own_still() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let terms = Terms { lease_seconds: 2, ..Terms::default() };
+    let server = Server::with_terms(config(state.path()), short(), terms).await;
+    let (attempt, go) = waits_for_a_sign(&server, &repository, &state).await;
+    let before = server.heard().len();
+    std::fs::write(&go, "").unwrap();
+    stands_still();
+    assert_eq!(outcome(&server.report(attempt).await), "completed");
+    assert!(matches!(server.heard()[before], ToServer::Heartbeat { .. }), "it asks first");
+    assert_eq!(server.output(attempt, LogStream::Stdout).lines().count(), 1001);
 }
 
 #[tokio::test]
