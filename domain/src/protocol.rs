@@ -37,6 +37,8 @@ pub enum ToServer {
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
     Stops { optional: bool },
+    /// The answer to what [`Renewed`](ToRunner::Renewed) has named in vain: these are not here. `optional` as above.
+    Lacks { attempts: Vec<AttemptKey>, optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -146,13 +148,16 @@ pub enum ToRunner {
         attempt: AttemptKey,
         end: u64,
     },
-    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end; `tell` is as in the welcome.
+    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end; `tell` is as in the welcome. What is in `believed`
+    /// is at work there, as far as the server knows, and was not named.
     Renewed {
         beat: u64,
         stale: Vec<AttemptKey>,
         cancel: Vec<AttemptKey>,
         #[serde(default)]
         tell: Vec<Telling>,
+        #[serde(default)]
+        believed: Vec<AttemptKey>,
     },
     /// Something for the agent of an attempt.
     Tell(Telling),
@@ -320,5 +325,20 @@ mod bytes_as_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         BASE64_STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_only_added_is_left_out_by_whoever_does_not_know_it() {
+        let lacks = serde_json::to_string(&ToServer::Lacks { attempts: vec![], optional: true }).unwrap();
+        assert!(leave_out(&lacks), "{lacks}");
+        assert!(!leave_out(r#"{"type":"assign"}"#));
+        let renewed: ToRunner =
+            serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();
+        assert_eq!(renewed, ToRunner::Renewed { beat: 1, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] });
     }
 }

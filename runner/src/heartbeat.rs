@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use domain::protocol::ToServer;
-use tokio::sync::watch;
+use domain::{AttemptKey, protocol::ToServer};
+use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::{
@@ -18,9 +18,13 @@ use crate::{
     lock,
 };
 
-/// The heartbeats of one link that are not answered.
+/// The heartbeats of one link that are not answered, and what their answers have asked.
 #[derive(Default)]
-pub(crate) struct Beats(Mutex<Sent>);
+pub(crate) struct Beats {
+    sent: Mutex<Sent>,
+    lacking: Mutex<Vec<AttemptKey>>,
+    lacks: Notify,
+}
 
 #[derive(Default)]
 struct Sent {
@@ -33,7 +37,7 @@ impl Beats {
     pub fn next(&self, held: &Held) -> ToServer {
         // Read first: an attempt that was taken before this moment is in it.
         let now = Moment::now();
-        let mut sent = lock(&self.0);
+        let mut sent = lock(&self.sent);
         sent.last += 1;
         let beat = sent.last;
         sent.unanswered.push_back((beat, now));
@@ -42,13 +46,36 @@ impl Beats {
 
     /// When the one that is answered was sent. Those before it will not be answered any more.
     pub fn answered(&self, beat: u64) -> Option<Moment> {
-        let mut sent = lock(&self.0);
+        let mut sent = lock(&self.sent);
         while let Some((number, at)) = sent.unanswered.pop_front_if(|(number, _)| *number <= beat) {
             if number == beat {
                 return Some(at);
             }
         }
         None
+    }
+
+    /// What the server believes to be here and its answers to heartbeats have named; what is not here it is told.
+    pub fn look_for(&self, held: &Held, believed: &[AttemptKey]) {
+        if believed.is_empty() {
+            return;
+        }
+        let here = held.keys();
+        let missing = believed.iter().filter(|key| !here.contains(key)).copied();
+        lock(&self.lacking).extend(missing);
+        self.lacks.notify_one();
+    }
+
+    /// What the server is to be told to be not here, once there is any.
+    pub async fn lacking(&self) -> ToServer {
+        loop {
+            let lacks = self.lacks.notified();
+            let attempts = std::mem::take(&mut *lock(&self.lacking));
+            if !attempts.is_empty() {
+                return ToServer::Lacks { attempts, optional: true };
+            }
+            lacks.await;
+        }
     }
 }
 

@@ -194,6 +194,7 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             biased;
             _ = beat.tick() => beats.next(&runner.held),
             () = runner.beat_now.notified() => beats.next(&runner.held),
+            message = beats.lacking() => message,
             message = runner.outbox.next(|| runner.may_speak()) => message,
         };
         let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
@@ -225,7 +226,8 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         ToRunner::Stale { attempt } => taken_away(runner, attempt),
         ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
         ToRunner::Tell(telling) => runner.held.tell(telling),
-        ToRunner::Renewed { beat, stale, cancel, tell } => {
+        ToRunner::Renewed { beat, stale, cancel, tell, believed } => {
+            beats.look_for(&runner.held, &believed);
             tell.into_iter().for_each(|telling| runner.held.tell(telling));
             stale.iter().for_each(|attempt| taken_away(runner, *attempt));
             cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));

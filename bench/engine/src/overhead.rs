@@ -192,10 +192,10 @@ impl Server {
                 cancel: vec![],
                 tell: vec![],
             },
-            ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![] },
+            ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
-            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => ToRunner::Left,
         };
         self.tells(answer).await
     }

@@ -448,7 +448,7 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => true,
+            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -479,7 +479,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. }) {
+        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. }) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -500,9 +500,9 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             }
             ToServer::Heartbeat { beat, attempts } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
-                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed: vec![] }
             }
-            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },

@@ -170,6 +170,21 @@ async fn a_runner_that_stood_still_past_its_lease_goes_on_with_what_is_its_own_s
 }
 
 #[tokio::test]
+async fn a_runner_says_what_it_does_not_have() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let (held, _file) = sleeps(&server, &repository).await;
+    let ghost = repository.command("true").attempt;
+    // the beat with this number was answered long ago
+    let believed = vec![held, ghost];
+    server.tell(ToRunner::Renewed { beat: 0, stale: vec![], cancel: vec![], tell: vec![], believed }).await;
+    let lacks = |message: &ToServer| matches!(message, ToServer::Lacks { attempts, optional: true } if *attempts == [ghost]);
+    server.until("what it lacks", |heard| heard.iter().any(lacks)).await;
+    server.cancel(held).await;
+    assert_eq!(outcome(&server.report(held).await), "cancelled", "what it has goes on");
+}
+
+#[tokio::test]
 async fn an_attempt_that_is_assigned_twice_is_done_once() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
