@@ -13,8 +13,16 @@ use crate::{
     task::{Inputs, Tier},
 };
 
-/// Raised when a message changes in a way that an older side would misread.
+/// Raised when a message changes in a way that an older side would misread. What is only added raises nothing: an older side leaves it out,
+/// as a field has a default and a message is marked `optional`.
 pub const VERSION: u32 = 7;
+/// The oldest that a server hears, the second before. All that these runners say can be read as they meant it.
+pub const OLDEST: u32 = VERSION - 2;
+/// The oldest that is given work; what is older brings what it has to an end. 6 cannot read that an agent is to ask people, and closes its
+/// link over it each time. 5 passes over all that a task says of its agent, what it may cost among that.
+pub const GIVEN_WORK: u32 = 7;
+/// The last that does not say which one it is when a link is opened.
+const UNSAID: u32 = 7;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -108,9 +116,11 @@ pub enum Said {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRunner {
     /// The first message on every link: it has its place among all others. Who says hello only now cannot be overtaken by the hello of an
-    /// earlier link. Over a socket the hello is signed, and `nonce` is in what is signed.
+    /// earlier link. Over a socket the hello is signed, and `nonce` is in what is signed. A newer runner speaks the server's version.
     Opened {
         nonce: String,
+        #[serde(default = "unsaid")]
+        version: u32,
     },
     /// The answer to [`ToServer::Hello`]. Renew every `heartbeat_seconds`; a lease lasts `lease_seconds`.
     Welcome {
@@ -308,6 +318,10 @@ pub struct NewArtifact {
     pub content: Vec<u8>,
 }
 
+fn unsaid() -> u32 {
+    UNSAID
+}
+
 /// A runner may have found agents that came after this server.
 fn known_backends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackendFound>, D::Error> {
     let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
@@ -331,6 +345,12 @@ mod bytes_as_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_does_not_say_what_it_speaks_speaks_the_last_that_did_not() {
+        let opened: ToRunner = serde_json::from_str(r#"{"type":"opened","nonce":"n"}"#).unwrap();
+        assert_eq!(opened, ToRunner::Opened { nonce: "n".into(), version: 7 });
+    }
 
     #[test]
     fn what_was_only_added_is_left_out_by_whoever_does_not_know_it() {

@@ -146,7 +146,9 @@ impl Talk {
         };
         let answered = async {
             match from_server.recv().await? {
-                ToRunner::Opened { nonce } => {
+                ToRunner::Opened { nonce, version } => {
+                    // an older server understands what was added since, or leaves it out
+                    hello.version = version.min(VERSION);
                     hello.proof = runner.key.as_ref().map(|key| key.prove(&nonce, hello.runner_id)).unwrap_or_default();
                 }
                 other => return Some(other),

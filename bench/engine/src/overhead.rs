@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use domain::{
     AttemptId, AttemptKey, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, Said, ToRunner, ToServer},
+    protocol::{Assignment, Said, ToRunner, ToServer, VERSION},
 };
 use runner::{AgentConfig, Link, Paths, RunnerConfig, SandboxConfig};
 use tokio::sync::mpsc;
@@ -134,7 +134,7 @@ impl Server {
 
     /// Until it is known to have heard the welcome.
     async fn greets(&mut self) -> anyhow::Result<()> {
-        self.tells(ToRunner::Opened { nonce: String::new() }).await?;
+        self.tells(ToRunner::Opened { nonce: String::new(), version: VERSION }).await?;
         loop {
             let message = self.from_runner.recv().await.context("the runner is gone")?;
             let is_welcome = matches!(message, ToServer::Heartbeat { .. });

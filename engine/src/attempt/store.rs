@@ -363,7 +363,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     let renewal = |key: &AttemptKey| renewed.iter().find(|row| row.id == key.attempt_id);
     let held: Vec<_> = keys.iter().filter(|key| renewal(key).is_some()).copied().collect();
     Ok(Heartbeat {
-        tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
+        tell: if held.is_empty() || session.is_outdated() { vec![] } else { telling::unheard(tx, &held).await? },
         believed: if runner.lacks { begun_beside(tx, session, &ids).await? } else { vec![] },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),

@@ -12,7 +12,7 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
 use runner::{AgentConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
@@ -472,7 +472,7 @@ impl Floor {
 
 /// Answers every message that comes over one link.
 async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
-    let _ = to_runner.send(ToRunner::Opened { nonce: String::new() }).await;
+    let _ = to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION }).await;
     while let Some(message) = from_runner.recv().await {
         if floor.manners.lock().unwrap().deaf {
             floor.unheard.send_modify(|unheard| *unheard += usize::from(is_report(&message)));

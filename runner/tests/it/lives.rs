@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::protocol::{Refusal, Said, ToRunner, ToServer};
+use domain::protocol::{Refusal, Said, ToRunner, ToServer, VERSION};
 use runner::{Limits, Link, NotLinked, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
@@ -112,14 +112,15 @@ async fn a_runner_that_is_refused_ends_and_says_why() {
     let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
     let life = runner::run_with(config(state.path()), short(), dial, CancellationToken::new());
     let server = async {
-        to_runner.send(ToRunner::Opened { nonce: String::new() }).await.unwrap();
+        // whoever speaks a later version is spoken with in this one
+        to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION + 1 }).await.unwrap();
         let hello = from_runner.recv().await;
         to_runner.send(ToRunner::Refused { why: Refusal::Unfit, message: "it is too old".into() }).await.unwrap();
         hello
     };
     let (ended, hello) = tokio::join!(life, server);
     assert_eq!(ended.unwrap_err().to_string(), "the server does not take this runner: it is too old");
-    assert!(matches!(hello, Some(ToServer::Hello(_))));
+    assert!(matches!(hello, Some(ToServer::Hello(hello)) if hello.version == VERSION));
 }
 
 #[tokio::test]
