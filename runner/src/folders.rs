@@ -17,6 +17,8 @@ use crate::{RunnerError, git};
 pub(crate) struct Folders {
     /// One file for each attempt that is not reported; see [`crate::journal`].
     pub journal: PathBuf,
+    /// One file for each of them that has said anything; see [`crate::outbox`].
+    pub outbox: PathBuf,
     /// One bare repository for each location; see [`crate::mirror`].
     pub mirrors: PathBuf,
     /// The runner's own git settings.
@@ -76,6 +78,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     }
     let folders = Folders {
         journal: state_dir.join("journal"),
+        outbox: state_dir.join("outbox"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
         identity: identity(&state_dir)?,
@@ -84,7 +87,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         trash: state_dir.join("trash"),
         _lock: lock,
     };
-    for folder in [&folders.journal, &folders.mirrors, &folders.attempts, &folders.trash] {
+    for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
     fs::write(&folders.gitconfig, git::SETTINGS)?;

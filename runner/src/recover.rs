@@ -1,15 +1,17 @@
 //! Puts away what an attempt has left without coming to its end: after a life of the runner that was cut short, or after an error
 //! of the runner's own.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use domain::AttemptKey;
 use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::{
+    attempt,
     journal::Entry,
     life::Runner,
+    outbox::Left,
     process::{self, MARKER, Survivors},
     save::{SaveError, Saved, save},
 };
@@ -26,8 +28,9 @@ pub(crate) enum NotPutAway {
     Folder(#[from] io::Error),
 }
 
-/// Ends, saves and removes what earlier lives have left, and says which attempts that were.
-pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
+/// Ends, saves and removes what earlier lives have left. Says of which attempts nothing was ever said; of the others what was said is taken up,
+/// and they are held until the server has heard it to the last word.
+pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
     let entries = runner.journal.entries().await;
     // First of all, so that nothing of them writes any more while git works.
     for entry in &entries {
@@ -36,8 +39,21 @@ pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
         }
     }
     runner.mirrors.clear_locks().await;
+    // what the journal has forgotten was answered
+    runner.outbox.keep_only(entries.iter().map(|entry| entry.attempt.attempt_id)).await;
+    let mut lost = vec![];
     for entry in &entries {
         let id = entry.attempt.attempt_id;
+        match runner.outbox.take_up(entry.attempt).await {
+            // its work was saved before, or its last word says where it is
+            Some(Left::Ended) => {
+                info!(attempt.id = %id, "An earlier life ended before the last word about attempt {id} was answered: it is said again");
+                attempt::say_the_rest(runner, entry.attempt);
+                continue;
+            }
+            Some(Left::AtWork) => attempt::say_the_rest(runner, entry.attempt),
+            None => lost.push(entry.attempt),
+        }
         match put_away(runner, entry).await {
             Ok(Some(Saved { commit: Some(commit), .. })) => info!(attempt.id = %id, "Saved the work of an earlier life as {commit}"),
             Ok(_) => {}
@@ -46,7 +62,7 @@ pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
             }
         }
     }
-    entries.into_iter().map(|entry| entry.attempt).collect()
+    lost
 }
 
 /// Ends what runs of it, saves what it did, and removes its folder. On an error the folder stays.

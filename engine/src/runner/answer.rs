@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Engine, Error, Result,
-    attempt::batch::{Message, Said},
+    attempt::{
+        batch::{Message, Said},
+        store::Heartbeat,
+    },
 };
 
 /// How much of what attempts left is stored together, about.
@@ -34,6 +37,7 @@ impl Engine {
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
                 ToServer::Stops { .. } => self.note_stop(session).await,
+                ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
@@ -45,7 +49,8 @@ impl Engine {
         match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
-                Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel, tell: held.tell })
+                let Heartbeat { stale, cancel, tell, believed, .. } = held;
+                Some(ToRunner::Renewed { beat, stale, cancel, tell, believed })
             }
             // It was removed, or is at another server. A hello tells which.
             Err(error @ Error::Unauthorized(_)) => {
@@ -143,6 +148,15 @@ impl Engine {
         }
     }
 
+    /// It was asked for these and does not have them: they are lost, as those that it names in a hello.
+    async fn note_lacking(&self, session: &RunnerSession, attempts: &[AttemptKey]) {
+        match until_answered(session.name(), || self.attempts_lost(session, attempts)).await {
+            Ok(()) => info!(runner.id = %session.id, "{} attempts are not with runner {}, and are lost", attempts.len(), session.name()),
+            Err(error) => warn!(runner.id = %session.id, "What runner {} does not have could not be taken back: {error}", session.name()),
+        }
+        attempts.iter().for_each(|attempt| self.hub.release(session, *attempt));
+    }
+
     async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
         let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
         until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
@@ -160,7 +174,9 @@ impl Engine {
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
                     ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
-                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
+                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => {
+                        None
+                    }
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -188,7 +204,11 @@ impl Engine {
 fn is_of_one(one: &ToServer) -> bool {
     !matches!(
         one,
-        ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Said { said: Told::ReportInParts { .. }, .. }
+        ToServer::Heartbeat { .. }
+            | ToServer::Leave
+            | ToServer::Stops { .. }
+            | ToServer::Lacks { .. }
+            | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
 }
 
@@ -229,6 +249,6 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
+        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => None,
     }
 }

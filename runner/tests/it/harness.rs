@@ -12,7 +12,7 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
 use runner::{AgentConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
@@ -208,12 +208,21 @@ impl Server {
         Self::with_terms(config, limits, Terms::default()).await
     }
 
-    /// Returns when the runner is welcome.
+    /// One that has given this attempt to somebody else before the runner comes.
+    pub async fn that_took_back(state: &State, attempt: AttemptKey) -> Self {
+        let manners = Manners { stale: HashSet::from([attempt.attempt_id]), ..Manners::default() };
+        Self::with_manners(config(state.path()), short(), manners).await
+    }
+
     pub async fn with_terms(config: RunnerConfig, limits: Limits, terms: Terms) -> Self {
+        Self::with_manners(config, limits, Manners { terms, ..Manners::default() }).await
+    }
+
+    /// Returns when the runner is welcome.
+    async fn with_manners(config: RunnerConfig, limits: Limits, manners: Manners) -> Self {
         let stop = CancellationToken::new();
         let state = config.state_dir.clone();
         let tracker = TaskTracker::new();
-        let manners = Manners { terms, ..Manners::default() };
         let floor = Arc::new(Floor {
             heard: watch::Sender::new(vec![]),
             unheard: watch::Sender::new(0),
@@ -340,6 +349,21 @@ impl Server {
         log_of(&self.heard(), attempt, Some(stream))
     }
 
+    /// Until an attempt of an earlier life is known to be lost: by the hello, or after all that was said about it.
+    pub async fn until_lost(&self, attempt: AttemptKey) {
+        let is_lost = |message: &ToServer| match message {
+            ToServer::Hello(hello) => hello.lost.contains(&attempt),
+            ToServer::Said { attempt: spoken_of, said: Said::GivenUp, .. } => *spoken_of == attempt,
+            _ => false,
+        };
+        self.until("that it is lost", |heard| heard.iter().any(is_lost)).await;
+    }
+
+    /// What the first hello says that this life holds.
+    pub fn held(&self) -> Vec<AttemptKey> {
+        self.hellos().remove(0).attempts
+    }
+
     /// What the first hello says that an earlier life left.
     pub fn lost(&self) -> Vec<AttemptKey> {
         self.hellos().remove(0).lost
@@ -367,6 +391,20 @@ impl Server {
     /// The attempt's folder, worktree included.
     pub fn folder(&self, attempt: AttemptKey) -> PathBuf {
         self.state.join("attempts").join(attempt.attempt_id.to_string())
+    }
+
+    /// What the runner has written down of what it says about the attempt.
+    pub fn written(&self, attempt: AttemptKey) -> Vec<u8> {
+        fs::read(said_about(&self.state, attempt)).unwrap_or_default()
+    }
+
+    pub async fn until_written(&self, attempt: AttemptKey, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.written(attempt).windows(text.len()).any(|part| part == text.as_bytes()) {
+            assert!(Instant::now() < deadline, "{text} was not written");
+            // Nothing tells of it but the file itself.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub fn journal(&self) -> usize {
@@ -410,7 +448,7 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => true,
+            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -434,14 +472,14 @@ impl Floor {
 
 /// Answers every message that comes over one link.
 async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
-    let _ = to_runner.send(ToRunner::Opened { nonce: String::new() }).await;
+    let _ = to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION }).await;
     while let Some(message) = from_runner.recv().await {
         if floor.manners.lock().unwrap().deaf {
             floor.unheard.send_modify(|unheard| *unheard += usize::from(is_report(&message)));
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. }) {
+        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. }) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -462,9 +500,9 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             }
             ToServer::Heartbeat { beat, attempts } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
-                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed: vec![] }
             }
-            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },
@@ -476,6 +514,11 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             return;
         }
     }
+}
+
+/// Where a runner with this state folder keeps what it says about an attempt.
+pub fn said_about(state: &Path, attempt: AttemptKey) -> PathBuf {
+    state.join("outbox").join(format!("{}.said", attempt.attempt_id))
 }
 
 fn is_report(message: &ToServer) -> bool {
@@ -552,4 +595,13 @@ pub fn is_alive(pid: i32) -> bool {
 /// The process numbers that a command has written into a file, one a line.
 pub fn pids(path: &Path) -> Vec<i32> {
     fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
+}
+
+pub async fn until_there(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} did not come", path.display());
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -10,6 +10,7 @@ mod harness;
 mod link;
 mod lives;
 mod logs;
+mod outbox;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
