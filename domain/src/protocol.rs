@@ -320,16 +320,14 @@ pub struct NewArtifact {
     pub content: Vec<u8>,
 }
 
-<<<<<<< HEAD
 /// As they are kept. A newer server may have been told of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct KnownBackends(#[serde(deserialize_with = "known_backends")] pub Vec<BackendFound>);
-=======
+
 fn unsaid() -> u32 {
     UNSAID
 }
->>>>>>> bcd12197c80cb5ff704bfd0682c52b18c6315dfb
 
 /// A runner may have found agents that came after this server.
 fn known_backends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackendFound>, D::Error> {
