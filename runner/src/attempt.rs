@@ -30,7 +30,7 @@ use crate::{
     tellings::Tellings,
 };
 
-/// Carries out an assignment to its last word, and lets go of it.
+/// Carries out an assignment to its last word, and lets go of it once that is answered.
 pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Moment) {
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
@@ -40,7 +40,6 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
         Err(error) => Some(after_a_fault(&runner, key, error).await),
     };
     last_word(&runner, key, report, orders).await;
-    runner.held.release(key.attempt_id);
 }
 
 /// Holds an attempt of which an earlier life has left something to be said, until its last word is answered.
@@ -48,10 +47,7 @@ pub(crate) fn say_the_rest(runner: &Arc<Runner>, key: AttemptKey) {
     // nothing runs that could be told anything
     let Some((orders, _)) = runner.held.take(key) else { return };
     let life = Arc::clone(runner);
-    runner.tracker.spawn(async move {
-        settle(&life, key, life.outbox.answer_to(key.attempt_id), orders).await;
-        life.held.release(key.attempt_id);
-    });
+    runner.tracker.spawn(async move { settle(&life, key, life.outbox.answer_to(key.attempt_id), orders).await });
 }
 
 /// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.
@@ -124,7 +120,8 @@ async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptRepor
     settle(runner, key, runner.outbox.ask(key.attempt_id, last_word), orders).await;
 }
 
-/// Waits for the answer to the last word. The journal forgets the attempt once the server knows, and then what was said goes as well.
+/// Waits for the answer to the last word. The journal forgets the attempt once the server knows, then what was said goes as well, and it is
+/// held no more. What is left to the next life is held to the end of this one: who did not name it would lack it, and it would be lost.
 async fn settle(runner: &Runner, key: AttemptKey, answer: impl Future<Output = Result<Answer, Closed>>, mut orders: Orders) {
     let answered = tokio::select! {
         answer = answer => answer.is_ok(),
@@ -135,6 +132,7 @@ async fn settle(runner: &Runner, key: AttemptKey, answer: impl Future<Output = R
         runner.journal.remove(key.attempt_id).await;
         crash::point("report.forgotten");
         runner.outbox.forget(key.attempt_id).await;
+        runner.held.release(key.attempt_id);
     } else {
         // The runner stops. What can still be said of it goes out.
         warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} is left to the next life of this runner", key.number, key.task_id);

@@ -231,7 +231,10 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
         ToRunner::Tell(telling) => runner.held.tell(telling),
         ToRunner::Renewed { beat, stale, cancel, tell, believed } => {
-            beats.look_for(&runner.held, &believed);
+            // whoever stops leaves what is begun to its next life, and misses nothing
+            if !runner.stop.is_cancelled() {
+                beats.look_for(&runner.held, &believed);
+            }
             tell.into_iter().for_each(|telling| runner.held.tell(telling));
             stale.iter().for_each(|attempt| taken_away(runner, *attempt));
             cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));

@@ -500,7 +500,9 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             }
             ToServer::Heartbeat { beat, attempts } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
-                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed: vec![] }
+                let mut believed = at_work(&floor.heard.borrow());
+                believed.retain(|attempt| !attempts.contains(attempt) && !is_stale(&attempt));
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed }
             }
             ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
@@ -514,6 +516,22 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             return;
         }
     }
+}
+
+/// What was said to have begun, and not to have ended or to be missing.
+fn at_work(heard: &[ToServer]) -> Vec<AttemptKey> {
+    let mut at_work = vec![];
+    for message in heard {
+        match message {
+            ToServer::Said { attempt, said: Said::Started { .. }, .. } => at_work.push(*attempt),
+            ToServer::Said { attempt, said: Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp, .. } => {
+                at_work.retain(|one| one != attempt);
+            }
+            ToServer::Lacks { attempts, .. } => at_work.retain(|one| !attempts.contains(one)),
+            _ => {}
+        }
+    }
+    at_work
 }
 
 /// Where a runner with this state folder keeps what it says about an attempt.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use domain::protocol::{Refusal, Said, ToRunner, ToServer, VERSION};
-use runner::{Limits, Link, NotLinked, RunnerError};
+use runner::{Limits, Link, NotLinked, RunnerConfig, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Repository, Server, State, config, is_alive, outcome, pids, short};
+use crate::harness::{PATIENCE, Repository, Server, State, config, is_alive, outcome, pids, short, without_a_sandbox};
 
 /// All tasks of a life are dropped where they stand, as when its process is killed; what it started runs on.
 fn dies(life: Runtime) {
@@ -56,7 +56,7 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
 #[tokio::test]
 async fn a_runner_says_what_it_has() {
     let state = State::new();
-    let config = runner::RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
+    let config = RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
     let server = Server::with_config(config, Limits::default()).await;
     let mut expected = vec![std::env::consts::ARCH, std::env::consts::OS, "gpu"];
     expected.sort_unstable();
@@ -91,6 +91,35 @@ async fn a_stop_ends_the_work_without_a_report_and_the_next_life_tells_it_as_los
     next.stop().await;
     let third = Server::with(&state).await;
     assert_eq!((third.held(), third.lost()), (vec![], vec![]), "it is told once");
+}
+
+#[tokio::test]
+async fn what_has_ended_while_a_runner_stops_is_named_to_the_end_and_never_missing() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_config(config(state.path()), Limits { interrupt: PATIENCE, ..short() }).await;
+    let go = state.path().with_extension("go");
+    let slow = format!("trap '' INT; echo ready; until test -e {}; do sleep 0.05; done", go.display());
+    let slow = server.assign(&without_a_sandbox(repository.command(&slow))).await;
+    let quick = server.assign(&repository.command("echo ready; exec sleep 600")).await;
+    for attempt in [slow, quick] {
+        server.until_output(attempt, "ready").await;
+    }
+    server.ask_to_stop();
+    server.until_muster_says(quick, "The runner stops").await;
+    let beats = |heard: &[ToServer]| heard.iter().filter(|message| matches!(message, ToServer::Heartbeat { .. })).count();
+    let before = server.heard().len();
+    server.until("signs of life", |heard| beats(&heard[before..]) >= 3).await;
+    std::fs::write(&go, "").unwrap();
+    let heard = server.stop().await;
+    assert!(!heard.iter().any(|message| matches!(message, ToServer::Lacks { .. })), "{heard:#?}");
+    let names_both = |message: &ToServer| match message {
+        ToServer::Heartbeat { attempts, .. } => [slow, quick].iter().all(|attempt| attempts.contains(attempt)),
+        _ => true,
+    };
+    assert!(heard[before..].iter().all(names_both), "their leases are renewed: {heard:#?}");
+    let next = Server::with(&state).await;
+    next.until_lost(slow).await;
+    next.until_lost(quick).await;
 }
 
 #[tokio::test]
