@@ -151,7 +151,7 @@ impl Engine {
     /// It was asked for these and does not have them: they are lost, as those that it names in a hello.
     async fn note_lacking(&self, session: &RunnerSession, attempts: &[AttemptKey]) {
         match until_answered(session.name(), || self.attempts_lost(session, attempts)).await {
-            Ok(()) => info!(runner.id = %session.id, "{} attempts are not with runner {}, and are lost", attempts.len(), session.name()),
+            Ok(count) => info!(runner.id = %session.id, "{count} attempts are not with runner {}, and are lost", session.name()),
             Err(error) => warn!(runner.id = %session.id, "What runner {} does not have could not be taken back: {error}", session.name()),
         }
         attempts.iter().for_each(|attempt| self.hub.release(session, *attempt));

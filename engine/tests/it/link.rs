@@ -314,6 +314,22 @@ async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_missing_over_an_older_link_is_with_the_newer_one(pool: PgPool) {
+    // of two servers: in one the newer link would have ended the older
+    let (test, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);
+    let ada = test.owner().await;
+    let (mut older, id, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    older.asks(started(attempt)).await;
+    let (newer, ..) = Link::welcome(&other, 1, &[attempt]).await;
+    older.says(ToServer::Lacks { attempts: vec![attempt], optional: true }).await;
+    older.says(ToServer::Heartbeat { beat: 1, attempts: vec![] }).await;
+    assert_eq!(older.told.recv().await, None, "it is over");
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    newer.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn nobody_loses_what_another_runner_holds(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
