@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -95,7 +95,7 @@ async fn is_heard(renewed: &mut watch::Receiver<Moment>, lease: Duration) -> boo
 
 /// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
 /// says how long that is, nothing is held. Never ends.
-pub(crate) async fn fence(runner: &Runner) {
+pub(crate) async fn fence(runner: Arc<Runner>) {
     let (mut lease, mut renewed) = (runner.lease.subscribe(), runner.renewed.subscribe());
     loop {
         let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };

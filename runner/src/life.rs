@@ -14,7 +14,10 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -143,11 +146,10 @@ where
 {
     let runner = Arc::new(Runner::open(config, limits, stop).await?);
     let lost = recover::earlier_lives(&runner).await;
-    let fence = heartbeat::fence(&runner);
-    let ended = tokio::select! {
-        ended = links(&runner, dial, Talk::new(lost)) => ended,
-        () = fence => Ok(()),
-    };
+    // a task of its own: a talk that stands still, as for a disk, must not keep anybody from giving up
+    let fence = AbortOnDropHandle::new(TaskTracker::new().spawn(heartbeat::fence(Arc::clone(&runner))));
+    let ended = links(&runner, dial, Talk::new(lost)).await;
+    drop(fence);
     leave(&runner).await;
     ended
 }

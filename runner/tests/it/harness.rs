@@ -144,6 +144,8 @@ struct Manners {
     deaf: bool,
     /// Cannot be reached.
     away: bool,
+    /// Holds up whoever dials, with the thread that it does it on.
+    holds_up: bool,
     stale: HashSet<AttemptId>,
     terms: Terms,
 }
@@ -253,6 +255,16 @@ impl Server {
     pub fn go_away(&self) {
         self.floor.manners.lock().unwrap().away = true;
         self.cut();
+    }
+
+    /// Closes the link of now, and lets nobody who dials go on.
+    pub fn hold_up(&self) {
+        self.floor.manners.lock().unwrap().holds_up = true;
+        self.cut();
+    }
+
+    pub fn let_go_on(&self) {
+        self.floor.manners.lock().unwrap().holds_up = false;
     }
 
     pub fn come_back(&self) {
@@ -433,6 +445,10 @@ impl Drop for Server {
 
 impl Floor {
     fn open(floor: &Arc<Self>) -> Result<Link, NotLinked> {
+        let deadline = Instant::now() + PATIENCE;
+        while floor.manners.lock().unwrap().holds_up && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         if floor.manners.lock().unwrap().away {
             return Err(NotLinked("nobody listens there".into()));
         }
@@ -613,6 +629,16 @@ pub fn is_alive(pid: i32) -> bool {
 /// The process numbers that a command has written into a file, one a line.
 pub fn pids(path: &Path) -> Vec<i32> {
     fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
+}
+
+/// Until none of the processes with these numbers does anything.
+pub async fn until_gone(pids: &[i32]) {
+    let deadline = Instant::now() + PATIENCE;
+    while pids.iter().any(|pid| is_alive(*pid)) {
+        assert!(Instant::now() < deadline, "{pids:?} run on");
+        // Nothing tells of it but the processes themselves.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub async fn until_there(path: &Path) {

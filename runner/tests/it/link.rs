@@ -8,7 +8,9 @@ use domain::{
 };
 use tempfile::NamedTempFile;
 
-use crate::harness::{Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_there, without_a_sandbox};
+use crate::harness::{
+    Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
+};
 
 #[tokio::test]
 async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
@@ -123,6 +125,20 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     server.speak_again();
     server.cut();
     server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_talk_that_stands_still_keeps_no_runner_from_giving_up() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_terms(config(state.path()), short(), Terms { lease_seconds: 2, ..Terms::default() }).await;
+    let file = NamedTempFile::new().unwrap();
+    let command = format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "ready").await;
+    server.hold_up();
+    until_gone(&pids(file.path())).await;
+    server.let_go_on();
+    server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
 }
 
 /// The whole process stands still for longer than a lease of 2 s: the runner, its timers, and the server that the test plays.
