@@ -195,11 +195,13 @@ where
     let runner = Arc::new(Runner::open(config, Limits::default(), CancellationToken::new()).await?);
     let mut talk = Talk::new(recover::earlier_lives(&runner).await);
     let mut backoff = Backoff::new(runner.limits.reconnect);
+    // the other half is for the server to take back what is left
+    let rest_until = Instant::now() + patience / 2;
     let says = async {
         loop {
             match dial().await {
                 Ok(link) => {
-                    if talk.leave(&runner, link).await? {
+                    if talk.leave(&runner, link, rest_until).await? {
                         return Ok(());
                     }
                     warn!("The link closed before the server had answered, and is opened again");

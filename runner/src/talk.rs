@@ -10,7 +10,7 @@ use domain::{
 };
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tracing::{info, warn};
 
@@ -47,7 +47,8 @@ impl Talk {
 
     pub async fn over(&mut self, runner: &Arc<Runner>, link: Link) -> Result<Ended, RunnerError> {
         let Link { to_server, mut from_server } = link;
-        let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
+        let slots = runner.config.slots.max(1);
+        let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
         {
             let speak = speak(runner, &to_server, &beats, every);
@@ -85,11 +86,12 @@ impl Talk {
         Ok(Ended::Left)
     }
 
-    /// Says over this link what earlier lives have left to be said, and that the machine is a runner no longer; whether the server knows it
-    /// now.
-    pub async fn leave(&mut self, runner: &Runner, link: Link) -> Result<bool, RunnerError> {
+    /// Says over this link what earlier lives have left to be said, as long as there is time, and that the machine is a runner no longer;
+    /// whether the server knows it now.
+    pub async fn leave(&mut self, runner: &Runner, link: Link, rest_until: Instant) -> Result<bool, RunnerError> {
         let Link { to_server, mut from_server } = link;
-        let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(false) };
+        // the fewest there are: what is held takes them all, and nothing is given beside it
+        let Some(every) = self.hello(runner, 1, &to_server, &mut from_server).await? else { return Ok(false) };
         let beats = Beats::default();
         {
             let speak = speak(runner, &to_server, &beats, every);
@@ -99,6 +101,11 @@ impl Talk {
             loop {
                 tokio::select! {
                     () = runner.tracker.wait() => break,
+                    () = sleep_until(rest_until) => {
+                        let left = runner.held.keys().len();
+                        warn!(left, "The server does not answer what is said about {left} attempts, and takes them back");
+                        break;
+                    }
                     () = &mut speak => return Ok(false),
                     message = from_server.recv() => match message {
                         None => return Ok(false),
@@ -126,6 +133,7 @@ impl Talk {
     async fn hello(
         &mut self,
         runner: &Runner,
+        slots: u32,
         to_server: &mpsc::Sender<ToServer>,
         from_server: &mut mpsc::Receiver<ToRunner>,
     ) -> Result<Option<Duration>, RunnerError> {
@@ -136,7 +144,7 @@ impl Talk {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
-            slots: config.slots.max(1),
+            slots,
             capabilities: config.all_capabilities(&agents),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
@@ -192,6 +200,10 @@ impl Talk {
 async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beats, every: Duration) {
     let mut beat = interval(every);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let may_speak = || runner.may_speak();
+    // begun once: a disk that takes longer than from one beat to the next would never have synced anything
+    let next = runner.outbox.next(may_speak);
+    tokio::pin!(next);
     // First room, then what there is to say: nothing is taken out that does not go down the link.
     while let Ok(permit) = to_server.reserve().await {
         let message = tokio::select! {
@@ -199,7 +211,10 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             _ = beat.tick() => beats.next(&runner.held),
             () = runner.beat_now.notified() => beats.next(&runner.held),
             message = beats.lacking() => message,
-            message = runner.outbox.next(|| runner.may_speak()) => message,
+            message = &mut next => {
+                next.set(runner.outbox.next(may_speak));
+                message
+            }
         };
         let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
         permit.send(message);
