@@ -90,6 +90,8 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
+    // what is synced in them is found again
+    File::open(&folders.state_dir)?.sync_all()?;
     fs::write(&folders.gitconfig, git::SETTINGS)?;
     for entry in fs::read_dir(&folders.trash)? {
         delete_or_warn(&entry?.path());

@@ -87,7 +87,7 @@ impl Runner {
             identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
             agents,
             sandbox,
-            outbox: Arc::new(Outbox::new(folders.outbox.clone())),
+            outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),
             renewed: watch::Sender::new(Moment::now()),
             lease: watch::Sender::new(None),

@@ -9,8 +9,7 @@ mod page;
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
-    fs, io,
+    fmt, fs, io,
     ops::Bound,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -21,10 +20,17 @@ use domain::{
     protocol::{Heard, Said, ToServer},
 };
 use tokio::sync::{Notify, oneshot};
-use tracing::warn;
+use tracing::{error, warn};
 
-use crate::lock;
-use page::{Next, Page};
+use crate::{
+    journal::{Journal, UNREADABLE},
+    lock,
+};
+use kept::Synced;
+use page::{Next, Page, Room};
+
+/// The extension of the files here.
+const SAID: &str = "said";
 
 pub(crate) struct Outbox {
     /// One file for each attempt that has said anything.
@@ -41,18 +47,21 @@ pub(crate) struct Outbox {
 #[derive(Clone, Copy)]
 struct Bounds {
     in_memory: usize,
-    /// A log as long as it may be fits, so that no server that is away holds up a command.
+    /// A log and a session as long as they may be fit, so that no server that is away holds up the work.
     on_disk: usize,
     /// Of the disk, for everything else: what is more than fits into memory waits when there is less.
     left_free: u64,
 }
 
-const BOUNDS: Bounds = Bounds { in_memory: 1024 * 1024, on_disk: 64 * 1024 * 1024, left_free: 512 * 1024 * 1024 };
+const IN_MEMORY: usize = 1024 * 1024;
+const ON_DISK: usize = 96 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Stored,
     Stale,
+    /// There will be none: what was said is set aside, and the attempt is the server's to take back.
+    SetAside,
 }
 
 /// Nothing can be said about it any more: the attempt was taken away, or the runner ends without a link.
@@ -76,8 +85,10 @@ struct Book {
 }
 
 impl Outbox {
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, bounds: BOUNDS, book: Mutex::default(), to_say: Notify::new(), answered: Notify::new() }
+    /// Log and session take no more of the disk when so many bytes of it are left.
+    pub fn new(folder: PathBuf, left_free: u64) -> Self {
+        let bounds = Bounds { in_memory: IN_MEMORY, on_disk: ON_DISK, left_free };
+        Self { folder, bounds, book: Mutex::default(), to_say: Notify::new(), answered: Notify::new() }
     }
 
     /// An attempt that something may be said about from now on.
@@ -87,28 +98,30 @@ impl Outbox {
     }
 
     /// As [`open`](Self::open), with what an earlier life has said and nobody may have heard; nothing when it has said nothing. What was
-    /// left at work is given up over the next link, after the rest.
-    pub async fn take_up(&self, key: AttemptKey) -> Option<Left> {
+    /// left at work is given up over the next link, after the rest. On an error it may have said anything.
+    pub async fn take_up(&self, key: AttemptKey) -> io::Result<Option<Left>> {
         let (path, bounds) = (self.path(key.attempt_id), self.bounds);
-        let loaded = tokio::task::spawn_blocking(move || Page::load(key, path, bounds));
-        match loaded.await.map_err(io::Error::other).and_then(|loaded| loaded) {
-            Ok(page) => page.map(|page| {
-                let left = if page.has_ended() { Left::Ended } else { Left::AtWork };
-                lock(&self.book).pages.insert(key.attempt_id, page);
-                left
-            }),
-            Err(error) => {
-                warn!(attempt.id = %key.attempt_id, "What attempt {} has said cannot be read, and is lost: {error}", key.attempt_id);
-                None
+        let loaded = tokio::task::spawn_blocking(move || {
+            let loaded = Page::load(key, path.clone(), bounds);
+            if let Err(error) = &loaded
+                && error.kind() == io::ErrorKind::InvalidData
+            {
+                set_aside(&path, error);
             }
-        }
+            loaded
+        });
+        let page = loaded.await.map_err(io::Error::other)??;
+        Ok(page.map(|page| {
+            let left = if page.has_ended() { Left::Ended } else { Left::AtWork };
+            lock(&self.book).pages.insert(key.attempt_id, page);
+            left
+        }))
     }
 
-    /// Removes what is of no attempt that is still spoken of.
-    pub async fn keep_only(&self, attempts: impl Iterator<Item = AttemptId>) {
-        let known: Vec<_> = attempts.map(name_of).collect();
-        let folder = self.folder.clone();
-        let removed = tokio::task::spawn_blocking(move || remove_all_but(&folder, &known));
+    /// Removes what is of no attempt that the journal still has.
+    pub async fn keep_what_is_in(&self, journal: &Journal) {
+        let (folder, journal) = (self.folder.clone(), journal.clone());
+        let removed = tokio::task::spawn_blocking(move || remove_forgotten(&folder, &journal));
         if let Err(error) = removed.await.map_err(io::Error::other).and_then(|removed| removed) {
             warn!("{} could not be cleared up: {error}", self.folder.display());
         }
@@ -151,10 +164,13 @@ impl Outbox {
             tokio::pin!(answered);
             // Before looking, so that no answer is missed.
             answered.as_mut().enable();
-            match lock(&self.book).page(attempt) {
+            let room = lock(&self.book).page(attempt).map(|page| page.room());
+            match room {
                 None => return Err(Closed),
-                Some(page) if page.has_room(|left_free| has_free(&self.folder, left_free)) => return Ok(()),
-                Some(_) => {}
+                Some(Room::InMemory) => return Ok(()),
+                // a disk that stands still holds up nobody else
+                Some(Room::OnDisk) if has_free(&self.folder, self.bounds.left_free) => return Ok(()),
+                Some(Room::OnDisk | Room::Nowhere) => {}
             }
             answered.await;
         }
@@ -180,14 +196,12 @@ impl Outbox {
                 None => to_say.await,
                 Some((_, Next::Message(message))) => return message,
                 Some((attempt, Next::Sync { unsynced, is_last_word })) => {
-                    match unsynced.sync().await {
-                        Ok(up_to) => lock(&self.book).synced(attempt, up_to),
-                        Err(error) => {
-                            warn!(attempt.id = %attempt, "What attempt {attempt} says may be lost if its machine fails now: {error}");
-                            // sent is safer than waiting
-                            lock(&self.book).synced(attempt, u64::MAX);
-                        }
+                    let (up_to, synced) = unsynced.sync().await;
+                    if let Err(error) = &synced {
+                        // sent is safer than waiting
+                        warn!(attempt.id = %attempt, "What attempt {attempt} says may be lost if its machine fails now: {error}");
                     }
+                    lock(&self.book).synced(attempt, Synced { up_to, survives: synced.is_ok() });
                     if is_last_word {
                         crash::point("report.kept");
                     }
@@ -227,10 +241,36 @@ impl Outbox {
         remembers
     }
 
-    /// A new link: what is not answered is said again.
+    /// A new link: what is not answered is said again, unless that was in vain too often.
     pub fn begin_again(&self) {
         lock(&self.book).pages.values_mut().for_each(Page::begin_again);
+        self.set_aside_what_is_in_vain();
         self.to_say.notify_one();
+    }
+
+    /// Something that was said is no message to the server, which does not say what. Where one alone waits for an answer it is of that one.
+    pub fn not_understood(&self) {
+        {
+            let mut book = lock(&self.book);
+            let mut waiting = book.pages.values_mut().filter(|page| page.waits());
+            if let (Some(page), None) = (waiting.next(), waiting.next()) {
+                page.not_understood();
+            }
+        }
+        self.set_aside_what_is_in_vain();
+        self.to_say.notify_one();
+    }
+
+    fn set_aside_what_is_in_vain(&self) {
+        let pages: Vec<_> = {
+            let mut book = lock(&self.book);
+            let in_vain: Vec<_> = book.pages.iter().filter(|(_, page)| page.is_in_vain()).map(|(id, _)| *id).collect();
+            in_vain.into_iter().filter_map(|id| book.pages.remove(&id)).collect()
+        };
+        for mut page in pages {
+            set_aside(page.path(), &"its server answers none of it, however often it is said");
+            page.tell_asker(Answer::SetAside);
+        }
     }
 
     /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.
@@ -252,7 +292,7 @@ impl Outbox {
     }
 
     fn path(&self, attempt: AttemptId) -> PathBuf {
-        self.folder.join(name_of(attempt))
+        self.folder.join(format!("{attempt}.{SAID}"))
     }
 }
 
@@ -270,25 +310,34 @@ impl Book {
         Some((id, self.pages.get_mut(&id)?.next()?))
     }
 
-    fn synced(&mut self, attempt: AttemptId, up_to: u64) {
+    fn synced(&mut self, attempt: AttemptId, synced: Synced) {
         if let Some(page) = self.pages.get_mut(&attempt) {
-            page.note_synced(up_to);
+            page.note_synced(synced);
         }
     }
 }
 
-fn name_of(attempt: AttemptId) -> OsString {
-    format!("{attempt}.said").into()
-}
-
-fn remove_all_but(folder: &Path, known: &[OsString]) -> io::Result<()> {
+fn remove_forgotten(folder: &Path, journal: &Journal) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !known.contains(&entry.file_name()) {
-            fs::remove_file(entry.path())?;
+        let path = entry?.path();
+        let is_said = path.extension().is_some_and(|extension| extension == SAID);
+        if is_said
+            && path.file_stem().is_some_and(|name| journal.has_forgotten(name))
+            && let Err(error) = fs::remove_file(&path)
+        {
+            warn!("{} is of no attempt any more, and could not be removed: {error}", path.display());
         }
     }
     Ok(())
+}
+
+/// Where a person can look at it, and no later life takes it for what is to be said.
+fn set_aside(path: &Path, why: &dyn fmt::Display) {
+    let aside = path.with_extension(UNREADABLE);
+    match fs::rename(path, &aside) {
+        Ok(()) => error!("What is in {} will never be said ({why}); it is now {}", path.display(), aside.display()),
+        Err(error) => error!("What is in {} will never be said ({why}), and it could not be set aside: {error}", path.display()),
+    }
 }
 
 /// Whether so many bytes are free where the folder is. A disk that does not say is one that has room, until it is full.

@@ -257,7 +257,10 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
                 runner.renew(sent_at);
             }
         }
-        ToRunner::NotUnderstood { message } => warn!("The server does not understand what this runner says: {message}"),
+        ToRunner::NotUnderstood { message } => {
+            warn!("The server does not understand what this runner says: {message}");
+            runner.outbox.not_understood();
+        }
         ToRunner::Opened { .. } | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } | ToRunner::Left => {}
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_asks_and_asks_comes_to_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let outbox = Outbox::new(folder.path().to_owned());
+        let outbox = Outbox::new(folder.path().to_owned(), 0);
         let attempt = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
         outbox.open(attempt);
         let asker = Asker { attempt: attempt.attempt_id, outbox: &outbox, isolation: Isolation::Sandbox, backend: Backend::ClaudeCode };

@@ -98,7 +98,10 @@ pub(super) async fn walk(
     };
     let room = match room {
         Ok(room) => room,
-        Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
+        Err(failure) => {
+            note(&runner, &entry).await;
+            return Some(without_work(WorkOutcome::Failed { failure }));
+        }
     };
     entry.isolation = room.isolation();
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
@@ -150,6 +153,8 @@ impl Attempt {
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        // it may be refused before the journal knows of it
+        note(&self.runner, &self.entry).await;
         if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
         }

@@ -50,8 +50,10 @@ pub(super) struct Kept {
     file: Option<Arc<File>>,
     /// Where the next record begins.
     end: u64,
-    /// So far it survives a crash of the machine.
+    /// So far it survives a crash of the machine, or was tried to.
     synced: u64,
+    /// It is found again after one.
+    is_found: bool,
     /// A record is missing, so that nothing may follow.
     broken: bool,
     warned: bool,
@@ -59,10 +61,11 @@ pub(super) struct Kept {
 
 impl Kept {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, file: None, end: 0, synced: 0, broken: false, warned: false }
+        Self { path, file: None, end: 0, synced: 0, is_found: false, broken: false, warned: false }
     }
 
-    /// What an earlier life has written, up to the first record that is not whole or does not fit; nothing when it has written nothing.
+    /// What an earlier life has written, up to the first record that is not whole or does not fit; nothing when it has written nothing. A whole
+    /// one that says nothing known is [`InvalidData`](io::ErrorKind::InvalidData): what another version has said is not cut off.
     pub fn read_all(path: PathBuf, mut fits: impl FnMut(Place, Record) -> bool) -> io::Result<Option<Self>> {
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -79,7 +82,7 @@ impl Kept {
             }
         }
         let broken = file.set_len(end).is_err();
-        Ok(Some(Self { path, file: Some(Arc::new(file)), end, synced: 0, broken, warned: false }))
+        Ok(Some(Self { path, file: Some(Arc::new(file)), end, synced: 0, is_found: false, broken, warned: false }))
     }
 
     /// Where it is now; nothing when it could not be written, and then nothing is until the file is empty again.
@@ -101,6 +104,10 @@ impl Kept {
                 None
             }
         }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn takes_more(&self) -> bool {
@@ -137,8 +144,8 @@ impl Kept {
         let file = self.file.as_deref().ok_or(io::ErrorKind::NotFound)?;
         let mut bytes = vec![0; HEAD + place.length as usize];
         file.read_exact_at(&mut bytes, place.at)?;
-        let whole = bytes.split_first_chunk().and_then(|(head, content)| record_in(*head, content));
-        whole.ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let (head, content) = bytes.split_first_chunk::<HEAD>().ok_or(io::ErrorKind::InvalidData)?;
+        record_in(*head, content)?.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// What has to be synced before everything up to here survives a crash of the machine.
@@ -147,13 +154,14 @@ impl Kept {
             return None;
         }
         let file = Arc::clone(self.file.as_ref()?);
-        // a new file has to be found again as well
-        let folder = if self.synced == 0 { self.path.parent().map(Path::to_owned) } else { None };
+        let folder = if self.is_found { None } else { self.path.parent().map(Path::to_owned) };
         Some(Unsynced { file, folder, end: self.end })
     }
 
-    pub fn note_synced(&mut self, up_to: u64) {
-        self.synced = self.synced.max(up_to);
+    /// Whether it went well or not: what comes later is synced again.
+    pub fn note_synced(&mut self, synced: Synced) {
+        self.synced = self.synced.max(synced.up_to);
+        self.is_found |= synced.survives;
     }
 
     /// Everything in it is answered, so that there is no gap any more.
@@ -174,17 +182,25 @@ pub(super) struct Unsynced {
     end: u64,
 }
 
+/// What was tried to be brought so far that it survives one.
+#[derive(Clone, Copy)]
+pub(super) struct Synced {
+    pub up_to: u64,
+    pub survives: bool,
+}
+
 impl Unsynced {
-    /// Up to where it survives now.
-    pub async fn sync(self) -> io::Result<u64> {
+    /// How far it was tried, and why it does not survive.
+    pub async fn sync(self) -> (u64, io::Result<()>) {
+        let end = self.end;
         let synced = tokio::task::spawn_blocking(move || {
             self.file.sync_data()?;
-            if let Some(folder) = &self.folder {
-                File::open(folder)?.sync_all()?;
+            match &self.folder {
+                Some(folder) => File::open(folder)?.sync_all(),
+                None => Ok(()),
             }
-            Ok::<_, io::Error>(self.end)
         });
-        synced.await.map_err(io::Error::other)?
+        (end, synced.await.map_err(io::Error::other).and_then(|synced| synced))
     }
 }
 
@@ -206,12 +222,17 @@ fn letter_of(stream: LogStream) -> u8 {
     STREAMS.iter().find(|(_, known)| *known == stream).map_or(b'm', |(letter, _)| *letter)
 }
 
-/// Nothing when it is not whole, or of a kind that this program does not know.
-fn record_in(head: [u8; HEAD], content: &[u8]) -> Option<Record> {
+/// Nothing when it is not whole; an error when it is, and of a kind that this program does not know.
+fn record_in(head: [u8; HEAD], content: &[u8]) -> io::Result<Option<Record>> {
     let (length, checksum) = parts_of(head);
-    if content.len() != length as usize || crc32fast::hash(content) != checksum {
-        return None;
+    // a crash of the machine can leave zeros, whose checksum is right
+    if content.is_empty() || content.len() != length as usize || crc32fast::hash(content) != checksum {
+        return Ok(None);
     }
+    known(content).map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it says what this runner does not know"))
+}
+
+fn known(content: &[u8]) -> Option<Record> {
     let (first, rest) = content.split_first()?;
     let (number, rest) = rest.split_first_chunk()?;
     let number = u64::from_le_bytes(*number);
@@ -242,7 +263,7 @@ fn next(input: &mut impl Read, at: u64) -> io::Result<Option<(Place, Record)>> {
     if !fill(input, &mut content)? {
         return Ok(None);
     }
-    Ok(record_in(head, &content).map(|record| (Place { at, length }, record)))
+    Ok(record_in(head, &content)?.map(|record| (Place { at, length }, record)))
 }
 
 /// False when there is not so much.
@@ -316,6 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn zeros_end_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one");
+        let borders = written(&path);
+        let end = *borders.last().unwrap();
+        let mut zeros = std::fs::read(&path).unwrap();
+        zeros.resize(zeros.len() + 4096, 0);
+        std::fs::write(&path, zeros).unwrap();
+        assert_eq!(read(&path), records());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), end);
+    }
+
+    #[test]
+    fn what_another_version_has_said_is_no_end_and_stays() {
+        let unknown: [&[u8]; 3] = [b"s\x06\0\0\0\0\0\0\0{\"what\":\"gossip\"}", b"?\0\0\0\0\0\0\0\0one", b"o\0"];
+        for content in unknown {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("one");
+            written(&path);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes.extend_from_slice(&u32::try_from(content.len()).unwrap().to_le_bytes());
+            bytes.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
+            bytes.extend_from_slice(content);
+            std::fs::write(&path, &bytes).unwrap();
+            let read = Kept::read_all(path.clone(), |_, _| true);
+            assert!(matches!(read, Err(error) if error.kind() == io::ErrorKind::InvalidData), "{content:?}");
+            assert!(std::fs::read(&path).unwrap() == bytes, "as it was");
+        }
+    }
+
+    #[test]
     fn what_is_written_can_be_read_where_it_is_and_goes_on_behind_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one");
@@ -359,8 +411,8 @@ mod tests {
         let path = folder.path().join("one");
         let mut kept = Kept::new(path.clone());
         let end = kept.append(&log(0, &vec![b'x'; 1024 * 1024])).unwrap().end();
-        let synced = kept.unsynced(end).unwrap().sync().await.unwrap();
-        kept.note_synced(synced);
+        let (up_to, synced) = kept.unsynced(end).unwrap().sync().await;
+        kept.note_synced(Synced { up_to, survives: synced.is_ok() });
         assert!(kept.unsynced(end).is_none());
         kept.answered();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);

@@ -1,7 +1,11 @@
 //! Everything about one attempt that the server has not answered, in its order. What its work writes is in memory up to a bound, and on the
 //! disk alone beyond that; what the runner itself says is always in both.
 
-use std::{collections::VecDeque, io, path::PathBuf};
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+};
 
 use domain::{
     AttemptKey, LogStream,
@@ -12,11 +16,16 @@ use tracing::warn;
 
 use super::{
     Answer, Bounds,
-    kept::{Kept, Place, Record, Unsynced},
+    kept::{Kept, Place, Record, Synced, Unsynced},
 };
 
 /// What a piece costs beside its bytes.
 const OVERHEAD: usize = 64;
+/// How often what an earlier life has said is said to a server that answers nothing of it. A page that held its attempt for ever would keep
+/// the task from everybody.
+pub(super) const IN_VAIN: u32 = 10;
+/// A server that says that it does not understand is as clear as some links that closed.
+pub(super) const A_COMPLAINT: u32 = 2;
 
 pub(super) struct Page {
     key: AttemptKey,
@@ -32,8 +41,12 @@ pub(super) struct Page {
     heard: Heard,
     /// The number of the last word, once it is said.
     last_word: Option<u64>,
-    /// The life that had it ended before its last word.
+    /// Another life has begun it, which was over before it was answered.
+    is_earlier: bool,
+    /// That life ended before its last word.
     is_left: bool,
+    /// How often it was said since anything of it was answered.
+    in_vain: u32,
     /// Who waits for the answer to the last word.
     asker: Option<oneshot::Sender<Answer>>,
     kept: Kept,
@@ -62,6 +75,14 @@ enum Content {
     OnDisk(Place),
 }
 
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    InMemory,
+    /// As long as the disk has some.
+    OnDisk,
+    Nowhere,
+}
+
 /// What is next.
 pub(super) enum Next {
     Message(ToServer),
@@ -86,7 +107,9 @@ impl Page {
             in_memory: 0,
             heard,
             last_word: None,
+            is_earlier: false,
             is_left: false,
+            in_vain: 0,
             asker: None,
             kept: Kept::new(path),
         }
@@ -97,7 +120,7 @@ impl Page {
         let mut page = Self::new(key, path.clone(), bounds);
         let Some(kept) = Kept::read_all(path, |place, record| page.take_up(place, record))? else { return Ok(None) };
         page.kept = kept;
-        page.is_left = page.last_word.is_none();
+        (page.is_earlier, page.is_left) = (true, page.last_word.is_none());
         Ok(Some(page))
     }
 
@@ -169,10 +192,12 @@ impl Page {
         self.items.push_back(Item { what, weight, content, needs: place.filter(|_| is_decisive).map(Place::end) });
     }
 
-    /// Whether more of the work's may come: there is room in memory, or on the disk.
-    pub fn has_room(&self, disk_has_room: impl FnOnce(u64) -> bool) -> bool {
-        self.bytes < self.bounds.in_memory
-            || self.kept.takes_more() && self.bytes < self.bounds.on_disk && disk_has_room(self.bounds.left_free)
+    /// Where more of the work's may go.
+    pub fn room(&self) -> Room {
+        if self.bytes < self.bounds.in_memory {
+            return Room::InMemory;
+        }
+        if self.kept.takes_more() && self.bytes < self.bounds.on_disk { Room::OnDisk } else { Room::Nowhere }
     }
 
     pub fn has_more(&self) -> bool {
@@ -203,16 +228,39 @@ impl Page {
         Some(Next::Message(message))
     }
 
-    pub fn note_synced(&mut self, up_to: u64) {
-        self.kept.note_synced(up_to);
+    pub fn note_synced(&mut self, synced: Synced) {
+        self.kept.note_synced(synced);
     }
 
     /// What is not answered is sent again. What an earlier life has left in the middle of its work is given up with that.
     pub fn begin_again(&mut self) {
         self.sent = 0;
+        self.in_vain += 1;
         if self.is_left && self.last_word.is_none() {
             self.say(Said::GivenUp);
         }
+    }
+
+    /// Something is with the server, and not answered.
+    pub fn waits(&self) -> bool {
+        self.sent > 0
+    }
+
+    /// The server does not understand it: what an earlier life has said is said again, until it [`is_in_vain`](Self::is_in_vain).
+    pub fn not_understood(&mut self) {
+        if self.is_earlier {
+            self.sent = 0;
+            self.in_vain += A_COMPLAINT;
+        }
+    }
+
+    /// Whether it was said often enough, and nobody will ever answer it.
+    pub fn is_in_vain(&self) -> bool {
+        self.is_earlier && self.in_vain > IN_VAIN
+    }
+
+    pub fn path(&self) -> &Path {
+        self.kept.path()
     }
 
     /// The server has so much, and no more: the rest is sent again. False when it has less than it said before, so that there is nothing
@@ -230,8 +278,12 @@ impl Page {
 
     /// Whatever the server says that it has, it never has less than it said before.
     pub fn hear(&mut self, heard: Heard) {
+        let before = self.heard;
         self.heard.sequence = self.heard.sequence.max(heard.sequence);
         self.heard.log = self.heard.log.max(heard.log);
+        if self.heard != before {
+            self.in_vain = 0;
+        }
         while let Some(item) = self.items.pop_front_if(|item| item.is_heard(self.heard)) {
             self.bytes -= item.weight;
             if matches!(item.content, Content::Here(_)) {

@@ -11,8 +11,13 @@ fn key(number: u128) -> AttemptKey {
 /// In a folder of its own, which outlives it when it is kept.
 fn outbox() -> (TempDir, Outbox) {
     let folder = tempfile::tempdir().unwrap();
-    let outbox = Outbox::new(folder.path().to_owned());
+    let outbox = next_life(&folder);
     (folder, outbox)
+}
+
+/// One that finds what is there, on a disk that may be as full as it likes.
+fn next_life(folder: &TempDir) -> Outbox {
+    Outbox::new(folder.path().to_owned(), 0)
 }
 
 /// What goes down the link now, as if all of it was synced: numbers of what is said, and pieces of log with their offsets.
@@ -22,7 +27,7 @@ fn sent(outbox: &Outbox) -> Vec<String> {
         let next = lock(&outbox.book).next();
         match next {
             None => return sent,
-            Some((attempt, Next::Sync { .. })) => lock(&outbox.book).synced(attempt, u64::MAX),
+            Some((attempt, Next::Sync { .. })) => lock(&outbox.book).synced(attempt, Synced { up_to: u64::MAX, survives: true }),
             Some((_, Next::Message(message))) => sent.push(shown(message)),
         }
     }
@@ -35,6 +40,10 @@ fn shown(message: ToServer) -> String {
         ToServer::Log { offset, bytes, .. } => format!("{offset}:{}", String::from_utf8(bytes).unwrap()),
         other => panic!("{other:?}"),
     }
+}
+
+fn said_about(folder: &TempDir, key: AttemptKey) -> PathBuf {
+    folder.path().join(format!("{}.said", key.attempt_id))
 }
 
 fn log(outbox: &Outbox, key: AttemptKey, text: &str) {
@@ -163,9 +172,9 @@ async fn the_next_life_says_the_rest_to_the_last_word() {
     first.say(key(1).attempt_id, Said::GivenUp);
     assert_eq!(sent(&first), ["#1", "0:one ", "4:two", "#2 given up"]);
     drop(first);
-    let next = Outbox::new(folder.path().to_owned());
-    assert_eq!(next.take_up(key(1)).await, Some(Left::Ended));
-    assert_eq!(next.take_up(key(2)).await, None, "it has said nothing");
+    let next = next_life(&folder);
+    assert_eq!(next.take_up(key(1)).await.unwrap(), Some(Left::Ended));
+    assert_eq!(next.take_up(key(2)).await.unwrap(), None, "it has said nothing");
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 1, log: 5 }));
     next.begin_again();
     assert_eq!(sent(&next), ["5:wo", "#2 given up"]);
@@ -173,7 +182,7 @@ async fn the_next_life_says_the_rest_to_the_last_word() {
     assert_eq!(stored.unwrap(), Answer::Stored);
     assert_eq!(next.answer_to(key(1).attempt_id).await.unwrap(), Answer::Stored, "also to whoever asks late");
     next.forget(key(1).attempt_id).await;
-    assert_eq!(Outbox::new(folder.path().to_owned()).take_up(key(1)).await, None);
+    assert_eq!(next_life(&folder).take_up(key(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -181,14 +190,14 @@ async fn what_an_earlier_life_left_at_work_is_given_up_after_what_it_has_said() 
     let (folder, first) = outbox();
     start(&first, key(1));
     drop(first);
-    let next = Outbox::new(folder.path().to_owned());
-    assert_eq!(next.take_up(key(1)).await, Some(Left::AtWork));
+    let next = next_life(&folder);
+    assert_eq!(next.take_up(key(1)).await.unwrap(), Some(Left::AtWork));
     assert!(sent(&next).iter().all(|sent| !sent.contains("given up")), "not before a server is there");
     next.begin_again();
     assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "#2 given up"]);
     drop(next);
-    let third = Outbox::new(folder.path().to_owned());
-    assert_eq!(third.take_up(key(1)).await, Some(Left::Ended), "that was its last word");
+    let third = next_life(&folder);
+    assert_eq!(third.take_up(key(1)).await.unwrap(), Some(Left::Ended), "that was its last word");
 }
 
 #[tokio::test]
@@ -196,8 +205,8 @@ async fn what_the_disk_has_lost_and_the_server_has_heard_keeps_its_numbers() {
     let (folder, first) = outbox();
     start(&first, key(1));
     drop(first);
-    let next = Outbox::new(folder.path().to_owned());
-    next.take_up(key(1)).await;
+    let next = next_life(&folder);
+    next.take_up(key(1)).await.unwrap();
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 4, log: 90 }));
     next.begin_again();
     assert_eq!(sent(&next), ["#5 given up"], "a number that was heard would have no effect");
@@ -216,21 +225,135 @@ async fn a_server_that_has_forgotten_what_an_earlier_life_was_told_is_noticed() 
     drop(first);
     let heard = |sequence, log| Heard { attempt: key(1), sequence, log };
     for (told, remembers) in [(heard(1, 7 + 2 * 1024 * 1024), true), (heard(0, 7 + 2 * 1024 * 1024), false), (heard(1, 7), false)] {
-        let next = Outbox::new(folder.path().to_owned());
-        next.take_up(key(1)).await;
+        let next = next_life(&folder);
+        next.take_up(key(1)).await.unwrap();
         assert_eq!(next.go_back_to(told), remembers, "{told:?}");
     }
 }
 
 #[tokio::test]
-async fn what_nobody_speaks_of_is_removed() {
-    let (folder, outbox) = outbox();
-    for number in 1..=2 {
+async fn what_the_journal_has_forgotten_is_removed_and_nothing_else() {
+    let ((folder, outbox), journal) = (outbox(), tempfile::tempdir().unwrap());
+    // in the way, and of no attempt
+    fs::create_dir(said_about(&folder, key(0))).unwrap();
+    for number in 1..=3 {
         start(&outbox, key(number));
     }
-    outbox.keep_only([key(2).attempt_id].into_iter()).await;
-    let next = Outbox::new(folder.path().to_owned());
-    assert_eq!((next.take_up(key(1)).await, next.take_up(key(2)).await), (None, Some(Left::AtWork)));
+    fs::write(journal.path().join(format!("{}.json", key(2).attempt_id)), "").unwrap();
+    fs::write(journal.path().join(format!("{}.unreadable", key(3).attempt_id)), "").unwrap();
+    fs::write(folder.path().join("note.txt"), "somebody's").unwrap();
+    outbox.keep_what_is_in(&Journal::new(journal.path().to_owned())).await;
+    let next = next_life(&folder);
+    for (number, left) in [(1, None), (2, Some(Left::AtWork)), (3, Some(Left::AtWork))] {
+        assert_eq!(next.take_up(key(number)).await.unwrap(), left, "{number}");
+    }
+    assert!(folder.path().join("note.txt").exists());
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_asked_has_forgotten_nothing() {
+    let (folder, outbox) = outbox();
+    start(&outbox, key(1));
+    // no folder, so that what is below it can neither be there nor be missing
+    let journal = folder.path().join("journal");
+    fs::write(&journal, "").unwrap();
+    outbox.keep_what_is_in(&Journal::new(journal)).await;
+    assert_eq!(next_life(&folder).take_up(key(1)).await.unwrap(), Some(Left::AtWork));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_what_was_never_said() {
+    let (folder, first) = outbox();
+    fs::create_dir(said_about(&folder, key(1))).unwrap();
+    assert!(first.take_up(key(1)).await.is_err());
+    assert!(said_about(&folder, key(1)).exists(), "for a life that can");
+}
+
+#[tokio::test]
+async fn what_another_version_has_said_is_set_aside() {
+    let (folder, first) = outbox();
+    start(&first, key(1));
+    let path = said_about(&folder, key(1));
+    let mut bytes = fs::read(&path).unwrap();
+    let content = b"?\0\0\0\0\0\0\0\0gossip";
+    bytes.extend_from_slice(&u32::try_from(content.len()).unwrap().to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
+    bytes.extend_from_slice(content);
+    fs::write(&path, &bytes).unwrap();
+    let next = next_life(&folder);
+    assert_eq!(next.take_up(key(1)).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert!(!path.exists() && fs::read(path.with_extension("unreadable")).unwrap() == bytes, "all of it, for a person");
+    assert_eq!(next.take_up(key(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_holds_nothing_up_and_what_comes_later_is_synced_again() {
+    let (folder, outbox) = outbox();
+    // takes everything, and cannot be synced
+    std::os::unix::fs::symlink("/dev/null", said_about(&folder, key(1))).unwrap();
+    outbox.open(key(1));
+    for number in 1..=2 {
+        outbox.say(key(1).attempt_id, Said::Verifying);
+        let next = lock(&outbox.book).next().unwrap().1;
+        let Next::Sync { unsynced, .. } = next else { panic!("number {number} is sent as if it was kept") };
+        assert!(unsynced.sync().await.1.is_err(), "number {number}");
+        assert!(matches!(outbox.next(|| true).await, ToServer::Said { sequence, .. } if sequence == number));
+    }
+}
+
+/// Said by an earlier life, in the middle of its work.
+async fn taken_up() -> (TempDir, Outbox) {
+    let (folder, first) = outbox();
+    start(&first, key(1));
+    let next = next_life(&folder);
+    next.take_up(key(1)).await.unwrap();
+    (folder, next)
+}
+
+#[tokio::test]
+async fn what_no_server_answers_is_set_aside_after_some_links_and_not_while_it_is_answered() {
+    let (folder, next) = taken_up().await;
+    let links = |count| (0..count).for_each(|_| next.begin_again());
+    links(page::IN_VAIN);
+    next.stored(key(1), 1);
+    links(page::IN_VAIN);
+    assert_eq!(sent(&next), ["0:one ", "4:two", "#2 given up"], "it is counted anew");
+    // what is known already is no answer
+    assert!(next.go_back_to(Heard { attempt: key(1), sequence: 1, log: 0 }));
+    let (answer, ()) = tokio::join!(next.answer_to(key(1).attempt_id), async { links(1) });
+    assert_eq!(answer.unwrap(), Answer::SetAside);
+    assert!(sent(&next).is_empty());
+    let path = said_about(&folder, key(1));
+    assert!(!path.exists() && path.with_extension("unreadable").exists());
+}
+
+#[tokio::test]
+async fn what_this_life_says_is_never_set_aside() {
+    let (folder, outbox) = outbox();
+    start(&outbox, key(1));
+    (0..=page::IN_VAIN).for_each(|_| outbox.begin_again());
+    assert_eq!(sent(&outbox), ["#1", "0:one ", "4:two"]);
+    (0..=page::IN_VAIN).for_each(|_| outbox.not_understood());
+    assert!(said_about(&folder, key(1)).exists() && sent(&outbox).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_said_again_a_few_times_where_it_can_be_of_nothing_else() {
+    let (_folder, next) = taken_up().await;
+    next.not_understood();
+    next.begin_again();
+    start(&next, key(2));
+    sent(&next);
+    (0..=page::IN_VAIN).for_each(|_| next.not_understood());
+    assert!(sent(&next).is_empty(), "it may be of the other one");
+    next.stored(key(2), 1);
+    next.logged(key(2), 7);
+    for _ in 0..(page::IN_VAIN - 1) / page::A_COMPLAINT {
+        next.not_understood();
+        assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "#2 given up"]);
+    }
+    let (answer, ()) = tokio::join!(next.answer_to(key(1).attempt_id), async { next.not_understood() });
+    assert_eq!(answer.unwrap(), Answer::SetAside);
 }
 
 /// Three pieces, of which one fits into memory.
@@ -279,7 +402,7 @@ async fn a_disk_that_is_needed_for_other_things_takes_nothing_that_memory_does_n
 #[tokio::test]
 async fn a_disk_that_is_full_loses_nothing_while_the_runner_lives() {
     let (folder, outbox) = tight(0);
-    std::os::unix::fs::symlink("/dev/full", folder.path().join(name_of(key(1).attempt_id))).unwrap();
+    std::os::unix::fs::symlink("/dev/full", said_about(&folder, key(1))).unwrap();
     outbox.open(key(1));
     for of in ['a', 'b'] {
         log(&outbox, key(1), &piece(of));
@@ -299,9 +422,11 @@ async fn what_the_disk_does_not_give_back_is_marked_and_nothing_moves() {
         log(&outbox, key(1), &piece(of));
     }
     log(&outbox, key(1), "after");
-    let path = folder.path().join(name_of(key(1).attempt_id));
-    let spoiled: Vec<u8> = fs::read(&path).unwrap().into_iter().map(|byte| if byte == b'b' { b'x' } else { byte }).collect();
-    fs::write(&path, spoiled).unwrap();
+    let path = said_about(&folder, key(1));
+    let mut bytes = fs::read(&path).unwrap();
+    let second = bytes.windows(900).position(|part| part == piece('b').as_bytes()).unwrap();
+    bytes[second..second + 900].fill(b'x');
+    fs::write(&path, bytes).unwrap();
     let sent = sent(&outbox);
     assert_eq!((&sent[0], &sent[2]), (&format!("0:{}", piece('a')), &"1800:after".to_owned()));
     assert!(sent[1].starts_with("900:\n900 bytes of this log could not be read back"), "{}", sent[1]);

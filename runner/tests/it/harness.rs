@@ -26,10 +26,19 @@ use uuid::Uuid;
 /// Long for a busy machine, and never reached when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits so short that a test can sit them out.
+/// Waits so short that a test can sit them out, on a disk that may be as full as it likes.
 pub fn short() -> Limits {
     let brief = Duration::from_millis(300);
-    Limits { interrupt: brief, terminate: brief, pipes: brief, goodbye: brief, last_report: brief, reconnect: brief, ..Limits::default() }
+    Limits {
+        interrupt: brief,
+        terminate: brief,
+        pipes: brief,
+        goodbye: brief,
+        last_report: brief,
+        reconnect: brief,
+        left_free: 0,
+        ..Limits::default()
+    }
 }
 
 /// A git repository with one commit, as a user would have it.
