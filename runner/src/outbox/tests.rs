@@ -320,8 +320,11 @@ async fn what_no_server_answers_is_set_aside_after_some_links_and_not_while_it_i
     assert_eq!(sent(&next), ["0:one ", "4:two", "#2 given up"], "it is counted anew");
     // what is known already is no answer
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 1, log: 0 }));
-    let (answer, ()) = tokio::join!(next.answer_to(key(1).attempt_id), async { links(1) });
-    assert_eq!(answer.unwrap(), Answer::SetAside);
+    let answer = next.answer_to(key(1).attempt_id);
+    tokio::pin!(answer);
+    assert!(now(&mut answer).await.is_none());
+    links(1);
+    assert_eq!(now(&mut answer).await.unwrap().unwrap(), Answer::SetAside);
     assert!(sent(&next).is_empty());
     let path = said_about(&folder, key(1));
     assert!(!path.exists() && path.with_extension("unreadable").exists());
@@ -352,8 +355,11 @@ async fn what_is_not_understood_is_said_again_a_few_times_where_it_can_be_of_not
         next.not_understood();
         assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "#2 given up"]);
     }
-    let (answer, ()) = tokio::join!(next.answer_to(key(1).attempt_id), async { next.not_understood() });
-    assert_eq!(answer.unwrap(), Answer::SetAside);
+    let answer = next.answer_to(key(1).attempt_id);
+    tokio::pin!(answer);
+    assert!(now(&mut answer).await.is_none());
+    next.not_understood();
+    assert_eq!(now(&mut answer).await.unwrap().unwrap(), Answer::SetAside);
 }
 
 /// Three pieces, of which one fits into memory.
