@@ -92,8 +92,8 @@ where
     run_with(config, Limits::default(), dial, stop).await
 }
 
-/// Ends and saves what earlier lives have left, says the rest of it, and tells the server that this machine is a runner no longer: its key is dead then. Tries
-/// for so long; on an error nothing is lost, and the runner is one as before.
+/// Ends and saves what earlier lives have left, says the rest of it, and tells the server that this machine is a runner no longer: its key is
+/// dead then. Tries for so long, the first half of it to say the rest; on an error nothing is lost, and the runner is one as before.
 pub async fn leave<D, F>(config: RunnerConfig, dial: D, patience: Duration) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,
