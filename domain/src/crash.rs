@@ -58,6 +58,9 @@ pub const LAST_WORD_POINTS: [&str; 4] = ["report.kept", "report.sent", "report.a
 /// on the disk; it is; a trial was asked for.
 pub const JOIN_POINTS: [&str; 4] = ["join.begun", "join.answered", "join.remembered", "join.tried"];
 
+/// The places of a result that lands: the branch is pushed, and nothing else is done; all is done, and the server does not know.
+pub const LANDING_POINTS: [&str; 2] = ["landing.pushed", "landing.done"];
+
 /// Dies here, when this is the chosen place and its time has come.
 #[inline]
 pub fn point(name: &str) {

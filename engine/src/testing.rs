@@ -5,13 +5,13 @@ use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
     approval::Asked,
-    protocol::{Assignment, AttemptReport, Telling, ToRunner, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Landed, LandingOrder, Telling, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::{
-    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
 };
@@ -106,8 +106,17 @@ impl TestEngine {
 
     /// A link of this runner from now on, whatever came after it was opened.
     pub fn connect(&self, session: &RunnerSession) -> ConnectedRunner {
+        self.connect_as(session, true)
+    }
+
+    /// As [`connected_runner`](Self::connected_runner), of a version that lands nothing.
+    pub async fn connected_older_runner(&self, name: &str) -> ConnectedRunner {
+        self.connect_as(&self.session(name, 9, &[]).await, false)
+    }
+
+    fn connect_as(&self, session: &RunnerSession, lands: bool) -> ConnectedRunner {
         let (outgoing, told) = mpsc::channel(100);
-        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Allowance::default());
+        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Allowance::default(), lands);
         ConnectedRunner { runner: self.playing(session.clone()), told, _connection: connection }
     }
 
@@ -125,6 +134,11 @@ impl TestEngine {
     pub async fn keep_time(&self) {
         Timekeeper.tick(&self.engine).await.expect("the timekeeper works");
         ApprovalKeeper.tick(&self.engine).await.expect("the approval keeper works");
+    }
+
+    /// One round of the lander, of a server that people reach at <http://muster.test>.
+    pub async fn land(&self) {
+        Lander::new("http://muster.test").tick(&self.engine).await.expect("the lander works");
     }
 
     /// One round of the rescuer.
@@ -234,6 +248,16 @@ impl TestRunner {
         self.engine.attempts_lost(&self.session, &[attempt]).await.map(drop)
     }
 
+    /// Says what came of what it was told to land.
+    pub async fn has_landed(&self, landed: &Landed) -> Result<()> {
+        self.engine.landed(&self.session, landed).await
+    }
+
+    /// Says hello over a new link, as far as landings are concerned.
+    pub async fn asks_what_is_to_land(&self) -> Result<()> {
+        self.engine.tell_landings_again(&self.session).await
+    }
+
     /// Carries an attempt to a successful end, with every check passed.
     pub async fn succeeds(&self, assignment: &Assignment) -> Result<()> {
         self.starts(assignment.attempt).await?;
@@ -314,6 +338,11 @@ impl ConnectedRunner {
     /// What it has been told since the last time.
     pub fn told(&mut self) -> Vec<ToRunner> {
         std::iter::from_fn(|| self.told.try_recv().ok()).collect()
+    }
+
+    /// What it has been told to land since the last time; the rest is forgotten.
+    pub fn told_to_land(&mut self) -> Vec<LandingOrder> {
+        self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
     }
 
     /// Reports that the work was stopped, as it was told to.

@@ -23,6 +23,8 @@ pub(crate) struct Folders {
     pub mirrors: PathBuf,
     /// The runner's own git settings.
     pub gitconfig: PathBuf,
+    /// The part of them that says how git proves who it is; see [`crate::credentials`].
+    pub credentials: PathBuf,
     /// Who this runner is, from its first life on.
     pub identity: RunnerId,
     /// All of it, by its one name.
@@ -81,6 +83,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         outbox: state_dir.join("outbox"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
+        credentials: state_dir.join("gitconfig.credentials"),
         identity: identity(&state_dir)?,
         attempts: state_dir.join("attempts"),
         state_dir: state_dir.clone(),

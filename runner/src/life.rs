@@ -3,6 +3,7 @@
 //! Attempts live beside the links: one that closes changes nothing for them.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,7 @@ use crate::{
         identity::Identity,
     },
     clock::Moment,
+    credentials,
     dial::Backoff,
     folders::Folders,
     git::Git,
@@ -34,6 +36,7 @@ use crate::{
     held::{Held, Order, Why},
     journal::Journal,
     key::Key,
+    landing::Landings,
     mirror::Mirrors,
     outbox::Outbox,
     recover,
@@ -54,6 +57,7 @@ pub(crate) struct Runner {
     /// What git in the work signs with when this machine's user has no name of their own.
     pub identity: Identity,
     agents: tokio::sync::Mutex<Arc<[Found]>>,
+    pub landings: Landings,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -75,7 +79,11 @@ impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
         let agents = tokio::sync::Mutex::new(found::look(&config.agents).await.into());
-        let sandbox = Arc::new(Sandbox::new(config.sandbox.clone(), folders.state_dir.clone()));
+        let tokens = config.landing.tokens.as_deref();
+        credentials::write(&folders.credentials, tokens).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
+        let mut rooms = config.sandbox.clone();
+        rooms.hidden.extend(tokens.map(Path::to_owned));
+        let sandbox = Arc::new(Sandbox::new(rooms, folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
@@ -86,6 +94,7 @@ impl Runner {
             git: Git::new(folders.gitconfig.clone()),
             identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
             agents,
+            landings: Landings::default(),
             sandbox,
             outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),

@@ -20,6 +20,7 @@ use crate::{
     clock::Moment,
     heartbeat::Beats,
     held::{Order, Why},
+    landing,
     life::Runner,
 };
 
@@ -68,6 +69,8 @@ impl Talk {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
                         Some(ToRunner::Assign { assignment }) => take(runner, *assignment),
+                        // the next life is told again
+                        Some(ToRunner::Land { order, .. }) if !stops => landing::begin(runner, *order),
                         Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
                         Some(message) => hear(runner, &beats, message),
                     },
@@ -150,6 +153,7 @@ impl Talk {
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox: runner.sandbox.is_there().await.err(),
+            lands: true,
             backends: agents.iter().map(Found::about).collect(),
         };
         let answered = async {
@@ -211,6 +215,7 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             _ = beat.tick() => beats.next(&runner.held),
             () = runner.beat_now.notified() => beats.next(&runner.held),
             message = beats.lacking() => message,
+            message = runner.landings.next() => message,
             message = &mut next => {
                 next.set(runner.outbox.next(may_speak));
                 message
@@ -261,7 +266,12 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
             warn!("The server does not understand what this runner says: {message}");
             runner.outbox.not_understood();
         }
-        ToRunner::Opened { .. } | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } | ToRunner::Left => {}
+        ToRunner::Opened { .. }
+        | ToRunner::Welcome { .. }
+        | ToRunner::Refused { .. }
+        | ToRunner::Assign { .. }
+        | ToRunner::Land { .. }
+        | ToRunner::Left => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::{
     AttemptKey,
-    protocol::{Heard, Refusal, Said as Told, ToRunner, ToServer},
+    protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
     session::EVENT_MAX,
 };
 use tracing::{info, warn};
@@ -32,6 +32,7 @@ impl Engine {
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
                 ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                ToServer::Landed { landed, .. } => self.note_landing(session, landed).await,
                 ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
@@ -157,6 +158,13 @@ impl Engine {
         attempts.iter().for_each(|attempt| self.hub.release(session, *attempt));
     }
 
+    /// It has no answer: as long as it has had no effect, the runner is told again, and says it again.
+    async fn note_landing(&self, session: &RunnerSession, landed: &Landed) {
+        if let Err(error) = until_answered(session.name(), || self.landed(session, landed)).await {
+            warn!("What runner {} says of a landing had no effect: {error}", session.name());
+        }
+    }
+
     async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
         let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
         until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
@@ -174,9 +182,12 @@ impl Engine {
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
                     ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
-                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => {
-                        None
-                    }
+                    ToServer::Hello(_)
+                    | ToServer::Heartbeat { .. }
+                    | ToServer::Leave
+                    | ToServer::Stops { .. }
+                    | ToServer::Lacks { .. }
+                    | ToServer::Landed { .. } => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -208,6 +219,7 @@ fn is_of_one(one: &ToServer) -> bool {
             | ToServer::Leave
             | ToServer::Stops { .. }
             | ToServer::Lacks { .. }
+            | ToServer::Landed { .. }
             | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
 }
@@ -249,6 +261,11 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => None,
+        ToServer::Hello(_)
+        | ToServer::Heartbeat { .. }
+        | ToServer::Leave
+        | ToServer::Stops { .. }
+        | ToServer::Lacks { .. }
+        | ToServer::Landed { .. } => None,
     }
 }

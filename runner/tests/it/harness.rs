@@ -14,7 +14,7 @@ use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
-use runner::{AgentConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
+use runner::{AgentConfig, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -207,6 +207,7 @@ pub fn config(state_dir: PathBuf) -> RunnerConfig {
         capabilities: vec![],
         paths: Paths::All,
         sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
+        landing: LandingConfig::default(),
     }
 }
 
@@ -473,7 +474,12 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => true,
+            ToServer::Hello(_)
+            | ToServer::Heartbeat { .. }
+            | ToServer::Leave
+            | ToServer::Stops { .. }
+            | ToServer::Lacks { .. }
+            | ToServer::Landed { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -504,7 +510,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. }) {
+        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. }) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -529,7 +535,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                 believed.retain(|attempt| !attempts.contains(attempt) && !is_stale(&attempt));
                 ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed }
             }
-            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },
