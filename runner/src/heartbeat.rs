@@ -3,12 +3,18 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{Arc, Mutex, atomic::Ordering},
+    thread,
     time::Duration,
 };
 
 use domain::{AttemptKey, protocol::ToServer};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    runtime,
+    sync::{Notify, watch},
+};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
@@ -93,9 +99,43 @@ async fn is_heard(renewed: &mut watch::Receiver<Moment>, lease: Duration) -> boo
     heard.is_ok_and(|heard| heard.is_ok())
 }
 
+/// Up until it is dropped.
+pub(crate) struct Fence {
+    down: CancellationToken,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Fence {
+    /// On a thread of its own, with timers of its own: a talk that stands still, as for a disk, keeps whoever shares its runtime from giving
+    /// up, when it is the one that looks after the timers.
+    pub fn put_up(runner: Arc<Runner>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        let down = CancellationToken::new();
+        let until = down.clone();
+        let keep = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    () = fence(runner) => {}
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("fence".into()).spawn(keep)?;
+        Ok(Self { down, thread: Some(thread) })
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        self.down.cancel();
+        // it only ever waits, so this is soon; the runner's folder is free after it
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
 /// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
 /// says how long that is, nothing is held. Never ends.
-pub(crate) async fn fence(runner: Arc<Runner>) {
+async fn fence(runner: Arc<Runner>) {
     let (mut lease, mut renewed) = (runner.lease.subscribe(), runner.renewed.subscribe());
     loop {
         let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };

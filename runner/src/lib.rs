@@ -72,6 +72,8 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
+    #[error("the runner could not start the thread that ends its work when nobody answers; see how many threads this user may have")]
+    NoFence(#[source] io::Error),
     #[error("the server does not take this runner: {0}")]
     Unfit(String),
     /// It was removed, or is another's.

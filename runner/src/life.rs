@@ -15,10 +15,7 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep},
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
-};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
@@ -32,7 +29,7 @@ use crate::{
     dial::Backoff,
     folders::Folders,
     git::Git,
-    heartbeat,
+    heartbeat::Fence,
     held::{Held, Order, Why},
     journal::Journal,
     key::Key,
@@ -155,8 +152,7 @@ where
 {
     let runner = Arc::new(Runner::open(config, limits, stop).await?);
     let lost = recover::earlier_lives(&runner).await;
-    // a task of its own: a talk that stands still, as for a disk, must not keep anybody from giving up
-    let fence = AbortOnDropHandle::new(TaskTracker::new().spawn(heartbeat::fence(Arc::clone(&runner))));
+    let fence = Fence::put_up(Arc::clone(&runner)).map_err(RunnerError::NoFence)?;
     let ended = links(&runner, dial, Talk::new(lost)).await;
     drop(fence);
     leave(&runner).await;

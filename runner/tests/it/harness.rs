@@ -664,3 +664,12 @@ pub async fn until_there(path: &Path) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+pub async fn until_away(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while path.exists() {
+        assert!(Instant::now() < deadline, "{} stays", path.display());
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

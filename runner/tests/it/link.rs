@@ -1,6 +1,6 @@
 //! Leases, answers, and a server that says something else or nothing.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use domain::{
     AttemptKey, LogStream,
@@ -143,7 +143,9 @@ async fn a_talk_that_stands_still_keeps_no_runner_from_giving_up() {
 
 /// The whole process stands still for longer than a lease of 2 s: the runner, its timers, and the server that the test plays.
 fn stands_still() {
-    std::thread::sleep(Duration::from_secs(4));
+    let test = std::process::id();
+    let stopped = Command::new("sh").args(["-c", &format!("kill -STOP {test}; sleep 4; kill -CONT {test}")]).status();
+    assert!(stopped.unwrap().success());
 }
 
 /// Work that has been heard so far and says nothing more before this file is there, and the file.
