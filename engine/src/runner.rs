@@ -18,7 +18,7 @@ mod trial;
 use domain::{
     Backend, BackendFound, RunnerId, WorkspaceId,
     error::Errors,
-    protocol::Hello,
+    protocol::{GIVEN_WORK, Hello, VERSION},
     runner::{Rooms, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
@@ -41,6 +41,8 @@ pub struct RunnerSession {
     name: String,
     slots: u32,
     taker: Taker,
+    /// Of the protocol, as it speaks it.
+    version: u32,
 }
 
 /// What a runner may be given.
@@ -79,6 +81,11 @@ impl RunnerSession {
     /// What it has, for tasks that need it.
     pub fn capabilities(&self) -> &[String] {
         &self.taker.capabilities
+    }
+
+    /// It brings what it has to an end. What came after it, it does not understand: no task that is new, and nothing that its agents are told.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.version < GIVEN_WORK
     }
 
     pub(crate) fn taker(&self) -> &Taker {
@@ -124,7 +131,7 @@ impl Engine {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
         let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec() };
-        tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
+        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION }).await
     }
 
     /// What it has not brought to an end its next life tells, or its server gives back.

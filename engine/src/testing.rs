@@ -141,9 +141,10 @@ impl TestEngine {
         Lander::new("http://muster.test").tick(&self.engine).await.expect("the lander works");
     }
 
-    /// One round of the rescuer.
+    /// One round of a rescuer that has looked a moment ago.
     pub async fn rescue(&self) {
-        Rescuer::default().tick(&self.engine).await.expect("the rescuer works");
+        let now = self.engine.clock.now(&self.engine.database).await.expect("the clock goes");
+        Rescuer::that_looked_at(now).tick(&self.engine).await.expect("the rescuer works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
@@ -245,7 +246,7 @@ impl TestRunner {
 
     /// Says what it had before it went away.
     pub async fn comes_back_without(&self, attempt: AttemptKey) -> Result<()> {
-        self.engine.attempts_lost(&self.session, &[attempt]).await
+        self.engine.attempts_lost(&self.session, &[attempt]).await.map(drop)
     }
 
     /// Says what came of what it was told to land.

@@ -170,7 +170,7 @@ impl RunnerConfig {
     }
 }
 
-/// How long the runner waits for what does not end by itself.
+/// How long the runner waits for what does not end by itself, and what it leaves to others.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// From SIGINT to SIGTERM. Agents need it to write down where they stand.
@@ -191,6 +191,8 @@ pub struct Limits {
     pub last_report: Duration,
     /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
     pub reconnect: Duration,
+    /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
+    pub left_free: u64,
 }
 
 impl Default for Limits {
@@ -205,6 +207,7 @@ impl Default for Limits {
             gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
+            left_free: 512 * 1024 * 1024,
         }
     }
 }

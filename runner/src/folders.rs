@@ -19,6 +19,8 @@ use crate::{RunnerError, git};
 pub(crate) struct Folders {
     /// One file for each attempt that is not reported; see [`crate::journal`].
     pub journal: PathBuf,
+    /// One file for each of them that has said anything; see [`crate::outbox`].
+    pub outbox: PathBuf,
     /// One bare repository for each location; see [`crate::mirror`].
     pub mirrors: PathBuf,
     /// The runner's own git settings.
@@ -103,6 +105,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     }
     let folders = Folders {
         journal: state_dir.join("journal"),
+        outbox: state_dir.join("outbox"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
         credentials: state_dir.join("gitconfig.credentials"),
@@ -113,9 +116,11 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         deleting: watch::Sender::default(),
         _lock: lock,
     };
-    for folder in [&folders.journal, &folders.mirrors, &folders.attempts, &folders.trash] {
+    for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
+    // what is synced in them is found again
+    File::open(&folders.state_dir)?.sync_all()?;
     fs::write(&folders.gitconfig, git::SETTINGS)?;
     for entry in fs::read_dir(&folders.trash)? {
         delete_or_warn(&entry?.path());

@@ -88,7 +88,7 @@ impl FarRunner {
     }
 
     async fn talk(&mut self, mut link: Link) -> anyhow::Result<()> {
-        let Some(ToRunner::Opened { nonce }) = link.from_server.recv().await else { return Ok(()) };
+        let Some(ToRunner::Opened { nonce, .. }) = link.from_server.recv().await else { return Ok(()) };
         let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
         let (runner_id, name, slots) = (self.id, self.name.clone(), self.slots);
         let proof = self.key.prove(&nonce, runner_id);

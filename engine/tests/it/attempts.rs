@@ -149,14 +149,26 @@ async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
+    is_heard_after_a_sleep(&pool, true).await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_could_not_look_before_a_sleep_knows_of_it_as_well(pool: PgPool) {
+    is_heard_after_a_sleep(&pool, false).await;
+}
+
+/// Without a look before it: the database had not answered.
+async fn is_heard_after_a_sleep(pool: &PgPool, has_looked: bool) {
+    let test = TestEngine::new(pool).await;
     let ada = test.owner().await;
     let task = test.create(&ada, checked("one")).await.summary.id;
     test.advance(after_the_grace());
     let runner = test.runner("r1").await;
     let attempt = runner.claims_one().await.attempt;
     let mut rescuer = Rescuer::default();
-    rescuer.tick(&test.engine).await.unwrap();
+    if has_looked {
+        rescuer.tick(&test.engine).await.unwrap();
+    }
     // The whole machine slept for an hour: nobody could say anything, and nobody could have heard it.
     test.advance(TimeDelta::hours(1));
     rescuer.tick(&test.engine).await.unwrap();

@@ -48,7 +48,7 @@ impl Link {
         let (to_server, from_runner) = mpsc::channel(64);
         let (to_runner, mut told) = mpsc::channel(64);
         TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), Entrance::Far, from_runner, to_runner));
-        let Some(ToRunner::Opened { nonce }) = told.recv().await else { panic!("it is not opened") };
+        let Some(ToRunner::Opened { nonce, .. }) = told.recv().await else { panic!("it is not opened") };
         (Self { to_server, told }, nonce)
     }
 

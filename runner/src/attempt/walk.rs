@@ -15,6 +15,7 @@ use tracing::warn;
 use super::{conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
 use crate::{
     backend::{agent::Doing, found::Found},
+    clock::Moment,
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
@@ -76,7 +77,7 @@ pub(super) async fn walk(
     runner: Arc<Runner>,
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
-    taken_at: Instant,
+    taken_at: Moment,
 ) -> Option<AttemptReport> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
@@ -97,7 +98,10 @@ pub(super) async fn walk(
     };
     let room = match room {
         Ok(room) => room,
-        Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
+        Err(failure) => {
+            note(&runner, &entry).await;
+            return Some(without_work(WorkOutcome::Failed { failure }));
+        }
     };
     entry.isolation = room.isolation();
     entry.group = room.group().map(Path::to_owned);
@@ -150,6 +154,8 @@ impl Attempt {
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        // it may be refused before the journal knows of it
+        note(&self.runner, &self.entry).await;
         self.let_go_of_the_room().await;
         if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
@@ -166,7 +172,7 @@ impl Attempt {
     }
 
     /// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-    async fn first_heartbeat(&self, taken_at: Instant, orders: &mut Orders) {
+    async fn first_heartbeat(&self, taken_at: Moment, orders: &mut Orders) {
         let mut renewed = self.runner.renewed.subscribe();
         tokio::select! {
             _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}

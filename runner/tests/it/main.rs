@@ -13,6 +13,7 @@ mod limits;
 mod link;
 mod lives;
 mod logs;
+mod outbox;
 #[cfg(target_os = "linux")]
 mod remains;
 #[cfg(target_os = "linux")]

@@ -56,7 +56,7 @@ fn hash(task: &TaskView, attempt: &Attempt) -> Option<impl IntoView + use<>> {
     Some(view! {
         <dl class="c-facts p-task__hash">
             {wide_fact("SHA-256 of the report", view! { <code class="c-facts__long">{hash.clone()}</code> <CopyButton text=hash label="Copy the report's hash" /> })}
-            {wide_fact("To tell it again", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
+            {wide_fact("To check the hash", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
         </dl>
     })
 }
