@@ -194,7 +194,7 @@ impl Outbox {
             let next = if may_speak() { lock(&self.book).next() } else { None };
             match next {
                 None => to_say.await,
-                Some((_, Next::Message(message))) => return message,
+                Some((_, Next::Message(message))) => return *message,
                 Some((attempt, Next::Sync { unsynced, is_last_word })) => {
                     let (up_to, synced) = unsynced.sync().await;
                     if let Err(error) = &synced {

@@ -325,7 +325,7 @@ async fn a_runner_is_asked_for_what_it_does_not_name_and_what_it_lacks_is_taken_
     let ada = test.owner().await;
     let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
     let attempt = assignment.attempt;
-    let beat = |beat, attempts: &[AttemptKey]| ToServer::Heartbeat { beat, attempts: attempts.to_vec() };
+    let beat = |beat, attempts: &[AttemptKey]| ToServer::Heartbeat { beat, attempts: attempts.to_vec(), left_behind: None };
     let renewed = |beat, believed| ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed };
     assert_eq!(link.asks(beat(1, &[])).await, renewed(1, vec![]), "it may be on its way");
     link.asks(started(attempt)).await;
@@ -350,7 +350,7 @@ async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
     holder.starts(held.attempt).await.unwrap();
     let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
     link.says(ToServer::Lacks { attempts: vec![held.attempt], optional: true }).await;
-    let answer = link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![] }).await;
+    let answer = link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
     assert!(matches!(&answer, ToRunner::Renewed { believed, .. } if believed.is_empty()), "{answer:?}");
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
     link.breaks().await;
@@ -366,7 +366,7 @@ async fn what_is_missing_over_an_older_link_is_with_the_newer_one(pool: PgPool) 
     older.asks(started(attempt)).await;
     let (newer, ..) = Link::welcome(&other, 1, &[attempt]).await;
     older.says(ToServer::Lacks { attempts: vec![attempt], optional: true }).await;
-    older.says(ToServer::Heartbeat { beat: 1, attempts: vec![] }).await;
+    older.says(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
     assert_eq!(older.told.recv().await, None, "it is over");
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
     newer.breaks().await;

@@ -85,7 +85,7 @@ pub(super) enum Room {
 
 /// What is next.
 pub(super) enum Next {
-    Message(ToServer),
+    Message(Box<ToServer>),
     /// Before anything else is sent.
     Sync {
         unsynced: Unsynced,
@@ -225,7 +225,7 @@ impl Page {
             (Record::Log { offset, stream, bytes }, _) => ToServer::Log { attempt, offset, stream, bytes },
         };
         self.sent += 1;
-        Some(Next::Message(message))
+        Some(Next::Message(Box::new(message)))
     }
 
     pub fn note_synced(&mut self, synced: Synced) {

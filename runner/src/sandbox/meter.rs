@@ -38,14 +38,6 @@ struct Watched {
     processes: Option<u64>,
 }
 
-/// What all processes of a program use together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Used {
-    memory: u64,
-    /// Threads included.
-    processes: u64,
-}
-
 impl Meter {
     /// For what runs without a room.
     pub fn off() -> Self {

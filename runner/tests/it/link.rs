@@ -1,6 +1,6 @@
 //! Leases, answers, and a server that says something else or nothing.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use domain::{
     AttemptKey, LogStream,
