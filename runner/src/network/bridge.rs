@@ -232,7 +232,10 @@ mod tests {
     #[tokio::test]
     async fn a_line_is_not_lost_when_the_work_ends_while_the_log_has_no_room() {
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };
-        let (outbox, held) = (Arc::new(Outbox::default()), Held::default());
+        let folder = tempfile::tempdir().unwrap();
+        // what fits into memory, and nothing more
+        let outbox = Arc::new(Outbox::new(folder.path().to_owned(), u64::MAX));
+        let held = Held::default();
         outbox.open(key);
         outbox.log(key.attempt_id, LogStream::Stdout, vec![b'x'; 1024 * 1024]);
         let log = Log::new(key.attempt_id, outbox, held.take(key).unwrap().0);
