@@ -18,6 +18,7 @@ use crate::{
         agent::{self, Doing},
         found::Found,
     },
+    clock::Moment,
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
@@ -25,7 +26,7 @@ use crate::{
     log::Log,
     mirror::{self, Refused},
     process::MARKER,
-    sandbox::Room,
+    sandbox::{Room, group},
     save::{Saved, save},
     session::Written,
     tellings::Tellings,
@@ -79,7 +80,7 @@ pub(super) async fn walk(
     runner: Arc<Runner>,
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
-    taken_at: Instant,
+    taken_at: Moment,
 ) -> Option<AttemptReport> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
@@ -96,9 +97,14 @@ pub(super) async fn walk(
     let agents = runner.agents().await;
     let room = match room(&runner, &assignment, &agents, &entry).await {
         Ok(room) => room,
-        Err(failure) => return Some(without_work(WorkOutcome::Failed { failure })),
+        Err(failure) => {
+            note(&runner, &entry).await;
+            return Some(without_work(WorkOutcome::Failed { failure }));
+        }
     };
     entry.isolation = room.isolation();
+    // who judges has one also where the work runs without a sandbox
+    entry.group = runner.sandbox.group_of(entry.attempt.attempt_id);
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
@@ -158,6 +164,9 @@ impl Attempt {
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        // it may be refused before the journal knows of it
+        note(&self.runner, &self.entry).await;
+        self.let_go_of_the_room().await;
         if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
         }
@@ -173,7 +182,7 @@ impl Attempt {
     }
 
     /// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-    async fn first_heartbeat(&self, taken_at: Instant, orders: &mut Orders) {
+    async fn first_heartbeat(&self, taken_at: Moment, orders: &mut Orders) {
         let mut renewed = self.runner.renewed.subscribe();
         tokio::select! {
             _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
@@ -231,6 +240,13 @@ impl Attempt {
         Duration::from_secs(self.assignment.timeout_seconds.into())
     }
 
+    async fn let_go_of_the_room(&self) {
+        let Some(group) = &self.entry.group else { return };
+        if let Err(error) = group::remove(group, self.runner.limits.kill).await {
+            warn!("The control group of attempt {} is still there: {error}", self.entry.attempt.attempt_id);
+        }
+    }
+
     fn tell(&self, said: Said) {
         self.runner.outbox.say(self.entry.attempt.attempt_id, said);
     }
@@ -252,6 +268,7 @@ impl Attempt {
             _ => save(&git, &self.room, &self.entry, checkout).await,
         };
         crash::point("save.after");
+        self.let_go_of_the_room().await;
         let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in &saved.notes {

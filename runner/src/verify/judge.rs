@@ -2,8 +2,9 @@
 //!
 //! It runs after the work's processes are gone and once everything else has passed that has to, in a sandbox whatever the work ran in, with
 //! a home and a session that nobody else has seen. It can write nothing of the work: that is shown to it read-only, or not at all, and
-//! whatever it asks leave for is denied. What it says counts as one block that begins with a word of this judgement's own, made only now,
-//! so that nothing which was written before can hold it. Without that the check is an error: nothing passes because nobody has judged it.
+//! whatever it asks leave for is denied. It may use what an attempt may use, and reach what agents reach. What it says counts as one block
+//! that begins with a word of this judgement's own, made only now, so that nothing which was written before can hold it. Without that the
+//! check is an error: nothing passes because nobody has judged it.
 
 mod words;
 
@@ -36,8 +37,9 @@ use crate::{
     git::GitError,
     held::{Order, Orders},
     log::pump::pump,
-    process::{self, End, MARKER},
-    sandbox::{Guest, Program, TMP},
+    network::bridge::while_it_reaches,
+    process::{self, Allowance, End, MARKER},
+    sandbox::{Guest, Overrun, Program, Room, Running, TMP},
     save::{self, Change, SaveError},
     session::{Session, Written, judging::Judging},
     tellings::tellings,
@@ -68,9 +70,10 @@ impl<'a> Bench<'a> {
 
 /// How a judge's time ended.
 enum Ended {
-    /// By itself, or with everything said.
-    Whole(Option<ExitStatus>),
+    /// By itself, or with everything said; and the limit that it has run into meanwhile.
+    Whole(Option<ExitStatus>, Option<Overrun>),
     TimedOut,
+    TookTooMuch(Overrun),
     /// It could not be asked.
     NotAsked(String),
 }
@@ -96,7 +99,7 @@ impl Verification<'_> {
         if max_cost_cents == Some(0) {
             return Ok(not_judged("the attempt has cost all that the task may cost"));
         }
-        let room = match self.judges.sandbox.room(Isolation::Sandbox, self.entry).await {
+        let room = match self.room_of_a_judge().await {
             Ok(room) => room,
             Err(failure) => return Ok(not_judged(&format!("it would run in a sandbox, and {}", failure.message))),
         };
@@ -150,11 +153,11 @@ impl Verification<'_> {
         };
         session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
         let left = time.saturating_sub(began.elapsed());
-        let ended = self.hear(found, (program, lines), dialogue.as_mut(), &mut session, left, orders).await;
+        let ended = self.hear((found, &room), (program, lines), dialogue.as_mut(), &mut session, left, orders).await;
         let Session { written, judge, .. } = session;
         *bench.written = written;
         let said = dialogue.verdict(match &ended {
-            Ok(Ended::Whole(status)) => *status,
+            Ok(Ended::Whole(status, _)) => *status,
             _ => None,
         });
         let Some(judging) = judge else { return Ok(not_judged("nobody has listened")) };
@@ -205,6 +208,14 @@ impl Verification<'_> {
         }
     }
 
+    /// That of the work where it has one: whoever judges has its control group, and a room of its own would take that along when it goes.
+    async fn room_of_a_judge(&self) -> Result<Room, Failure> {
+        match self.room {
+            Room::Closed(_) => Ok(self.room.clone()),
+            Room::Open => self.judges.sandbox.room(Isolation::Sandbox, self.entry).await,
+        }
+    }
+
     /// Work without a sandbox could have put something there, settings of the judge among it.
     async fn make_room_for_a_home(&self, number: usize) -> io::Result<()> {
         let folder = AttemptFolder::of(&self.entry.folder).of_judge(self.round, number);
@@ -214,7 +225,7 @@ impl Verification<'_> {
     /// Until nothing of it is left.
     async fn hear(
         &self,
-        found: &Found,
+        (found, room): (&Found, &Room),
         (program, lines): (Program, Vec<String>),
         dialogue: &mut dyn Dialogue,
         session: &mut Session<'_>,
@@ -226,9 +237,9 @@ impl Verification<'_> {
         }
         let mut trace = self.entry.trace();
         // whatever the work ran in
-        trace.in_sandbox = true;
-        let (mut child, made) = match program.start(&mut trace).await {
-            Ok(started) => started,
+        (trace.in_sandbox, trace.group) = (true, room.group().map(Path::to_owned));
+        let Running { mut child, made, meter, mut bridge } = match program.start(&mut trace).await {
+            Ok(running) => running,
             Err(error) => return Ok(Ended::NotAsked(format!("{} could not be started: {error}", found.backend.title()))),
         };
         let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
@@ -247,12 +258,15 @@ impl Verification<'_> {
             };
             tokio::join!(talk, errors);
         };
-        let end = process::attend(&mut child, &trace, time.into(), orders, self.limits, reading, (&over, &said_all)).await?;
+        let allowance = Allowance { time: time.into(), meter: &meter };
+        let attended = process::attend(&mut child, &trace, allowance, orders, self.limits, reading, (&over, &said_all));
+        let end = while_it_reaches(bridge.as_mut(), self.log, attended).await?;
         Ok(match end {
-            Ok(End::Exited(status)) if made.fails(status) => Ended::NotAsked("the sandbox could not be made".into()),
-            Ok(End::Exited(status)) => Ended::Whole(Some(status)),
-            Ok(End::SaidAll) => Ended::Whole(None),
+            Ok(End::Exited(status)) if made.fails(status, bridge.as_ref()) => Ended::NotAsked("the sandbox could not be made".into()),
+            Ok(End::Exited(status)) => Ended::Whole(Some(status), meter.run_into(Some(status))),
+            Ok(End::SaidAll) => Ended::Whole(None, meter.run_into(None)),
             Ok(End::TimedOut) => Ended::TimedOut,
+            Ok(End::TookTooMuch(overrun)) => Ended::TookTooMuch(overrun),
             Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
             Err(error) => Ended::NotAsked(format!("it could not be waited for: {error}")),
         })
@@ -288,7 +302,11 @@ fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failu
             let output = format!("not judged: ended, as it took longer than {seconds} seconds");
             return Checked { judgement: Some(judged), ..Checked::new(CheckStatus::TimedOut, output) };
         }
-        Ended::Whole(_) => read(spec, said, judging, nonce),
+        Ended::TookTooMuch(overrun) => Err(format!("it {overrun}, and was ended")),
+        Ended::Whole(_, overrun) => read(spec, said, judging, nonce).map_err(|why| match overrun {
+            Some(overrun) => format!("{why}; meanwhile it {overrun}"),
+            None => why,
+        }),
     };
     match read {
         Err(why) => Checked { judgement: Some(judged), ..not_judged(&why) },
@@ -339,7 +357,7 @@ mod tests {
     fn came(kind: CheckKind, kinds: &[SessionEventKind], said: Result<(), Failure>) -> (CheckStatus, String) {
         let judge = JudgeTerms { at_least: Some(60), ..JudgeTerms::default() };
         let spec = CheckSpec { judge, ..CheckSpec::new(kind, None) };
-        let verdict = ruling(&spec, Duration::from_secs(9), Ended::Whole(None), said, &judging(kinds), WORD);
+        let verdict = ruling(&spec, Duration::from_secs(9), Ended::Whole(None, None), said, &judging(kinds), WORD);
         (verdict.status, verdict.output)
     }
 
@@ -374,10 +392,26 @@ mod tests {
     }
 
     #[test]
+    fn one_that_wants_more_than_it_may_have_has_not_judged_and_the_limit_is_said() {
+        let (spec, overrun) = (CheckSpec::new(CheckKind::Review, None), Overrun::Processes(8));
+        let came = |ended, kinds: &[SessionEventKind]| {
+            let checked = ruling(&spec, Duration::ZERO, ended, Ok(()), &judging(kinds), WORD);
+            (checked.status, checked.output)
+        };
+        let limit = "wanted more than 8 processes and threads (the runner's MUSTER_SANDBOX_PROCESSES)";
+        let passes = [says(WORD, "pass")];
+        let ended = came(Ended::TookTooMuch(overrun), &passes);
+        assert_eq!(ended, (CheckStatus::Error, format!("not judged: it {limit}, and was ended")), "whatever it had said");
+        let (status, output) = came(Ended::Whole(None, Some(overrun)), &[]);
+        assert!(status == CheckStatus::Error && output.ends_with(&format!("; meanwhile it {limit}")), "{output}");
+        assert_eq!(came(Ended::Whole(None, Some(overrun)), &passes).0, CheckStatus::Passed, "what it called was refused, and it went on");
+    }
+
+    #[test]
     fn one_that_is_not_sure_enough_says_so() {
         let judge = JudgeTerms { at_least: Some(71), ..JudgeTerms::default() };
         let spec = CheckSpec { judge, ..CheckSpec::new(CheckKind::Review, None) };
-        let verdict = ruling(&spec, Duration::ZERO, Ended::Whole(None), Ok(()), &judging(&[says(WORD, "pass")]), WORD);
+        let verdict = ruling(&spec, Duration::ZERO, Ended::Whole(None, None), Ok(()), &judging(&[says(WORD, "pass")]), WORD);
         assert_eq!(verdict.status, CheckStatus::Failed);
         assert_eq!(verdict.output, "Passes, 70 % sure.\n- because\n[it has to be at least 71 % sure]\n");
         let late = ruling(&spec, Duration::from_secs(9), Ended::TimedOut, Ok(()), &judging(&[says(WORD, "pass")]), WORD);

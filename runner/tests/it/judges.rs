@@ -18,11 +18,11 @@ verdict() { say '{"type":"assistant","message":{"content":[{"type":"text","text"
 "#;
 
 /// One that does its work like this, and judges like that.
-fn agent(works: &str, judges: &str) -> Agent {
+pub fn agent(works: &str, judges: &str) -> Agent {
     Agent::that(&format!("{KNOWS}case \"$arguments\" in\n*--tools*)\n{judges}\nends false ;;\n*)\n{works}\nends false ;;\nesac"))
 }
 
-fn judged(repository: &Repository, specs: &[(CheckKind, Option<&str>)]) -> Assignment {
+pub fn judged(repository: &Repository, specs: &[(CheckKind, Option<&str>)]) -> Assignment {
     let mut assignment = prompt(repository, "Tidy up");
     assignment.agent.max_verification_retries = Some(0);
     assignment.checks = checks(specs);

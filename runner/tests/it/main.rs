@@ -10,9 +10,14 @@ mod harness;
 #[cfg(target_os = "linux")]
 mod judges;
 mod landing;
+#[cfg(target_os = "linux")]
+mod limits;
 mod link;
 mod lives;
 mod logs;
+mod outbox;
+#[cfg(target_os = "linux")]
+mod remains;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
