@@ -17,6 +17,7 @@ mod trial;
 
 use domain::{
     Backend, BackendFound, RunnerId, WorkspaceId,
+    agent::MANIFESTS_MAX,
     error::Errors,
     runner::owner_of,
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
@@ -137,8 +138,8 @@ impl Engine {
         let clean = |text: &str, most| text.replace('\0', "\u{fffd}").chars().take(most).collect::<String>();
         let backends: Vec<_> = backends
             .iter()
-            .take(Backend::ALL.len())
-            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend })
+            .take(Backend::KNOWN.len() + MANIFESTS_MAX)
+            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend.clone() })
             .collect();
         let text = no_sandbox.map(|text| clean(text, 1000));
         let mut conn = self.database.system.acquire().await?;

@@ -271,7 +271,7 @@ impl Words {
             Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
             Self::Session(events) => Said::Session { events },
             Self::Asks(question, isolation, asked) => {
-                Said::Asks { question: *question, isolation: *isolation, backend: domain::Backend::ClaudeCode, asked }
+                Said::Asks { question: *question, isolation: *isolation, backend: &domain::Backend::ClaudeCode, asked }
             }
             Self::AsksNoMore(question) => Said::AsksNoMore { question: *question },
             Self::Heard(telling) => Said::Heard { telling: *telling },

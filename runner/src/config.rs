@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use domain::check::VERIFICATION_TIMEOUT_SECONDS;
+use domain::{Backend, agent::MANIFESTS_MAX, check::VERIFICATION_TIMEOUT_SECONDS, task::RUNNER_CAPABILITIES_MAX};
 
 use crate::backend::found::Found;
 
@@ -36,6 +36,8 @@ pub struct AgentConfig {
     pub gemini_cli: Option<PathBuf>,
     /// The same of OpenCode.
     pub opencode: Option<PathBuf>,
+    /// The folder with a manifest for each other agent. Nothing when there are to be no others.
+    pub manifests: Option<PathBuf>,
     /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
     /// alone, and for whatever they run.
     pub environment: Vec<(OsString, OsString)>,
@@ -50,6 +52,7 @@ impl fmt::Debug for AgentConfig {
             .field("codex", &self.codex)
             .field("gemini_cli", &self.gemini_cli)
             .field("opencode", &self.opencode)
+            .field("manifests", &self.manifests)
             .field("environment", &names)
             .finish()
     }
@@ -115,10 +118,16 @@ impl Paths {
 }
 
 impl RunnerConfig {
+    /// How many manifests are read at most: a runner that says that it has more than fits is not taken at all.
+    pub(crate) fn most_manifests(&self) -> usize {
+        let others = 2 + Backend::KNOWN.len() + self.capabilities.len();
+        RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
+    }
+
     /// All that it has, each once.
     pub(crate) fn all_capabilities(&self, agents: &[Found]) -> Vec<String> {
         let found = [std::env::consts::OS, std::env::consts::ARCH].map(str::to_owned);
-        let agents = agents.iter().map(|found| found.backend.name().to_owned());
+        let agents = agents.iter().map(|found| found.backend.name().into_owned());
         let mut all: Vec<_> = found.into_iter().chain(agents).chain(self.capabilities.iter().cloned()).collect();
         all.sort_unstable();
         all.dedup();
@@ -145,6 +154,8 @@ pub struct Limits {
     pub last_report: Duration,
     /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
     pub reconnect: Duration,
+    /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
+    pub look: Duration,
 }
 
 impl Default for Limits {
@@ -158,6 +169,7 @@ impl Default for Limits {
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
+            look: Duration::from_secs(15),
         }
     }
 }

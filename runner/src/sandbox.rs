@@ -142,6 +142,11 @@ impl Sandbox {
         }
     }
 
+    /// Where it really is, unless it is not to be shown inside.
+    pub fn may_show(&self, path: &Path) -> io::Result<PathBuf> {
+        machine::may_be_shown(path, &self.hidden().collect::<Vec<_>>())
+    }
+
     /// A program in a room in which there is what the machine shows to everybody, and `own`.
     fn program(&self, name: &str, network: Network, own: Own, stands_in: &Path) -> io::Result<Program> {
         // it ends with whoever starts it, before bubblewrap sees to that
@@ -219,13 +224,13 @@ impl Room {
     /// An agent program, with what it needs of the machine: only who runs it sees that.
     pub fn agent(&self, found: &Found, worktree: &Path) -> io::Result<Program> {
         let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
-        self.program_that_needs(name, Some(&found.needs), Guest::Agent, worktree)
+        self.program_that_needs(name, Some(found), Guest::Agent, worktree)
     }
 
-    fn program_that_needs(&self, name: &str, needs: Option<&Path>, guest: Guest, worktree: &Path) -> io::Result<Program> {
+    fn program_that_needs(&self, name: &str, agent: Option<&Found>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
             Self::Open => Program { command: Command::new(name), made: Made::Open },
-            Self::Closed(closed) => closed.program(name, guest, worktree, needs)?,
+            Self::Closed(closed) => closed.program(name, guest, worktree, agent)?,
         };
         // outside nobody stands where the work can put programs
         program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
@@ -253,10 +258,14 @@ impl Closed {
         }
     }
 
-    fn program(&self, name: &str, guest: Guest, worktree: &Path, needs: Option<&Path>) -> io::Result<Program> {
+    fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<&Found>) -> io::Result<Program> {
         let mut own = self.places(guest)?;
-        if let Some(needs) = needs {
-            own.rest.read_only(needs, needs);
+        if let Some(found) = agent {
+            // looked at anew: what lies there may be something else by now
+            for path in found.shown() {
+                own.rest.read_only(&self.sandbox.may_show(path)?, path);
+            }
+            own.rest.read_only(&found.needs, &found.needs);
         }
         self.sandbox.program(name, self.network(guest), own, worktree)
     }

@@ -1,6 +1,9 @@
 //! What can be set, from flags or the environment.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
@@ -109,6 +112,10 @@ pub struct AgentArgs {
     #[arg(long = "opencode", env = "MUSTER_OPENCODE", value_name = "PROGRAM")]
     #[serde(default)]
     pub opencode: Option<PathBuf>,
+    /// The folder with a manifest for each other agent; `none` when there are to be no others [default: agents, in the runner's own folder].
+    #[arg(long = "agents-dir", env = "MUSTER_AGENTS_DIR", value_name = "FOLDER", value_parser = parse_folder)]
+    #[serde(default)]
+    pub agents_dir: Option<PathBuf>,
 }
 
 /// What agents are given of the environment: names that begin so, and names.
@@ -135,10 +142,12 @@ impl AgentArgs {
             codex: or(&self.codex, &before.codex),
             gemini_cli: or(&self.gemini_cli, &before.gemini_cli),
             opencode: or(&self.opencode, &before.opencode),
+            agents_dir: or(&self.agents_dir, &before.agents_dir),
         }
     }
 
-    pub fn config(&self) -> AgentConfig {
+    /// Of a runner with this folder.
+    pub fn config(&self, state_dir: &Path) -> AgentConfig {
         let program = |said: &Option<PathBuf>, usual: &str| match said {
             Some(path) if path.as_os_str().is_empty() => Some(usual.into()),
             Some(path) if path.as_os_str() == "none" => None,
@@ -152,6 +161,11 @@ impl AgentArgs {
             codex: program(&self.codex, "codex"),
             gemini_cli: program(&self.gemini_cli, "gemini"),
             opencode: program(&self.opencode, "opencode"),
+            manifests: match &self.agents_dir {
+                Some(folder) if folder.as_os_str() == "none" => None,
+                Some(folder) if !folder.as_os_str().is_empty() => Some(folder.clone()),
+                _ => Some(state_dir.join("agents")),
+            },
             environment: environment.collect(),
         }
     }
@@ -221,6 +235,14 @@ pub fn parse_capability(text: &str) -> Result<String, &'static str> {
     domain::task::check_tag(word).map(|()| word.to_owned())
 }
 
+/// By its whole path: what is remembered is used from elsewhere.
+fn parse_folder(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" | "none" => Ok(text.into()),
+        folder => std::path::absolute(folder).map_err(|error| error.to_string()),
+    }
+}
+
 /// As [`parse_capability`]; a setting that is there and empty says nothing. What stands for one runner is given by Muster.
 pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
     match text.trim() {
@@ -248,6 +270,16 @@ impl ServeConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn manifests_are_in_the_runners_own_folder_unless_another_is_named() {
+        let manifests = |said: Option<&str>| {
+            let args = AgentArgs { agents_dir: said.map(PathBuf::from), ..AgentArgs::default() };
+            args.config(Path::new("/srv/runner")).manifests
+        };
+        assert_eq!([manifests(None), manifests(Some(""))], [Some(PathBuf::from("/srv/runner/agents")), Some("/srv/runner/agents".into())]);
+        assert_eq!([manifests(Some("/etc/agents")), manifests(Some("none"))], [Some("/etc/agents".into()), None]);
+    }
 
     #[test]
     fn days_are_a_number_or_never() {

@@ -139,14 +139,24 @@ pub fn SelectField(
     #[prop(into)] name: String,
     #[prop(into)] value: String,
     choices: Vec<Choice>,
+    /// Below them, what is only known when the page is made.
+    #[prop(optional)]
+    more: Vec<(String, String)>,
     #[prop(optional, into)] hint: Option<String>,
     #[prop(optional, into)] errors: Signal<Vec<String>>,
 ) -> impl IntoView {
     let describes = described_by(&id, &hint);
+    let chosen = options(choices, &value);
+    let more = more.into_iter().map(move |(own, text)| {
+        let is_chosen = own == value;
+        view! { <option value=own selected=is_chosen>{text}</option> }
+    });
+    let more = more.collect_view();
     view! {
         <Field id=id.clone() label=label hint=hint errors=errors optional=false>
             <select class="c-input c-input--select" id=id name=name aria-describedby=describes aria-invalid=invalid(errors)>
-                {options(choices, &value)}
+                {chosen}
+                {more}
             </select>
         </Field>
     }

@@ -203,7 +203,7 @@ impl NewTask {
     /// What its runner must have: what it says, and the agent that it names.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
-        if let Some(backend) = self.agent.backend.map(|backend| backend.name().to_owned())
+        if let Some(backend) = self.agent.backend.as_ref().map(|backend| backend.name().into_owned())
             && !needed.contains(&backend)
         {
             needed.push(backend);

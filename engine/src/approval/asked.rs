@@ -1,6 +1,6 @@
 //! Questions as runners tell them: kept with everything else that they say, and answered at once by a rule that allows it.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use chrono::TimeDelta;
 use domain::{
@@ -37,7 +37,7 @@ impl NewQuestion {
         task: &Task,
         attempt: AttemptKey,
         number: i32,
-        (isolation, backend): (Isolation, Backend),
+        (isolation, backend): (Isolation, &Backend),
         asked: &Asked,
         now: Timestamp,
     ) -> Result<Self> {
@@ -52,7 +52,7 @@ impl NewQuestion {
             attempt,
             number,
             asked: asked.clone(),
-            backend,
+            backend: backend.clone(),
             isolation,
             deadline: now + TimeDelta::minutes(minutes),
         })
@@ -63,7 +63,7 @@ impl NewQuestion {
         Fact::of(task, EventKind::ApprovalAsked { attempt, approval, tool })
     }
 
-    fn about(&self) -> std::borrow::Cow<'_, str> {
+    fn about(&self) -> Cow<'_, str> {
         domain::approval::about(self.asked.kind, &self.asked.tool, &self.asked.subject)
     }
 }
@@ -133,7 +133,7 @@ struct Row<'a> {
     tool: &'a str,
     subject: &'a str,
     input: &'a serde_json::Value,
-    backend: &'static str,
+    backend: Cow<'static, str>,
     isolation: &'static str,
     deadline: Timestamp,
 }

@@ -180,7 +180,7 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
         attempt: row.attempt,
         runner: row.runner,
         isolation: row.isolation,
-        backend: Backend::parse(&row.backend),
+        backend: Backend::parse(&row.backend).ok(),
         kind: row.kind,
         tool: row.tool,
         subject: row.subject,

@@ -45,9 +45,9 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     let is_unasked = matches!(place.leave, Leave::Ask(_)) && places.into_iter().flatten().any(has_plugins);
     let about = Description {
         backend: Backend::OpenCode,
-        resumes: Resumes { method: "session/resume", called: None },
+        resumes: Resumes::By { method: "session/resume", called: None },
         mode: None,
-        commands: &['/'],
+        commands: vec!['/'],
         title_is_the_command: false,
         // with its folder (1.18.33); it does not wait with that for the answer
         tells_more_of_a_command: true,

@@ -29,7 +29,16 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits so short that a test can sit them out.
 pub fn short() -> Limits {
     let brief = Duration::from_millis(300);
-    Limits { interrupt: brief, terminate: brief, pipes: brief, goodbye: brief, last_report: brief, reconnect: brief, ..Limits::default() }
+    Limits {
+        interrupt: brief,
+        terminate: brief,
+        pipes: brief,
+        goodbye: brief,
+        last_report: brief,
+        reconnect: brief,
+        look: brief,
+        ..Limits::default()
+    }
 }
 
 /// A git repository with one commit, as a user would have it.

@@ -11,6 +11,8 @@ mod link;
 mod lives;
 mod logs;
 #[cfg(target_os = "linux")]
+mod manifests;
+#[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
 mod work;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
     AgentTerms, Ask, Backend, CheckSpec, NewTask, Priority, TaskView,
-    agent::{self, ANSWER_MINUTES_MAX, VERIFICATION_RETRIES_MAX},
+    agent::{self, ANSWER_MINUTES_MAX, NoBackend, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
         Tier, no_runner_has,
@@ -117,9 +117,10 @@ pub struct RunArgs {
     /// What its runner must have, such as gpu; may be given more than once.
     #[arg(long = "capability", value_name = "WORD", value_parser = parse_capability)]
     capabilities: Vec<String>,
-    /// The agent that is given the prompt, such as claude-code [default: whichever the runner has].
-    #[arg(long, value_name = "AGENT", value_parser = PossibleValuesParser::new(Backend::ALL.map(Backend::name)), conflicts_with = "command")]
-    agent: Option<String>,
+    /// The agent that is given the prompt: claude-code, codex, gemini-cli, opencode, or one of a runner's manifests, such as acp:goose
+    /// [default: whichever the runner has of the first four].
+    #[arg(long, value_name = "AGENT", value_parser = parse_agent, conflicts_with = "command")]
+    agent: Option<Backend>,
     /// The model, as the agent knows it [default: the agent's own choice].
     #[arg(long, value_name = "NAME", conflicts_with = "command")]
     model: Option<String>,
@@ -231,7 +232,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         tags: args.tags.clone(),
         capabilities: args.capabilities.clone(),
         agent: AgentTerms {
-            backend: args.agent.as_deref().and_then(Backend::parse),
+            backend: args.agent.clone(),
             model: args.model.clone(),
             max_turns: args.max_turns,
             max_cost_cents: args.max_cost,
@@ -244,6 +245,10 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         correlation_id: args.correlation.clone(),
         ..usual
     })
+}
+
+fn parse_agent(text: &str) -> Result<Backend, NoBackend> {
+    Backend::parse(text)
 }
 
 /// In cents.

@@ -1,0 +1,278 @@
+//! Agents that a runner knows from a manifest alone: dropped into a folder, and at work.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
+
+use domain::{
+    AgentTerms, Ask, Backend, CheckKind, FailureCode, FindingKind, Isolation, LogStream, SessionEventKind as Event, Work,
+    protocol::{Assignment, Hello, ToServer, WorkOutcome},
+    session::{FileChange, SessionEnd},
+};
+use runner::{AgentConfig, RunnerConfig};
+use tempfile::TempDir;
+
+use crate::{
+    agents::{failure, session},
+    harness::{Repository, Server, State, checks, config, short},
+};
+
+struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let place = Self { root };
+        fs::create_dir(place.folder()).unwrap();
+        fs::set_permissions(place.folder(), Permissions::from_mode(0o700)).unwrap();
+        place
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.path().join("agents")
+    }
+
+    /// What it does when it is not asked for its version, in shell.
+    fn program(&self, does: &str) -> PathBuf {
+        let program = self.root.path().join("mine");
+        let say = r#"say() { printf '%s\n' "$1"; }"#;
+        fs::write(&program, format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'mine 3.2'; exit; fi\n{say}\n{does}\n")).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        program
+    }
+
+    /// In one step, as whoever moves it there does it.
+    fn put(&self, name: &str, text: &str) {
+        let draft = self.root.path().join("draft");
+        fs::write(&draft, text).unwrap();
+        fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(draft, self.folder().join(name)).unwrap();
+    }
+
+    fn config(&self, state: &State) -> RunnerConfig {
+        RunnerConfig { agents: AgentConfig { manifests: Some(self.folder()), ..AgentConfig::default() }, ..config(state.path()) }
+    }
+
+    async fn runs(&self, state: &State) -> Server {
+        Server::with_config(self.config(state), short()).await
+    }
+}
+
+fn manifest(speaks: &str, program: &std::path::Path, more: &str) -> String {
+    format!("speaks = \"{speaks}\"\ncommand = [\"{}\"]\n{more}", program.display())
+}
+
+fn prompt(repository: &Repository, agent: &str) -> Assignment {
+    let agent = AgentTerms { backend: Some(Backend::parse(agent).unwrap()), ..AgentTerms::default() };
+    Assignment { work: Work::Prompt("Tidy up".into()), agent, isolation: Isolation::Sandbox, ..repository.command("") }
+}
+
+fn last_hello(heard: &[ToServer]) -> Option<&Hello> {
+    heard.iter().rev().find_map(|message| if let ToServer::Hello(hello) = message { Some(hello) } else { None })
+}
+
+fn names_of(hello: &Hello) -> Vec<String> {
+    hello.backends.iter().map(|found| format!("{} {}", found.backend.name(), found.version)).collect()
+}
+
+async fn until_it_says(server: &Server, agents: &[&str]) -> Hello {
+    server.until("the agents that there are now", |heard| last_hello(heard).is_some_and(|hello| names_of(hello) == agents)).await;
+    server.hellos().pop().unwrap()
+}
+
+const LINES: &str = r#"
+variables = { GREETING = "hello {model}" }
+model = "small"
+
+[[line]]
+when = { "/type" = "text" }
+message = { text = "/text" }
+
+[[line]]
+when = { "/type" = "run" }
+tool_call = { tool = "/tool", input = "/input" }
+
+[[line]]
+when = { "/type" = "ran" }
+tool_result = { output = "/output", failed = "/code" }
+
+[[line]]
+when = { "/type" = "wrote" }
+file_change = { path = "/path", change = "written" }
+
+[[line]]
+when = { "/type" = "end" }
+end = { failed = "/failed", text = "/why" }
+"#;
+
+#[tokio::test]
+async fn an_agent_that_was_dropped_in_works_and_is_read() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program(
+        r#"told=$(cat)
+case $told in *"Tidy up"*) ;; *) exit 9 ;; esac
+[ "$GREETING" = "hello large" ] || exit 8
+[ -z "$ANTHROPIC_API_KEY" ] || exit 7
+say '{"type": "run", "tool": "write", "input": {"path": "'"$PWD"'/made.txt"}}'
+echo tidied > made.txt
+say '{"type": "ran", "output": "1 line", "code": 0}'
+say '{"type": "wrote", "path": "made.txt"}'
+say 'for the log'
+say '{"type": "text", "text": "All is tidy."}'
+say '{"type": "end", "failed": false}'"#,
+    );
+    place.put("mine.toml", &manifest("lines", &program, LINES));
+    let server = place.runs(&state).await;
+    let hello = server.hellos().remove(0);
+    assert_eq!(names_of(&hello), ["own:mine 3.2"], "it is there from the beginning");
+    assert!(hello.capabilities.contains(&"own:mine".to_owned()), "tasks that need it find it");
+    let mut assignment = prompt(&repository, "own:mine");
+    assignment.agent.model = Some("large".into());
+    assignment.checks = checks(&[(CheckKind::FileExists, Some("made.txt"))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    assert_eq!(repository.show(&report.branch.unwrap(), "made.txt").as_deref(), Some("tidied"));
+    let events: Vec<_> = session(&server, &assignment).into_iter().map(|event| event.kind).collect();
+    let names: Vec<_> = events.iter().map(Event::name).collect();
+    assert_eq!(names, ["prompt", "started", "tool_call", "tool_result", "file_change", "message", "ended"], "{events:#?}");
+    assert!(
+        matches!(&events[1], Event::Started { backend, version: Some(version), .. } if backend.name() == "own:mine" && version == "3.2")
+    );
+    assert!(matches!(&events[2], Event::ToolCall { input, .. } if input["path"] == "made.txt"), "{:?}", events[2]);
+    assert_eq!(events[4], Event::FileChange { path: "made.txt".into(), change: FileChange::Written });
+    assert_eq!(events[6], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
+    let log = server.output(assignment.attempt, LogStream::Stdout);
+    assert!(log.contains("for the log\n") && log.contains("All is tidy.\n") && !log.contains("\"type\""), "{log}");
+}
+
+#[tokio::test]
+async fn an_agent_that_prints_a_text_is_judged_by_its_exit_code() {
+    let repository = Repository::sample();
+    for (code, expected) in [(0, None), (3, Some(FailureCode::CommandFailed))] {
+        let (place, state) = (Place::new(), State::new());
+        let program = place.program(&format!("cat > /dev/null\necho 'I look around.'\necho\necho 'That is all.'\nexit {code}"));
+        place.put("mine.toml", &manifest("text", &program, ""));
+        let server = place.runs(&state).await;
+        let assignment = prompt(&repository, "own:mine");
+        let report = server.carry_out(&assignment).await;
+        let failed = matches!(report.outcome, WorkOutcome::Failed { .. }).then(|| failure(&report.outcome));
+        assert_eq!(failed, expected, "{}", server.log(assignment.attempt));
+        let events = session(&server, &assignment);
+        let names: Vec<_> = events.iter().map(|event| event.kind.name()).collect();
+        assert_eq!(names, ["prompt", "started", "message", "message", "ended"]);
+        let how = if code == 0 { SessionEnd::Completed } else { SessionEnd::Failed };
+        assert_eq!(events[4].kind, Event::Ended { how, turns: None, cost_micros: None });
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+        assert!(!found.contains(&FindingKind::NoToolCall), "nobody knows whether it has used one");
+        server.stop().await;
+    }
+}
+
+/// Speaks the protocol: asks for leave, and in a later round goes on with its session.
+const SPEAKS_ACP: &str = r#"read -r begin
+say '{"jsonrpc": "2.0", "id": 0, "result": {"protocolVersion": 1, "agentInfo": {"version": "3.2"}, "agentCapabilities": {"loadSession": true}}}'
+read -r opens
+say '{"jsonrpc": "2.0", "id": 1, "result": {"sessionId": "s1"}}'
+read -r told
+session='{"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s1", "update":'
+case $opens in
+  *session/new*) file=half.txt ;;
+  *session/load*s1*) case $told in *"did not pass"*) file=made.txt ;; esac ;;
+esac
+call='"toolCallId": "c1", "kind": "execute", "rawInput": {"command": "touch '"$file"'"}'
+say "$session"' {"sessionUpdate": "tool_call", "status": "pending", '"$call"'}}}'
+say '{"jsonrpc": "2.0", "id": 7, "method": "session/request_permission", "params": {"sessionId": "s1", "toolCall": {'"$call"'}, "options": [{"optionId": "always", "kind": "allow_always"}, {"optionId": "once", "kind": "allow_once"}, {"optionId": "no", "kind": "reject_once"}]}}'
+read -r answer
+case $answer in *'"once"'*) touch "$file" ;; esac
+say "$session"' {"sessionUpdate": "tool_call_update", "toolCallId": "c1", "status": "completed"}}}'
+say "$session"' {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "Done."}}}}'
+say '{"jsonrpc": "2.0", "id": 10, "result": {"stopReason": "end_turn"}}'
+read -r more || exit 0"#;
+
+#[tokio::test]
+async fn an_agent_that_speaks_the_protocol_is_spoken_with_in_rounds() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program(SPEAKS_ACP);
+    place.put("goose.toml", &manifest("acp", &program, ""));
+    let server = place.runs(&state).await;
+    let mut assignment = prompt(&repository, "acp:goose");
+    assignment.checks = checks(&[(CheckKind::FileExists, Some("half.txt")), (CheckKind::FileExists, Some("made.txt"))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    assert_eq!(report.verification.unwrap().passed(), 2);
+    let names: Vec<_> = session(&server, &assignment).iter().map(|event| event.kind.name()).collect();
+    let round = ["prompt", "started", "tool_call", "tool_result", "message", "ended"];
+    assert_eq!(names, [round, round].concat());
+}
+
+#[tokio::test]
+async fn what_a_manifest_does_not_say_is_not_done() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program("cat > /dev/null; touch made.txt");
+    place.put("mine.toml", &manifest("text", &program, ""));
+    place.put("goose.toml", &manifest("acp", &program, ""));
+    let server = place.runs(&state).await;
+    let outside = Assignment { isolation: Isolation::None, ..prompt(&repository, "own:mine") };
+    let mut asks = prompt(&repository, "acp:goose");
+    asks.agent.ask = Some(Ask::Commands);
+    let mut model = prompt(&repository, "own:mine");
+    model.agent.model = Some("large".into());
+    let unnamed = Assignment { agent: AgentTerms::default(), ..prompt(&repository, "own:mine") };
+    for (assignment, expected) in
+        [(outside, "in a sandbox alone"), (asks, "does not say that it asks"), (model, "no {model}"), (unnamed, "has to say acp:goose")]
+    {
+        let report = server.carry_out(&assignment).await;
+        let WorkOutcome::Failed { failure } = &report.outcome else { panic!("{report:?}") };
+        assert!(failure.code == FailureCode::BackendMissing && failure.message.contains(expected), "{failure:?}");
+        assert_eq!(report.branch, None, "nothing was done");
+    }
+}
+
+#[tokio::test]
+async fn what_is_dropped_in_while_work_runs_is_told_and_the_work_goes_on() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let server = place.runs(&state).await;
+    assert!(server.hellos().remove(0).backends.is_empty());
+    let attempt = server.assign(&repository.command("echo begun; until [ -e go ]; do sleep 0.05; done; echo ended")).await;
+    server.until_output(attempt, "begun").await;
+    let program = place.program("cat > /dev/null; echo made > made.txt");
+    place.put("mine.toml", &manifest("text", &program, ""));
+    let hello = until_it_says(&server, &["own:mine 3.2"]).await;
+    assert_eq!(hello.attempts, [attempt], "it holds what it held");
+    place.put("other.toml", "speaks = 7");
+    place.put("goose.toml", &manifest("acp", &program, ""));
+    until_it_says(&server, &["acp:goose 3.2", "own:mine 3.2"]).await;
+    fs::remove_file(place.folder().join("goose.toml")).unwrap();
+    until_it_says(&server, &["own:mine 3.2"]).await;
+    fs::write(server.folder(attempt).join("work/go"), "").unwrap();
+    assert_eq!(server.report(attempt).await.outcome, WorkOutcome::Completed);
+    assert_eq!(server.output(attempt, LogStream::Stdout), "begun\nended\n", "nothing was lost or came twice");
+    let assignment = prompt(&repository, "own:mine");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    fs::remove_file(place.folder().join("mine.toml")).unwrap();
+    until_it_says(&server, &[]).await;
+    assert_eq!(server.hellos().len(), 5, "it says so once each time");
+}
+
+/// An attempt goes on with the agent that it began with.
+#[tokio::test]
+async fn a_manifest_that_is_taken_away_ends_nothing() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program("cat > /dev/null\necho begun\necho\nuntil [ -e go ]; do sleep 0.05; done\necho made > made.txt");
+    place.put("mine.toml", &manifest("text", &program, ""));
+    let server = place.runs(&state).await;
+    let assignment = prompt(&repository, "own:mine");
+    let attempt = server.assign(&assignment).await;
+    server.until_output(attempt, "begun").await;
+    fs::remove_file(place.folder().join("mine.toml")).unwrap();
+    until_it_says(&server, &[]).await;
+    fs::write(server.folder(attempt).join("work/go"), "").unwrap();
+    let report = server.report(attempt).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(attempt));
+    assert_eq!(repository.show(&report.branch.unwrap(), "made.txt").as_deref(), Some("made"));
+}
