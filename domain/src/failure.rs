@@ -242,7 +242,7 @@ impl FailureCode {
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
             Self::BackendMissing => {
-                "Install an agent such as Claude Code on the runner's machine, or start it with MUSTER_AGENT_COMMAND; or write the task as a command."
+                "Install an agent such as Claude Code on the runner's machine, add another by a manifest, or start it with MUSTER_AGENT_COMMAND; or write the task as a command."
             }
             Self::AgentDenied => "The session shows what it asked for. In a sandbox it may do all that the sandbox lets it.",
             Self::AgentCapped => "What was done so far is on its branch. Give the task more turns or more money, or make it smaller.",

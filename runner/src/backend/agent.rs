@@ -129,7 +129,7 @@ pub(crate) fn begin(
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
     let given: Vec<_> = match &found.manifest {
-        Some(manifest) => manifest.given(assignment.agent.model.as_deref()),
+        Some(manifest) => manifest.given(std::env::vars_os(), assignment.agent.model.as_deref()),
         None => given.iter().filter(|(name, _)| is_for(&found.backend, name)).cloned().collect(),
     };
     let given = given.as_slice();

@@ -161,15 +161,15 @@ impl Manifest {
         self.command.iter().skip(1).chain(later).map(|text| filled(text).into()).collect()
     }
 
-    /// What it finds in its environment beside what everybody does.
-    pub fn given(&self, model: Option<&str>) -> Vec<(OsString, OsString)> {
+    /// What it finds in its environment beside what everybody does; `all` is the runner's own.
+    pub fn given(&self, all: impl Iterator<Item = (OsString, OsString)>, model: Option<&str>) -> Vec<(OsString, OsString)> {
         let is_wanted = |name: &str| {
             self.environment.iter().any(|wanted| match wanted.strip_suffix('*') {
                 Some(beginning) => name.starts_with(beginning),
                 None => name == wanted,
             })
         };
-        let inherited = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| is_wanted(name) && !is_musters(name)));
+        let inherited = all.filter(|(name, _)| name.to_str().is_some_and(|name| is_wanted(name) && !is_musters(name)));
         let own = self.variables.iter().map(|(name, value)| (name.into(), self.with_model(value, model).into()));
         inherited.chain(own).collect()
     }
