@@ -20,7 +20,7 @@ pub mod state_badge;
 mod terms_fields;
 
 use domain::{
-    Event, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, Land, Page, Priority, TaskFilter, TaskId, TaskSummary, TaskView,
     session::{OnItsWay, SessionPart},
     task::{BulkAct, BulkOutcome},
 };
@@ -106,6 +106,11 @@ pub async fn cancel_task(id: TaskId) -> Result<TaskView, Problem> {
 #[server(prefix = "/_fn", endpoint = "retry_task")]
 pub async fn retry_task(id: TaskId) -> Result<TaskView, Problem> {
     crate::ssr::call(async |engine, actor| engine.retry_task(&actor, id).await).await
+}
+
+#[server(prefix = "/_fn", endpoint = "land_task")]
+pub async fn land_task(id: TaskId, how: Land) -> Result<TaskView, Problem> {
+    crate::ssr::call(async |engine, actor| engine.land_task(&actor, id, domain::LandTask { how }).await).await
 }
 
 #[server(prefix = "/_fn", endpoint = "pause_task")]

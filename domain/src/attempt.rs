@@ -77,6 +77,8 @@ pub struct Attempt {
     pub failure: Option<Failure>,
     /// Absent until the checks have run for the last time.
     pub verification: Option<VerificationReport>,
+    /// SHA-256 of that report as canonical JSON (RFC 8785), made when it came; absent where it came before reports were hashed.
+    pub report_hash: Option<String>,
     /// What the checks said before, each time that the agent then went on, the first time first. Their outputs are cut short.
     pub earlier_rounds: Vec<VerificationReport>,
     /// What speaks against its result, whatever the checks say.

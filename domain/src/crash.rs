@@ -41,6 +41,9 @@ pub const RUNNER_POINTS: [&str; 6] = ["journal.before", "journal.after", "work.s
 /// on the disk; it is; a trial was asked for.
 pub const JOIN_POINTS: [&str; 4] = ["join.begun", "join.answered", "join.remembered", "join.tried"];
 
+/// The places of a result that lands: the branch is pushed, and nothing else is done; all is done, and the server does not know.
+pub const LANDING_POINTS: [&str; 2] = ["landing.pushed", "landing.done"];
+
 /// Dies here, when this is the chosen place and its time has come.
 #[inline]
 pub fn point(name: &str) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalId, ApprovalStateName, Failure, TaskId, WorkflowRunId,
+    ApprovalId, ApprovalStateName, Failure, Land, LandingState, TaskId, WorkflowRunId,
     task::{FieldChange, Priority, TaskStateName, Tier},
 };
 
@@ -122,6 +122,20 @@ pub enum EventKind {
         checks_passed: usize,
         checks: usize,
     },
+    /// Its result is to land.
+    LandingAsked {
+        attempt: i32,
+        how: Land,
+    },
+    /// What came of that.
+    LandingTried {
+        attempt: i32,
+        how: Land,
+        state: LandingState,
+        /// Where its pull request is.
+        pull_request: Option<String>,
+        why: Option<String>,
+    },
     CancelRequested,
     /// Somebody holds it.
     TaskPaused,
@@ -177,6 +191,8 @@ impl EventKind {
             Self::ApprovalClosed { .. } => "approval_closed",
             Self::AgentTold { .. } => "agent_told",
             Self::AttemptEnded { .. } => "attempt_ended",
+            Self::LandingAsked { .. } => "landing_asked",
+            Self::LandingTried { .. } => "landing_tried",
             Self::CancelRequested => "cancel_requested",
             Self::TaskPaused => "task_paused",
             Self::TaskResumed => "task_resumed",
@@ -240,6 +256,19 @@ impl EventKind {
                 let why = failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
                 format!("Attempt {attempt} {}{checks}{why}", state.name().replace('_', " "))
             }
+            Self::LandingAsked { attempt, how } => {
+                let what = if *how == Land::PullRequest { ", and a pull request opened" } else { "" };
+                format!("Attempt {attempt}: its branch is to be pushed{what}")
+            }
+            Self::LandingTried { attempt, state, pull_request, why, .. } => {
+                let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                match (state, pull_request) {
+                    (LandingState::Landed, Some(url)) => format!("Attempt {attempt}: its pull request is {url}"),
+                    (LandingState::Landed, None) => format!("Attempt {attempt}: its branch is pushed"),
+                    (LandingState::Waiting, _) => format!("Attempt {attempt}: not landed yet{why}"),
+                    (LandingState::Failed, _) => format!("Attempt {attempt}: not landed{why}"),
+                }
+            }
             Self::CancelRequested => "Cancellation asked for".into(),
             Self::TaskPaused => "Paused".into(),
             Self::TaskResumed => "Resumed".into(),
@@ -287,6 +316,14 @@ mod tests {
                 seconds: 12,
             },
             EventKind::AgentTold { attempt: 1, interrupt: true },
+            EventKind::LandingAsked { attempt: 1, how: Land::PullRequest },
+            EventKind::LandingTried {
+                attempt: 1,
+                how: Land::Push,
+                state: LandingState::Failed,
+                pull_request: None,
+                why: Some("no".into()),
+            },
         ];
         for kind in kinds {
             let event = Event { cursor: "1-1".into(), at: DateTime::UNIX_EPOCH, actor: "system".into(), task_id: id, number: 3, kind };

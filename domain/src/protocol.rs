@@ -7,8 +7,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream, RunnerId,
-    SessionEvent, VerificationReport, Work,
+    AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream,
+    PullRequest, RunnerId, SessionEvent, VerificationReport, Work,
     approval::{Answer, Asked},
     task::{Inputs, Tier},
 };
@@ -37,6 +37,8 @@ pub enum ToServer {
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
     Stops { optional: bool },
+    /// What came of [`ToRunner::Land`]. It has no answer: a server that has not taken it down tells the runner again.
+    Landed { landed: Landed, optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -61,6 +63,9 @@ pub struct Hello {
     /// Why its machine makes no sandbox; absent when it does.
     #[serde(default)]
     pub no_sandbox: Option<String>,
+    /// Whether it understands [`ToRunner::Land`].
+    #[serde(default)]
+    pub lands: bool,
     /// The agent programs that it has found. Their names are among its capabilities as well.
     #[serde(default, deserialize_with = "known_backends")]
     pub backends: Vec<BackendFound>,
@@ -167,6 +172,62 @@ pub enum ToRunner {
     Left,
     /// Something that came before is not there: say everything again from here.
     Missing(Heard),
+    /// Push a result that was proven, and open a pull request for it. It comes until the runner has said what came of it; done twice, it is as
+    /// done once. Only runners are told that say in their hello that they understand it; `optional` is true, so that others leave it out.
+    Land {
+        order: Box<LandingOrder>,
+        optional: bool,
+    },
+}
+
+/// What is to land, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandingOrder {
+    pub attempt: AttemptKey,
+    /// Which time it is asked for, from 1 on; the answer carries it.
+    pub number: i32,
+    /// A path or URL.
+    pub repository: String,
+    pub commit: String,
+    /// The branch on which the runner has saved the commit.
+    pub saved_on: String,
+    /// As it is to be called where it is pushed.
+    pub branch: String,
+    /// Where Muster has left that branch the last time. Who has moved it since is not overwritten.
+    pub left_at: Option<String>,
+    #[serde(default)]
+    pub pull_request: Option<WantedPullRequest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedPullRequest {
+    pub title: String,
+    /// In Markdown.
+    pub body: String,
+    /// What the work started from: the pull request goes there when it is a branch, and else to the default branch.
+    pub base: Option<String>,
+}
+
+/// What came of a landing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landed {
+    pub attempt: AttemptKey,
+    pub number: i32,
+    /// Where the branch was pushed: it is at the commit there. Absent when it was not.
+    pub remote: Option<String>,
+    pub pull_request: Option<PullRequest>,
+    /// Absent when all is done.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a landing was not done, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub message: String,
+    /// What helps.
+    pub advice: String,
+    /// Seconds after which the same may go well; absent when somebody has to do something first.
+    pub again_in: Option<u32>,
 }
 
 /// Something for the agent of an attempt. It comes until the runner says that it has heard it; what comes twice counts once.

@@ -49,7 +49,7 @@ pub use view::{TaskDependency, TaskLink, TaskSummary, TaskView};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentTerms, CheckSpec, RepositoryId, TaskId, Timestamp, WorkflowRunId, WorkspaceId};
+use crate::{AgentTerms, CheckSpec, Land, RepositoryId, TaskId, Timestamp, WorkflowRunId, WorkspaceId};
 
 /// A task as the engine holds it between locking its row and saving it.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,8 @@ pub struct Task {
     pub complexity: Complexity,
     /// Seconds that whoever handed it in expects it to take.
     pub estimate_seconds: Option<i32>,
+    /// What becomes of its result.
+    pub land: Land,
     pub state: TaskState,
     /// Attempts so far, and the number of the latest: the fence. Never falls.
     pub attempts: i32,

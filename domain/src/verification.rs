@@ -1,10 +1,16 @@
 //! The report that gates a task. It is made by the runner after the work's processes are gone, and by nobody else.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::CheckSpec;
+use crate::{CheckSpec, canonical_json::canonical};
 
+/// Milliseconds, about 285,000 years: the largest number that every reader of JSON reads as it was written.
+const LONGEST_MS: u64 = (1 << 53) - 1;
+
+/// It is hashed as JSON: a field that comes later, here or in what is in it, has to be left out where it says nothing, or the hashes of older
+/// reports are no longer theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerificationReport {
@@ -89,6 +95,28 @@ impl VerificationReport {
     pub fn failed(&self) -> impl Iterator<Item = &CheckResult> {
         self.checks.iter().filter(|check| check.status != CheckStatus::Passed)
     }
+
+    /// As it is kept: the database knows no smaller time than a microsecond, and no NUL, and JSON no longer number than this.
+    pub fn kept(&self) -> Self {
+        let mut kept = self.clone();
+        kept.started_at = kept.started_at.trunc_subsecs(6);
+        kept.duration_ms = kept.duration_ms.min(LONGEST_MS);
+        for check in &mut kept.checks {
+            check.duration_ms = check.duration_ms.min(LONGEST_MS);
+            check.output = check.output.replace('\0', "\u{fffd}");
+        }
+        kept
+    }
+
+    /// All that it says, as JSON that is the same wherever it is written (RFC 8785).
+    pub fn canonical(&self) -> String {
+        canonical(self)
+    }
+
+    /// SHA-256 of [`canonical`](Self::canonical), in hexadecimal digits.
+    pub fn hash(&self) -> String {
+        Sha256::digest(self.canonical()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +136,66 @@ mod tests {
             })
             .collect();
         VerificationReport { checks, started_at: DateTime::UNIX_EPOCH, duration_ms: 0 }
+    }
+
+    /// Every field, as its own path through the JSON.
+    fn paths(value: &serde_json::Value, at: String, all: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| paths(value, format!("{at}/{name}"), all)),
+            serde_json::Value::Array(values) => {
+                values.iter().enumerate().for_each(|(index, value)| paths(value, format!("{at}/{index}"), all))
+            }
+            _ => all.push(at),
+        }
+    }
+
+    #[test]
+    fn whatever_changes_changes_the_hash() {
+        let mut report = report(&[(CheckStatus::Passed, true), (CheckStatus::Failed, false)]);
+        report.checks[0].spec = CheckSpec::new(CheckKind::CommandSucceeds, Some("make test".into()));
+        report.checks[0].command = Some("make test".into());
+        let (hash, facts) = (report.hash(), serde_json::to_value(&report).unwrap());
+        let mut all = vec![];
+        paths(&facts, String::new(), &mut all);
+        assert_eq!(all.len(), 2 * 8 + 2, "two checks of eight fields, and two of the whole: {all:?}");
+        for path in all {
+            let mut changed = facts.clone();
+            let place = changed.pointer_mut(&path).unwrap();
+            *place = match path.rsplit('/').next().unwrap() {
+                "kind" => "test_passes".into(),
+                "status" => "timed_out".into(),
+                "started_at" => "1970-01-01T00:00:00.000001Z".into(),
+                "required" => (!place.as_bool().unwrap()).into(),
+                "duration_ms" | "timeout_seconds" => (place.as_u64().unwrap() + 1).into(),
+                _ => format!("{}!", place.as_str().unwrap_or_default()).into(),
+            };
+            let changed: VerificationReport = serde_json::from_value(changed).unwrap();
+            assert_ne!(changed.hash(), hash, "{path}");
+        }
+        report.checks.swap(0, 1);
+        assert_ne!(report.hash(), hash, "the order of the checks");
+        report.checks.pop();
+        assert_ne!(report.hash(), hash, "one that is left out");
+    }
+
+    #[test]
+    fn anybody_can_tell_the_hash_again() {
+        let report = VerificationReport { checks: vec![], started_at: DateTime::UNIX_EPOCH, duration_ms: 34 };
+        let text = r#"{"checks":[],"duration_ms":34,"started_at":"1970-01-01T00:00:00Z"}"#;
+        assert_eq!(report.canonical(), text);
+        let sum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(report.hash(), sum);
+    }
+
+    #[test]
+    fn what_is_kept_has_the_hash_of_what_is_read_again() {
+        let mut report = report(&[(CheckStatus::Passed, true)]);
+        report.started_at = DateTime::from_timestamp(1_800_000_000, 123_456_789).unwrap();
+        report.checks[0].output = "a\0b".into();
+        let kept = report.kept();
+        assert_eq!((kept.checks[0].output.as_str(), kept.started_at.timestamp_subsec_nanos()), ("a\u{fffd}b", 123_456_000));
+        assert_eq!(kept.kept(), kept);
+        assert_ne!(kept.hash(), report.hash());
     }
 
     #[test]

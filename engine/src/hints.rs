@@ -23,6 +23,8 @@ pub(crate) struct Hints {
     pub(crate) work: Notify,
     /// New events, for the tailer.
     pub(crate) events: Notify,
+    /// A result is to land.
+    pub(crate) landings: Notify,
     /// Turns for followers that are behind.
     pub(crate) catching_up: Semaphore,
 }
@@ -38,6 +40,7 @@ impl Default for Hints {
             settled: broadcast::channel(BATCHES_KEPT).0,
             work: Notify::new(),
             events: Notify::new(),
+            landings: Notify::new(),
             catching_up: Semaphore::new(CATCH_UP_AT_ONCE),
         }
     }

@@ -7,7 +7,7 @@ mod bulk;
 pub(crate) mod concurrency;
 mod dispatcher;
 pub(crate) mod edge;
-mod edit;
+pub(crate) mod edit;
 pub(crate) mod followers;
 pub(crate) mod group;
 mod hold;

@@ -5,13 +5,13 @@ use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
     approval::Asked,
-    protocol::{Assignment, AttemptReport, Telling, ToRunner, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Landed, LandingOrder, Telling, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use crate::{
-    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
 };
@@ -106,8 +106,17 @@ impl TestEngine {
 
     /// A link of this runner from now on, whatever came after it was opened.
     pub fn connect(&self, session: &RunnerSession) -> ConnectedRunner {
+        self.connect_as(session, true)
+    }
+
+    /// As [`connected_runner`](Self::connected_runner), of a version that lands nothing.
+    pub async fn connected_older_runner(&self, name: &str) -> ConnectedRunner {
+        self.connect_as(&self.session(name, 9, &[]).await, false)
+    }
+
+    fn connect_as(&self, session: &RunnerSession, lands: bool) -> ConnectedRunner {
         let (outgoing, told) = mpsc::channel(100);
-        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Allowance::default());
+        let connection = self.engine.hub.connect(session.clone(), outgoing, [], crate::runner::Allowance::default(), lands);
         ConnectedRunner { runner: self.playing(session.clone()), told, _connection: connection }
     }
 
@@ -127,9 +136,15 @@ impl TestEngine {
         ApprovalKeeper.tick(&self.engine).await.expect("the approval keeper works");
     }
 
-    /// One round of the rescuer.
+    /// One round of the lander, of a server that people reach at <http://muster.test>.
+    pub async fn land(&self) {
+        Lander::new("http://muster.test").tick(&self.engine).await.expect("the lander works");
+    }
+
+    /// One round of a rescuer that has looked a moment ago.
     pub async fn rescue(&self) {
-        Rescuer::default().tick(&self.engine).await.expect("the rescuer works");
+        let now = self.engine.clock.now(&self.engine.database).await.expect("the clock goes");
+        Rescuer::that_looked_at(now).tick(&self.engine).await.expect("the rescuer works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
@@ -234,6 +249,16 @@ impl TestRunner {
         self.engine.attempts_lost(&self.session, &[attempt]).await
     }
 
+    /// Says what came of what it was told to land.
+    pub async fn has_landed(&self, landed: &Landed) -> Result<()> {
+        self.engine.landed(&self.session, landed).await
+    }
+
+    /// Says hello over a new link, as far as landings are concerned.
+    pub async fn asks_what_is_to_land(&self) -> Result<()> {
+        self.engine.tell_landings_again(&self.session).await
+    }
+
     /// Carries an attempt to a successful end, with every check passed.
     pub async fn succeeds(&self, assignment: &Assignment) -> Result<()> {
         self.starts(assignment.attempt).await?;
@@ -314,6 +339,11 @@ impl ConnectedRunner {
     /// What it has been told since the last time.
     pub fn told(&mut self) -> Vec<ToRunner> {
         std::iter::from_fn(|| self.told.try_recv().ok()).collect()
+    }
+
+    /// What it has been told to land since the last time; the rest is forgotten.
+    pub fn told_to_land(&mut self) -> Vec<LandingOrder> {
+        self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
     }
 
     /// Reports that the work was stopped, as it was told to.

@@ -156,7 +156,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{AgentConfig, Limits, Paths, RunnerConfig, SandboxConfig};
+    use crate::{AgentConfig, LandingConfig, Limits, Paths, RunnerConfig, SandboxConfig};
 
     #[tokio::test]
     async fn a_panic_ends_its_attempt_and_leaves_nothing_behind() {
@@ -170,6 +170,7 @@ mod tests {
             capabilities: vec![],
             paths: Paths::All,
             sandbox: SandboxConfig::default(),
+            landing: LandingConfig::default(),
         };
         let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
         let key = AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 };

@@ -23,6 +23,50 @@ pub struct RunnerConfig {
     /// Which repositories that are paths it works on.
     pub paths: Paths,
     pub sandbox: SandboxConfig,
+    pub landing: LandingConfig,
+}
+
+/// How results get to where their repositories came from.
+#[derive(Clone, Debug, Default)]
+pub struct LandingConfig {
+    /// A folder with a file for each host, called as the host, which holds a token for it.
+    pub tokens: Option<PathBuf>,
+    /// What hosts are whose names do not say so.
+    pub forges: Vec<Forge>,
+}
+
+/// A host on which pull requests are opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forge {
+    /// With its port, where it is reached by http.
+    pub host: String,
+    pub kind: ForgeKind,
+    /// The address of its API, where that is not where such forges have it.
+    pub api: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgeKind {
+    GitHub,
+    GitLab,
+}
+
+impl Forge {
+    /// `code.example.org=gitlab`, with `,https://…` behind it when its API is elsewhere.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const FORM: &str = "must be HOST=github or HOST=gitlab, with ,URL behind it when its API is elsewhere";
+        let (host, rest) = text.trim().split_once('=').filter(|(host, _)| !host.is_empty() && !host.contains('/')).ok_or(FORM)?;
+        let (kind, api) = rest.split_once(',').map_or((rest, None), |(kind, api)| (kind, Some(api)));
+        let kind = match kind {
+            "github" => ForgeKind::GitHub,
+            "gitlab" => ForgeKind::GitLab,
+            other => return Err(format!("'{other}' is no forge that Muster knows: it {FORM}")),
+        };
+        if api.is_some_and(|api| !api.starts_with("https://") && !api.starts_with("http://")) {
+            return Err(format!("'{}' is no address of an API: it begins with https://", api.unwrap_or_default()));
+        }
+        Ok(Self { host: host.to_ascii_lowercase(), kind, api: api.map(|api| api.trim_end_matches('/').to_owned()) })
+    }
 }
 
 /// The agent programs of this machine.
@@ -170,6 +214,21 @@ impl Default for Limits {
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
             look: Duration::from_secs(15),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forge_is_a_host_and_what_it_is() {
+        let forge = |api: Option<&str>| Forge { host: "code.example.org".into(), kind: ForgeKind::GitLab, api: api.map(str::to_owned) };
+        assert_eq!(Forge::parse("Code.example.org=gitlab"), Ok(forge(None)));
+        assert_eq!(Forge::parse("code.example.org=gitlab,https://api.example.org/v4/"), Ok(forge(Some("https://api.example.org/v4"))));
+        for bad in ["", "code.example.org", "=github", "https://a=github", "a=gitea", "a=github,api.example.org"] {
+            assert!(Forge::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Folders {
     pub mirrors: PathBuf,
     /// The runner's own git settings.
     pub gitconfig: PathBuf,
+    /// The part of them that says how git proves who it is; see [`crate::credentials`].
+    pub credentials: PathBuf,
     /// Who this runner is, from its first life on.
     pub identity: RunnerId,
     /// All of it, by its one name.
@@ -78,6 +80,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         journal: state_dir.join("journal"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
+        credentials: state_dir.join("gitconfig.credentials"),
         identity: identity(&state_dir)?,
         attempts: state_dir.join("attempts"),
         state_dir: state_dir.clone(),

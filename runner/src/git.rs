@@ -57,6 +57,7 @@ pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your ow
 	lowSpeedTime = 60
 [include]
 	path = gitconfig.local
+	path = gitconfig.credentials
 "#;
 
 /// Repeated where a repository's own settings cannot override them, as those run commands of somebody else's choice.
@@ -132,6 +133,8 @@ impl Bounds {
     pub const LOCAL: Self = Self { time: Duration::from_secs(600), output: 1024 * 1024 };
     /// For calls that move a repository. A transfer that stands still ends much earlier.
     pub const TRANSFER: Self = Self { time: Duration::from_secs(3600), output: 1024 * 1024 };
+    /// For calls that ask another host for a few lines.
+    pub const LOOK: Self = Self { time: Duration::from_secs(60), output: 1024 * 1024 };
 }
 
 #[derive(Debug)]
@@ -320,7 +323,7 @@ async fn end(child: &mut Child, group: Option<Pid>) {
 }
 
 /// The line of git's complaint that says why, without what could be a secret in a URL.
-fn last_words(said: &str) -> String {
+pub(crate) fn last_words(said: &str) -> String {
     let noise = ["hint:", "warning:", "Cloning into", "Please make sure", "and the repository exists"];
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !noise.iter().any(|start| line.starts_with(start)));
     let line = lines.next().unwrap_or("git gave no reason");
@@ -328,7 +331,7 @@ fn last_words(said: &str) -> String {
     without_credentials(line).replace('\0', "")
 }
 
-fn without_credentials(line: &str) -> String {
+pub(crate) fn without_credentials(line: &str) -> String {
     let mut clean = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("://") {

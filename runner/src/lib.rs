@@ -17,6 +17,7 @@ mod attempt;
 mod backend;
 pub mod clock;
 mod config;
+mod credentials;
 mod dial;
 mod folders;
 mod git;
@@ -24,6 +25,7 @@ mod heartbeat;
 mod held;
 mod journal;
 mod key;
+mod landing;
 mod life;
 mod log;
 mod mirror;
@@ -49,7 +51,7 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, Limits, Network, Paths, RunnerConfig, SandboxConfig};
+pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, Network, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;

@@ -2,7 +2,7 @@
 //!
 //! Attempts live beside the links: one that closes changes nothing for them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -18,6 +18,7 @@ use crate::{
         identity::Identity,
         manifest::folder::Folder,
     },
+    credentials,
     dial::Backoff,
     folders::Folders,
     git::Git,
@@ -25,6 +26,7 @@ use crate::{
     held::{Held, Order, Why},
     journal::Journal,
     key::Key,
+    landing::Landings,
     mirror::Mirrors,
     outbox::Outbox,
     recover,
@@ -49,6 +51,7 @@ pub(crate) struct Runner {
     /// The folder of manifests, and the agents that were found by them. Whoever follows them hears of what the server has to be told.
     manifests: Option<tokio::sync::Mutex<Folder>>,
     pub others: watch::Sender<Arc<[Found]>>,
+    pub landings: Landings,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -66,7 +69,11 @@ impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
         let agents = tokio::sync::Mutex::new(found::look(&config.agents).await.into());
-        let sandbox = Arc::new(Sandbox::new(config.sandbox.clone(), folders.state_dir.clone()));
+        let tokens = config.landing.tokens.as_deref();
+        credentials::write(&folders.credentials, tokens).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
+        let mut rooms = config.sandbox.clone();
+        rooms.hidden.extend(tokens.map(Path::to_owned));
+        let sandbox = Arc::new(Sandbox::new(rooms, folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
@@ -80,6 +87,7 @@ impl Runner {
             agents,
             manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
             others: watch::Sender::new(Arc::default()),
+            landings: Landings::default(),
             sandbox,
             outbox: Arc::default(),
             held: Held::default(),

@@ -252,7 +252,7 @@ impl Saving<'_> {
 }
 
 /// How a repository takes in a push. A runner of root's makes its owner do it, or the owner could not write to it any more.
-fn receive_as_owner(repository: &str) -> String {
+pub(crate) fn receive_as_owner(repository: &str) -> String {
     let owned = fs::metadata(Path::new(repository).join(".git")).or_else(|_| fs::metadata(repository));
     match owned {
         Ok(owned) if rustix::process::geteuid().is_root() && owned.uid() != 0 => {

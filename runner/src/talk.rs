@@ -17,6 +17,7 @@ use crate::{
     backend::found::Found,
     heartbeat::Beats,
     held::{Order, Why},
+    landing,
     life::Runner,
 };
 
@@ -72,6 +73,8 @@ impl Talk {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
                         Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
+                        // the next life is told again
+                        Some(ToRunner::Land { order, .. }) if !stops => landing::begin(runner, *order),
                         Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
                         Some(message) => hear(runner, &beats, message),
                     },
@@ -127,6 +130,7 @@ impl Talk {
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox: runner.sandbox.is_there().await.err(),
+            lands: true,
             backends: agents.iter().map(Found::about).collect(),
         };
         let answered = async {
@@ -178,6 +182,7 @@ impl Talk {
                 biased;
                 _ = beat.tick() => beats.next(&runner.held),
                 () = self.taken.notified() => beats.next(&runner.held),
+                message = runner.landings.next() => message,
                 message = runner.outbox.next() => message,
             };
             let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
@@ -219,7 +224,12 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
             }
         }
         ToRunner::NotUnderstood { message } => warn!("The server does not understand what this runner says: {message}"),
-        ToRunner::Opened { .. } | ToRunner::Welcome { .. } | ToRunner::Refused { .. } | ToRunner::Assign { .. } | ToRunner::Left => {}
+        ToRunner::Opened { .. }
+        | ToRunner::Welcome { .. }
+        | ToRunner::Refused { .. }
+        | ToRunner::Assign { .. }
+        | ToRunner::Land { .. }
+        | ToRunner::Left => {}
     }
 }
 

@@ -77,6 +77,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
     let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
+        .routes(routes!(task::land_task))
         .routes(routes!(task::pause_task))
         .routes(routes!(task::resume_task))
         .routes(routes!(task::discard_task))

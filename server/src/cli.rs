@@ -17,6 +17,7 @@ mod demo_screen;
 mod demo_tasks;
 mod error;
 mod facts;
+mod fake_forge;
 mod fake_provider;
 mod find_approval;
 mod find_run;
@@ -51,8 +52,10 @@ mod spinner;
 mod task_change;
 mod task_edit;
 mod task_gate;
+mod task_land;
 mod task_list;
 mod task_logs;
+mod task_report;
 mod task_result;
 mod task_run;
 mod task_session;
@@ -141,6 +144,8 @@ enum Command {
     Demo(Box<demo::DemoArgs>),
     /// For tests: a model provider that plays scenarios instead of asking a model.
     FakeProvider(fake_provider::FakeProviderArgs),
+    /// For tests: a forge that takes pushes and pull requests, and is none.
+    FakeForge(fake_forge::FakeForgeArgs),
 }
 
 #[derive(Subcommand)]
@@ -155,6 +160,8 @@ enum TaskCommand {
     Show(task_show::ShowArgs),
     /// Print what a task's attempts wrote.
     Logs(task_logs::LogsArgs),
+    /// Print the report of a task's checks, as its hash is made of it.
+    Report(task_report::ReportArgs),
     /// Print what a task's agent was told, said and did.
     Session(task_session::SessionArgs),
     /// Tell a task's agent something while it works.
@@ -165,6 +172,8 @@ enum TaskCommand {
     Cancel(task_change::ChangeArgs),
     /// Bring an ended task back, with all its attempts ahead of it.
     Retry(task_change::ChangeArgs),
+    /// Push the result of a task that has succeeded, or open a pull request for it; also once more.
+    Land(task_land::LandArgs),
     /// Hold a task: no runner takes it, and what works on it is stopped and goes back into the queue.
     Pause(task_change::ChangeArgs),
     /// Let a task go on that was paused.
@@ -189,6 +198,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
         Command::FakeProvider(args) => fake_provider::run(&args).await,
+        Command::FakeForge(args) => fake_forge::run(&args).await,
     };
     done.unwrap_or_else(|error| error::report(&error)).into()
 }
@@ -205,11 +215,13 @@ async fn task(command: TaskCommand) -> Result<Exit, CliError> {
         TaskCommand::List(args) => task_list::list(&args).await,
         TaskCommand::Show(args) => task_show::show(&args).await,
         TaskCommand::Logs(args) => task_logs::logs(&args).await,
+        TaskCommand::Report(args) => task_report::report(&args).await,
         TaskCommand::Session(args) => task_session::session(&args).await,
         TaskCommand::Tell(args) => task_tell::tell(&args).await,
         TaskCommand::Edit(args) => task_edit::edit(&args).await,
         TaskCommand::Cancel(args) => task_change::cancel(&args).await,
         TaskCommand::Retry(args) => task_change::retry(&args).await,
+        TaskCommand::Land(args) => task_land::land(&args).await,
         TaskCommand::Pause(args) => task_change::pause(&args).await,
         TaskCommand::Resume(args) => task_change::resume(&args).await,
         TaskCommand::Approve(args) => task_gate::approve(&args).await,
@@ -225,6 +237,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn how_a_result_lands_is_said_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in [
+            "task run --command true --land push",
+            "task land 0c1d2e3f",
+            "task land 0c1d2e3f --how pull_request --json",
+            "task report 0c1d2e3f --attempt 2",
+            "serve --git-tokens /etc/tokens --forge code.example.org=gitlab --forge a.example.org=github,https://b.example.org/api",
+            "fake-forge --repositories . --token-file token",
+        ] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in
+            ["task run --command true --land merge", "task land", "task land 0c1d2e3f --how none", "serve --forge code.example.org"]
+        {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use domain::runner::owner_of;
 use engine::Keep;
-use runner::{AgentConfig, Network, SandboxConfig};
+use runner::{AgentConfig, Forge, LandingConfig, Network, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
 pub use crate::postgres::default_state_dir;
@@ -171,6 +171,45 @@ impl AgentArgs {
     }
 }
 
+/// How results get from this machine to where their repositories came from.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[command(next_help_heading = "Landing")]
+pub struct LandingArgs {
+    /// A folder with a file for each host, called as the host (github.com), which holds a token for git and for pull requests there.
+    #[arg(long = "git-tokens", env = "MUSTER_GIT_TOKENS", value_name = "FOLDER")]
+    #[serde(default)]
+    pub tokens: Option<PathBuf>,
+    /// What a host is whose name does not say so: HOST=github or HOST=gitlab, with ,URL behind it when its API is elsewhere.
+    #[arg(long = "forge", env = "MUSTER_FORGES", value_name = "HOST=KIND", value_delimiter = ' ', value_parser = parse_forge)]
+    #[serde(default)]
+    pub forges: Option<Vec<String>>,
+}
+
+/// As it was written; one that is there and empty says nothing.
+fn parse_forge(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    Forge::parse(text).map(|_| text.trim().to_owned())
+}
+
+impl LandingArgs {
+    /// What is said here, else what was said before.
+    pub fn or(&self, before: &Self) -> Self {
+        Self {
+            tokens: self.tokens.clone().or_else(|| before.tokens.clone()),
+            forges: self.forges.clone().or_else(|| before.forges.clone()),
+        }
+    }
+
+    pub fn config(&self) -> LandingConfig {
+        LandingConfig {
+            tokens: self.tokens.clone().filter(|folder| !folder.as_os_str().is_empty()),
+            forges: self.forges.iter().flatten().filter_map(|text| Forge::parse(text).ok()).collect(),
+        }
+    }
+}
+
 #[derive(Args, Clone)]
 pub struct ServeConfig {
     #[command(flatten)]
@@ -194,6 +233,8 @@ pub struct ServeConfig {
     pub agents: AgentArgs,
     #[command(flatten)]
     pub sandbox: SandboxArgs,
+    #[command(flatten)]
+    pub landing: LandingArgs,
     /// Days after which what has ended is deleted, with its log, checks and history; `never`, or 0, keeps it.
     #[arg(long, env = "MUSTER_KEEP_DAYS", value_name = "DAYS", default_value = "365", value_parser = parse_days)]
     pub keep_days: Days,
@@ -279,6 +320,17 @@ mod tests {
         };
         assert_eq!([manifests(None), manifests(Some(""))], [Some(PathBuf::from("/srv/runner/agents")), Some("/srv/runner/agents".into())]);
         assert_eq!([manifests(Some("/etc/agents")), manifests(Some("none"))], [Some("/etc/agents".into()), None]);
+    }
+
+    #[test]
+    fn what_was_said_of_forges_holds_until_something_else_is() {
+        let before = LandingArgs { tokens: Some("/etc/tokens".into()), forges: Some(vec!["a.example.org=github".into(), String::new()]) };
+        let (nothing, other) = (LandingArgs::default(), LandingArgs { tokens: Some("/srv/tokens".into()), forges: None });
+        assert_eq!(nothing.or(&before), before);
+        let config = other.or(&before).config();
+        assert_eq!((config.tokens, config.forges.len()), (Some("/srv/tokens".into()), 1));
+        assert_eq!(LandingArgs { tokens: Some("".into()), forges: None }.config().tokens, None);
+        assert!(parse_forge("a.example.org=gitea").is_err());
     }
 
     #[test]

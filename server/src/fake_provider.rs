@@ -40,7 +40,8 @@ use endpoint::{Endpoint, endpoint, scenario_name};
 use play::{Faults, Played, Refusal, play};
 use record::{Record, Requests, excerpt};
 pub use scenario::{ScenarioError, Scenarios};
-use sending::{halves, json_response, send};
+pub(crate) use sending::json_response;
+use sending::{halves, send};
 use wire::Wire;
 
 /// Every answer has it, so that nobody takes one for a model's.

@@ -46,6 +46,7 @@ impl LocalRunner {
             state_dir,
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
             paths: Paths::All,
+            landing: config.landing.config(),
             sandbox: SandboxConfig { hidden: vec![config.state.state_dir.clone()], ..config.sandbox.config(WithoutSandbox::Allowed) },
         };
         let served = Arc::default();

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{ApprovalKeeper, Dispatcher, Engine, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
+use engine::{ApprovalKeeper, Dispatcher, Engine, Lander, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -133,6 +133,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
     start_service(ApprovalKeeper, &engine, &stop, &tracker);
+    start_service(Lander::new(origin.clone()), &engine, &stop, &tracker);
     start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));

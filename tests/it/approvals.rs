@@ -63,11 +63,7 @@ fn hears(agent: &str, model: &str, interrupt: bool) {
     if !interrupt {
         std::fs::write(started.with_file_name("go-on"), "").unwrap();
     }
-    let ended = work.waits_for(&task);
-    assert_eq!(ended["state"], "succeeded", "{}", work.log(&task));
-    let events = work.session(&task);
-    assert!(events.iter().any(|event| event["text"] == "I have heard it."), "{events:#?}");
-    assert_eq!(events.iter().filter(|event| event["type"] == "ended").count(), 1, "{events:#?}");
+    work.has_heard_it(&task);
 }
 
 #[test]

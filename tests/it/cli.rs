@@ -362,6 +362,10 @@ fn lists_and_pages_are_plain_in_a_pipe(client: &Client<'_>) {
     let shown: Value = serde_json::from_str(&stdout(&client.run(&["task", "show", short, "--json"]))).unwrap();
     assert_eq!(shown["id"], full);
     assert!(stdout(&client.run(&["task", "show", short])).contains("state\tsucceeded\n"));
+    let text = stdout(&client.run(&["task", "report", short]));
+    let report: domain::VerificationReport = serde_json::from_str(&text).unwrap();
+    assert_eq!((report.canonical(), &shown["attempt_list"][0]["report_hash"]), (text, &Value::from(report.hash())));
+    assert!(stdout(&client.run(&["task", "show", short])).contains(&format!("report_hash\t{}\n", report.hash())));
     let log = stdout(&client.run(&["task", "logs", short]));
     assert!(log.contains("a\nb"), "{log}");
     assert_eq!(stdout(&client.run(&["task", "logs", short, "--follow"])), log);

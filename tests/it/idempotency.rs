@@ -52,6 +52,23 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     .execute(&pool)
     .await
     .unwrap();
+    let done = task("Done").await;
+    // as a runner leaves it that has saved something
+    let steps = [
+        "insert into runner (id, name, slots, created_at, last_seen_at) values ('00000000-0000-7000-8000-0000000000aa', 'played', 1, now(), now())",
+        "insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
+         select gen_random_uuid(), workspace_id, id, 1, '00000000-0000-7000-8000-0000000000aa', 'verifying', now(), now(), 0 from task where id = $1::uuid",
+        "update attempt set commit_id = '0123456789abcdef', branch = 'muster/x-1' where task_id = $1::uuid",
+        "update attempt set state = 'succeeded', ended_at = now() where task_id = $1::uuid",
+        "update task set state = 'running', queued_at = null, turn = null, attempts = 1 where id = $1::uuid",
+        "update task set state = 'verifying' where id = $1::uuid",
+        "update task set state = 'succeeded', ended_at = now() where id = $1::uuid",
+    ];
+    for (index, step) in steps.into_iter().enumerate() {
+        let step = sqlx::query(step);
+        let step = if index == 0 { step } else { step.bind(&done) };
+        step.execute(&pool).await.unwrap();
+    }
     let source = "name: gates\nrepository: /srv/app\nsteps:\n".to_owned()
         + "  - {id: first, title: A gate, approval: {}}\n  - {id: second, title: A gate, approval: {}}\n"
         + "  - {id: built, title: A gate, event: {name: built}}\n  - {id: never, title: A gate, event: {name: never}}\n";
@@ -83,6 +100,7 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         (&format!("/api/v1/tasks/{child}/dependencies"), json!({"depends_on": [parent]}), StatusCode::OK),
         (&format!("/api/v1/tasks/{ended}/retry"), json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{dead}/discard"), json!({}), StatusCode::OK),
+        (&format!("/api/v1/tasks/{done}/land"), json!({"how": "push"}), StatusCode::OK),
         (&format!("/api/v1/tasks/{ended}/pause"), json!({}), StatusCode::OK),
         (&format!("/api/v1/tasks/{ended}/resume"), json!({}), StatusCode::OK),
         ("/api/v1/tasks/bulk", json!({"act": "prioritise", "priority": "high", "ids": [ended]}), StatusCode::OK),
@@ -113,10 +131,10 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
     }
     let created: Vec<_> = titles(&script).await.into_iter().filter(|title| title != "A gate").collect();
-    assert_eq!(created, ["Two", "One", "Once", "Dead", "Ended", "Child", "Parent", "Asks"]);
+    assert_eq!(created, ["Two", "One", "Once", "Done", "Dead", "Ended", "Child", "Parent", "Asks"]);
     assert_eq!(script.get("/api/v1/runs").await.json()["items"].as_array().unwrap().len(), 3, "one before, one started, one started again");
 
-    let ids = [&child, &ended, &dead, run_id, &first_gate, &second_gate, &asking, &question, &runner];
+    let ids = [&child, &ended, &dead, &done, run_id, &first_gate, &second_gate, &asking, &question, &runner];
     let general = |path: &str| ids.iter().fold(path.replace("/gates/", "/{name}/"), |path, id| path.replace(*id, "{id}"));
     let tested: Vec<_> = cases.iter().map(|(_, (path, ..))| general(path)).collect();
     let document = script.get("/api/openapi.json").await.json();

@@ -12,6 +12,7 @@ mod crash;
 mod database_url;
 mod http;
 mod idempotency;
+mod landing;
 mod migrations;
 mod model;
 mod private_postgres;

@@ -84,6 +84,7 @@ impl Site {
             lost: vec![],
             proof,
             no_sandbox: None,
+            lands: false,
             backends: vec![],
         })
     }

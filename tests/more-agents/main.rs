@@ -103,11 +103,7 @@ fn leaves_off_what_it_does_to_hear_what_people_say([agent, _, model]: [&str; 3],
     says_so(&work.client, &["approval", "allow", id(&question)]);
     until("it is allowed", || work.session(&task).into_iter().find(|event| event["type"] == "permission"));
     says_so(&work.client, &["task", "tell", &task, "Mind the tests", "--interrupt"]);
-    let ended = work.waits_for(&task);
-    assert_eq!(ended["state"], "succeeded", "{}", work.log(&task));
-    let events = work.session(&task);
-    assert!(events.iter().any(|event| event["text"] == "I have heard it."), "{events:#?}");
-    assert_eq!(events.iter().filter(|event| event["type"] == "ended").count(), 1, "{events:#?}");
+    work.has_heard_it(&task);
 }
 
 #[test]

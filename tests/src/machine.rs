@@ -87,15 +87,48 @@ impl Machine {
         FakeProvider { process, url: line.split_once(" on ").unwrap().1.trim().to_owned() }
     }
 
+    /// A forge that takes pushes and pull requests, with the repository of this machine as `acme/app`. Its token is in this machine's folder
+    /// of tokens.
+    pub fn forges(&self, name: &str) -> FakeForge {
+        let folder = self.folder.path().join(name);
+        let repositories = folder.join("repositories");
+        fs::create_dir_all(repositories.join("acme")).unwrap();
+        let source = self.repository();
+        let clone = Command::new("git").args(["clone", "--quiet", "--bare"]).arg(&source).arg(repositories.join("acme/app.git")).status();
+        assert!(clone.unwrap().success(), "git clone");
+        let (token, token_file) = (format!("tok-{name}-5e1f9c07"), folder.join("token"));
+        fs::write(&token_file, &token).unwrap();
+        let paths = [&repositories, &token_file].map(|path| path.to_str().unwrap());
+        let mut command = self.muster(&["fake-forge", "--listen", "127.0.0.1:0", "--repositories", paths[0], "--token-file", paths[1]]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let line = wait_for_line(BufReader::new(process.stdout.take().unwrap()), "Fake forge on ");
+        let url = line.split_once(" on ").unwrap().1.trim().to_owned();
+        fs::create_dir_all(self.tokens()).unwrap();
+        let own = self.tokens().join(url.trim_start_matches("http://"));
+        fs::write(&own, format!("{token}\n")).unwrap();
+        fs::set_permissions(&own, Permissions::from_mode(0o600)).unwrap();
+        FakeForge { process, url, folder, token }
+    }
+
+    pub fn tokens(&self) -> PathBuf {
+        self.folder.path().join("tokens")
+    }
+
+    /// With the tokens of forges, each of which is what its word says.
+    pub fn serves_landing(&self, forges: &[(&FakeForge, &str)], more: &[(&str, &str)]) -> Server {
+        let known: Vec<_> = forges.iter().map(|(forge, kind)| format!("{}={kind}", forge.host())).collect();
+        let (tokens, known) = (self.tokens(), known.join(" "));
+        let own = [("MUSTER_GIT_TOKENS", tokens.to_str().unwrap()), ("MUSTER_FORGES", known.as_str())];
+        self.serves_given(None, &["--addr", "127.0.0.1:0"], &[&own[..], &NO_AGENTS[..], more].concat())
+    }
+
     /// At this port, while runners elsewhere do the work.
     pub fn serves_others_at(&self, port: u16) -> Server {
         self.serves_with(None, &["--addr", &format!("127.0.0.1:{port}"), "--slots", "0"])
     }
 
     fn serves_with(&self, database_url: Option<&str>, arguments: &[&str]) -> Server {
-        // whatever agents there are on the machine of the tests, they would cost money
-        let none = ["MUSTER_CLAUDE_CODE", "MUSTER_CODEX", "MUSTER_GEMINI_CLI", "MUSTER_OPENCODE"].map(|name| (name, "none"));
-        self.serves_given(database_url, arguments, &none)
+        self.serves_given(database_url, arguments, &NO_AGENTS)
     }
 
     fn serves_given(&self, database_url: Option<&str>, arguments: &[&str], given: &[(&str, &str)]) -> Server {
@@ -167,6 +200,13 @@ impl Server {
         self.lines.iter().find(|line| line.contains(text)).unwrap_or_else(|| panic!("it ended without a line with {text:?}"));
     }
 
+    /// As [`stops`](Self::stops), and looks at every line of its log.
+    pub fn stops_saying(mut self, look: impl Fn(&str)) {
+        kill_process(Pid::from_child(&self.process), Signal::INT).unwrap();
+        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        self.lines.iter().for_each(|line| look(&line));
+    }
+
     /// As Ctrl-C stops it: in order, and with 0.
     pub fn stops(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::INT).unwrap();
@@ -210,6 +250,73 @@ impl FakeProvider {
 }
 
 impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        // it holds nothing that would be left behind
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Whatever agents there are on the machine of the tests, they would cost money.
+const NO_AGENTS: [(&str, &str); 4] =
+    [("MUSTER_CLAUDE_CODE", "none"), ("MUSTER_CODEX", "none"), ("MUSTER_GEMINI_CLI", "none"), ("MUSTER_OPENCODE", "none")];
+
+/// A forge that takes pushes and pull requests.
+pub struct FakeForge {
+    process: Child,
+    pub url: String,
+    folder: PathBuf,
+    pub token: String,
+}
+
+impl FakeForge {
+    pub fn host(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Of `acme/app`, as a task names it.
+    pub fn location(&self) -> String {
+        format!("{}/acme/app.git", self.url)
+    }
+
+    /// The bare repository behind it.
+    pub fn repository(&self) -> PathBuf {
+        self.folder.join("repositories/acme/app.git")
+    }
+
+    /// All pull requests that there ever were.
+    pub fn pulls(&self) -> Vec<serde_json::Value> {
+        self.asks("GET", "/pulls", "")
+    }
+
+    pub fn requests(&self) -> Vec<serde_json::Value> {
+        self.asks("GET", "/requests", "")
+    }
+
+    /// What is to go wrong next.
+    pub fn fails(&self, fault: &serde_json::Value) {
+        assert_eq!(self.asks("POST", "/faults", &fault.to_string()), Vec::<serde_json::Value>::new());
+    }
+
+    /// Somebody opens a pull request for a branch of that name in their own copy.
+    pub fn is_forked(&self, head: &str) {
+        let fork = serde_json::json!({"repository": "acme/app", "head": head, "base": "main"});
+        assert_eq!(self.asks("POST", "/forks", &fork.to_string()), Vec::<serde_json::Value>::new());
+    }
+
+    /// Nothing when the answer is empty.
+    fn asks(&self, method: &str, path: &str, body: &str) -> Vec<serde_json::Value> {
+        let mut stream = TcpStream::connect(self.host()).unwrap();
+        write!(stream, "{method} {path} HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 20"), "{answer}");
+        if body.is_empty() { vec![] } else { serde_json::from_str(body).unwrap() }
+    }
+}
+
+impl Drop for FakeForge {
     fn drop(&mut self) {
         // it holds nothing that would be left behind
         let _ = self.process.kill();

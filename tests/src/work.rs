@@ -37,6 +37,15 @@ impl<'a> Work<'a> {
         self.shows(id)
     }
 
+    /// It has succeeded, in one session, after its agent had said that it heard what it was told.
+    pub fn has_heard_it(&self, id: &str) {
+        let ended = self.waits_for(id);
+        assert_eq!(ended["state"], "succeeded", "{}", self.log(id));
+        let events = self.session(id);
+        assert!(events.iter().any(|event| event["text"] == "I have heard it."), "{events:#?}");
+        assert_eq!(events.iter().filter(|event| event["type"] == "ended").count(), 1, "{events:#?}");
+    }
+
     pub fn shows(&self, id: &str) -> Value {
         let shown = self.client.run(&["task", "show", id, "--json"]);
         serde_json::from_str(&stdout(&shown)).unwrap_or_else(|_| panic!("{}", stderr(&shown)))

@@ -49,6 +49,7 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
         ("tasks", "{id}/cancel" | "{id}/pause") => ready(route.replace("{id}", &maker.task().await?), json!({})),
         ("tasks", "{id}/resume") => ready(route.replace("{id}", &maker.task_after("pause").await?), json!({})),
         ("tasks", "{id}/retry") => ready(route.replace("{id}", &maker.task_after("cancel").await?), json!({})),
+        ("tasks", "{id}/land") => ready(route.replace("{id}", &maker.done_task().await?), json!({"how": "push"})),
         ("tasks", "{id}/discard") => ready(route.replace("{id}", &maker.dead_task().await?), json!({})),
         ("tasks", "{id}/approve" | "{id}/reject") => {
             let run = maker.run().await?;
@@ -88,6 +89,10 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
     }
 }
 
+/// The runner of what no runner has done here.
+const PLAYED: &str = "insert into runner (id, name, slots, created_at, last_seen_at)
+                      values ('00000000-0000-7000-8000-0000000000aa', 'played', 1, now(), now()) on conflict (id) do nothing";
+
 struct Maker<'a> {
     world: &'a World,
     pool: &'a PgPool,
@@ -126,15 +131,33 @@ impl Maker<'_> {
         Ok(id)
     }
 
+    /// As a runner would leave it that has saved something: nobody takes a task here. What is to land waits for it.
+    async fn done_task(&self) -> anyhow::Result<String> {
+        let id = self.task().await?;
+        let mut tx = self.pool.begin().await?;
+        sqlx::query(PLAYED).execute(&mut *tx).await?;
+        for statement in [
+            "insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start, branch, commit_id)
+             select gen_random_uuid(), workspace_id, id, 1, '00000000-0000-7000-8000-0000000000aa', 'verifying', now(), now(), 0, 'muster/x-1',
+                    '0123456789abcdef' from task where id = $1::uuid",
+            "update attempt set state = 'succeeded', ended_at = now() where task_id = $1::uuid",
+            "update task set state = 'running', queued_at = null, turn = null, attempts = 1 where id = $1::uuid",
+            "update task set state = 'verifying' where id = $1::uuid",
+            "update task set state = 'succeeded', ended_at = now() where id = $1::uuid",
+        ] {
+            sqlx::query(statement).bind(&id).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(id)
+    }
+
     /// As a runner would leave it that carries out a prompt: nobody does here.
     async fn task_with_an_agent(&self) -> anyhow::Result<String> {
         let new = json!({"title": "A prompt", "repository": self.world.machine.repository(), "prompt": "Go"});
         let task = self.made("/api/v1/tasks", &new).await?;
         let id = task["id"].as_str().context("a task without an id")?.to_owned();
         let mut tx = self.pool.begin().await?;
-        let runner = "insert into runner (id, name, slots, created_at, last_seen_at)
-                      values ('00000000-0000-7000-8000-0000000000aa', 'played', 1, now(), now()) on conflict (id) do nothing";
-        sqlx::query(runner).execute(&mut *tx).await?;
+        sqlx::query(PLAYED).execute(&mut *tx).await?;
         for statement in [
             "insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, started_at, lease_until, log_start)
              select gen_random_uuid(), workspace_id, id, 1, '00000000-0000-7000-8000-0000000000aa', 'running', now(), now(),

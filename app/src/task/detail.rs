@@ -8,6 +8,7 @@ pub mod definition;
 pub mod diff;
 pub mod facts;
 pub mod gate;
+pub mod landing;
 pub mod log;
 pub mod session;
 pub mod steps;

@@ -22,6 +22,7 @@ use super::{
         diff::Diff,
         facts::facts,
         gate::{GateActs, gate_form, question},
+        landing::Landing,
         log::Log,
         session::Session,
         steps::Steps,
@@ -196,6 +197,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
             <OpenGate task=task refresh=refresh />
             <Questions id=id task=task refresh=refresh />
             {move || notice(id, task)}
+            <Landing id=id task=task refresh=refresh />
             {move || task.with(findings)}
             {move || task.with(chosen)}
             <div class="p-task__columns">

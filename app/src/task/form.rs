@@ -8,7 +8,7 @@ mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    Ask, CheckKind, CheckSpec, FieldError, Invalid, NewTask, Priority, TaskView, Timestamp, Work,
+    Ask, CheckKind, CheckSpec, FieldError, Invalid, Land, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
@@ -64,6 +64,8 @@ pub struct TaskForm {
     pub tier: String,
     /// As people write times; empty where nobody knows.
     pub estimate: String,
+    /// What becomes of its result, by name.
+    pub land: String,
     /// The agent's name; empty for whatever the runner has.
     pub agent: String,
     pub model: String,
@@ -118,6 +120,7 @@ impl Default for TaskForm {
             capabilities: String::new(),
             tier: String::new(),
             estimate: String::new(),
+            land: Land::None.name().into(),
             agent: String::new(),
             model: String::new(),
             max_turns: String::new(),
@@ -166,6 +169,7 @@ impl TaskForm {
             capabilities: task.capabilities.join(" "),
             tier: task.complexity.given.map(Tier::name).unwrap_or_default().into(),
             estimate: task.estimate_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
+            land: task.land.name().into(),
             agent: task.agent.backend.as_ref().map(|agent| agent.name().into_owned()).unwrap_or_default(),
             model: task.agent.model.clone().unwrap_or_default(),
             max_turns: task.agent.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
@@ -281,6 +285,10 @@ impl TaskForm {
                 Ok(seconds) => new.estimate_seconds = Some(seconds),
                 Err(message) => note("/estimate_seconds", "malformed", message),
             },
+        }
+        match Land::parse(&self.land) {
+            Some(land) => new.land = land,
+            None => note("/land", "unknown", "is nothing that becomes of a result"),
         }
         new.agent = agent_terms::read(self, &mut note);
         new.correlation_id = Some(self.correlation_id.trim().to_owned()).filter(|id| !id.is_empty());
@@ -418,6 +426,7 @@ mod tests {
             capabilities: "gpu docker".into(),
             tier: "complex".into(),
             estimate: "10m".into(),
+            land: "pull_request".into(),
             run_at: "2026-12-01T08:00".into(),
             complete_by: "2026-12-01T09:00".into(),
             queue_time: "30m".into(),
@@ -441,6 +450,7 @@ mod tests {
         assert_eq!((limit.base_seconds, limit.cap_seconds), (Some(300), Some(3600)));
         assert_eq!(new.retry.by_class.infrastructure.unwrap().strategy, Some(RetryStrategy::None));
         assert_eq!((new.capabilities.join("+").as_str(), new.tier, new.estimate_seconds), ("gpu+docker", Some(Tier::Complex), Some(600)));
+        assert_eq!(new.land, Land::PullRequest);
         assert_eq!(new.run_at.unwrap().to_rfc3339(), "2026-12-01T08:00:00+00:00");
         assert_eq!(new.complete_by.unwrap().to_rfc3339(), "2026-12-01T09:00:00+00:00");
         assert_eq!((new.queue_seconds, new.concurrency.as_ref().map(Concurrency::text).as_deref()), (Some(1800), Some("staging=3")));

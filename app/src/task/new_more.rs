@@ -1,6 +1,6 @@
 //! What most tasks leave as it is: lane, times, retries, agent, dependencies, labels and limits.
 
-use domain::{Ask, task::Tier};
+use domain::{Ask, Land, task::Tier};
 use leptos::prelude::*;
 
 use super::{agents::Agents, form::TaskForm, terms_fields::In};
@@ -23,6 +23,7 @@ where
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
     let (usual_agent, agents) = (vec![("", "Whatever the runner has")], agents.choices(&form.agent));
     let asks = vec![("", "As usual: nothing"), (Ask::Commands.name(), "Commands"), (Ask::Everything.name(), "Everything")];
+    let lands = Land::ALL.map(|land| (land.name(), land.label())).to_vec();
     view! {
         <details class="p-new__more" open=is_open>
             <summary class="p-new__heading">"More: priority, time, needs, agent, dependencies, labels, limits"</summary>
@@ -160,6 +161,15 @@ where
                     />
                 </div>
                 <div class="p-new__trio">
+                    <SelectField
+                        id="land"
+                        label="When it has passed"
+                        name="form[land]"
+                        value=form.land
+                        choices=lands
+                        hint="The runner pushes with the token of its machine; nothing lands that has not passed."
+                        errors=errors("/land")
+                    />
                     {field.tags(form.tags)}
                     <TextField
                         id="correlation-id"

@@ -217,6 +217,7 @@ fn field_name(pointer: &str) -> String {
         "/agent/max_verification_retries" => return "rounds after failed checks".into(),
         "/agent/max_cost_cents" => return "most cost".into(),
         "/estimate_seconds" => return "expected to take".into(),
+        "/land" => return "when it has passed".into(),
         "/run_at" => return "not before".into(),
         "/queue_seconds" => return "longest wait in the queue".into(),
         "/concurrency" => return "shared key".into(),

@@ -102,6 +102,7 @@ impl FarRunner {
             lost: vec![],
             proof,
             no_sandbox: None,
+            lands: false,
             backends: vec![],
         };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {

@@ -87,6 +87,7 @@ impl NoOpRunner {
             lost: vec![],
             proof: String::new(),
             no_sandbox: None,
+            lands: false,
             backends: vec![],
         };
         self.say(ToServer::Hello(hello)).await?;
@@ -105,6 +106,7 @@ impl NoOpRunner {
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }
                 | ToRunner::Tell(_)
+                | ToRunner::Land { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

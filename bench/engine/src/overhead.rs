@@ -15,7 +15,7 @@ use domain::{
     AttemptId, AttemptKey, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, Said, ToRunner, ToServer},
 };
-use runner::{AgentConfig, Link, Paths, RunnerConfig, SandboxConfig};
+use runner::{AgentConfig, LandingConfig, Link, Paths, RunnerConfig, SandboxConfig};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -97,6 +97,7 @@ async fn measure(state_dir: &Path, repository: &Path, isolation: Isolation) -> a
         agents: AgentConfig::default(),
         paths: Paths::All,
         sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
+        landing: LandingConfig::default(),
     };
     let (to_runner, from_server) = mpsc::channel(64);
     let (to_server, from_runner) = mpsc::channel(64);
@@ -195,7 +196,7 @@ impl Server {
             ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
-            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => ToRunner::Left,
         };
         self.tells(answer).await
     }

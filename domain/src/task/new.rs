@@ -5,7 +5,7 @@ use super::{
     CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Tier, Work,
     check_capabilities, is_input_name,
 };
-use crate::{AgentTerms, CheckSpec, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
+use crate::{AgentTerms, CheckSpec, Land, check::MAX_CHECKS, error::Errors, error::Invalid, repository};
 
 /// What a person, a script or a service asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct NewTask {
     /// Seconds that it is expected to take, shown beside what it took.
     #[serde(default)]
     pub estimate_seconds: Option<u32>,
+    /// What becomes of its result once it has passed its checks.
+    #[serde(default)]
+    pub land: Land,
     /// What it belongs to elsewhere: a ticket, a build. Handed to the work as `MUSTER_CORRELATION_ID`.
     #[serde(default)]
     pub correlation_id: Option<String>,
@@ -139,6 +142,7 @@ impl NewTask {
             capabilities: vec![],
             tier: None,
             estimate_seconds: None,
+            land: Land::None,
             correlation_id: None,
         }
     }

@@ -331,6 +331,7 @@ pub(super) mod tests {
             agent: AgentTerms::default(),
             complexity: Complexity::of(None, Inferred::default()),
             estimate_seconds: None,
+            land: crate::Land::None,
             state,
             attempts: 0,
             failures: 0,

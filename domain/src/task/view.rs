@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
-use crate::{AgentTerms, Attempt, CheckSpec, TaskId, WorkflowRunId};
+use crate::{AgentTerms, Attempt, CheckSpec, Land, Landing, TaskId, WorkflowRunId};
 
 /// A row of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,10 @@ pub struct TaskView {
     pub complexity: Complexity,
     /// What it was expected to take, in seconds; what it took is said by its attempts.
     pub estimate_seconds: Option<i32>,
+    /// What becomes of its result once it has passed its checks.
+    pub land: Land,
+    /// How that goes; absent as long as there is no result to land, or nobody wants it to.
+    pub landing: Option<Landing>,
     pub correlation_id: Option<String>,
     /// Who holds it.
     pub paused_by: Option<String>,

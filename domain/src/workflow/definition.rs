@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use crate::{
-    AgentTerms, CheckSpec, NewTask, Priority,
+    AgentTerms, CheckSpec, Land, NewTask, Priority,
     task::{Concurrency, Judge, On, RetryPolicy, Tier},
 };
 
@@ -137,6 +137,9 @@ pub struct Step {
     pub agent: AgentTerms,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate_seconds: Option<u32>,
+    /// What becomes of its result once it has passed its checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub land: Option<Land>,
 }
 
 /// Another step to wait for. Its name alone stands for one that has to succeed.
@@ -307,6 +310,7 @@ impl Step {
             tier: self.tier,
             agent: self.agent.clone(),
             estimate_seconds: self.estimate_seconds,
+            land: self.land.unwrap_or_default(),
             ..usual
         }
     }

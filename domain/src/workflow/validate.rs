@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Definition, JudgeTask, Kind, Parameter, ParameterType, Step, judge::CANDIDATES_INPUT};
 use crate::{
+    Land,
     error::{Errors, Invalid},
     repository,
     task::{CONDITION_MAX, Inputs, Judge, On, check_names, is_input_name},
@@ -119,6 +120,9 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
             if let Err(invalid) = body.validate() {
                 errors.add_all(invalid);
             }
+            if step.candidates.is_some() && step.land.is_some_and(|land| land != Land::None) {
+                errors.add("/land", "unexpected", "candidates do not land by themselves: land the one that is chosen from its page");
+            }
         }
         Some(kind) => {
             if let Kind::Approval(approval) = &kind
@@ -145,6 +149,7 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
                 ("tier", step.tier.is_some()),
                 ("agent", !step.agent.is_usual()),
                 ("estimate_seconds", step.estimate_seconds.is_some()),
+                ("land", step.land.is_some()),
             ];
             for (name, _) in unused.iter().filter(|(_, given)| *given) {
                 errors.add(format!("/{name}"), "unexpected", "only a command or a prompt has this");

@@ -26,6 +26,7 @@ use crate::{
     approval::asked::{self, NewQuestion},
     artifact,
     event::store::Fact,
+    landing::{self, NewLanding},
     runner,
     task::{self, edge::Parent, followers, store::ChangedRow},
     tx::Tx,
@@ -145,8 +146,12 @@ impl Engine {
         let workspaces = held.values().map(|one| (one.key.attempt_id, one.task.workspace_id)).collect();
         let attempts: Vec<_> = held.into_values().map(|one| one.row).filter(store::AttemptRow::has_changed).collect();
         store::save_all(&mut tx, session, &attempts).await?;
+        let lands = !written.landings.is_empty();
         let tellings = written.store(&mut tx, &workspaces).await?;
         let outcomes = tx.commit(outcomes).await?;
+        if lands {
+            self.hints.landings.notify_one();
+        }
         if let Some(session) = session {
             tellings.into_iter().for_each(|telling| self.hub.tell(session.id(), telling));
         }
@@ -165,6 +170,7 @@ struct Written<'a> {
     rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
+    landings: Vec<NewLanding>,
     facts: Vec<Fact>,
     ended: Vec<Parent>,
     let_go: Vec<(WorkspaceId, String)>,
@@ -191,6 +197,7 @@ impl Written<'_> {
             .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
             .collect();
         artifact::insert(tx, &artifacts, now).await?;
+        landing::store::ask(tx, &self.landings, now).await?;
         let findings: Vec<_> = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.findings.as_slice())).collect();
         finding::insert(tx, &findings).await?;
         let outputs: Vec<_> = self
@@ -295,6 +302,10 @@ impl Held {
                 let changed = self.end(tx, judge(&self.task, report), report.verification.as_ref(), written)?;
                 self.row.report(report);
                 written.reports.push((self.task.workspace_id, self.key, report));
+                if let Some(landing) = NewLanding::of(&self.task, self.key, report) {
+                    written.facts.push(landing.fact());
+                    written.landings.push(landing);
+                }
                 Ok(Some(changed))
             }
             Said::GivenUp => self.end(tx, Verdict::lost("its runner gave it up"), None, written).map(Some),

@@ -13,7 +13,8 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
                   exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
                   (select min(asked_at) from approval where approval.attempt_id = attempt.id and approval.state = 'pending') as "blocked_since?: domain::Timestamp",
                   coalesce((select max(event.number) from session_event event where event.attempt_id = attempt.id), 0) as "session_events!",
-                  verification.started_at as "verified_at?", verification.duration_ms as "verified_in?"
+                  verification.started_at as "verified_at?", verification.duration_ms as "verified_in?",
+                  verification.hash as report_hash
            from attempt
            join runner on runner.id = attempt.runner_id
            left join verification on verification.attempt_id = attempt.id
@@ -46,6 +47,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             exit_code: row.exit_code,
             failure: row.failure.map(|failure| failure.0),
             verification,
+            report_hash: row.report_hash,
             earlier_rounds: rounds.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, report)| report).collect(),
             findings: findings.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, finding)| finding).collect(),
             artifacts: vec![],

@@ -381,7 +381,7 @@ pub(super) async fn insert_rounds(conn: &mut PgConnection, rounds: &[(WorkspaceI
     let workspaces: Vec<_> = rounds.iter().map(|(workspace, ..)| workspace.0).collect();
     let attempts: Vec<_> = rounds.iter().map(|(_, attempt, ..)| attempt.0).collect();
     let numbers: Vec<_> = rounds.iter().map(|(.., round, _)| *round).collect();
-    let reports: Vec<_> = rounds.iter().map(|(.., report)| without_nul(report)).collect();
+    let reports: Vec<_> = rounds.iter().map(|(.., report)| Json(report.kept())).collect();
     sqlx::query!(
         "insert into verification_round (workspace_id, attempt_id, round, report)
          select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::jsonb[])",
@@ -395,16 +395,7 @@ pub(super) async fn insert_rounds(conn: &mut PgConnection, rounds: &[(WorkspaceI
     Ok(())
 }
 
-/// As it can be stored.
-fn without_nul(report: &VerificationReport) -> Json<VerificationReport> {
-    let mut report = report.clone();
-    for check in &mut report.checks {
-        check.output = check.output.replace('\0', "\u{fffd}");
-    }
-    Json(report)
-}
-
-/// Reports with their checks.
+/// Reports with their checks, each with the hash of what is stored.
 pub(super) async fn insert_verifications(
     conn: &mut PgConnection,
     reports: &[(WorkspaceId, AttemptKey, &VerificationReport)],
@@ -412,17 +403,20 @@ pub(super) async fn insert_verifications(
     if reports.is_empty() {
         return Ok(());
     }
+    let reports: Vec<_> = reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.kept())).collect();
     let attempts: Vec<_> = reports.iter().map(|(_, key, _)| key.attempt_id.0).collect();
     let workspaces: Vec<_> = reports.iter().map(|(workspace, ..)| workspace.0).collect();
+    let hashes: Vec<_> = reports.iter().map(|(.., report)| report.hash()).collect();
     let started: Vec<_> = reports.iter().map(|(.., report)| report.started_at).collect();
     let durations: Vec<_> = reports.iter().map(|(.., report)| i64::try_from(report.duration_ms).unwrap_or(i64::MAX)).collect();
     sqlx::query!(
-        "insert into verification (attempt_id, workspace_id, started_at, duration_ms)
-         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[])",
+        "insert into verification (attempt_id, workspace_id, started_at, duration_ms, hash)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::text[])",
         &attempts,
         &workspaces,
         &started,
-        &durations
+        &durations,
+        &hashes
     )
     .execute(&mut *conn)
     .await?;
@@ -458,7 +452,7 @@ struct CheckRow<'a> {
     required: bool,
     timeout_seconds: u32,
     status: &'static str,
-    output: String,
+    output: &'a str,
     command: Option<&'a str>,
     duration_ms: i64,
 }
@@ -474,7 +468,7 @@ impl<'a> CheckRow<'a> {
             required: check.spec.required,
             timeout_seconds: check.spec.timeout_seconds,
             status: check.status.name(),
-            output: check.output.replace('\0', "\u{fffd}"),
+            output: &check.output,
             command: check.command.as_deref(),
             duration_ms: i64::try_from(check.duration_ms).unwrap_or(i64::MAX),
         }

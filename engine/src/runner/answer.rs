@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::{
     AttemptKey,
-    protocol::{Heard, Refusal, Said as Told, ToRunner, ToServer},
+    protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
     session::EVENT_MAX,
 };
 use tracing::{info, warn};
@@ -29,6 +29,7 @@ impl Engine {
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
                 ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                ToServer::Landed { landed, .. } => self.note_landing(session, landed).await,
                 ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
@@ -143,6 +144,13 @@ impl Engine {
         }
     }
 
+    /// It has no answer: as long as it has had no effect, the runner is told again, and says it again.
+    async fn note_landing(&self, session: &RunnerSession, landed: &Landed) {
+        if let Err(error) = until_answered(session.name(), || self.landed(session, landed)).await {
+            warn!("What runner {} says of a landing had no effect: {error}", session.name());
+        }
+    }
+
     async fn store_log(&self, session: &RunnerSession, one: &ToServer) -> Result<()> {
         let ToServer::Log { attempt, offset, stream, bytes } = one else { return Ok(()) };
         until_answered(session.name(), || self.append_log(session, *attempt, *offset, *stream, bytes)).await
@@ -160,7 +168,11 @@ impl Engine {
                 match one {
                     ToServer::Said { sequence, .. } => Some(ToRunner::Stored { attempt, sequence: *sequence }),
                     ToServer::Log { offset, bytes, .. } => Some(ToRunner::Logged { attempt, end: offset + bytes.len() as u64 }),
-                    ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
+                    ToServer::Hello(_)
+                    | ToServer::Heartbeat { .. }
+                    | ToServer::Leave
+                    | ToServer::Stops { .. }
+                    | ToServer::Landed { .. } => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -188,7 +200,11 @@ impl Engine {
 fn is_of_one(one: &ToServer) -> bool {
     !matches!(
         one,
-        ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Said { said: Told::ReportInParts { .. }, .. }
+        ToServer::Heartbeat { .. }
+            | ToServer::Leave
+            | ToServer::Stops { .. }
+            | ToServer::Landed { .. }
+            | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
 }
 
@@ -227,6 +243,6 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => None,
+        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => None,
     }
 }

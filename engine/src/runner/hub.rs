@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     AttemptKey, RunnerId, WorkspaceId,
-    protocol::{Assignment, Telling, ToRunner},
+    protocol::{Assignment, LandingOrder, Telling, ToRunner},
     runner::owner_of,
 };
 use tokio::sync::mpsc;
@@ -53,6 +53,8 @@ struct Connected {
     /// How much of that its last heartbeat named.
     named: usize,
     allowance: Allowance,
+    /// Whether it is of a version that lands results.
+    lands: bool,
     superseded: CancellationToken,
 }
 
@@ -116,13 +118,14 @@ impl Hub {
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
         allowance: Allowance,
+        lands: bool,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
         let connection = Connection { hub: self.clone(), id, ticket, superseded: superseded.clone() };
         let mut links = self.lock();
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
-            let one = Connected { session, outgoing, named: held.len(), held, allowance, superseded };
+            let one = Connected { session, outgoing, named: held.len(), held, allowance, lands, superseded };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -191,6 +194,11 @@ impl Hub {
         }
     }
 
+    /// The connected runners, each with whether it lands results.
+    pub(crate) fn connected(&self) -> Vec<(RunnerId, bool)> {
+        self.lock().connected.iter().map(|(id, one)| (*id, one.lands)).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().connected.is_empty()
     }
@@ -220,6 +228,13 @@ impl Hub {
         if let Some(one) = self.lock().connected.get(&runner) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Tell(telling));
+        }
+    }
+
+    /// Tells the runner what is to land. When it is not connected here, or its queue is full, it is told a little later.
+    pub(crate) fn land(&self, runner: RunnerId, order: LandingOrder) {
+        if let Some(one) = self.lock().connected.get(&runner) {
+            let _ = one.outgoing.try_send(ToRunner::Land { order: Box::new(order), optional: true });
         }
     }
 

@@ -59,6 +59,9 @@ impl Engine {
             Ok(count) => info!(runner.id = %session.id, "{count} attempts that runner {name} never began are back in the queue"),
             Err(error) => warn!(runner.id = %session.id, "What runner {name} never began could not all be taken back: {error}"),
         }
+        if let Err(error) = until_answered(name, || self.tell_landings_again(&session)).await {
+            warn!(runner.id = %session.id, "What runner {name} is to land is told a little later: {error}");
+        }
         let heard = until_answered(name, || self.heard(&session, attempts)).await?;
         let renewal = until_answered(name, || self.heartbeat(&session, attempts)).await?;
         Ok(Greeting { session, heard, renewal })
@@ -125,8 +128,9 @@ pub async fn serve_runner(
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let Heartbeat { stale, cancel, tell, allowance, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, allowance);
+    let connection = engine.hub.connect(session.clone(), outgoing, held, allowance, hello.lands);
     engine.hints.committed();
+    engine.hints.landings.notify_one();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel, tell };
     let mut open = to_runner.send(welcome).await.is_ok();

@@ -29,7 +29,7 @@ impl Engine {
 
 /// The task, locked, unless something has happened to it that whoever asks has not seen. Events are written under the lock, so none can
 /// come between.
-pub(super) async fn lock_as_seen(tx: &mut Tx, actor: &Actor, id: TaskId) -> Result<Task> {
+pub(crate) async fn lock_as_seen(tx: &mut Tx, actor: &Actor, id: TaskId) -> Result<Task> {
     let task = store::lock(tx, id).await?;
     refuse_unseen(tx, actor, id).await?;
     Ok(task)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
-    EventKind, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
+    EventKind, Land, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
     account::SYSTEM,
     task::{Complexity, Dependency, Inferred, On, Parents, Standing, infer},
 };
@@ -39,6 +39,7 @@ pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
         true => infer(&new.title, &work, new.files.len(), new.checks.len()),
         false => Inferred::default(),
     };
+    let land = if work.is_executed() { new.land } else { Land::None };
     Task {
         id: TaskId(new_id()),
         workspace_id: of.workspace,
@@ -69,6 +70,7 @@ pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
         agent: new.agent,
         complexity: Complexity::of(new.tier, inferred),
         estimate_seconds: new.estimate_seconds.map(whole_seconds),
+        land,
         state: TaskState::Blocked,
         attempts: 0,
         failures: 0,

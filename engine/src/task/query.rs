@@ -17,7 +17,7 @@ use super::{
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
-use crate::{Engine, Error, Hint, Result, artifact, attempt, event, runner, tx::Tx};
+use crate::{Engine, Error, Hint, Result, artifact, attempt, event, landing, runner, tx::Tx};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -191,7 +191,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
                   retry_cap_seconds as "retry_cap_seconds!", retry_by_class as "retry_by_class?: Json<RetryByClass>",
                   capabilities as "capabilities!", agent as "agent?: Json<AgentTerms>", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
-                  estimate_seconds as "estimate_seconds?", not_before as "not_before?",
+                  estimate_seconds as "estimate_seconds?", land as "land!: domain::Land", not_before as "not_before?",
                   complete_by as "complete_by?", queue_seconds as "queue_seconds?", concurrency_key as "concurrency_key?",
                   concurrency_limit as "concurrency_limit?", correlation_id as "correlation_id?",
                   coalesce(holder.name, holding_key.name || ' (API key)', paused_by) as "paused_by?",
@@ -234,6 +234,8 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
         complexity: Complexity::of(row.tier, row.inferred.0),
         estimate_seconds: row.estimate_seconds,
+        land: row.land,
+        landing: landing::store::of_task(tx, id).await?,
         paused_by: row.paused_by,
         created_by: row.creator,
         inputs: row.inputs.0,
@@ -299,6 +301,8 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
         agent: task.agent,
         complexity: task.complexity,
         estimate_seconds: task.estimate_seconds,
+        land: task.land,
+        landing: None,
         paused_by: None,
         created_by,
         inputs: task.inputs,

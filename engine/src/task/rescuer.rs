@@ -13,11 +13,19 @@ const BATCH: i64 = 100;
 
 #[derive(Default)]
 pub struct Rescuer {
+    /// The last look that got as far as the database's time.
     last_tick: Option<Timestamp>,
     /// When this process came back after it or the database had stood still, or the database's clock was set forward: a machine that
     /// slept, for example.
     back_since: Option<Timestamp>,
     rests_until: Option<Instant>,
+}
+
+#[cfg(feature = "testing")]
+impl Rescuer {
+    pub(crate) fn that_looked_at(now: Timestamp) -> Self {
+        Self { last_tick: Some(now), ..Self::default() }
+    }
 }
 
 impl Service for Rescuer {
@@ -27,7 +35,9 @@ impl Service for Rescuer {
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
         let now = engine.clock.now(&engine.database).await?;
         let lease = TimeDelta::seconds(lease_seconds().into());
-        if self.last_tick.is_some_and(|last| now - last > lease / 2) {
+        // the first looks may have failed, and what stood still between them and this one is not known otherwise
+        let last = self.last_tick.unwrap_or(engine.listening_since);
+        if now - last > lease / 2 {
             self.back_since = Some(now);
         }
         self.last_tick = Some(now);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    AgentTerms, CheckSpec, Failure, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId,
+    AgentTerms, CheckSpec, Failure, Land, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId,
     WorkspaceId,
     task::{Complexity, Concurrency, Dependency, Inferred, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, Stop, Tier},
 };
@@ -64,6 +64,7 @@ pub(super) struct TaskRow {
     pub tier: Option<Tier>,
     pub inferred: Json<Inferred>,
     pub estimate_seconds: Option<i32>,
+    pub land: Land,
     pub retry_by_class: Option<Json<RetryByClass>>,
     pub limits: i32,
     /// How much it still waits for; no transition asks.
@@ -181,6 +182,7 @@ impl TryFrom<TaskRow> for Task {
             agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
             complexity: Complexity::of(row.tier, row.inferred.0),
             estimate_seconds: row.estimate_seconds,
+            land: row.land,
             state: columns.state().ok_or_else(|| inconsistent("its columns do not fit its state"))?,
             attempts: row.attempts,
             failures: row.failures,
@@ -312,6 +314,7 @@ pub(crate) struct NewRow {
     tier: Option<Tier>,
     inferred: Inferred,
     estimate_seconds: Option<i32>,
+    land: Land,
     retry_by_class: Option<RetryByClass>,
 }
 
@@ -368,6 +371,7 @@ impl NewRow {
             tier: task.complexity.given,
             inferred: task.complexity.inferred.clone(),
             estimate_seconds: task.estimate_seconds,
+            land: task.land,
             retry_by_class: (!task.retry.by_class.is_usual()).then_some(task.retry.by_class),
         }
     }

@@ -33,12 +33,12 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
                            state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                            complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
                            condition, delay_seconds, workflow_run_id, group_id, capabilities, agent, tier, inferred, estimate_seconds, retry_by_class,
-                           queued_at, turn)
+                           land, queued_at, turn)
          select id, workspace_id, repository_id, title, command, prompt, control, base_ref, files, success_criteria, checks,
                 priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
                 state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                 complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
-                condition, delay_seconds, workflow_run_id, group_id, capabilities, agent, tier, inferred, estimate_seconds, retry_by_class,
+                condition, delay_seconds, workflow_run_id, group_id, capabilities, agent, tier, inferred, estimate_seconds, retry_by_class, land,
                 case when state = 'queued' then created_at end,
                 case when state = 'queued' then nextval('queue_turn') + lane_patience(priority) end
          from jsonb_to_recordset($1) as new (
@@ -48,7 +48,8 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
            run_at timestamptz, ended_at timestamptz, skipped_because_of uuid, skipped_reason text, skipped_path uuid[],
            created_by text, created_at timestamptz, complete_by timestamptz, queue_seconds int, concurrency_key text,
            concurrency_limit int, tags text[], correlation_id text, paused_by text, inputs jsonb, condition text, delay_seconds int,
-           workflow_run_id uuid, group_id uuid, capabilities text[], agent jsonb, tier text, inferred jsonb, estimate_seconds int, retry_by_class jsonb)",
+           workflow_run_id uuid, group_id uuid, capabilities text[], agent jsonb, tier text, inferred jsonb, estimate_seconds int, retry_by_class jsonb,
+           land text)",
         Json(rows) as _
     )
     .execute(conn)
@@ -91,7 +92,7 @@ pub(crate) async fn lock_all(conn: &mut PgConnection, ids: &[TaskId]) -> Result<
                   retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
                   tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
-                  skipped_path, created_at, created_by, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
+                  skipped_path, created_at, created_by, land, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
                   delay_seconds, opened, workflow_run_id, capabilities, agent as "agent: Json<AgentTerms>", tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
                   estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits, waiting_for
            from task where id = any($1) order by id for no key update"#,

@@ -149,14 +149,26 @@ async fn after_an_outage_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn after_a_sleep_every_runner_has_one_lease_to_be_heard(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
+    is_heard_after_a_sleep(&pool, true).await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_could_not_look_before_a_sleep_knows_of_it_as_well(pool: PgPool) {
+    is_heard_after_a_sleep(&pool, false).await;
+}
+
+/// Without a look before it: the database had not answered.
+async fn is_heard_after_a_sleep(pool: &PgPool, has_looked: bool) {
+    let test = TestEngine::new(pool).await;
     let ada = test.owner().await;
     let task = test.create(&ada, checked("one")).await.summary.id;
     test.advance(after_the_grace());
     let runner = test.runner("r1").await;
     let attempt = runner.claims_one().await.attempt;
     let mut rescuer = Rescuer::default();
-    rescuer.tick(&test.engine).await.unwrap();
+    if has_looked {
+        rescuer.tick(&test.engine).await.unwrap();
+    }
     // The whole machine slept for an hour: nobody could say anything, and nobody could have heard it.
     test.advance(TimeDelta::hours(1));
     rescuer.tick(&test.engine).await.unwrap();
@@ -376,6 +388,7 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         lost,
         proof: String::new(),
         no_sandbox: None,
+        lands: false,
         backends: vec![],
     })
 }
@@ -426,4 +439,27 @@ async fn a_runner_that_begins_anew_never_began_what_it_does_not_know(pool: PgPoo
             sqlx::query_scalar("select losses from task where id = $1").bind(task.summary.id.0).fetch_one(&pool).await.unwrap();
         assert_eq!((state(&task), charged), (TaskStateName::Queued, losses), "{}", assignment.title);
     }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_report_has_the_hash_of_what_can_be_read_of_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let runner = test.runner("r1").await;
+    let held = runner.claims_one().await;
+    runner.starts(held.attempt).await.unwrap();
+    runner.verifies(held.attempt).await.unwrap();
+    let mut said = report(&held, CheckStatus::Passed);
+    let verification = said.verification.as_mut().unwrap();
+    verification.started_at += TimeDelta::nanoseconds(123_456_789);
+    verification.checks[0].output = "\u{1f980} a\0b\x1b[31m\r\n".into();
+    runner.reports(held.attempt, said).await.unwrap();
+    let attempt = test.engine.get_task(&ada, task).await.unwrap().attempt_list.remove(0);
+    let (read, hash) = (attempt.verification.unwrap(), attempt.report_hash.unwrap());
+    assert_eq!(read.hash(), hash);
+    sqlx::query("update verification_check set output = 'all was well'").execute(&pool).await.unwrap();
+    let changed = test.engine.get_task(&ada, task).await.unwrap().attempt_list.remove(0);
+    assert_ne!(changed.verification.unwrap().hash(), hash, "what is changed afterwards does not fit any more");
+    assert_eq!(changed.report_hash, Some(hash));
 }

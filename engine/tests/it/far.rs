@@ -68,6 +68,7 @@ impl Link {
             lost: vec![],
             proof,
             no_sandbox: None,
+            lands: false,
             backends: vec![],
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();

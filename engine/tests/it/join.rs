@@ -226,6 +226,7 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
         lost: vec![],
         proof,
         no_sandbox: None,
+        lands: false,
         backends: vec![],
     };
     link.to_server.send(ToServer::Hello(hello)).await.unwrap();

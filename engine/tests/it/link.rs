@@ -99,6 +99,7 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         lost,
         proof: String::new(),
         no_sandbox: None,
+        lands: false,
         backends: vec![],
     })
 }

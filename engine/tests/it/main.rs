@@ -18,6 +18,7 @@ mod hold;
 mod isolation;
 mod join;
 mod judge;
+mod landing;
 mod line;
 mod link;
 mod logs;

@@ -423,6 +423,7 @@ impl World {
             agent: view.agent,
             complexity: view.complexity,
             estimate_seconds: view.estimate_seconds,
+            land: view.land,
             state,
             attempts: 0,
             failures: 0,

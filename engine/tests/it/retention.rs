@@ -261,6 +261,8 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "attempt → task",
         "event → task",
         "finding → attempt",
+        "landing → attempt",
+        "landing → task",
         "log_chunk → task",
         "report_part → attempt",
         "session_event → attempt",

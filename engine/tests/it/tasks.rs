@@ -342,6 +342,7 @@ async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
         capabilities: vec!["gpu".into()],
         tier: Some(domain::task::Tier::Complex),
         estimate_seconds: Some(600),
+        land: domain::Land::Push,
         retry: serde_json::from_value(serde_json::json!({"by_class": {"provider_limit": {"base_seconds": 30}}})).unwrap(),
         ..checked(" Trimmed ")
     };

@@ -178,6 +178,7 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
             lost: vec![],
             proof: String::new(),
             no_sandbox: None,
+            lands: false,
             backends: vec![],
         };
         to_server.send(ToServer::Hello(hello)).await.unwrap();

@@ -14,7 +14,7 @@ use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
     protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
 };
-use runner::{AgentConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
+use runner::{AgentConfig, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -205,6 +205,7 @@ pub fn config(state_dir: PathBuf) -> RunnerConfig {
         capabilities: vec![],
         paths: Paths::All,
         sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
+        landing: LandingConfig::default(),
     }
 }
 
@@ -419,7 +420,7 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } => true,
+            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -450,7 +451,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. }) {
+        if matches!(message, ToServer::Stops { .. } | ToServer::Landed { .. }) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -473,7 +474,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                 let stale = attempts.iter().filter(is_stale).copied().collect();
                 ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
             }
-            ToServer::Leave | ToServer::Stops { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },

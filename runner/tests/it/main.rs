@@ -7,6 +7,7 @@ mod approvals;
 mod checks;
 mod ending;
 mod harness;
+mod landing;
 mod link;
 mod lives;
 mod logs;

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    Event, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
+    Event, LandTask, NewTask, NewTasks, Page, TaskFilter, TaskId, TaskSummary, TaskView,
     task::{BulkOutcome, BulkTasks, Dependency, TaskChange, TaskLink, TaskPreview},
     workflow::GateAnswer,
 };
@@ -179,6 +179,25 @@ pub async fn cancel_task(State(engine): State<Engine>, Who(actor): Who, Id(id): 
 )]
 pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>) -> Changed {
     Ok(Tagged(engine.retry_task(&actor, id).await?))
+}
+
+/// Push the result of a task that has succeeded, and open a pull request for it when that is asked for. What came of it is in `landing` of the
+/// task; asked for again it is tried again, or brought up to date.
+#[utoipa::path(
+    post, path = "/tasks/{id}/land", tag = "tasks", operation_id = "land_task", params(("id" = TaskId, Path)), request_body = LandTask,
+    responses(
+        (status = 200, body = TaskView),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not succeeded, or has changed nothing.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is not as `If-Match` says.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn land_task(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<TaskId>, ApiJson(land): ApiJson<LandTask>) -> Changed {
+    Ok(Tagged(engine.land_task(&actor, id, land).await?))
 }
 
 /// Hold a task: no runner takes it until it is resumed. What works on it is stopped, its work saved, and goes back into the queue.

@@ -6,8 +6,8 @@ mod workflow;
 use std::{error::Error, time::Duration};
 
 use domain::{
-    Event, Identity, Isolation, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId, TaskSummary,
-    TaskView, Workspace,
+    Event, Identity, Isolation, Land, LandTask, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId,
+    TaskSummary, TaskView, Workspace,
     account::SetIsolation,
     queue::{Queue, QueueName},
     runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail},
@@ -138,6 +138,10 @@ impl Client {
 
     pub async fn retry_task(&self, id: TaskId) -> Result<TaskView, CliError> {
         self.json(self.http.post(self.of_task(id, &["retry"]))).await
+    }
+
+    pub async fn land_task(&self, id: TaskId, how: Land) -> Result<TaskView, CliError> {
+        self.json(self.http.post(self.of_task(id, &["land"])).json(&LandTask { how })).await
     }
 
     pub async fn pause_task(&self, id: TaskId) -> Result<TaskView, CliError> {

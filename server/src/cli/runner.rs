@@ -79,6 +79,8 @@ pub struct RunArgs {
     pub agents: crate::config::AgentArgs,
     #[command(flatten)]
     pub sandbox: crate::config::SandboxArgs,
+    #[command(flatten)]
+    pub landing: crate::config::LandingArgs,
 }
 
 impl FolderArgs {

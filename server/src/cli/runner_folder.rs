@@ -13,7 +13,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{error::CliError, runner::RunArgs};
-use crate::config::{AgentArgs, SandboxArgs};
+use crate::config::{AgentArgs, LandingArgs, SandboxArgs};
 
 /// What a runner knows of its server.
 #[derive(Clone, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct Settings {
     pub agents: AgentArgs,
     #[serde(default)]
     pub sandbox: SandboxArgs,
+    #[serde(default)]
+    pub landing: LandingArgs,
 }
 
 /// What was asked for when the machine began to join: enough to go on from wherever it was cut short.
@@ -62,6 +64,7 @@ impl Settings {
             agent_command: args.agent_command.clone().or_else(|| self.agent_command.clone()),
             agents: args.agents.or(&self.agents),
             sandbox: args.sandbox.or(&self.sandbox),
+            landing: args.landing.or(&self.landing),
         }
     }
 }
@@ -96,7 +99,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -107,6 +110,7 @@ const NAMES: [&str; 16] = [
     "identity.new",
     "lock",
     "gitconfig",
+    "gitconfig.credentials",
     "inside",
     "journal",
     "mirrors",

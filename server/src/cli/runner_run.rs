@@ -67,6 +67,7 @@ pub fn config(folder: &Path, known: &Membership, settings: Settings) -> RunnerCo
         agents: settings.agents.config(folder),
         capabilities: settings.capabilities,
         sandbox: settings.sandbox.config(WithoutSandbox::Refused),
+        landing: settings.landing.config(),
         paths: if known.paths { Paths::All } else { Paths::Only(sample_place(&trial_folder(folder))) },
     }
 }

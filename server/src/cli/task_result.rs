@@ -1,6 +1,6 @@
 //! How a task turned out, for a person: state, checks, why it failed, what to do, and where the work is.
 
-use domain::{Attempt, CheckResult, CheckStatus, TaskView};
+use domain::{Attempt, CheckResult, CheckStatus, Landing, LandingState, TaskView};
 
 use super::{
     terminal_text::TerminalText,
@@ -37,6 +37,24 @@ pub fn result_lines(task: &TaskView) -> Vec<String> {
         lines.push(format!("  {dim}try:{dim:#} {}", failure.code.advice()));
     }
     lines.extend(latest.and_then(place_of_work));
+    lines.extend(task.landing.iter().flat_map(|landing| landing_lines(landing, &summary.id.short())));
+    lines
+}
+
+/// How its result gets to where its repository came from.
+fn landing_lines(landing: &Landing, id: &str) -> Vec<String> {
+    let dim = dim();
+    let remote = landing.remote.as_deref().unwrap_or_default();
+    let mut lines = match (landing.state, &landing.pull_request) {
+        (LandingState::Landed, Some(request)) => vec![format!("  {dim}pull request:{dim:#} {}", shown(&request.url))],
+        (LandingState::Landed, None) => vec![format!("  {dim}pushed to:{dim:#} {}", shown(remote))],
+        (LandingState::Waiting, _) => vec![format!("  {dim}lands:{dim:#} as soon as {} has pushed it", shown(&landing.runner))],
+        (LandingState::Failed, _) => vec![format!("  {dim}lands:{dim:#} not; `muster task land {id}` tries again")],
+    };
+    if let Some(trouble) = &landing.trouble {
+        lines.push(format!("  {dim}why not{}:{dim:#} {}", if landing.again_at.is_some() { " yet" } else { "" }, shown(&trouble.message)));
+        lines.push(format!("  {dim}try:{dim:#} {}", shown(&trouble.advice)));
+    }
     lines
 }
 

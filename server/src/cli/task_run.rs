@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
-    AgentTerms, Ask, Backend, CheckSpec, NewTask, Priority, TaskView,
+    AgentTerms, Ask, Backend, CheckSpec, Land, NewTask, Priority, TaskView,
     agent::{self, ANSWER_MINUTES_MAX, NoBackend, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
@@ -40,6 +40,7 @@ Examples:
   muster task run Bring the dependencies up to date --ask commands --watch
   muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
+  muster task run Write a test for the date parser --check test_passes=auto --land pull_request
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
 pub struct RunArgs {
     /// What to do, in words, for the agent of the runner.
@@ -145,6 +146,9 @@ pub struct RunArgs {
     /// How long it is expected to take, shown beside what it took.
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     estimate: Option<u32>,
+    /// What becomes of its result once it has passed its checks: it stays on its branch, or that is pushed, or a pull request is opened.
+    #[arg(long, value_name = "HOW", default_value = Land::None.name(), value_parser = PossibleValuesParser::new(Land::ALL.map(Land::name)))]
+    land: String,
     /// A file the work is about; may be given more than once.
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<String>,
@@ -242,6 +246,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         },
         tier: args.tier.as_deref().and_then(Tier::parse),
         estimate_seconds: args.estimate,
+        land: Land::parse(&args.land).unwrap_or_default(),
         correlation_id: args.correlation.clone(),
         ..usual
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use domain::{
-    Attempt, Event, FailureCode, TaskView, Work,
+    Attempt, Event, FailureCode, Land, TaskView, Work,
     task::{Gate, TaskLink, TierSource, no_runner_has, plain},
 };
 
@@ -70,6 +70,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("agent", task.agent.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default()),
         ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
+        ("land", task.land.name().to_owned()),
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
         ("base_ref", task.base_ref.clone().unwrap_or_default()),
@@ -84,9 +85,17 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("inputs", serde_json::to_string(&task.inputs).unwrap_or_default()),
         ("output", task.output.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
+    if let Some(landing) = &task.landing {
+        fields.push(("landing", landing.state.name().to_owned()));
+        fields.push(("remote", landing.remote.clone().unwrap_or_default()));
+        fields.push(("pull_request", landing.pull_request.as_ref().map(|one| one.url.clone()).unwrap_or_default()));
+        fields.push(("trouble", landing.trouble.as_ref().map(|trouble| trouble.message.clone()).unwrap_or_default()));
+        fields.push(("advice", landing.trouble.as_ref().map(|trouble| trouble.advice.clone()).unwrap_or_default()));
+    }
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
+        fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
     }
     fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
@@ -150,6 +159,7 @@ fn demands(task: &TaskView) -> Vec<String> {
         lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
     }
     lines.extend(task.agent.in_words().map(|words| field("agent", &words)));
+    lines.extend((task.land != Land::None).then(|| field("lands", task.land.label())));
     lines.extend(task.estimate_seconds.map(|seconds| {
         let expected = duration(Duration::from_secs(seconds.unsigned_abs().into()));
         let latest = task.attempt_list.last().and_then(|attempt| attempt.started_at.zip(attempt.ended_at));
@@ -194,9 +204,13 @@ fn link_line(name: &str, link: &TaskLink) -> String {
 
 /// The checks of the latest attempt that has a report; before that, what will be checked.
 fn checks(task: &TaskView) -> Vec<String> {
-    let report = task.attempt_list.iter().rev().find_map(|attempt| attempt.verification.as_ref());
-    let lines = match report {
-        Some(report) => report.checks.iter().flat_map(|check| [vec![check_line(check)], check_output(check)].concat()).collect(),
+    let latest = task.attempt_list.iter().rev().find_map(|attempt| Some((attempt, attempt.verification.as_ref()?)));
+    let lines = match latest {
+        Some((attempt, report)) => {
+            let checks = report.checks.iter().flat_map(|check| [vec![check_line(check)], check_output(check)].concat());
+            let hash = attempt.report_hash.iter().map(|hash| format!("{dim}SHA-256 of the report{dim:#} {}", shown(hash), dim = dim()));
+            checks.chain(hash).collect()
+        }
         None => task
             .check_specs
             .iter()

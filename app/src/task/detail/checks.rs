@@ -4,7 +4,7 @@ use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, TaskView};
 use leptos::prelude::*;
 
 use crate::{
-    components::{Empty, Icon, log_view::output_html, time::span},
+    components::{CopyButton, Empty, Icon, facts::wide_fact, log_view::output_html, time::span},
     task::state_badge::check_badge,
     text::duration,
 };
@@ -30,6 +30,7 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
                     view! {
                         <p class="p-task__lead">{heading}": "{passed}" of "{all}" passed in "{total}</p>
                         <ul class="c-checks">{report.checks.into_iter().map(result).collect_view()}</ul>
+                        {shown.and_then(|shown| hash(task, shown))}
                         {shown.map(earlier_rounds)}
                     }
                     .into_any()
@@ -46,6 +47,18 @@ pub fn checks(task: Signal<TaskView>, attempt: Memo<i32>) -> impl IntoView {
             }
         })
     }
+}
+
+/// By what the report can be known again, and how.
+fn hash(task: &TaskView, attempt: &Attempt) -> Option<impl IntoView + use<>> {
+    let hash = attempt.report_hash.clone()?;
+    let command = format!("muster task report {} --attempt {} | sha256sum", task.summary.id.short(), attempt.number);
+    Some(view! {
+        <dl class="c-facts p-task__hash">
+            {wide_fact("SHA-256 of the report", view! { <code class="c-facts__long">{hash.clone()}</code> <CopyButton text=hash label="Copy the report's hash" /> })}
+            {wide_fact("To check the hash", view! { <code class="c-facts__long">{command.clone()}</code> <CopyButton text=command label="Copy the command" /> })}
+        </dl>
+    })
 }
 
 /// What the checks said before the agent went on, the latest round first.

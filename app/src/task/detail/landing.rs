@@ -1,0 +1,130 @@
+//! What becomes of a result: where it was pushed, its pull request, why it is not there, and a way to have it tried again. Forms, so they work
+//! without scripts.
+
+use domain::{Land, LandingState, LandingTrouble, PullRequest, TaskId, TaskState, TaskView, landing};
+use leptos::{form::ActionForm, prelude::*};
+
+use crate::{
+    components::{Notice, Time, Tone, toast::tell},
+    task::LandTask,
+    text::capitalised,
+};
+
+#[component]
+pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
+    let land = ServerAction::<LandTask>::new();
+    tell(land.value(), |_| "The result is to land".into(), refresh);
+    let refusal = move || {
+        let problem = land.value().with(|answer| answer.as_ref().and_then(|answer| answer.as_ref().err().cloned()));
+        problem.map(|problem| view! { <Notice tone=Tone::Bad title=problem.title><p>{capitalised(&problem.detail)}</p></Notice> })
+    };
+    // while it is fetched again, what is there stays
+    let landing = Memo::new(move |_| task.with(|task| task.landing.clone()));
+    let can_land = Memo::new(move |_| task.with(can_land));
+    view! {
+        {refusal}
+        {move || match landing.get() {
+            Some(landing) => shown(id, landing, land),
+            None if can_land.get() => {
+                let how = [(Land::Push, "Push it"), (Land::PullRequest, "Open a pull request")];
+                view! { <div class="p-task__land"><span class="u-quiet">"Its result is on its branch alone."</span> {form(id, &how, land)}</div> }.into_any()
+            }
+            None => ().into_any(),
+        }}
+    }
+}
+
+/// A result that has passed, and that nobody has wanted to land.
+fn can_land(task: &TaskView) -> bool {
+    let has_succeeded = matches!(task.summary.state, TaskState::Succeeded { .. }) && task.work.is_executed();
+    has_succeeded && task.attempt_list.last().is_some_and(|attempt| attempt.commit.is_some())
+}
+
+fn shown(id: TaskId, landing: landing::Landing, land: ServerAction<LandTask>) -> AnyView {
+    let where_it_is = where_it_is(&landing);
+    match (landing.state, landing.pull_request) {
+        (LandingState::Landed, Some(request)) => view! {
+            <Notice tone=Tone::Good title="It has a pull request">
+                <p>{link(&request)}</p>
+                {where_it_is}
+                {form(id, &[(Land::PullRequest, "Bring it up to date")], land)}
+            </Notice>
+        }
+        .into_any(),
+        (LandingState::Landed, None) => view! {
+            <Notice tone=Tone::Good title="Its branch is pushed">
+                {where_it_is}
+                {form(id, &[(Land::PullRequest, "Open a pull request")], land)}
+            </Notice>
+        }
+        .into_any(),
+        (LandingState::Waiting, request) => {
+            let runner = landing.runner;
+            let again = landing.again_at.map(|at| view! { <p>"It is tried again " <Time at=at /> "."</p> });
+            match landing.trouble {
+                None => view! {
+                    <Notice tone=Tone::Info title="On its way">
+                        <p>"The runner " {runner} " has the commit, and is told to push it as soon as it is connected."</p>
+                    </Notice>
+                }
+                .into_any(),
+                Some(trouble) => view! {
+                    <Notice tone=Tone::Warn title="It has not landed yet">
+                        {why(trouble)}
+                        {again}
+                        {where_it_is}
+                        {request.as_ref().map(link)}
+                        {form(id, &[(landing.how, "Try now")], land)}
+                    </Notice>
+                }
+                .into_any(),
+            }
+        }
+        (LandingState::Failed, request) => view! {
+            <Notice tone=Tone::Bad title="It has not landed">
+                {landing.trouble.map(why)}
+                {where_it_is}
+                {request.as_ref().map(link)}
+                {form(id, &[(landing.how, "Try again")], land)}
+            </Notice>
+        }
+        .into_any(),
+    }
+}
+
+fn why(trouble: LandingTrouble) -> impl IntoView {
+    view! {
+        <p class="p-task__message">{format!("{}.", capitalised(trouble.message.trim_end_matches('.')))}</p>
+        <p>{trouble.advice}</p>
+    }
+}
+
+/// Nothing as long as it was not pushed.
+fn where_it_is(landing: &landing::Landing) -> Option<impl IntoView + use<>> {
+    let remote = landing.remote.clone()?;
+    let (branch, commit) = (landing.branch.clone(), landing.commit.chars().take(10).collect::<String>());
+    Some(
+        view! { <p>"Attempt " {landing.attempt} " is " <code>{branch}</code> " in " <code>{remote}</code> ", at " <code>{commit}</code> "."</p> },
+    )
+}
+
+fn link(request: &PullRequest) -> impl IntoView + use<> {
+    view! { <a href=request.url.clone() rel="external noreferrer">{request.url.clone()}</a> }
+}
+
+fn form(id: TaskId, choices: &[(Land, &'static str)], land: ServerAction<LandTask>) -> impl IntoView + use<> {
+    let button = move |(how, text): &(Land, &'static str)| {
+        view! {
+            <button class="c-button" type="submit" name="how" value=how.name() disabled=land.pending()>
+                <span class="c-button__text">{*text}</span>
+            </button>
+        }
+    };
+    let buttons = choices.iter().map(button).collect_view();
+    view! {
+        <ActionForm action=land attr:class="p-task__land">
+            <input type="hidden" name="id" value=id.to_string() />
+            {buttons}
+        </ActionForm>
+    }
+}

@@ -1,0 +1,137 @@
+//! What a pull request says. Whatever people, agents and programs wrote is shown as code, so that none of it is markup there, or calls
+//! anybody by name.
+
+use crate::{Attempt, CheckResult, TaskView, VerificationReport, Work, agent::dollars};
+
+/// Characters of the work, of the criteria and of what is worth a look that are shown.
+const SHOWN: usize = 4000;
+/// Of one line in a table.
+const LINE: usize = 200;
+
+/// What the agent of a task has used, over all its attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub input: u64,
+    /// Of the input, read from a cache.
+    pub cached: u64,
+    pub output: u64,
+    /// Millionths of a dollar, as the agent counts them.
+    pub cost_micros: Option<u64>,
+}
+
+/// In Markdown. `page` is where people see the task.
+pub fn body(task: &TaskView, attempt: &Attempt, usage: Option<Usage>, page: &str) -> String {
+    let mut parts = vec![asked_for(task)];
+    if !task.success_criteria.is_empty() {
+        parts.push(format!("**Counts as done**\n\n{}", block(&task.success_criteria.join("\n"))));
+    }
+    parts.push(checks(attempt.verification.as_ref()));
+    if !attempt.findings.is_empty() {
+        let found: Vec<_> = attempt.findings.iter().map(|finding| finding.detail.as_str()).collect();
+        parts.push(format!("**Worth a look**\n\n{}", block(&found.join("\n"))));
+    }
+    parts.extend(usage.map(used));
+    parts.push(origin(task, attempt, page));
+    parts.join("\n\n") + "\n"
+}
+
+fn asked_for(task: &TaskView) -> String {
+    let what = match &task.work {
+        Work::Command(_) => "Command",
+        _ => "Asked for",
+    };
+    format!("**{what}**\n\n{}", block(task.work.text()))
+}
+
+fn checks(report: Option<&VerificationReport>) -> String {
+    let Some(report) = report.filter(|report| !report.checks.is_empty()) else {
+        return "**Not verified**: the task defines no check, so nothing but its end says that it is done.".into();
+    };
+    let mut lines = vec![
+        format!("**Checks**: {} of {} passed, run by Muster after the work had ended", report.passed(), report.checks.len()),
+        String::new(),
+        "| Check | Result | Took |".into(),
+        "|---|---|---|".into(),
+    ];
+    lines.extend(report.checks.iter().map(row));
+    lines.join("\n")
+}
+
+fn row(check: &CheckResult) -> String {
+    let target = check.spec.target.as_deref().map(|target| format!(" {}", cell(target))).unwrap_or_default();
+    let optional = if check.spec.required { "" } else { ", does not decide" };
+    let tenths = check.duration_ms / 100;
+    format!(
+        "| {}{target} | {}{optional} | {}.{} s |",
+        check.spec.kind.label(),
+        check.status.name().replace('_', " "),
+        tenths / 10,
+        tenths % 10
+    )
+}
+
+fn used(usage: Usage) -> String {
+    let cached = if usage.cached > 0 { format!(" ({} of them from a cache)", usage.cached) } else { String::new() };
+    let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
+    let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
+    format!("**Used**: {} tokens in{cached}, {} out{cost}", usage.input, usage.output)
+}
+
+fn origin(task: &TaskView, attempt: &Attempt, page: &str) -> String {
+    let report = match &attempt.report_hash {
+        Some(hash) => format!(" · [Report]({page}?view=checks&attempt={}), SHA-256 `{hash}`", attempt.number),
+        None => String::new(),
+    };
+    format!("[Muster task {}]({page}), attempt {}{report}", task.summary.id.short(), attempt.number)
+}
+
+/// Lines as they are, in a fence that nothing in them closes.
+fn block(text: &str) -> String {
+    let text = cut(text.trim(), SHOWN);
+    let fence = "`".repeat(longest_run(&text).max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}")
+}
+
+/// One line as it is, in a table.
+fn cell(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = cut(line.trim(), LINE).replace('|', "\\|");
+    let ticks = "`".repeat(longest_run(&line) + 1);
+    format!("{ticks} {line} {ticks}")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c: char| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut characters = text.chars();
+    let mut kept: String = characters.by_ref().take(most).filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
+    if characters.next().is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_written_gets_out_of_its_fence() {
+        assert_eq!(block("a\n```\n@everybody <script>"), "````text\na\n```\n@everybody <script>\n````");
+        assert_eq!(block("plain"), "```text\nplain\n```");
+        assert_eq!(cell("grep -c '`a|b`' x\ny"), "`` grep -c '`a\\|b`' x y ``");
+        assert_eq!(
+            block(&"x".repeat(SHOWN + 1)).chars().filter(|c| *c == 'x' || *c == '…').count(),
+            SHOWN + 1 + "text".matches('x').count()
+        );
+    }
+
+    #[test]
+    fn what_was_used_is_said_as_far_as_it_is_known() {
+        let usage = Usage { input: 1200, cached: 200, output: 34, cost_micros: Some(1_234_000) };
+        assert_eq!(used(usage), "**Used**: 1200 tokens in (200 of them from a cache), 34 out; $1.24 as the agent counts it");
+        assert_eq!(used(Usage { input: 5, output: 1, ..Usage::default() }), "**Used**: 5 tokens in, 1 out");
+    }
+}

@@ -1,0 +1,82 @@
+//! Tells runners what is to land, and tells it again until they have said what came of it.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::protocol::{Landed, Trouble};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::{
+    order,
+    store::{self, Due},
+};
+use crate::{Engine, Result, Service, Tick};
+
+/// Told in one round.
+const BATCH: i64 = 20;
+/// After which a runner that has not answered is told again. One that is still at it does not begin anew.
+const TELL_AGAIN: TimeDelta = TimeDelta::minutes(1);
+
+pub struct Lander {
+    /// How people reach this server: what a pull request links to.
+    origin: String,
+}
+
+impl Lander {
+    pub fn new(origin: impl Into<String>) -> Self {
+        Self { origin: origin.into() }
+    }
+}
+
+impl Service for Lander {
+    const NAME: &'static str = "lander";
+    const EVERY: Duration = Duration::from_secs(2);
+
+    async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
+        let connected = engine.hub.connected();
+        let runners: Vec<_> = connected.iter().map(|(id, _)| *id).collect();
+        let mut tx = engine.begin_system(None).await?;
+        let now = tx.now();
+        let due = store::take_due(&mut tx, &runners, now, now + TELL_AGAIN, BATCH).await?;
+        let due = tx.commit(due).await?;
+        let there_may_be_more = due.len() as i64 == BATCH;
+        for one in due {
+            let task = one.attempt.task_id;
+            let lands = connected.iter().any(|(id, lands)| *id == one.runner && *lands);
+            // those after it wait for nothing of this one
+            if let Err(error) = engine.see_to(one, lands, &self.origin).await {
+                warn!(task.id = %task, "The result of task {task} does not land for now: {error}");
+            }
+        }
+        Ok(if there_may_be_more { Tick::Busy } else { Tick::Idle })
+    }
+
+    fn hint(engine: &Engine) -> Option<&Notify> {
+        Some(&engine.hints.landings)
+    }
+}
+
+impl Engine {
+    async fn see_to(&self, due: Due, lands: bool, origin: &str) -> Result<()> {
+        if due.is_orphan {
+            let advice = "Its commit is on that machine alone; create the task again to have it done by another runner.";
+            return self.cannot_land(&due, "the runner that has the commit was removed", advice).await;
+        }
+        if !lands {
+            let advice = "Update Muster on that machine, and try again.";
+            return self.cannot_land(&due, "its runner is of a version of Muster that lands nothing", advice).await;
+        }
+        let runner = due.runner;
+        let told = order::of(self, due, origin).await?;
+        // when it cannot be told now, it is told a minute later
+        self.hub.land(runner, told);
+        Ok(())
+    }
+
+    async fn cannot_land(&self, due: &Due, message: &str, advice: &str) -> Result<()> {
+        let trouble = Trouble { message: message.into(), advice: advice.into(), again_in: None };
+        let said = Landed { attempt: due.attempt, number: due.number, remote: None, pull_request: None, trouble: Some(trouble) };
+        self.note_landed(None, due.runner, &said).await
+    }
+}

@@ -1,0 +1,232 @@
+//! All SQL about landings.
+
+use domain::{AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId};
+use sqlx::PgConnection;
+
+use super::NewLanding;
+use crate::{Error, Result, error::hit_one, task::query::name_of};
+
+/// What the latest attempt of a task has saved.
+pub(super) struct Saved {
+    pub attempt: AttemptKey,
+    pub branch: String,
+    pub commit: String,
+}
+
+/// Nothing when that has changed nothing.
+pub(super) async fn saved(conn: &mut PgConnection, task: TaskId) -> Result<Option<Saved>> {
+    let row = sqlx::query!(
+        r#"select attempt.id, number, branch as "branch!", commit_id as "commit_id!"
+           from attempt join task on task.id = task_id and attempts = number
+           where task_id = $1 and branch is not null and commit_id is not null"#,
+        task.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Saved {
+        attempt: AttemptKey { task_id: task, attempt_id: row.id, number: row.number },
+        branch: row.branch,
+        commit: row.commit_id,
+    }))
+}
+
+/// Asks for them; their tasks are locked. A branch that a pull request was opened for stays its branch, so that a later result comes into the
+/// same one.
+pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: Timestamp) -> Result<()> {
+    if landings.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&NewLanding) -> uuid::Uuid| landings.iter().map(of).collect::<Vec<_>>();
+    let text = |of: fn(&NewLanding) -> &str| landings.iter().map(|one| of(one).to_owned()).collect::<Vec<_>>();
+    sqlx::query!(
+        "insert into landing (task_id, workspace_id, attempt_id, how, branch, commit_id, asked_by, asked_at, due_at)
+         select task_id, workspace_id, attempt_id, how, branch, commit_id, asked_by, $1, $1
+         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[])
+              as new (task_id, workspace_id, attempt_id, how, branch, commit_id, asked_by)
+         order by task_id
+         on conflict (task_id) do update set
+           attempt_id = excluded.attempt_id, how = excluded.how, commit_id = excluded.commit_id,
+           branch = case when landing.pull_request_number is null then excluded.branch else landing.branch end,
+           remote = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.remote end,
+           left_at = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.left_at end,
+           state = 'waiting', number = landing.number + 1, tries = 0, message = null, advice = null,
+           asked_by = excluded.asked_by, asked_at = excluded.asked_at, due_at = excluded.due_at, ended_at = null",
+        now,
+        &column(|one| one.attempt.task_id.0),
+        &column(|one| one.workspace.0),
+        &column(|one| one.attempt.attempt_id.0),
+        &text(|one| one.how.name()),
+        &text(|one| &one.branch),
+        &text(|one| &one.commit),
+        &text(|one| &one.by)
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// For people.
+pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Option<Landing>> {
+    let row = sqlx::query!(
+        "select how, landing.state, attempt.number, landing.commit_id, landing.branch, remote, pull_request_number, pull_request_url, message,
+                advice, due_at, asked_by, asked_at, landing.ended_at, runner.name as runner
+         from landing join attempt on attempt.id = attempt_id join runner on runner.id = runner_id
+         where landing.task_id = $1",
+        task.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let trouble = row.message.zip(row.advice).map(|(message, advice)| LandingTrouble { message, advice });
+    let is_tried_again = row.state == LandingState::Waiting && trouble.is_some();
+    Ok(Some(Landing {
+        how: row.how,
+        state: row.state,
+        attempt: row.number,
+        commit: row.commit_id,
+        branch: row.branch,
+        remote: row.remote,
+        pull_request: row.pull_request_number.zip(row.pull_request_url).map(|(number, url)| PullRequest { number, url }),
+        trouble,
+        again_at: is_tried_again.then_some(row.due_at),
+        runner: row.runner,
+        asked_by: name_of(conn, &row.asked_by).await?,
+        asked_at: row.asked_at,
+        ended_at: row.ended_at,
+    }))
+}
+
+/// A landing that a runner is to be told now.
+pub(super) struct Due {
+    pub workspace: WorkspaceId,
+    pub attempt: AttemptKey,
+    pub runner: RunnerId,
+    /// The runner was removed, so nobody has the commit.
+    pub is_orphan: bool,
+    pub number: i32,
+    pub how: Land,
+    pub repository: String,
+    pub branch: String,
+    pub commit: String,
+    pub saved_on: String,
+    pub left_at: Option<String>,
+}
+
+/// Those that are due and with these runners, or with one that was removed. They are due again `later`, should their runners not answer.
+pub(super) async fn take_due(
+    conn: &mut PgConnection,
+    runners: &[RunnerId],
+    now: Timestamp,
+    later: Timestamp,
+    limit: i64,
+) -> Result<Vec<Due>> {
+    let runners: Vec<_> = runners.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"with due as (
+             select landing.task_id from landing join attempt on attempt.id = attempt_id join runner on runner.id = runner_id
+             where landing.state = 'waiting' and due_at <= $2 and (runner_id = any($1) or removed_at is not null)
+             order by due_at limit $4 for no key update of landing skip locked
+           )
+           update landing set due_at = $3
+           from due, task, repository, attempt, runner
+           where landing.task_id = due.task_id and task.id = due.task_id and repository.id = task.repository_id
+             and attempt.id = landing.attempt_id and runner.id = attempt.runner_id
+           returning landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
+                     removed_at is not null as "is_orphan!", landing.number, how, location, landing.branch, landing.commit_id,
+                     coalesce(attempt.branch, landing.branch) as "saved_on!", left_at"#,
+        &runners,
+        now,
+        later,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let due = rows.into_iter().map(|row| Due {
+        workspace: row.workspace_id,
+        attempt: AttemptKey { task_id: row.task_id, attempt_id: row.attempt_id, number: row.attempt },
+        runner: row.runner_id,
+        is_orphan: row.is_orphan,
+        number: row.number,
+        how: row.how,
+        repository: row.location,
+        branch: row.branch,
+        commit: row.commit_id,
+        saved_on: row.saved_on,
+        left_at: row.left_at,
+    });
+    Ok(due.collect())
+}
+
+/// What this runner has not answered is due now, but for what it is to try again later.
+pub(super) async fn due_at_once(conn: &mut PgConnection, runner: RunnerId, now: Timestamp) -> Result<()> {
+    sqlx::query!(
+        "with unanswered as (
+           select landing.task_id from landing join attempt on attempt.id = attempt_id
+           where runner_id = $1 and landing.state = 'waiting' and message is null and due_at > $2
+           order by landing.task_id for no key update of landing
+         )
+         update landing set due_at = $2 from unanswered where landing.task_id = unanswered.task_id",
+        runner.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a landing that waits for its runner was asked for as.
+pub(super) struct Waiting {
+    pub how: Land,
+    pub tries: i32,
+}
+
+/// Locked; nothing when this is not what waits now, or not this runner's. Its task is locked.
+pub(super) async fn lock_waiting(conn: &mut PgConnection, attempt: AttemptKey, number: i32, runner: RunnerId) -> Result<Option<Waiting>> {
+    let row = sqlx::query!(
+        "select how, tries from landing
+         where task_id = $1 and attempt_id = $2 and number = $3 and state = 'waiting'
+           and exists (select from attempt where attempt.id = $2 and runner_id = $4)
+         for no key update of landing",
+        attempt.task_id.0,
+        attempt.attempt_id.0,
+        number,
+        runner.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Waiting { how: row.how, tries: row.tries }))
+}
+
+/// What came of a try.
+pub(super) struct Outcome {
+    pub state: LandingState,
+    pub tries: i32,
+    /// Where the branch was pushed; it is at the commit now.
+    pub remote: Option<String>,
+    pub pull_request: Option<PullRequest>,
+    pub trouble: Option<LandingTrouble>,
+    pub due_at: Timestamp,
+}
+
+pub(super) async fn save(conn: &mut PgConnection, task: TaskId, outcome: &Outcome, now: Timestamp) -> Result<()> {
+    let done = sqlx::query!(
+        "update landing set state = $2, tries = $3, remote = coalesce($4, remote),
+                            left_at = case when $4::text is null then left_at else commit_id end,
+                            pull_request_number = coalesce($5, pull_request_number), pull_request_url = coalesce($6, pull_request_url),
+                            message = $7, advice = $8, due_at = $9, ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
+         where task_id = $1",
+        task.0,
+        outcome.state.name(),
+        outcome.tries,
+        outcome.remote,
+        outcome.pull_request.as_ref().map(|one| one.number),
+        outcome.pull_request.as_ref().map(|one| one.url.clone()),
+        outcome.trouble.as_ref().map(|trouble| trouble.message.clone()),
+        outcome.trouble.as_ref().map(|trouble| trouble.advice.clone()),
+        outcome.due_at,
+        now
+    )
+    .execute(conn)
+    .await?;
+    hit_one(&done, || Error::not_found("landing", task))
+}

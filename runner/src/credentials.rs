@@ -1,0 +1,135 @@
+//! How git proves who it is to other hosts: with tokens that lie in files of this machine, one for each host, outside of every sandbox.
+//!
+//! Git is given a credential helper that reads the file when git asks for it, and the token goes to git over a pipe. So it is in no argument,
+//! address, environment or setting, and one that is replaced is used from then on. What the runner's user has set in `gitconfig.local` is
+//! asked about the hosts that have no file. A token goes to its host over https alone, or in the clear to this very machine.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use tracing::warn;
+
+use crate::{git::quoted, landing::is_here};
+
+const HEAD: &str = "# Written by Muster at every start, from the folder MUSTER_GIT_TOKENS. Your own settings belong in gitconfig.local.\n";
+
+/// Writes the settings that name the helpers. Without a folder of tokens there are none.
+pub(crate) fn write(settings: &Path, tokens: Option<&Path>) -> io::Result<()> {
+    let mut text = HEAD.to_owned();
+    if let Some(folder) = tokens {
+        match hosts(folder) {
+            Ok(hosts) => hosts.iter().for_each(|(host, file)| text.push_str(&helper(host, file))),
+            Err(error) => {
+                warn!("The folder of git tokens {} cannot be read, so that git goes without them: {error}", folder.display());
+            }
+        }
+    }
+    fs::write(settings, text)
+}
+
+/// The hosts that there is a token for, each with its file. What is called otherwise than a host is none.
+fn hosts(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut hosts = vec![];
+    let folder = folder.canonicalize()?;
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| is_host(name)) else {
+            // a hidden one is nobody's token
+            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                warn!("{} is left out: it is not called as a host is, such as github.com", path.display());
+            }
+            continue;
+        };
+        // a link, as where secrets are mounted, leads to a file
+        let about = match fs::metadata(&path) {
+            Ok(about) if about.is_file() => about,
+            Ok(_) => continue,
+            Err(error) => {
+                warn!("The token in {} is left out: {error}", path.display());
+                continue;
+            }
+        };
+        if about.permissions().mode() & 0o077 != 0 {
+            warn!("The token in {} can be read by others on this machine: `chmod 600` makes it yours", path.display());
+        }
+        hosts.push((name.to_ascii_lowercase(), path.clone()));
+    }
+    hosts.sort_unstable();
+    Ok(hosts)
+}
+
+fn is_host(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    !name.starts_with(['.', '-']) && name.contains(['.', ':']) && name.chars().all(fits) || name == "localhost"
+}
+
+/// Any name does beside a token, where it is not GitHub's own for its apps. No other helper is asked about this host, as it would be told the
+/// token once it was good, and some write down what they are told. A file without a token says nothing.
+fn helper(host: &str, file: &Path) -> String {
+    let reads = format!("tr -d '\\r\\n' < {}", shell_quoted(&file.to_string_lossy()));
+    let says = r"printf 'username=x-access-token\npassword=%s\n'";
+    let command = format!(r#"!f() {{ test "$1" = get && t=$({reads}) && test -n "$t" && {says} "$t"; }}; f"#);
+    let section = |scheme: &str| format!("[credential \"{scheme}://{host}\"]\n\thelper =\n\thelper = {}\n", quoted(&command));
+    if is_here(host) { section("https") + &section("http") } else { section("https") }
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::{Bounds, Git, Place};
+
+    /// What git is told about a host, by the helpers of this folder.
+    async fn filled(folder: &Path, question: &str) -> String {
+        let gitconfig = folder.join("settings");
+        write(&gitconfig, Some(&folder.join("it's tokens"))).unwrap();
+        let git = Git::new(gitconfig);
+        let answer = git.run_with_input(Place::Folder(folder), &[&"credential", &"fill"], question.as_bytes(), Bounds::LOCAL).await;
+        answer.map_or_else(|error| format!("{error:?}"), |answer| answer.text())
+    }
+
+    #[tokio::test]
+    async fn git_is_given_the_token_of_the_host_that_it_speaks_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("it's tokens");
+        fs::create_dir(&tokens).unwrap();
+        for (host, token) in [("example.org", "one'\"$(id)%s\\n"), ("127.0.0.1:3000", "two"), ("README", "no"), (".hidden.org", "no")] {
+            fs::write(tokens.join(host), format!("{token}\n")).unwrap();
+        }
+        let https = filled(folder.path(), "protocol=https\nhost=example.org\n\n").await;
+        assert!(https.contains("username=x-access-token\npassword=one'\"$(id)%s\\n"), "{https}");
+        let here = filled(folder.path(), "protocol=http\nhost=127.0.0.1:3000\n\n").await;
+        assert!(here.contains("password=two"), "{here}");
+        for other in
+            ["protocol=http\nhost=example.org\n\n", "protocol=https\nhost=hidden.org\n\n", "protocol=https\nhost=other.example.org\n\n"]
+        {
+            let said = filled(folder.path(), other).await;
+            assert!(!said.contains("password="), "{other}: {said}");
+        }
+        // another one in its place counts at once, as nothing but its place is written down
+        let settings = fs::read_to_string(folder.path().join("settings")).unwrap();
+        assert!(!settings.contains("one'") && !settings.contains("two"), "{settings}");
+        fs::write(tokens.join("example.org"), "three").unwrap();
+        assert!(filled(folder.path(), "protocol=https\nhost=example.org\n\n").await.contains("password=three"));
+        fs::write(tokens.join("example.org"), "four\r\n").unwrap();
+        let said = filled(folder.path(), "protocol=https\nhost=example.org\n\n").await;
+        assert!(said.contains("password=four") && !said.contains('\r'), "{said:?}");
+    }
+
+    #[test]
+    fn without_a_folder_there_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("settings");
+        for tokens in [None, Some(folder.path().join("missing"))] {
+            write(&settings, tokens.as_deref()).unwrap();
+            assert_eq!(fs::read_to_string(&settings).unwrap(), HEAD);
+        }
+    }
+}

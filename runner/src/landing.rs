@@ -1,0 +1,193 @@
+//! Lands results: pushes the commit that an attempt has saved to where its repository came from, and opens a pull request for it.
+//!
+//! All of it happens outside of any sandbox, after the attempt is over, with the credentials of this machine (`credentials.rs`), which no work
+//! ever sees. Nothing is written down here: the server tells what is to land until it has heard what came of it, and to land a result twice
+//! changes nothing. A branch that somebody else has moved is left alone.
+
+mod forge;
+mod github;
+mod gitlab;
+mod http;
+mod push;
+mod remote;
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::{Arc, Mutex},
+};
+
+use domain::{
+    PullRequest, TaskId, crash,
+    protocol::{Landed, LandingOrder, ToServer, Trouble},
+};
+use tokio::sync::{Notify, Semaphore};
+use tracing::{info, warn};
+
+use crate::{life::Runner, lock};
+use push::{Pushed, push};
+pub(crate) use remote::is_here;
+
+/// The environment variable that marks what git starts for a landing.
+const MARKER: &str = "MUSTER_LANDING";
+/// At once; the rest waits.
+const AT_ONCE: usize = 4;
+/// Before the first try again, where nobody says how long.
+const AGAIN_IN: u32 = 60;
+
+pub(crate) struct Landings {
+    /// Told again meanwhile, they are not begun anew.
+    at_work: Mutex<HashMap<TaskId, Turn>>,
+    said: Mutex<VecDeque<Landed>>,
+    to_say: Notify,
+    turns: Semaphore,
+}
+
+/// What is at work for a task.
+struct Turn {
+    number: i32,
+    /// Somebody has asked for it anew meanwhile.
+    next: Option<LandingOrder>,
+}
+
+impl Default for Landings {
+    fn default() -> Self {
+        Self { at_work: Mutex::default(), said: Mutex::default(), to_say: Notify::new(), turns: Semaphore::new(AT_ONCE) }
+    }
+}
+
+impl Landings {
+    /// What is to be said to the server, once there is something. What is lost with a link is told again, and said again.
+    pub async fn next(&self) -> ToServer {
+        loop {
+            let said = lock(&self.said).pop_front();
+            match said {
+                Some(landed) => return ToServer::Landed { landed, optional: true },
+                None => self.to_say.notified().await,
+            }
+        }
+    }
+
+    fn say(&self, landed: Landed) {
+        let mut said = lock(&self.said);
+        // without a link it waits; of each task the last word counts
+        said.retain(|earlier| earlier.attempt.task_id != landed.attempt.task_id);
+        said.push_back(landed);
+        self.to_say.notify_one();
+    }
+}
+
+/// Lets go of the task also when what it does panics.
+struct AtWork {
+    runner: Arc<Runner>,
+    task: TaskId,
+    is_over: bool,
+}
+
+impl AtWork {
+    /// What was asked for meanwhile; without anything the task is let go of.
+    fn next(&mut self) -> Option<LandingOrder> {
+        let mut at_work = lock(&self.runner.landings.at_work);
+        if let Some(turn) = at_work.get_mut(&self.task)
+            && let Some(next) = turn.next.take()
+        {
+            turn.number = next.number;
+            return Some(next);
+        }
+        at_work.remove(&self.task);
+        self.is_over = true;
+        None
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if !self.is_over {
+            lock(&self.runner.landings.at_work).remove(&self.task);
+        }
+    }
+}
+
+pub(crate) fn begin(runner: &Arc<Runner>, order: LandingOrder) {
+    let task = order.attempt.task_id;
+    match lock(&runner.landings.at_work).entry(task) {
+        Entry::Occupied(mut turn) => {
+            if order.number > turn.get().number {
+                turn.get_mut().next = Some(order);
+            }
+            return;
+        }
+        Entry::Vacant(place) => place.insert(Turn { number: order.number, next: None }),
+    };
+    let mut at_work = AtWork { runner: Arc::clone(runner), task, is_over: false };
+    runner.tracker.spawn(async move {
+        let runner = Arc::clone(&at_work.runner);
+        let mut order = order;
+        loop {
+            // the server tells the next life
+            let Some(landed) = carry_out(&runner, &order).await else { return };
+            match &landed.trouble {
+                None => info!(task.id = %task, "The result of task {task} has landed"),
+                Some(trouble) => warn!(task.id = %task, "The result of task {task} has not landed: {}", trouble.message),
+            }
+            crash::point("landing.done");
+            runner.landings.say(landed);
+            match at_work.next() {
+                Some(next) => order = next,
+                None => return,
+            }
+        }
+    });
+}
+
+/// Nothing when the runner stops. Git is ended with all that it has started, and not left alone.
+async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
+    let _turn = tokio::select! {
+        turn = runner.landings.turns.acquire() => turn.ok()?,
+        () = runner.stop.cancelled() => return None,
+    };
+    let git = runner.git.for_attempt((MARKER, order.attempt.attempt_id.to_string()), runner.stop.clone());
+    let landed = |remote: Option<String>, pull_request: Option<PullRequest>, trouble: Option<Trouble>| {
+        Some(Landed { attempt: order.attempt, number: order.number, remote, pull_request, trouble })
+    };
+    let Pushed { remote, base } = match push(&git, runner, order).await {
+        Ok(pushed) => pushed,
+        Err(NotDone::Trouble(trouble)) => return landed(None, None, Some(trouble)),
+        Err(NotDone::Stopped) => return None,
+    };
+    crash::point("landing.pushed");
+    let Some(wanted) = &order.pull_request else { return landed(Some(remote), None, None) };
+    let opened = tokio::select! {
+        opened = forge::open(&git, runner, &remote, &order.branch, base.as_deref(), wanted) => opened,
+        () = runner.stop.cancelled() => Err(NotDone::Stopped),
+    };
+    match opened {
+        Ok(pull_request) => landed(Some(remote), Some(pull_request), None),
+        Err(NotDone::Trouble(trouble)) => landed(Some(remote), None, Some(trouble)),
+        Err(NotDone::Stopped) => None,
+    }
+}
+
+/// Why a part of it is not done.
+#[derive(Debug)]
+enum NotDone {
+    Trouble(Trouble),
+    /// The runner stops.
+    Stopped,
+}
+
+impl From<Trouble> for NotDone {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Somebody has to do something.
+fn trouble(message: impl Into<String>, advice: impl Into<String>) -> Trouble {
+    Trouble { message: message.into(), advice: advice.into(), again_in: None }
+}
+
+/// It may go well the next time.
+fn passing(message: impl Into<String>, again_in: u32) -> Trouble {
+    let advice = "It is tried again by itself; see that the machine of the runner reaches that host.";
+    Trouble { message: message.into(), advice: advice.into(), again_in: Some(again_in) }
+}
