@@ -125,9 +125,9 @@ impl Manifest {
         &self.lines
     }
 
-    /// Whether it says itself how it went.
+    /// Whether it says itself that all went well, so that nothing else counts as that.
     pub fn says_how_it_went(&self) -> bool {
-        self.lines.iter().any(Line::may_end)
+        self.lines.iter().any(Line::may_end_well)
     }
 
     pub fn tells_of_tools(&self) -> bool {
@@ -205,6 +205,15 @@ impl Manifest {
         }
         if self.speaks == Speaks::Acp && self.prompt_is_an_argument() {
             return Err(format!("`command`: {PROMPT} is not for an agent that speaks acp, which is told it by the protocol"));
+        }
+        if self.command.iter().map(|text| text.matches(PROMPT).count()).sum::<usize>() > 1 {
+            return Err(format!("`command`: takes {PROMPT} once, as there is only so much room for arguments"));
+        }
+        if self.command.iter().any(|text| text.contains(SESSION)) {
+            return Err(format!("`command`: {SESSION} is for `resume`, as there is no session yet in the first round"));
+        }
+        if self.resume.iter().any(|text| text.contains(PROMPT)) {
+            return Err(format!("`resume`: {PROMPT} is for `command`, which it is called with in every round"));
         }
         if self.version.iter().any(|text| [MODEL, PROMPT, SESSION].iter().any(|name| text.contains(name))) {
             return Err("`version`: takes none of the words in braces, as there is no task yet".into());
@@ -294,11 +303,15 @@ fn is_musters(name: &str) -> bool {
     MUSTERS_OWN.contains(&name) || name.starts_with("MUSTER_")
 }
 
-/// Never what stands there: it may be somebody's key.
+/// Never what stands where keys may be.
 fn in_words(field: &str, text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| format!(" (line {})", before.matches('\n').count() + 1)).unwrap_or_default();
-    let what = if field.starts_with("variables") { "must be a text" } else { error.message() };
+    let what = match field.split(['.', '[']).next() {
+        Some("command" | "version" | "resume" | "environment") => "must be texts, in a list",
+        Some("variables") => "must be texts, each under the name of a variable",
+        _ => error.message(),
+    };
     let what = what.lines().collect::<Vec<_>>().join(" ");
     match field {
         "" | "." => format!("{what}{line}"),

@@ -70,14 +70,17 @@ impl Dialogue for Own {
             return Heard::events(self.says(line));
         }
         let Some(message) = message(line) else { return Heard::output() };
+        if self.end.is_some() {
+            // it has said all
+            return Heard::default();
+        }
         let lines = self.manifest.lines().iter();
-        let all: Vec<_> = lines.flat_map(|line| line.read(&message, &self.worktree, &mut self.calls)).collect();
+        let all = lines.flat_map(|line| line.read(&message, &self.worktree, &mut self.calls));
+        let (said, ends): (Vec<_>, Vec<_>) = all.partition(|said| !matches!(said, Said::Ended(_)));
+        // whichever table says that it is the end, what the others say about the line comes before it, and one that went badly counts
+        let end = ends.into_iter().max_by_key(|end| matches!(end, Said::Ended(Err(_))));
         let mut heard = Heard::default();
-        for said in all {
-            if self.end.is_some() {
-                // it has said all
-                break;
-            }
+        for said in said.into_iter().chain(end) {
             match said {
                 Said::Started { session, model } => {
                     self.session = session.filter(|name| is_a_name(name)).or(self.session.take());

@@ -86,7 +86,7 @@ struct ToolResult {
     /// As in [`ToolCall`]: without it, of the last call.
     call: Option<Pointer>,
     output: Pointer,
-    /// There is `true`, or a number other than 0, when it has failed.
+    /// As [`has_failed`] reads it.
     failed: Option<Pointer>,
 }
 
@@ -115,9 +115,9 @@ struct Usage {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct End {
-    /// There is `true`, or a number other than 0, when it went badly.
+    /// As [`has_failed`] reads it.
     failed: Option<Pointer>,
-    /// Why it did.
+    /// Why it did; else what stands at `failed` says so, when that is more than a yes or a number.
     text: Option<Pointer>,
 }
 
@@ -144,13 +144,15 @@ impl Line {
             self.file_change.is_some(),
             self.usage.is_some(),
             self.error.is_some(),
-            self.may_end(),
+            self.end.is_some(),
+            self.failure.is_some(),
         ];
         !said.contains(&true)
     }
 
-    pub fn may_end(&self) -> bool {
-        self.end.is_some() || self.failure.is_some()
+    /// Whether it may be the end of work that went well: who says only when it went badly has nothing to say otherwise.
+    pub fn may_end_well(&self) -> bool {
+        self.end.is_some()
     }
 
     pub fn may_call_a_tool(&self) -> bool {
@@ -232,7 +234,12 @@ impl Usage {
 
 impl End {
     fn read(&self, message: &Value) -> Result<(), String> {
-        if has_failed(message, self.failed.as_ref()) { Err(optional_text(message, self.text.as_ref()).unwrap_or_default()) } else { Ok(()) }
+        if !has_failed(message, self.failed.as_ref()) {
+            return Ok(());
+        }
+        let says_why = |at: &&Pointer| message.pointer(&at.0).is_some_and(|failed| !failed.is_boolean() && !failed.is_number());
+        let in_its_place = || optional_text(message, self.failed.as_ref().filter(says_why));
+        Err(optional_text(message, self.text.as_ref()).or_else(in_its_place).unwrap_or_default())
     }
 }
 
@@ -249,10 +256,14 @@ fn optional_text(message: &Value, pointer: Option<&Pointer>) -> Option<String> {
     pointer.map(|pointer| text_at(message, pointer)).filter(|text| !text.is_empty())
 }
 
+/// Whether there is anything that speaks of a failure: `true`, a number other than 0, or an error in words, as a list or as an object.
 fn has_failed(message: &Value, pointer: Option<&Pointer>) -> bool {
     match pointer.and_then(|pointer| message.pointer(&pointer.0)) {
+        None | Some(Value::Null) => false,
         Some(Value::Bool(failed)) => *failed,
         Some(Value::Number(code)) => code.as_f64() != Some(0.0),
-        _ => false,
+        Some(Value::String(text)) => !["", "0", "false"].contains(&text.trim()),
+        Some(Value::Array(errors)) => !errors.is_empty(),
+        Some(Value::Object(_)) => true,
     }
 }

@@ -52,7 +52,10 @@ fn what_is_not_as_it_should_be_is_named_with_its_field() {
         ("speaks = \"text\"\ncommand = []".to_owned(), "`command`: begins with the program"),
         ("speaks = \"text\"\ncommand = [\"./mine\"]".to_owned(), "`command`: begins with the program"),
         ("speaks = \"text\"\ncommand = [\"{model}\"]\nmodel = \"m\"".to_owned(), "`command`: begins with the program"),
-        ("speaks = \"text\"\ncommand = \"mine\"".to_owned(), "`command`: invalid type"),
+        ("speaks = \"text\"\ncommand = \"mine\"".to_owned(), "`command`: must be texts, in a list"),
+        ("speaks = \"text\"\ncommand = [\"mine\", \"{prompt} {prompt}\"]".to_owned(), "`command`: takes {prompt} once"),
+        ("speaks = \"text\"\ncommand = [\"mine\", \"{prompt}\", \"{prompt}\"]".to_owned(), "`command`: takes {prompt} once"),
+        ("speaks = \"text\"\ncommand = [\"mine\", \"{session}\"]".to_owned(), "`command`: {session} is for `resume`"),
         (text("comand = [\"x\"]"), "unknown field `comand`"),
         (text("version = []"), "`version`"),
         (text("version = [\"{prompt}\"]"), "`version`"),
@@ -80,6 +83,7 @@ fn what_is_not_as_it_should_be_is_named_with_its_field() {
         (line("file_change = { path = \"/a\", change = \"moved\" }"), "unknown variant `moved`"),
         (format!("resume = [\"-r\", \"{{session}}\"]\n{}", line("message = { text = \"/a\" }")), "`resume`: needs {session}"),
         (format!("resume = [\"-r\"]\n{}", line("started = { session = \"/a\" }")), "`resume`: needs {session}"),
+        (format!("resume = [\"{{session}}\", \"{{prompt}}\"]\n{}", line("started = { session = \"/a\" }")), "`resume`: {prompt} is for"),
     ] {
         let why = Manifest::parse(&bad).unwrap_err();
         assert!(why.contains(expected), "{bad}\n{why}");
@@ -92,10 +96,20 @@ fn what_is_not_as_it_should_be_is_named_with_its_field() {
 
 #[test]
 fn what_may_be_a_key_is_in_no_message() {
-    let why = Manifest::parse("speaks = \"text\"\ncommand = [\"mine\"]\nvariables = [\"sk-secret\"]").unwrap_err();
-    assert!(why.contains("`variables") && !why.contains("sk-secret"), "{why}");
-    let why = Manifest::parse("speaks = \"text\"\ncommand = [\"mine\"]\nvariables = \"sk-secret\"").unwrap_err();
-    assert!(why.contains("`variables") && !why.contains("sk-secret"), "{why}");
+    let mine = |rest: &str| format!("speaks = \"text\"\ncommand = [\"mine\"]\n{rest}");
+    for (field, text) in [
+        ("variables", mine("variables = [\"sk-secret\"]")),
+        ("variables", mine("variables = \"sk-secret\"")),
+        ("variables", mine("variables = { KEY = [\"sk-secret\"] }")),
+        ("environment", mine("environment = \"sk-secret\"")),
+        ("environment", mine("environment = { KEY = \"sk-secret\" }")),
+        ("version", mine("version = \"--key=sk-secret\"")),
+        ("resume", mine("resume = \"--key=sk-secret\"")),
+        ("command", "speaks = \"text\"\ncommand = \"mine --key=sk-secret\"".to_owned()),
+    ] {
+        let why = Manifest::parse(&text).unwrap_err();
+        assert!(why.starts_with(&format!("`{field}")) && why.contains("must be texts") && !why.contains("sk-secret"), "{why}");
+    }
 }
 
 /// Whoever copies one has a manifest.

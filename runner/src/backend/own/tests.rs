@@ -173,6 +173,72 @@ fn an_end_in_words_is_one_that_went_badly() {
 }
 
 #[test]
+fn one_that_says_only_when_it_went_badly_has_gone_well_without_a_word() {
+    let opened = || lines("[[line]]\nwhen = { \"/status\" = \"error\" }\nfailure = { text = \"/why\" }\n");
+    let mut dialogue = opened();
+    assert_eq!(dialogue.hear(r#"{"status": "working"}"#), Heard::default());
+    assert_eq!(names(&dialogue.gone(exit(0))), ["started", "ended"]);
+    assert_eq!(dialogue.verdict(exit(0)), Ok(()));
+    assert_eq!(why(&opened(), exit(2)), "mine (own) ended with exit status 2");
+}
+
+#[test]
+fn an_error_in_whatever_form_is_a_failure() {
+    let ends = |line: &str| {
+        let mut dialogue = lines("[[line]]\nend = { failed = \"/error\" }\n");
+        assert!(dialogue.hear(line).is_over, "{line}");
+        why(&dialogue, exit(0))
+    };
+    for well in [
+        "{}",
+        r#"{"error": null}"#,
+        r#"{"error": false}"#,
+        r#"{"error": 0}"#,
+        r#"{"error": ""}"#,
+        r#"{"error": "0"}"#,
+        r#"{"error": "false"}"#,
+        r#"{"error": []}"#,
+    ] {
+        assert_eq!(ends(well), "", "{well}");
+    }
+    for (badly, expected) in [
+        (r#"{"error": true}"#, "mine (own) failed"),
+        (r#"{"error": 3}"#, "mine (own) failed"),
+        (r#"{"error": "no model"}"#, "mine (own) failed: no model"),
+        (r#"{"error": {"code": 402}}"#, r#"mine (own) failed: {"code":402}"#),
+        (r#"{"error": ["a"]}"#, r#"mine (own) failed: ["a"]"#),
+    ] {
+        assert_eq!(ends(badly), expected, "{badly}");
+    }
+    let mut calls = lines("[[line]]\ntool_result = { output = \"/output\", failed = \"/error\" }\n");
+    let heard = calls.hear(r#"{"output": "", "error": "no such file"}"#);
+    assert!(matches!(&heard.events[1], Event::ToolResult { is_error: true, .. }), "{heard:?}");
+}
+
+#[test]
+fn whatever_else_a_line_says_comes_before_its_end() {
+    let mut dialogue = lines(
+        r#"
+[[line]]
+when = { "/type" = "result" }
+end = {}
+
+[[line]]
+when = { "/type" = "result" }
+usage = { input = "/input", output = "/output" }
+
+[[line]]
+when = { "/status" = "error" }
+failure = { text = "/why" }
+"#,
+    );
+    let heard = dialogue.hear(r#"{"type": "result", "input": 7, "output": 3, "status": "error", "why": "no model"}"#);
+    assert_eq!(names(&heard.events), ["started", "usage", "ended"], "{:#?}", heard.events);
+    assert!(heard.is_over);
+    assert_eq!(why(&dialogue, exit(0)), "mine (own) failed: no model", "of two ends the one that went badly counts");
+}
+
+#[test]
 fn what_a_text_says_together_is_one_message() {
     let mut dialogue = own(TEXT);
     let said = ["I look", "around.", "", "", "All is tidy."].map(str::to_owned);
