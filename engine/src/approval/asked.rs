@@ -78,12 +78,13 @@ pub(crate) async fn insert(tx: &mut Tx, new: &[NewQuestion], facts: &mut Vec<Fac
     let rules = rule::of(tx, &new.iter().map(|one| one.workspace).collect::<Vec<_>>()).await?;
     let mut used: HashMap<ApprovalRuleId, i64> = HashMap::new();
     for one in new {
+        let matches = if one.backend.is_of_a_manifest() { pattern::matches_unmeasured } else { pattern::matches };
         let fits = |rule: &&rule::Live| {
             rule.workspace == one.workspace
                 && rule.repository.is_none_or(|repository| repository == one.repository)
                 && rule.kind == one.asked.kind
                 && (one.isolation == Isolation::Sandbox || rule.holds_without_sandbox())
-                && pattern::matches(rule.kind, &rule.pattern, &one.about())
+                && matches(rule.kind, &rule.pattern, &one.about())
         };
         let Some(rule) = rules.iter().find(fits) else { continue };
         *used.entry(rule.id).or_default() += 1;

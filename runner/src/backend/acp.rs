@@ -14,8 +14,8 @@ mod waiting;
 use std::{path::PathBuf, process::ExitStatus};
 
 use domain::{
-    AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
-    approval::Answer,
+    Ask, AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
+    approval::{Answer, pattern},
     session::{SessionEnd, kept_text},
 };
 use serde_json::{Value, json};
@@ -60,6 +60,11 @@ pub(super) struct Description {
     pub ends_with_words: bool,
     /// What it would do that it is not allowed; then it is not told anything.
     pub refused: Option<&'static str>,
+    /// The model that it uses where the task names none, as far as that is known.
+    pub model: Option<String>,
+    /// Nobody has measured how it asks: what it has told of a call belongs to what it asks leave for, and nothing that stands there is left
+    /// unshown.
+    pub is_unmeasured: bool,
 }
 
 /// How a session of an earlier round goes on. What it tells of that session until the next turn begins was told before.
@@ -117,8 +122,8 @@ pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (
             Resumes::By { method, .. } => Some(method),
             Resumes::AsItSays => None,
         },
+        model: place.terms.model.clone().or_else(|| about.model.clone()),
         about,
-        model: place.terms.model.clone(),
         max_turns: place.terms.max_turns,
         leave: place.leave,
         resumed: place.session.is_some(),
@@ -364,9 +369,12 @@ impl Acp {
         if self.has_more_to_say(call) && self.waiting.hold(name, id, params) {
             return Heard::events(events);
         }
+        let laid = self.about.is_unmeasured.then(|| self.calls.laid_under(call));
+        let call = laid.as_ref().map_or(call, |laid| &laid.request);
         events.extend(self.calls.begins(call));
         let asked::Wanted { kind, tool, subject, input, is_cut } = self.wanted(call);
-        let fate = match fate(self.leave, kind, &tool, &subject, &input) {
+        let is_cut = is_cut || laid.as_ref().is_some_and(|laid| laid.is_cut);
+        let fate = match fate(self.leave_for(kind, &subject), kind, &tool, &subject, &input) {
             // for this time alone, or not at all
             Fate::Allowed | Fate::Asked(_) if options.allow.is_none() => Fate::Denied("It cannot be allowed for this time alone."),
             Fate::Asked(_) if is_cut => Fate::Denied("This cannot be shown whole to whoever would have to allow it."),
@@ -398,9 +406,19 @@ impl Acp {
         match asked::kind(text(call, "/kind")) {
             // it had its time to say more
             AskedKind::Command if self.has_more_to_say(call) => asked::untold(call),
+            AskedKind::Command if self.about.is_unmeasured && asked::is_more_than_a_command(call) => asked::whole(call, known, title),
             AskedKind::Command => asked::command(&self.worktree, call, known, title),
             AskedKind::Edit => asked::edit(&self.worktree, call),
             AskedKind::Tool => asked::tool(call, known),
+        }
+    }
+
+    /// What an agent takes its orders from often lies at the root of a repository behind a dot. Of one that nobody has measured a change there
+    /// is more than a change of files.
+    fn leave_for(&self, kind: AskedKind, subject: &str) -> Leave {
+        match self.leave {
+            Leave::Ask(_) if self.about.is_unmeasured && !pattern::matches_unmeasured(kind, "*", subject) => Leave::Ask(Ask::Everything),
+            leave => leave,
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         // what its model has broken off it ends as if all were well (0.61.0)
         ends_with_words: true,
         refused: None,
+        model: None,
+        is_unmeasured: false,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);
     (Opening { arguments, variables, files, lines }, dialogue)

@@ -53,6 +53,8 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         tells_more_of_a_command: true,
         ends_with_words: false,
         refused: is_unasked.then_some("the repository's own plugins, as nobody would be asked about what they do"),
+        model: None,
+        is_unmeasured: false,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);
     (Opening { arguments: vec!["acp".into()], variables, files: vec![], lines }, dialogue)

@@ -1,11 +1,13 @@
 //! What real sessions of Gemini CLI 0.61.0 and OpenCode 1.18.33 come to; the recorded ones are in `tests/transcripts`.
 
+mod unmeasured;
+
 use std::os::unix::process::ExitStatusExt;
 
 use domain::{AgentTerms, Ask, session::FileChange};
 
 use super::*;
-use crate::backend::{Opening, any_acp, gemini_cli, manifest::Manifest, opencode};
+use crate::backend::{gemini_cli, opencode};
 
 /// Its lines as they came. Turns had other numbers when they were recorded.
 fn transcript(name: &str, turn: u64) -> Vec<String> {
@@ -590,90 +592,4 @@ fn a_prompt_is_no_command_of_its_own() {
     assert_eq!(told(gemini_cli::open(beginning(&terms), "$x").1), "This is to be done:\n\n$x");
     assert_eq!(told(opencode::open(beginning(&terms), "/init").1), "This is to be done:\n\n/init");
     assert_eq!(told(opencode::open(beginning(&terms), "tidy up").1), "tidy up");
-}
-
-const GOOSE: &str = "speaks = \"acp\"\ncommand = [\"goose\", \"acp\"]\n";
-
-/// One that only its manifest knows.
-fn any(manifest: &str, place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
-    any_acp::open(place, prompt, &Backend::parse("acp:goose").unwrap(), &Manifest::parse(manifest).unwrap())
-}
-
-fn goose(more: &str, leave: Leave) -> Acp {
-    let terms = AgentTerms::default();
-    at_work(any(&format!("{GOOSE}{more}"), Beginning { leave, ..beginning(&terms) }, "tidy up").1)
-}
-
-#[test]
-fn an_agent_that_only_its_manifest_knows_is_told_whole() {
-    let terms = AgentTerms::default();
-    let mut dialogue = any(GOOSE, beginning(&terms), "fake:perm").1;
-    let (events, said, is_over) = plays(&mut dialogue, &transcript("acp-opencode", 2));
-    assert_eq!(names(&events), ROUND, "{events:#?}");
-    assert!(matches!(&events[0], Event::Started { backend, .. } if backend.name() == "acp:goose"));
-    assert!(is_over && dialogue.verdict(exit(0)).is_ok() && dialogue.session().is_some());
-    let methods: Vec<_> = said.iter().filter_map(|line| line["method"].as_str()).collect();
-    assert_eq!(methods, ["session/new", "session/prompt"]);
-    let mut dialogue = any(&format!("{GOOSE}acp = {{ mode = \"default\" }}\n"), beginning(&terms), "fake:perm").1;
-    let mut recorded = transcript("acp-gemini-cli", 2);
-    // it was recorded without that
-    recorded.insert(2, answers(MODE, json!({})));
-    let (events, said, is_over) = plays(&mut dialogue, &recorded);
-    assert_eq!(names(&events), ROUND, "{events:#?}");
-    assert!(is_over && dialogue.verdict(exit(0)).is_ok());
-    let set = said.iter().find(|line| line["method"] == "session/set_mode").unwrap();
-    assert_eq!(set["params"]["modeId"], "default");
-}
-
-#[test]
-fn a_session_goes_on_as_the_agent_says_that_it_can() {
-    let terms = AgentTerms::default();
-    let (both, load) = (json!({"loadSession": true, "sessionCapabilities": {"resume": {}}}), json!({"loadSession": true}));
-    for (can, way) in
-        [(both, Some("session/resume")), (load, Some("session/load")), (json!({"loadSession": false}), None), (json!({}), None)]
-    {
-        let says = answers(INITIALIZE, json!({"protocolVersion": 1, "agentCapabilities": can}));
-        let mut first = any(GOOSE, beginning(&terms), "tidy up").1;
-        first.hear(&says);
-        first.hear(&answers(SESSION, json!({"sessionId": "s1"})));
-        assert_eq!(first.session(), way.map(|_| "s1".to_owned()), "without a way back it has one round");
-        let mut later = any(GOOSE, Beginning { session: Some("s1".into()), ..beginning(&terms) }, "It is wrong").1;
-        let heard = later.hear(&says);
-        match way {
-            Some(way) => assert_eq!((&lines(&heard)[0]["method"], &lines(&heard)[0]["params"]["sessionId"]), (&json!(way), &json!("s1"))),
-            None => assert!(heard.is_over && heard.answers.is_empty() && later.verdict(exit(0)).is_err(), "never another session instead"),
-        }
-    }
-}
-
-#[test]
-fn of_a_command_counts_what_it_would_be_called_with_and_not_what_its_title_says() {
-    let titled = || json!({"toolCallId": "c0", "kind": "execute", "title": "make all", "rawInput": {}});
-    let mut dialogue = goose("", Leave::Ask(Ask::Commands));
-    let heard = asks_alone(&mut dialogue, 0, titled());
-    assert!(heard.questions.is_empty() && outcome(&heard) == selected("reject_once"), "nobody can be shown what would run");
-    let heard = asks_alone(&mut dialogue, 1, command(1, "make all"));
-    assert_eq!(heard.questions[0].asked.subject, "make all");
-    let mut dialogue = goose("acp = { title_is_the_command = true }\n", Leave::Ask(Ask::Commands));
-    assert_eq!(asks_alone(&mut dialogue, 0, titled()).questions[0].asked.subject, "make all");
-    let mut dialogue = goose("", Leave::Nothing);
-    assert_eq!(outcome(&asks_alone(&mut dialogue, 0, command(0, "make"))), selected("reject_once"));
-}
-
-#[test]
-fn what_its_manifest_says_is_what_it_is_started_with() {
-    let terms = AgentTerms { model: Some("large".into()), ..AgentTerms::default() };
-    let manifest = "speaks = \"acp\"\ncommand = [\"goose\", \"acp\", \"--model\", \"{model}\"]\nmodel = \"small\"\n";
-    let started = |terms: &AgentTerms| any(manifest, beginning(terms), "x").0.arguments;
-    assert_eq!(started(&terms), ["acp", "--model", "large"]);
-    assert_eq!(started(&AgentTerms::default()), ["acp", "--model", "small"]);
-    let told = |manifest: &str, prompt: &str| {
-        let mut dialogue = any(manifest, beginning(&terms), prompt).1;
-        dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
-        lines(&dialogue.hear(&answers(SESSION, json!({"sessionId": "s1"}))))[0]["params"]["prompt"][0]["text"].clone()
-    };
-    for prompt in ["/exit", "!rm", "# Title", "@file"] {
-        assert_eq!(told(manifest, prompt), format!("This is to be done:\n\n{prompt}"));
-    }
-    assert_eq!(told(&format!("{manifest}command_marks = \"/\"\n"), "# Title"), "# Title");
 }
