@@ -2,7 +2,7 @@
 
 mod backend;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use backend::{AgentName, Backend, BackendFound, MANIFESTS_MAX, NoBackend};
 
@@ -34,6 +34,28 @@ pub struct AgentTerms {
     /// How often it is told in its session which checks did not pass, and goes on; at most 5. [`VERIFICATION_RETRIES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_verification_retries: Option<u32>,
+}
+
+/// What a task says, as it is kept. Another version may have kept a word for an agent that this one does not know: everything else is read all
+/// the same, and who has to know which agent it is is told that nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptTerms {
+    pub terms: AgentTerms,
+    /// Its agent, where this version does not know it.
+    pub unknown: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for KeptTerms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut kept = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+        let word = kept.get("backend").and_then(serde_json::Value::as_str);
+        let unknown = word.filter(|word| Backend::parse(word).is_err()).map(str::to_owned);
+        if unknown.is_some() {
+            kept.remove("backend");
+        }
+        let terms = serde_json::from_value(kept.into()).map_err(<D::Error as de::Error>::custom)?;
+        Ok(Self { terms, unknown })
+    }
 }
 
 pub const VERIFICATION_RETRIES: u32 = 2;
@@ -168,6 +190,17 @@ mod tests {
         let rounds = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() }.in_words();
         assert_eq!(rounds(0).as_deref(), Some("one round of checks"));
         assert_eq!(rounds(2).as_deref(), Some("at most 3 rounds of checks"));
+    }
+
+    #[test]
+    fn of_what_another_version_has_kept_the_rest_is_read() {
+        let read = |text: &str| serde_json::from_str::<KeptTerms>(text).unwrap();
+        let known = AgentTerms { backend: Some(Backend::Codex), max_turns: Some(3), ..AgentTerms::default() };
+        assert_eq!(read(r#"{"backend": "codex", "max_turns": 3}"#), KeptTerms { terms: known.clone(), unknown: None });
+        let terms = AgentTerms { backend: None, ..known };
+        assert_eq!(read(r#"{"backend": "later:one", "max_turns": 3}"#), KeptTerms { terms, unknown: Some("later:one".into()) });
+        assert_eq!(read("{}"), KeptTerms::default());
+        assert!(serde_json::from_str::<AgentTerms>(r#"{"backend": "later:one"}"#).is_err(), "nobody can ask for it");
     }
 
     #[test]
