@@ -168,11 +168,12 @@ impl RunnerConfig {
         RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
     }
 
-    /// All that it has, each once.
+    /// All that it has, each once. Of agents those that were found, whatever it was started with: a task that names one is given to no other.
     pub(crate) fn all_capabilities(&self, agents: &[Found]) -> Vec<String> {
         let found = [std::env::consts::OS, std::env::consts::ARCH].map(str::to_owned);
         let agents = agents.iter().map(|found| found.backend.name().into_owned());
-        let mut all: Vec<_> = found.into_iter().chain(agents).chain(self.capabilities.iter().cloned()).collect();
+        let said = self.capabilities.iter().filter(|word| Backend::parse(word).is_err()).cloned();
+        let mut all: Vec<_> = found.into_iter().chain(agents).chain(said).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -221,6 +222,27 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_was_not_found_is_none_of_what_it_has() {
+        let capabilities = ["gpu", "codex", "acp:goose", "own:mine"].map(str::to_owned).to_vec();
+        let config = RunnerConfig {
+            name: "near".into(),
+            state_dir: "/srv/runner".into(),
+            capabilities,
+            slots: 1,
+            agent_command: None,
+            agents: AgentConfig::default(),
+            paths: Paths::All,
+            sandbox: SandboxConfig::default(),
+            landing: LandingConfig::default(),
+        };
+        let mine = Backend::parse("own:mine").unwrap();
+        let found = Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
+        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine"];
+        expected.sort_unstable();
+        assert_eq!(config.all_capabilities(&[found]), expected);
+    }
 
     #[test]
     fn a_forge_is_a_host_and_what_it_is() {

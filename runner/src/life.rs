@@ -116,7 +116,7 @@ impl Runner {
     /// What has come into the folder of manifests, has changed in it or has gone.
     async fn look_at_manifests(&self) {
         let Some(folder) = &self.manifests else { return };
-        let now: Arc<[Found]> = folder.lock().await.look(&self.sandbox).await.into();
+        let now: Arc<[Found]> = folder.lock().await.look(&self.sandbox, Instant::now()).await.into();
         self.others.send_if_modified(|others| {
             let is_news = !others.iter().map(Found::about).eq(now.iter().map(Found::about));
             *others = now;

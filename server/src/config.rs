@@ -7,7 +7,7 @@ use std::{
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
-use domain::runner::owner_of;
+use domain::{Backend, runner::owner_of};
 use engine::Keep;
 use runner::{AgentConfig, Forge, LandingConfig, Network, SandboxConfig};
 use serde::{Deserialize, Serialize};
@@ -289,6 +289,7 @@ pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Ok(String::new()),
         word if owner_of(word).is_some() => Err("stands for one runner, and is given to it by Muster"),
+        word if Backend::parse(word).is_ok() => Err("is an agent, which a runner has when it has found it"),
         _ => parse_capability(text),
     }
 }
@@ -331,6 +332,15 @@ mod tests {
         assert_eq!((config.tokens, config.forges.len()), (Some("/srv/tokens".into()), 1));
         assert_eq!(LandingArgs { tokens: Some("".into()), forges: None }.config().tokens, None);
         assert!(parse_forge("a.example.org=gitea").is_err());
+    }
+
+    #[test]
+    fn nobody_says_of_a_machine_that_it_has_an_agent() {
+        for agent in ["codex", "acp:goose", " own:mine "] {
+            assert!(parse_own_capability(agent).unwrap_err().contains("is an agent"), "{agent}");
+        }
+        assert_eq!([parse_own_capability(""), parse_own_capability("gpu")], [Ok(String::new()), Ok("gpu".to_owned())]);
+        assert_eq!(parse_capability("acp:goose").as_deref(), Ok("acp:goose"), "a task may need it");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The folder of manifests: which files are read, and whose agents are there. It is looked at again and again; what is as it was is neither
-//! asked again nor complained about again.
+//! asked again nor complained about again, unless its program did not answer.
 
 use std::{
     fs::{self, File, Metadata},
@@ -7,10 +7,11 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use domain::{AgentName, Backend};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Manifest, Speaks};
@@ -21,6 +22,10 @@ use crate::{
 
 /// Of a manifest, in bytes.
 const LONGEST: u64 = 64 * 1024;
+/// After this a program that did not say its version is asked again: the machine may have been busy, or an update of it at work.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+/// What was written later than this may not be all yet.
+const AT_WORK: Duration = Duration::from_secs(2);
 
 pub(crate) struct Folder {
     path: PathBuf,
@@ -31,16 +36,19 @@ pub(crate) struct Folder {
     trouble: Option<String>,
 }
 
+#[derive(Clone)]
 struct Seen {
     entry: Entry,
-    found: Option<Found>,
+    answer: Answer,
+    /// It is not as it was found, but as it was before that.
+    is_kept: bool,
 }
 
 /// A file as it was found, and all on which it hangs whether its agent is there.
 #[derive(Clone, PartialEq)]
 struct Entry {
     file: String,
-    says: Result<(Backend, Arc<Manifest>), String>,
+    says: Says,
     program: Option<Stamp>,
     /// Why what it needs may not be shown to it.
     not_shown: Option<String>,
@@ -54,92 +62,137 @@ struct Stamp {
     changed: Option<SystemTime>,
 }
 
+/// Whether the agent of a file is there.
+#[derive(Clone)]
+enum Answer {
+    There(Found),
+    /// Not before something changes.
+    LeftOut,
+    /// Its program did not say its version, for this reason.
+    Silent {
+        why: String,
+        until: Instant,
+    },
+}
+
+/// A file that was looked at.
+struct Looked {
+    entry: Entry,
+    /// It is no manifest, but somebody has just written to it.
+    is_half: bool,
+}
+
+impl Seen {
+    fn found(&self) -> Option<&Found> {
+        if let Answer::There(found) = &self.answer { Some(found) } else { None }
+    }
+
+    /// What it is this time, where nobody need be asked.
+    fn still(&self, looked: &Looked, now: Instant) -> Option<Self> {
+        // half of a file is not what somebody has meant: what was there stays for one look
+        if looked.is_half && self.found().is_some() && !self.is_kept {
+            return Some(Self { is_kept: true, ..self.clone() });
+        }
+        let is_due = matches!(&self.answer, Answer::Silent { until, .. } if *until <= now);
+        (self.entry == looked.entry && !is_due).then(|| Self { is_kept: false, ..self.clone() })
+    }
+
+    /// Why its program did not answer the last time.
+    fn silence(&self) -> Option<&str> {
+        if let Answer::Silent { why, .. } = &self.answer { Some(why) } else { None }
+    }
+}
+
 impl Folder {
     pub fn new(path: PathBuf, most: usize) -> Self {
         Self { path, most, seen: vec![], trouble: None }
     }
 
     /// The agents of the manifests that there are now.
-    pub async fn look(&mut self, sandbox: &Sandbox) -> Vec<Found> {
-        let entries = self.entries(sandbox).await;
+    pub async fn look(&mut self, sandbox: &Arc<Sandbox>, now: Instant) -> Vec<Found> {
+        let looked = self.files(sandbox).await;
         let before = std::mem::take(&mut self.seen);
         let (folder, known) = (self.path.as_path(), before.as_slice());
-        let looked = entries.into_iter().map(move |entry| async move {
-            let found = match known.iter().find(|seen| seen.entry == entry) {
-                Some(seen) => seen.found.clone(),
-                None => ask(folder, &entry).await,
-            };
-            Seen { entry, found }
+        let seen = looked.into_iter().map(move |looked| async move {
+            let last = known.iter().find(|seen| seen.entry.file == looked.entry.file);
+            if let Some(still) = last.and_then(|last| last.still(&looked, now)) {
+                return still;
+            }
+            let known_silence = last.filter(|last| last.entry == looked.entry).and_then(Seen::silence);
+            let answer = ask(folder, &looked.entry, known_silence, now).await;
+            Seen { entry: looked.entry, answer, is_kept: false }
         });
-        let now = futures::future::join_all(looked).await;
-        let agents: Vec<_> = now.iter().filter_map(|seen| seen.found.clone()).collect();
-        for gone in before.iter().filter_map(|seen| seen.found.as_ref()) {
+        let seen = futures::future::join_all(seen).await;
+        let agents: Vec<_> = seen.iter().filter_map(Seen::found).cloned().collect();
+        for gone in before.iter().filter_map(Seen::found) {
             if !agents.iter().any(|found| found.backend == gone.backend) {
                 info!("{} is there no more", gone.backend.title());
             }
         }
-        self.seen = now;
+        self.seen = seen;
         agents
     }
 
-    async fn entries(&mut self, sandbox: &Sandbox) -> Vec<Entry> {
-        let (path, most) = (self.path.clone(), self.most);
-        let read = tokio::task::spawn_blocking(move || read_all(&path, most)).await.unwrap_or_else(|error| Err(error.to_string()));
-        let (mut entries, trouble) = match read {
-            Ok(entries) => (entries, None),
+    /// Where they lie a disk may take its time.
+    async fn files(&mut self, sandbox: &Arc<Sandbox>) -> Vec<Looked> {
+        let (path, most, sandbox) = (self.path.clone(), self.most, Arc::clone(sandbox));
+        let read =
+            tokio::task::spawn_blocking(move || read_all(&path, most, &sandbox)).await.unwrap_or_else(|error| Err(error.to_string()));
+        let (files, trouble) = match read {
+            Ok(files) => (files, None),
             Err(why) => (vec![], Some(why)),
         };
         if let Some(why) = trouble.as_ref().filter(|why| self.trouble.as_ref() != Some(*why)) {
             warn!("No manifest in {} is read: {why}", self.path.display());
         }
         self.trouble = trouble;
-        for entry in &mut entries {
-            let Ok((_, manifest)) = &entry.says else { continue };
-            entry.not_shown = manifest.needs.iter().find_map(|path| sandbox.may_show(path).err()).map(|error| error.to_string());
-        }
-        entries
+        files
     }
 }
 
-async fn ask(folder: &Path, entry: &Entry) -> Option<Found> {
+async fn ask(folder: &Path, entry: &Entry, known_silence: Option<&str>, now: Instant) -> Answer {
     let place = folder.join(&entry.file);
     let left_out = |why: &str| warn!("The manifest {} is left out: {why}", place.display());
     let (backend, manifest) = match &entry.says {
         Ok((backend, manifest)) => (backend, manifest),
         Err(why) => {
             left_out(why);
-            return None;
+            return Answer::LeftOut;
         }
     };
     if let Some(why) = &entry.not_shown {
         left_out(&format!("`needs`: {why}"));
-        return None;
+        return Answer::LeftOut;
     }
     let program = Path::new(manifest.program());
     match found::ask(backend.clone(), program, &manifest.version).await {
         Ok(Some(found)) => {
             info!("{} {} is at {}, as {} says", backend.title(), found.version, found.program.display(), place.display());
-            Some(Found { manifest: Some(Arc::clone(manifest)), ..found })
+            Answer::There(Found { manifest: Some(Arc::clone(manifest)), ..found })
         }
         Ok(None) => {
             left_out(&format!("`command`: there is no program {}; it is looked for on the runner's PATH", program.display()));
-            None
+            Answer::LeftOut
         }
         Err(why) => {
-            left_out(&format!("`version`: {} is asked for its version, and {why}", program.display()));
-            None
+            if known_silence != Some(why.as_str()) {
+                let again = ASKED_AGAIN.as_secs();
+                left_out(&format!("`version`: {} is asked for its version, again every {again} s, and {why}", program.display()));
+            }
+            Answer::Silent { why, until: now + ASKED_AGAIN }
         }
     }
 }
 
 /// In the order of their names.
-fn read_all(folder: &Path, most: usize) -> Result<Vec<Entry>, String> {
-    let about = match fs::metadata(folder) {
+fn read_all(folder: &Path, most: usize, sandbox: &Sandbox) -> Result<Vec<Looked>, String> {
+    // whoever could put another in the place of a link need not own what it leads to
+    let about = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
         about => about.map_err(|error| error.to_string())?,
     };
     if !about.is_dir() {
-        return Err("it is no folder".into());
+        return Err("it has to be a folder, and no link to one".into());
     }
     if !is_safe(&about) {
         return Err(format!("{NOT_SAFE} the folder"));
@@ -148,35 +201,58 @@ fn read_all(folder: &Path, most: usize) -> Result<Vec<Entry>, String> {
     let names = files.into_iter().filter_map(|file| file.file_name().into_string().ok());
     let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml") && !name.starts_with('.')).collect();
     names.sort_unstable();
-    let entry = |(number, file): (usize, String)| {
-        let says = match number < most {
-            true => read_one(&folder.join(&file), &file).map(|(backend, manifest)| (backend, Arc::new(manifest))),
-            false => Err(format!("{most} others come before it, and more are not read")),
+    let mut read = 0;
+    let looked = names.into_iter().map(|file| {
+        let (says, is_half) = match name_of(&file) {
+            Ok(_) if read >= most => (Err(format!("{most} others come before it, and more are not read")), false),
+            Ok(name) => {
+                read += 1;
+                read_one(&folder.join(&file), name)
+            }
+            // it takes the place of no other
+            Err(why) => (Err(why), false),
         };
-        let program = says.as_ref().ok().and_then(|(_, manifest)| stamp(Path::new(manifest.program())));
-        Entry { file, says, program, not_shown: None }
-    };
-    Ok(names.into_iter().enumerate().map(entry).collect())
+        let manifest = says.as_ref().ok().map(|(_, manifest)| manifest);
+        let program = manifest.and_then(|manifest| stamp(Path::new(manifest.program())));
+        let not_shown = manifest.and_then(|manifest| manifest.needs.iter().find_map(|path| sandbox.may_show(path).err()));
+        let not_shown = not_shown.map(|error| error.to_string());
+        Looked { entry: Entry { file, says, program, not_shown }, is_half }
+    });
+    Ok(looked.collect())
 }
 
-fn read_one(path: &Path, file: &str) -> Result<(Backend, Manifest), String> {
-    let name = file.strip_suffix(".toml").and_then(AgentName::parse).ok_or_else(|| {
+fn name_of(file: &str) -> Result<AgentName, String> {
+    file.strip_suffix(".toml").and_then(AgentName::parse).ok_or_else(|| {
         let longest = AgentName::LONGEST;
         format!("its name has to be at most {longest} lower case letters, digits and dashes, with .toml behind them")
-    })?;
-    let text = read_safely(path)?;
-    let manifest = Manifest::parse(&text)?;
-    let backend = match manifest.speaks {
-        Speaks::Acp => Backend::Acp(name),
-        Speaks::Lines | Speaks::Text => Backend::Own(name),
+    })
+}
+
+type Says = Result<(Backend, Arc<Manifest>), String>;
+
+/// What it says, and whether it may not have been written to its end.
+fn read_one(path: &Path, name: AgentName) -> (Says, bool) {
+    let (bytes, changed) = match read_safely(path) {
+        Ok(read) => read,
+        Err(why) => return (Err(why), false),
     };
-    Ok((backend, manifest))
+    let text = String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".to_owned());
+    match text.and_then(|text| Manifest::parse(&text)) {
+        Ok(manifest) => {
+            let backend = match manifest.speaks {
+                Speaks::Acp => Backend::Acp(name),
+                Speaks::Lines | Speaks::Text => Backend::Own(name),
+            };
+            (Ok((backend, Arc::new(manifest))), false)
+        }
+        Err(why) => (Err(why), changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age < AT_WORK)),
+    }
 }
 
 const NOT_SAFE: &str = "it has to belong to the runner's user or to root, and nobody else may write to it; chown and chmod go-w";
 
-/// A file that only its owner has written: it names programs, and a link leads to what others may have.
-fn read_safely(path: &Path) -> Result<String, String> {
+/// A file that only its owner has written, and when: it names programs, and a link leads to what others may have.
+fn read_safely(path: &Path) -> Result<(Vec<u8>, Option<SystemTime>), String> {
     let in_words = |error: io::Error| error.to_string();
     let named = fs::symlink_metadata(path).map_err(in_words)?;
     if !named.is_file() {
@@ -190,12 +266,12 @@ fn read_safely(path: &Path) -> Result<String, String> {
     if !is_safe(&about) {
         return Err(format!("{NOT_SAFE} the file"));
     }
-    let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(in_words)?;
-    if text.len() as u64 > LONGEST {
+    let mut bytes = vec![];
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(in_words)?;
+    if bytes.len() as u64 > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
-    Ok(text)
+    Ok((bytes, about.modified().ok()))
 }
 
 fn is_safe(about: &Metadata) -> bool {
@@ -210,151 +286,4 @@ fn stamp(program: &Path) -> Option<Stamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::SandboxConfig;
-
-    struct Place {
-        root: TempDir,
-        folder: Folder,
-    }
-
-    impl Place {
-        fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let path = root.path().join("agents");
-            fs::create_dir(&path).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-            Self { folder: Folder::new(path, 3), root }
-        }
-
-        /// Its agent counts how often it was asked for its version.
-        fn program(&self, version: &str) -> PathBuf {
-            let path = self.root.path().join("agent");
-            let asked = self.asked_file();
-            fs::write(&path, format!("#!/bin/sh\necho asked >> {}\necho {version}\n", asked.display())).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            path
-        }
-
-        fn asked_file(&self) -> PathBuf {
-            self.root.path().join("asked")
-        }
-
-        fn asked(&self) -> usize {
-            fs::read_to_string(self.asked_file()).unwrap_or_default().lines().count()
-        }
-
-        fn put(&self, file: &str, text: &str) -> PathBuf {
-            let path = self.folder.path.join(file);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            path
-        }
-
-        async fn look(&mut self) -> Vec<String> {
-            let sandbox = Sandbox::new(SandboxConfig::default(), self.root.path().join("state"));
-            self.folder.look(&sandbox).await.iter().map(|found| format!("{} {}", found.backend.name(), found.version)).collect()
-        }
-    }
-
-    fn text_of(program: &Path) -> String {
-        format!("speaks = \"text\"\ncommand = [\"{}\"]\n", program.display())
-    }
-
-    #[tokio::test]
-    async fn what_is_put_there_is_there_and_what_is_taken_away_is_gone() {
-        let mut place = Place::new();
-        assert!(place.look().await.is_empty());
-        let program = place.program("1.2");
-        let file = place.put("mine.toml", &text_of(&program));
-        place.put("README.md", "not for the runner");
-        assert_eq!(place.look().await, ["own:mine 1.2"]);
-        place.put("goose.toml", &text_of(&program).replace("\"text\"", "\"acp\""));
-        assert_eq!(place.look().await, ["acp:goose 1.2", "own:mine 1.2"]);
-        fs::remove_file(file).unwrap();
-        assert_eq!(place.look().await, ["acp:goose 1.2"]);
-        fs::remove_dir_all(&place.folder.path).unwrap();
-        assert!(place.look().await.is_empty() && place.folder.trouble.is_none(), "there need be no folder");
-    }
-
-    #[tokio::test]
-    async fn a_program_is_asked_again_when_it_is_another() {
-        let mut place = Place::new();
-        let program = place.program("1.2");
-        place.put("mine.toml", &text_of(&program));
-        place.look().await;
-        assert_eq!(place.look().await, ["own:mine 1.2"]);
-        assert_eq!(place.asked(), 1, "it is as it was");
-        fs::remove_file(&program).unwrap();
-        assert!(place.look().await.is_empty());
-        place.program("1.3");
-        assert_eq!(place.look().await, ["own:mine 1.3"]);
-        assert_eq!(place.asked(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_not_as_it_should_be_is_left_out_and_the_others_are_read() {
-        let mut place = Place::new();
-        let program = place.program("1");
-        let good = text_of(&program);
-        let elsewhere = place.root.path().join("elsewhere.toml");
-        fs::write(&elsewhere, &good).unwrap();
-        let own = place.put("mine.toml", &good);
-        let why = |place: &Place, file: &str| {
-            let all = read_all(&place.folder.path, place.folder.most).unwrap();
-            all.into_iter().find(|entry| entry.file == file).and_then(|entry| entry.says.err()).unwrap_or_default()
-        };
-        let long = " ".repeat(70_000);
-        for (file, text, expected) in [
-            ("Mine.toml", good.as_str(), "lower case letters, digits and dashes"),
-            ("a.toml", "speaks = \"text\"", "missing field `command`"),
-            ("a.toml", "speaks = \"smoke\"\ncommand = [\"x\"]", "`speaks`: unknown variant `smoke`"),
-            ("a.toml", long.as_str(), "longer than 65536 bytes"),
-        ] {
-            let put = place.put(file, text);
-            assert!(why(&place, file).contains(expected), "{file}: {}", why(&place, file));
-            assert_eq!(place.look().await, ["own:mine 1"], "{file}");
-            fs::remove_file(put).unwrap();
-        }
-        symlink(&elsewhere, place.folder.path.join("a.toml")).unwrap();
-        assert!(why(&place, "a.toml").contains("no link"), "{}", why(&place, "a.toml"));
-        fs::remove_file(place.folder.path.join("a.toml")).unwrap();
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o620)).unwrap();
-        assert!(why(&place, "mine.toml").contains("chmod go-w the file"), "whoever writes it has the runner start programs");
-        assert!(place.look().await.is_empty());
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(place.look().await, ["own:mine 1"], "it is looked at again");
-        fs::set_permissions(&place.folder.path, fs::Permissions::from_mode(0o722)).unwrap();
-        assert!(place.look().await.is_empty());
-        assert!(place.folder.trouble.as_ref().is_some_and(|why| why.ends_with("chmod go-w the folder")));
-    }
-
-    #[tokio::test]
-    async fn more_than_a_runner_can_say_are_left_out() {
-        let mut place = Place::new();
-        let good = text_of(&place.program("1"));
-        for name in ["a", "b", "c", "d"] {
-            place.put(&format!("{name}.toml"), &good);
-        }
-        assert_eq!(place.look().await, ["own:a 1", "own:b 1", "own:c 1"]);
-    }
-
-    #[tokio::test]
-    async fn what_is_musters_own_is_shown_to_nobody() {
-        let mut place = Place::new();
-        let state = place.root.path().join("state");
-        fs::create_dir_all(state.join("journal")).unwrap();
-        let good = text_of(&place.program("1"));
-        for (path, expected) in [(state.join("journal"), 0), (place.root.path().to_owned(), 0), (place.folder.path.clone(), 1)] {
-            place.put("mine.toml", &format!("{good}needs = [\"{}\"]\n", path.display()));
-            assert_eq!(place.look().await.len(), expected, "{}", path.display());
-        }
-        place.put("mine.toml", &format!("{good}needs = [\"/no/such/folder\"]\n"));
-        assert!(place.look().await.is_empty());
-    }
-}
+mod tests;
