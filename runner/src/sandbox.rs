@@ -126,7 +126,7 @@ impl Sandbox {
         let name = self.config.program.display();
         let not_started =
             |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
-        let nothing = Own { home_and_tmp: None, rest: Places::default() };
+        let nothing = Own { home_and_tmp: None, shown: vec![], rest: Places::default() };
         let Program { mut command, made } = self.program("true", Network::None, nothing, Path::new("/")).map_err(not_started)?;
         command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
         let tried = tokio::time::timeout(TRIAL, command.output()).await;
@@ -191,7 +191,8 @@ impl Sandbox {
             }
             None => [HOME, TMP].map(Path::new).into_iter().for_each(|folder| room.nothing_in(folder)),
         }
-        machine::show_tools(&mut room, &self.config.read, &hidden)?;
+        let shown: Vec<_> = self.config.read.iter().chain(&own.shown).cloned().collect();
+        machine::show_tools(&mut room, &shown, &hidden)?;
         for folder in &hidden {
             room.nothing_in(folder);
         }
@@ -261,10 +262,7 @@ impl Closed {
     fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<&Found>) -> io::Result<Program> {
         let mut own = self.places(guest)?;
         if let Some(found) = agent {
-            // looked at anew: what lies there may be something else by now
-            for path in found.shown() {
-                own.rest.read_only(&self.sandbox.may_show(path)?, path);
-            }
+            own.shown = found.shown().to_vec();
             own.rest.read_only(&found.needs, &found.needs);
         }
         self.sandbox.program(name, self.network(guest), own, worktree)
@@ -301,13 +299,15 @@ impl Closed {
         for kept in [git.join("config"), git.join("hooks"), git.join("objects/info"), work.join(".git")] {
             room.read_only_if_there(&kept);
         }
-        Ok(Own { home_and_tmp, rest: room })
+        Ok(Own { home_and_tmp, shown: vec![], rest: room })
     }
 }
 
 /// What there is in a room beside the machine. A home and a folder for what is temporary that are not given are empty.
 struct Own {
     home_and_tmp: Option<(PathBuf, PathBuf)>,
+    /// What it is shown of the machine, read-only, beside what everybody is: looked at anew, as what lies there may be something else by now.
+    shown: Vec<PathBuf>,
     rest: Places,
 }
 

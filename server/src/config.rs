@@ -118,6 +118,9 @@ pub struct AgentArgs {
     pub agents_dir: Option<PathBuf>,
 }
 
+/// In the folder of a runner: where people put the manifests of agents, unless they name another place.
+pub const MANIFESTS: &str = "agents";
+
 /// What agents are given of the environment: names that begin so, and names.
 const AGENTS_VARIABLES: [&str; 3] = ["ANTHROPIC_", "OPENAI_", "GEMINI_"];
 const AGENTS_VARIABLE: [&str; 10] = [
@@ -164,7 +167,7 @@ impl AgentArgs {
             manifests: match &self.agents_dir {
                 Some(folder) if folder.as_os_str() == "none" => None,
                 Some(folder) if !folder.as_os_str().is_empty() => Some(folder.clone()),
-                _ => Some(state_dir.join("agents")),
+                _ => Some(state_dir.join(MANIFESTS)),
             },
             environment: environment.collect(),
         }

@@ -81,6 +81,13 @@ impl<'a> Doing<'a> {
     }
 }
 
+/// Whether a prompt is for an agent of a manifest that is not here: it was, when the server heard of it, or no task for it would have come.
+pub(crate) fn is_gone(assignment: &Assignment, agents: &[Found]) -> bool {
+    let backend = assignment.agent.backend.as_ref().filter(|backend| backend.is_of_a_manifest());
+    let is_a_prompt = matches!(assignment.work, Work::Prompt(_));
+    backend.is_some_and(|backend| is_a_prompt && !agents.iter().any(|found| found.backend == *backend))
+}
+
 /// Only who counts its turns can be stopped when they are too many.
 fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
     let mut known = agents.iter().filter(|found| found.is_known());
@@ -325,6 +332,17 @@ mod tests {
         assert!(matches!(Doing::of(&any, &both, None), Ok(Doing::Agent { found, .. }) if found.backend == Backend::OpenCode));
         let asks = Assignment { agent: AgentTerms { ask: Some(domain::Ask::Commands), ..any.agent.clone() }, ..any };
         assert!(Doing::of(&asks, &agents, None).is_err(), "nor when people are to be asked");
+    }
+
+    #[test]
+    fn only_an_agent_of_a_manifest_can_be_gone() {
+        let agents = [own("acp:goose", GOOSE)];
+        let is_gone = |work: Work, word: Option<&str>| is_gone(&assignment(work, word.and_then(|word| Backend::parse(word).ok())), &agents);
+        let prompt = || Work::Prompt("tidy up".into());
+        assert!(is_gone(prompt(), Some("own:goose")) && is_gone(prompt(), Some("acp:mine")));
+        assert!(!is_gone(prompt(), Some("acp:goose")) && !is_gone(prompt(), None));
+        assert!(!is_gone(prompt(), Some("codex")), "it is found by each runner itself, and missing where somebody took it away");
+        assert!(!is_gone(Work::Command("true".into()), Some("own:goose")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::PathBuf,
 };
 
@@ -11,7 +11,7 @@ use domain::{
     protocol::{Assignment, Hello, ToServer, WorkOutcome},
     session::{FileChange, SessionEnd},
 };
-use runner::{AgentConfig, RunnerConfig};
+use runner::{AgentConfig, RunnerConfig, SandboxConfig};
 use tempfile::TempDir;
 
 use crate::{
@@ -116,7 +116,6 @@ async fn an_agent_that_was_dropped_in_works_and_is_read() {
         r#"told=$(cat)
 case $told in *"Tidy up"*) ;; *) exit 9 ;; esac
 [ "$GREETING" = "hello large" ] || exit 8
-[ -z "$ANTHROPIC_API_KEY" ] || exit 7
 say '{"type": "run", "tool": "write", "input": {"path": "'"$PWD"'/made.txt"}}'
 echo tidied > made.txt
 say '{"type": "ran", "output": "1 line", "code": 0}'
@@ -257,6 +256,69 @@ async fn what_is_dropped_in_while_work_runs_is_told_and_the_work_goes_on() {
     fs::remove_file(place.folder().join("mine.toml")).unwrap();
     until_it_says(&server, &[]).await;
     assert_eq!(server.hellos().len(), 5, "it says so once each time");
+}
+
+/// It is given the runner's own variables by their names, and what others are given is not for it.
+#[tokio::test]
+async fn it_finds_in_its_environment_what_its_manifest_names() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program("cat > /dev/null\nenv > given.txt");
+    let more = "environment = [\"CARGO_PKG_*\"]\nvariables = { GREETING = \"hello\" }\n";
+    place.put("mine.toml", &manifest("text", &program, more));
+    let mut config = place.config(&state);
+    config.agents.environment = vec![("ANTHROPIC_API_KEY".into(), "key-of-the-agents".into())];
+    let server = Server::with_config(config, short()).await;
+    let assignment = prompt(&repository, "own:mine");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    let given = repository.show(&report.branch.unwrap(), "given.txt").unwrap();
+    let has = |name: &str| given.lines().any(|line| line.split_once('=').is_some_and(|(own, _)| own == name));
+    let of_the_runner = ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"];
+    assert!(of_the_runner.iter().all(|name| std::env::var_os(name).is_some()), "whoever runs the tests has them");
+    assert_eq!(of_the_runner.map(has), [true, false], "{given}");
+    assert_eq!(["GREETING", "ANTHROPIC_API_KEY", "HOME"].map(has), [true, false, true], "{given}");
+}
+
+/// Below what everybody is shown nothing new can come to be.
+#[tokio::test]
+async fn what_it_needs_is_shown_where_a_link_leads() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let (tools, elsewhere) = (place.root.path().join("tools"), place.root.path().join("elsewhere"));
+    fs::create_dir(&tools).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("word"), "It is there.\n").unwrap();
+    let link = tools.join("extra");
+    symlink(&elsewhere, &link).unwrap();
+    let program = place.program(&format!("cat > /dev/null\ncat {}", link.join("word").display()));
+    place.put("mine.toml", &manifest("text", &program, &format!("needs = [\"{}\"]\n", link.display())));
+    let config = place.config(&state);
+    let sandbox = SandboxConfig { read: vec![tools], ..config.sandbox.clone() };
+    let server = Server::with_config(RunnerConfig { sandbox, ..config }, short()).await;
+    let assignment = prompt(&repository, "own:mine");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    let said = server.output(assignment.attempt, LogStream::Stdout);
+    assert!(said.contains("It is there."), "{said}");
+}
+
+/// The server gives what it has heard that there is. Until it has heard of what is gone it may give that.
+#[tokio::test]
+async fn a_task_for_an_agent_that_is_gone_goes_back_without_a_word() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program("cat > /dev/null; touch made.txt");
+    place.put("mine.toml", &manifest("text", &program, ""));
+    let server = place.runs(&state).await;
+    fs::remove_file(place.folder().join("mine.toml")).unwrap();
+    until_it_says(&server, &[]).await;
+    let before = server.hellos().len();
+    let attempt = server.assign(&prompt(&repository, "own:mine")).await;
+    let names_nothing = |heard: &[ToServer]| last_hello(heard).is_some_and(|hello| hello.attempts.is_empty() && hello.lost.is_empty());
+    let hellos = |heard: &[ToServer]| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count();
+    server.until("a hello that names it no more", |heard| hellos(heard) > before && names_nothing(heard)).await;
+    assert!(server.said(attempt).is_empty(), "what is not named goes back, and nobody is charged: {:?}", server.said(attempt));
+    assert_eq!(server.journal(), 0);
+    let last = server.stop().await;
+    assert!(last.iter().all(|message| !matches!(message, ToServer::Said { .. })), "nor later: {last:?}");
 }
 
 /// An attempt goes on with the agent that it began with.
