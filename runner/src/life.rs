@@ -185,7 +185,7 @@ where
                 match talk.over(runner, link).await? {
                     Ended::Left => return Ok(()),
                     Ended::Closed | Ended::Outdated if runner.stop.is_cancelled() => return Ok(()),
-                    // at most once for each look around
+                    // at most once for each look around, and for each attempt that was given for what is gone
                     Ended::Outdated => {
                         info!("The agents of this runner are others than it has said, and it says so over a new link");
                         continue;

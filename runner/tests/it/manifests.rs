@@ -11,7 +11,7 @@ use domain::{
     protocol::{Assignment, Hello, ToServer, WorkOutcome},
     session::{FileChange, SessionEnd},
 };
-use runner::{AgentConfig, RunnerConfig, SandboxConfig};
+use runner::{AgentConfig, LandingConfig, RunnerConfig, SandboxConfig};
 use tempfile::TempDir;
 
 use crate::{
@@ -299,6 +299,21 @@ async fn what_it_needs_is_shown_where_a_link_leads() {
     assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
     let said = server.output(assignment.attempt, LogStream::Stdout);
     assert!(said.contains("It is there."), "{said}");
+}
+
+#[tokio::test]
+async fn the_tokens_for_git_are_shown_to_no_agent() {
+    let (place, state) = (Place::new(), State::new());
+    let tokens = place.root.path().join("tokens");
+    fs::create_dir(&tokens).unwrap();
+    fs::set_permissions(&tokens, Permissions::from_mode(0o700)).unwrap();
+    let program = place.program("cat > /dev/null");
+    for (name, needs) in [("a", tokens.clone()), ("b", place.root.path().to_owned()), ("c", place.folder())] {
+        place.put(&format!("{name}.toml"), &manifest("text", &program, &format!("needs = [\"{}\"]\n", needs.display())));
+    }
+    let landing = LandingConfig { tokens: Some(tokens), ..LandingConfig::default() };
+    let server = Server::with_config(RunnerConfig { landing, ..place.config(&state) }, short()).await;
+    assert_eq!(names_of(&server.hellos().remove(0)), ["own:c 3.2"], "neither they nor what lies around them");
 }
 
 /// The server gives what it has heard that there is. Until it has heard of what is gone it may give that.

@@ -86,7 +86,7 @@ fn what_its_manifest_says_is_what_it_is_started_with() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!([model(&terms), model(&AgentTerms::default())], [Some("large".into()), Some("small".into())], "its session says so");
+    assert_eq!([model(&terms), model(&AgentTerms::default())], [Some("large".to_owned()), Some("small".to_owned())], "its session says so");
     let told = |manifest: &str, prompt: &str| {
         let mut dialogue = any(manifest, beginning(&terms), prompt).1;
         dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
