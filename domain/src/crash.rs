@@ -5,7 +5,7 @@
 //! build the functions here are empty. They are here because engine, runner and server have nothing else in common.
 
 /// Every place, in the order in which a task comes by them. The tests draw from this list.
-pub const POINTS: [&str; 18] = [
+pub const POINTS: [&str; 21] = [
     // a request's answer is stored, not yet committed; committed, not yet sent
     "answer.kept",
     "answer.committed",
@@ -24,7 +24,8 @@ pub const POINTS: [&str; 18] = [
     "log.after",
     "save.before",
     "save.after",
-    // the runner has said its last word, and nobody has answered
+    // the runner's last word is on its disk, and not sent; is sent, and nobody has answered
+    "report.kept",
     "report.sent",
     // settled events were read, and are not handed out yet; are handed out
     "events.before",
@@ -32,10 +33,26 @@ pub const POINTS: [&str; 18] = [
     // what a runner said is carried out, the runner does not know; knows
     "stored.before",
     "stored.after",
+    // the answer to the runner's last word has come, and its journal has the attempt still; has it no more, and what was said is there
+    "report.answered",
+    "report.forgotten",
 ];
 
 /// Those that a runner comes by which is a process of its own.
-pub const RUNNER_POINTS: [&str; 6] = ["journal.before", "journal.after", "work.started", "save.before", "save.after", "report.sent"];
+pub const RUNNER_POINTS: [&str; 9] = [
+    "journal.before",
+    "journal.after",
+    "work.started",
+    "save.before",
+    "save.after",
+    "report.kept",
+    "report.sent",
+    "report.answered",
+    "report.forgotten",
+];
+
+/// Those of them that come after the work: whoever dies there has lost nothing.
+pub const LAST_WORD_POINTS: [&str; 4] = ["report.kept", "report.sent", "report.answered", "report.forgotten"];
 
 /// The places of a machine that joins, in their order: what is to be joined is on the disk; the server has answered, and nothing of it is
 /// on the disk; it is; a trial was asked for.

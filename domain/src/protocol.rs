@@ -10,11 +10,22 @@ use crate::{
     AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream,
     PullRequest, RunnerId, SessionEvent, VerificationReport, Work,
     approval::{Answer, Asked},
+    runner::Rooms,
     task::{Inputs, Tier},
 };
 
-/// Raised when a message changes in a way that an older side would misread.
+/// Raised when a message changes in a way that an older side would misread. What is only added raises nothing: an older side leaves it out,
+/// as a field has a default and a message is marked `optional`. With 8 there are agents that a side of version 7 has no words for.
 pub const VERSION: u32 = 8;
+/// The oldest that a server hears, the second before. All that these runners say can be read as they meant it.
+pub const OLDEST: u32 = VERSION - 2;
+/// The oldest that is given work; what is older brings what it has to an end. 6 cannot read that an agent is to ask people, and closes its
+/// link over it each time.
+pub const GIVEN_WORK: u32 = 7;
+/// The oldest server that a runner goes on with; with an older one it is refused, and told which of the two to update.
+pub const SPOKEN: u32 = 8;
+/// The last that does not say which one it is when a link is opened.
+const UNSAID: u32 = 7;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -32,11 +43,20 @@ pub enum ToServer {
         bytes: Vec<u8>,
     },
     /// Names everything that is held, and renews its leases as of when it was sent. `beat` is the runner's own number for it.
-    Heartbeat { beat: u64, attempts: Vec<AttemptKey> },
+    Heartbeat {
+        beat: u64,
+        attempts: Vec<AttemptKey>,
+        /// What attempts have left on its machine that should be gone; empty in the first few after it is, and else absent. A server that does
+        /// not know it leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_behind: Option<String>,
+    },
     /// The machine is a runner no longer: its key is to be dead. It holds nothing.
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
     Stops { optional: bool },
+    /// The answer to what [`Renewed`](ToRunner::Renewed) has named in vain: these are not here. `optional` as above.
+    Lacks { attempts: Vec<AttemptKey>, optional: bool },
     /// What came of [`ToRunner::Land`]. It has no answer: a server that has not taken it down tells the runner again.
     Landed { landed: Landed, optional: bool },
 }
@@ -51,10 +71,11 @@ pub struct Hello {
     pub slots: u32,
     /// What it has, for tasks that need it.
     pub capabilities: Vec<String>,
-    /// What this life of the runner holds. Whatever else the server believes to be with it was never begun.
+    /// What this life of the runner holds: what it carries out, and what an earlier one has left to be said. Whatever else the server
+    /// believes to be with it was never begun.
     #[serde(default)]
     pub attempts: Vec<AttemptKey>,
-    /// What an earlier life left unfinished; nothing of it runs any more.
+    /// What an earlier life left without having said anything about it; nothing of it runs any more.
     #[serde(default)]
     pub lost: Vec<AttemptKey>,
     /// [`link_proof`](crate::runner::link_proof) signed with the runner's key, as base64; empty inside a server's own process.
@@ -69,6 +90,12 @@ pub struct Hello {
     /// The agent programs that it has found. Their names are among its capabilities as well.
     #[serde(default, deserialize_with = "known_backends")]
     pub backends: Vec<BackendFound>,
+    /// What attempts may use and reach on its machine.
+    #[serde(default)]
+    pub rooms: Option<Rooms>,
+    /// What attempts have left on its machine that should be gone; absent when there is nothing.
+    #[serde(default)]
+    pub left_behind: Option<String>,
 }
 
 /// What a runner says about an attempt.
@@ -110,9 +137,11 @@ pub enum Said {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRunner {
     /// The first message on every link: it has its place among all others. Who says hello only now cannot be overtaken by the hello of an
-    /// earlier link. Over a socket the hello is signed, and `nonce` is in what is signed.
+    /// earlier link. Over a socket the hello is signed, and `nonce` is in what is signed. A newer runner speaks the server's version.
     Opened {
         nonce: String,
+        #[serde(default = "unsaid")]
+        version: u32,
     },
     /// The answer to [`ToServer::Hello`]. Renew every `heartbeat_seconds`; a lease lasts `lease_seconds`.
     Welcome {
@@ -150,13 +179,16 @@ pub enum ToRunner {
         attempt: AttemptKey,
         end: u64,
     },
-    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end; `tell` is as in the welcome.
+    /// The leases are renewed, but for these. What is in `cancel` somebody wants to end; `tell` is as in the welcome. What is in `believed`
+    /// is at work there, as far as the server knows, and was not named.
     Renewed {
         beat: u64,
         stale: Vec<AttemptKey>,
         cancel: Vec<AttemptKey>,
         #[serde(default)]
         tell: Vec<Telling>,
+        #[serde(default)]
+        believed: Vec<AttemptKey>,
     },
     /// Something for the agent of an attempt.
     Tell(Telling),
@@ -368,6 +400,10 @@ pub struct NewArtifact {
 #[serde(transparent)]
 pub struct KnownBackends(#[serde(deserialize_with = "known_backends")] pub Vec<BackendFound>);
 
+fn unsaid() -> u32 {
+    UNSAID
+}
+
 /// A runner may have found agents that came after this server.
 fn known_backends<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BackendFound>, D::Error> {
     let all = Vec::<serde_json::Value>::deserialize(deserializer)?;
@@ -385,5 +421,26 @@ mod bytes_as_text {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         BASE64_STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_say_what_it_speaks_speaks_the_last_that_did_not() {
+        let opened: ToRunner = serde_json::from_str(r#"{"type":"opened","nonce":"n"}"#).unwrap();
+        assert_eq!(opened, ToRunner::Opened { nonce: "n".into(), version: 7 });
+    }
+
+    #[test]
+    fn what_was_only_added_is_left_out_by_whoever_does_not_know_it() {
+        let lacks = serde_json::to_string(&ToServer::Lacks { attempts: vec![], optional: true }).unwrap();
+        assert!(leave_out(&lacks), "{lacks}");
+        assert!(!leave_out(r#"{"type":"assign"}"#));
+        let renewed: ToRunner =
+            serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();
+        assert_eq!(renewed, ToRunner::Renewed { beat: 1, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] });
     }
 }

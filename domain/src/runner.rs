@@ -1,12 +1,14 @@
 //! A process on some machine that executes attempts.
 
 pub mod day;
+pub mod rooms;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
 pub use day::{RunnerDay, RunnerPeriod, RunnerSlot};
+pub use rooms::Rooms;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -38,6 +40,12 @@ pub struct Runner {
     pub no_sandbox: Option<String>,
     /// The agent programs on its machine.
     pub backends: Vec<BackendFound>,
+    /// What attempts may use and reach there; absent when it does not say.
+    #[serde(default)]
+    pub rooms: Option<Rooms>,
+    /// What attempts have left on its machine that should be gone: processes, mounts, folders, control groups. Absent when there is nothing.
+    #[serde(default)]
+    pub left_behind: Option<String>,
 }
 
 /// How a runner stands. What stands further up is said first of one that is several of them.

@@ -90,8 +90,8 @@ impl Engine {
     }
 
     /// The runner came back without these attempts.
-    pub(crate) async fn attempts_lost(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<()> {
-        self.infer(Some(session), attempts, Said::Lost).await.map(drop)
+    pub(crate) async fn attempts_lost(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<usize> {
+        self.infer(Some(session), attempts, Said::Lost).await
     }
 
     /// The runner was stopped in order: everything it still holds goes back into the queue, and nobody is charged.

@@ -19,9 +19,11 @@ use domain::{
     Backend, BackendFound, RunnerId, WorkspaceId,
     agent::MANIFESTS_MAX,
     error::Errors,
-    runner::owner_of,
+    protocol::{GIVEN_WORK, Hello, VERSION},
+    runner::{Rooms, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
+use tracing::warn;
 
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
@@ -40,6 +42,8 @@ pub struct RunnerSession {
     name: String,
     slots: u32,
     taker: Taker,
+    /// Of the protocol, as it speaks it.
+    version: u32,
 }
 
 /// What a runner may be given.
@@ -78,6 +82,11 @@ impl RunnerSession {
     /// What it has, for tasks that need it.
     pub fn capabilities(&self) -> &[String] {
         &self.taker.capabilities
+    }
+
+    /// It brings what it has to an end. What came after it, it does not understand: no task that is new, and nothing that its agents are told.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.version < GIVEN_WORK
     }
 
     pub(crate) fn taker(&self) -> &Taker {
@@ -123,7 +132,7 @@ impl Engine {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
         let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec() };
-        tx.commit(RunnerSession { id, ticket, name, slots, taker }).await
+        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION }).await
     }
 
     /// What it has not brought to an end its next life tells, or its server gives back.
@@ -133,17 +142,34 @@ impl Engine {
         tx.commit(()).await
     }
 
-    /// Takes down which agents there are on the runner's machine, and why it makes no sandbox, or that it makes them.
-    async fn note_machine(&self, session: &RunnerSession, no_sandbox: Option<&str>, backends: &[BackendFound]) -> Result<()> {
-        let clean = |text: &str, most| text.replace('\0', "\u{fffd}").chars().take(most).collect::<String>();
-        let backends: Vec<_> = backends
+    /// Takes down what a runner says of its machine: which agents there are, why it makes no sandbox, or that it makes them, what attempts
+    /// may use there, and what they have left.
+    async fn note_machine(&self, session: &RunnerSession, hello: &Hello) -> Result<()> {
+        let backends: Vec<_> = hello
+            .backends
             .iter()
             .take(Backend::KNOWN.len() + MANIFESTS_MAX)
             .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend.clone() })
             .collect();
-        let text = no_sandbox.map(|text| clean(text, 1000));
+        let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
+        let rooms = hello.rooms.as_ref().map(Rooms::kept);
         let mut conn = self.database.system.acquire().await?;
-        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends).await
+        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends, rooms.as_ref()).await?;
+        drop(conn);
+        self.note_left_behind(session, hello.left_behind.as_deref().unwrap_or_default()).await
+    }
+
+    /// Takes down what attempts have left on a runner's machine that should be gone; empty when there is nothing any more.
+    async fn note_left_behind(&self, session: &RunnerSession, left_behind: &str) -> Result<()> {
+        let text = clean(left_behind, 1000);
+        let text = Some(text.as_str()).filter(|text| !text.is_empty());
+        let mut conn = self.database.system.acquire().await?;
+        if store::note_left_behind(&mut conn, session, text).await?
+            && let Some(text) = text
+        {
+            warn!(runner.id = %session.id, "On the machine of runner {} something is left of attempts: {text}", session.name());
+        }
+        Ok(())
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
@@ -163,6 +189,11 @@ impl Engine {
         }
         Ok(outdated.into_iter().map(|link| (link.runner, link.ticket)).collect())
     }
+}
+
+/// Of what a runner says, what is kept and can be.
+fn clean(text: &str, most: usize) -> String {
+    text.replace('\0', "\u{fffd}").chars().take(most).collect()
 }
 
 /// What a runner says of itself.

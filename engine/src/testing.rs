@@ -246,7 +246,7 @@ impl TestRunner {
 
     /// Says what it had before it went away.
     pub async fn comes_back_without(&self, attempt: AttemptKey) -> Result<()> {
-        self.engine.attempts_lost(&self.session, &[attempt]).await
+        self.engine.attempts_lost(&self.session, &[attempt]).await.map(drop)
     }
 
     /// Says what came of what it was told to land.

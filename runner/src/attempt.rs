@@ -11,25 +11,29 @@ pub(crate) mod retry_after;
 mod round;
 mod walk;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use domain::{
-    AttemptKey, Failure, FailureCode,
+    AttemptId, AttemptKey, Failure, FailureCode, crash,
     protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
 };
-use tokio::{task::JoinError, time::Instant};
+use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use crate::{
+    clock::Moment,
     held::{Order, Orders, Why},
     journal::Entry,
     life::Runner,
-    process, recover,
+    outbox::{Answer, Closed},
+    process::{self, Trace},
+    recover,
+    remains::Remains,
     tellings::Tellings,
 };
 
-/// Carries out an assignment to its last word, and lets go of it.
-pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Instant) {
+/// Carries out an assignment to its last word, and lets go of it once that is answered.
+pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Moment) {
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
     let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
@@ -38,8 +42,47 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
         Ok(Err(AgentGone)) => return let_go(&runner, key).await,
         Err(error) => Some(after_a_fault(&runner, key, error).await),
     };
+    runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, may_be_kept(report.as_ref())));
     last_word(&runner, key, report, orders).await;
-    runner.held.release(key.attempt_id);
+}
+
+/// Holds an attempt of which an earlier life has left something to be said, until its last word is answered.
+pub(crate) fn say_the_rest(runner: &Arc<Runner>, key: AttemptKey) {
+    // nothing runs that could be told anything
+    let Some((orders, _)) = runner.held.take(key) else { return };
+    let life = Arc::clone(runner);
+    runner.tracker.spawn(async move { settle(&life, key, life.outbox.answer_to(key.attempt_id), orders).await });
+}
+
+/// Whether its folder may be there on purpose, with work that could not be saved.
+fn may_be_kept(report: Option<&AttemptReport>) -> bool {
+    match report.map(|report| &report.outcome) {
+        Some(WorkOutcome::Failed { failure }) => matches!(failure.code, FailureCode::WorkNotSaved | FailureCode::RunnerFault),
+        Some(_) => false,
+        // nobody is told of one that is abandoned
+        None => true,
+    }
+}
+
+/// That nothing of an attempt is left on the machine.
+async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
+    let (folder, group) = (runner.folders.attempt(id), runner.sandbox.group_of(id));
+    let trace = Trace {
+        attempt: id.to_string(),
+        folder: folder.clone(),
+        leader: None,
+        of_this_life: false,
+        in_sandbox: false,
+        group: group.clone(),
+    };
+    let (own, trash) = if is_kept { (None, None) } else { (Some(folder.clone()), Some(runner.folders.trash.clone())) };
+    let places = own.into_iter().chain(group).collect();
+    tokio::select! {
+        // however large it is
+        () = runner.folders.until_deleted(&folder) => {}
+        () = runner.stop.cancelled() => {}
+    }
+    runner.left_behind.census(Remains { attempt: id, trace, places, trash }, runner.limits.gone, &runner.stop).await;
 }
 
 /// The agent of a manifest that it is for is not here any more.
@@ -50,7 +93,7 @@ struct AgentGone;
 async fn let_go(runner: &Runner, key: AttemptKey) {
     info!(attempt.id = %key.attempt_id, "Attempt {} of task {} is for an agent that is gone: it goes back", key.number, key.task_id);
     runner.journal.remove(key.attempt_id).await;
-    runner.outbox.forget(key.attempt_id);
+    runner.outbox.forget(key.attempt_id).await;
     runner.held.release(key.attempt_id);
     runner.others.send_modify(|_| {});
 }
@@ -79,6 +122,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         leader: None,
         boot: process::boot(),
         isolation: assignment.isolation,
+        group: None,
     }
 }
 
@@ -114,26 +158,33 @@ fn without_work(outcome: WorkOutcome) -> AttemptReport {
     }
 }
 
-/// The last word, unless there is nothing to say or nobody to say it to. The journal forgets the attempt once the server knows.
-async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, mut orders: Orders) {
-    let last_word: Option<LastWord> = match report {
-        Some(report) => Some(in_messages(runner, key, report)),
-        None if orders.current() == Order::Abandon(Why::Fenced) => Some(Box::new(|_| Said::GivenUp)),
-        None => None,
+/// The last word, unless there is nothing to say or nobody to say it to.
+async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, orders: Orders) {
+    let last_word: LastWord = match report {
+        Some(report) => in_messages(runner, key, report),
+        None if orders.current() == Order::Abandon(Why::Fenced) => Box::new(|_| Said::GivenUp),
+        // what it has said so far stays; the next life gives it up
+        None => return settle(runner, key, ready(Err(Closed)), orders).await,
     };
-    let answered = match last_word {
-        Some(last_word) => tokio::select! {
-            answer = runner.outbox.ask(key.attempt_id, last_word) => answer.is_ok(),
-            () = not_worth_waiting(runner, &mut orders) => false,
-        },
-        None => false,
+    settle(runner, key, runner.outbox.ask(key.attempt_id, last_word), orders).await;
+}
+
+/// Waits for the answer to the last word. The journal forgets the attempt once the server knows, then what was said goes as well, and it is
+/// held no more. What is left to the next life is held to the end of this one: who did not name it would lack it, and it would be lost.
+async fn settle(runner: &Runner, key: AttemptKey, answer: impl Future<Output = Result<Answer, Closed>>, mut orders: Orders) {
+    let answered = tokio::select! {
+        answer = answer => answer.is_ok(),
+        () = not_worth_waiting(runner, &mut orders) => false,
     };
     if answered || orders.current() == Order::Abandon(Why::Stale) {
+        crash::point("report.answered");
         runner.journal.remove(key.attempt_id).await;
-        runner.outbox.forget(key.attempt_id);
+        crash::point("report.forgotten");
+        runner.outbox.forget(key.attempt_id).await;
+        runner.held.release(key.attempt_id);
     } else {
         // The runner stops. What can still be said of it goes out.
-        warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} ends without a report", key.number, key.task_id);
+        warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} is left to the next life of this runner", key.number, key.task_id);
     }
 }
 
@@ -164,7 +215,7 @@ async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use domain::{AttemptId, Isolation, TaskId};
+    use domain::{Isolation, TaskId};
     use tokio::process::Command;
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
@@ -200,6 +251,7 @@ mod tests {
             leader: None,
             boot: process::boot(),
             isolation: Isolation::None,
+            group: None,
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use domain::{Backend, agent::MANIFESTS_MAX, check::VERIFICATION_TIMEOUT_SECONDS, task::RUNNER_CAPABILITIES_MAX};
 
-use crate::backend::found::Found;
+use crate::{Groups, Network, RoomLimits, backend::found::Found};
 
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
@@ -115,8 +115,14 @@ pub struct SandboxConfig {
     pub read: Vec<PathBuf>,
     /// Folders that are never shown, whatever lies around them.
     pub hidden: Vec<PathBuf>,
+    /// Muster's own program: where a network list is kept, it is what begins in a room. See [`enter_room`](crate::enter_room).
+    pub own_program: Option<PathBuf>,
     /// Work runs without a sandbox where its workspace wants that.
     pub may_be_left_out: bool,
+    /// How much an attempt may use.
+    pub limits: RoomLimits,
+    /// What keeps it below that.
+    pub groups: Groups,
 }
 
 impl Default for SandboxConfig {
@@ -127,18 +133,12 @@ impl Default for SandboxConfig {
             agent_network: Network::Open,
             read: vec![],
             hidden: vec![],
+            own_program: None,
             may_be_left_out: false,
+            limits: RoomLimits::default(),
+            groups: Groups::None,
         }
     }
-}
-
-/// What can be reached from inside a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// A loopback of its own.
-    None,
-    /// What the machine reaches.
-    Open,
 }
 
 /// Whoever names a path names what is on the runner's disk.
@@ -180,7 +180,7 @@ impl RunnerConfig {
     }
 }
 
-/// How long the runner waits for what does not end by itself.
+/// How long the runner waits for what does not end by itself, and what it leaves to others.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// From SIGINT to SIGTERM. Agents need it to write down where they stand.
@@ -195,10 +195,14 @@ pub struct Limits {
     pub goodbye: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
+    /// For everything of an attempt that has ended to be gone, once its folder is deleted. What is not is looked at again as often.
+    pub gone: Duration,
     /// For a report to be stored when the runner is asked to stop.
     pub last_report: Duration,
     /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
     pub reconnect: Duration,
+    /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
+    pub left_free: u64,
     /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
     pub look: Duration,
 }
@@ -212,8 +216,10 @@ impl Default for Limits {
             pipes: Duration::from_secs(5),
             goodbye: Duration::from_secs(30),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
+            gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
+            left_free: 512 * 1024 * 1024,
             look: Duration::from_secs(15),
         }
     }

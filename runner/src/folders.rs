@@ -1,6 +1,7 @@
 //! What lies where below the runner's folder, who may look into it (nobody else), and how a folder is thrown away.
 
 use std::{
+    collections::HashSet,
     fs::{self, File, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use domain::{AttemptId, RunnerId};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 use uuid::Uuid;
@@ -17,6 +19,8 @@ use crate::{RunnerError, git};
 pub(crate) struct Folders {
     /// One file for each attempt that is not reported; see [`crate::journal`].
     pub journal: PathBuf,
+    /// One file for each of them that has said anything; see [`crate::outbox`].
+    pub outbox: PathBuf,
     /// One bare repository for each location; see [`crate::mirror`].
     pub mirrors: PathBuf,
     /// The runner's own git settings.
@@ -27,9 +31,11 @@ pub(crate) struct Folders {
     pub identity: RunnerId,
     /// All of it, by its one name.
     pub state_dir: PathBuf,
-    attempts: PathBuf,
     /// Folders on their way out: moved here in one step, then deleted at leisure.
-    trash: PathBuf,
+    pub trash: PathBuf,
+    attempts: PathBuf,
+    /// Those that are being deleted now.
+    deleting: watch::Sender<HashSet<PathBuf>>,
     /// Held for as long as this runner lives, so that no other one uses the folder.
     _lock: File,
 }
@@ -53,16 +59,37 @@ impl Folders {
         self.attempts.join(id.to_string())
     }
 
+    /// Where such a folder is on its way out.
+    fn trashed(&self, folder: &Path) -> Option<PathBuf> {
+        Some(self.trash.join(folder.file_name()?))
+    }
+
     /// Takes a folder away in one step. Deleting it goes on by itself; what a crash leaves of it goes at the next start.
     pub async fn throw_away(&self, folder: &Path, tracker: &TaskTracker) -> io::Result<()> {
-        let Some(name) = folder.file_name() else { return Ok(()) };
-        let gone = self.trash.join(name);
+        let Some(gone) = self.trashed(folder) else { return Ok(()) };
         match tokio::fs::rename(folder, &gone).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         }
-        tracker.spawn_blocking(move || delete_or_warn(&gone));
+        self.deleting.send_modify(|deleting| {
+            deleting.insert(gone.clone());
+        });
+        let deleting = self.deleting.clone();
+        tracker.spawn_blocking(move || {
+            delete_or_warn(&gone);
+            deleting.send_modify(|deleting| {
+                deleting.remove(&gone);
+            });
+        });
         Ok(())
+    }
+
+    /// Returns when a folder that was thrown away is not being deleted any more.
+    pub async fn until_deleted(&self, folder: &Path) {
+        let Some(gone) = self.trashed(folder) else { return };
+        let mut deleting = self.deleting.subscribe();
+        // it ends with nobody who deletes
+        let _ = deleting.wait_for(|deleting| !deleting.contains(&gone)).await;
     }
 }
 
@@ -78,6 +105,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     }
     let folders = Folders {
         journal: state_dir.join("journal"),
+        outbox: state_dir.join("outbox"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
         credentials: state_dir.join("gitconfig.credentials"),
@@ -85,11 +113,14 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         attempts: state_dir.join("attempts"),
         state_dir: state_dir.clone(),
         trash: state_dir.join("trash"),
+        deleting: watch::Sender::default(),
         _lock: lock,
     };
-    for folder in [&folders.journal, &folders.mirrors, &folders.attempts, &folders.trash] {
+    for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
+    // what is synced in them is found again
+    File::open(&folders.state_dir)?.sync_all()?;
     fs::write(&folders.gitconfig, git::SETTINGS)?;
     for entry in fs::read_dir(&folders.trash)? {
         delete_or_warn(&entry?.path());
@@ -212,4 +243,25 @@ fn with_leave<T>(folder: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::R
 
 fn make_writable(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_folder_to_be_deleted_waits_for_all_of_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (folders, tracker) = (Folders::open(place.path()).await.unwrap(), TaskTracker::new());
+        let folder = folders.attempt(AttemptId(Uuid::now_v7()));
+        // as deep as it takes to be deleted in pieces
+        for number in 0..200 {
+            fs::create_dir_all(folder.join(format!("{number}/2/3/4/5/6/7/8/9/10/11"))).unwrap();
+        }
+        folders.throw_away(&folder, &tracker).await.unwrap();
+        folders.until_deleted(&folder).await;
+        assert_eq!(fs::read_dir(&folders.trash).unwrap().count(), 0);
+        // of what was never thrown away nothing is waited for
+        folders.until_deleted(&folders.attempt(AttemptId(Uuid::now_v7()))).await;
+    }
 }

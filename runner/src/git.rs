@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     process::{self, program_path},
-    sandbox::{Guest, Made, Program, Room},
+    sandbox::{Guest, Made, Meter, Program, Room, Running},
 };
 
 /// The settings of all calls. Whoever runs the runner adds theirs, such as a credential helper, in `gitconfig.local` beside it.
@@ -161,6 +161,8 @@ pub(crate) enum GitError {
     TimedOut(Duration),
     #[error("git was told to end")]
     GivenUp,
+    #[error("git, or what it was made to run, {0}, and was ended")]
+    TookTooMuch(String),
     #[error("the sandbox in which git was to look could not be made: {0}")]
     NoRoom(String),
 }
@@ -192,7 +194,7 @@ impl Git {
         bounds: Bounds,
     ) -> Result<Output, GitError> {
         // whoever makes a room ends when nobody hears it any more
-        let (mut child, made) = self.start(place, arguments).await?;
+        let Running { mut child, made, meter, bridge } = self.start(place, arguments).await?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let work = async {
@@ -209,6 +211,7 @@ impl Git {
             done = work => Ok(done),
             () = tokio::time::sleep(bounds.time) => Err(GitError::TimedOut(bounds.time)),
             () = self.give_up.cancelled() => Err(GitError::GivenUp),
+            overrun = meter.too_much(group.map_or(0, Pid::as_raw_pid)) => Err(GitError::TookTooMuch(overrun.to_string())),
         };
         let (output, error, status) = match result {
             Ok(done) => done,
@@ -221,18 +224,18 @@ impl Git {
         if status.success() || output.cut {
             return Ok(output);
         }
-        if made.fails(status) {
+        if made.fails(status, bridge.as_ref()) {
             return Err(GitError::NoRoom(last_words(&String::from_utf8_lossy(&error))));
         }
         Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })
     }
 
-    async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> io::Result<(Child, Made)> {
+    async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> io::Result<Running> {
         match (place, &self.room) {
             (Place::Worktree { path, .. }, Room::Closed(_)) => {
-                let Program { mut command, made } = self.room.program("git", Guest::Git, path)?;
+                let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git, path)?;
                 self.complete(&mut command, place, arguments);
-                Ok((process::start_alone(command).await?, made))
+                Ok(Running { child: process::start_alone(command).await?, made, meter, bridge })
             }
             _ => {
                 let mut command = Command::new("git");
@@ -240,7 +243,7 @@ impl Git {
                 command.current_dir(place.stands_in());
                 // a group of its own, so that its helpers end with it
                 command.process_group(0);
-                Ok((command.spawn()?, Made::Open))
+                Ok(Running { child: command.spawn()?, made: Made::Open, meter: Meter::off(), bridge: None })
             }
         }
     }

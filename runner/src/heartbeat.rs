@@ -1,42 +1,58 @@
 //! Signs of life, and the fence: a runner that the server has not answered for as long as a lease lasts gives its attempts up
-//! before somebody else takes them.
+//! before somebody else takes them, and says nothing but signs of life before it has.
 
-use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
-use domain::protocol::ToServer;
-use tokio::{sync::watch, time::Instant};
+use domain::{AttemptKey, protocol::ToServer};
+use tokio::{
+    runtime,
+    sync::{Notify, watch},
+};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
+    clock::Moment,
     held::{Held, Order, Why},
+    life::Runner,
     lock,
 };
 
-/// The heartbeats of one link that are not answered.
+/// The heartbeats of one link that are not answered, and what their answers have asked.
 #[derive(Default)]
-pub(crate) struct Beats(Mutex<Sent>);
+pub(crate) struct Beats {
+    sent: Mutex<Sent>,
+    lacking: Mutex<Vec<AttemptKey>>,
+    lacks: Notify,
+}
 
 #[derive(Default)]
 struct Sent {
     last: u64,
-    unanswered: VecDeque<(u64, Instant)>,
+    unanswered: VecDeque<(u64, Moment)>,
 }
 
 impl Beats {
     /// The next one, sent now.
-    pub fn next(&self, held: &Held) -> ToServer {
+    pub fn next(&self, held: &Held, left_behind: Option<String>) -> ToServer {
         // Read first: an attempt that was taken before this moment is in it.
-        let now = Instant::now();
-        let mut sent = lock(&self.0);
+        let now = Moment::now();
+        let mut sent = lock(&self.sent);
         sent.last += 1;
         let beat = sent.last;
         sent.unanswered.push_back((beat, now));
-        ToServer::Heartbeat { beat, attempts: held.keys() }
+        ToServer::Heartbeat { beat, attempts: held.keys(), left_behind }
     }
 
     /// When the one that is answered was sent. Those before it will not be answered any more.
-    pub fn answered(&self, beat: u64) -> Option<Instant> {
-        let mut sent = lock(&self.0);
+    pub fn answered(&self, beat: u64) -> Option<Moment> {
+        let mut sent = lock(&self.sent);
         while let Some((number, at)) = sent.unanswered.pop_front_if(|(number, _)| *number <= beat) {
             if number == beat {
                 return Some(at);
@@ -44,41 +60,108 @@ impl Beats {
         }
         None
     }
+
+    /// What the server believes to be here and its answers to heartbeats have named; what is not here it is told.
+    pub fn look_for(&self, held: &Held, believed: &[AttemptKey]) {
+        if believed.is_empty() {
+            return;
+        }
+        let here = held.keys();
+        let missing = believed.iter().filter(|key| !here.contains(key)).copied();
+        lock(&self.lacking).extend(missing);
+        self.lacks.notify_one();
+    }
+
+    /// What the server is to be told to be not here, once there is any.
+    pub async fn lacking(&self) -> ToServer {
+        loop {
+            let lacks = self.lacks.notified();
+            let attempts = std::mem::take(&mut *lock(&self.lacking));
+            if !attempts.is_empty() {
+                return ToServer::Lacks { attempts, optional: true };
+            }
+            lacks.await;
+        }
+    }
 }
 
-/// A timer that is this late was not kept back by other work: the whole process, or the machine, stood still.
+/// What is this late was not kept back by other work: the whole process, or the machine, stood still.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 /// For a server that is there to answer the first heartbeat after that.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// Timers stand still while the machine sleeps, so the lease is looked at again and again.
+const LOOKS: Duration = Duration::from_secs(1);
 
 /// Whoever stood still was not left without an answer, it did not ask: what was taken away meanwhile is said in the answer to the next
 /// heartbeat, and what was not goes on.
-async fn is_heard(renewed: &mut watch::Receiver<Instant>, lease: Duration) -> bool {
+async fn is_heard(renewed: &mut watch::Receiver<Moment>, lease: Duration) -> bool {
     let heard = tokio::time::timeout(ANSWERS_WITHIN, renewed.wait_for(|renewed| renewed.elapsed() < lease)).await;
     heard.is_ok_and(|heard| heard.is_ok())
 }
 
+/// Up until it is dropped.
+pub(crate) struct Fence {
+    down: CancellationToken,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Fence {
+    /// On a thread of its own, with timers of its own: a talk that stands still, as for a disk, keeps whoever shares its runtime from giving
+    /// up, when it is the one that looks after the timers.
+    pub fn put_up(runner: Arc<Runner>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        let down = CancellationToken::new();
+        let until = down.clone();
+        let keep = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    () = fence(runner) => {}
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("fence".into()).spawn(keep)?;
+        Ok(Self { down, thread: Some(thread) })
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        self.down.cancel();
+        // it only ever waits, so this is soon; the runner's folder is free after it
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
 /// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
 /// says how long that is, nothing is held. Never ends.
-pub(crate) async fn fence(held: &Held, mut lease: watch::Receiver<Option<Duration>>, mut renewed: watch::Receiver<Instant>) {
+async fn fence(runner: Arc<Runner>) {
+    let (mut lease, mut renewed) = (runner.lease.subscribe(), runner.renewed.subscribe());
     loop {
         let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
-        let deadline = *renewed.borrow_and_update() + lease;
-        tokio::select! {
-            changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },
-            () = tokio::time::sleep_until(deadline) => {
-                if deadline.elapsed() > STOOD_STILL && is_heard(&mut renewed, lease).await {
-                    continue;
-                }
-                let attempts = held.keys().len();
-                if attempts > 0 {
-                    warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", lease.as_secs());
-                }
-                held.order_all(Order::Abandon(Why::Fenced));
-                if renewed.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
+        let since = renewed.borrow_and_update().elapsed();
+        if since < lease {
+            tokio::select! {
+                changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },
+                () = tokio::time::sleep(LOOKS.min(lease - since)) => {}
             }
+            continue;
+        }
+        if since - lease > STOOD_STILL {
+            runner.beat_now.notify_one();
+            if is_heard(&mut renewed, lease).await {
+                continue;
+            }
+        }
+        let attempts = runner.held.keys().len();
+        if attempts > 0 {
+            warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", lease.as_secs());
+        }
+        runner.held.order_all(Order::Abandon(Why::Fenced));
+        runner.has_given_up.store(true, Ordering::Relaxed);
+        runner.outbox.wake();
+        if renewed.changed().await.is_err() {
+            return std::future::pending().await;
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) enum Order {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
-    /// The runner stops; the journal keeps the attempt for its next life.
+    /// The runner stops; journal and outbox keep the attempt for its next life.
     Stopping,
     /// The server has not answered for as long as a lease lasts, so somebody else may hold the attempt by now.
     Fenced,

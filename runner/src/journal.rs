@@ -1,7 +1,8 @@
 //! What the runner has to clear up if it dies: one small file for each attempt, written before its work starts and removed when
-//! its report is stored.
+//! its report is stored. What was said about the attempt is in the [`outbox`](crate::outbox).
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -16,6 +17,8 @@ use crate::process::{Leader, Trace, boot};
 
 /// How the extension of a file begins that is not complete.
 const UNFINISHED: &str = "unfinished";
+/// The extension of one that is set aside.
+pub(crate) const UNREADABLE: &str = "unreadable";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
@@ -35,6 +38,9 @@ pub(crate) struct Entry {
     /// How it runs. What an older runner has written down ran as its user.
     #[serde(default = "without_a_sandbox")]
     pub isolation: Isolation,
+    /// The control group of what runs in its rooms.
+    #[serde(default)]
+    pub group: Option<PathBuf>,
 }
 
 fn without_a_sandbox() -> Isolation {
@@ -50,6 +56,7 @@ impl Entry {
             leader: self.leader.filter(|_| self.boot == boot()),
             of_this_life: false,
             in_sandbox: self.isolation == Isolation::Sandbox,
+            group: self.group.clone(),
         }
     }
 }
@@ -104,6 +111,12 @@ impl Journal {
         tokio::task::spawn_blocking(move || read_all(&folder)).await.unwrap_or_default()
     }
 
+    /// Whether nothing of the attempt with this name is here, readable or not. A folder that does not say has forgotten nothing.
+    pub fn has_forgotten(&self, name: &OsStr) -> bool {
+        let is_gone = |extension| matches!(self.folder.join(name).with_extension(extension).try_exists(), Ok(false));
+        ["json", UNREADABLE].into_iter().all(is_gone)
+    }
+
     fn path(&self, id: AttemptId) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
@@ -143,7 +156,7 @@ fn read_or_set_aside(path: &Path) -> Option<Entry> {
     match serde_json::from_slice(&text) {
         Ok(entry) => Some(entry),
         Err(error) => {
-            let aside = path.with_extension("unreadable");
+            let aside = path.with_extension(UNREADABLE);
             warn!("The journal's {} cannot be read ({error}); it is now {}", path.display(), aside.display());
             // Failing that it is found again at the next start.
             let _ = fs::rename(path, &aside);

@@ -4,8 +4,10 @@
 //! It knows the `domain` alone and speaks [`domain::protocol`] over a [`Link`], so the same code runs inside `muster serve` and,
 //! over a socket, on another machine. What it promises:
 //!
-//! * Before an attempt's work starts, the journal names it. An attempt that is not reported is `lost` in the next life's `Hello`.
-//! * A link that closes changes nothing for what runs. What was said about it and not answered is said again over the next one.
+//! * Before an attempt's work starts, the journal names it. One that was cut short is given up by the next life, or `lost` in its `Hello` when
+//!   nothing was ever said about it.
+//! * A link that closes changes nothing for what runs. What was said about it and not answered is said again over the next one, and, as it is
+//!   on the disk, by the next life: what has come to its end is not done twice because its runner died. See `outbox.rs`.
 //! * When an attempt has ended, for whatever reason, nothing of it runs any more; see `process.rs`.
 //! * What the work changed is on the attempt's branch before its folder goes, or the folder stays and the report says where; see
 //!   `save.rs`.
@@ -29,9 +31,11 @@ mod landing;
 mod life;
 mod log;
 mod mirror;
+mod network;
 mod outbox;
 mod process;
 mod recover;
+mod remains;
 mod sandbox;
 mod save;
 mod session;
@@ -51,10 +55,12 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, Network, Paths, RunnerConfig, SandboxConfig};
+pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
+pub use network::{Network, NetworkList, bridge::enter as enter_room};
+pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 
 /// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.
@@ -70,6 +76,8 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
+    #[error("the runner could not start the thread that ends its work when nobody answers; see how many threads this user may have")]
+    NoFence(#[source] io::Error),
     #[error("the server does not take this runner: {0}")]
     Unfit(String),
     /// It was removed, or is another's.
@@ -82,8 +90,8 @@ pub enum RunnerError {
 /// Runs until `stop` is cancelled or the server refuses it; returns when nothing of any attempt is left running. `dial` opens a link; it is
 /// asked for the next one when a link has closed.
 ///
-/// On stop no new work is taken. What still runs is ended and saved, but not reported: it stays in the journal, and the next
-/// life's `Hello` names it as lost, so that the server starts it again.
+/// On stop no new work is taken. What still runs is ended and saved, but not reported: it stays in the journal, and the next life gives
+/// it up, so that the server starts it again.
 pub async fn run<D, F>(config: RunnerConfig, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,
@@ -92,8 +100,8 @@ where
     run_with(config, Limits::default(), dial, stop).await
 }
 
-/// Ends and saves what earlier lives have left, and tells the server that this machine is a runner no longer: its key is dead then. Tries
-/// for so long; on an error nothing is lost, and the runner is one as before.
+/// Ends and saves what earlier lives have left, says the rest of it, and tells the server that this machine is a runner no longer: its key is
+/// dead then. Tries for so long, the first half of it to say the rest; on an error nothing is lost, and the runner is one as before.
 pub async fn leave<D, F>(config: RunnerConfig, dial: D, patience: Duration) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,

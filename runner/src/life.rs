@@ -2,10 +2,17 @@
 //!
 //! Attempts live beside the links: one that closes changes nothing for them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,11 +25,12 @@ use crate::{
         identity::Identity,
         manifest::folder::Folder,
     },
+    clock::Moment,
     credentials,
     dial::Backoff,
     folders::Folders,
     git::Git,
-    heartbeat,
+    heartbeat::Fence,
     held::{Held, Order, Why},
     journal::Journal,
     key::Key,
@@ -30,6 +38,7 @@ use crate::{
     mirror::Mirrors,
     outbox::Outbox,
     recover,
+    remains::LeftBehind,
     sandbox::Sandbox,
     talk::{Ended, Talk},
 };
@@ -56,10 +65,16 @@ pub(crate) struct Runner {
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
     pub held: Held,
+    /// What attempts have left on this machine that should be gone.
+    pub left_behind: LeftBehind,
     /// When the last heartbeat that the server has answered was sent.
-    pub renewed: watch::Sender<Instant>,
+    pub renewed: watch::Sender<Moment>,
     /// How long a lease lasts, once the server has said so.
     pub lease: watch::Sender<Option<Duration>>,
+    /// Everything was given up for want of an answer, and none has come since.
+    pub has_given_up: AtomicBool,
+    /// A heartbeat is due before its time.
+    pub beat_now: Notify,
     pub slots: Semaphore,
     pub tracker: TaskTracker,
     pub stop: CancellationToken,
@@ -89,10 +104,13 @@ impl Runner {
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
             sandbox,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),
-            renewed: watch::Sender::new(Instant::now()),
+            left_behind: LeftBehind::default(),
+            renewed: watch::Sender::new(Moment::now()),
             lease: watch::Sender::new(None),
+            has_given_up: AtomicBool::new(false),
+            beat_now: Notify::new(),
             slots: Semaphore::new(config.slots.max(1) as usize),
             tracker: TaskTracker::new(),
             stop,
@@ -107,6 +125,26 @@ impl Runner {
 }
 
 impl Runner {
+    /// Whether anything may be said but signs of life. Whoever stood still for longer than a lease hears first what is still its own, or
+    /// ends it: what it has would be another's word about the same task.
+    pub fn may_speak(&self) -> bool {
+        let is_over = self.lease.borrow().is_some_and(|lease| self.renewed.borrow().elapsed() >= lease);
+        !is_over || self.has_given_up.load(Ordering::Relaxed)
+    }
+
+    /// The leases of what was held then last from then on.
+    pub fn renew(&self, sent_at: Moment) {
+        let is_news = self.renewed.send_if_modified(|renewed| {
+            let later = sent_at > *renewed;
+            *renewed = sent_at.max(*renewed);
+            later
+        });
+        if is_news {
+            self.has_given_up.store(false, Ordering::Relaxed);
+            self.outbox.wake();
+        }
+    }
+
     /// The agent programs that there are, those of manifests last.
     pub async fn agents(&self) -> Arc<[Found]> {
         let (known, others) = (self.known_agents().await, Arc::clone(&self.others.borrow()));
@@ -144,12 +182,13 @@ where
 {
     let runner = Arc::new(Runner::open(config, limits, stop).await?);
     let lost = recover::earlier_lives(&runner).await;
-    let fence = heartbeat::fence(&runner.held, runner.lease.subscribe(), runner.renewed.subscribe());
+    let fence = Fence::put_up(Arc::clone(&runner)).map_err(RunnerError::NoFence)?;
     let ended = tokio::select! {
         ended = links(&runner, dial, Talk::new(lost)) => ended,
-        () = fence => Ok(()),
         () = look_around(&runner) => Ok(()),
+        never = runner.left_behind.look_again(runner.limits.gone) => match never {},
     };
+    drop(fence);
     leave(&runner).await;
     ended
 }
@@ -202,20 +241,22 @@ where
     }
 }
 
-/// Clears up after earlier lives and says that this machine is a runner no longer. Tries for so long.
+/// Clears up after earlier lives, says what they have left to be said, and that this machine is a runner no longer. Tries for so long.
 pub(crate) async fn leave_for_good<D, F>(config: RunnerConfig, mut dial: D, patience: Duration) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,
     F: Future<Output = Result<Link, NotLinked>>,
 {
-    let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await?;
+    let runner = Arc::new(Runner::open(config, Limits::default(), CancellationToken::new()).await?);
     let mut talk = Talk::new(recover::earlier_lives(&runner).await);
     let mut backoff = Backoff::new(runner.limits.reconnect);
+    // the other half is for the server to take back what is left
+    let rest_until = Instant::now() + patience / 2;
     let says = async {
         loop {
             match dial().await {
                 Ok(link) => {
-                    if talk.leave(&runner, link).await? {
+                    if talk.leave(&runner, link, rest_until).await? {
                         return Ok(());
                     }
                     warn!("The link closed before the server had answered, and is opened again");
@@ -226,8 +267,7 @@ where
         }
     };
     let said = tokio::time::timeout(patience, says).await;
-    runner.tracker.close();
-    runner.tracker.wait().await;
+    leave(&runner).await;
     said.unwrap_or(Err(RunnerError::NotHeard(patience)))
 }
 

@@ -1,26 +1,41 @@
 //! What the runner has to say about its attempts: kept, in its order, until the server has answered that it is committed.
 //!
-//! Links come and go beside it. A new one begins where the server says that it stopped, and everything after that is said again.
+//! Links come and go beside it. A new one begins where the server says that it stopped, and everything after that is said again. What is said
+//! about an attempt is in a file of its own as well ([`kept`]), so that it outlives the process too: the next life says what is not answered,
+//! to its last word.
+
+mod kept;
+mod page;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
+    fmt, fs, io,
     ops::Bound,
+    path::{Path, PathBuf},
     sync::Mutex,
 };
 
 use domain::{
-    AttemptId, AttemptKey, LogStream,
+    AttemptId, AttemptKey, LogStream, crash,
     protocol::{Heard, Said, ToServer},
 };
 use tokio::sync::{Notify, oneshot};
+use tracing::{error, warn};
 
-use crate::lock;
+use crate::{
+    journal::{Journal, UNREADABLE},
+    lock,
+};
+use kept::Synced;
+use page::{Next, Page, Room};
 
-/// Bytes of an attempt's log and session that are kept unanswered; then whoever writes them waits.
-const LOG_KEPT: usize = 1024 * 1024;
+/// The extension of the files here.
+const SAID: &str = "said";
 
-#[derive(Default)]
 pub(crate) struct Outbox {
+    /// One file for each attempt that has said anything.
+    folder: PathBuf,
+    bounds: Bounds,
     book: Mutex<Book>,
     /// Something is to be said.
     to_say: Notify,
@@ -28,15 +43,38 @@ pub(crate) struct Outbox {
     answered: Notify,
 }
 
+/// Bytes of an attempt's log and session that are kept unanswered; then whoever writes them waits.
+#[derive(Clone, Copy)]
+struct Bounds {
+    in_memory: usize,
+    /// A log and a session as long as they may be fit, so that no server that is away holds up the work.
+    on_disk: usize,
+    /// Of the disk, for everything else: what is more than fits into memory waits when there is less.
+    left_free: u64,
+}
+
+const IN_MEMORY: usize = 1024 * 1024;
+const ON_DISK: usize = 96 * 1024 * 1024;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Stored,
     Stale,
+    /// There will be none: what was said is set aside, and the attempt is the server's to take back.
+    SetAside,
 }
 
 /// Nothing can be said about it any more: the attempt was taken away, or the runner ends without a link.
 #[derive(Debug)]
 pub(crate) struct Closed;
+
+/// How far an earlier life had come with an attempt that it had said anything about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Its last word is there.
+    Ended,
+    AtWork,
+}
 
 #[derive(Default)]
 struct Book {
@@ -46,36 +84,58 @@ struct Book {
     closed: bool,
 }
 
-/// Everything about one attempt that the server has not answered.
-struct Page {
-    key: AttemptKey,
-    said: u64,
-    log_end: u64,
-    items: VecDeque<Item>,
-    /// How many of them have gone down the link.
-    sent: usize,
-    /// Of log and session, in the items.
-    bytes: usize,
-    heard: Heard,
-    /// Who waits for the answer to this number.
-    asker: Option<(u64, oneshot::Sender<Answer>)>,
-}
-
-enum Item {
-    Said { sequence: u64, said: Said, weight: usize },
-    Log { offset: u64, stream: LogStream, bytes: Vec<u8> },
-}
-
 impl Outbox {
-    /// An attempt that something may be said about from now on.
-    pub fn open(&self, key: AttemptKey) {
-        lock(&self.book).pages.insert(key.attempt_id, Page::new(key));
+    /// Log and session take no more of the disk when so many bytes of it are left.
+    pub fn new(folder: PathBuf, left_free: u64) -> Self {
+        let bounds = Bounds { in_memory: IN_MEMORY, on_disk: ON_DISK, left_free };
+        Self { folder, bounds, book: Mutex::default(), to_say: Notify::new(), answered: Notify::new() }
     }
 
-    /// Nothing more will be said about it.
-    pub fn forget(&self, attempt: AttemptId) {
+    /// An attempt that something may be said about from now on.
+    pub fn open(&self, key: AttemptKey) {
+        let page = Page::new(key, self.path(key.attempt_id), self.bounds);
+        lock(&self.book).pages.insert(key.attempt_id, page);
+    }
+
+    /// As [`open`](Self::open), with what an earlier life has said and nobody may have heard; nothing when it has said nothing. What was
+    /// left at work is given up over the next link, after the rest. On an error it may have said anything.
+    pub async fn take_up(&self, key: AttemptKey) -> io::Result<Option<Left>> {
+        let (path, bounds) = (self.path(key.attempt_id), self.bounds);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let loaded = Page::load(key, path.clone(), bounds);
+            if let Err(error) = &loaded
+                && error.kind() == io::ErrorKind::InvalidData
+            {
+                set_aside(&path, error);
+            }
+            loaded
+        });
+        let page = loaded.await.map_err(io::Error::other)??;
+        Ok(page.map(|page| {
+            let left = if page.has_ended() { Left::Ended } else { Left::AtWork };
+            lock(&self.book).pages.insert(key.attempt_id, page);
+            left
+        }))
+    }
+
+    /// Removes what is of no attempt that the journal still has.
+    pub async fn keep_what_is_in(&self, journal: &Journal) {
+        let (folder, journal) = (self.folder.clone(), journal.clone());
+        let removed = tokio::task::spawn_blocking(move || remove_forgotten(&folder, &journal));
+        if let Err(error) = removed.await.map_err(io::Error::other).and_then(|removed| removed) {
+            warn!("{} could not be cleared up: {error}", self.folder.display());
+        }
+    }
+
+    /// Nothing more will be said about it, by this life or another.
+    pub async fn forget(&self, attempt: AttemptId) {
         lock(&self.book).pages.remove(&attempt);
         self.answered.notify_waiters();
+        let path = self.path(attempt);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => warn!("Could not remove {}: {error}", path.display()),
+            _ => {}
+        }
     }
 
     pub fn say(&self, attempt: AttemptId, said: Said) {
@@ -84,12 +144,14 @@ impl Outbox {
 
     /// The last word, with the end of the log that it comes after; waits for the answer.
     pub async fn ask(&self, attempt: AttemptId, last_word: impl FnOnce(u64) -> Said) -> Result<Answer, Closed> {
+        self.put(attempt, |page| page.say(last_word(page.log_end())));
+        self.answer_to(attempt).await
+    }
+
+    /// To the last word, whichever life says it.
+    pub async fn answer_to(&self, attempt: AttemptId) -> Result<Answer, Closed> {
         let (tell, told) = oneshot::channel();
-        let is_open = self.put(attempt, |page| {
-            page.say(last_word(page.log_end));
-            page.asker = Some((page.said, tell));
-        });
-        if !is_open {
+        if !self.put(attempt, |page| page.ask(tell)) {
             return Err(Closed);
         }
         told.await.map_err(|_| Closed)
@@ -102,10 +164,13 @@ impl Outbox {
             tokio::pin!(answered);
             // Before looking, so that no answer is missed.
             answered.as_mut().enable();
-            match lock(&self.book).page(attempt) {
+            let room = lock(&self.book).page(attempt).map(|page| page.room());
+            match room {
                 None => return Err(Closed),
-                Some(page) if page.bytes < LOG_KEPT => return Ok(()),
-                Some(_) => {}
+                Some(Room::InMemory) => return Ok(()),
+                // a disk that stands still holds up nobody else
+                Some(Room::OnDisk) if has_free(&self.folder, self.bounds.left_free) => return Ok(()),
+                Some(Room::OnDisk | Room::Nowhere) => {}
             }
             answered.await;
         }
@@ -122,15 +187,32 @@ impl Outbox {
         is_open
     }
 
-    /// What is to go down the link next; the attempts take turns.
-    pub async fn next(&self) -> ToServer {
+    /// What is to go down the link next, as soon as `may_speak` says so; the attempts take turns. What is decisive is kept before.
+    pub async fn next(&self, may_speak: impl Fn() -> bool) -> ToServer {
         loop {
             let to_say = self.to_say.notified();
-            if let Some(message) = lock(&self.book).next() {
-                return message;
+            let next = if may_speak() { lock(&self.book).next() } else { None };
+            match next {
+                None => to_say.await,
+                Some((_, Next::Message(message))) => return *message,
+                Some((attempt, Next::Sync { unsynced, is_last_word })) => {
+                    let (up_to, synced) = unsynced.sync().await;
+                    if let Err(error) = &synced {
+                        // sent is safer than waiting
+                        warn!(attempt.id = %attempt, "What attempt {attempt} says may be lost if its machine fails now: {error}");
+                    }
+                    lock(&self.book).synced(attempt, Synced { up_to, survives: synced.is_ok() });
+                    if is_last_word {
+                        crash::point("report.kept");
+                    }
+                }
             }
-            to_say.await;
         }
+    }
+
+    /// It may be that something may be said now.
+    pub fn wake(&self) {
+        self.to_say.notify_one();
     }
 
     /// This number, and those before it, are committed.
@@ -153,34 +235,53 @@ impl Outbox {
     /// The server has less than was sent: the rest is sent again. False when it has less than it said before, so that there is nothing
     /// left to say it again from.
     pub fn go_back_to(&self, heard: Heard) -> bool {
-        let mut remembers = true;
-        if let Some(page) = lock(&self.book).pages.get_mut(&heard.attempt.attempt_id) {
-            remembers = heard.sequence >= page.heard.sequence && heard.log >= page.heard.log;
-            page.hear(heard);
-            page.sent = 0;
-        }
+        let remembers = lock(&self.book).pages.get_mut(&heard.attempt.attempt_id).is_none_or(|page| page.go_back_to(heard));
         self.to_say.notify_one();
         self.answered.notify_waiters();
         remembers
     }
 
-    /// A new link: what is not answered is said again.
+    /// A new link: what is not answered is said again, unless that was in vain too often.
     pub fn begin_again(&self) {
-        lock(&self.book).pages.values_mut().for_each(|page| page.sent = 0);
+        lock(&self.book).pages.values_mut().for_each(Page::begin_again);
+        self.set_aside_what_is_in_vain();
         self.to_say.notify_one();
+    }
+
+    /// Something that was said is no message to the server, which does not say what. Where one alone waits for an answer it is of that one.
+    pub fn not_understood(&self) {
+        {
+            let mut book = lock(&self.book);
+            let mut waiting = book.pages.values_mut().filter(|page| page.waits());
+            if let (Some(page), None) = (waiting.next(), waiting.next()) {
+                page.not_understood();
+            }
+        }
+        self.set_aside_what_is_in_vain();
+        self.to_say.notify_one();
+    }
+
+    fn set_aside_what_is_in_vain(&self) {
+        let pages: Vec<_> = {
+            let mut book = lock(&self.book);
+            let in_vain: Vec<_> = book.pages.iter().filter(|(_, page)| page.is_in_vain()).map(|(id, _)| *id).collect();
+            in_vain.into_iter().filter_map(|id| book.pages.remove(&id)).collect()
+        };
+        for mut page in pages {
+            set_aside(page.path(), &"its server answers none of it, however often it is said");
+            page.tell_asker(Answer::SetAside);
+        }
     }
 
     /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.
     pub fn stale(&self, attempt: AttemptId) {
-        let page = lock(&self.book).pages.remove(&attempt);
-        if let Some((_, tell)) = page.and_then(|page| page.asker) {
-            // Whoever asked may have given up meanwhile.
-            let _ = tell.send(Answer::Stale);
+        if let Some(mut page) = lock(&self.book).pages.remove(&attempt) {
+            page.tell_asker(Answer::Stale);
         }
         self.answered.notify_waiters();
     }
 
-    /// No answer will come any more: whoever waits for one hears so.
+    /// No answer will come any more: whoever waits for one hears so. What was said is kept for the next life.
     pub fn close(&self) {
         {
             let mut book = lock(&self.book);
@@ -189,6 +290,10 @@ impl Outbox {
         }
         self.answered.notify_waiters();
     }
+
+    fn path(&self, attempt: AttemptId) -> PathBuf {
+        self.folder.join(format!("{attempt}.{SAID}"))
+    }
 }
 
 impl Book {
@@ -196,236 +301,49 @@ impl Book {
         self.pages.get_mut(&attempt).filter(|_| !self.closed)
     }
 
-    fn next(&mut self) -> Option<ToServer> {
-        let has_more = |(_, page): &(&AttemptId, &Page)| page.sent < page.items.len();
+    fn next(&mut self) -> Option<(AttemptId, Next)> {
+        let has_more = |(_, page): &(&AttemptId, &Page)| page.has_more();
         let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let id = self.pages.range((after, Bound::Unbounded)).find(has_more).or_else(|| self.pages.iter().find(has_more));
         let id = *id?.0;
         self.turn = Some(id);
-        self.pages.get_mut(&id)?.next()
+        Some((id, self.pages.get_mut(&id)?.next()?))
+    }
+
+    fn synced(&mut self, attempt: AttemptId, synced: Synced) {
+        if let Some(page) = self.pages.get_mut(&attempt) {
+            page.note_synced(synced);
+        }
     }
 }
 
-impl Page {
-    fn new(key: AttemptKey) -> Self {
-        let heard = Heard { attempt: key, sequence: 0, log: 0 };
-        Self { key, said: 0, log_end: 0, items: VecDeque::new(), sent: 0, bytes: 0, heard, asker: None }
-    }
-
-    fn say(&mut self, said: Said) {
-        self.said += 1;
-        let weight = weight(&said);
-        self.bytes += weight;
-        self.items.push_back(Item::Said { sequence: self.said, said, weight });
-    }
-
-    fn log(&mut self, stream: LogStream, bytes: Vec<u8>) {
-        let offset = self.log_end;
-        self.log_end += bytes.len() as u64;
-        self.bytes += bytes.len();
-        self.items.push_back(Item::Log { offset, stream, bytes });
-    }
-
-    fn next(&mut self) -> Option<ToServer> {
-        let attempt = self.key;
-        let message = match self.items.get(self.sent)? {
-            Item::Said { sequence, said, .. } => ToServer::Said { attempt, sequence: *sequence, said: said.clone() },
-            Item::Log { offset, stream, bytes } => ToServer::Log { attempt, offset: *offset, stream: *stream, bytes: bytes.clone() },
-        };
-        self.sent += 1;
-        Some(message)
-    }
-
-    /// Whatever the server says that it has, it never has less than it said before.
-    fn hear(&mut self, heard: Heard) {
-        self.heard.sequence = self.heard.sequence.max(heard.sequence);
-        self.heard.log = self.heard.log.max(heard.log);
-        while self.items.front().is_some_and(|item| item.is_heard(self.heard)) {
-            self.bytes -= self.items.pop_front().map_or(0, |item| item.weight());
-            self.sent = self.sent.saturating_sub(1);
-        }
-        self.cut_what_is_heard_in_part();
-        if let Some((_, tell)) = self.asker.take_if(|(sequence, _)| *sequence <= self.heard.sequence) {
-            // Whoever asked may have given up meanwhile.
-            let _ = tell.send(Answer::Stored);
-        }
-    }
-
-    fn cut_what_is_heard_in_part(&mut self) {
-        let known = self.heard.log;
-        if let Some(Item::Log { offset, bytes, .. }) = self.items.front_mut()
-            && *offset < known
+fn remove_forgotten(folder: &Path, journal: &Journal) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_said = path.extension().is_some_and(|extension| extension == SAID);
+        if is_said
+            && path.file_stem().is_some_and(|name| journal.has_forgotten(name))
+            && let Err(error) = fs::remove_file(&path)
         {
-            let cut = usize::try_from(known - *offset).unwrap_or(usize::MAX).min(bytes.len());
-            bytes.drain(..cut);
-            *offset += cut as u64;
-            self.bytes -= cut;
+            warn!("{} is of no attempt any more, and could not be removed: {error}", path.display());
         }
+    }
+    Ok(())
+}
+
+/// Where a person can look at it, and no later life takes it for what is to be said.
+fn set_aside(path: &Path, why: &dyn fmt::Display) {
+    let aside = path.with_extension(UNREADABLE);
+    match fs::rename(path, &aside) {
+        Ok(()) => error!("What is in {} will never be said ({why}); it is now {}", path.display(), aside.display()),
+        Err(error) => error!("What is in {} will never be said ({why}), and it could not be set aside: {error}", path.display()),
     }
 }
 
-/// What is said as often as an agent has something to say counts as much as its log. The rest is said a few times in an attempt.
-fn weight(said: &Said) -> usize {
-    match said {
-        Said::Session { events } => serde_json::to_string(events).map_or(0, |text| text.len()),
-        Said::Asks { asked, .. } => serde_json::to_string(asked).map_or(0, |text| text.len()),
-        _ => 0,
-    }
-}
-
-impl Item {
-    fn weight(&self) -> usize {
-        match self {
-            Self::Said { weight, .. } => *weight,
-            Self::Log { bytes, .. } => bytes.len(),
-        }
-    }
-
-    fn is_heard(&self, heard: Heard) -> bool {
-        match self {
-            Self::Said { sequence, .. } => *sequence <= heard.sequence,
-            Self::Log { offset, bytes, .. } => offset + bytes.len() as u64 <= heard.log,
-        }
-    }
+/// Whether so many bytes are free where the folder is. A disk that does not say is one that has room, until it is full.
+fn has_free(folder: &Path, bytes: u64) -> bool {
+    !rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::{SessionEvent, SessionEventKind, TaskId};
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn key(number: u128) -> AttemptKey {
-        AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::from_u128(number)), number: 1 }
-    }
-
-    /// What goes down the link now: numbers of what is said, and pieces of log with their offsets.
-    fn sent(outbox: &Outbox) -> Vec<String> {
-        let next = || lock(&outbox.book).next();
-        let shown = |message| match message {
-            ToServer::Said { sequence, .. } => format!("#{sequence}"),
-            ToServer::Log { offset, bytes, .. } => format!("{offset}:{}", String::from_utf8(bytes).unwrap()),
-            other => panic!("{other:?}"),
-        };
-        std::iter::from_fn(next).map(shown).collect()
-    }
-
-    fn log(outbox: &Outbox, key: AttemptKey, text: &str) {
-        outbox.log(key.attempt_id, LogStream::Stdout, text.as_bytes().to_vec());
-    }
-
-    fn start(outbox: &Outbox, key: AttemptKey) {
-        outbox.open(key);
-        outbox.say(key.attempt_id, Said::Verifying);
-        log(outbox, key, "one ");
-        log(outbox, key, "two");
-    }
-
-    #[test]
-    fn what_is_not_answered_is_said_again_over_the_next_link() {
-        let outbox = Outbox::default();
-        start(&outbox, key(1));
-        assert_eq!(sent(&outbox), ["#1", "0:one ", "4:two"]);
-        assert!(sent(&outbox).is_empty(), "once over one link");
-        outbox.stored(key(1), 1);
-        outbox.begin_again();
-        assert_eq!(sent(&outbox), ["0:one ", "4:two"]);
-        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 4 }));
-        assert_eq!(sent(&outbox), ["4:two"]);
-        outbox.say(key(1).attempt_id, Said::Verifying);
-        assert_eq!(sent(&outbox), ["#2"], "numbers and offsets go on");
-        log(&outbox, key(1), "!");
-        assert_eq!(sent(&outbox), ["7:!"]);
-    }
-
-    #[test]
-    fn a_piece_that_is_there_in_part_is_cut() {
-        let outbox = Outbox::default();
-        start(&outbox, key(1));
-        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 5 }));
-        assert_eq!(sent(&outbox), ["5:wo"]);
-        outbox.logged(key(1), 3);
-        outbox.begin_again();
-        assert_eq!(sent(&outbox), ["5:wo"], "an old answer takes nothing back");
-        outbox.logged(key(1), 7);
-        assert_eq!(lock(&outbox.book).pages[&key(1).attempt_id].bytes, 0);
-    }
-
-    #[test]
-    fn a_server_that_has_forgotten_is_noticed() {
-        let outbox = Outbox::default();
-        start(&outbox, key(1));
-        assert!(outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 4 }));
-        assert!(!outbox.go_back_to(Heard { attempt: key(1), sequence: 0, log: 4 }));
-        assert!(!outbox.go_back_to(Heard { attempt: key(1), sequence: 1, log: 3 }));
-    }
-
-    #[test]
-    fn attempts_take_turns() {
-        let outbox = Outbox::default();
-        for number in 1..=3 {
-            outbox.open(key(number));
-            log(&outbox, key(number), &format!("{number}a"));
-            log(&outbox, key(number), &format!("{number}b"));
-        }
-        assert_eq!(sent(&outbox), ["0:1a", "0:2a", "0:3a", "2:1b", "2:2b", "2:3b"]);
-    }
-
-    #[tokio::test]
-    async fn whoever_asks_hears_what_became_of_it() {
-        let outbox = Outbox::default();
-        let last = |_| Said::GivenUp;
-        let asked = |number: u128| {
-            start(&outbox, key(number));
-            outbox.ask(key(number).attempt_id, last)
-        };
-        let (stored, ()) = tokio::join!(asked(1), async {
-            outbox.stored(key(1), 1);
-            outbox.stored(key(1), 2);
-        });
-        assert_eq!(stored.unwrap(), Answer::Stored);
-        let (stale, ()) = tokio::join!(asked(2), async { outbox.stale(key(2).attempt_id) });
-        assert_eq!(stale.unwrap(), Answer::Stale);
-        assert!(outbox.ask(key(2).attempt_id, last).await.is_err(), "nothing more is said about it");
-        let (closed, ()) = tokio::join!(asked(3), async { outbox.close() });
-        assert!(closed.is_err());
-        assert!(sent(&outbox).is_empty());
-    }
-
-    #[tokio::test]
-    async fn whoever_writes_waits_for_room() {
-        let outbox = Outbox::default();
-        outbox.open(key(1));
-        outbox.log(key(1).attempt_id, LogStream::Stdout, vec![b'x'; LOG_KEPT]);
-        let room = outbox.room(key(1).attempt_id);
-        tokio::pin!(room);
-        assert!(now(&mut room).await.is_none());
-        outbox.logged(key(1), 1);
-        assert!(room.await.is_ok());
-        assert!(outbox.room(key(2).attempt_id).await.is_err(), "there is no such attempt");
-    }
-
-    #[tokio::test]
-    async fn a_session_takes_the_room_of_a_log() {
-        let outbox = Outbox::default();
-        outbox.open(key(1));
-        let message = SessionEventKind::Message { text: "x".repeat(LOG_KEPT) };
-        let event = SessionEvent { number: 1, at: crate::clock::now(), kind: message };
-        outbox.say(key(1).attempt_id, Said::Session { events: vec![event] });
-        let room = outbox.room(key(1).attempt_id);
-        tokio::pin!(room);
-        assert!(now(&mut room).await.is_none());
-        outbox.stored(key(1), 1);
-        assert!(room.await.is_ok());
-    }
-
-    /// Its outcome, if it is there now.
-    async fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        tokio::select! {
-            biased;
-            done = future => Some(done),
-            () = std::future::ready(()) => None,
-        }
-    }
-}
+mod tests;

@@ -29,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Limits,
     held::{Order, Orders},
+    sandbox::{Meter, Overrun},
 };
 
 pub(crate) use census::boot;
-pub(crate) use exit::how_it_ended;
+pub(crate) use exit::{how_it_ended, why_it_ended};
 pub(crate) use starter::start as start_alone;
 pub(crate) use time::Time;
 
@@ -77,6 +78,14 @@ pub(crate) struct Trace {
     pub of_this_life: bool,
     /// The leader and its child are the sandbox, and what runs in it comes below them.
     pub in_sandbox: bool,
+    /// The control group that all of them are in, where they have one.
+    pub group: Option<PathBuf>,
+}
+
+/// What processes may take.
+pub(crate) struct Allowance<'a> {
+    pub time: Time,
+    pub meter: &'a Meter,
 }
 
 /// How the leader's time ended.
@@ -86,6 +95,7 @@ pub(crate) enum End {
     /// It had said all that there was to say, and would not go.
     SaidAll,
     TimedOut,
+    TookTooMuch(Overrun),
     Told(Order),
 }
 
@@ -105,11 +115,12 @@ pub(crate) async fn start(command: Command, trace: &mut Trace) -> io::Result<Chi
 async fn see_through(
     child: &mut Child,
     trace: &Trace,
-    time: Time,
+    Allowance { time, meter }: Allowance<'_>,
     orders: &mut Orders,
     limits: &Limits,
     said_all: &CancellationToken,
 ) -> Result<io::Result<End>, Survivors> {
+    let leader = trace.leader.map_or(0, |leader| leader.pid);
     let lingers = async {
         said_all.cancelled().await;
         tokio::time::sleep(limits.goodbye).await;
@@ -120,10 +131,13 @@ async fn see_through(
         order = orders.told() => Ok(End::Told(order)),
         () = lingers => Ok(End::SaidAll),
         () = time.used_up() => Ok(End::TimedOut),
+        overrun = meter.too_much(leader) => Ok(End::TookTooMuch(overrun)),
     };
     let steps: &[(Signal, Duration)] = match &end {
         // What it left in the background has no say any more.
         Ok(End::Exited(_)) => &[(Signal::TERM, limits.terminate)],
+        // while it is asked it would take more
+        Ok(End::TookTooMuch(_)) => &[],
         _ => &[(Signal::INT, limits.interrupt), (Signal::TERM, limits.terminate)],
     };
     finish(Some(child), trace, steps, limits).await?;
@@ -136,7 +150,7 @@ async fn see_through(
 pub(crate) async fn attend(
     child: &mut Child,
     trace: &Trace,
-    time: Time,
+    allowance: Allowance<'_>,
     orders: &mut Orders,
     limits: &Limits,
     reading: impl Future<Output = ()>,
@@ -144,7 +158,7 @@ pub(crate) async fn attend(
 ) -> Result<io::Result<End>, Survivors> {
     let gone = CancellationToken::new();
     let work = async {
-        let end = see_through(child, trace, time, orders, limits, said_all).await;
+        let end = see_through(child, trace, allowance, orders, limits, said_all).await;
         gone.cancel();
         end
     };
@@ -161,6 +175,11 @@ pub(crate) async fn attend(
         reading.await;
     };
     tokio::join!(work, reading).0
+}
+
+/// The processes that are there of an attempt.
+pub(crate) async fn left_of(trace: &Trace) -> Vec<i32> {
+    left(&mut None, trace).await
 }
 
 /// Ends everything of an attempt at once. For what an earlier life left.

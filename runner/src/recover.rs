@@ -1,16 +1,19 @@
 //! Puts away what an attempt has left without coming to its end: after a life of the runner that was cut short, or after an error
 //! of the runner's own.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use domain::AttemptKey;
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
+    attempt,
     journal::Entry,
     life::Runner,
+    outbox::Left,
     process::{self, MARKER, Survivors},
+    sandbox::group,
     save::{SaveError, Saved, save},
 };
 
@@ -22,13 +25,18 @@ pub(crate) enum NotPutAway {
     Save(#[from] SaveError),
     #[error("its work is to be looked at in a sandbox, and {0}")]
     NoSandbox(String),
+    #[error("its control group could not be removed: {0}")]
+    Group(io::Error),
     #[error("its folder could not be removed: {0}")]
     Folder(#[from] io::Error),
 }
 
-/// Ends, saves and removes what earlier lives have left, and says which attempts that were.
-pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
+/// Ends, saves and removes what earlier lives have left. Says of which attempts nothing was ever said; of the others what was said is taken up,
+/// and they are held until the server has heard it to the last word. Where that cannot be read the attempt is neither lost nor held, so that
+/// the server gives it to somebody else, and what there is of it stays for a life that can.
+pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
     let entries = runner.journal.entries().await;
+    runner.sandbox.clear_groups(&entries);
     // First of all, so that nothing of them writes any more while git works.
     for entry in &entries {
         if let Err(error) = process::kill(&entry.trace(), &runner.limits).await {
@@ -36,8 +44,22 @@ pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
         }
     }
     runner.mirrors.clear_locks().await;
+    // what the journal has forgotten was answered
+    runner.outbox.keep_what_is_in(&runner.journal).await;
+    let mut lost = vec![];
     for entry in &entries {
         let id = entry.attempt.attempt_id;
+        match runner.outbox.take_up(entry.attempt).await {
+            // its work was saved before, or its last word says where it is
+            Ok(Some(Left::Ended)) => {
+                info!(attempt.id = %id, "An earlier life ended before the last word about attempt {id} was answered: it is said again");
+                attempt::say_the_rest(runner, entry.attempt);
+                continue;
+            }
+            Ok(Some(Left::AtWork)) => attempt::say_the_rest(runner, entry.attempt),
+            Ok(None) => lost.push(entry.attempt),
+            Err(error) => error!(attempt.id = %id, "What was said about attempt {id} of an earlier life cannot be read: {error}"),
+        }
         match put_away(runner, entry).await {
             Ok(Some(Saved { commit: Some(commit), .. })) => info!(attempt.id = %id, "Saved the work of an earlier life as {commit}"),
             Ok(_) => {}
@@ -46,7 +68,7 @@ pub(crate) async fn earlier_lives(runner: &Runner) -> Vec<AttemptKey> {
             }
         }
     }
-    entries.into_iter().map(|entry| entry.attempt).collect()
+    lost
 }
 
 /// Ends what runs of it, saves what it did, and removes its folder. On an error the folder stays.
@@ -59,7 +81,12 @@ pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Sa
         let marker = (MARKER, entry.attempt.attempt_id.to_string());
         let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
         let room = runner.sandbox.same_room(entry).await.map_err(NotPutAway::NoSandbox)?;
-        saved = Some(save(&git, &room, entry, checkout).await?);
+        let done = save(&git, &room, entry, checkout).await;
+        room.let_go(runner.limits.kill).await.map_err(NotPutAway::Group)?;
+        saved = Some(done?);
+    }
+    if let Some(group) = &entry.group {
+        group::remove(group, runner.limits.kill).await.map_err(NotPutAway::Group)?;
     }
     runner.folders.throw_away(&entry.folder, &runner.tracker).await?;
     Ok(saved)

@@ -16,11 +16,15 @@ mod filter {
         Err(std::io::Error::other("sandboxes are made on Linux alone"))
     }
 }
+pub(crate) mod group;
+mod limits;
 mod machine;
 mod made;
+mod meter;
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -28,16 +32,22 @@ use std::{
     time::Duration,
 };
 
-use domain::{Failure, FailureCode, Isolation};
-use rustix::process::{Resource, getrlimit};
+use domain::{AttemptId, Failure, FailureCode, Isolation, runner::Rooms};
 use tokio::{process::Command, sync::OnceCell};
+use tracing::warn;
+use uuid::Uuid;
 
 use crate::{
     Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    process::program_path,
+    network::bridge::Bridge, process::program_path,
 };
+pub use group::Groups;
+use group::{Base, Group};
+pub(crate) use limits::Overrun;
+pub use limits::RoomLimits;
 pub(crate) use machine::tools;
-pub(crate) use made::{Made, Program};
+pub(crate) use made::{Made, Program, Running};
+pub(crate) use meter::Meter;
 
 /// What everybody is inside, whoever runs the runner: programs that refuse to run as root do not, and nothing of it has rights there.
 pub(crate) const USER: &str = "muster";
@@ -46,10 +56,8 @@ const USER_ID: &str = "1000";
 pub(crate) const HOME: &str = "/home/work";
 pub(crate) const TMP: &str = "/tmp";
 
-/// A file that is larger is nobody's result.
-const LARGEST_FILE_BYTES: u64 = 32 * 1024 * 1024 * 1024;
-/// Of the runner's user, threads included; root's are not counted.
-const MOST_PROCESSES: u64 = 4096;
+/// Where Muster's own program lies in a room that has a network list.
+const OWN_PROGRAM: &str = "/run/muster";
 /// Of what is in memory, such as what processes share.
 const SHARED_BYTES: &str = "1073741824";
 /// A machine that takes longer to make a room makes none.
@@ -59,7 +67,8 @@ const TRIAL: Duration = Duration::from_secs(10);
 pub(crate) struct Sandbox {
     config: SandboxConfig,
     state_dir: PathBuf,
-    tried: OnceCell<()>,
+    /// With where attempts get their control groups.
+    tried: OnceCell<Option<Base>>,
 }
 
 /// Where the processes of one attempt run.
@@ -74,6 +83,7 @@ pub(crate) struct Closed {
     sandbox: Arc<Sandbox>,
     folder: PathBuf,
     mirror: PathBuf,
+    group: Option<Group>,
 }
 
 /// Who is in the room.
@@ -112,28 +122,100 @@ impl Sandbox {
     }
 
     async fn closed(self: &Arc<Self>, entry: &Entry) -> Result<Room, String> {
-        self.is_there().await?;
-        Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder: entry.folder.clone(), mirror: entry.mirror.clone() })))
+        let base = self.tried.get_or_try_init(|| self.make_one()).await?;
+        let group = base.as_ref().map(|base| base.group(&group_name(entry.attempt.attempt_id), &self.config.limits));
+        let group = group.transpose().map_err(|error| format!("the attempt gets no control group: {error}"))?;
+        let (folder, mirror) = (entry.folder.clone(), entry.mirror.clone());
+        Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder, mirror, group })))
+    }
+
+    /// What attempts may use and reach, for the server.
+    pub fn about(&self) -> Rooms {
+        let SandboxConfig { limits, network, agent_network, may_be_left_out, .. } = &self.config;
+        let keeps = self.tried.get().and_then(Option::as_ref).map(Base::keeps).unwrap_or_default();
+        let by_kernel = (limits.memory.is_none() || keeps.memory) && (limits.processes.is_none() || keeps.processes);
+        Rooms {
+            memory: limits.memory,
+            processes: limits.processes,
+            processors: limits.processors,
+            file: limits.file,
+            by_kernel,
+            network: network.to_string(),
+            agent_network: agent_network.to_string(),
+            may_be_left_out: *may_be_left_out,
+        }
+    }
+
+    /// Where the control group of an attempt is, or was.
+    pub fn group_of(&self, id: AttemptId) -> Option<PathBuf> {
+        Some(self.tried.get()?.as_ref()?.place(&group_name(id)))
+    }
+
+    /// Removes the control groups that earlier lives have left empty and that none of these entries names.
+    pub fn clear_groups(&self, entries: &[Entry]) {
+        if let Some(base) = self.tried.get().and_then(Option::as_ref) {
+            base.clear(&entries.iter().filter_map(|entry| entry.group.clone()).collect::<Vec<_>>());
+        }
     }
 
     /// Says why this machine makes no room.
     pub async fn is_there(&self) -> Result<(), String> {
-        self.tried.get_or_try_init(|| self.make_one()).await.copied()
+        self.tried.get_or_try_init(|| self.make_one()).await.map(|_| ())
     }
 
-    async fn make_one(&self) -> Result<(), String> {
+    async fn make_one(&self) -> Result<Option<Base>, String> {
         machine::write_names(&self.state_dir).map_err(|error| format!("the list of who is in it cannot be written: {error}"))?;
+        let base = match (Base::find(&self.config.groups), &self.config.groups) {
+            (Err(error), Groups::At(_)) => return Err(format!("rooms are to have control groups: {error}")),
+            (Err(error), _) => without_groups(&error),
+            (Ok(base), _) => base,
+        };
+        let tried = self.try_all(base.as_ref()).await;
+        let base = match (tried, &self.config.groups) {
+            (Ok(()), _) => base,
+            (Err(reason), Groups::Own) if base.is_some() => {
+                self.try_all(None).await?;
+                without_groups(&reason)
+            }
+            (Err(reason), _) => return Err(reason),
+        };
+        let keeps_processors = base.as_ref().is_some_and(|base| base.keeps().processors);
+        match self.config.limits.processors.is_some() && !keeps_processors {
+            true => {
+                Err("rooms are to have a share of the processors (MUSTER_SANDBOX_CPUS), which needs a control group that keeps it".into())
+            }
+            false => Ok(base),
+        }
+    }
+
+    /// One of each kind: a room with a list needs more than the others do.
+    async fn try_all(&self, base: Option<&Base>) -> Result<(), String> {
+        self.try_one(base, &Network::None).await?;
+        match [&self.config.network, &self.config.agent_network].into_iter().find(|network| matches!(network, Network::Listed(_))) {
+            Some(listed) => self.try_one(base, listed).await.map_err(|reason| format!("with a network list {reason}")),
+            None => Ok(()),
+        }
+    }
+
+    async fn try_one(&self, base: Option<&Base>, network: &Network) -> Result<(), String> {
         let name = self.config.program.display();
         let not_started =
             |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
         let nothing = Own { home_and_tmp: None, shown: vec![], rest: Places::default() };
-        let Program { mut command, made } = self.program("true", Network::None, nothing, Path::new("/")).map_err(not_started)?;
+        let group = base.map(|base| base.group(&format!("{}{}", group::TRIAL, Uuid::now_v7()), &self.config.limits)).transpose();
+        let group = group.map_err(|error| format!("a room gets no control group: {error}"))?;
+        let program = self.program("true", network, (&self.config.limits, group.as_ref()), nothing, Path::new("/")).map_err(not_started)?;
+        let Program { mut command, made, bridge, .. } = program;
         command.env_clear().env("PATH", program_path()).stdin(Stdio::null()).kill_on_drop(true);
         let tried = tokio::time::timeout(TRIAL, command.output()).await;
         let output =
             tried.map_err(|_| format!("{name} takes longer than {} s to make a sandbox", TRIAL.as_secs()))?.map_err(not_started)?;
         drop(command);
-        match made.was_made() && output.status.success() {
+        if let Some(group) = &group {
+            let kept = |error: io::Error| format!("the control group of a room cannot be removed: {error}");
+            group::remove(group.path(), TRIAL).await.map_err(kept)?;
+        }
+        match made.was_made() && bridge.as_ref().is_none_or(Bridge::was_made) && output.status.success() {
             true => Ok(()),
             false => {
                 let said = String::from_utf8_lossy(&output.stderr);
@@ -148,29 +230,36 @@ impl Sandbox {
     }
 
     /// A program in a room in which there is what the machine shows to everybody, and `own`.
-    fn program(&self, name: &str, network: Network, own: Own, stands_in: &Path) -> io::Result<Program> {
+    fn program(
+        &self,
+        name: &str,
+        network: &Network,
+        (limits, group): (&RoomLimits, Option<&Group>),
+        own: Own,
+        stands_in: &Path,
+    ) -> io::Result<Program> {
         // it ends with whoever starts it, before bubblewrap sees to that
-        let mut command = Command::new("setpriv");
+        let mut command = group.map_or_else(|| Command::new("setpriv"), |group| group.call("setpriv"));
         command.args(["--pdeathsig", "KILL"]);
         if rustix::process::geteuid().is_root() {
             command.arg("--clear-groups");
         }
-        // 1 means none for those as well that the kernel would hand to a program
-        command.args(["--", "prlimit", "--core=1:1"]);
-        for (option, resource, most) in [("fsize", Resource::Fsize, LARGEST_FILE_BYTES), ("nproc", Resource::Nproc, MOST_PROCESSES)] {
-            // a limit that is lower already cannot be raised
-            let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
-            command.arg(format!("--{option}={most}:{most}"));
-        }
-        command.arg("--").arg(&self.config.program);
+        command.args(["--", "prlimit"]).args(limits::arguments(limits)).arg("--").arg(&self.config.program);
         command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns"]);
         command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", USER_ID, "--gid", USER_ID]);
-        if network == Network::None {
+        if *network != Network::Open {
             command.arg("--unshare-net");
         }
-        command.args(self.places(network, own)?.0);
+        let mut places = self.places(network, own)?;
+        let mut listed = None;
+        if let Network::Listed(list) = network {
+            let unknown = || io::Error::other("a network list takes Muster's own program, and where that is is not known");
+            places.read_only(self.config.own_program.as_ref().ok_or_else(unknown)?, Path::new(OWN_PROGRAM));
+            listed = Some((list, Path::new(OWN_PROGRAM)));
+        }
+        command.args(places.0);
         command.args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"]).arg(stands_in);
-        made::watched(command, name)
+        made::watched(command, name, Meter::new(limits, group), listed)
     }
 
     /// Folders that are empty but for what is the attempt's, whatever is shown around them.
@@ -180,7 +269,7 @@ impl Sandbox {
         others.into_iter().chain([self.state_dir.clone()])
     }
 
-    fn places(&self, network: Network, own: Own) -> io::Result<Places> {
+    fn places(&self, network: &Network, own: Own) -> io::Result<Places> {
         let hidden: Vec<_> = self.hidden().collect();
         let mut room = machine::shown(&self.state_dir, network);
         // before what may lie below them
@@ -204,6 +293,15 @@ impl Sandbox {
     }
 }
 
+fn group_name(id: AttemptId) -> String {
+    format!("{}{id}", group::ATTEMPT)
+}
+
+fn without_groups(reason: &dyn Display) -> Option<Base> {
+    warn!("Rooms have no control groups, so that what they use is looked at from outside: {reason}");
+    None
+}
+
 impl Room {
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
@@ -214,6 +312,22 @@ impl Room {
         match self {
             Self::Open => Isolation::None,
             Self::Closed(_) => Isolation::Sandbox,
+        }
+    }
+
+    /// The control group of what is in it, where there is one.
+    pub fn group(&self) -> Option<&Path> {
+        match self {
+            Self::Open => None,
+            Self::Closed(closed) => closed.group.as_ref().map(Group::path),
+        }
+    }
+
+    /// Nothing is done in it any more: its control group goes.
+    pub async fn let_go(&self, patience: Duration) -> io::Result<()> {
+        match self.group() {
+            Some(path) => group::remove(path, patience).await,
+            None => Ok(()),
         }
     }
 
@@ -230,7 +344,7 @@ impl Room {
 
     fn program_that_needs(&self, name: &str, agent: Option<&Found>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
-            Self::Open => Program { command: Command::new(name), made: Made::Open },
+            Self::Open => Program { command: Command::new(name), made: Made::Open, meter: Meter::off(), bridge: None },
             Self::Closed(closed) => closed.program(name, guest, worktree, agent)?,
         };
         // outside nobody stands where the work can put programs
@@ -239,23 +353,24 @@ impl Room {
     }
 
     /// For the log of the attempt.
-    pub fn about(&self, guest: Guest) -> &'static str {
+    pub fn about(&self, guest: Guest) -> String {
         match self {
-            Self::Open => "Without a sandbox, as the workspace wants it",
+            Self::Open => "Without a sandbox, as the workspace wants it".into(),
             Self::Closed(closed) => match closed.network(guest) {
-                Network::None => "In a sandbox without a network",
-                Network::Open => "In a sandbox with the machine's network",
+                Network::None => "In a sandbox without a network".into(),
+                Network::Listed(list) => format!("In a sandbox that reaches what the network list has: {list}"),
+                Network::Open => "In a sandbox with the machine's network".into(),
             },
         }
     }
 }
 
 impl Closed {
-    fn network(&self, guest: Guest) -> Network {
+    fn network(&self, guest: Guest) -> &Network {
         match guest {
-            Guest::Command | Guest::Check { .. } => self.sandbox.config.network,
-            Guest::Agent => self.sandbox.config.agent_network,
-            Guest::Git => Network::None,
+            Guest::Command | Guest::Check { .. } => &self.sandbox.config.network,
+            Guest::Agent => &self.sandbox.config.agent_network,
+            Guest::Git => &Network::None,
         }
     }
 
@@ -265,7 +380,12 @@ impl Closed {
             own.shown = found.shown().to_vec();
             own.rest.read_only(&found.needs, &found.needs);
         }
-        self.sandbox.program(name, self.network(guest), own, worktree)
+        let limits = &self.sandbox.config.limits;
+        match guest {
+            // what was done is saved however little the work may use, which is what its group keeps
+            Guest::Git => self.sandbox.program(name, self.network(guest), (&limits.for_git(), None), own, worktree),
+            _ => self.sandbox.program(name, self.network(guest), (limits, self.group.as_ref()), own, worktree),
+        }
     }
 
     /// What there is of the attempt.

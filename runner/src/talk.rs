@@ -1,20 +1,23 @@
 //! What is said over one link: hello, everything that the server has not heard, signs of life; and what the server says.
+//!
+//! A hello names as held what this life carries out, and what an earlier one has left to be said. Only what was never spoken of is lost.
 
 use std::{sync::Arc, time::Duration};
 
 use domain::{
     AttemptKey, crash,
-    protocol::{Assignment, Heard, Hello, Refusal, Said, ToRunner, ToServer, VERSION},
+    protocol::{Assignment, Heard, Hello, Refusal, SPOKEN, Said, ToRunner, ToServer, VERSION},
 };
 use tokio::{
-    sync::{Notify, mpsc},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tracing::{info, warn};
 
 use crate::{
     Link, RunnerError, attempt,
     backend::found::Found,
+    clock::Moment,
     heartbeat::Beats,
     held::{Order, Why},
     landing,
@@ -26,10 +29,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What outlives the links.
 pub(crate) struct Talk {
-    /// What earlier lives left, until the server knows.
+    /// What earlier lives left and had not said anything about, until the server knows.
     lost: Vec<AttemptKey>,
-    /// An attempt was taken: the next heartbeat is due.
-    taken: Notify,
 }
 
 /// How a link came to its end.
@@ -44,17 +45,18 @@ pub(crate) enum Ended {
 
 impl Talk {
     pub fn new(lost: Vec<AttemptKey>) -> Self {
-        Self { lost, taken: Notify::new() }
+        Self { lost }
     }
 
     pub async fn over(&mut self, runner: &Arc<Runner>, link: Link) -> Result<Ended, RunnerError> {
         let Link { to_server, mut from_server } = link;
         // before the hello says them: what changes from here on is news
         let mut others = runner.others.subscribe();
-        let Some(every) = self.hello(runner, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
+        let slots = runner.config.slots.max(1);
+        let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
         {
-            let speak = self.speak(runner, &to_server, &beats, every);
+            let speak = speak(runner, &to_server, &beats, every);
             tokio::pin!(speak);
             let mut stops = false;
             loop {
@@ -72,7 +74,7 @@ impl Talk {
                     message = from_server.recv() => match message {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
-                        Some(ToRunner::Assign { assignment }) => self.take(runner, *assignment),
+                        Some(ToRunner::Assign { assignment }) => take(runner, *assignment),
                         // the next life is told again
                         Some(ToRunner::Land { order, .. }) if !stops => landing::begin(runner, *order),
                         Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
@@ -93,10 +95,36 @@ impl Talk {
         Ok(Ended::Left)
     }
 
-    /// Says over this link that the machine is a runner no longer; whether the server knows it now.
-    pub async fn leave(&mut self, runner: &Runner, link: Link) -> Result<bool, RunnerError> {
+    /// Says over this link what earlier lives have left to be said, as long as there is time, and that the machine is a runner no longer;
+    /// whether the server knows it now.
+    pub async fn leave(&mut self, runner: &Runner, link: Link, rest_until: Instant) -> Result<bool, RunnerError> {
         let Link { to_server, mut from_server } = link;
-        if self.hello(runner, &to_server, &mut from_server).await?.is_none() || to_server.send(ToServer::Leave).await.is_err() {
+        // the fewest there are: what is held takes them all, and nothing is given beside it
+        let Some(every) = self.hello(runner, 1, &to_server, &mut from_server).await? else { return Ok(false) };
+        let beats = Beats::default();
+        {
+            let speak = speak(runner, &to_server, &beats, every);
+            tokio::pin!(speak);
+            // each of them ends with the answer to its last word
+            runner.tracker.close();
+            loop {
+                tokio::select! {
+                    () = runner.tracker.wait() => break,
+                    () = sleep_until(rest_until) => {
+                        let left = runner.held.keys().len();
+                        warn!(left, "The server does not answer what is said about {left} attempts, and takes them back");
+                        break;
+                    }
+                    () = &mut speak => return Ok(false),
+                    message = from_server.recv() => match message {
+                        None => return Ok(false),
+                        Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
+                        Some(message) => hear(runner, &beats, message),
+                    },
+                }
+            }
+        }
+        if to_server.send(ToServer::Leave).await.is_err() {
             return Ok(false);
         }
         loop {
@@ -114,17 +142,18 @@ impl Talk {
     async fn hello(
         &mut self,
         runner: &Runner,
+        slots: u32,
         to_server: &mpsc::Sender<ToServer>,
         from_server: &mut mpsc::Receiver<ToRunner>,
     ) -> Result<Option<Duration>, RunnerError> {
-        let sent_at = Instant::now();
+        let sent_at = Moment::now();
         let config = &runner.config;
         let agents = runner.agents().await;
         let mut hello = Hello {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
-            slots: config.slots.max(1),
+            slots,
             capabilities: config.all_capabilities(&agents),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
@@ -132,10 +161,16 @@ impl Talk {
             no_sandbox: runner.sandbox.is_there().await.err(),
             lands: true,
             backends: agents.iter().map(Found::about).collect(),
+            rooms: Some(runner.sandbox.about()),
+            left_behind: runner.left_behind.now(),
         };
         let answered = async {
             match from_server.recv().await? {
-                ToRunner::Opened { nonce } => {
+                ToRunner::Opened { nonce, version } => {
+                    // an older server understands what was added since, or leaves it out
+                    if version >= SPOKEN {
+                        hello.version = version.min(VERSION);
+                    }
                     hello.proof = runner.key.as_ref().map(|key| key.prove(&nonce, hello.runner_id)).unwrap_or_default();
                 }
                 other => return Some(other),
@@ -156,7 +191,7 @@ impl Talk {
                 heard.into_iter().for_each(|heard| go_back_to(runner, heard));
                 runner.outbox.begin_again();
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
-                renew(runner, sent_at);
+                runner.renew(sent_at);
                 for key in self.lost.drain(..) {
                     runner.journal.remove(key.attempt_id).await;
                 }
@@ -171,40 +206,48 @@ impl Talk {
             None => Ok(None),
         }
     }
+}
 
-    /// Ends with the link.
-    async fn speak(&self, runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beats, every: Duration) {
-        let mut beat = interval(every);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // First room, then what there is to say: nothing is taken out that does not go down the link.
-        while let Ok(permit) = to_server.reserve().await {
-            let message = tokio::select! {
-                biased;
-                _ = beat.tick() => beats.next(&runner.held),
-                () = self.taken.notified() => beats.next(&runner.held),
-                message = runner.landings.next() => message,
-                message = runner.outbox.next() => message,
-            };
-            let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
-            permit.send(message);
-            if is_report {
-                crash::point("report.sent");
+/// Ends with the link.
+async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beats, every: Duration) {
+    let mut beat = interval(every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let may_speak = || runner.may_speak();
+    // begun once: a disk that takes longer than from one beat to the next would never have synced anything
+    let next = runner.outbox.next(may_speak);
+    tokio::pin!(next);
+    // First room, then what there is to say: nothing is taken out that does not go down the link.
+    while let Ok(permit) = to_server.reserve().await {
+        let message = tokio::select! {
+            biased;
+            _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say()),
+            () = runner.beat_now.notified() => beats.next(&runner.held, None),
+            message = beats.lacking() => message,
+            message = runner.landings.next() => message,
+            message = &mut next => {
+                next.set(runner.outbox.next(may_speak));
+                message
             }
+        };
+        let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
+        permit.send(message);
+        if is_report {
+            crash::point("report.sent");
         }
     }
+}
 
-    fn take(&self, runner: &Arc<Runner>, assignment: Assignment) {
-        let key = assignment.attempt;
-        let Some((orders, tellings)) = runner.held.take(key) else {
-            warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} was assigned twice", key.number, key.task_id);
-            return;
-        };
-        runner.outbox.open(key);
-        // Every heartbeat from now on names it; the first is sent at once.
-        let taken_at = Instant::now();
-        self.taken.notify_one();
-        runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), taken_at));
-    }
+fn take(runner: &Arc<Runner>, assignment: Assignment) {
+    let key = assignment.attempt;
+    let Some((orders, tellings)) = runner.held.take(key) else {
+        warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} was assigned twice", key.number, key.task_id);
+        return;
+    };
+    runner.outbox.open(key);
+    // Every heartbeat from now on names it; the first is sent at once.
+    let taken_at = Moment::now();
+    runner.beat_now.notify_one();
+    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), taken_at));
 }
 
 fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
@@ -215,15 +258,22 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         ToRunner::Stale { attempt } => taken_away(runner, attempt),
         ToRunner::Cancel { attempt } => runner.held.order(attempt.attempt_id, Order::Cancel),
         ToRunner::Tell(telling) => runner.held.tell(telling),
-        ToRunner::Renewed { beat, stale, cancel, tell } => {
+        ToRunner::Renewed { beat, stale, cancel, tell, believed } => {
+            // whoever stops leaves what is begun to its next life, and misses nothing
+            if !runner.stop.is_cancelled() {
+                beats.look_for(&runner.held, &believed);
+            }
             tell.into_iter().for_each(|telling| runner.held.tell(telling));
             stale.iter().for_each(|attempt| taken_away(runner, *attempt));
             cancel.iter().for_each(|attempt| runner.held.order(attempt.attempt_id, Order::Cancel));
             if let Some(sent_at) = beats.answered(beat) {
-                renew(runner, sent_at);
+                runner.renew(sent_at);
             }
         }
-        ToRunner::NotUnderstood { message } => warn!("The server does not understand what this runner says: {message}"),
+        ToRunner::NotUnderstood { message } => {
+            warn!("The server does not understand what this runner says: {message}");
+            runner.outbox.not_understood();
+        }
         ToRunner::Opened { .. }
         | ToRunner::Welcome { .. }
         | ToRunner::Refused { .. }
@@ -252,13 +302,4 @@ fn go_back_to(runner: &Runner, heard: Heard) {
 fn taken_away(runner: &Runner, attempt: AttemptKey) {
     runner.held.order(attempt.attempt_id, Order::Abandon(Why::Stale));
     runner.outbox.stale(attempt.attempt_id);
-}
-
-/// The leases of what was held then last from then on.
-fn renew(runner: &Runner, sent_at: Instant) {
-    runner.renewed.send_if_modified(|renewed| {
-        let later = sent_at > *renewed;
-        *renewed = sent_at.max(*renewed);
-        later
-    });
 }

@@ -25,8 +25,9 @@ use crate::{
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
-    process::{self, End, Survivors},
-    sandbox::{Guest, Room},
+    network::bridge::while_it_reaches,
+    process::{self, Allowance, End, Survivors},
+    sandbox::{Guest, Room, Running},
     worktree,
 };
 use output::{Output, collect, fit};
@@ -137,8 +138,8 @@ impl Verification<'_> {
             Ok(program) => program.start(&mut trace).await,
             Err(error) => Err(error),
         };
-        let (mut child, made) = match started {
-            Ok(started) => started,
+        let Running { mut child, made, meter, mut bridge } = match started {
+            Ok(running) => running,
             Err(error) => return Ok(Verdict::new(CheckStatus::Error, format!("the command could not be started: {error}"))),
         };
         let (output, over) = (Output::default(), CancellationToken::new());
@@ -147,11 +148,18 @@ impl Verification<'_> {
             tokio::join!(collect(stdout, &output, &over), collect(stderr, &output, &over));
         };
         let never = CancellationToken::new();
-        let end = process::attend(&mut child, &trace, time.into(), orders, self.limits, reading, (&over, &never)).await?;
+        let allowance = Allowance { time: time.into(), meter: &meter };
+        let attended = process::attend(&mut child, &trace, allowance, orders, self.limits, reading, (&over, &never));
+        let end = while_it_reaches(bridge.as_mut(), self.log, attended).await?;
         let (status, reason) = match end {
-            Ok(End::Exited(status)) if made.fails(status) => (CheckStatus::Error, Some("the sandbox could not be made".to_owned())),
+            Ok(End::Exited(status)) if made.fails(status, bridge.as_ref()) => {
+                (CheckStatus::Error, Some("the sandbox could not be made".to_owned()))
+            }
             Ok(End::Exited(status)) if status.success() => (CheckStatus::Passed, None),
-            Ok(End::Exited(status)) => (CheckStatus::Failed, Some(format!("the command {}", process::how_it_ended(status)))),
+            Ok(End::Exited(status)) => {
+                (CheckStatus::Failed, Some(format!("the command {}", process::why_it_ended(status, meter.run_into(Some(status))))))
+            }
+            Ok(End::TookTooMuch(overrun)) => (CheckStatus::Failed, Some(format!("ended, as the command {overrun}"))),
             Ok(End::SaidAll) => (CheckStatus::Error, Some("ended".to_owned())),
             Ok(End::TimedOut) => (CheckStatus::TimedOut, Some(format!("ended, as it took longer than {} seconds", time.as_secs()))),
             Ok(End::Told(order)) => return Err(Interrupted::Told(order)),

@@ -1,5 +1,7 @@
 //! What can be set, from flags or the environment.
 
+mod sandbox;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,10 +11,11 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use domain::{Backend, runner::owner_of};
 use engine::Keep;
-use runner::{AgentConfig, Forge, LandingConfig, Network, SandboxConfig};
+use runner::{AgentConfig, Forge, LandingConfig};
 use serde::{Deserialize, Serialize};
 
 pub use crate::postgres::default_state_dir;
+pub use sandbox::{SandboxArgs, WithoutSandbox};
 
 /// Where Muster keeps its state; every command that opens it needs this.
 #[derive(Args, Clone)]
@@ -23,72 +26,6 @@ pub struct StateConfig {
     /// A Postgres to use instead of Muster's own.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
-}
-
-/// What sandboxes on this machine are like. What is not given is as it was before, or as it says.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[command(next_help_heading = "Sandbox")]
-pub struct SandboxArgs {
-    /// What commands and checks reach from inside: a loopback of their own, or all that this machine reaches [default: none].
-    #[arg(long = "sandbox-network", env = "MUSTER_SANDBOX_NETWORK", value_name = "NETWORK", value_enum)]
-    #[serde(default)]
-    pub network: Option<NetworkWord>,
-    /// The same for agents, which talk to a model somewhere [default: open].
-    #[arg(long = "sandbox-agent-network", env = "MUSTER_SANDBOX_AGENT_NETWORK", value_name = "NETWORK", value_enum)]
-    #[serde(default)]
-    pub agent_network: Option<NetworkWord>,
-    /// Files and folders of this machine that are shown inside, read-only, beside its programs.
-    #[arg(long = "sandbox-read", env = "MUSTER_SANDBOX_READ", value_name = "PATH", value_delimiter = ':')]
-    #[serde(default)]
-    pub read: Option<Vec<PathBuf>>,
-    /// Whether work runs on this machine without a sandbox where its workspace wants that [default: allowed for the server's own runner,
-    /// refused on a machine that has joined].
-    #[arg(long, env = "MUSTER_WITHOUT_SANDBOX", value_name = "WORD", value_enum)]
-    #[serde(default)]
-    pub without_sandbox: Option<WithoutSandbox>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NetworkWord {
-    None,
-    Open,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WithoutSandbox {
-    Allowed,
-    Refused,
-}
-
-impl SandboxArgs {
-    /// What is said here, else what was said before.
-    pub fn or(&self, before: &Self) -> Self {
-        Self {
-            network: self.network.or(before.network),
-            agent_network: self.agent_network.or(before.agent_network),
-            read: self.read.clone().or_else(|| before.read.clone()),
-            without_sandbox: self.without_sandbox.or(before.without_sandbox),
-        }
-    }
-
-    pub fn config(&self, unless_said: WithoutSandbox) -> SandboxConfig {
-        let usual = SandboxConfig::default();
-        let network = |word: Option<NetworkWord>, usual| match word {
-            Some(NetworkWord::None) => Network::None,
-            Some(NetworkWord::Open) => Network::Open,
-            None => usual,
-        };
-        let read = self.read.iter().flatten().filter(|path| !path.as_os_str().is_empty());
-        SandboxConfig {
-            network: network(self.network, usual.network),
-            agent_network: network(self.agent_network, usual.agent_network),
-            read: read.cloned().collect(),
-            may_be_left_out: self.without_sandbox.unwrap_or(unless_said) == WithoutSandbox::Allowed,
-            ..usual
-        }
-    }
 }
 
 /// The agent programs on this machine that Muster drives itself. Where their models are and with which key is taken from the environment,

@@ -11,6 +11,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AFTER_THE_END: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    // in a room, before anything of the work is there
+    if let Some(error) = runner::enter_room(std::env::args_os()) {
+        anstream::eprintln!("muster: this room is not connected to what it may reach: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = server::cli::Cli::parse();
     // The one TLS provider of the process. It can only be refused when there is one already, which is then as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -15,6 +15,8 @@ mod idempotency;
 mod landing;
 mod migrations;
 mod model;
+#[cfg(target_os = "linux")]
+mod network;
 mod private_postgres;
 mod purge;
 mod queue;

@@ -86,13 +86,15 @@ impl Site {
             no_sandbox: None,
             lands: false,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         })
     }
 
     /// The runner's link, with its hello said.
     async fn says_hello(&self) -> Socket {
         let mut socket = self.opens().await;
-        let ToRunner::Opened { nonce } = socket.hears().await else { panic!("it is not opened") };
+        let ToRunner::Opened { nonce, .. } = socket.hears().await else { panic!("it is not opened") };
         socket.says(&serde_json::to_string(&self.hello(&nonce)).unwrap()).await;
         socket
     }

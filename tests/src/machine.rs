@@ -131,6 +131,12 @@ impl Machine {
         self.serves_given(database_url, arguments, &NO_AGENTS)
     }
 
+    /// With these settings, and no agent program.
+    pub fn serves_set(&self, settings: &[(&str, &str)]) -> Server {
+        let none = ["MUSTER_CLAUDE_CODE", "MUSTER_CODEX", "MUSTER_GEMINI_CLI", "MUSTER_OPENCODE"].map(|name| (name, "none"));
+        self.serves_given(None, &["--addr", "127.0.0.1:0"], &[&none[..], settings].concat())
+    }
+
     fn serves_given(&self, database_url: Option<&str>, arguments: &[&str], given: &[(&str, &str)]) -> Server {
         let mut command = self.muster(&[&["serve"], arguments].concat());
         command.env("MUSTER_CAPABILITIES", "paint,").envs(given.iter().copied());

@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod faults;
 mod follower;
+mod last_words;
 mod ledger;
 mod proxy;
 mod routes;
@@ -60,6 +61,8 @@ enum Command {
     /// Idempotency over two servers.
     #[command(name = "T14")]
     T14(Runs),
+    /// A runner dies when its work has ended, and before nothing is left of it.
+    LastWords(Runs),
     /// A short form of each, as the tests run it.
     Short {
         /// The kill loop's seed; a random one unless given.
@@ -102,6 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::T9(runs) => vec![(Test::T9, runs)],
         Command::T10(runs) => vec![(Test::T10, runs)],
         Command::T14(runs) => vec![(Test::T14, runs)],
+        Command::LastWords(runs) => vec![(Test::LastWords, runs)],
         Command::Short { seed } => runs::short(seed),
     };
     // The one TLS provider of the process; it can only be refused when there is one already.

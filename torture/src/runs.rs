@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use tokio::{runtime::Builder, task::JoinSet};
 
-use crate::{Options, check::Outcome, ledger, t1, t2, t3, t7, t9, t10, t14};
+use crate::{Options, check::Outcome, last_words, ledger, t1, t2, t3, t7, t9, t10, t14};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Test {
@@ -21,6 +21,7 @@ pub enum Test {
     T9,
     T10,
     T14,
+    LastWords,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -53,6 +54,7 @@ pub fn short(seed: Option<u64>) -> Vec<(Test, Runs)> {
         (Test::T9, of(8, runs(1, seed, 1))),
         (Test::T10, runs(1, seed, 1)),
         (Test::T14, runs(1, seed, 1)),
+        (Test::LastWords, runs(2, Some(0), 2)),
     ]
 }
 
@@ -65,6 +67,7 @@ async fn one(test: Test, seed: u64, options: Options) -> anyhow::Result<Outcome>
         Test::T9 => t9::run(seed, options).await,
         Test::T10 => t10::run(seed, options).await,
         Test::T14 => t14::run(seed).await,
+        Test::LastWords => last_words::run(seed).await,
     }
 }
 

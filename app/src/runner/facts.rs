@@ -7,7 +7,10 @@ use super::{
     has::{agents, others},
     state::slots_meter,
 };
-use crate::components::{CopyButton, Time, facts::fact};
+use crate::components::{
+    CopyButton, Time,
+    facts::{fact, wide_fact},
+};
 
 pub(super) fn facts(runner: &Runner) -> impl IntoView + use<> {
     let (agents, others) = (agents(runner), others(runner));
@@ -19,6 +22,10 @@ pub(super) fn facts(runner: &Runner) -> impl IntoView + use<> {
             {(!agents.is_empty()).then(|| fact("Agents", agents))}
             {(!others.is_empty()).then(|| fact("Has", others))}
             {runner.no_sandbox.clone().map(|why| fact("Makes no sandbox", view! { <span class="u-warn">{why}</span> }))}
+            {runner.rooms.as_ref().map(|rooms| wide_fact("Limits of an attempt", rooms.limits_in_words()))}
+            {runner.rooms.as_ref().map(|rooms| wide_fact("Network", rooms.network_in_words()))}
+            {runner.rooms.as_ref().filter(|rooms| rooms.may_be_left_out).map(|_| fact("Without a sandbox", "where a workspace wants that"))}
+            {runner.left_behind.clone().map(|what| wide_fact("Left behind", view! { <span class="u-warn">{what}</span> }))}
         </dl>
     }
 }

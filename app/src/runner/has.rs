@@ -41,6 +41,8 @@ mod tests {
             last_seen_at: DateTime::UNIX_EPOCH,
             no_sandbox: None,
             backends,
+            rooms: None,
+            left_behind: None,
         }
     }
 

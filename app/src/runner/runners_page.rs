@@ -142,6 +142,9 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let unable = runner.no_sandbox.clone().filter(|_| runner.online).map(|why| {
         view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>"Makes no sandbox: " {why}</span></p> }
     });
+    let left = runner.left_behind.is_some().then(|| {
+        view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>"Something is left of attempts that have ended"</span></p> }
+    });
     let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
@@ -153,6 +156,7 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
                 <a class="c-table__link p-runners__name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
                 <span class="u-quiet">{place}</span>
                 {unable}
+                {left}
             </td>
             <td class="c-table__state" data-label="State">{state}</td>
             <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>

@@ -88,7 +88,7 @@ impl FarRunner {
     }
 
     async fn talk(&mut self, mut link: Link) -> anyhow::Result<()> {
-        let Some(ToRunner::Opened { nonce }) = link.from_server.recv().await else { return Ok(()) };
+        let Some(ToRunner::Opened { nonce, .. }) = link.from_server.recv().await else { return Ok(()) };
         let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
         let (runner_id, name, slots) = (self.id, self.name.clone(), self.slots);
         let proof = self.key.prove(&nonce, runner_id);
@@ -104,6 +104,8 @@ impl FarRunner {
             no_sandbox: None,
             lands: false,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {
             return Ok(());
@@ -173,7 +175,7 @@ impl FarRunner {
                 _ = beat.tick() => {
                     beats += 1;
                     let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
-                    link.to_server.send(ToServer::Heartbeat { beat: beats, attempts }).await.is_ok()
+                    link.to_server.send(ToServer::Heartbeat { beat: beats, attempts, left_behind: None }).await.is_ok()
                 }
             };
             if !open {

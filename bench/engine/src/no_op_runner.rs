@@ -89,6 +89,8 @@ impl NoOpRunner {
             no_sandbox: None,
             lands: false,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         self.say(ToServer::Hello(hello)).await?;
         while let Some(message) = from_server.recv().await {

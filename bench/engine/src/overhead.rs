@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use domain::{
     AttemptId, AttemptKey, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, Said, ToRunner, ToServer},
+    protocol::{Assignment, Said, ToRunner, ToServer, VERSION},
 };
 use runner::{AgentConfig, LandingConfig, Link, Paths, RunnerConfig, SandboxConfig};
 use tokio::sync::mpsc;
@@ -135,7 +135,7 @@ impl Server {
 
     /// Until it is known to have heard the welcome.
     async fn greets(&mut self) -> anyhow::Result<()> {
-        self.tells(ToRunner::Opened { nonce: String::new() }).await?;
+        self.tells(ToRunner::Opened { nonce: String::new(), version: VERSION }).await?;
         loop {
             let message = self.from_runner.recv().await.context("the runner is gone")?;
             let is_welcome = matches!(message, ToServer::Heartbeat { .. });
@@ -193,10 +193,10 @@ impl Server {
                 cancel: vec![],
                 tell: vec![],
             },
-            ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![] },
+            ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
-            ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
         };
         self.tells(answer).await
     }

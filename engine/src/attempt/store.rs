@@ -324,6 +324,8 @@ pub(crate) struct Heartbeat {
     pub allowance: Allowance,
     /// What was claimed for it [`ACCEPT_SECONDS`] ago and it does not name.
     pub overdue: Vec<AttemptId>,
+    /// What it has said to have begun and does not name.
+    pub believed: Vec<AttemptKey>,
 }
 
 pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
@@ -339,7 +341,8 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
            where id = $1 and ticket = $3 and removed_at is null
            returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", not_taken_at,
              array(select id from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
-                                            and id <> all($4)) as "overdue!: Vec<AttemptId>""#,
+                                            and id <> all($4)) as "overdue!: Vec<AttemptId>",
+             exists (select from attempt where runner_id = $1 and state in ('running', 'verifying') and id <> all($4)) as "lacks!""#,
         session.id().0,
         now,
         session.ticket(),
@@ -364,7 +367,8 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     let renewal = |key: &AttemptKey| renewed.iter().find(|row| row.id == key.attempt_id);
     let held: Vec<_> = keys.iter().filter(|key| renewal(key).is_some()).copied().collect();
     Ok(Heartbeat {
-        tell: if held.is_empty() { vec![] } else { telling::unheard(tx, &held).await? },
+        tell: if held.is_empty() || session.is_outdated() { vec![] } else { telling::unheard(tx, &held).await? },
+        believed: if runner.lacks { begun_beside(tx, session, &ids).await? } else { vec![] },
         stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
         allowance: match (runner.draining, runner.unresponsive) {
@@ -375,6 +379,18 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         },
         overdue: runner.overdue,
     })
+}
+
+/// What this runner has begun, beside these.
+async fn begun_beside(conn: &mut PgConnection, session: &RunnerSession, named: &[uuid::Uuid]) -> Result<Vec<AttemptKey>> {
+    let rows = sqlx::query!(
+        "select id, task_id, number from attempt where runner_id = $1 and state in ('running', 'verifying') and id <> all($2) order by id",
+        session.id().0,
+        named
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
 }
 
 /// Reports after which the agent went on, each with the number of its round.

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Engine, Error, Result,
-    attempt::batch::{Message, Said},
+    attempt::{
+        batch::{Message, Said},
+        store::Heartbeat,
+    },
 };
 
 /// How much of what attempts left is stored together, about.
@@ -28,13 +31,20 @@ impl Engine {
         // A heartbeat is about many attempts, as they stand between what was said before it and after it.
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
-                ToServer::Heartbeat { beat, attempts } => answers.extend(self.answer_heartbeat(session, *beat, attempts).await),
+                ToServer::Heartbeat { beat, attempts, left_behind } => {
+                    // the lease first, which the attempts live by
+                    answers.extend(self.answer_heartbeat(session, *beat, attempts).await);
+                    if let Some(left_behind) = left_behind {
+                        self.hear_of_remains(session, left_behind).await;
+                    }
+                }
                 ToServer::Landed { landed, .. } => self.note_landing(session, landed).await,
                 ToServer::Said { attempt, sequence, said: Told::ReportInParts { log_end, length } } => {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
                 ToServer::Stops { .. } => self.note_stop(session).await,
+                ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
@@ -46,7 +56,8 @@ impl Engine {
         match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
-                Some(ToRunner::Renewed { beat, stale: held.stale, cancel: held.cancel, tell: held.tell })
+                let Heartbeat { stale, cancel, tell, believed, .. } = held;
+                Some(ToRunner::Renewed { beat, stale, cancel, tell, believed })
             }
             // It was removed, or is at another server. A hello tells which.
             Err(error @ Error::Unauthorized(_)) => {
@@ -58,6 +69,13 @@ impl Engine {
                 warn!("A heartbeat of runner {} had no effect: {error}", session.name());
                 None
             }
+        }
+    }
+
+    /// Said with every heartbeat for as long as it is so, so that it may be missed once.
+    async fn hear_of_remains(&self, session: &RunnerSession, left_behind: &str) {
+        if let Err(error) = self.note_left_behind(session, left_behind).await {
+            warn!("What is left on the machine of runner {} could not be stored: {error}", session.name());
         }
     }
 
@@ -144,6 +162,15 @@ impl Engine {
         }
     }
 
+    /// It was asked for these and does not have them: they are lost, as those that it names in a hello.
+    async fn note_lacking(&self, session: &RunnerSession, attempts: &[AttemptKey]) {
+        match until_answered(session.name(), || self.attempts_lost(session, attempts)).await {
+            Ok(count) => info!(runner.id = %session.id, "{count} attempts are not with runner {}, and are lost", session.name()),
+            Err(error) => warn!(runner.id = %session.id, "What runner {} does not have could not be taken back: {error}", session.name()),
+        }
+        attempts.iter().for_each(|attempt| self.hub.release(session, *attempt));
+    }
+
     /// It has no answer: as long as it has had no effect, the runner is told again, and says it again.
     async fn note_landing(&self, session: &RunnerSession, landed: &Landed) {
         if let Err(error) = until_answered(session.name(), || self.landed(session, landed)).await {
@@ -172,6 +199,7 @@ impl Engine {
                     | ToServer::Heartbeat { .. }
                     | ToServer::Leave
                     | ToServer::Stops { .. }
+                    | ToServer::Lacks { .. }
                     | ToServer::Landed { .. } => None,
                 }
             }
@@ -203,6 +231,7 @@ fn is_of_one(one: &ToServer) -> bool {
         ToServer::Heartbeat { .. }
             | ToServer::Leave
             | ToServer::Stops { .. }
+            | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
             | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
@@ -243,6 +272,11 @@ fn bytes_of(one: &ToServer) -> usize {
 fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
     match one {
         ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } => Some(*attempt),
-        ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => None,
+        ToServer::Hello(_)
+        | ToServer::Heartbeat { .. }
+        | ToServer::Leave
+        | ToServer::Stops { .. }
+        | ToServer::Lacks { .. }
+        | ToServer::Landed { .. } => None,
     }
 }

@@ -59,8 +59,15 @@ struct Connected {
 }
 
 impl Connected {
+    fn takes_work(&self) -> bool {
+        self.allowance != Allowance::Nothing && !self.session.is_outdated()
+    }
+
     /// What it may hold at once.
     fn room(&self) -> usize {
+        if !self.takes_work() {
+            return 0;
+        }
         let slots = self.session.slots as usize;
         match self.allowance {
             Allowance::All => slots,
@@ -154,7 +161,7 @@ impl Hub {
         let links = self.lock();
         let fits = |one: &&Connected| {
             let taker = one.session.taker();
-            one.allowance != Allowance::Nothing
+            one.takes_work()
                 && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
@@ -223,9 +230,9 @@ impl Hub {
         }
     }
 
-    /// Tells the runner something for an attempt. When it is not connected here, its next heartbeat tells it.
+    /// Tells the runner something for an attempt, if it understands that. When it is not connected here, its next heartbeat tells it.
     pub(crate) fn tell(&self, runner: RunnerId, telling: Telling) {
-        if let Some(one) = self.lock().connected.get(&runner) {
+        if let Some(one) = self.lock().connected.get(&runner).filter(|one| !one.session.is_outdated()) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Tell(telling));
         }

@@ -106,7 +106,8 @@ impl Engine {
         let slots = i32::try_from(hello.slots).unwrap_or(1000);
         store::arrive(&mut tx, hello.runner_id, ticket, slots, &hello.capabilities).await?;
         let taker = Taker { workspace: Some(known.workspace_id), paths: known.paths, capabilities: hello.capabilities.clone() };
-        tx.commit(RunnerSession { id: hello.runner_id, ticket, name: known.name, slots: hello.slots, taker }).await
+        let Hello { runner_id: id, slots, version, .. } = *hello;
+        tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version }).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     crash,
-    protocol::{Heard, Hello, Refusal, ToRunner, ToServer, VERSION},
+    protocol::{GIVEN_WORK, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
 };
 use tokio::sync::mpsc;
@@ -45,7 +45,12 @@ impl Engine {
             Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, capabilities)).await?,
             Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello)).await?,
         };
-        if let Err(error) = until_answered(name, || self.note_machine(&session, hello.no_sandbox.as_deref(), &hello.backends)).await {
+        let session = RunnerSession { version: hello.version, ..session };
+        if session.is_outdated() {
+            let version = hello.version;
+            warn!(runner.id = %session.id, "Runner {name} speaks version {version} of the protocol: it is given nothing before {GIVEN_WORK}, update it");
+        }
+        if let Err(error) = until_answered(name, || self.note_machine(&session, hello)).await {
             warn!(runner.id = %session.id, "What runner {name} says of its machine could not be stored: {error}");
         }
         // What would still be given over an earlier link, the runner would never read; what was is given back below.
@@ -103,7 +108,7 @@ pub async fn serve_runner(
     };
     // It may have gone meanwhile; then there is no hello.
     let opened = Opened { entrance, ticket, nonce: random_text(NONCE_LENGTH) };
-    let _ = to_runner.send(ToRunner::Opened { nonce: opened.nonce.clone() }).await;
+    let _ = to_runner.send(ToRunner::Opened { nonce: opened.nonce.clone(), version: VERSION }).await;
     let Some(ToServer::Hello(hello)) = from_runner.recv().await else { return Ok(None) };
     let greeted = tokio::select! {
         greeted = welcome(&engine, &opened, &hello) => greeted,
@@ -167,9 +172,11 @@ pub async fn serve_runner(
 }
 
 async fn welcome(engine: &Engine, opened: &Opened, hello: &Hello) -> Result<Greeting> {
-    if hello.version != VERSION {
+    if !(OLDEST..=VERSION).contains(&hello.version) {
         let (name, version) = (&hello.name, hello.version);
-        let message = format!("runner {name} speaks version {version} of the protocol, this server speaks {VERSION}");
+        let message = format!(
+            "runner {name} speaks version {version} of the protocol, this server {OLDEST} to {VERSION}; update whichever of the two is older"
+        );
         return Err(domain::Invalid::field("/version", "unknown", message).into());
     }
     engine.greet(opened, hello).await

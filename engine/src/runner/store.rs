@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     protocol::KnownBackends,
-    runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, RunnerState, own_word},
+    runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerState, own_word},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -62,18 +62,34 @@ pub(super) async fn note_machine(
     session: &RunnerSession,
     no_sandbox: Option<&str>,
     backends: &[BackendFound],
+    rooms: Option<&Rooms>,
 ) -> Result<()> {
     sqlx::query!(
-        "update runner set no_sandbox = $3, backends = $4
-         where id = $1 and ticket = $2 and (no_sandbox is distinct from $3 or backends is distinct from $4)",
+        "update runner set no_sandbox = $3, backends = $4, rooms = $5
+         where id = $1 and ticket = $2
+           and (no_sandbox is distinct from $3 or backends is distinct from $4 or rooms is distinct from $5)",
         session.id().0,
         session.ticket,
         no_sandbox,
-        Json(backends) as _
+        Json(backends) as _,
+        rooms.map(Json) as _
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What attempts have left on a runner's machine, if this is still its newest link; whether that is another thing than before.
+pub(super) async fn note_left_behind(conn: &mut PgConnection, session: &RunnerSession, left_behind: Option<&str>) -> Result<bool> {
+    let done = sqlx::query!(
+        "update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
+        session.id().0,
+        session.ticket,
+        left_behind
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Whether this is the runner's newest link; it stays so until the end of the transaction.
@@ -316,7 +332,8 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
 /// By name, all or this one alone.
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>", public_key is not null as "joined!", ticket > 0 as "has_called!",
+        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
+                  rooms as "rooms: Json<Rooms>", left_behind, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
@@ -346,6 +363,8 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
             last_seen_at: row.last_seen_at,
             no_sandbox: row.no_sandbox,
             backends: row.backends.0.0,
+            rooms: row.rooms.map(|rooms| rooms.0),
+            left_behind: row.left_behind,
         }
     });
     Ok(runners.collect())

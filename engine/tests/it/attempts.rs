@@ -406,6 +406,8 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         no_sandbox: None,
         lands: false,
         backends: vec![],
+        rooms: None,
+        left_behind: None,
     })
 }
 

@@ -48,7 +48,7 @@ impl Link {
         let (to_server, from_runner) = mpsc::channel(64);
         let (to_runner, mut told) = mpsc::channel(64);
         TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), Entrance::Far, from_runner, to_runner));
-        let Some(ToRunner::Opened { nonce }) = told.recv().await else { panic!("it is not opened") };
+        let Some(ToRunner::Opened { nonce, .. }) = told.recv().await else { panic!("it is not opened") };
         (Self { to_server, told }, nonce)
     }
 
@@ -70,6 +70,8 @@ impl Link {
             no_sandbox: None,
             lands: false,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
@@ -112,7 +114,7 @@ impl Link {
 
     /// A sign of life, and its answer.
     pub async fn beats(&mut self, attempts: &[AttemptKey]) {
-        self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec() }).await.unwrap();
+        self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec(), left_behind: None }).await.unwrap();
         let answer = self.told.recv().await;
         assert!(matches!(answer, Some(ToRunner::Renewed { .. })), "{answer:?}");
     }

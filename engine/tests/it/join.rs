@@ -228,6 +228,8 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
         no_sandbox: None,
         lands: false,
         backends: vec![],
+        rooms: None,
+        left_behind: None,
     };
     link.to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(is_refused(&link.told.recv().await), "nobody says of himself that he is another");
@@ -284,7 +286,7 @@ async fn a_link_whose_runner_has_a_newer_one_elsewhere_ends_with_its_heartbeat_a
     let ada = test.owner().await;
     let (machine, id, mut link) = Link::joined(&test, &ada).await;
     sqlx::query("update runner set ticket = nextval('runner_ticket') where id = $1").bind(id.0).execute(&pool).await.unwrap();
-    link.to_server.send(ToServer::Heartbeat { beat: 1, attempts: vec![] }).await.unwrap();
+    link.to_server.send(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await.unwrap();
     assert_eq!(link.told.recv().await, None, "it is not refused for good");
     Link::of(&test, &machine, id).await;
 }

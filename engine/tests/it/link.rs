@@ -3,6 +3,7 @@
 use domain::{
     Actor, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
     protocol::{Assignment, Heard, Hello, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
+    runner::Rooms,
 };
 use engine::{
     Entrance, Error, RunnerSession,
@@ -15,15 +16,15 @@ use tokio_util::task::TaskTracker;
 use crate::scenario::checked;
 
 /// A link of a runner that the test plays.
-struct Link {
+pub struct Link {
     to_server: mpsc::Sender<ToServer>,
-    told: mpsc::Receiver<ToRunner>,
-    served: JoinHandle<engine::Result<Option<RunnerSession>>>,
+    pub told: mpsc::Receiver<ToRunner>,
+    pub served: JoinHandle<engine::Result<Option<RunnerSession>>>,
 }
 
 impl Link {
     /// Nothing is said over it yet.
-    fn open(test: &TestEngine) -> Self {
+    pub fn open(test: &TestEngine) -> Self {
         let (to_server, from_runner) = mpsc::channel(64);
         let (to_runner, told) = mpsc::channel(64);
         let served = TaskTracker::new().spawn(engine::serve_runner(test.engine.clone(), Entrance::Here, from_runner, to_runner));
@@ -31,14 +32,14 @@ impl Link {
     }
 
     /// It has its ticket.
-    async fn opened(test: &TestEngine) -> Self {
+    pub async fn opened(test: &TestEngine) -> Self {
         let mut link = Self::open(test);
         assert!(matches!(link.hears().await, ToRunner::Opened { .. }));
         link
     }
 
     /// Opened, and welcome with what it holds: how much the server has heard of that, and what is stale.
-    async fn welcome(test: &TestEngine, slots: u32, attempts: &[AttemptKey]) -> (Self, Vec<Heard>, Vec<AttemptKey>) {
+    pub async fn welcome(test: &TestEngine, slots: u32, attempts: &[AttemptKey]) -> (Self, Vec<Heard>, Vec<AttemptKey>) {
         let mut link = Self::opened(test).await;
         link.says(hello(slots, attempts, &[])).await;
         match link.hears().await {
@@ -48,7 +49,7 @@ impl Link {
     }
 
     /// Welcome with one slot, and given the one task there is.
-    async fn at_work(test: &TestEngine, ada: &Actor) -> (Self, TaskId, Assignment) {
+    pub async fn at_work(test: &TestEngine, ada: &Actor) -> (Self, TaskId, Assignment) {
         let id = task(test, ada, "one").await;
         let (mut link, ..) = Self::welcome(test, 1, &[]).await;
         test.dispatch().await;
@@ -56,20 +57,20 @@ impl Link {
         (link, id, assignment)
     }
 
-    async fn says(&self, message: ToServer) {
+    pub async fn says(&self, message: ToServer) {
         self.to_server.send(message).await.unwrap();
     }
 
-    async fn hears(&mut self) -> ToRunner {
+    pub async fn hears(&mut self) -> ToRunner {
         self.told.recv().await.unwrap()
     }
 
-    async fn asks(&mut self, message: ToServer) -> ToRunner {
+    pub async fn asks(&mut self, message: ToServer) -> ToRunner {
         self.says(message).await;
         self.hears().await
     }
 
-    async fn is_assigned(&mut self) -> Assignment {
+    pub async fn is_assigned(&mut self) -> Assignment {
         match self.hears().await {
             ToRunner::Assign { assignment } => *assignment,
             other => panic!("{other:?}"),
@@ -77,14 +78,14 @@ impl Link {
     }
 
     /// Closes it, without waiting for an answer.
-    async fn breaks(self) {
+    pub async fn breaks(self) {
         drop((self.to_server, self.told));
         self.served.await.unwrap().unwrap();
     }
 }
 
 /// The harness's runner of the name "r1".
-const FAR_AWAY: u128 = 0x7231;
+pub const FAR_AWAY: u128 = 0x7231;
 
 fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
     let runner_id = RunnerId(uuid::Uuid::from_u128(FAR_AWAY));
@@ -101,6 +102,8 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         no_sandbox: None,
         lands: false,
         backends: vec![],
+        rooms: None,
+        left_behind: None,
     })
 }
 
@@ -151,6 +154,45 @@ async fn a_runner_says_why_its_machine_makes_no_sandbox_until_it_does(pool: PgPo
         assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].no_sandbox.as_deref(), shown);
         link.breaks().await;
     }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_says_what_attempts_may_use_and_what_they_have_left_until_it_is_gone(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let rooms = Rooms {
+        memory: Some(4 << 30),
+        processes: Some(4096),
+        processors: None,
+        file: None,
+        by_kernel: true,
+        network: "example.org,*.example.net:8443".into(),
+        agent_network: "open".into(),
+        may_be_left_out: false,
+    };
+    let shown = async || {
+        let runner = test.engine.list_runners(&ada).await.unwrap().remove(0);
+        (runner.rooms, runner.left_behind)
+    };
+    let left = |text: &str| Some(format!("attempt 1: {text}"));
+    let says = |left_behind| ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind };
+    let ToServer::Hello(first) = hello(1, &[], &[]) else { panic!("it is one") };
+    let mut link = Link::opened(&test).await;
+    let message = ToServer::Hello(Hello { rooms: Some(rooms.clone()), left_behind: left("process 4711\0"), ..first });
+    assert!(matches!(link.asks(message).await, ToRunner::Welcome { .. }));
+    assert_eq!(shown().await, (Some(rooms.clone()), left("process 4711\u{fffd}")));
+    for (said, kept) in [(None, left("process 4711\u{fffd}")), (left("a mount"), left("a mount")), (Some(String::new()), None)] {
+        assert!(matches!(link.asks(says(said)).await, ToRunner::Renewed { .. }));
+        assert_eq!(shown().await, (Some(rooms.clone()), kept));
+    }
+    link.asks(says(left("a folder"))).await;
+    link.breaks().await;
+
+    // a life that has nothing to say of it, or an older program
+    let mut link = Link::opened(&test).await;
+    assert!(matches!(link.asks(hello(1, &[], &[])).await, ToRunner::Welcome { .. }));
+    assert_eq!(shown().await, (None, None));
+    link.breaks().await;
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -275,6 +317,59 @@ async fn the_slots_of_a_runner_that_comes_back_are_taken(pool: PgPool) {
     test.dispatch().await;
     link.is_assigned().await;
     link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_is_asked_for_what_it_does_not_name_and_what_it_lacks_is_taken_back(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    let beat = |beat, attempts: &[AttemptKey]| ToServer::Heartbeat { beat, attempts: attempts.to_vec(), left_behind: None };
+    let renewed = |beat, believed| ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed };
+    assert_eq!(link.asks(beat(1, &[])).await, renewed(1, vec![]), "it may be on its way");
+    link.asks(started(attempt)).await;
+    assert_eq!(link.asks(beat(2, &[attempt])).await, renewed(2, vec![]));
+    assert_eq!(link.asks(beat(3, &[])).await, renewed(3, vec![attempt]));
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0), "that it was not named takes nothing back");
+    link.says(ToServer::Lacks { attempts: vec![attempt], optional: true }).await;
+    assert_eq!(link.asks(beat(4, &[])).await, renewed(4, vec![]));
+    assert_eq!(standing(&pool, id).await, ("queued".into(), 1), "it is charged as what a runner comes back without");
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.attempt.number, 2, "its slot is free");
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let holder = test.runner("another").await;
+    let held = holder.claims_one().await;
+    holder.starts(held.attempt).await.unwrap();
+    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
+    link.says(ToServer::Lacks { attempts: vec![held.attempt], optional: true }).await;
+    let answer = link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
+    assert!(matches!(&answer, ToRunner::Renewed { believed, .. } if believed.is_empty()), "{answer:?}");
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_missing_over_an_older_link_is_with_the_newer_one(pool: PgPool) {
+    // of two servers: in one the newer link would have ended the older
+    let (test, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);
+    let ada = test.owner().await;
+    let (mut older, id, assignment) = Link::at_work(&test, &ada).await;
+    let attempt = assignment.attempt;
+    older.asks(started(attempt)).await;
+    let (newer, ..) = Link::welcome(&other, 1, &[attempt]).await;
+    older.says(ToServer::Lacks { attempts: vec![attempt], optional: true }).await;
+    older.says(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
+    assert_eq!(older.told.recv().await, None, "it is over");
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    newer.breaks().await;
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -23,6 +23,7 @@ mod line;
 mod link;
 mod logs;
 mod model;
+mod older;
 mod queue;
 mod races;
 mod resync;

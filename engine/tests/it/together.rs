@@ -180,6 +180,8 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
             no_sandbox: None,
             lands: false,
             backends: vec![],
+            rooms: None,
+            left_behind: None,
         };
         to_server.send(ToServer::Hello(hello)).await.unwrap();
         let link = tokio::task::spawn_local(engine::serve_runner(engine, engine::Entrance::Here, from_runner, to_runner));
@@ -200,7 +202,7 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
             said(1, Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() }),
             log(0, "first "),
             log(6, "second"),
-            ToServer::Heartbeat { beat: 7, attempts: vec![attempt] },
+            ToServer::Heartbeat { beat: 7, attempts: vec![attempt], left_behind: None },
             said(2, Said::Verifying),
             said(3, report()),
             log(12, "too late"),

@@ -129,7 +129,8 @@ mod tests {
     /// Also when one is always open, so that there is never a moment in which nobody is waited for.
     #[tokio::test(start_paused = true)]
     async fn one_that_asks_and_asks_comes_to_an_end() {
-        let outbox = Outbox::default();
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::new(folder.path().to_owned(), 0);
         let attempt = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
         outbox.open(attempt);
         let asker = Asker { attempt: attempt.attempt_id, outbox: &outbox, isolation: Isolation::Sandbox, backend: Backend::ClaudeCode };

@@ -2,7 +2,7 @@
 
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use domain::{
     ArtifactKind, Failure, FailureCode, Finding, FindingKind, VerificationReport, Work, crash, finding,
@@ -18,6 +18,7 @@ use crate::{
         agent::{self, Doing},
         found::Found,
     },
+    clock::Moment,
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
@@ -79,7 +80,7 @@ pub(super) async fn walk(
     runner: Arc<Runner>,
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
-    taken_at: Instant,
+    taken_at: Moment,
 ) -> Result<Option<AttemptReport>, AgentGone> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
@@ -103,9 +104,13 @@ pub(super) async fn walk(
     };
     let room = match room {
         Ok(room) => room,
-        Err(failure) => return Ok(Some(without_work(WorkOutcome::Failed { failure }))),
+        Err(failure) => {
+            note(&runner, &entry).await;
+            return Ok(Some(without_work(WorkOutcome::Failed { failure })));
+        }
     };
     entry.isolation = room.isolation();
+    entry.group = room.group().map(Path::to_owned);
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
@@ -155,6 +160,9 @@ impl Attempt {
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
+        // it may be refused before the journal knows of it
+        note(&self.runner, &self.entry).await;
+        self.let_go_of_the_room().await;
         if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
             warn!("Could not remove {}: {error}", self.entry.folder.display());
         }
@@ -170,7 +178,7 @@ impl Attempt {
     }
 
     /// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-    async fn first_heartbeat(&self, taken_at: Instant, orders: &mut Orders) {
+    async fn first_heartbeat(&self, taken_at: Moment, orders: &mut Orders) {
         let mut renewed = self.runner.renewed.subscribe();
         tokio::select! {
             _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
@@ -221,6 +229,12 @@ impl Attempt {
         Duration::from_secs(self.assignment.timeout_seconds.into())
     }
 
+    async fn let_go_of_the_room(&self) {
+        if let Err(error) = self.room.let_go(self.runner.limits.kill).await {
+            warn!("The control group of attempt {} is still there: {error}", self.entry.attempt.attempt_id);
+        }
+    }
+
     fn tell(&self, said: Said) {
         self.runner.outbox.say(self.entry.attempt.attempt_id, said);
     }
@@ -242,6 +256,7 @@ impl Attempt {
             _ => save(&git, &self.room, &self.entry, checkout).await,
         };
         crash::point("save.after");
+        self.let_go_of_the_room().await;
         let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in &saved.notes {

@@ -1,13 +1,15 @@
 //! Finds the processes of an attempt, and signals them.
 //!
 //! On Linux a process counts as the attempt's when it is in the leader's session or process group, descends from one that counts,
-//! carries the attempt's mark in its environment, or stands in the attempt's folder without a terminal. Together they find what
-//! left the session (`setsid`), what lost its parent (double fork) and what dropped its environment (`env -i`). A process that did
-//! all three and moved away is not found; that takes a namespace. Elsewhere the process group has to do.
+//! carries the attempt's mark in its environment, stands in the attempt's folder without a terminal, or is in the attempt's control
+//! group. Together they find what left the session (`setsid`), what lost its parent (double fork) and what dropped its environment
+//! (`env -i`). A process that did all three and moved away is not found without a control group; that takes a namespace. Elsewhere the
+//! process group has to do.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Trace;
+use crate::sandbox::group;
 
 /// Their numbers. Zombies do not count: nothing of them runs.
 pub(crate) async fn take(trace: &Trace) -> Vec<i32> {
@@ -28,6 +30,11 @@ pub(crate) async fn take_inside(trace: &Trace) -> Vec<i32> {
 pub(crate) async fn signal(trace: &Trace, signal: Signal) {
     let trace = trace.clone();
     let done = tokio::task::spawn_blocking(move || {
+        if signal == Signal::KILL
+            && let Some(group) = &trace.group
+        {
+            group::end(group);
+        }
         let found = platform::find(&trace);
         if trace.in_sandbox && signal != Signal::KILL {
             let (sandbox, inside) = platform::split(found, &trace);
@@ -61,7 +68,10 @@ mod platform {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    use crate::process::{Leader, MARKER, Trace};
+    use crate::{
+        process::{Leader, MARKER, Trace},
+        sandbox::group,
+    };
 
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Process {
@@ -92,8 +102,9 @@ mod platform {
         let since = trace.leader.map_or(0, |leader| leader.start);
         let marked = |process: &Process| process.start >= since && (carries_mark(process.pid, trace) || stands_in(process, &trace.folder));
         let in_session = |process: &Process| session.is_some_and(|leader| process.session == leader.pid || process.group == leader.pid);
-        let mut found: HashSet<i32> =
-            all.iter().filter(|process| in_session(process) || marked(process)).map(|process| process.pid).collect();
+        let grouped: HashSet<i32> = trace.group.iter().flat_map(|path| group::inside(path)).collect();
+        let is_its = |process: &Process| grouped.contains(&process.pid) || in_session(process) || marked(process);
+        let mut found: HashSet<i32> = all.iter().filter(|process| is_its(process)).map(|process| process.pid).collect();
         loop {
             let more: Vec<_> =
                 all.iter().filter(|process| found.contains(&process.parent) && !found.contains(&process.pid)).map(|p| p.pid).collect();
@@ -224,6 +235,7 @@ mod tests {
             leader: Some(init),
             of_this_life: true,
             in_sandbox: false,
+            group: None,
         };
         assert_eq!(take(&trace).await, Vec::<i32>::new());
     }

@@ -7,17 +7,39 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use rustix::process::Signal;
 
+use crate::sandbox::Overrun;
+
 /// "ended with exit status 1", "ended with exit status 127: a program that it calls was not found",
 /// "was ended by signal 15 (SIGTERM)"
 pub(crate) fn how_it_ended(status: ExitStatus) -> String {
-    let (what, means) = match (status.code(), status.signal()) {
-        (Some(code), _) => (format!("ended with exit status {code}"), status_means(code)),
-        (None, Some(signal)) => (format!("was ended by signal {}", named(signal)), signal_means(signal).map(str::to_owned)),
-        (None, None) => ("ended in a way that the system does not tell".into(), None),
-    };
+    let (what, means) = (what_happened(status), what_it_means(status));
     match means {
         Some(means) => format!("{what}: {means}"),
         None => what,
+    }
+}
+
+/// As [`how_it_ended`]; where a limit is known that it has run into, nobody has to guess.
+pub(crate) fn why_it_ended(status: ExitStatus, overrun: Option<Overrun>) -> String {
+    match overrun {
+        Some(overrun) => format!("{overrun}, and {}", what_happened(status)),
+        None => how_it_ended(status),
+    }
+}
+
+fn what_happened(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {}", named(signal)),
+        (None, None) => "ended in a way that the system does not tell".into(),
+    }
+}
+
+fn what_it_means(status: ExitStatus) -> Option<String> {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => status_means(code),
+        (None, Some(signal)) => signal_means(signal).map(str::to_owned),
+        (None, None) => None,
     }
 }
 
@@ -44,6 +66,7 @@ fn signal_means(signal: i32) -> Option<&'static str> {
         Signal::ABORT => Some("it gave itself up, which programs do when they find themselves in a state that cannot be"),
         Signal::PIPE => Some("it wrote to a pipe that nobody read any more"),
         Signal::XCPU => Some("it used more processor time than it may"),
+        Signal::XFSZ => Some("it wrote to a file that is as large as a file may be"),
         _ => None,
     }
 }
@@ -57,6 +80,7 @@ fn named(signal: i32) -> String {
 
 fn signal_name(signal: i32) -> Option<&'static str> {
     let names = [
+        (Signal::XFSZ, "SIGXFSZ"),
         (Signal::HUP, "SIGHUP"),
         (Signal::INT, "SIGINT"),
         (Signal::QUIT, "SIGQUIT"),
@@ -102,5 +126,17 @@ mod tests {
         assert_eq!(ended_by(11), "was ended by signal 11 (SIGSEGV): it crashed");
         assert_eq!(ended_by(15), "was ended by signal 15 (SIGTERM)");
         assert_eq!(ended_by(40), "was ended by signal 40");
+        assert_eq!(ended_by(25), "was ended by signal 25 (SIGXFSZ): it wrote to a file that is as large as a file may be");
+    }
+
+    #[test]
+    fn nobody_guesses_where_a_limit_is_known() {
+        let killed = ExitStatus::from_raw(9);
+        let known = "used more than 4 GiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and was ended by signal 9 (SIGKILL)";
+        assert_eq!(why_it_ended(killed, Some(Overrun::Memory(4 * 1024 * 1024 * 1024))), known);
+        assert_eq!(why_it_ended(killed, None), how_it_ended(killed));
+        let status = ExitStatus::from_raw(153 << 8);
+        let known = "wrote more than 1 MiB to one file (the runner's MUSTER_SANDBOX_FILE_SIZE), and ended with exit status 153";
+        assert_eq!(why_it_ended(status, Some(Overrun::File(1024 * 1024))), known);
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn tools() -> Vec<(&'static str, PathBuf)> {
 }
 
 /// The machine's own.
-pub(super) fn shown(state_dir: &Path, network: Network) -> Places {
+pub(super) fn shown(state_dir: &Path, network: &Network) -> Places {
     let mut room = Places::default();
     for path in SYSTEM.map(Path::new) {
         match fs::read_link(path) {
@@ -118,7 +118,7 @@ pub(super) fn shown(state_dir: &Path, network: Network) -> Places {
     room.add("--symlink", &[Path::new("../run"), Path::new("/var/run")]);
     room.add("--symlink", &[Path::new("../tmp"), Path::new("/var/tmp")]);
     // names are looked up where the machine does it now
-    if network == Network::Open
+    if *network == Network::Open
         && let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
     {
         room.read_only(&resolver, Path::new("/etc/resolv.conf"));

@@ -12,7 +12,7 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
 use runner::{AgentConfig, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Long for a busy machine, and never reached when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits so short that a test can sit them out.
+/// Waits so short that a test can sit them out, on a disk that may be as full as it likes.
 pub fn short() -> Limits {
     let brief = Duration::from_millis(300);
     Limits {
@@ -36,6 +36,7 @@ pub fn short() -> Limits {
         goodbye: brief,
         last_report: brief,
         reconnect: brief,
+        left_free: 0,
         look: brief,
         ..Limits::default()
     }
@@ -153,6 +154,8 @@ struct Manners {
     deaf: bool,
     /// Cannot be reached.
     away: bool,
+    /// Holds up whoever dials, with the thread that it does it on.
+    holds_up: bool,
     stale: HashSet<AttemptId>,
     terms: Terms,
 }
@@ -218,12 +221,21 @@ impl Server {
         Self::with_terms(config, limits, Terms::default()).await
     }
 
-    /// Returns when the runner is welcome.
+    /// One that has given this attempt to somebody else before the runner comes.
+    pub async fn that_took_back(state: &State, attempt: AttemptKey) -> Self {
+        let manners = Manners { stale: HashSet::from([attempt.attempt_id]), ..Manners::default() };
+        Self::with_manners(config(state.path()), short(), manners).await
+    }
+
     pub async fn with_terms(config: RunnerConfig, limits: Limits, terms: Terms) -> Self {
+        Self::with_manners(config, limits, Manners { terms, ..Manners::default() }).await
+    }
+
+    /// Returns when the runner is welcome.
+    async fn with_manners(config: RunnerConfig, limits: Limits, manners: Manners) -> Self {
         let stop = CancellationToken::new();
         let state = config.state_dir.clone();
         let tracker = TaskTracker::new();
-        let manners = Manners { terms, ..Manners::default() };
         let floor = Arc::new(Floor {
             heard: watch::Sender::new(vec![]),
             unheard: watch::Sender::new(0),
@@ -254,6 +266,16 @@ impl Server {
     pub fn go_away(&self) {
         self.floor.manners.lock().unwrap().away = true;
         self.cut();
+    }
+
+    /// Closes the link of now, and lets nobody who dials go on.
+    pub fn hold_up(&self) {
+        self.floor.manners.lock().unwrap().holds_up = true;
+        self.cut();
+    }
+
+    pub fn let_go_on(&self) {
+        self.floor.manners.lock().unwrap().holds_up = false;
     }
 
     pub fn come_back(&self) {
@@ -350,6 +372,21 @@ impl Server {
         log_of(&self.heard(), attempt, Some(stream))
     }
 
+    /// Until an attempt of an earlier life is known to be lost: by the hello, or after all that was said about it.
+    pub async fn until_lost(&self, attempt: AttemptKey) {
+        let is_lost = |message: &ToServer| match message {
+            ToServer::Hello(hello) => hello.lost.contains(&attempt),
+            ToServer::Said { attempt: spoken_of, said: Said::GivenUp, .. } => *spoken_of == attempt,
+            _ => false,
+        };
+        self.until("that it is lost", |heard| heard.iter().any(is_lost)).await;
+    }
+
+    /// What the first hello says that this life holds.
+    pub fn held(&self) -> Vec<AttemptKey> {
+        self.hellos().remove(0).attempts
+    }
+
     /// What the first hello says that an earlier life left.
     pub fn lost(&self) -> Vec<AttemptKey> {
         self.hellos().remove(0).lost
@@ -379,6 +416,20 @@ impl Server {
         self.state.join("attempts").join(attempt.attempt_id.to_string())
     }
 
+    /// What the runner has written down of what it says about the attempt.
+    pub fn written(&self, attempt: AttemptKey) -> Vec<u8> {
+        fs::read(said_about(&self.state, attempt)).unwrap_or_default()
+    }
+
+    pub async fn until_written(&self, attempt: AttemptKey, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.written(attempt).windows(text.len()).any(|part| part == text.as_bytes()) {
+            assert!(Instant::now() < deadline, "{text} was not written");
+            // Nothing tells of it but the file itself.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn journal(&self) -> usize {
         fs::read_dir(self.state.join("journal")).unwrap().count()
     }
@@ -405,6 +456,10 @@ impl Drop for Server {
 
 impl Floor {
     fn open(floor: &Arc<Self>) -> Result<Link, NotLinked> {
+        let deadline = Instant::now() + PATIENCE;
+        while floor.manners.lock().unwrap().holds_up && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         if floor.manners.lock().unwrap().away {
             return Err(NotLinked("nobody listens there".into()));
         }
@@ -420,7 +475,12 @@ impl Floor {
         let mut known = self.known.lock().unwrap();
         let nothing = |attempt: AttemptKey| Heard { attempt, sequence: 0, log: 0 };
         match message {
-            ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => true,
+            ToServer::Hello(_)
+            | ToServer::Heartbeat { .. }
+            | ToServer::Leave
+            | ToServer::Stops { .. }
+            | ToServer::Lacks { .. }
+            | ToServer::Landed { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -444,14 +504,14 @@ impl Floor {
 
 /// Answers every message that comes over one link.
 async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to_runner: mpsc::Sender<ToRunner>) {
-    let _ = to_runner.send(ToRunner::Opened { nonce: String::new() }).await;
+    let _ = to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION }).await;
     while let Some(message) = from_runner.recv().await {
         if floor.manners.lock().unwrap().deaf {
             floor.unheard.send_modify(|unheard| *unheard += usize::from(is_report(&message)));
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. } | ToServer::Landed { .. }) {
+        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. }) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -470,11 +530,13 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                     tell: vec![],
                 }
             }
-            ToServer::Heartbeat { beat, attempts } => {
+            ToServer::Heartbeat { beat, attempts, .. } => {
                 let stale = attempts.iter().filter(is_stale).copied().collect();
-                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![] }
+                let mut believed = at_work(&floor.heard.borrow());
+                believed.retain(|attempt| !attempts.contains(attempt) && !is_stale(&attempt));
+                ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed }
             }
-            ToServer::Leave | ToServer::Stops { .. } | ToServer::Landed { .. } => ToRunner::Left,
+            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },
@@ -486,6 +548,27 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             return;
         }
     }
+}
+
+/// What was said to have begun, and not to have ended or to be missing.
+fn at_work(heard: &[ToServer]) -> Vec<AttemptKey> {
+    let mut at_work = vec![];
+    for message in heard {
+        match message {
+            ToServer::Said { attempt, said: Said::Started { .. }, .. } => at_work.push(*attempt),
+            ToServer::Said { attempt, said: Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp, .. } => {
+                at_work.retain(|one| one != attempt);
+            }
+            ToServer::Lacks { attempts, .. } => at_work.retain(|one| !attempts.contains(one)),
+            _ => {}
+        }
+    }
+    at_work
+}
+
+/// Where a runner with this state folder keeps what it says about an attempt.
+pub fn said_about(state: &Path, attempt: AttemptKey) -> PathBuf {
+    state.join("outbox").join(format!("{}.said", attempt.attempt_id))
 }
 
 fn is_report(message: &ToServer) -> bool {
@@ -562,4 +645,32 @@ pub fn is_alive(pid: i32) -> bool {
 /// The process numbers that a command has written into a file, one a line.
 pub fn pids(path: &Path) -> Vec<i32> {
     fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
+}
+
+/// Until none of the processes with these numbers does anything.
+pub async fn until_gone(pids: &[i32]) {
+    let deadline = Instant::now() + PATIENCE;
+    while pids.iter().any(|pid| is_alive(*pid)) {
+        assert!(Instant::now() < deadline, "{pids:?} run on");
+        // Nothing tells of it but the processes themselves.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub async fn until_there(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} did not come", path.display());
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub async fn until_away(path: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while path.exists() {
+        assert!(Instant::now() < deadline, "{} stays", path.display());
+        // Nothing tells of it but the folder itself.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,12 +1,16 @@
 //! Leases, answers, and a server that says something else or nothing.
 
+use std::process::Command;
+
 use domain::{
     AttemptKey, LogStream,
     protocol::{Said, ToRunner, ToServer},
 };
 use tempfile::NamedTempFile;
 
-use crate::harness::{PATIENCE, Repository, Server, State, Terms, config, is_alive, outcome, pids, short, without_a_sandbox};
+use crate::harness::{
+    Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
+};
 
 #[tokio::test]
 async fn an_attempt_runs_on_while_its_link_is_away_and_is_told_over_the_next() {
@@ -88,7 +92,7 @@ async fn a_stop_without_a_link_ends_the_work_and_the_next_life_tells_it_as_lost(
     server.go_away();
     server.stop().await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
-    assert_eq!(Server::with(&state).await.lost(), [attempt]);
+    Server::with(&state).await.until_lost(attempt).await;
 }
 
 #[tokio::test]
@@ -121,6 +125,81 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     server.speak_again();
     server.cut();
     server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_talk_that_stands_still_keeps_no_runner_from_giving_up() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_terms(config(state.path()), short(), Terms { lease_seconds: 2, ..Terms::default() }).await;
+    let file = NamedTempFile::new().unwrap();
+    let command = format!("echo $$ > {}; echo ready; exec sleep 600", file.path().display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "ready").await;
+    server.hold_up();
+    until_gone(&pids(file.path())).await;
+    server.let_go_on();
+    server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
+}
+
+/// The whole process stands still for longer than a lease of 2 s: the runner, its timers, and the server that the test plays.
+fn stands_still() {
+    let test = std::process::id();
+    let stopped = Command::new("sh").args(["-c", &format!("kill -STOP {test}; sleep 4; kill -CONT {test}")]).status();
+    assert!(stopped.unwrap().success());
+}
+
+/// Work that has been heard so far and says nothing more before this file is there, and the file.
+async fn waits_for_a_sign(server: &Server, repository: &Repository, state: &State) -> (AttemptKey, std::path::PathBuf) {
+    let go = state.path().with_extension("go");
+    let command = format!("echo ready; until test -e {}; do sleep 0.01; done; seq 1 1000", go.display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "ready").await;
+    (attempt, go)
+}
+
+#[tokio::test]
+async fn a_runner_that_stood_still_past_its_lease_says_nothing_of_what_is_anothers_by_now() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let terms = Terms { lease_seconds: 2, ..Terms::default() };
+    let server = Server::with_terms(config(state.path()), short(), terms).await;
+    let (attempt, go) = waits_for_a_sign(&server, &repository, &state).await;
+    let before = server.heard().len();
+    server.take_back(attempt);
+    std::fs::write(&go, "").unwrap();
+    stands_still();
+    server.until_the_journal_is_empty().await;
+    let heard = server.heard();
+    assert!(heard[before..].iter().all(|message| matches!(message, ToServer::Heartbeat { .. })), "it said {:#?}", &heard[before..]);
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
+}
+
+#[tokio::test]
+async fn a_runner_that_stood_still_past_its_lease_goes_on_with_what_is_its_own_still() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let terms = Terms { lease_seconds: 2, ..Terms::default() };
+    let server = Server::with_terms(config(state.path()), short(), terms).await;
+    let (attempt, go) = waits_for_a_sign(&server, &repository, &state).await;
+    let before = server.heard().len();
+    std::fs::write(&go, "").unwrap();
+    stands_still();
+    assert_eq!(outcome(&server.report(attempt).await), "completed");
+    assert!(matches!(server.heard()[before], ToServer::Heartbeat { .. }), "it asks first");
+    assert_eq!(server.output(attempt, LogStream::Stdout).lines().count(), 1001);
+}
+
+#[tokio::test]
+async fn a_runner_says_what_it_does_not_have() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let (held, _file) = sleeps(&server, &repository).await;
+    let ghost = repository.command("true").attempt;
+    // the beat with this number was answered long ago
+    let believed = vec![held, ghost];
+    server.tell(ToRunner::Renewed { beat: 0, stale: vec![], cancel: vec![], tell: vec![], believed }).await;
+    let lacks = |message: &ToServer| matches!(message, ToServer::Lacks { attempts, optional: true } if *attempts == [ghost]);
+    server.until("what it lacks", |heard| heard.iter().any(lacks)).await;
+    server.cancel(held).await;
+    assert_eq!(outcome(&server.report(held).await), "cancelled", "what it has goes on");
 }
 
 #[tokio::test]
@@ -172,13 +251,4 @@ async fn sleeps(server: &Server, repository: &Repository) -> (AttemptKey, NamedT
 
 fn is_given_up(message: &ToServer) -> bool {
     matches!(message, ToServer::Said { said: Said::GivenUp, .. })
-}
-
-async fn until_there(path: &std::path::Path) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(std::time::Instant::now() < deadline, "{} did not come", path.display());
-        // Nothing tells of it but the folder itself.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use domain::protocol::{Refusal, Said, ToRunner, ToServer};
-use runner::{Limits, Link, NotLinked, RunnerError};
+use domain::protocol::{Refusal, Said, ToRunner, ToServer, VERSION};
+use runner::{Limits, Link, NotLinked, RunnerConfig, RunnerError};
 use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Repository, Server, State, config, is_alive, outcome, pids, short};
+use crate::harness::{PATIENCE, Repository, Server, State, config, is_alive, outcome, pids, short, without_a_sandbox};
 
 /// All tasks of a life are dropped where they stand, as when its process is killed; what it started runs on.
 fn dies(life: Runtime) {
@@ -40,7 +40,9 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
 
     Runtime::new().unwrap().block_on(async {
         let server = Server::with(&state).await;
-        assert_eq!(server.lost(), [attempt]);
+        assert_eq!((server.held(), server.lost()), (vec![attempt], vec![]), "what it has said comes first");
+        server.until_lost(attempt).await;
+        assert!(server.log(attempt).contains("ready\n"), "also to a server that has heard nothing of it");
         assert_eq!(pids(file.path()).into_iter().filter(|pid| is_alive(*pid)).count(), 0);
         assert!(!server.folder(attempt).exists());
         let branch = format!("muster/{}-1", attempt.task_id.short());
@@ -54,7 +56,7 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
 #[tokio::test]
 async fn a_runner_says_what_it_has() {
     let state = State::new();
-    let config = runner::RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
+    let config = RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
     let server = Server::with_config(config, Limits::default()).await;
     let mut expected = vec![std::env::consts::ARCH, std::env::consts::OS, "gpu"];
     expected.sort_unstable();
@@ -84,10 +86,40 @@ async fn a_stop_ends_the_work_without_a_report_and_the_next_life_tells_it_as_los
     assert_eq!(repository.show(&branch, "half.txt").as_deref(), Some("half"));
 
     let next = Server::with(&state).await;
-    assert_eq!(next.lost(), [attempt]);
+    next.until_lost(attempt).await;
     next.until_the_journal_is_empty().await;
     next.stop().await;
-    assert!(Server::with(&state).await.lost().is_empty(), "it is told once");
+    let third = Server::with(&state).await;
+    assert_eq!((third.held(), third.lost()), (vec![], vec![]), "it is told once");
+}
+
+#[tokio::test]
+async fn what_has_ended_while_a_runner_stops_is_named_to_the_end_and_never_missing() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_config(config(state.path()), Limits { interrupt: PATIENCE, ..short() }).await;
+    let go = state.path().with_extension("go");
+    let slow = format!("trap '' INT; echo ready; until test -e {}; do sleep 0.05; done", go.display());
+    let slow = server.assign(&without_a_sandbox(repository.command(&slow))).await;
+    let quick = server.assign(&repository.command("echo ready; exec sleep 600")).await;
+    for attempt in [slow, quick] {
+        server.until_output(attempt, "ready").await;
+    }
+    server.ask_to_stop();
+    server.until_muster_says(quick, "The runner stops").await;
+    let beats = |heard: &[ToServer]| heard.iter().filter(|message| matches!(message, ToServer::Heartbeat { .. })).count();
+    let before = server.heard().len();
+    server.until("signs of life", |heard| beats(&heard[before..]) >= 3).await;
+    std::fs::write(&go, "").unwrap();
+    let heard = server.stop().await;
+    assert!(!heard.iter().any(|message| matches!(message, ToServer::Lacks { .. })), "{heard:#?}");
+    let names_both = |message: &ToServer| match message {
+        ToServer::Heartbeat { attempts, .. } => [slow, quick].iter().all(|attempt| attempts.contains(attempt)),
+        _ => true,
+    };
+    assert!(heard[before..].iter().all(names_both), "their leases are renewed: {heard:#?}");
+    let next = Server::with(&state).await;
+    next.until_lost(slow).await;
+    next.until_lost(quick).await;
 }
 
 #[tokio::test]
@@ -109,14 +141,15 @@ async fn a_runner_that_is_refused_ends_and_says_why() {
     let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
     let life = runner::run_with(config(state.path()), short(), dial, CancellationToken::new());
     let server = async {
-        to_runner.send(ToRunner::Opened { nonce: String::new() }).await.unwrap();
+        // whoever speaks a later version is spoken with in this one
+        to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION + 1 }).await.unwrap();
         let hello = from_runner.recv().await;
         to_runner.send(ToRunner::Refused { why: Refusal::Unfit, message: "it is too old".into() }).await.unwrap();
         hello
     };
     let (ended, hello) = tokio::join!(life, server);
     assert_eq!(ended.unwrap_err().to_string(), "the server does not take this runner: it is too old");
-    assert!(matches!(hello, Some(ToServer::Hello(_))));
+    assert!(matches!(hello, Some(ToServer::Hello(hello)) if hello.version == VERSION));
 }
 
 #[tokio::test]
@@ -146,7 +179,7 @@ async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
         })
         .await;
     server.stop().await;
-    assert_eq!(Server::with(&state).await.lost(), [attempt]);
+    Server::with(&state).await.until_lost(attempt).await;
 }
 
 #[tokio::test]
@@ -159,9 +192,9 @@ async fn an_assignment_that_crosses_the_stop_is_told_as_lost() {
     server.ask_to_stop();
     let late = server.assign(&repository.command("echo late > late.txt")).await;
     server.stop().await;
-    let mut lost = Server::with(&state).await.lost();
-    lost.sort_by_key(|key| key.attempt_id != working.attempt_id);
-    assert_eq!(lost, [working, late]);
+    let next = Server::with(&state).await;
+    assert_eq!((next.held(), next.lost()), (vec![working], vec![late]), "of the one nothing was ever said");
+    next.until_lost(working).await;
     assert_eq!(repository.branches(), Vec::<String>::new());
 }
 

@@ -2,7 +2,7 @@
 
 use domain::{LogStream, log::LOG_LIMIT, protocol::ToServer};
 
-use crate::harness::{Repository, Server, State, outcome};
+use crate::harness::{Repository, Server, State, outcome, said_about, until_away, until_there, without_a_sandbox};
 
 #[tokio::test]
 async fn output_arrives_while_the_work_goes_on() {
@@ -60,6 +60,36 @@ async fn much_output_travels_in_large_pieces() {
     let output = server.output(assignment.attempt, LogStream::Stdout);
     assert_eq!(output.lines().count(), 200_000);
     assert!(output.starts_with("1\n2\n") && output.ends_with("\n200000\n"));
+}
+
+#[tokio::test]
+async fn work_writes_on_while_its_server_is_away() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let (go, done) = (state.path().with_extension("go"), state.path().with_extension("done"));
+    // many times what fits into memory and into a pipe
+    let command = format!("echo begun; until test -e {}; do sleep 0.01; done; seq 1 1000000; touch {}", go.display(), done.display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "begun").await;
+    server.go_away();
+    std::fs::write(&go, "").unwrap();
+    until_there(&done).await;
+    server.come_back();
+    assert_eq!(outcome(&server.report(attempt).await), "completed");
+    let expected: String = std::iter::once("begun\n".to_owned()).chain((1..=1_000_000).map(|line| format!("{line}\n"))).collect();
+    assert!(server.output(attempt, LogStream::Stdout) == expected, "every byte, once and in order");
+    server.until_the_journal_is_empty().await;
+    until_away(&said_about(&server.state, attempt)).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_costs_no_byte_and_no_result() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command("seq 1 300000");
+    std::os::unix::fs::symlink("/dev/full", said_about(&server.state, assignment.attempt)).unwrap();
+    assert_eq!(outcome(&server.carry_out(&assignment).await), "completed");
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout).lines().count(), 300_000);
 }
 
 #[tokio::test]

@@ -8,11 +8,16 @@ mod checks;
 mod ending;
 mod harness;
 mod landing;
+#[cfg(target_os = "linux")]
+mod limits;
 mod link;
 mod lives;
 mod logs;
 #[cfg(target_os = "linux")]
 mod manifests;
+mod outbox;
+#[cfg(target_os = "linux")]
+mod remains;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;

@@ -11,12 +11,13 @@ use domain::{
     protocol::{Assignment, Hello, ToServer, WorkOutcome},
     session::{FileChange, SessionEnd},
 };
-use runner::{AgentConfig, LandingConfig, RunnerConfig, SandboxConfig};
+use runner::{AgentConfig, LandingConfig, RoomLimits, RunnerConfig, SandboxConfig};
 use tempfile::TempDir;
 
 use crate::{
     agents::{failure, session},
-    harness::{Repository, Server, State, checks, config, short},
+    harness::{Repository, Server, State, checks, config, outcome, said_about, short},
+    limits::{HOG, MIB},
 };
 
 struct Place {
@@ -302,17 +303,34 @@ async fn what_it_needs_is_shown_where_a_link_leads() {
 }
 
 #[tokio::test]
+async fn it_uses_no_more_of_the_machine_than_others_may() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program(&format!("cat > /dev/null\necho half > half.txt\n{HOG}"));
+    place.put("mine.toml", &manifest("text", &program, ""));
+    let config = place.config(&state);
+    let limits = RoomLimits { memory: Some(128 * MIB), ..RoomLimits::default() };
+    let sandbox = SandboxConfig { limits, ..config.sandbox.clone() };
+    let server = Server::with_config(RunnerConfig { sandbox, ..config }, short()).await;
+    let report = server.carry_out(&prompt(&repository, "own:mine")).await;
+    let why = "failed command_failed: mine (own) used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and was ended";
+    assert_eq!(outcome(&report), why);
+    assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"), "what it had done is saved");
+}
+
+#[tokio::test]
 async fn the_tokens_for_git_are_shown_to_no_agent() {
     let (place, state) = (Place::new(), State::new());
     let tokens = place.root.path().join("tokens");
     fs::create_dir(&tokens).unwrap();
     fs::set_permissions(&tokens, Permissions::from_mode(0o700)).unwrap();
     let program = place.program("cat > /dev/null");
-    for (name, needs) in [("a", tokens.clone()), ("b", place.root.path().to_owned()), ("c", place.folder())] {
+    let said = state.path().join("outbox");
+    for (name, needs) in [("a", tokens.clone()), ("b", place.root.path().to_owned()), ("c", place.folder()), ("d", said.clone())] {
         place.put(&format!("{name}.toml"), &manifest("text", &program, &format!("needs = [\"{}\"]\n", needs.display())));
     }
     let landing = LandingConfig { tokens: Some(tokens), ..LandingConfig::default() };
     let server = Server::with_config(RunnerConfig { landing, ..place.config(&state) }, short()).await;
+    assert!(said.is_dir(), "what the runner has to say is there, and its own");
     assert_eq!(names_of(&server.hellos().remove(0)), ["own:c 3.2"], "neither they nor what lies around them");
 }
 
@@ -331,7 +349,7 @@ async fn a_task_for_an_agent_that_is_gone_goes_back_without_a_word() {
     let hellos = |heard: &[ToServer]| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count();
     server.until("a hello that names it no more", |heard| hellos(heard) > before && names_nothing(heard)).await;
     assert!(server.said(attempt).is_empty(), "what is not named goes back, and nobody is charged: {:?}", server.said(attempt));
-    assert_eq!(server.journal(), 0);
+    assert!(server.journal() == 0 && !said_about(&server.state, attempt).exists(), "nor has a next life anything to say of it");
     let last = server.stop().await;
     assert!(last.iter().all(|message| !matches!(message, ToServer::Said { .. })), "nor later: {last:?}");
 }

@@ -14,11 +14,11 @@ use tempfile::TempDir;
 use crate::harness::{Repository, Server, checks, config, diff, failure_code, outcome, short, statuses};
 
 /// What lies in `/tmp` is hidden from everybody; this is not.
-fn place() -> TempDir {
+pub fn place() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-async fn server_with(place: &Path, sandbox: SandboxConfig) -> Server {
+pub async fn server_with(place: &Path, sandbox: SandboxConfig) -> Server {
     Server::with_config(RunnerConfig { sandbox, ..config(place.join("runner")) }, short()).await
 }
 
@@ -26,7 +26,7 @@ async fn server(place: &Path) -> Server {
     server_with(place, SandboxConfig::default()).await
 }
 
-fn in_sandbox(repository: &Repository, command: &str) -> Assignment {
+pub fn in_sandbox(repository: &Repository, command: &str) -> Assignment {
     Assignment { isolation: Isolation::Sandbox, ..repository.command(command) }
 }
 
@@ -317,7 +317,7 @@ async fn what_is_to_be_shown_is_shown_and_can_only_be_read() {
 }
 
 /// Numbers of processes whose command line holds this.
-fn running(word: &str) -> Vec<PathBuf> {
+pub fn running(word: &str) -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     processes.filter(|path| fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))).collect()
 }

@@ -24,9 +24,9 @@ pub enum RunnerCommand {
     /// Make a token with which one machine may join, and print the command for it.
     Token(ListArgs),
     /// Make this machine a runner, and work.
-    Join(runner_join::JoinArgs),
+    Join(Box<runner_join::JoinArgs>),
     /// Work, on a machine that has joined.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Make this machine a runner no longer: its key is dead, and its folder is removed.
     Leave(runner_leave::LeaveArgs),
     /// Let a runner take nothing new; what it has, it brings to its end.
@@ -99,7 +99,7 @@ pub async fn run(command: RunnerCommand) -> Result<Exit, CliError> {
         RunnerCommand::List(args) => list(&args).await,
         RunnerCommand::Show(args) => runner_show::show(&args).await,
         RunnerCommand::Token(args) => token(&args).await,
-        RunnerCommand::Join(args) => runner_join::join(args).await,
+        RunnerCommand::Join(args) => runner_join::join(*args).await,
         RunnerCommand::Run(args) => runner_run::run(&args).await,
         RunnerCommand::Leave(args) => runner_leave::leave(&args).await,
         RunnerCommand::Drain(args) => runner_drain::drain(&args).await,
@@ -139,6 +139,10 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                 if let Some(why) = &runner.no_sandbox {
                     let (name, why) = (on_one_line(&runner.name), on_one_line(why));
                     remark(&format!("{name} makes no sandbox, so that work that needs one fails there: {why}"));
+                }
+                if let Some(what) = &runner.left_behind {
+                    let (name, what) = (on_one_line(&runner.name), on_one_line(what));
+                    remark(&format!("On the machine of {name} something is left of attempts that have ended: {what}"));
                 }
             }
         }

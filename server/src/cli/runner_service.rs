@@ -84,8 +84,10 @@ fn units() -> io::Result<PathBuf> {
     Ok(settings.ok_or_else(|| io::Error::other("HOME is not set"))?.join("systemd/user"))
 }
 
-/// Exit status 4 is a server that does not take this runner: starting it again would not help.
+/// Exit status 4 is a server that does not take this runner: starting it again would not help. Its control group is handed to it, so that it
+/// can give parts of it to attempts, unless the machine has joined with another.
 fn unit(program: &Path, folder: &Path, known: &Membership) -> String {
+    let groups = if known.settings.sandbox.groups.is_none() { "Environment=MUSTER_SANDBOX_CGROUP=own\n" } else { "" };
     format!(
         "[Unit]\n\
          Description=Muster runner {name} of {url}\n\
@@ -94,7 +96,8 @@ fn unit(program: &Path, folder: &Path, known: &Membership) -> String {
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
-         ExecStart={program} runner run --runner-dir {folder}\n\
+         Delegate=yes\n\
+         {groups}ExecStart={program} runner run --runner-dir {folder}\n\
          Restart=always\n\
          RestartSec=5\n\
          RestartPreventExitStatus=4\n\
@@ -156,5 +159,10 @@ mod tests {
         let text = unit(Path::new("/opt/my tools/muster"), Path::new("/home/100%/a \"b\" $HOME"), &known);
         assert!(text.contains("ExecStart=\"/opt/my tools/muster\" runner run --runner-dir \"/home/100%%/a \\\"b\\\" $$HOME\"\n"), "{text}");
         assert_eq!(text.matches("\nExecStart=").count(), 1, "{text}");
+        assert!(text.contains("\nDelegate=yes\nEnvironment=MUSTER_SANDBOX_CGROUP=own\nExecStart="), "{text}");
+        let mut elsewhere = known;
+        elsewhere.settings.sandbox.groups = Some(runner::Groups::None);
+        let text = unit(Path::new("/opt/muster"), Path::new("/srv/runner"), &elsewhere);
+        assert!(text.contains("\nDelegate=yes\nExecStart="), "what was said when it joined holds: {text}");
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use domain::{
     Timestamp,
-    runner::{RunnerAttempt, RunnerDetail, RunnerPeriod, RunnerTally},
+    runner::{Rooms, RunnerAttempt, RunnerDetail, RunnerPeriod, RunnerTally},
 };
 
 use super::{
@@ -69,6 +69,10 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("capabilities", runner.capabilities.join(",")),
         ("agents", agents.join(",")),
         ("no_sandbox", runner.no_sandbox.clone().unwrap_or_default()),
+        ("limits", runner.rooms.as_ref().map(Rooms::limits_in_words).unwrap_or_default()),
+        ("network", runner.rooms.as_ref().map(|rooms| rooms.network.clone()).unwrap_or_default()),
+        ("agent_network", runner.rooms.as_ref().map(|rooms| rooms.agent_network.clone()).unwrap_or_default()),
+        ("left_behind", runner.left_behind.clone().unwrap_or_default()),
         ("joined", runner.joined.to_string()),
         ("joined_by", joined_by.clone().unwrap_or_default()),
         ("created_at", moment(*created_at)),
@@ -137,6 +141,11 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
     lines.push(field("has", &runner.capabilities.join(" ")));
     lines.extend(runner.backends.iter().map(|found| field("agent", &format!("{} {}", found.backend.title(), found.version))));
     lines.extend(runner.no_sandbox.as_ref().map(|why| field("no sandbox", why)));
+    if let Some(rooms) = &runner.rooms {
+        lines.push(field("limits", &rooms.limits_in_words()));
+        lines.push(field("network", &rooms.network_in_words()));
+    }
+    lines.extend(runner.left_behind.as_ref().map(|what| field("left", what)));
     lines.push(field("tally", &tally_in_words(&detail.tally)));
     lines.extend(section("At work", detail.current.iter().map(|attempt| attempt_line(attempt, now)).collect()));
     lines.extend(section("How it stood", detail.day.periods.iter().take(STOOD_SHOWN).map(|period| period_line(period, now)).collect()));
@@ -198,6 +207,16 @@ mod tests {
     }
 
     fn detail() -> RunnerDetail {
+        let rooms = Rooms {
+            memory: Some(4 << 30),
+            processes: None,
+            processors: None,
+            file: None,
+            by_kernel: false,
+            network: "example.org,example.net".into(),
+            agent_network: "open".into(),
+            may_be_left_out: false,
+        };
         let runner = Runner {
             id: RunnerId(Uuid::from_u128(1)),
             name: "far".into(),
@@ -213,6 +232,8 @@ mod tests {
             last_seen_at: Timestamp::UNIX_EPOCH,
             no_sandbox: None,
             backends: vec![],
+            rooms: Some(rooms),
+            left_behind: Some("attempt 1: process 4711".into()),
         };
         let failure = Failure::new(FailureCode::CommandFailed, "exit status 1");
         let ended = Timestamp::UNIX_EPOCH + Duration::from_secs(5);
@@ -237,6 +258,9 @@ mod tests {
         assert!(text.contains("\ndraining    since 1970-01-01T00:00:00Z, as Ada wants; `muster runner resume` ends it\n"), "{text}");
         assert!(text.contains("\njoined      1970-01-01T00:00:00Z, with a token of Grace\n"), "{text}");
         assert!(text.contains("\ntally       of the latest 4, 2 succeeded, 1 failed, 0 lost, 1 cancelled; 66 % success\n"), "{text}");
+        assert!(text.contains("\nlimits      4 GiB of memory; looked at from outside\n"), "{text}");
+        assert!(text.contains("\nnetwork     commands: example.org, example.net; agents: open\n"), "{text}");
+        assert!(text.contains("\nleft        attempt 1: process 4711\n"), "{text}");
         let current = "  0c1d2e3f  running    1 min 0 s   1970-01-01T00:00:00Z  Tidy up  attempt 2  its agent waits for an answer";
         assert!(text.contains(&format!("\nAt work\n{current}\n")), "{text}");
         assert!(text.contains("\nHow it stood\n  draining   1 min 0 s   since 1970-01-01T00:00:00Z\n"), "{text}");
@@ -264,6 +288,7 @@ mod tests {
         let lines = lines(&detail());
         let value = |name: &str| lines.iter().find(|line| line[0] == name).map(|line| line[1].as_str());
         assert_eq!([value("state"), value("draining_by"), value("success_percent")], [Some("draining"), Some("Ada"), Some("66")]);
+        assert_eq!([value("network"), value("left_behind")], [Some("example.org,example.net"), Some("attempt 1: process 4711")]);
         let attempts: Vec<_> = lines.iter().filter(|line| line.len() > 5).map(|line| (&*line[0], &*line[3], &*line[8])).collect();
         assert_eq!(attempts, [("current", "running", ""), ("history", "failed", "command_failed")]);
     }

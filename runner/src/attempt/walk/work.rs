@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use domain::{Failure, FailureCode, LogStream, SessionEventKind, crash, protocol::Said, session::kept_text};
-use tokio::{io::AsyncRead, process::Child, time::Instant};
+use tokio::{io::AsyncRead, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,8 +27,9 @@ use crate::{
     held::{Order, Orders, Why},
     journal::Checkout,
     log::pump::pump,
-    process::{self, End, Time, Trace},
-    sandbox::{Made, Program},
+    network::bridge::{Bridge, while_it_reaches},
+    process::{self, Allowance, End, Time, Trace},
+    sandbox::{Made, Meter, Overrun, Program, Running},
     session::Session,
 };
 
@@ -37,8 +38,7 @@ const SHOWN_COMMAND: usize = 4000;
 
 /// A program that was started.
 struct Started {
-    child: Child,
-    made: Made,
+    running: Running,
     trace: Trace,
     began: Instant,
 }
@@ -89,13 +89,15 @@ impl Attempt {
             Err(ended) => return (Some(ended), None),
         };
         let over = CancellationToken::new();
-        let (stdout, stderr) = (started.child.stdout.take(), started.child.stderr.take());
+        let child = &mut started.running.child;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let reading = async {
             tokio::join!(self.pump(stdout, LogStream::Stdout, &over), self.pump(stderr, LogStream::Stderr, &over));
         };
         let never = CancellationToken::new();
         let (end, took) = self.attend(&mut started, self.time().into(), orders, reading, (&over, &never)).await;
-        match self.judge(end, started.made, subject, took).await {
+        let Running { made, meter, bridge, .. } = started.running;
+        match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
             (None, status) => (None, status),
@@ -147,7 +149,8 @@ impl Attempt {
         let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
         let asker = Asker { attempt, outbox: &outbox, isolation: self.room.isolation(), backend: found.backend.clone() };
         let time = Time::unless(self.time().saturating_sub(self.worked), hearing.questions.waits());
-        let (stdin, stdout, stderr) = (started.child.stdin.take(), started.child.stdout.take(), started.child.stderr.take());
+        let child = &mut started.running.child;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let reading = async {
             let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, heard };
             let talk = conversation::converse((stdin, stdout), lines, partner, hearing, (&over, &said_all));
@@ -167,9 +170,13 @@ impl Attempt {
         if !found.tells_of_tools() {
             self.written.tool_calls = None;
         }
-        match self.judge(end, started.made, subject, took).await {
+        let Running { made, meter, bridge, .. } = started.running;
+        match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             // it has said more about it than its exit code
-            (None | Some(Judged::Failed(_)), code) => (dialogue.verdict(status).err().map(Ended::Failed), code),
+            (None | Some(Judged::Failed(_)), code) => {
+                let failure = dialogue.verdict(status).err().map(|failure| with_overrun(failure, meter.run_into(status)));
+                (failure.map(Ended::Failed), code)
+            }
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
         }
     }
@@ -180,13 +187,13 @@ impl Attempt {
             Ok(program) => program.start(&mut trace).await,
             Err(error) => Err(error),
         };
-        let (child, made) = match started {
-            Ok(started) => started,
+        let running = match started {
+            Ok(running) => running,
             Err(error) => return Err(self.not_started(subject, &error)),
         };
         self.entry.leader = trace.leader;
         crash::point("work.started");
-        Ok(Started { child, made, trace, began: Instant::now() })
+        Ok(Started { running, trace, began: Instant::now() })
     }
 
     fn not_started(&self, subject: &str, error: &io::Error) -> Ended {
@@ -211,8 +218,10 @@ impl Attempt {
                 warn!("The journal does not know the process of attempt {}: {error}", self.entry.attempt.attempt_id);
             }
         };
-        let attended = process::attend(&mut started.child, &started.trace, time, orders, &self.runner.limits, reading, (over, said_all));
-        let (end, ()) = tokio::join!(attended, journal);
+        let Running { child, meter, bridge, .. } = &mut started.running;
+        let allowance = Allowance { time, meter };
+        let attended = process::attend(child, &started.trace, allowance, orders, &self.runner.limits, reading, (over, said_all));
+        let (end, ()) = tokio::join!(while_it_reaches(bridge.as_mut(), &self.log, attended), journal);
         self.log.say_what_is_missing().await;
         (end, started.began.elapsed())
     }
@@ -238,19 +247,29 @@ impl Attempt {
     }
 
     /// What there is to say of how it ended before it is asked itself.
-    async fn judge(&self, end: HowItEnded, made: Made, subject: &str, took: Duration) -> (Option<Judged>, Option<i32>) {
+    async fn judge(
+        &self,
+        end: HowItEnded,
+        (made, bridge, meter): (Made, Option<&Bridge>, &Meter),
+        subject: &str,
+        took: Duration,
+    ) -> (Option<Judged>, Option<i32>) {
         let seconds = took.as_secs_f64();
         match end {
-            Ok(Ok(End::Exited(status))) if made.fails(status) => {
+            Ok(Ok(End::Exited(status))) if made.fails(status, bridge) => {
                 (Some(Judged::Ended(no_sandbox("the sandbox could not be made; the end of the log says why"))), None)
             }
             Ok(Ok(End::Exited(status))) => {
                 let how = process::how_it_ended(status);
                 self.log.say(&format!("{} {how} after {seconds:.1} s", capitalized(subject))).await;
+                let overrun = meter.run_into(Some(status));
+                if let Some(overrun) = overrun {
+                    self.log.say(&format!("Meanwhile it {overrun}")).await;
+                }
                 if status.success() {
                     return (None, status.code());
                 }
-                (Some(Judged::Failed(format!("{subject} {how}"))), status.code())
+                (Some(Judged::Failed(format!("{subject} {}", process::why_it_ended(status, overrun)))), status.code())
             }
             Ok(Ok(End::SaidAll)) => {
                 self.log.say(&format!("{} had said all, and was ended after {seconds:.1} s", capitalized(subject))).await;
@@ -259,6 +278,11 @@ impl Attempt {
             Ok(Ok(End::TimedOut)) => {
                 self.log.say(&format!("Ended after {seconds:.1} s: the task allows {} s", self.assignment.timeout_seconds)).await;
                 (Some(Judged::Ended(Ended::TimedOut)), None)
+            }
+            Ok(Ok(End::TookTooMuch(overrun))) => {
+                self.log.say(&format!("Ended after {seconds:.1} s: {subject} {overrun}")).await;
+                let failure = Failure::new(FailureCode::CommandFailed, format!("{subject} {overrun}, and was ended"));
+                (Some(Judged::Ended(Ended::Failed(failure))), None)
             }
             Ok(Ok(End::Told(order))) => {
                 match order {
@@ -286,6 +310,14 @@ impl Attempt {
                 Failure::new(FailureCode::CommandFailed, message)
             }
         }
+    }
+}
+
+/// What a program says of how it went is not all of it when it had not what it wanted.
+fn with_overrun(failure: Failure, overrun: Option<Overrun>) -> Failure {
+    match overrun {
+        Some(overrun) => Failure { message: format!("{}; meanwhile it {overrun}", failure.message), ..failure },
+        None => failure,
     }
 }
 

@@ -1,0 +1,150 @@
+//! How much of the machine an attempt may use, and that what wants more ends and is told why.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use domain::{CheckKind, CheckStatus, FailureCode};
+use runner::{Groups, RoomLimits, SandboxConfig};
+
+use crate::{
+    harness::{Repository, check_output, checks, failure_code, outcome, statuses},
+    sandbox::{in_sandbox, place, running, server_with},
+};
+
+pub const MIB: u64 = 1024 * 1024;
+
+fn limited(limits: RoomLimits) -> SandboxConfig {
+    SandboxConfig { limits, ..SandboxConfig::default() }
+}
+
+/// Holds 256 MiB for as long as it is let.
+pub const HOG: &str = "perl -e 'push @held, chr(65 + $_ % 20) x (4 << 20) for 1 .. 64; sleep 600'";
+
+#[tokio::test]
+async fn what_uses_more_memory_than_it_may_is_ended_and_told_why() {
+    let (place, repository) = (place(), Repository::sample());
+    let limits = RoomLimits { memory: Some(128 * MIB), ..RoomLimits::default() };
+    let server = server_with(place.path(), limited(limits)).await;
+    let report = server.carry_out(&in_sandbox(&repository, &format!("echo half > half.txt; {HOG}"))).await;
+    let why = "failed command_failed: the command used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and was ended";
+    assert_eq!(outcome(&report), why);
+    assert_eq!(repository.show(&report.branch.unwrap(), "half.txt").as_deref(), Some("half"), "what it had done is saved");
+
+    let mut assignment = in_sandbox(&repository, "echo modest");
+    assignment.checks = checks(&[(CheckKind::CommandSucceeds, Some(HOG)), (CheckKind::CommandSucceeds, Some("true"))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed, CheckStatus::Passed]);
+    let said = check_output(&report, 0);
+    assert!(said.contains("used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY)"), "{said}");
+}
+
+#[tokio::test]
+async fn what_starts_more_processes_than_it_may_is_ended_with_all_of_them() {
+    let (place, repository) = (place(), Repository::sample());
+    let limits = RoomLimits { processes: Some(64), ..RoomLimits::default() };
+    let server = server_with(place.path(), limited(limits)).await;
+    // as many as a test may leave on a machine when nobody ends them
+    let word = "86422.5";
+    let bomb = format!("for i in $(seq 300); do setsid sleep {word} & done; sleep {word}");
+    let report = server.carry_out(&in_sandbox(&repository, &bomb)).await;
+    let why = "failed command_failed: the command wanted more than 64 processes and threads (the runner's MUSTER_SANDBOX_PROCESSES), and was \
+               ended";
+    assert_eq!(outcome(&report), why);
+    assert_eq!(running(word), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_file_is_no_larger_than_it_may_be() {
+    let (place, repository) = (place(), Repository::sample());
+    let limits = RoomLimits { file: Some(MIB), ..RoomLimits::default() };
+    let server = server_with(place.path(), limited(limits)).await;
+    let report = server.carry_out(&in_sandbox(&repository, "head -c 4194304 /dev/zero > ~/large")).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::CommandFailed));
+    let why = "failed command_failed: the command wrote more than 1 MiB to one file (the runner's MUSTER_SANDBOX_FILE_SIZE), and ";
+    assert!(outcome(&report).starts_with(why), "{}", outcome(&report));
+}
+
+/// What git takes to save what was done is not the work's.
+#[tokio::test]
+async fn what_was_done_is_saved_however_little_the_work_may_use() {
+    let (place, repository) = (place(), Repository::sample());
+    let limits = RoomLimits { file: Some(MIB), ..RoomLimits::default() };
+    let server = server_with(place.path(), limited(limits)).await;
+    // as large as a file may be; git cannot make it smaller, and keeps it with a word about it
+    let report = server.carry_out(&in_sandbox(&repository, "head -c 1048576 /dev/urandom > full.bin")).await;
+    assert_eq!(outcome(&report), "completed");
+    let branch = report.branch.unwrap();
+    assert_eq!(repository.git(&["cat-file", "-s", &format!("{branch}:full.bin")]), MIB.to_string());
+}
+
+/// A limit that somebody has asked for and that nobody would keep is no limit.
+#[tokio::test]
+async fn where_a_limit_cannot_be_kept_nothing_runs() {
+    let (place, repository) = (place(), Repository::sample());
+    let processors = limited(RoomLimits { processors: Some(50), ..RoomLimits::default() });
+    let nowhere = SandboxConfig { groups: Groups::At(place.path().into()), ..SandboxConfig::default() };
+    for (config, reason) in [(processors, "MUSTER_SANDBOX_CPUS"), (nowhere, "it is no control group of version 2")] {
+        let server = server_with(&place.path().join("state"), config).await;
+        let report = server.carry_out(&in_sandbox(&repository, "true")).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::SandboxUnavailable), "{report:?}");
+        assert!(format!("{report:?}").contains(reason), "{report:?}");
+        server.stop().await;
+    }
+}
+
+/// A control group of this test's own, where the machine lets it make one.
+struct TestGroup(PathBuf);
+
+impl TestGroup {
+    fn make() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mounted = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let path = Path::new(mounted.split(' ').nth(4)?).join(format!("muster-test-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        Some(Self(path))
+    }
+
+    fn groups(&self) -> Vec<PathBuf> {
+        fs::read_dir(&self.0).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    }
+}
+
+impl Drop for TestGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_has_a_control_group_that_goes_with_it() {
+    let Some(base) = TestGroup::make() else {
+        assert!(std::env::var_os("MUSTER_TEST_CGROUPS").is_none(), "this machine is to let tests make control groups of version 2");
+        eprintln!("not tried: this machine lets nobody make control groups of version 2 here");
+        return;
+    };
+    let (place, repository) = (place(), Repository::sample());
+    let limits = RoomLimits { memory: Some(128 * MIB), ..RoomLimits::default() };
+    let config = SandboxConfig { groups: Groups::At(base.0.clone()), ..limited(limits) };
+    let server = server_with(place.path(), config).await;
+    assert_eq!(base.groups(), Vec::<PathBuf>::new(), "nothing of the trial is left");
+    let word = "86423.5";
+    let hides = format!("trap '' INT TERM; setsid sleep {word} & env -i setsid sh -c 'cd /; sleep {word} & sleep {word}' & sleep 0.2");
+    let attempt = server.assign(&in_sandbox(&repository, &format!("{hides}; echo ready; sleep {word}"))).await;
+    server.until_output(attempt, "ready").await;
+    let [group] = base.groups().try_into().unwrap();
+    assert!(group.ends_with(format!("attempt-{}", attempt.attempt_id)), "{}", group.display());
+    let inside = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    assert!(inside.lines().count() >= running(word).len(), "all of it is in there: {inside}");
+    server.cancel(attempt).await;
+    assert_eq!(outcome(&server.report(attempt).await), "cancelled");
+    assert_eq!((running(word), base.groups()), (vec![], vec![]));
+
+    // whether the group keeps the memory or somebody looks at it
+    let report = server.carry_out(&in_sandbox(&repository, HOG)).await;
+    let why = "failed command_failed: the command used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and ";
+    assert!(outcome(&report).starts_with(why), "{}", outcome(&report));
+    assert_eq!(base.groups(), Vec::<PathBuf>::new());
+    server.stop().await;
+}
