@@ -99,7 +99,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -113,6 +113,7 @@ const NAMES: [&str; 17] = [
     "gitconfig.credentials",
     "inside",
     "journal",
+    "outbox",
     "mirrors",
     "attempts",
     "trash",
