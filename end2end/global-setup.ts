@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FullConfig } from "@playwright/test";
-import { binary, createOwnerAndKey, fakeProvider, remove, sampleRepository, serve, settings, signs, temporaryFolder } from "./muster.mjs";
+import { binary, createOwnerAndKey, fakeProvider, manifests, remove, sampleRepository, serve, settings, signs, temporaryFolder } from "./muster.mjs";
 
 /** One for each browser's test, and one that the look at every page holds from its beginning to its end. */
 const slots = "3";
@@ -21,7 +21,7 @@ export default async function start(config: FullConfig): Promise<() => Promise<v
   const sleeps = { name: "sleeps", when: "fake:sleeps", steps: [{ say: [{ text: "I lie down." }, { run: "touch begun.txt; sleep 300" }] }, { say: [{ text: "That is all." }] }] };
   const releases = { name: "releases", when: "fake:releases", steps: [{ say: [{ text: "I write down what is new." }, { run: "make release-notes" }] }, { say: [{ run: "make publish" }] }, { say: [{ text: "It is released." }] }] };
   const provider = await fakeProvider(muster, folder, [waits, asks, sleeps, releases]);
-  const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env, MUSTER_SLOTS: slots } }, log).catch((error: unknown) => {
+  const server = await serve(muster, { ...own, env: { ...own.env, ...provider.env, MUSTER_SLOTS: slots, MUSTER_AGENTS_DIR: manifests(folder) } }, log).catch((error: unknown) => {
     // or this process would wait for it
     provider.stop();
     throw error;

@@ -37,7 +37,7 @@ export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
   // whatever agents there are on this machine, they would cost money
-  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
+  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none", MUSTER_AGENTS_DIR: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
   return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
 }
 
@@ -48,6 +48,19 @@ export async function settings(folder) {
 export function signs(folder) {
   const path = join(folder, "signs");
   mkdirSync(path, { recursive: true });
+  return path;
+}
+
+/**
+ * A folder of manifests with one in it: an agent that writes down what it is told, and says so.
+ * @param {string} folder
+ */
+export function manifests(folder) {
+  const path = join(folder, "agents");
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const program = join(folder, "heard");
+  writeFileSync(program, "#!/bin/sh\nif [ \"$1\" = --version ]; then echo heard 1.4.2; exit; fi\ncat > heard.txt\necho 'I have heard it.'\n", { mode: 0o755 });
+  writeFileSync(join(path, "heard.toml"), `speaks = "text"\ncommand = ["${program}"]\n`, { mode: 0o600 });
   return path;
 }
 

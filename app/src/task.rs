@@ -1,5 +1,6 @@
 //! Tasks: what the pages ask the server for. Each server function is one call of the engine's method of the same name.
 
+pub mod agents;
 pub mod bulk;
 pub mod change_page;
 pub mod dead_page;

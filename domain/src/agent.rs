@@ -1,91 +1,19 @@
 //! What carries out prompts: the programs that Muster knows how to drive, and what a task says about which of them and how.
 
-use serde::{Deserialize, Serialize};
+mod backend;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+pub use backend::{AgentName, Backend, BackendFound, MANIFESTS_MAX, NoBackend};
 
 use crate::{Ask, error::Errors};
-
-/// An agent program that a runner drives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Backend {
-    ClaudeCode,
-    Codex,
-    GeminiCli,
-    #[serde(rename = "opencode")]
-    OpenCode,
-}
-
-impl Backend {
-    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli, Self::OpenCode];
-
-    /// As a task, a flag and the API name it. It is also what a runner has that found it, and what a task needs that names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "claude-code",
-            Self::Codex => "codex",
-            Self::GeminiCli => "gemini-cli",
-            Self::OpenCode => "opencode",
-        }
-    }
-
-    /// As people call it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "Claude Code",
-            Self::Codex => "Codex",
-            Self::GeminiCli => "Gemini CLI",
-            Self::OpenCode => "OpenCode",
-        }
-    }
-
-    /// Whether it is given work in a sandbox alone. Codex's own is off in its turns, and once it trusts a repository it starts programs that
-    /// the repository's settings name. That it does not hangs on how its thread is begun, as measured with one version: not enough where
-    /// nothing else would hold them. It is the same with Gemini CLI, and OpenCode runs the repository's plugins in any case.
-    pub fn needs_sandbox(self) -> bool {
-        match self {
-            Self::ClaudeCode => false,
-            Self::Codex | Self::GeminiCli | Self::OpenCode => true,
-        }
-    }
-
-    /// Whether it knows what its answers cost, so that it can be stopped when that is too much.
-    pub fn counts_money(self) -> bool {
-        match self {
-            Self::ClaudeCode => true,
-            Self::Codex | Self::GeminiCli | Self::OpenCode => false,
-        }
-    }
-
-    /// Whether the answers of its model are counted, by itself or by Muster, so that it can be stopped when they are too many. OpenCode tells
-    /// neither that there was one nor how many there were.
-    pub fn counts_turns(self) -> bool {
-        match self {
-            Self::ClaudeCode | Self::Codex | Self::GeminiCli => true,
-            Self::OpenCode => false,
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|backend| backend.name() == name)
-    }
-}
-
-/// An agent program as a runner found it on its machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct BackendFound {
-    pub backend: Backend,
-    /// As it says itself.
-    pub version: String,
-}
 
 /// Which agent is given a prompt, and how far it may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentTerms {
-    /// No runner without it is given the task. Whatever its runner has when absent.
+    /// No runner without it is given the task. When absent, whatever its runner has of those that Muster knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
     /// As the agent knows it; its own choice when absent.
@@ -106,6 +34,28 @@ pub struct AgentTerms {
     /// How often it is told in its session which checks did not pass, and goes on; at most 5. [`VERIFICATION_RETRIES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_verification_retries: Option<u32>,
+}
+
+/// What a task says, as it is kept. Another version may have kept a word for an agent that this one does not know: everything else is read all
+/// the same, and who has to know which agent it is is told that nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptTerms {
+    pub terms: AgentTerms,
+    /// Its agent, where this version does not know it.
+    pub unknown: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for KeptTerms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut kept = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+        let word = kept.get("backend").and_then(serde_json::Value::as_str);
+        let unknown = word.filter(|word| Backend::parse(word).is_err()).map(str::to_owned);
+        if unknown.is_some() {
+            kept.remove("backend");
+        }
+        let terms = serde_json::from_value(kept.into()).map_err(<D::Error as de::Error>::custom)?;
+        Ok(Self { terms, unknown })
+    }
 }
 
 pub const VERIFICATION_RETRIES: u32 = 2;
@@ -133,14 +83,18 @@ impl AgentTerms {
                 errors.add(pointer, "out_of_range", format!("must be 1 to {most}"));
             }
         }
-        if let Some(backend) = self.backend.filter(|backend| !backend.counts_money() && self.max_cost_cents.is_some()) {
+        if let Some(backend) = self.backend.as_ref().filter(|backend| !backend.counts_money() && self.max_cost_cents.is_some()) {
             let instead = if backend.counts_turns() { "give it turns instead" } else { "give it time instead" };
             let message = format!("{} does not count what it costs; {instead}", backend.title());
             errors.add("/agent/max_cost_cents", "unexpected", message);
         }
-        if let Some(backend) = self.backend.filter(|backend| !backend.counts_turns() && self.max_turns.is_some()) {
+        if let Some(backend) = self.backend.as_ref().filter(|backend| !backend.counts_turns() && self.max_turns.is_some()) {
             let message = format!("{} does not count its turns; give it time instead", backend.title());
             errors.add("/agent/max_turns", "unexpected", message);
+        }
+        if let Some(backend) = self.backend.as_ref().filter(|backend| !backend.may_ask() && self.asks()) {
+            let message = format!("{} asks nobody; what it may do is what its sandbox lets it", backend.title());
+            errors.add("/agent/ask", "unexpected", message);
         }
         if self.answer_minutes.is_some() && !self.asks() {
             errors.add("/agent/answer_minutes", "unexpected", "only an agent that asks for something waits for an answer");
@@ -169,7 +123,7 @@ impl AgentTerms {
     pub fn in_words(&self) -> Option<String> {
         let turns = |turns: u32| if turns == 1 { "at most 1 turn".to_owned() } else { format!("at most {turns} turns") };
         let said = [
-            self.backend.map(|backend| backend.title().to_owned()),
+            self.backend.as_ref().map(|backend| backend.title().into_owned()),
             self.model.clone(),
             self.max_turns.map(turns),
             self.max_cost_cents.map(|cents| format!("at most {}", dollars(cents))),
@@ -244,12 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn backends_are_known_by_their_names() {
-        for backend in Backend::ALL {
-            assert_eq!(Backend::parse(backend.name()), Some(backend));
-            assert_eq!(serde_json::to_value(backend).unwrap(), backend.name());
-            assert!(crate::task::check_tag(backend.name()).is_ok(), "a runner that has it says so");
-        }
+    fn of_what_another_version_has_kept_the_rest_is_read() {
+        let read = |text: &str| serde_json::from_str::<KeptTerms>(text).unwrap();
+        let known = AgentTerms { backend: Some(Backend::Codex), max_turns: Some(3), ..AgentTerms::default() };
+        assert_eq!(read(r#"{"backend": "codex", "max_turns": 3}"#), KeptTerms { terms: known.clone(), unknown: None });
+        let terms = AgentTerms { backend: None, ..known };
+        assert_eq!(read(r#"{"backend": "later:one", "max_turns": 3}"#), KeptTerms { terms, unknown: Some("later:one".into()) });
+        assert_eq!(read("{}"), KeptTerms::default());
+        assert!(serde_json::from_str::<AgentTerms>(r#"{"backend": "later:one"}"#).is_err(), "nobody can ask for it");
     }
 
     #[test]
@@ -276,6 +232,15 @@ mod tests {
         let turns = |backend| AgentTerms { backend: Some(backend), max_turns: Some(10), ..AgentTerms::default() };
         assert!(wrong(turns(Backend::GeminiCli)).is_empty());
         assert_eq!(wrong(turns(Backend::OpenCode)), ["/agent/max_turns"], "nor by these");
+        let own = |word: &str| AgentTerms { backend: Backend::parse(word).ok(), ..AgentTerms::default() };
+        let far = |word: &str| AgentTerms { max_turns: Some(3), max_cost_cents: Some(100), ..own(word) };
+        for word in ["acp:goose", "own:aider"] {
+            assert!(wrong(own(word)).is_empty());
+            assert_eq!(wrong(far(word)), ["/agent/max_cost_cents", "/agent/max_turns"], "{word}");
+        }
+        let asking = |word: &str| AgentTerms { ask: Some(Ask::Commands), ..own(word) };
+        assert_eq!(wrong(asking("own:aider")), ["/agent/ask"], "it asks nobody");
+        assert!(wrong(asking("acp:goose")).is_empty(), "its runner knows whether it does");
         let retries = |retries| AgentTerms { max_verification_retries: Some(retries), ..AgentTerms::default() };
         assert!(wrong(retries(0)).is_empty() && wrong(retries(5)).is_empty());
         assert_eq!(wrong(retries(6)), ["/agent/max_verification_retries"]);

@@ -200,6 +200,10 @@ mod tests {
         assert_eq!(wrong(CheckKind::GitClean, json!({"model": "x"})), ["/checks/0/judge unexpected"]);
         assert_eq!(wrong(CheckKind::Model, json!({"max_turns": 2})), ["/checks/0/judge/max_turns unexpected"]);
         assert_eq!(wrong(CheckKind::Model, json!({"backend": "opencode"})), ["/checks/0/judge/backend unexpected"]);
+        for word in ["acp:goose", "own:mine"] {
+            let own = json!({"backend": word, "max_turns": 2, "max_cost_cents": 5});
+            assert_eq!(wrong(CheckKind::Review, own), ["/checks/0/judge/backend unexpected"], "{word} judges nothing");
+        }
         let uncounted = json!({"backend": "opencode", "max_turns": 2, "max_cost_cents": 5});
         assert_eq!(
             wrong(CheckKind::Review, uncounted),

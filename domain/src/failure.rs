@@ -210,7 +210,8 @@ impl FailureCode {
             Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
             Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
             Self::BackendMissing => {
-                "The task is a prompt or wants to be judged, and the runner that took it has no agent that could do it."
+                "The task is a prompt or wants to be judged, and the runner that took it has no agent that does it as the task and its \
+                 workspace want it done."
             }
             Self::AgentDenied => {
                 "The agent asked for leave to do something and did not get it, so that its result is not what it meant to do."
@@ -244,7 +245,10 @@ impl FailureCode {
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
             Self::BackendMissing => {
-                "Install an agent such as Claude Code on the runner's machine, or start it with MUSTER_AGENT_COMMAND, which judges nothing; or write the task as a command, without a judge."
+                "The message says what is missing. Where there is no agent, install one such as Claude Code on the runner's machine, add one by a \
+                 manifest, or start the runner with MUSTER_AGENT_COMMAND; the last two judge nothing. Where the agent cannot do what the task \
+                 says of it, change that, or what its manifest says. An agent that works in a sandbox alone is given work where the workspace \
+                 has sandboxes."
             }
             Self::AgentDenied => "The session shows what it asked for. In a sandbox it may do all that the sandbox lets it.",
             Self::AgentCapped => "What was done so far is on its branch. Give the task more turns or more money, or make it smaller.",

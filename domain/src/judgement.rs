@@ -25,7 +25,7 @@ pub const REVIEW_TURNS: u32 = 30;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JudgeTerms {
-    /// No runner without it is given the task. One that its runner has when absent.
+    /// No runner without it is given the task. One that its runner has when absent. An agent of a manifest judges nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
     /// As the agent knows it; its own choice when absent.
@@ -56,7 +56,7 @@ impl JudgeTerms {
     /// "Codex, gpt-5.2, at most 10 turns, at least 80 % sure"; nothing when it says nothing.
     pub fn in_words(&self) -> Option<String> {
         let said = [
-            self.backend.map(|backend| backend.title().to_owned()),
+            self.backend.as_ref().map(|backend| backend.title().into_owned()),
             self.model.clone(),
             self.max_turns.map(|turns| if turns == 1 { "at most 1 turn".to_owned() } else { format!("at most {turns} turns") }),
             self.max_cost_cents.map(|cents| format!("at most {}", crate::agent::dollars(cents))),
@@ -81,8 +81,14 @@ impl JudgeTerms {
         if kind == CheckKind::Model && self.max_turns.is_some() {
             errors.add(format!("{pointer}/max_turns"), "unexpected", "a model answers once; only a review takes turns");
         }
-        let Some(backend) = self.backend else { return };
+        let Some(backend) = &self.backend else { return };
         let title = backend.title();
+        if !backend.may_judge() {
+            let message =
+                format!("{title} judges nothing, as nobody knows what in a change could lead it; name an agent without a manifest");
+            errors.add(format!("{pointer}/backend"), "unexpected", message);
+            return;
+        }
         if kind == CheckKind::Model && !backend.counts_turns() {
             let message = format!("{title} does not count its turns, so nobody could keep it to one answer");
             errors.add(format!("{pointer}/backend"), "unexpected", message);

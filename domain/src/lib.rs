@@ -37,7 +37,7 @@ pub mod verification;
 pub mod workflow;
 
 pub use account::{Actor, ActorKind, Identity, Permission, Role, User, Workspace};
-pub use agent::{AgentTerms, Backend, BackendFound};
+pub use agent::{AgentName, AgentTerms, Backend, BackendFound, KeptTerms};
 pub use approval::{Approval, ApprovalRule, ApprovalStateName, Ask, AskedKind, Decision};
 pub use artifact::{Artifact, ArtifactKind};
 pub use attempt::{Attempt, AttemptKey, AttemptState};

@@ -17,6 +17,7 @@ mod trial;
 
 use domain::{
     Backend, BackendFound, RunnerId, WorkspaceId,
+    agent::MANIFESTS_MAX,
     error::Errors,
     protocol::{GIVEN_WORK, Hello, VERSION},
     runner::{Rooms, owner_of},
@@ -147,8 +148,8 @@ impl Engine {
         let backends: Vec<_> = hello
             .backends
             .iter()
-            .take(Backend::ALL.len())
-            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend })
+            .take(Backend::KNOWN.len() + MANIFESTS_MAX)
+            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend.clone() })
             .collect();
         let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
         let rooms = hello.rooms.as_ref().map(Rooms::kept);

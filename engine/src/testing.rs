@@ -283,6 +283,8 @@ pub enum Words {
     Session(Vec<domain::SessionEvent>),
     /// With the runner's number for it.
     Asks(i32, domain::Isolation, Asked),
+    /// The same of this agent, in a sandbox.
+    AsksOf(domain::Backend, i32, Asked),
     AsksNoMore(i32),
     Heard(i64),
     WorksAgain(i32, domain::VerificationReport),
@@ -297,7 +299,10 @@ impl Words {
             Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
             Self::Session(events) => Said::Session { events },
             Self::Asks(question, isolation, asked) => {
-                Said::Asks { question: *question, isolation: *isolation, backend: domain::Backend::ClaudeCode, asked }
+                Said::Asks { question: *question, isolation: *isolation, backend: &domain::Backend::ClaudeCode, asked }
+            }
+            Self::AsksOf(backend, question, asked) => {
+                Said::Asks { question: *question, isolation: domain::Isolation::Sandbox, backend, asked }
             }
             Self::AsksNoMore(question) => Said::AsksNoMore { question: *question },
             Self::Heard(telling) => Said::Heard { telling: *telling },

@@ -18,7 +18,7 @@ use domain::{
     protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
 };
 use tokio::task::JoinError;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     clock::Moment,
@@ -38,7 +38,8 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
     // A task of its own, so that a panic in it is caught here.
     let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
     let report = match walk.await {
-        Ok(report) => report,
+        Ok(Ok(report)) => report,
+        Ok(Err(AgentGone)) => return let_go(&runner, key).await,
         Err(error) => Some(after_a_fault(&runner, key, error).await),
     };
     runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, may_be_kept(report.as_ref())));
@@ -82,6 +83,19 @@ async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
         () = runner.stop.cancelled() => {}
     }
     runner.left_behind.census(Remains { attempt: id, trace, places, trash }, runner.limits.gone, &runner.stop).await;
+}
+
+/// The agent of a manifest that it is for is not here any more.
+struct AgentGone;
+
+/// The server gave it by what it had been told of this runner. Over the next link it hears what there is now, and what that hello does not name
+/// was never begun: it goes back into the queue, and nobody is charged.
+async fn let_go(runner: &Runner, key: AttemptKey) {
+    info!(attempt.id = %key.attempt_id, "Attempt {} of task {} is for an agent that is gone: it goes back", key.number, key.task_id);
+    runner.journal.remove(key.attempt_id).await;
+    runner.outbox.forget(key.attempt_id).await;
+    runner.held.release(key.attempt_id);
+    runner.others.send_modify(|_| {});
 }
 
 /// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.

@@ -3,6 +3,7 @@
 
 mod acp;
 pub(crate) mod agent;
+mod any_acp;
 pub(crate) mod claude_code;
 pub(crate) mod codex;
 pub(crate) mod environment;
@@ -10,7 +11,9 @@ pub(crate) mod found;
 pub(crate) mod gemini_cli;
 pub(crate) mod identity;
 mod json;
+pub(crate) mod manifest;
 pub(crate) mod opencode;
+mod own;
 pub(crate) mod prompt;
 pub(crate) mod question;
 pub(crate) mod shell;
@@ -96,6 +99,14 @@ pub(crate) trait Dialogue: Send {
     fn session(&self) -> Option<String>;
     /// What the session has cost so far, earlier rounds included; 0 when the agent does not count it.
     fn spent_micros(&self) -> u64;
+    /// Whether anything is said to it after its first lines. Where nothing is, its input ends with them.
+    fn listens(&self) -> bool {
+        true
+    }
+    /// What there is to tell once its process is gone, and how it ended, where it has said all that it will.
+    fn gone(&mut self, _ended: Option<ExitStatus>) -> Vec<SessionEventKind> {
+        vec![]
+    }
     /// Whether the work is done, as far as the agent goes. How its process ended is the least of what counts; it is absent when it had said
     /// all and would not go.
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure>;

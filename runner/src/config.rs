@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use domain::{check::VERIFICATION_TIMEOUT_SECONDS, judgement::JUDGES};
+use domain::{Backend, agent::MANIFESTS_MAX, check::VERIFICATION_TIMEOUT_SECONDS, judgement::JUDGES, task::RUNNER_CAPABILITIES_MAX};
 
 use crate::{Groups, Network, RoomLimits, backend::found::Found};
 
@@ -80,6 +80,8 @@ pub struct AgentConfig {
     pub gemini_cli: Option<PathBuf>,
     /// The same of OpenCode.
     pub opencode: Option<PathBuf>,
+    /// The folder with a manifest for each other agent. Nothing when there are to be no others.
+    pub manifests: Option<PathBuf>,
     /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
     /// alone, and for whatever they run.
     pub environment: Vec<(OsString, OsString)>,
@@ -94,6 +96,7 @@ impl fmt::Debug for AgentConfig {
             .field("codex", &self.codex)
             .field("gemini_cli", &self.gemini_cli)
             .field("opencode", &self.opencode)
+            .field("manifests", &self.manifests)
             .field("environment", &names)
             .finish()
     }
@@ -159,12 +162,21 @@ impl Paths {
 }
 
 impl RunnerConfig {
-    /// All that it has, each once. An agent judges in a sandbox alone.
+    /// How many manifests are read at most: a runner that says that it has more than fits is not taken at all.
+    pub(crate) fn most_manifests(&self) -> usize {
+        // its system, its processor, and that it has judges
+        let others = 3 + Backend::KNOWN.len() + self.capabilities.len();
+        RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
+    }
+
+    /// All that it has, each once. Of agents and judges those that were found, whatever it was started with: a task that needs one is given to
+    /// no other. An agent judges in a sandbox alone.
     pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool) -> Vec<String> {
-        let judges = (has_sandbox && !agents.is_empty()).then_some(JUDGES);
+        let judges = (has_sandbox && agents.iter().any(|found| found.backend.may_judge())).then_some(JUDGES);
         let found = [std::env::consts::OS, std::env::consts::ARCH].into_iter().chain(judges).map(str::to_owned);
-        let agents = agents.iter().map(|found| found.backend.name().to_owned());
-        let mut all: Vec<_> = found.chain(agents).chain(self.capabilities.iter().cloned()).collect();
+        let agents = agents.iter().map(|found| found.backend.name().into_owned());
+        let said = self.capabilities.iter().filter(|word| *word != JUDGES && Backend::parse(word).is_err()).cloned();
+        let mut all: Vec<_> = found.chain(agents).chain(said).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -194,6 +206,8 @@ pub struct Limits {
     pub reconnect: Duration,
     /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
     pub left_free: u64,
+    /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
+    pub look: Duration,
 }
 
 impl Default for Limits {
@@ -209,6 +223,7 @@ impl Default for Limits {
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
             left_free: 512 * 1024 * 1024,
+            look: Duration::from_secs(15),
         }
     }
 }
@@ -216,6 +231,33 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_was_not_found_is_none_of_what_it_has() {
+        let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges"].map(str::to_owned).to_vec();
+        let config = RunnerConfig {
+            name: "near".into(),
+            state_dir: "/srv/runner".into(),
+            capabilities,
+            slots: 1,
+            agent_command: None,
+            agents: AgentConfig::default(),
+            paths: Paths::All,
+            sandbox: SandboxConfig::default(),
+            landing: LandingConfig::default(),
+        };
+        let mine = Backend::parse("own:mine").unwrap();
+        let found = Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
+        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine"];
+        expected.sort_unstable();
+        assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true), expected, "nor has it judges");
+        let codex = Found { backend: Backend::Codex, ..found };
+        assert!(config.all_capabilities(std::slice::from_ref(&codex), true).contains(&"judges".to_owned()));
+        assert!(
+            !config.all_capabilities(std::slice::from_ref(&codex), false).contains(&"judges".to_owned()),
+            "they work in a sandbox alone"
+        );
+    }
 
     #[test]
     fn a_forge_is_a_host_and_what_it_is() {

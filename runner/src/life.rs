@@ -23,6 +23,7 @@ use crate::{
     backend::{
         found::{self, Found},
         identity::Identity,
+        manifest::folder::Folder,
     },
     clock::Moment,
     credentials,
@@ -54,7 +55,11 @@ pub(crate) struct Runner {
     pub git: Git,
     /// What git in the work signs with when this machine's user has no name of their own.
     pub identity: Identity,
+    /// Of those that Muster knows by itself.
     agents: tokio::sync::Mutex<Arc<[Found]>>,
+    /// The folder of manifests, and the agents that were found by them. Whoever follows them hears of what the server has to be told.
+    manifests: Option<tokio::sync::Mutex<Folder>>,
+    pub others: watch::Sender<Arc<[Found]>>,
     pub landings: Landings,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
@@ -88,12 +93,15 @@ impl Runner {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
         let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
-        Ok(Self {
+        let most = config.most_manifests();
+        let runner = Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
             identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
             agents,
+            manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
+            others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
             sandbox,
             outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
@@ -110,7 +118,9 @@ impl Runner {
             key,
             limits,
             config,
-        })
+        };
+        runner.look_at_manifests().await;
+        Ok(runner)
     }
 }
 
@@ -135,9 +145,25 @@ impl Runner {
         }
     }
 
-    /// The agent programs that there are. When one has gone, as after an update, they are looked for again, and again the next time when it
-    /// is not there yet.
+    /// The agent programs that there are, those of manifests last.
     pub async fn agents(&self) -> Arc<[Found]> {
+        let (known, others) = (self.known_agents().await, Arc::clone(&self.others.borrow()));
+        if others.is_empty() { known } else { known.iter().chain(others.iter()).cloned().collect() }
+    }
+
+    /// What has come into the folder of manifests, has changed in it or has gone.
+    async fn look_at_manifests(&self) {
+        let Some(folder) = &self.manifests else { return };
+        let now: Arc<[Found]> = folder.lock().await.look(&self.sandbox, Instant::now()).await.into();
+        self.others.send_if_modified(|others| {
+            let is_news = !others.iter().map(Found::about).eq(now.iter().map(Found::about));
+            *others = now;
+            is_news
+        });
+    }
+
+    /// When one has gone, as after an update, they are looked for again, and again the next time when it is not there yet.
+    async fn known_agents(&self) -> Arc<[Found]> {
         let mut agents = self.agents.lock().await;
         if agents.iter().all(|found| found.program.exists()) {
             return Arc::clone(&agents);
@@ -159,11 +185,23 @@ where
     let fence = Fence::put_up(Arc::clone(&runner)).map_err(RunnerError::NoFence)?;
     let ended = tokio::select! {
         ended = links(&runner, dial, Talk::new(lost)) => ended,
+        () = look_around(&runner) => Ok(()),
         never = runner.left_behind.look_again(runner.limits.gone) => match never {},
     };
     drop(fence);
     leave(&runner).await;
     ended
+}
+
+/// Never ends by itself.
+async fn look_around(runner: &Runner) {
+    if runner.manifests.is_none() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        sleep(runner.limits.look).await;
+        runner.look_at_manifests().await;
+    }
 }
 
 /// One link after the other, until the runner is to stop or is not wanted.
@@ -185,7 +223,12 @@ where
                 opened = Some(Instant::now());
                 match talk.over(runner, link).await? {
                     Ended::Left => return Ok(()),
-                    Ended::Closed if runner.stop.is_cancelled() => return Ok(()),
+                    Ended::Closed | Ended::Outdated if runner.stop.is_cancelled() => return Ok(()),
+                    // at most once for each look around, and for each attempt that was given for what is gone
+                    Ended::Outdated => {
+                        info!("The agents of this runner are others than it has said, and it says so over a new link");
+                        continue;
+                    }
                     Ended::Closed => info!("The link to the server is closed; {} attempts go on", runner.held.keys().len()),
                 }
             }

@@ -302,7 +302,7 @@ mod tests {
         room.args(["--dev-bind", "/", "/", "--bind"]).arg(&remains.places[0]).args(["/mnt", "--die-with-parent", "cat"]);
         room.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).kill_on_drop(true);
         let mut room = crate::process::start_alone(room).await.unwrap();
-        is_up(&mut room).await;
+        is_up(&mut room).await.unwrap();
         fs::remove_dir(&remains.places[0]).unwrap();
         let said = once(&left_behind, &remains).await.unwrap();
         assert!(said.contains("a mount that process "), "{said}");
@@ -310,9 +310,12 @@ mod tests {
     }
 
     /// It says what it is told only once it is there.
-    async fn is_up(room: &mut tokio::process::Child) {
+    async fn is_up(room: &mut tokio::process::Child) -> std::io::Result<()> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        room.stdin.as_mut().unwrap().write_all(b"x").await.unwrap();
-        room.stdout.as_mut().unwrap().read_exact(&mut [0]).await.unwrap();
+        let (Some(stdin), Some(stdout)) = (&mut room.stdin, &mut room.stdout) else {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        };
+        stdin.write_all(b"x").await?;
+        stdout.read_exact(&mut [0]).await.map(drop)
     }
 }

@@ -207,7 +207,7 @@ impl Sandbox {
         let name = self.config.program.display();
         let not_started =
             |error: io::Error| format!("no sandbox can be made, for which setpriv and prlimit of util-linux are needed: {error}");
-        let nothing = Own { home_and_tmp: None, rest: Places::default() };
+        let nothing = Own { home_and_tmp: None, shown: vec![], rest: Places::default() };
         let group = base.map(|base| base.group(&format!("{}{}", group::TRIAL, Uuid::now_v7()), &self.config.limits)).transpose();
         let group = group.map_err(|error| format!("a room gets no control group: {error}"))?;
         let program = self.program("true", network, (&self.config.limits, group.as_ref()), nothing, Path::new("/")).map_err(not_started)?;
@@ -228,6 +228,11 @@ impl Sandbox {
                 Err(format!("{name} makes no sandbox here: {}", said.trim().lines().last().unwrap_or("it does not say why")))
             }
         }
+    }
+
+    /// Where it really is, unless it is not to be shown inside.
+    pub fn may_show(&self, path: &Path) -> io::Result<PathBuf> {
+        machine::may_be_shown(path, &self.hidden().collect::<Vec<_>>())
     }
 
     /// A program in a room in which there is what the machine shows to everybody, and `own`.
@@ -281,7 +286,8 @@ impl Sandbox {
             }
             None => [HOME, TMP].map(Path::new).into_iter().for_each(|folder| room.nothing_in(folder)),
         }
-        machine::show_tools(&mut room, &self.config.read, &hidden)?;
+        let shown: Vec<_> = self.config.read.iter().chain(&own.shown).cloned().collect();
+        machine::show_tools(&mut room, &shown, &hidden)?;
         for folder in &hidden {
             room.nothing_in(folder);
         }
@@ -339,13 +345,13 @@ impl Room {
     /// An agent program, with what it needs of the machine: only who runs it sees that.
     pub fn agent(&self, found: &Found, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
-        self.program_that_needs(name, Some(&found.needs), guest, worktree)
+        self.program_that_needs(name, Some(found), guest, worktree)
     }
 
-    fn program_that_needs(&self, name: &str, needs: Option<&Path>, guest: Guest, worktree: &Path) -> io::Result<Program> {
+    fn program_that_needs(&self, name: &str, agent: Option<&Found>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
             Self::Open => Program { command: Command::new(name), made: Made::Open, meter: Meter::off(), bridge: None },
-            Self::Closed(closed) => closed.program(name, guest, worktree, needs)?,
+            Self::Closed(closed) => closed.program(name, guest, worktree, agent)?,
         };
         // outside nobody stands where the work can put programs
         program.command.current_dir(if self.is_closed() { Path::new("/") } else { worktree });
@@ -374,10 +380,11 @@ impl Closed {
         }
     }
 
-    fn program(&self, name: &str, guest: Guest, worktree: &Path, needs: Option<&Path>) -> io::Result<Program> {
+    fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<&Found>) -> io::Result<Program> {
         let mut own = self.places(guest)?;
-        if let Some(needs) = needs {
-            own.rest.read_only(needs, needs);
+        if let Some(found) = agent {
+            own.shown = found.shown().to_vec();
+            own.rest.read_only(&found.needs, &found.needs);
         }
         let limits = &self.sandbox.config.limits;
         match guest {
@@ -424,13 +431,15 @@ impl Closed {
         for kept in [git.join("config"), git.join("hooks"), git.join("objects/info"), work.join(".git")] {
             room.read_only_if_there(&kept);
         }
-        Ok(Own { home_and_tmp, rest: room })
+        Ok(Own { home_and_tmp, shown: vec![], rest: room })
     }
 }
 
 /// What there is in a room beside the machine. A home and a folder for what is temporary that are not given are empty.
 struct Own {
     home_and_tmp: Option<(PathBuf, PathBuf)>,
+    /// What it is shown of the machine, read-only, beside what everybody is: looked at anew, as what lies there may be something else by now.
+    shown: Vec<PathBuf>,
     rest: Places,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Written {
     number: i64,
     bytes: usize,
     left_out: u64,
-    /// Whether there was a session, and how often its agent used a tool.
+    /// How often an agent used a tool, where there was one that tells.
     pub tool_calls: Option<u64>,
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Talk {
 pub(crate) enum Ended {
     /// By itself; another one is needed.
     Closed,
+    /// What the runner has said of itself is so no more: the next hello says what is.
+    Outdated,
     /// The runner was to stop, and everything has been said.
     Left,
 }
@@ -48,6 +50,8 @@ impl Talk {
 
     pub async fn over(&mut self, runner: &Arc<Runner>, link: Link) -> Result<Ended, RunnerError> {
         let Link { to_server, mut from_server } = link;
+        // before the hello says them: what changes from here on is news
+        let mut others = runner.others.subscribe();
         let slots = runner.config.slots.max(1);
         let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
@@ -64,6 +68,8 @@ impl Talk {
                         runner.tracker.close();
                     }
                     () = runner.tracker.wait(), if stops => break,
+                    // what runs goes on, and what is not answered is said again
+                    Ok(()) = others.changed(), if !stops => return Ok(Ended::Outdated),
                     () = &mut speak => return Ok(Ended::Closed),
                     message = from_server.recv() => match message {
                         None => return Ok(Ended::Closed),

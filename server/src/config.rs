@@ -2,11 +2,14 @@
 
 mod sandbox;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
-use domain::runner::owner_of;
+use domain::{Backend, judgement::JUDGES, runner::owner_of};
 use engine::Keep;
 use runner::{AgentConfig, Forge, LandingConfig};
 use serde::{Deserialize, Serialize};
@@ -46,7 +49,14 @@ pub struct AgentArgs {
     #[arg(long = "opencode", env = "MUSTER_OPENCODE", value_name = "PROGRAM")]
     #[serde(default)]
     pub opencode: Option<PathBuf>,
+    /// The folder with a manifest for each other agent; `none` when there are to be no others [default: agents, in the runner's own folder].
+    #[arg(long = "agents-dir", env = "MUSTER_AGENTS_DIR", value_name = "FOLDER", value_parser = parse_folder)]
+    #[serde(default)]
+    pub agents_dir: Option<PathBuf>,
 }
+
+/// In the folder of a runner: where people put the manifests of agents, unless they name another place.
+pub const MANIFESTS: &str = "agents";
 
 /// What agents are given of the environment: names that begin so, and names.
 const AGENTS_VARIABLES: [&str; 3] = ["ANTHROPIC_", "OPENAI_", "GEMINI_"];
@@ -72,10 +82,12 @@ impl AgentArgs {
             codex: or(&self.codex, &before.codex),
             gemini_cli: or(&self.gemini_cli, &before.gemini_cli),
             opencode: or(&self.opencode, &before.opencode),
+            agents_dir: or(&self.agents_dir, &before.agents_dir),
         }
     }
 
-    pub fn config(&self) -> AgentConfig {
+    /// Of a runner with this folder.
+    pub fn config(&self, state_dir: &Path) -> AgentConfig {
         let program = |said: &Option<PathBuf>, usual: &str| match said {
             Some(path) if path.as_os_str().is_empty() => Some(usual.into()),
             Some(path) if path.as_os_str() == "none" => None,
@@ -89,6 +101,11 @@ impl AgentArgs {
             codex: program(&self.codex, "codex"),
             gemini_cli: program(&self.gemini_cli, "gemini"),
             opencode: program(&self.opencode, "opencode"),
+            manifests: match &self.agents_dir {
+                Some(folder) if folder.as_os_str() == "none" => None,
+                Some(folder) if !folder.as_os_str().is_empty() => Some(folder.clone()),
+                _ => Some(state_dir.join(MANIFESTS)),
+            },
             environment: environment.collect(),
         }
     }
@@ -199,11 +216,21 @@ pub fn parse_capability(text: &str) -> Result<String, &'static str> {
     domain::task::check_tag(word).map(|()| word.to_owned())
 }
 
+/// By its whole path: what is remembered is used from elsewhere.
+fn parse_folder(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" | "none" => Ok(text.into()),
+        folder => std::path::absolute(folder).map_err(|error| error.to_string()),
+    }
+}
+
 /// As [`parse_capability`]; a setting that is there and empty says nothing. What stands for one runner is given by Muster.
 pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Ok(String::new()),
         word if owner_of(word).is_some() => Err("stands for one runner, and is given to it by Muster"),
+        word if Backend::parse(word).is_ok() => Err("is an agent, which a runner has when it has found it"),
+        JUDGES => Err("is what a runner has that has found an agent that can judge, and makes sandboxes"),
         _ => parse_capability(text),
     }
 }
@@ -228,6 +255,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn manifests_are_in_the_runners_own_folder_unless_another_is_named() {
+        let manifests = |said: Option<&str>| {
+            let args = AgentArgs { agents_dir: said.map(PathBuf::from), ..AgentArgs::default() };
+            args.config(Path::new("/srv/runner")).manifests
+        };
+        assert_eq!([manifests(None), manifests(Some(""))], [Some(PathBuf::from("/srv/runner/agents")), Some("/srv/runner/agents".into())]);
+        assert_eq!([manifests(Some("/etc/agents")), manifests(Some("none"))], [Some("/etc/agents".into()), None]);
+    }
+
+    #[test]
     fn what_was_said_of_forges_holds_until_something_else_is() {
         let before = LandingArgs { tokens: Some("/etc/tokens".into()), forges: Some(vec!["a.example.org=github".into(), String::new()]) };
         let (nothing, other) = (LandingArgs::default(), LandingArgs { tokens: Some("/srv/tokens".into()), forges: None });
@@ -236,6 +273,16 @@ mod tests {
         assert_eq!((config.tokens, config.forges.len()), (Some("/srv/tokens".into()), 1));
         assert_eq!(LandingArgs { tokens: Some("".into()), forges: None }.config().tokens, None);
         assert!(parse_forge("a.example.org=gitea").is_err());
+    }
+
+    #[test]
+    fn nobody_says_of_a_machine_that_it_has_an_agent() {
+        for agent in ["codex", "acp:goose", " own:mine "] {
+            assert!(parse_own_capability(agent).unwrap_err().contains("is an agent"), "{agent}");
+        }
+        assert!(parse_own_capability("judges").is_err_and(|why| why.contains("an agent that can judge")));
+        assert_eq!([parse_own_capability(""), parse_own_capability("gpu")], [Ok(String::new()), Ok("gpu".to_owned())]);
+        assert_eq!(parse_capability("acp:goose").as_deref(), Ok("acp:goose"), "a task may need it");
     }
 
     #[test]

@@ -37,12 +37,13 @@ type Served = JoinHandle<Option<RunnerSession>>;
 impl LocalRunner {
     pub fn start(config: &ServeConfig, engine: Engine, tracker: &TaskTracker) -> Self {
         let stop = CancellationToken::new();
+        let state_dir = config.state.state_dir.join("runner");
         let runner_config = RunnerConfig {
             name: format!("{} (local)", host_name()),
-            state_dir: config.state.state_dir.join("runner"),
             slots: config.slots,
             agent_command: config.agent_command.clone(),
-            agents: config.agents.config(),
+            agents: config.agents.config(&state_dir),
+            state_dir,
             capabilities: config.capabilities.iter().filter(|word| !word.is_empty()).cloned().collect(),
             paths: Paths::All,
             landing: config.landing.config(),

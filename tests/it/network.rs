@@ -1,8 +1,10 @@
 //! Work that reaches what a list has, with the real program: it is what begins in such a room.
 
 use std::{
+    fs::Permissions,
     io::{Read, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
 };
 
 use tests::machine::{Client, Machine, stderr, stdout};
@@ -26,7 +28,16 @@ fn work_reaches_what_the_list_has_and_nothing_beside() {
     let (listed, other) = (says("from the listed"), says("from the other"));
     let (list, agents_list) = (format!("127.0.0.1:{listed},example.org"), format!("127.0.0.1:{other}"));
     let agent = "cat > prompt.txt; echo the agent asks $https_proxy; bash ask.sh";
+    let manifests = machine.folder.path().join("agents");
+    std::fs::create_dir(&manifests).unwrap();
+    let manifest = "speaks = \"text\"\ncommand = [\"bash\", \"-c\", \"cat > /dev/null; bash ask.sh > asked.txt\"]\n\
+                    variables = { HTTP_PROXY = \"http://nowhere.example:1\" }\n";
+    std::fs::write(manifests.join("asks.toml"), manifest).unwrap();
+    for (path, mode) in [(manifests.clone(), 0o700), (manifests.join("asks.toml"), 0o600)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
     let server = machine.serves_set(&[
+        ("MUSTER_AGENTS_DIR", manifests.to_str().unwrap()),
         ("MUSTER_SANDBOX_NETWORK", list.as_str()),
         ("MUSTER_SANDBOX_AGENT_NETWORK", agents_list.as_str()),
         ("MUSTER_AGENT_COMMAND", agent),
@@ -62,6 +73,13 @@ fn work_reaches_what_the_list_has_and_nothing_beside() {
     let log = stdout(&prompted);
     assert!(log.contains("the agent asks http://127.0.0.1:") && log.contains("from the other"), "{log}");
     assert!(!log.contains("from the listed"), "{log}");
+
+    // one that a manifest describes, whatever that says of proxies
+    let check = "command_succeeds=grep -q 'from the other' asked.txt && grep -q 'but through it' asked.txt && ! grep -q 'from the listed' asked.txt";
+    let described = with(&["Ask around", "--agent", "own:asks", "--check", check]);
+    assert_eq!(described.status.code(), Some(0), "{}{}", stdout(&described), stderr(&described));
+    let log = stdout(&described);
+    assert!(log.contains(&format!("In a sandbox that reaches what the network list has: {agents_list}")), "{log}");
     server.stops();
 }
 

@@ -248,6 +248,28 @@ fn a_machine_that_leaves_leaves_nothing_and_its_key_is_dead() {
 }
 
 #[test]
+fn manifests_lie_there_before_a_machine_joins_and_stay_when_it_leaves() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let (folder, agents) = (site.folder("far"), site.folder("far").join("agents"));
+    fs::create_dir_all(&agents).unwrap();
+    fs::write(agents.join("mine.toml"), "speaks = \"text\"\ncommand = [\"no-such-agent\"]\n").unwrap();
+    for time in ["the first time", "again"] {
+        status(&site.join("far", &site.token(), &["--no-run"]).output().unwrap(), 0);
+        assert!(folder.join("key").exists(), "{time}");
+        let left = site.runner("far", &["leave", "--yes", "--purge"]).output().unwrap();
+        status(&left, 0);
+        assert!(stderr(&left).contains("agents, with the manifests of agents, is still there"), "{time}: {}", stderr(&left));
+        assert!(agents.join("mine.toml").exists() && !folder.join("key").exists(), "{time}");
+    }
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let refused = site.join("far", &site.token(), &["--no-run"]).output().unwrap();
+    status(&refused, 2);
+    assert!(stderr(&refused).contains("holds what is no runner's"), "{}", stderr(&refused));
+    site.server.stops();
+}
+
+#[test]
 fn a_machine_leaves_a_server_that_is_gone_only_by_force() {
     let machine = Machine::new();
     let site = Site::new(&machine);

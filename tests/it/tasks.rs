@@ -63,6 +63,9 @@ async fn what_is_wrong_is_said_field_by_field_and_nothing_is_stored(pool: PgPool
         (with("timeout_seconds", json!(0)), "/timeout_seconds out_of_range"),
         (with("timeout_seconds", json!(-1)), "/timeout_seconds malformed"),
         (with("max_attempts", json!(9_007_199_254_740_993_u64)), "/max_attempts malformed"),
+        (with("agent", json!({"backend": "goose"})), "/agent/backend malformed"),
+        (with("agent", json!({"backend": "acp:Goose"})), "/agent/backend malformed"),
+        (with("agent", json!({"backend": 7})), "/agent/backend malformed"),
         (json!([]), " malformed"),
     ] {
         let answer = script.post("/api/v1/tasks", &body).await;
@@ -78,6 +81,25 @@ async fn what_is_wrong_is_said_field_by_field_and_nothing_is_stored(pool: PgPool
         ("limit=1&limit=2", "/limit duplicate"),
     ] {
         assert_eq!(script.get(&format!("/api/v1/tasks?{query}")).await.problem(), ["422 /problems/invalid", expected], "{query}");
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_can_be_for_an_agent_that_only_a_runner_knows(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let script = app.script(Role::Member).await;
+    let prompt = |agent: Value| json!({"title": "Tidy up", "repository": "/srv/app", "prompt": "Tidy up", "agent": agent});
+    let task = script.post("/api/v1/tasks", &prompt(json!({"backend": "acp:goose", "ask": "commands"}))).await.json();
+    assert_eq!((&task["agent"]["backend"], &task["capabilities"]), (&json!("acp:goose"), &json!(["acp:goose"])));
+    let refused = script.post("/api/v1/tasks", &prompt(json!({"backend": "goose"}))).await.json();
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("must be claude-code, codex") && message.contains("acp: or own: with its name"), "{message}");
+    for (agent, expected) in [
+        (json!({"backend": "own:aider", "ask": "commands"}), "/agent/ask unexpected"),
+        (json!({"backend": "own:aider", "max_turns": 3}), "/agent/max_turns unexpected"),
+        (json!({"backend": "acp:goose", "max_cost_cents": 100}), "/agent/max_cost_cents unexpected"),
+    ] {
+        assert_eq!(script.post("/api/v1/tasks", &prompt(agent)).await.problem(), ["422 /problems/invalid", expected]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is asked, who may answer it and how it stands, in words. Pure.
 
+use std::borrow::Cow;
+
 use domain::{
     Approval, ApprovalStateName, AskedKind, Backend, Permission, Role,
     exact_text::{beginning, visible},
@@ -12,7 +14,7 @@ const LINE: usize = 160;
 
 /// "Claude Code wants to run a command".
 pub fn wants(approval: &Approval) -> String {
-    let agent = approval.backend.map_or("An agent", Backend::title);
+    let agent = approval.backend.as_ref().map_or("An agent".into(), Backend::title);
     match approval.kind {
         AskedKind::Command => format!("{agent} wants to run a command"),
         AskedKind::Edit => format!("{agent} wants to change files"),
@@ -52,8 +54,8 @@ pub fn outcome(approval: &Approval) -> String {
     }
 }
 
-fn agent(approval: &Approval) -> &'static str {
-    approval.backend.map_or("the agent", Backend::title)
+fn agent(approval: &Approval) -> Cow<'static, str> {
+    approval.backend.as_ref().map_or("the agent".into(), Backend::title)
 }
 
 /// A link that leads nowhere is an address that leads nowhere: nobody has to sign in for it.

@@ -139,14 +139,20 @@ pub fn SelectField(
     #[prop(into)] name: String,
     #[prop(into)] value: String,
     choices: Vec<Choice>,
+    /// Below them, what is only known when the page is made.
+    #[prop(optional)]
+    more: Vec<(String, String)>,
     #[prop(optional, into)] hint: Option<String>,
     #[prop(optional, into)] errors: Signal<Vec<String>>,
 ) -> impl IntoView {
     let describes = described_by(&id, &hint);
+    let chosen = options(choices, &value);
+    let more = own_options(more, &value);
     view! {
         <Field id=id.clone() label=label hint=hint errors=errors optional=false>
             <select class="c-input c-input--select" id=id name=name aria-describedby=describes aria-invalid=invalid(errors)>
-                {options(choices, &value)}
+                {chosen}
+                {more}
             </select>
         </Field>
     }
@@ -155,4 +161,13 @@ pub fn SelectField(
 /// The options of a select, with one of them chosen.
 pub fn options(choices: Vec<Choice>, chosen: &str) -> impl IntoView + use<> {
     choices.into_iter().map(|(value, text)| view! { <option value=value selected=value == chosen>{text}</option> }).collect_view()
+}
+
+/// Of choices whose words are only known when the page is made.
+pub fn own_options(choices: Vec<(String, String)>, chosen: &str) -> impl IntoView + use<> {
+    let option = |(value, text): (String, String)| {
+        let is_chosen = value == chosen;
+        view! { <option value=value selected=is_chosen>{text}</option> }
+    };
+    choices.into_iter().map(option).collect_view()
 }

@@ -9,7 +9,7 @@ pub(super) fn agents(runner: &Runner) -> String {
 
 /// What it has beside its agents.
 pub(super) fn others(runner: &Runner) -> String {
-    let is_agent = |word: &str| runner.backends.iter().any(|found| found.backend.name() == word);
+    let is_agent = |word: &str| runner.backends.iter().any(|found| found.backend.name() == *word);
     runner.capabilities.iter().filter(|word| !is_agent(word)).cloned().collect::<Vec<_>>().join(", ")
 }
 

@@ -9,7 +9,7 @@ mod others;
 
 use chrono::NaiveDateTime;
 use domain::{
-    Ask, Backend, CheckKind, FieldError, Invalid, Land, NewTask, Priority, TaskView, Timestamp, Work,
+    Ask, CheckKind, FieldError, Invalid, Land, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
     task::{Concurrency, RetryStrategy, Tier},
 };
@@ -162,7 +162,7 @@ impl TaskForm {
             tier: task.complexity.given.map(Tier::name).unwrap_or_default().into(),
             estimate: task.estimate_seconds.map(|seconds| duration(seconds.unsigned_abs())).unwrap_or_default(),
             land: task.land.name().into(),
-            agent: task.agent.backend.map(Backend::name).unwrap_or_default().into(),
+            agent: task.agent.backend.as_ref().map(|agent| agent.name().into_owned()).unwrap_or_default(),
             model: task.agent.model.clone().unwrap_or_default(),
             max_turns: task.agent.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
             // to ask for nothing is as usual
@@ -355,7 +355,7 @@ pub fn messages(problem: Option<&Problem>, pointer: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use domain::CheckSpec;
+    use domain::{Backend, CheckSpec};
 
     use super::*;
 
@@ -456,6 +456,8 @@ mod tests {
         assert_eq!((agent.backend, agent.model.as_deref()), (Some(Backend::ClaudeCode), Some("claude-sonnet-4-5")));
         assert_eq!((agent.max_turns, agent.max_verification_retries, agent.max_cost_cents), (Some(30), Some(0), Some(250)));
         assert_eq!((agent.ask, agent.answer_minutes), (Some(Ask::Commands), Some(5)));
+        let own = TaskForm { agent: "acp:goose".into(), max_turns: String::new(), max_cost: String::new(), ..form.clone() };
+        assert_eq!(own.to_new_task().unwrap().needed_capabilities(), ["acp:goose"], "no other runner is given it");
         assert!(TaskForm { work: "prompt".into(), prompt: "x".into(), ..filled() }.to_new_task().unwrap().agent.is_usual());
         assert_eq!(wrong(&TaskForm { work: "command".into(), ..form.clone() })[0].0, "/agent");
         assert_eq!(wrong(&TaskForm { ask: String::new(), ..form.clone() })[0].0, "/agent/answer_minutes", "it asks nobody");

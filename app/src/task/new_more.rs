@@ -1,13 +1,13 @@
 //! What most tasks leave as it is: lane, times, retries, agent, dependencies, labels and limits.
 
-use domain::{Ask, Backend, Land, task::Tier};
+use domain::{Ask, Land, task::Tier};
 use leptos::prelude::*;
 
-use super::{form::TaskForm, terms_fields::In};
+use super::{agents::Agents, form::TaskForm, terms_fields::In};
 use crate::components::{SelectField, TextAreaField, TextField};
 
 #[component]
-pub fn More<E>(form: TaskForm, errors: E) -> impl IntoView
+pub fn More<E>(form: TaskForm, agents: Agents, errors: E) -> impl IntoView
 where
     E: Fn(&'static str) -> Signal<Vec<String>> + 'static,
 {
@@ -21,8 +21,7 @@ where
     let is_open = shown(&form) != usual;
     let field = In { form: "form", errors: &errors };
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
-    let agents: Vec<_> =
-        std::iter::once(("", "Whatever the runner has")).chain(Backend::ALL.map(|agent| (agent.name(), agent.title()))).collect();
+    let (usual_agent, agents) = (vec![("", "Whatever the runner has")], agents.choices(&form.agent));
     let asks = vec![("", "As usual: nothing"), (Ask::Commands.name(), "Commands"), (Ask::Everything.name(), "Everything")];
     let lands = Land::ALL.map(|land| (land.name(), land.label())).to_vec();
     view! {
@@ -71,7 +70,8 @@ where
                         label="Agent"
                         name="form[agent]"
                         value=form.agent
-                        choices=agents
+                        choices=usual_agent
+                        more=agents
                         hint="Who is given a prompt. No runner without it is given the task."
                         errors=errors("/agent")
                     />

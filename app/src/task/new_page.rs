@@ -8,9 +8,11 @@ use domain::{
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
+use serde::{Deserialize, Serialize};
 
 use super::{
     CreateTask,
+    agents::Agents,
     form::{CheckRow, TaskForm, messages},
     get_task,
     handed::hand_over,
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     components::{
         Button, ButtonKind, Icon, LinkButton, Notice, TextAreaField, TextField, Tone,
-        field::{Choice, error_text, options},
+        field::{Choice, error_text, options, own_options},
         icon,
     },
     fetched::fetched,
@@ -27,6 +29,7 @@ use crate::{
     part::{NotLoaded, part},
     problem::Problem,
     repository::list_repositories,
+    runner::list_runners,
     text::{capitalised, duration},
 };
 
@@ -53,15 +56,32 @@ impl LazyRoute for NewTaskPage {
 fn new_task_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let asked = move || query.with(|query| ["from", "depends_on", "draft"].map(|name| query.get_str(name).map(str::to_owned)));
-    let start = fetch(asked, |[from, depends_on, draft]| start_form(from, depends_on, draft));
+    let start = fetch(asked, |[from, depends_on, draft]| what_it_opens_with(from, depends_on, draft));
     Ok(view! {
         <Title text="New task · Muster" />
         <div class="l-head">
             <h1 class="l-head__title">"New task"</h1>
         </div>
-        {fetched(start, 8, |form| view! { <NewTaskForm form=form.get_untracked() /> })}
+        {fetched(start, 8, |start| {
+            let Start { form, agents } = start.get_untracked();
+            view! { <NewTaskForm form=form agents=agents /> }
+        })}
     }
     .into_any())
+}
+
+/// With what the form is opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Start {
+    form: TaskForm,
+    agents: Agents,
+}
+
+async fn what_it_opens_with(from: Option<String>, depends_on: Option<String>, draft: Option<String>) -> Result<Start, Problem> {
+    let form = start_form(from, depends_on, draft).await?;
+    // the form is of use without them
+    let agents = list_runners().await.map(|runners| Agents::of(&runners)).unwrap_or_default();
+    Ok(Start { form, agents })
 }
 
 /// What the form holds when it is opened.
@@ -80,7 +100,7 @@ async fn start_form(from: Option<String>, depends_on: Option<String>, draft: Opt
 }
 
 #[component]
-fn NewTaskForm(form: TaskForm) -> impl IntoView {
+fn NewTaskForm(form: TaskForm, agents: Agents) -> impl IntoView {
     let create = ServerAction::<CreateTask>::new();
     let problem = Memo::new(move |_| create.value().get().and_then(Result::err));
     let errors = move |pointer: &'static str| Signal::derive(move || problem.with(|problem| messages(problem.as_ref(), pointer)));
@@ -160,7 +180,7 @@ fn NewTaskForm(form: TaskForm) -> impl IntoView {
                     errors=errors("/success_criteria")
                 />
             </section>
-            <More form=form errors=errors />
+            <More form=form agents=agents errors=errors />
             <div class="p-new__acts">
                 <Button text="Create task" kind=ButtonKind::Primary busy=create.pending() />
                 <LinkButton href="/tasks" text="Back to the list" kind=ButtonKind::Quiet />
@@ -333,8 +353,10 @@ fn kinds() -> Vec<Choice> {
     std::iter::once(("", "No check")).chain(CheckKind::ALL.map(|kind| (kind.name(), kind.label()))).collect()
 }
 
-fn judges() -> Vec<Choice> {
-    std::iter::once(("", "Whoever can")).chain(Backend::ALL.map(|agent| (agent.name(), agent.title()))).collect()
+fn judges() -> Vec<(String, String)> {
+    let known = Backend::KNOWN.into_iter().filter(Backend::may_judge);
+    let named = known.map(|agent| (agent.name().into_owned(), agent.title().into_owned()));
+    std::iter::once((String::new(), "Whoever can".to_owned())).chain(named).collect()
 }
 
 fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: impl Fn() + Send + Sync + 'static) -> impl IntoView {
@@ -390,7 +412,7 @@ fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
     view! {
         <div class="p-new__judge">
             <select class="c-input c-input--select" name=name("judge") aria-label=format!("Judge of check {number}")>
-                {options(judges(), &row.judge)}
+                {own_options(judges(), &row.judge)}
             </select>
             <input
                 class="c-input c-input--code"

@@ -40,6 +40,13 @@ pub fn matches(kind: AskedKind, pattern: &str, subject: &str) -> bool {
     }
 }
 
+/// As [`matches`], of an agent of which nobody has measured where it takes its orders from. That is often behind a dot at the root of a
+/// repository, where only a rule reaches that says so.
+pub fn matches_unmeasured(kind: AskedKind, pattern: &str, subject: &str) -> bool {
+    let is_behind_a_dot = kind == AskedKind::Edit && subject.lines().any(|file| file.starts_with('.'));
+    matches(kind, pattern, subject) && (!is_behind_a_dot || pattern.starts_with('.'))
+}
+
 /// The narrowest first.
 pub fn suggested(kind: AskedKind, subject: &str) -> Vec<String> {
     let candidates = match kind {
@@ -184,6 +191,18 @@ mod tests {
         for orders in [".gemini/settings.json", ".opencode/plugins/a.ts", "opencode.json", "app/opencode.jsonc"] {
             assert!(!allows("*", orders), "{orders}");
         }
+    }
+
+    #[test]
+    fn behind_a_dot_only_a_rule_reaches_that_says_so_where_nobody_has_measured_the_agent() {
+        let allows = |pattern: &str, files: &str| matches_unmeasured(AskedKind::Edit, pattern, files);
+        assert!(allows("*", "a\nsrc/.hidden") && allows("src/*", "src/lib.rs"));
+        for settings in [".goose/config.yaml", ".goosehints", "src/lib.rs\n.goose/hooks/a"] {
+            assert!(!allows("*", settings), "{settings}");
+        }
+        assert!(allows(".goose/*", ".goose/config.yaml") && allows(".goosehints", ".goosehints"));
+        assert!(!allows(".git*", ".git/config"), "what is everybody's orders stays that");
+        assert!(matches_unmeasured(AskedKind::Command, "ls *", "ls .goose") && matches(AskedKind::Edit, "*", ".goosehints"));
     }
 
     #[test]

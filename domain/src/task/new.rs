@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -215,10 +217,10 @@ impl NewTask {
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
         let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
-        let agents = self.agent.backend.into_iter().chain(judges().filter_map(|check| self.judge_of(check)));
-        for word in agents.map(Backend::name).chain(judges().map(|_| JUDGES)) {
-            if !needed.iter().any(|known| known == word) {
-                needed.push(word.to_owned());
+        let agents = self.agent.backend.iter().cloned().chain(judges().filter_map(|check| self.judge_of(check)));
+        for word in agents.map(|agent| agent.name()).chain(judges().map(|_| Cow::Borrowed(JUDGES))) {
+            if !needed.iter().any(|known| *known == *word) {
+                needed.push(word.into_owned());
             }
         }
         needed
@@ -227,9 +229,9 @@ impl NewTask {
     /// The agent that has to be there for this check: the one that it names, else the only one that could be stopped where there is a limit.
     fn judge_of(&self, check: &CheckSpec) -> Option<Backend> {
         let has_limit = check.judge.max_cost_cents.or(self.agent.max_cost_cents).is_some();
-        let mut counting = Backend::ALL.into_iter().filter(|backend| backend.counts_money());
+        let mut counting = Backend::KNOWN.into_iter().filter(|backend| backend.may_judge() && backend.counts_money());
         let only = counting.next().filter(|_| counting.next().is_none() && has_limit);
-        check.judge.backend.or(only)
+        check.judge.backend.clone().or(only)
     }
 
     fn validate_repository(&self, errors: &mut Errors) {
@@ -288,7 +290,8 @@ impl NewTask {
         for (index, check) in self.checks.iter().enumerate() {
             check.validate(&format!("/checks/{index}"), errors);
             // what its judges cost counts to what the task may cost
-            if let Some(backend) = check.judge.backend.filter(|backend| self.agent.max_cost_cents.is_some() && !backend.counts_money()) {
+            let has_limit = self.agent.max_cost_cents.is_some();
+            if let Some(backend) = check.judge.backend.as_ref().filter(|one| has_limit && one.may_judge() && !one.counts_money()) {
                 let message = format!("{} does not count what it costs, and the task may cost only so much", backend.title());
                 errors.add(format!("/checks/{index}/judge/backend"), "unexpected", message);
             }
@@ -464,6 +467,17 @@ mod tests {
         assert_eq!(pointers(&new), ["/checks/0/judge/backend unexpected"]);
         new.agent.max_cost_cents = None;
         assert_eq!(pointers(&new), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_agent_of_a_manifest_does_the_work_and_judges_nothing() {
+        let goose = Backend::parse("acp:goose").ok();
+        let mut new = NewTask { prompt: Some("do it".into()), command: None, ..good() };
+        new.agent.backend.clone_from(&goose);
+        new.checks = vec![CheckSpec::new(CheckKind::Review, None)];
+        assert_eq!((pointers(&new), new.needed_capabilities()), (vec![], vec!["acp:goose".to_owned(), "judges".to_owned()]));
+        (new.agent.backend, new.agent.max_cost_cents, new.checks[0].judge.backend) = (None, Some(100), goose);
+        assert_eq!(pointers(&new), ["/checks/0/judge/backend unexpected"], "said once");
     }
 
     #[test]

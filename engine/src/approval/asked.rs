@@ -1,6 +1,6 @@
 //! Questions as runners tell them: kept with everything else that they say, and answered at once by a rule that allows it.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use chrono::TimeDelta;
 use domain::{
@@ -37,7 +37,7 @@ impl NewQuestion {
         task: &Task,
         attempt: AttemptKey,
         number: i32,
-        (isolation, backend): (Isolation, Backend),
+        (isolation, backend): (Isolation, &Backend),
         asked: &Asked,
         now: Timestamp,
     ) -> Result<Self> {
@@ -52,7 +52,7 @@ impl NewQuestion {
             attempt,
             number,
             asked: asked.clone(),
-            backend,
+            backend: backend.clone(),
             isolation,
             deadline: now + TimeDelta::minutes(minutes),
         })
@@ -63,7 +63,7 @@ impl NewQuestion {
         Fact::of(task, EventKind::ApprovalAsked { attempt, approval, tool })
     }
 
-    fn about(&self) -> std::borrow::Cow<'_, str> {
+    fn about(&self) -> Cow<'_, str> {
         domain::approval::about(self.asked.kind, &self.asked.tool, &self.asked.subject)
     }
 }
@@ -78,12 +78,13 @@ pub(crate) async fn insert(tx: &mut Tx, new: &[NewQuestion], facts: &mut Vec<Fac
     let rules = rule::of(tx, &new.iter().map(|one| one.workspace).collect::<Vec<_>>()).await?;
     let mut used: HashMap<ApprovalRuleId, i64> = HashMap::new();
     for one in new {
+        let matches = if one.backend.is_of_a_manifest() { pattern::matches_unmeasured } else { pattern::matches };
         let fits = |rule: &&rule::Live| {
             rule.workspace == one.workspace
                 && rule.repository.is_none_or(|repository| repository == one.repository)
                 && rule.kind == one.asked.kind
                 && (one.isolation == Isolation::Sandbox || rule.holds_without_sandbox())
-                && pattern::matches(rule.kind, &rule.pattern, &one.about())
+                && matches(rule.kind, &rule.pattern, &one.about())
         };
         let Some(rule) = rules.iter().find(fits) else { continue };
         *used.entry(rule.id).or_default() += 1;
@@ -133,7 +134,7 @@ struct Row<'a> {
     tool: &'a str,
     subject: &'a str,
     input: &'a serde_json::Value,
-    backend: &'static str,
+    backend: Cow<'static, str>,
     isolation: &'static str,
     deadline: Timestamp,
 }

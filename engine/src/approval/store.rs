@@ -170,7 +170,7 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
     .await?;
     let views = rows.into_iter().map(|row| Approval {
         patterns: match may_be_a_rule(row.kind, row.isolation) {
-            true => pattern::suggested(row.kind, &about(row.kind, &row.tool, &row.subject)),
+            true => suggested(row.kind, &about(row.kind, &row.tool, &row.subject), Backend::parse(&row.backend).ok().as_ref()),
             false => vec![],
         },
         id: row.id,
@@ -180,7 +180,7 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
         attempt: row.attempt,
         runner: row.runner,
         isolation: row.isolation,
-        backend: Backend::parse(&row.backend),
+        backend: Backend::parse(&row.backend).ok(),
         kind: row.kind,
         tool: row.tool,
         subject: row.subject,
@@ -192,4 +192,13 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
         closed: row.closed_at.map(|at| Closed { at, by: row.closed_by, message: row.message }),
     });
     Ok(views.collect())
+}
+
+/// Rules that would have answered it.
+fn suggested(kind: AskedKind, about: &str, backend: Option<&Backend>) -> Vec<String> {
+    let mut patterns = pattern::suggested(kind, about);
+    if backend.is_some_and(Backend::is_of_a_manifest) {
+        patterns.retain(|pattern| pattern::matches_unmeasured(kind, pattern, about));
+    }
+    patterns
 }

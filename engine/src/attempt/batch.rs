@@ -54,7 +54,7 @@ pub(crate) enum Said<'a> {
     /// What the agent said and did.
     Session { events: &'a [SessionEvent] },
     /// Its agent asks for leave, and waits.
-    Asks { question: i32, isolation: Isolation, backend: Backend, asked: &'a Asked },
+    Asks { question: i32, isolation: Isolation, backend: &'a Backend, asked: &'a Asked },
     /// It waits for that no longer.
     AsksNoMore { question: i32 },
     /// What it was told with this number has come to it.

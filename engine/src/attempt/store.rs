@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use domain::{
-    AgentTerms, AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode,
-    Isolation, JudgeTerms, Judgement, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
+    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, Isolation,
+    JudgeTerms, Judgement, KeptTerms, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Heard, Telling},
     runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
     task::{Inputs, Tier, fill},
@@ -27,7 +27,7 @@ pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.task_id.0).collect();
     let rows = sqlx::query_as!(
         AssignmentRow,
-        r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<AgentTerms>", location, base_ref, files, success_criteria,
+        r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<KeptTerms>", location, base_ref, files, success_criteria,
                   checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
                   coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation
            from task join repository on repository.id = task.repository_id join workspace on workspace.id = task.workspace_id
@@ -55,7 +55,7 @@ struct AssignmentRow {
     correlation_id: Option<String>,
     command: Option<String>,
     prompt: Option<String>,
-    agent: Option<Json<AgentTerms>>,
+    agent: Option<Json<KeptTerms>>,
     location: String,
     base_ref: Option<String>,
     files: Vec<String>,
@@ -84,12 +84,16 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
     {
         return Err(Failure::new(FailureCode::RefMalformed, format!("“{base_ref}”, from which it was to start, {reason}")));
     }
+    let KeptTerms { terms, unknown } = row.agent.map(|agent| agent.0).unwrap_or_default();
+    if let Some(word) = unknown {
+        return Err(unreadable(attempt, format!("its agent is “{word}”, which this version of Muster does not know")));
+    }
     Ok(Assignment {
         attempt,
         title: row.title,
         correlation_id: row.correlation_id,
         work,
-        agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
+        agent: terms,
         repository: row.location,
         base_ref,
         files: filled(row.files),

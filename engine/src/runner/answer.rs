@@ -243,9 +243,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
     let said = match said {
         Told::Started { base_commit, branch } => Said::Started { base_commit, branch },
         Told::Session { events } => Said::Session { events },
-        Told::Asks { question, isolation, backend, asked } => {
-            Said::Asks { question: *question, isolation: *isolation, backend: *backend, asked }
-        }
+        Told::Asks { question, isolation, backend, asked } => Said::Asks { question: *question, isolation: *isolation, backend, asked },
         Told::AsksNoMore { question } => Said::AsksNoMore { question: *question },
         Told::Heard { telling } => Said::Heard { telling: *telling },
         Told::Verifying => Said::Verifying,

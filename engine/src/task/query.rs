@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, AgentTerms, CheckSpec, Failure, Invalid, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary,
+    Actor, CheckSpec, Failure, Invalid, KeptTerms, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary,
     TaskView, Timestamp, Work, WorkflowRunId,
     page::PAGE_LIMIT_MAX,
     task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, Tier, unmet},
@@ -190,7 +190,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
                   checks as "checks!: Json<Vec<CheckSpec>>", timeout_seconds as "timeout_seconds!",
                   retry_strategy as "retry_strategy!: RetryStrategy", retry_base_seconds as "retry_base_seconds!",
                   retry_cap_seconds as "retry_cap_seconds!", retry_by_class as "retry_by_class?: Json<RetryByClass>",
-                  capabilities as "capabilities!", agent as "agent?: Json<AgentTerms>", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
+                  capabilities as "capabilities!", agent as "agent?: Json<KeptTerms>", tier as "tier?: Tier", inferred as "inferred!: Json<Inferred>",
                   estimate_seconds as "estimate_seconds?", land as "land!: domain::Land", not_before as "not_before?",
                   complete_by as "complete_by?", queue_seconds as "queue_seconds?", concurrency_key as "concurrency_key?",
                   concurrency_limit as "concurrency_limit?", correlation_id as "correlation_id?",
@@ -231,7 +231,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         correlation_id: row.correlation_id,
         capabilities: row.capabilities,
         unmet_capabilities,
-        agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
+        agent: row.agent.map(|agent| agent.0.terms).unwrap_or_default(),
         complexity: Complexity::of(row.tier, row.inferred.0),
         estimate_seconds: row.estimate_seconds,
         land: row.land,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    AgentTerms, CheckSpec, Failure, Land, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work, WorkflowRunId,
-    WorkspaceId,
+    AgentTerms, CheckSpec, Failure, KeptTerms, Land, Priority, RepositoryId, Task, TaskId, TaskState, TaskStateName, Timestamp, Work,
+    WorkflowRunId, WorkspaceId,
     task::{Complexity, Concurrency, Dependency, Inferred, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, Stop, Tier},
 };
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub(super) struct TaskRow {
     pub opened: bool,
     pub workflow_run_id: Option<WorkflowRunId>,
     pub capabilities: Vec<String>,
-    pub agent: Option<Json<AgentTerms>>,
+    pub agent: Option<Json<KeptTerms>>,
     pub tier: Option<Tier>,
     pub inferred: Json<Inferred>,
     pub estimate_seconds: Option<i32>,
@@ -179,7 +179,7 @@ impl TryFrom<TaskRow> for Task {
             correlation_id: row.correlation_id,
             paused_by: row.paused_by,
             capabilities: row.capabilities,
-            agent: row.agent.map(|agent| agent.0).unwrap_or_default(),
+            agent: row.agent.map(|agent| agent.0.terms).unwrap_or_default(),
             complexity: Complexity::of(row.tier, row.inferred.0),
             estimate_seconds: row.estimate_seconds,
             land: row.land,

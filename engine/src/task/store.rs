@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    AgentTerms, CheckSpec, Failure, Task, TaskId, TaskStateName, Timestamp, Work, WorkspaceId,
+    CheckSpec, Failure, KeptTerms, Task, TaskId, TaskStateName, Timestamp, Work, WorkspaceId,
     task::{Dependency, Inferred, Inputs, On, RetryByClass, Stop, Tier},
 };
 use serde_json::Value;
@@ -93,7 +93,7 @@ pub(crate) async fn lock_all(conn: &mut PgConnection, ids: &[TaskId]) -> Result<
                   tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,
                   failure as "failure: Json<Failure>", cancelled_by, stop as "stop: Json<Stop>", skipped_because_of, skipped_reason,
                   skipped_path, created_at, created_by, land, control as "control: Json<Work>", inputs as "inputs: Json<Inputs>", condition,
-                  delay_seconds, opened, workflow_run_id, capabilities, agent as "agent: Json<AgentTerms>", tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
+                  delay_seconds, opened, workflow_run_id, capabilities, agent as "agent: Json<KeptTerms>", tier as "tier: Tier", inferred as "inferred: Json<Inferred>",
                   estimate_seconds, retry_by_class as "retry_by_class: Json<RetryByClass>", limits, waiting_for
            from task where id = any($1) order by id for no key update"#,
         &ids

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, AgentTerms, Approval, ApprovalStateName as State, Ask, AskedKind, AttemptKey, Decision, Isolation, NewTask, Role,
-    SessionEvent, SessionEventKind, TaskId,
+    Actor, ActorKind, AgentTerms, Approval, ApprovalStateName as State, Ask, AskedKind, AttemptKey, Backend, Decision, Isolation, NewTask,
+    Role, SessionEvent, SessionEventKind, TaskId,
     approval::{AnswerApproval, ApprovalFilter, Asked, NewApprovalRule},
     protocol::{Tell, ToRunner},
     session::TellAgent,
@@ -283,6 +283,22 @@ async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
 }
 
 /// A link in the repository leads an edit anywhere, and what is allowed is done as the runner's user.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn behind_a_dot_a_rule_about_all_files_answers_no_agent_of_a_manifest(pool: PgPool) {
+    let mut scene = scene(&pool).await;
+    let all = NewApprovalRule { kind: AskedKind::Edit, pattern: "*".into(), repository_id: None, without_sandbox: false };
+    scene.test.engine.make_approval_rule(&scene.ada, all).await.unwrap();
+    let edit = |file: &str| Asked::new(AskedKind::Edit, "edit", file, &json!({"change": "x"})).unwrap();
+    let goose = Backend::parse("acp:goose").unwrap();
+    scene.says(Words::AsksOf(goose.clone(), 1, edit("src/lib.rs"))).await.unwrap();
+    scene.says(Words::AsksOf(Backend::GeminiCli, 2, edit(".goose/config.yaml"))).await.unwrap();
+    assert_eq!(answers(&scene.told()).iter().map(|(question, ..)| *question).collect::<Vec<_>>(), [1, 2]);
+    scene.says(Words::AsksOf(goose, 3, edit(".goose/config.yaml"))).await.unwrap();
+    let asked = scene.pending().await;
+    assert_eq!(asked.subject, ".goose/config.yaml");
+    assert_eq!(asked.patterns, [".goose/config.yaml", ".goose/*"]);
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn without_a_sandbox_only_rules_that_say_so_answer_and_none_about_edits(pool: PgPool) {
     let scene = scene(&pool).await;

@@ -2,7 +2,7 @@ use std::pin::pin;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, CheckStatus, FailureCode, NewTask, Priority, RunnerId, TaskStateName,
+    AgentTerms, AttemptKey, CheckStatus, FailureCode, NewTask, Priority, RunnerId, TaskStateName,
     protocol::{Assignment, AttemptReport, Hello, ToRunner, ToServer, VERSION},
 };
 use engine::{
@@ -313,6 +313,22 @@ async fn a_row_that_cannot_be_read_fails_alone(pool: PgPool) {
     let poisoned = sqlx::query_scalar::<_, String>("select failure ->> 'code' from task where id = $1").bind(poisoned.0);
     assert_eq!(poisoned.fetch_one(&pool).await.unwrap(), FailureCode::TaskUnreadable.name());
     assert_eq!(test.engine.task_state(&ada, waits).await.unwrap(), TaskStateName::Skipped, "nobody waits for ever");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_for_an_agent_of_another_version_is_read_and_given_to_nobody(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let agent = AgentTerms { max_turns: Some(3), ..AgentTerms::default() };
+    let task = test.create(&ada, NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked("later") }).await.summary.id;
+    sqlx::query(r#"update task set agent = agent || '{"backend": "later:one"}' where id = $1"#).bind(task.0).execute(&pool).await.unwrap();
+    let shown = test.engine.get_task(&ada, task).await.unwrap();
+    assert_eq!((shown.agent.backend, shown.agent.max_turns), (None, Some(3)));
+    assert_eq!(test.runner("r1").await.claims(5).await, [], "never to another agent");
+    let failed = test.engine.get_task(&ada, task).await.unwrap();
+    let failure = failed.summary.state.failure().unwrap();
+    assert_eq!(failure.code, FailureCode::TaskUnreadable);
+    assert!(failure.message.contains("its agent is “later:one”"), "{}", failure.message);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -49,6 +49,20 @@ async fn a_prompt_goes_to_a_runner_with_its_agent_and_says_how(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_for_an_agent_of_a_manifest_goes_to_a_runner_that_has_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let agent = AgentTerms { backend: Some(Backend::parse("acp:goose").unwrap()), ..AgentTerms::default() };
+    let task = test.create(&ada, NewTask { agent: agent.clone(), ..prompt("one") }).await;
+    assert_eq!((&task.capabilities, &task.unmet_capabilities), (&vec!["acp:goose".to_owned()], &vec!["acp:goose".to_owned()]));
+    assert!(test.runner_with("other", &["claude-code", "own:goose"]).await.claims(1).await.is_empty(), "it has another of that name");
+    let runner = test.runner_with("able", &["acp:goose"]).await;
+    assert_eq!(runner.claims_one().await.agent, agent);
+    let stored = test.engine.get_task(&ada, task.summary.id).await.unwrap();
+    assert_eq!((stored.agent, stored.unmet_capabilities), (agent, vec![]));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_session_is_read_in_its_order_and_from_anywhere(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;

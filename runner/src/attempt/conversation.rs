@@ -97,10 +97,13 @@ pub(crate) async fn converse<'a>(
     let (Some(input), Some(output)) = (input, output) else { return };
     let Hearing { tellings, questions, unheard } = hearing;
     let (say, said) = mpsc::unbounded_channel();
-    let mouth = Mouth { say: Some(say), waiting: Arc::default() };
+    let mut mouth = Mouth { say: Some(say), waiting: Arc::default() };
     for line in opening {
         // a prompt is never that long
         let _ = mouth.says(line);
+    }
+    if !partner.dialogue.listens() {
+        mouth.say = None;
     }
     for number in &partner.heard {
         partner.asker.heard(*number);

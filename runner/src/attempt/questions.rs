@@ -67,7 +67,7 @@ impl Questions {
         }
         self.last += 1;
         self.open.push((self.last, question.key));
-        let (isolation, backend) = (asker.isolation, asker.backend);
+        let (isolation, backend) = (asker.isolation, asker.backend.clone());
         asker.outbox.say(asker.attempt, Said::Asks { question: self.last, isolation, backend, asked: question.asked });
         self.note();
         true

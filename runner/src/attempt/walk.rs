@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
+use super::{AgentGone, conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
 use crate::{
     backend::{
         agent::{self, Doing},
@@ -75,13 +75,13 @@ fn no_sandbox(message: impl Into<String>) -> Ended {
     Ended::NotBegun(Failure::new(FailureCode::SandboxUnavailable, message))
 }
 
-/// From the assignment to the report; nothing when nothing may be said.
+/// From the assignment to the report; nothing when nothing may be said. An error when nothing was begun, and another may do it.
 pub(super) async fn walk(
     runner: Arc<Runner>,
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
     taken_at: Moment,
-) -> Option<AttemptReport> {
+) -> Result<Option<AttemptReport>, AgentGone> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
@@ -90,16 +90,19 @@ pub(super) async fn walk(
             note(&runner, &entry).await;
             tokio::select! {
                 slot = runner.slots.acquire() => slot,
-                order = orders.told() => return report_told(order),
+                order = orders.told() => return Ok(report_told(order)),
             }
         }
     };
     let agents = runner.agents().await;
+    if agent::is_gone(&assignment, &agents) {
+        return Err(AgentGone);
+    }
     let room = match room(&runner, &assignment, &agents, &entry).await {
         Ok(room) => room,
         Err(failure) => {
             note(&runner, &entry).await;
-            return Some(without_work(WorkOutcome::Failed { failure }));
+            return Ok(Some(without_work(WorkOutcome::Failed { failure })));
         }
     };
     entry.isolation = room.isolation();
@@ -110,14 +113,14 @@ pub(super) async fn walk(
     let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
         Ok(checkout) => checkout,
-        Err(refused) => return attempt.not_prepared(refused, &orders).await,
+        Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
     };
     attempt.first_heartbeat(taken_at, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
         Order::Work => attempt.work_and_verify(&checkout, &mut orders, &mut Hearing::new(tellings)).await,
         order => (Ended::Told(order), None),
     };
-    attempt.finish(ended, exit_code, &checkout).await
+    Ok(attempt.finish(ended, exit_code, &checkout).await)
 }
 
 /// Where it is done, once it is known that what it takes is here.

@@ -14,8 +14,8 @@ mod waiting;
 use std::{path::PathBuf, process::ExitStatus};
 
 use domain::{
-    AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
-    approval::Answer,
+    Ask, AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
+    approval::{Answer, pattern},
     session::{SessionEnd, kept_text},
 };
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Beginning, Dialogue, Heard, how,
     json::{message, shortened, some_text, text},
+    prompt::no_command,
     question::{Fate, Leave, Question, fate},
 };
 use calls::Calls;
@@ -48,9 +49,9 @@ pub(super) struct Description {
     pub backend: Backend,
     pub resumes: Resumes,
     /// The mode in which it asks before it does something, where it has others.
-    pub mode: Option<&'static str>,
+    pub mode: Option<String>,
     /// With these begins what it would take for one of its commands.
-    pub commands: &'static [char],
+    pub commands: Vec<char>,
     /// The title of a command that it asks for is that command, to the letter.
     pub title_is_the_command: bool,
     /// Where a command runs is not in what it asks for, but in what it tells of the call, at that time or soon after.
@@ -59,13 +60,23 @@ pub(super) struct Description {
     pub ends_with_words: bool,
     /// What it would do that it is not allowed; then it is not told anything.
     pub refused: Option<&'static str>,
+    /// The model that it uses where the task names none, as far as that is known.
+    pub model: Option<String>,
+    /// Nobody has measured how it asks: what it has told of a call belongs to what it asks leave for, and nothing that stands there is left
+    /// unshown.
+    pub is_unmeasured: bool,
 }
 
 /// How a session of an earlier round goes on. What it tells of that session until the next turn begins was told before.
-pub(super) struct Resumes {
-    pub method: &'static str,
-    /// What it is called then, where not by its own name.
-    pub called: Option<&'static str>,
+#[derive(Clone, Copy)]
+pub(super) enum Resumes {
+    By {
+        method: &'static str,
+        /// What it is called then, where not by its own name.
+        called: Option<&'static str>,
+    },
+    /// As it says itself that it can, before the session begins; perhaps not at all.
+    AsItSays,
 }
 
 pub(crate) struct Acp {
@@ -78,6 +89,8 @@ pub(crate) struct Acp {
     /// The session, once it is known; at first one of an earlier round.
     session: Option<String>,
     resumed: bool,
+    /// The request by which the session goes on in a later round.
+    resume: Option<&'static str>,
     version: Option<String>,
     /// The request that its turn is the answer to.
     turn: Option<u64>,
@@ -104,9 +117,13 @@ pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (
     let params = json!({"protocolVersion": VERSION, "clientCapabilities": offered, "clientInfo": client});
     let lines = vec![request(INITIALIZE, "initialize", params)];
     let dialogue = Acp {
-        prompt: no_command(prompt, about.commands),
+        prompt: no_command(prompt, &about.commands),
+        resume: match about.resumes {
+            Resumes::By { method, .. } => Some(method),
+            Resumes::AsItSays => None,
+        },
+        model: place.terms.model.clone().or_else(|| about.model.clone()),
         about,
-        model: place.terms.model.clone(),
         max_turns: place.terms.max_turns,
         leave: place.leave,
         resumed: place.session.is_some(),
@@ -130,13 +147,6 @@ pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (
 
 fn request(id: u64, method: &str, params: Value) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
-}
-
-/// What begins as a command of the agent's does is introduced.
-fn no_command(prompt: &str, commands: &[char]) -> String {
-    // what programs in JavaScript take for a space as well
-    let start = prompt.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    if start.starts_with(commands) { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
 }
 
 impl Dialogue for Acp {
@@ -192,7 +202,7 @@ impl Dialogue for Acp {
     }
 
     fn session(&self) -> Option<String> {
-        self.session.clone()
+        self.session.clone().filter(|_| self.resume.is_some())
     }
 
     fn spent_micros(&self) -> u64 {
@@ -204,7 +214,7 @@ impl Dialogue for Acp {
         let Some(last) = &self.last else {
             return Err(Failure::new(FailureCode::CommandFailed, format!("{title} {} without saying how it went", how(ended))));
         };
-        last.verdict(title)?;
+        last.verdict(&title)?;
         if let Some(first) = self.denied.first() {
             return Err(Failure::new(FailureCode::AgentDenied, format!("{title} was not allowed: {first}")));
         }
@@ -219,8 +229,10 @@ impl Dialogue for Acp {
 impl Acp {
     /// The session as it is called in this round.
     fn called(&self) -> Option<&str> {
-        let other = self.about.resumes.called.filter(|_| self.resumed);
-        other.or(self.session.as_deref())
+        match self.about.resumes {
+            Resumes::By { called: Some(called), .. } if self.resumed => Some(called),
+            Resumes::By { .. } | Resumes::AsItSays => self.session.as_deref(),
+        }
     }
 
     /// Its answer to something that it was asked.
@@ -249,7 +261,13 @@ impl Acp {
                     return self.ends(Last::refused(), vec![]);
                 }
                 self.version = some_text(result, "/agentInfo/version");
-                vec![self.session_request()]
+                if matches!(self.about.resumes, Resumes::AsItSays) {
+                    self.resume = way_back(result);
+                }
+                match self.session_request() {
+                    Some(request) => vec![request],
+                    None => return self.ends(Last::failed(json!({"message": "it can go on with a session no more"})), vec![]),
+                }
             }
             Some(SESSION) => {
                 if !self.resumed {
@@ -259,12 +277,12 @@ impl Acp {
                     return self.ends(Last::failed(json!({"message": "it has not said what its session is called"})), vec![]);
                 }
                 let started = Event::Started {
-                    backend: self.about.backend,
+                    backend: self.about.backend.clone(),
                     version: self.version.clone(),
                     model: self.model.clone().or_else(|| own_model(result)),
                     session: self.session.clone(),
                 };
-                let line = match self.about.mode {
+                let line = match &self.about.mode {
                     // what it tells of an earlier round comes before its answer to this
                     Some(mode) => request(MODE, "session/set_mode", json!({"sessionId": self.called(), "modeId": mode})),
                     None => self.turn_request(&self.prompt.clone()),
@@ -276,13 +294,14 @@ impl Acp {
         Heard { answers, ..Heard::default() }
     }
 
-    fn session_request(&self) -> String {
+    /// Nothing when it is to go on with one, and cannot.
+    fn session_request(&self) -> Option<String> {
         let mut params = json!({"cwd": self.worktree, "mcpServers": []});
         if !self.resumed {
-            return request(SESSION, "session/new", params);
+            return Some(request(SESSION, "session/new", params));
         }
         params["sessionId"] = json!(self.called());
-        request(SESSION, self.about.resumes.method, params)
+        Some(request(SESSION, self.resume?, params))
     }
 
     fn turn_request(&mut self, text: &str) -> String {
@@ -350,9 +369,12 @@ impl Acp {
         if self.has_more_to_say(call) && self.waiting.hold(name, id, params) {
             return Heard::events(events);
         }
+        let laid = self.about.is_unmeasured.then(|| self.calls.laid_under(call));
+        let call = laid.as_ref().map_or(call, |laid| &laid.request);
         events.extend(self.calls.begins(call));
         let asked::Wanted { kind, tool, subject, input, is_cut } = self.wanted(call);
-        let fate = match fate(self.leave, kind, &tool, &subject, &input) {
+        let is_cut = is_cut || laid.as_ref().is_some_and(|laid| laid.is_cut);
+        let fate = match fate(self.leave_for(kind, &subject), kind, &tool, &subject, &input) {
             // for this time alone, or not at all
             Fate::Allowed | Fate::Asked(_) if options.allow.is_none() => Fate::Denied("It cannot be allowed for this time alone."),
             Fate::Asked(_) if is_cut => Fate::Denied("This cannot be shown whole to whoever would have to allow it."),
@@ -384,9 +406,19 @@ impl Acp {
         match asked::kind(text(call, "/kind")) {
             // it had its time to say more
             AskedKind::Command if self.has_more_to_say(call) => asked::untold(call),
+            AskedKind::Command if self.about.is_unmeasured && asked::is_more_than_a_command(call) => asked::whole(call, known, title),
             AskedKind::Command => asked::command(&self.worktree, call, known, title),
             AskedKind::Edit => asked::edit(&self.worktree, call),
             AskedKind::Tool => asked::tool(call, known),
+        }
+    }
+
+    /// What an agent takes its orders from often lies at the root of a repository behind a dot. Of one that nobody has measured a change there
+    /// is more than a change of files.
+    fn leave_for(&self, kind: AskedKind, subject: &str) -> Leave {
+        match self.leave {
+            Leave::Ask(_) if self.about.is_unmeasured && !pattern::matches_unmeasured(kind, "*", subject) => Leave::Ask(Ask::Everything),
+            leave => leave,
         }
     }
 
@@ -428,6 +460,16 @@ impl Acp {
         if self.denied.len() < MOST_DENIED && !self.denied.contains(&what) {
             self.denied.push(what);
         }
+    }
+}
+
+/// How one that says what it can goes on with a session: without telling all of it again, where it can.
+fn way_back(result: &Value) -> Option<&'static str> {
+    let can = |pointer: &str| result.pointer(pointer).is_some_and(|can| !can.is_null() && can != false);
+    match (can("/agentCapabilities/sessionCapabilities/resume"), can("/agentCapabilities/loadSession")) {
+        (true, _) => Some("session/resume"),
+        (false, true) => Some("session/load"),
+        (false, false) => None,
     }
 }
 

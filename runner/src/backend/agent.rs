@@ -10,10 +10,12 @@ use std::{
 use domain::{AgentTerms, Backend, CheckKind, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
-    Beginning, Dialogue, Opening, claude_code, codex,
+    Beginning, Dialogue, Opening, any_acp, claude_code, codex,
     environment::{self, Place},
     found::Found,
-    gemini_cli, opencode,
+    gemini_cli,
+    manifest::Speaks,
+    opencode, own,
     question::Leave,
     shell::Script,
 };
@@ -30,13 +32,13 @@ pub(crate) enum Doing<'a> {
 
 impl<'a> Doing<'a> {
     /// A prompt is for the agent that the task names; else for the command that the runner was started with, else for the first agent that
-    /// it has found.
+    /// it has found of those that Muster knows. One of a manifest is given what names it alone: a file in a folder changes nothing else.
     pub fn of(assignment: &'a Assignment, agents: &'a [Found], agent_command: Option<&'a str>) -> Result<Self, Failure> {
         let Work::Prompt(prompt) = &assignment.work else { return Script::of(&assignment.work, None).map(Self::Script) };
         let terms = &assignment.agent;
-        match terms.backend {
-            Some(backend) => match agents.iter().find(|found| found.backend == backend) {
-                Some(found) => Ok(Self::Agent { found, prompt }),
+        match &terms.backend {
+            Some(backend) => match agents.iter().find(|found| found.backend == *backend) {
+                Some(found) => fits(found, assignment).map(|()| Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, format!("this runner has no {}", backend.title()))),
             },
             // only who counts it can be stopped when it costs too much, and only an agent that is spoken with asks anybody
@@ -51,7 +53,14 @@ impl<'a> Doing<'a> {
             None if agent_command.is_some() => Script::of(&assignment.work, agent_command).map(Self::Script),
             None => match first_fitting(agents, assignment) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
-                None => Script::of(&assignment.work, None).map(Self::Script),
+                None => match agents.iter().find(|found| !found.is_known()) {
+                    Some(found) => {
+                        let (title, name) = (found.backend.title(), found.backend.name());
+                        let reason = format!("this runner has {title}, which is given what names it: the task has to say {name}");
+                        Err(Failure::new(FailureCode::BackendMissing, reason))
+                    }
+                    None => Script::of(&assignment.work, None).map(Self::Script),
+                },
             },
         }
     }
@@ -90,21 +99,58 @@ pub(crate) fn has_judges(assignment: &Assignment, agents: &[Found]) -> Result<bo
 pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found], has_limit: bool) -> Result<&'a Found, String> {
     let terms = &check.judge;
     let can_be_paid = |found: &&Found| found.backend.counts_money() || terms.max_cost_cents.is_none() && !has_limit;
-    if let Some(backend) = terms.backend {
-        let named = agents.iter().find(|found| found.backend == backend);
+    if let Some(backend) = &terms.backend {
+        if !backend.may_judge() {
+            return Err(format!("{} judges nothing", backend.title()));
+        }
+        let named = agents.iter().find(|found| found.backend == *backend);
         let named = named.ok_or_else(|| format!("this runner has no {}", backend.title()))?;
         let counts_nothing = || format!("{} does not count what it costs, and the task may cost only so much", backend.title());
         return Some(named).filter(can_be_paid).ok_or_else(counts_nothing);
     }
-    let counts = agents.iter().filter(can_be_paid).find(|found| found.backend.counts_turns());
+    let able = || agents.iter().filter(|found| found.backend.may_judge()).filter(can_be_paid);
+    let counts = able().find(|found| found.backend.counts_turns());
     let has_to_count = check.kind == CheckKind::Model || terms.max_turns.is_some();
-    let any = agents.iter().find(can_be_paid).filter(|_| !has_to_count);
+    let any = able().next().filter(|_| !has_to_count);
     counts.or(any).ok_or_else(|| "this runner has no agent that could be stopped as this check wants it".to_owned())
+}
+
+/// Whether a prompt is for an agent of a manifest that is not here: it was, when the server heard of it, or no task for it would have come.
+pub(crate) fn is_gone(assignment: &Assignment, agents: &[Found]) -> bool {
+    let backend = assignment.agent.backend.as_ref().filter(|backend| backend.is_of_a_manifest());
+    let is_a_prompt = matches!(assignment.work, Work::Prompt(_));
+    backend.is_some_and(|backend| is_a_prompt && !agents.iter().any(|found| found.backend == *backend))
 }
 
 /// Only who counts its turns can be stopped when they are too many.
 fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
-    agents.iter().find(|found| found.backend.counts_turns() || assignment.agent.max_turns.is_none())
+    let mut known = agents.iter().filter(|found| found.is_known());
+    known.find(|found| found.backend.counts_turns() || assignment.agent.max_turns.is_none())
+}
+
+/// What a task says about an agent of a manifest is held against what the manifest says of it.
+fn fits(found: &Found, assignment: &Assignment) -> Result<(), Failure> {
+    let Some(manifest) = &found.manifest else { return Ok(()) };
+    let (terms, title) = (&assignment.agent, found.backend.title());
+    let why = if terms.asks() && !manifest.asks() {
+        "is to ask people, and its manifest does not say that it asks before it does something"
+    } else if terms.model.is_some() && !manifest.takes_a_model() {
+        "cannot be told which model to use: there is no {model} in its manifest"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(FailureCode::BackendMissing, format!("{title} {why}")))
+}
+
+/// Why an agent cannot be told this where it is; nothing when it can.
+pub(crate) fn refusal(found: &Found, words: &str, in_sandbox: bool) -> Option<Failure> {
+    let title = found.backend.title();
+    let why = if found.backend.needs_sandbox() && !in_sandbox {
+        format!("{title} is given work in a sandbox alone, and this workspace works without")
+    } else {
+        format!("{title}: {}", found.manifest.as_ref()?.too_long(words)?)
+    };
+    Some(Failure::new(FailureCode::BackendMissing, why))
 }
 
 /// A conversation that is about to begin.
@@ -130,20 +176,26 @@ pub(crate) fn begin(
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
-    let given: Vec<_> = given.iter().filter(|(name, _)| is_for(found.backend, name)).cloned().collect();
+    let given: Vec<_> = match &found.manifest {
+        Some(manifest) => manifest.given(std::env::vars_os(), manner.terms.model.as_deref()),
+        None => given.iter().filter(|(name, _)| is_for(&found.backend, name)).cloned().collect(),
+    };
     let given = given.as_slice();
     let Manner { terms, leave, session, spent_micros } = manner;
     let in_sandbox = place.room.is_closed();
-    let name = own_folder(found.backend);
+    let name = own_folder(&found.backend);
     let own = place.home().join(name);
     let is_new = own.symlink_metadata().is_err();
     let config = place.own_folder(name)?;
     let beginning = Beginning { worktree: place.worktree.to_owned(), config, session, spent_micros, terms, leave, in_sandbox, given };
-    let (opening, dialogue): (_, Box<dyn Dialogue>) = match found.backend {
-        Backend::ClaudeCode => boxed(claude_code::open(beginning, words)),
-        Backend::Codex => boxed(codex::open(beginning, words)),
-        Backend::GeminiCli => boxed(gemini_cli::open(beginning, words)),
-        Backend::OpenCode => boxed(opencode::open(beginning, words)),
+    let (opening, dialogue): (_, Box<dyn Dialogue>) = match (&found.backend, &found.manifest) {
+        (Backend::ClaudeCode, _) => boxed(claude_code::open(beginning, words)),
+        (Backend::Codex, _) => boxed(codex::open(beginning, words)),
+        (Backend::GeminiCli, _) => boxed(gemini_cli::open(beginning, words)),
+        (Backend::OpenCode, _) => boxed(opencode::open(beginning, words)),
+        (backend, Some(manifest)) if manifest.speaks == Speaks::Acp => boxed(any_acp::open(beginning, words, backend, manifest)),
+        (backend, Some(manifest)) => boxed(own::open(beginning, words, (backend, &found.version), manifest)),
+        (Backend::Acp(_) | Backend::Own(_), None) => return Err(io::Error::other("nobody knows how it is started")),
     };
     let Opening { arguments, variables, files, lines } = opening;
     if is_new {
@@ -162,13 +214,14 @@ pub(crate) fn begin(
 }
 
 /// Below the home of the attempt.
-fn own_folder(backend: Backend) -> &'static str {
+fn own_folder(backend: &Backend) -> &'static str {
     match backend {
         Backend::ClaudeCode => ".claude-code",
         Backend::Codex => ".codex",
         Backend::GeminiCli => ".gemini-cli",
         // by its name it would be one that it takes settings and plugins from
         Backend::OpenCode => ".opencode-own",
+        Backend::Acp(_) | Backend::Own(_) => ".agent",
     }
 }
 
@@ -185,12 +238,14 @@ fn write_first(folder: &Path, files: &[(&str, String)]) -> io::Result<()> {
 }
 
 /// Nobody is given the keys of others.
-fn is_for(backend: Backend, name: &OsStr) -> bool {
+fn is_for(backend: &Backend, name: &OsStr) -> bool {
     const KEYS: [&str; 5] = ["ANTHROPIC_", "CLAUDE_", "OPENAI_", "GEMINI_", "GOOGLE_GEMINI_"];
     let own: &[&str] = match backend {
         Backend::ClaudeCode => &["ANTHROPIC_", "CLAUDE_"],
         Backend::Codex | Backend::OpenCode => &["OPENAI_"],
         Backend::GeminiCli => &["GEMINI_", "GOOGLE_GEMINI_"],
+        // its manifest says what it is given
+        Backend::Acp(_) | Backend::Own(_) => &[],
     };
     let begins = |starts: &[&str]| name.to_str().is_some_and(|name| starts.iter().any(|start| name.starts_with(start)));
     !begins(&KEYS) || begins(own)
@@ -203,6 +258,7 @@ fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::manifest::Manifest;
     use domain::{AttemptId, AttemptKey, Isolation, JudgeTerms, TaskId, task};
     use uuid::Uuid;
 
@@ -228,32 +284,34 @@ mod tests {
 
     #[test]
     fn a_prompt_is_for_the_agent_it_names_or_for_the_one_that_there_is() {
-        let claude = [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into() }];
+        let claude =
+            [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None }];
         let subject = |work: &str, backend, agents: &[Found], command: Option<&str>| {
             let work = if work == "prompt" { Work::Prompt("tidy up".into()) } else { Work::Command("true".into()) };
             let assignment = assignment(work, backend);
             match Doing::of(&assignment, agents, command) {
-                Ok(Doing::Script(script)) => Ok(script.subject()),
-                Ok(Doing::Agent { found, .. }) => Ok(found.backend.title()),
+                Ok(Doing::Script(script)) => Ok(script.subject().to_owned()),
+                Ok(Doing::Agent { found, .. }) => Ok(found.backend.title().into_owned()),
                 Err(failure) => Err(failure.code),
             }
         };
-        assert_eq!(subject("prompt", Some(Backend::ClaudeCode), &claude, Some("agent")), Ok("Claude Code"));
+        let said = |who: &str| Ok::<_, FailureCode>(who.to_owned());
+        assert_eq!(subject("prompt", Some(Backend::ClaudeCode), &claude, Some("agent")), said("Claude Code"));
         assert_eq!(subject("prompt", Some(Backend::ClaudeCode), &[], Some("agent")), Err(FailureCode::BackendMissing));
-        assert_eq!(subject("prompt", None, &claude, Some("agent")), Ok("the agent"));
-        assert_eq!(subject("prompt", None, &claude, None), Ok("Claude Code"));
+        assert_eq!(subject("prompt", None, &claude, Some("agent")), said("the agent"));
+        assert_eq!(subject("prompt", None, &claude, None), said("Claude Code"));
         assert_eq!(subject("prompt", None, &[], None), Err(FailureCode::BackendMissing));
-        assert_eq!(subject("command", None, &claude, Some("agent")), Ok("the command"));
+        assert_eq!(subject("command", None, &claude, Some("agent")), said("the command"));
     }
 
     #[test]
     fn what_may_cost_so_much_is_for_who_counts_it() {
-        let found = |backend| Found { backend, version: "2".into(), program: "/c".into(), needs: "/c".into() };
+        let found = |backend| Found { backend, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None };
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         assignment.agent.max_cost_cents = Some(100);
         let both = [found(Backend::Codex), found(Backend::ClaudeCode)];
         let chosen = |agents: &[Found]| match Doing::of(&assignment, agents, Some("agent")) {
-            Ok(Doing::Agent { found, .. }) => Ok(found.backend),
+            Ok(Doing::Agent { found, .. }) => Ok(found.backend.clone()),
             Ok(Doing::Script(_)) => panic!("nobody would stop it"),
             Err(failure) => Err(failure.code),
         };
@@ -263,11 +321,11 @@ mod tests {
 
     #[test]
     fn what_may_take_so_many_turns_is_for_who_counts_them() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into() };
+        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         let both = [found(Backend::OpenCode), found(Backend::GeminiCli)];
         let chosen = |assignment: &Assignment| match Doing::of(assignment, &both, None) {
-            Ok(Doing::Agent { found, .. }) => found.backend,
+            Ok(Doing::Agent { found, .. }) => found.backend.clone(),
             _ => panic!("there are two of them"),
         };
         assert_eq!(chosen(&assignment), Backend::OpenCode);
@@ -277,11 +335,11 @@ mod tests {
 
     #[test]
     fn a_judge_is_the_one_that_is_named_or_one_that_can_be_stopped() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into() };
+        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest: None };
         let all = [Backend::OpenCode, Backend::Codex, Backend::ClaudeCode].map(found);
         let judges = |kind, judge, agents: &[Found]| {
             let check = CheckSpec { judge, ..CheckSpec::new(kind, None) };
-            super::judge(&check, agents, false).ok().map(|found| found.backend)
+            super::judge(&check, agents, false).ok().map(|found| found.backend.clone())
         };
         let usual = JudgeTerms::default;
         let named = |backend| JudgeTerms { backend: Some(backend), ..usual() };
@@ -296,7 +354,7 @@ mod tests {
         assert_eq!(judges(CheckKind::Model, usual(), &[]), None);
         let paid = |judge| {
             let check = CheckSpec { judge, ..CheckSpec::new(CheckKind::Review, None) };
-            super::judge(&check, &all, true).map(|found| found.backend)
+            super::judge(&check, &all, true).map(|found| found.backend.clone())
         };
         assert_eq!(paid(usual()), Ok(Backend::ClaudeCode), "the task may cost only so much");
         let why = "Codex does not count what it costs, and the task may cost only so much";
@@ -305,7 +363,7 @@ mod tests {
 
     #[test]
     fn nobody_works_for_what_nobody_could_judge() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into() };
+        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest: None };
         let (open_code, claude) = ([found(Backend::OpenCode)], [found(Backend::ClaudeCode)]);
         let mut assignment = assignment(Work::Command("true".into()), None);
         assert_eq!(has_judges(&assignment, &[]), Ok(false));
@@ -319,17 +377,92 @@ mod tests {
 
     #[test]
     fn what_asks_people_is_no_command_that_asks_nobody() {
-        let claude = [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into() }];
+        let claude =
+            [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None }];
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         assignment.agent.ask = Some(domain::Ask::Commands);
         assert!(matches!(Doing::of(&assignment, &claude, Some("agent")), Ok(Doing::Agent { .. })));
         assert!(matches!(Doing::of(&assignment, &[], Some("agent")), Err(failure) if failure.code == FailureCode::BackendMissing));
     }
 
+    /// An agent of a manifest.
+    fn own(word: &str, manifest: &str) -> Found {
+        let manifest = Some(Manifest::parse(manifest).unwrap().into());
+        Found { backend: Backend::parse(word).unwrap(), version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest }
+    }
+
+    const GOOSE: &str = "speaks = \"acp\"\ncommand = [\"goose\", \"acp\"]\n";
+
+    #[test]
+    fn an_agent_of_a_manifest_is_given_what_names_it_and_nothing_else() {
+        let agents = [own("acp:goose", GOOSE)];
+        let named = assignment(Work::Prompt("tidy up".into()), Some(Backend::parse("acp:goose").unwrap()));
+        assert!(matches!(Doing::of(&named, &agents, Some("agent")), Ok(Doing::Agent { .. })));
+        let any = assignment(Work::Prompt("tidy up".into()), None);
+        assert!(matches!(Doing::of(&any, &agents, Some("agent")), Ok(Doing::Script(_))));
+        let failure = Doing::of(&any, &agents, None).err().unwrap();
+        assert_eq!(failure.code, FailureCode::BackendMissing);
+        assert!(failure.message.ends_with("the task has to say acp:goose"), "{}", failure.message);
+        let known = Found { backend: Backend::OpenCode, manifest: None, ..own("acp:goose", GOOSE) };
+        let both = [own("acp:goose", GOOSE), known];
+        assert!(matches!(Doing::of(&any, &both, None), Ok(Doing::Agent { found, .. }) if found.backend == Backend::OpenCode));
+        let asks = Assignment { agent: AgentTerms { ask: Some(domain::Ask::Commands), ..any.agent.clone() }, ..any };
+        assert!(Doing::of(&asks, &agents, None).is_err(), "nor when people are to be asked");
+    }
+
+    #[test]
+    fn an_agent_of_a_manifest_judges_nothing() {
+        let goose = own("acp:goose", GOOSE);
+        let mut check = CheckSpec::new(CheckKind::Review, None);
+        let why = |check: &CheckSpec, agents: &[Found]| super::judge(check, agents, false).err();
+        assert!(why(&check, std::slice::from_ref(&goose)).is_some_and(|why| why.starts_with("this runner has no agent")));
+        let known = Found { backend: Backend::OpenCode, manifest: None, ..goose.clone() };
+        let both = [goose.clone(), known];
+        assert!(super::judge(&check, &both, false).is_ok_and(|found| found.backend == Backend::OpenCode), "another can");
+        check.judge.backend = Some(goose.backend);
+        assert_eq!(why(&check, &both).as_deref(), Some("goose (acp) judges nothing"), "whatever a server says");
+    }
+
+    #[test]
+    fn only_an_agent_of_a_manifest_can_be_gone() {
+        let agents = [own("acp:goose", GOOSE)];
+        let is_gone = |work: Work, word: Option<&str>| is_gone(&assignment(work, word.and_then(|word| Backend::parse(word).ok())), &agents);
+        let prompt = || Work::Prompt("tidy up".into());
+        assert!(is_gone(prompt(), Some("own:goose")) && is_gone(prompt(), Some("acp:mine")));
+        assert!(!is_gone(prompt(), Some("acp:goose")) && !is_gone(prompt(), None));
+        assert!(!is_gone(prompt(), Some("codex")), "it is found by each runner itself, and missing where somebody took it away");
+        assert!(!is_gone(Work::Command("true".into()), Some("own:goose")));
+    }
+
+    #[test]
+    fn what_a_task_says_has_to_be_possible_by_the_manifest() {
+        let strict = own("acp:goose", GOOSE);
+        let able = own("acp:goose", "speaks = \"acp\"\ncommand = [\"goose\", \"{model}\"]\nmodel = \"small\"\nacp = { asks = true }\n");
+        let mut task = assignment(Work::Prompt("tidy up".into()), Some(strict.backend.clone()));
+        let refused = |task: &Assignment, found: &Found| Doing::of(task, std::slice::from_ref(found), None).err().map(|why| why.message);
+        assert_eq!((refused(&task, &strict), refused(&task, &able)), (None, None));
+        task.agent.ask = Some(domain::Ask::Commands);
+        assert!(refused(&task, &strict).is_some_and(|why| why.contains("does not say that it asks")), "it may do things unasked");
+        assert_eq!(refused(&task, &able), None);
+        task.agent = AgentTerms { model: Some("large".into()), backend: task.agent.backend.clone(), ..AgentTerms::default() };
+        assert!(refused(&task, &strict).is_some_and(|why| why.contains("no {model}")));
+        assert_eq!(refused(&task, &able), None);
+    }
+
+    #[test]
+    fn an_agent_of_a_manifest_is_told_nothing_without_a_sandbox_nor_what_no_argument_holds() {
+        let found = own("own:mine", "speaks = \"text\"\ncommand = [\"mine\", \"{prompt}\"]\n");
+        assert_eq!(refusal(&found, "tidy up", true), None);
+        assert!(refusal(&found, "tidy up", false).is_some_and(|why| why.message.contains("in a sandbox alone")));
+        assert!(refusal(&found, &"x".repeat(100_001), true).is_some_and(|why| why.message.contains("standard input")));
+        let listens = own("own:mine", "speaks = \"text\"\ncommand = [\"mine\"]\n");
+        assert_eq!(refusal(&listens, &"x".repeat(100_001), true), None);
+    }
+
     #[test]
     fn nobody_is_given_the_keys_of_others() {
         let names = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "HTTPS_PROXY"];
-        let given = |backend| names.map(|name| is_for(backend, OsStr::new(name)));
+        let given = |backend: Backend| names.map(|name| is_for(&backend, OsStr::new(name)));
         assert_eq!(given(Backend::ClaudeCode), [true, false, false, false, true]);
         assert_eq!(given(Backend::Codex), [false, true, false, false, true]);
         assert_eq!(given(Backend::GeminiCli), [false, false, true, true, true]);

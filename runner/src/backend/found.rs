@@ -2,8 +2,10 @@
 //! not answer is not there.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,6 +13,7 @@ use domain::{Backend, BackendFound};
 use tokio::{process::Command, time::timeout};
 use tracing::{info, warn};
 
+use super::manifest::Manifest;
 use crate::{AgentConfig, process::program_path};
 
 /// For a program to say its version.
@@ -25,14 +28,32 @@ pub(crate) struct Found {
     pub program: PathBuf,
     /// What of the machine it needs beside the system's own: itself, or the packages that it came with.
     pub needs: PathBuf,
+    /// What says how it is started and spoken with, where Muster does not know that itself.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 impl Found {
+    /// Whether it is given prompts that name no agent.
+    pub fn is_known(&self) -> bool {
+        self.manifest.is_none()
+    }
+
+    /// What of the machine it is shown beside itself.
+    pub fn shown(&self) -> &[PathBuf] {
+        self.manifest.as_ref().map(|manifest| manifest.needs.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether its session says what tools it uses.
+    pub fn tells_of_tools(&self) -> bool {
+        self.manifest.as_ref().is_none_or(|manifest| manifest.tells_of_tools())
+    }
+
     pub fn about(&self) -> BackendFound {
-        BackendFound { backend: self.backend, version: self.version.clone() }
+        BackendFound { backend: self.backend.clone(), version: self.version.clone() }
     }
 }
 
+/// Those that Muster knows by itself.
 pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
     let mut all = vec![];
     let wanted = [
@@ -42,25 +63,25 @@ pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
         (Backend::OpenCode, &config.opencode),
     ];
     let asked = wanted.into_iter().filter_map(|(backend, program)| Some((backend, program.as_ref()?)));
-    let asked = asked.map(async |(backend, program)| (backend, program, ask(backend, program).await));
-    for (backend, program, answer) in futures::future::join_all(asked).await {
+    let asked = asked.map(async |(backend, program)| (backend.title(), program, ask(backend, program, &["--version"]).await));
+    for (title, program, answer) in futures::future::join_all(asked).await {
         match answer {
             Ok(Some(found)) => {
-                info!("{} {} is at {}", backend.title(), found.version, found.program.display());
+                info!("{title} {} is at {}", found.version, found.program.display());
                 all.push(found);
             }
             Ok(None) => {}
-            Err(reason) => warn!("{} at {} is left out: {reason}", backend.title(), program.display()),
+            Err(reason) => warn!("{title} at {} is left out: {reason}", program.display()),
         }
     }
     all
 }
 
-/// Nothing when there is no such program.
-async fn ask(backend: Backend, program: &Path) -> Result<Option<Found>, String> {
+/// Nothing when there is no such program. It is told nothing of the runner's environment but where programs are.
+pub(super) async fn ask(backend: Backend, program: &Path, version: &[impl AsRef<OsStr>]) -> Result<Option<Found>, String> {
     let Some(program) = whole_path(program) else { return Ok(None) };
     let mut command = Command::new(&program);
-    command.arg("--version").env_clear().env("PATH", program_path()).current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+    command.args(version).env_clear().env("PATH", program_path()).current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
     let answered = timeout(ANSWERS, command.output()).await;
     let output = answered.map_err(|_| format!("it does not say its version within {} s", ANSWERS.as_secs()))?;
     let output = output.map_err(|error| error.to_string())?;
@@ -69,11 +90,11 @@ async fn ask(backend: Backend, program: &Path) -> Result<Option<Found>, String> 
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let version = version_in(&said).ok_or("what it says of its version has none in it")?;
-    Ok(Some(Found { backend, version, needs: needs(&program), program }))
+    Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None }))
 }
 
 /// As it is named, or as the runner's path finds it.
-fn whole_path(program: &Path) -> Option<PathBuf> {
+pub(super) fn whole_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return program.canonicalize().ok();
     }

@@ -33,14 +33,16 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     let about = Description {
         backend: Backend::GeminiCli,
         // By its own name it cannot be found in the minute in which it has begun: loading it writes over it (0.61.0). There is no other.
-        resumes: Resumes { method: "session/load", called: Some("latest") },
-        mode: Some("default"),
-        commands: &['/', '$'],
+        resumes: Resumes::By { method: "session/load", called: Some("latest") },
+        mode: Some("default".into()),
+        commands: vec!['/', '$'],
         title_is_the_command: true,
         tells_more_of_a_command: false,
         // what its model has broken off it ends as if all were well (0.61.0)
         ends_with_words: true,
         refused: None,
+        model: None,
+        is_unmeasured: false,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);
     (Opening { arguments, variables, files, lines }, dialogue)

@@ -50,14 +50,16 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     let is_unasked = is_held && places.into_iter().flatten().any(has_plugins);
     let about = Description {
         backend: Backend::OpenCode,
-        resumes: Resumes { method: "session/resume", called: None },
+        resumes: Resumes::By { method: "session/resume", called: None },
         mode: None,
-        commands: &['/'],
+        commands: vec!['/'],
         title_is_the_command: false,
         // with its folder (1.18.33); it does not wait with that for the answer
         tells_more_of_a_command: true,
         ends_with_words: false,
         refused: is_unasked.then_some("the repository's own plugins, as nobody would be asked about what they do"),
+        model: None,
+        is_unmeasured: false,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);
     (Opening { arguments: vec!["acp".into()], variables, files: vec![], lines }, dialogue)

@@ -18,6 +18,13 @@ pub(crate) fn words(assignment: &Assignment, prompt: &str) -> String {
     text
 }
 
+/// What begins as a command of the agent's does is introduced.
+pub(super) fn no_command(prompt: &str, commands: &[char]) -> String {
+    // what programs in JavaScript take for a space as well
+    let start = prompt.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if start.starts_with(commands) { format!("This is to be done:\n\n{prompt}") } else { prompt.to_owned() }
+}
+
 fn list(text: &mut String, title: &str, items: &[String]) {
     if items.is_empty() {
         return;

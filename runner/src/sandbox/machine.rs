@@ -128,26 +128,34 @@ pub(super) fn shown(state_dir: &Path, network: &Network) -> Places {
 
 /// What the runner's user has of their own to work with, and what is to be shown beside it; nothing of what is hidden.
 pub(super) fn show_tools(room: &mut Places, read: &[PathBuf], hidden: &[PathBuf]) -> io::Result<()> {
-    let is_hidden = |path: &Path| hidden.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path));
     let mut shown: Vec<PathBuf> = SYSTEM.map(PathBuf::from).into();
     for path in programs().into_iter().chain(tools().into_iter().map(|(_, path)| path)) {
         let Ok(real) = path.canonicalize() else { continue };
-        if real.is_dir() && !holds_a_home(&real) && !holds_a_home(&path) && !is_hidden(&real) {
+        if real.is_dir() && !holds_a_home(&real) && !holds_a_home(&path) && !is_hidden(&real, hidden) {
             show(room, &mut shown, &path, real);
         }
     }
     for path in read {
-        let about = |what: &str| format!("{} is to be shown in sandboxes: {what}", path.display());
-        let real = path.canonicalize().map_err(|error| io::Error::new(error.kind(), about(&error.to_string())))?;
-        if !path.is_absolute() || is_hidden(&real) {
-            return Err(io::Error::other(about("it has to be a whole path, and no folder of Muster's own may lie there or around it")));
-        }
-        if holds_the_works(&real) || holds_the_works(path) {
-            return Err(io::Error::other(about("it would cover the home of the work, or its folder for what is temporary")));
-        }
-        show(room, &mut shown, path, real);
+        show(room, &mut shown, path, may_be_shown(path, hidden)?);
     }
     Ok(())
+}
+
+/// Where it really is, unless it is not to be shown.
+pub(super) fn may_be_shown(path: &Path, hidden: &[PathBuf]) -> io::Result<PathBuf> {
+    let about = |what: &str| format!("{} is to be shown in sandboxes: {what}", path.display());
+    let real = path.canonicalize().map_err(|error| io::Error::new(error.kind(), about(&error.to_string())))?;
+    if !path.is_absolute() || is_hidden(&real, hidden) {
+        return Err(io::Error::other(about("it has to be a whole path, and no folder of Muster's own may lie there or around it")));
+    }
+    if holds_the_works(&real) || holds_the_works(path) {
+        return Err(io::Error::other(about("it would cover the home of the work, or its folder for what is temporary")));
+    }
+    Ok(real)
+}
+
+fn is_hidden(path: &Path, hidden: &[PathBuf]) -> bool {
+    hidden.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path))
 }
 
 /// Below what is shown already nothing new can come to be: a link there leads to where it leads outside.

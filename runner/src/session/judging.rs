@@ -25,7 +25,7 @@ pub(crate) struct Judging {
 impl Judging {
     pub fn new(round: i32, check: usize, by: &Found) -> Self {
         let judgement = Judgement {
-            backend: by.backend,
+            backend: by.backend.clone(),
             version: Some(by.version.clone()),
             model: None,
             verdict: None,
@@ -94,7 +94,8 @@ mod tests {
     use super::*;
 
     fn judging() -> Judging {
-        Judging::new(2, 3, &Found { backend: Backend::ClaudeCode, version: "2.1".into(), program: "/c".into(), needs: "/c".into() })
+        let (backend, version) = (Backend::ClaudeCode, "2.1".into());
+        Judging::new(2, 3, &Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None })
     }
 
     #[test]

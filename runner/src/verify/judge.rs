@@ -129,7 +129,7 @@ impl Verification<'_> {
         };
         let turns = found.backend.counts_turns().then(|| spec.judge.turns(spec.kind));
         let terms = AgentTerms {
-            backend: Some(found.backend),
+            backend: Some(found.backend.clone()),
             model: spec.judge.model.clone(),
             max_turns: turns,
             max_cost_cents,
@@ -243,7 +243,8 @@ impl Verification<'_> {
             Err(error) => return Ok(Ended::NotAsked(format!("{} could not be started: {error}", found.backend.title()))),
         };
         let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
-        let asker = Asker { attempt: session.attempt, outbox: self.judges.outbox, isolation: Isolation::Sandbox, backend: found.backend };
+        let (outbox, backend) = (self.judges.outbox, found.backend.clone());
+        let asker = Asker { attempt: session.attempt, outbox, isolation: Isolation::Sandbox, backend };
         // what people say is for the agent that works
         let (_nobody, nothing) = tellings();
         let mut hearing = Hearing::new(nothing);
@@ -343,7 +344,8 @@ mod tests {
     const WORD: &str = "own-word";
 
     fn judging(kinds: &[SessionEventKind]) -> Judging {
-        let found = Found { backend: Backend::ClaudeCode, version: "2.1".into(), program: "/c".into(), needs: "/c".into() };
+        let (backend, version) = (Backend::ClaudeCode, "2.1".into());
+        let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None };
         let mut judging = Judging::new(1, 1, &found);
         kinds.iter().for_each(|kind| judging.note(kind));
         judging

@@ -115,7 +115,7 @@ async fn a_runner_says_which_agents_it_has() {
     let server = agent.runs(&state).await;
     let hello = server.hellos().remove(0);
     assert_eq!(
-        hello.backends.iter().map(|found| (found.backend, found.version.as_str())).collect::<Vec<_>>(),
+        hello.backends.iter().map(|found| (found.backend.clone(), found.version.as_str())).collect::<Vec<_>>(),
         [(Backend::ClaudeCode, "9.9.9")]
     );
     assert!(hello.capabilities.contains(&"claude-code".to_owned()), "tasks that need it find it");

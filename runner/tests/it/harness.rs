@@ -37,6 +37,7 @@ pub fn short() -> Limits {
         last_report: brief,
         reconnect: brief,
         left_free: 0,
+        look: brief,
         ..Limits::default()
     }
 }

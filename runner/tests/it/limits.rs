@@ -15,14 +15,14 @@ use crate::{
     sandbox::{in_sandbox, place, running, server_with},
 };
 
-const MIB: u64 = 1024 * 1024;
+pub const MIB: u64 = 1024 * 1024;
 
 fn limited(limits: RoomLimits) -> SandboxConfig {
     SandboxConfig { limits, ..SandboxConfig::default() }
 }
 
 /// Holds 256 MiB for as long as it is let.
-const HOG: &str = "perl -e 'push @held, chr(65 + $_ % 20) x (4 << 20) for 1 .. 64; sleep 600'";
+pub const HOG: &str = "perl -e 'push @held, chr(65 + $_ % 20) x (4 << 20) for 1 .. 64; sleep 600'";
 
 #[tokio::test]
 async fn what_uses_more_memory_than_it_may_is_ended_and_told_why() {

@@ -15,6 +15,8 @@ mod limits;
 mod link;
 mod lives;
 mod logs;
+#[cfg(target_os = "linux")]
+mod manifests;
 mod outbox;
 #[cfg(target_os = "linux")]
 mod remains;

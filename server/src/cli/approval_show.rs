@@ -2,7 +2,7 @@
 
 use clap::Args;
 use domain::{
-    Approval, ApprovalStateName, AskedKind, Isolation, Timestamp,
+    Approval, ApprovalStateName, AskedKind, Backend, Isolation, Timestamp,
     exact_text::{beginning, in_a_line},
 };
 
@@ -60,7 +60,7 @@ fn fields(approval: &Approval) -> Vec<Vec<String>> {
         ("attempt", approval.attempt.to_string()),
         ("runner", approval.runner.clone()),
         ("isolation", approval.isolation.name().to_owned()),
-        ("backend", approval.backend.map(|backend| backend.name().to_owned()).unwrap_or_default()),
+        ("backend", approval.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default()),
         ("asked_at", moment(approval.asked_at)),
         ("deadline", moment(approval.deadline)),
         ("answered_by_role", approval.answered_by_role.name().to_owned()),
@@ -78,7 +78,7 @@ fn page(approval: &Approval, now: Timestamp, task_page: &str) -> String {
         let head = [String::new(), format!("{bold}{title}{bold:#}")];
         head.into_iter().chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>()
     };
-    let who = approval.backend.map_or("An agent", |backend| backend.title());
+    let who = approval.backend.as_ref().map_or("An agent".into(), Backend::title);
     let mut lines =
         vec![format!("{bold}{who} asks for leave {}{bold:#}", to_do_what(approval.kind)), standing(approval, now), String::new()];
     lines.push(field("id", &approval.id.to_string()));
@@ -153,7 +153,7 @@ pub fn question_line(approval: &Approval) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ApprovalId, Backend, Role, TaskId, approval::Closed};
+    use domain::{ApprovalId, Role, TaskId, approval::Closed};
     use serde_json::json;
 
     use super::*;

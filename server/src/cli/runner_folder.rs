@@ -13,7 +13,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{error::CliError, runner::RunArgs};
-use crate::config::{AgentArgs, LandingArgs, SandboxArgs};
+use crate::config::{AgentArgs, LandingArgs, MANIFESTS, SandboxArgs};
 
 /// What a runner knows of its server.
 #[derive(Clone, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -113,6 +113,7 @@ const NAMES: [&str; 17] = [
     "gitconfig.credentials",
     "inside",
     "journal",
+    "outbox",
     "mirrors",
     "attempts",
     "trash",
@@ -122,6 +123,11 @@ const NAMES: [&str; 17] = [
 /// Whether a runner makes what has this name, so that it may be removed with it.
 pub fn is_a_runners(name: &OsStr) -> bool {
     NAMES.iter().any(|own| name == *own)
+}
+
+/// Whether people put it there for the runner: it may lie there before the machine joins, and stays when it leaves.
+pub fn is_for_a_runner(name: &OsStr) -> bool {
+    name == MANIFESTS
 }
 
 /// A path of the runner's own with a small repository in it, for its trial.

@@ -24,7 +24,7 @@ use super::{
     output::{print_text, remark},
     runner::RunArgs,
     runner_folder::{
-        Joining, Membership, Settings, cannot_use, forget_joining, is_a_runners, joining, membership, remember_joining,
+        Joining, Membership, Settings, cannot_use, forget_joining, is_a_runners, is_for_a_runner, joining, membership, remember_joining,
         remember_membership, trial_folder,
     },
     runner_run, runner_service,
@@ -142,7 +142,9 @@ fn begin(args: &JoinArgs, folder: &Path) -> Result<Joining, CliError> {
 fn holds_something_else(folder: &Path) -> Result<bool, CliError> {
     match fs::read_dir(folder) {
         // what an earlier runner has left here was one's
-        Ok(mut entries) => Ok(entries.any(|entry| entry.is_ok_and(|entry| !is_a_runners(&entry.file_name())))),
+        Ok(mut entries) => {
+            Ok(entries.any(|entry| entry.is_ok_and(|entry| !is_a_runners(&entry.file_name()) && !is_for_a_runner(&entry.file_name()))))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(cannot_use(folder, &error)),
     }

@@ -15,7 +15,7 @@ use super::{
     error::{CliError, Exit},
     output::remark,
     runner::FolderArgs,
-    runner_folder::{Membership, cannot_use, is_a_runners},
+    runner_folder::{Membership, cannot_use, is_a_runners, is_for_a_runner},
     runner_run::{config, ended, known, link_url},
     runner_service,
 };
@@ -24,7 +24,7 @@ use crate::{config::LogFormat, telemetry};
 #[derive(Args)]
 #[command(after_help = "\
 What still runs is ended and saved. Branches that attempts have left in the runner's copies of repositories stay
-on the disk unless --purge is there.
+on the disk unless --purge is there. Manifests of agents that lie in its folder stay in any case.
 
 Examples:
   muster runner leave
@@ -70,7 +70,8 @@ pub async fn leave(args: &LeaveArgs) -> Result<Exit, CliError> {
     let kept = clear(folder, args.purge).map_err(|error| cannot_use(folder, &error))?;
     remark(&format!("This machine is no runner of {} any more.", known.url));
     for kept in kept {
-        remark(&format!("{} is still there.", kept.display()));
+        let what = if kept.file_name().is_some_and(is_for_a_runner) { ", with the manifests of agents," } else { "" };
+        remark(&format!("{}{what} is still there.", kept.display()));
     }
     Ok(Exit::Done)
 }

@@ -64,7 +64,7 @@ pub fn config(folder: &Path, known: &Membership, settings: Settings) -> RunnerCo
         state_dir: folder.to_owned(),
         slots: settings.slots.unwrap_or_else(default_slots),
         agent_command: settings.agent_command,
-        agents: settings.agents.config(),
+        agents: settings.agents.config(folder),
         capabilities: settings.capabilities,
         sandbox: settings.sandbox.config(WithoutSandbox::Refused),
         landing: settings.landing.config(),

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use domain::{
     AgentTerms, Ask, Backend, CheckSpec, JudgeTerms, Land, NewTask, Priority, TaskView,
-    agent::{self, ANSWER_MINUTES_MAX, VERIFICATION_RETRIES_MAX},
+    agent::{self, ANSWER_MINUTES_MAX, NoBackend, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
         Tier, no_runner_has,
@@ -61,9 +61,10 @@ pub struct RunArgs {
     /// What has to hold when the work is done; may be given more than once.
     #[arg(long = "check", value_name = "KIND=VALUE", value_parser = CheckSpec::parse)]
     checks: Vec<CheckSpec>,
-    /// The agent that judges, in each review and question to a model [default: one that the runner has].
-    #[arg(long, value_name = "AGENT", value_parser = PossibleValuesParser::new(Backend::ALL.map(Backend::name)))]
-    judge: Option<String>,
+    /// The agent that judges, in each review and question to a model: claude-code, codex, gemini-cli or opencode
+    /// [default: one that the runner has].
+    #[arg(long, value_name = "AGENT", value_parser = parse_judge)]
+    judge: Option<Backend>,
     /// The model that judges, as its agent knows it [default: the agent's own choice].
     #[arg(long, value_name = "NAME")]
     judge_model: Option<String>,
@@ -130,9 +131,10 @@ pub struct RunArgs {
     /// What its runner must have, such as gpu; may be given more than once.
     #[arg(long = "capability", value_name = "WORD", value_parser = parse_capability)]
     capabilities: Vec<String>,
-    /// The agent that is given the prompt, such as claude-code [default: whichever the runner has].
-    #[arg(long, value_name = "AGENT", value_parser = PossibleValuesParser::new(Backend::ALL.map(Backend::name)), conflicts_with = "command")]
-    agent: Option<String>,
+    /// The agent that is given the prompt: claude-code, codex, gemini-cli, opencode, or one of a runner's manifests, such as acp:goose
+    /// [default: whichever the runner has of the first four].
+    #[arg(long, value_name = "AGENT", value_parser = parse_agent, conflicts_with = "command")]
+    agent: Option<Backend>,
     /// The model, as the agent knows it [default: the agent's own choice].
     #[arg(long, value_name = "NAME", conflicts_with = "command")]
     model: Option<String>,
@@ -247,7 +249,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         tags: args.tags.clone(),
         capabilities: args.capabilities.clone(),
         agent: AgentTerms {
-            backend: args.agent.as_deref().and_then(Backend::parse),
+            backend: args.agent.clone(),
             model: args.model.clone(),
             max_turns: args.max_turns,
             max_cost_cents: args.max_cost,
@@ -265,8 +267,8 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
 
 /// What has to hold, each judge as all of them are to be.
 fn checks(args: &RunArgs) -> Result<Vec<CheckSpec>, CliError> {
-    let backend = args.judge.as_deref().and_then(Backend::parse);
-    let terms = JudgeTerms { backend, model: args.judge_model.clone(), at_least: args.judge_at_least, ..JudgeTerms::default() };
+    let (backend, model) = (args.judge.clone(), args.judge_model.clone());
+    let terms = JudgeTerms { backend, model, at_least: args.judge_at_least, ..JudgeTerms::default() };
     if !terms.is_usual() && !args.checks.iter().any(|check| check.kind.is_judge()) {
         let message = "--judge, --judge-model and --judge-at-least are for a check that judges, and there is none".into();
         return Err(CliError::Usage { message, remedy: "Add --check review, or --check 'model=QUESTION'.".into() });
@@ -276,6 +278,15 @@ fn checks(args: &RunArgs) -> Result<Vec<CheckSpec>, CliError> {
         false => check.clone(),
     };
     Ok(args.checks.iter().map(judged).collect())
+}
+
+fn parse_judge(text: &str) -> Result<Backend, &'static str> {
+    let judge = Backend::parse(text).ok().filter(Backend::may_judge);
+    judge.ok_or("must be claude-code, codex, gemini-cli or opencode; an agent of a manifest judges nothing")
+}
+
+fn parse_agent(text: &str) -> Result<Backend, NoBackend> {
+    Backend::parse(text)
 }
 
 /// In cents.

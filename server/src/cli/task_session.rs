@@ -70,7 +70,7 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
 fn text_of(event: &Event) -> String {
     match event {
         Event::Started { backend, version, model, .. } => {
-            [Some(backend.title().to_owned()), version.clone(), model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+            [Some(backend.title().into_owned()), version.clone(), model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
         Event::Prompt { text, by: Some(by) } => format!("{by}: {text}"),
         Event::Prompt { text, by: None } | Event::Message { text } | Event::Thinking { text } => text.clone(),

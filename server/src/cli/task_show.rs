@@ -67,7 +67,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("priority", summary.priority.name().to_owned()),
         ("tier", task.complexity.tier.name().to_owned()),
         ("capabilities", task.capabilities.join(" ")),
-        ("agent", task.agent.backend.map(|backend| backend.name().to_owned()).unwrap_or_default()),
+        ("agent", task.agent.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default()),
         ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
         ("land", task.land.name().to_owned()),

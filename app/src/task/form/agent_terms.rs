@@ -9,8 +9,8 @@ pub fn read(form: &TaskForm, note: &mut impl FnMut(&str, &str, &str)) -> AgentTe
     let mut terms = AgentTerms::default();
     match (form.agent.as_str(), Backend::parse(&form.agent)) {
         ("", _) => {}
-        (_, Some(backend)) => terms.backend = Some(backend),
-        (_, None) => note("/agent", "unknown", "is not an agent that Muster knows"),
+        (_, Ok(backend)) => terms.backend = Some(backend),
+        (_, Err(error)) => note("/agent", "unknown", &error.to_string()),
     }
     terms.model = Some(form.model.trim().to_owned()).filter(|model| !model.is_empty());
     terms.max_turns = number(&form.max_turns, "/agent/max_turns", note);

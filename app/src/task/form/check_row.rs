@@ -36,7 +36,7 @@ impl CheckRow {
             target: spec.target.clone().unwrap_or_default(),
             timeout: Some(spec.timeout_seconds).filter(|time| *time != CHECK_TIMEOUT_SECONDS).map(duration).unwrap_or_default(),
             required: if spec.required { "yes".into() } else { String::new() },
-            judge: judge.backend.map(Backend::name).unwrap_or_default().into(),
+            judge: judge.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default(),
             judge_model: judge.model.clone().unwrap_or_default(),
             at_least: judge.at_least.map(|percent| percent.to_string()).unwrap_or_default(),
             judge_turns: judge.max_turns.map(|turns| turns.to_string()).unwrap_or_default(),
@@ -75,7 +75,7 @@ impl CheckRow {
     fn judge(&self, wrong: &mut impl FnMut(&str, &str)) -> JudgeTerms {
         let mut terms = JudgeTerms { model: some(&self.judge_model).map(str::to_owned), ..JudgeTerms::default() };
         if let Some(name) = some(&self.judge) {
-            terms.backend = Backend::parse(name);
+            terms.backend = Backend::parse(name).ok();
             if terms.backend.is_none() {
                 wrong("judge/backend", "is not an agent that Muster knows");
             }

@@ -115,14 +115,14 @@ impl Attempt {
         orders: &mut Orders,
     ) -> (Option<Ended>, Option<i32>) {
         let runner = Arc::clone(&self.runner);
-        if found.backend.needs_sandbox() && !self.room.is_closed() {
-            let reason = format!("{} is given work in a sandbox alone, and this workspace works without", found.backend.title());
-            return (Some(Ended::NotBegun(Failure::new(FailureCode::BackendMissing, reason))), None);
-        }
         let mut words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
         let (unheard, heard) = hearing.take_unheard();
         words.push_str(&unheard);
-        let subject = found.backend.title();
+        if let Some(failure) = agent::refusal(found, &words, self.room.is_closed()) {
+            return (Some(Ended::NotBegun(failure)), None);
+        }
+        let title = found.backend.title();
+        let subject = &*title;
         let terms = round.terms(&self.assignment);
         let manner = Manner {
             terms: &terms,
@@ -148,7 +148,7 @@ impl Attempt {
             }
         };
         let (over, said_all) = (CancellationToken::new(), CancellationToken::new());
-        let asker = Asker { attempt, outbox: &outbox, isolation: self.room.isolation(), backend: found.backend };
+        let asker = Asker { attempt, outbox: &outbox, isolation: self.room.isolation(), backend: found.backend.clone() };
         let time = Time::unless(self.time().saturating_sub(self.worked), hearing.questions.waits());
         let child = &mut started.running.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -160,13 +160,17 @@ impl Attempt {
         let (end, took) = self.attend(&mut started, time, orders, reading, (&over, &said_all)).await;
         // nobody is charged for the time that others have taken to answer
         let took = took.saturating_sub(hearing.questions.take_waited());
-        let written = session.written;
-        (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
-        (self.written, self.worked) = (written, self.worked + took);
         let status = match &end {
             Ok(Ok(End::Exited(status))) => Some(*status),
             _ => None,
         };
+        session.add(dialogue.gone(status)).await;
+        let written = session.written;
+        (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
+        (self.written, self.worked) = (written, self.worked + took);
+        if !found.tells_of_tools() {
+            self.written.tool_calls = None;
+        }
         let Running { made, meter, bridge, .. } = started.running;
         match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             // it has said more about it than its exit code

@@ -58,6 +58,33 @@ pub(super) fn command(worktree: &Path, call: &Value, known: Option<&Call>, title
     Wanted { kind: AskedKind::Command, tool: "command".into(), subject, input, is_cut: false }
 }
 
+/// Whether a command is called with anything beside it, where it runs, what it is for and how long it may take: other arguments, an
+/// environment, another folder than the one that would be shown. Shown as a command alone, it would not be what runs.
+pub(super) fn is_more_than_a_command(call: &Value) -> bool {
+    let raw = match &call["rawInput"] {
+        Value::Object(raw) => raw,
+        other => return !other.is_null(),
+    };
+    let is_shown = |(name, value): (&String, &Value)| match name.as_str() {
+        "command" | "cwd" | "workdir" => value.is_string() || value.is_null(),
+        "description" | "timeout" => !value.is_array() && !value.is_object(),
+        _ => false,
+    };
+    let folders = ["/workdir", "/cwd"].map(|name| text(&call["rawInput"], name));
+    let are_two = folders[0] != folders[1] && folders.iter().all(|folder| !folder.is_empty());
+    are_two || !raw.iter().all(is_shown)
+}
+
+/// A command of that kind, as a tool that is used on all of it; with the title where that is the command.
+pub(super) fn whole(call: &Value, known: Option<&Call>, title: &str) -> Wanted {
+    let wanted = tool(call, known);
+    let raw = &call["rawInput"];
+    if title.is_empty() || !text(raw, "/command").is_empty() {
+        return wanted;
+    }
+    Wanted { subject: format!("{} {title} {raw}", wanted.tool), input: json!({"title": title, "input": raw}), ..wanted }
+}
+
 /// A command of which nobody knows all.
 pub(super) fn untold(call: &Value) -> Wanted {
     let input = json!({"command": text(&call["rawInput"], "/command")});
@@ -101,18 +128,28 @@ fn changes(call: &Value) -> Vec<Value> {
     parts.map(change).collect()
 }
 
-/// Any other tool is used on all that it is called with. Of one that says only a title, the title; where that was cut, nobody can be shown it.
+/// Any other tool is used on all that it is called with. Of one that says only a title, the title; where that was cut or says nothing, nobody
+/// can be shown it.
 pub(super) fn tool(call: &Value, known: Option<&Call>) -> Wanted {
     let named = known.map(Call::tool).filter(|name| !name.is_empty());
     let kind = Some(text(call, "/kind")).filter(|kind| !kind.is_empty());
     let tool = named.or(kind).unwrap_or("tool").to_owned();
     let raw = &call["rawInput"];
-    let has_input = raw.as_object().is_some_and(|raw| !raw.is_empty());
+    let has_input = match raw {
+        Value::Object(raw) => !raw.is_empty(),
+        Value::Array(raw) => !raw.is_empty(),
+        Value::String(raw) => !raw.is_empty(),
+        _ => false,
+    };
     let title = text(call, "/title");
     let what = if has_input { raw.to_string() } else { title.to_owned() };
     // somewhere, as there is a mark behind it
-    let is_cut = !has_input && (title.contains("...") || title.contains('…'));
+    let is_cut = !has_input && (title.trim().is_empty() || title.contains("...") || title.contains('…'));
     let subject = format!("{tool} {what}");
-    let input = if has_input { raw.clone() } else { json!({"title": title}) };
+    let input = match raw {
+        _ if !has_input => json!({"title": title}),
+        Value::Object(_) => raw.clone(),
+        other => json!({"input": other}),
+    };
     Wanted { kind: AskedKind::Tool, tool, subject, input, is_cut }
 }

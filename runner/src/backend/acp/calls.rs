@@ -33,6 +33,8 @@ pub(super) struct Call {
     name: String,
     title: String,
     pub input: Value,
+    /// What is kept of that is not all.
+    input_is_cut: bool,
     places: Vec<String>,
     changes: Vec<(String, FileChange)>,
     /// What it has printed, or has answered.
@@ -41,6 +43,13 @@ pub(super) struct Call {
     is_begun: bool,
     /// Of the longest line that told of it, in bytes.
     line: usize,
+}
+
+/// What leave is asked for, with what was told of that call before.
+pub(super) struct Laid {
+    pub request: Value,
+    /// Not all that was told is kept, and the request does not say it again.
+    pub is_cut: bool,
 }
 
 pub(super) struct Calls {
@@ -73,6 +82,35 @@ impl Calls {
 
     pub fn get(&self, id: &str) -> Option<&Call> {
         self.all.get(id)
+    }
+
+    /// A request for leave need not say again what was told of its call: what it leaves out counts as it was told. What it says itself goes
+    /// before that, and its files are added to those that are known.
+    pub fn laid_under(&self, request: &Value) -> Laid {
+        let mut whole = request.clone();
+        let Some(call) = self.get(text(request, "/toolCallId")) else { return Laid { request: whole, is_cut: false } };
+        for (name, known) in [("kind", &call.kind), ("title", &call.title)] {
+            if whole[name].as_str().is_none_or(str::is_empty) && !known.is_empty() {
+                whole[name] = json!(known);
+            }
+        }
+        let mut is_cut = call.input_is_cut;
+        let own = &mut whole["rawInput"];
+        if own.is_null() {
+            *own = call.input.clone();
+        } else if let (Some(own), Some(known)) = (own.as_object_mut(), call.input.as_object()) {
+            is_cut &= known.keys().any(|name| !own.contains_key(name));
+            for (name, value) in known {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        // too many to be shown stay too many
+        if let Some(mut all) = places(&whole) {
+            let more: Vec<_> = call.places.iter().filter(|place| !all.contains(place)).cloned().collect();
+            all.extend(more);
+            whole["locations"] = all.into_iter().map(|path| json!({"path": path})).collect();
+        }
+        Laid { request: whole, is_cut }
     }
 
     /// An update about a call.
@@ -200,6 +238,7 @@ impl Call {
         };
         if input.as_object().is_some_and(is_more) {
             self.input = kept_value(input);
+            self.input_is_cut |= self.input != *input;
         }
         let places = places(update).unwrap_or_default();
         if !places.is_empty() {

@@ -1,5 +1,7 @@
 //! What real sessions of Gemini CLI 0.61.0 and OpenCode 1.18.33 come to; the recorded ones are in `tests/transcripts`.
 
+mod unmeasured;
+
 use std::os::unix::process::ExitStatusExt;
 
 use domain::{AgentTerms, Ask, session::FileChange};

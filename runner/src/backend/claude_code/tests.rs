@@ -59,7 +59,7 @@ fn a_session_that_goes_well_is_told_whole() {
     let (events, verdict) = played("ok", 0);
     assert_eq!(names(&events), ["started", "tool_call", "tool_result", "message", "ended"]);
     let Event::Started { backend, version, model, session } = &events[0] else { panic!("{events:?}") };
-    assert_eq!((*backend, version.as_deref(), model.is_some(), session.is_some()), (Backend::ClaudeCode, Some("2.1.328"), true, true));
+    assert_eq!((backend, version.as_deref(), model.is_some(), session.is_some()), (&Backend::ClaudeCode, Some("2.1.328"), true, true));
     let Event::ToolCall { tool, input, .. } = &events[1] else { panic!("{events:?}") };
     assert_eq!((tool.as_str(), &input["command"]), ("Bash", &json!("echo hello > out.txt && cat out.txt")));
     assert_eq!(events[2], Event::ToolResult { call: "toolu_01".into(), output: "hello".into(), is_error: false });

@@ -157,7 +157,7 @@ impl Totals {
     fn add(&mut self, kind: &Kind) {
         match kind {
             Kind::Started { backend, version, model, .. } => {
-                self.agent = Some((*backend, version.clone()));
+                self.agent = Some((backend.clone(), version.clone()));
                 self.model = model.clone();
             }
             Kind::Usage { model, input, cached, output } => {
@@ -188,7 +188,7 @@ impl Totals {
     pub fn words(&self) -> Vec<String> {
         let agent = self.agent.as_ref().map(|(backend, version)| match version {
             Some(version) => format!("{} {version}", backend.title()),
-            None => backend.title().to_owned(),
+            None => backend.title().into_owned(),
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
         let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
