@@ -5,7 +5,7 @@ test("an agent that a runner knows from a manifest is chosen by its name, and it
   await visit("/tasks/new");
   await page.getByLabel("Title").fill(unique("Hear it"));
   await page.getByLabel("Repository").fill(api.repository);
-  await page.getByText("Prompt", { exact: true }).click();
+  await page.getByRole("radio", { name: "Prompt" }).check();
   await page.getByLabel("Prompt for an agent").fill("Write down what you hear.");
   await page.getByLabel("Kind of check 1").selectOption("file_exists");
   await page.getByLabel("Target of check 1").fill("heard.txt");
@@ -29,7 +29,7 @@ test.describe("an agent that asks nobody", () => {
     await visit("/tasks/new");
     await page.getByLabel("Title").fill(unique("Ask"));
     await page.getByLabel("Repository").fill(api.repository);
-    await page.getByText("Prompt", { exact: true }).click();
+    await page.getByRole("radio", { name: "Prompt" }).check();
     await page.getByLabel("Prompt for an agent").fill("Ask before you do it.");
     await page.getByText("More: priority").click();
     await page.getByLabel("Agent", { exact: true }).selectOption("own:heard");
