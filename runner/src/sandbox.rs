@@ -420,7 +420,7 @@ impl Closed {
         let (work, git, objects) = (folder.work(), folder.git(), self.mirror.join("objects"));
         if let Guest::Judge { reads, .. } = guest {
             [work, git, objects].iter().filter(|_| reads).for_each(|place| room.read_only(place, place));
-            return Ok(Own { home_and_tmp, rest: room });
+            return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }
         room.writable(&work, &work);
         room.writable(&git, &git);
