@@ -382,8 +382,3 @@ impl ConnectedRunner {
         self.runner.engine.hub.release(&self.runner.session, assignment.attempt);
     }
 }
-
-/// What a runner on the other end of a link has been told; for tests of the link itself.
-pub fn is_assignment(message: &ToRunner) -> bool {
-    matches!(message, ToRunner::Assign { .. })
-}

@@ -1,4 +1,5 @@
-//! Runners of earlier versions of the protocol, in the very words that they use: they bring what they have to an end, and are given nothing new.
+//! Runners of earlier versions of the protocol, in the very words that they use: they bring what they have to an end, and the oldest are given
+//! nothing new.
 
 use domain::{
     Actor, AttemptKey, SessionEventKind, TaskId,

@@ -4,7 +4,7 @@ use std::{
     fs,
     future::ready,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use domain::{
@@ -15,7 +15,7 @@ use runner::{Link, NotLinked, RunnerError};
 use tokio::{runtime::Runtime, sync::mpsc};
 use uuid::Uuid;
 
-use crate::harness::{PATIENCE, Repository, Server, State, config, failure_code, outcome, said_about, without_a_sandbox};
+use crate::harness::{Repository, Server, State, config, failure_code, outcome, said_about, until_away, without_a_sandbox};
 
 /// One life, which ends in the middle of whatever it does; what it started runs on.
 fn lives_and_dies(life: impl Future<Output = Server>) {
@@ -59,13 +59,7 @@ fn entry_of(state: &State, attempt: AttemptKey) -> PathBuf {
 /// Nothing is left of what was said about it, nor of the attempt itself.
 async fn is_forgotten(server: &Server, attempt: AttemptKey) {
     server.until_the_journal_is_empty().await;
-    let said = said_about(&server.state, attempt);
-    let deadline = Instant::now() + PATIENCE;
-    while said.exists() {
-        assert!(Instant::now() < deadline, "{} stays", said.display());
-        // Nothing tells of it but the folder itself.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_away(&said_about(&server.state, attempt)).await;
 }
 
 /// The next life says all of it, once, to a server that has heard nothing of it.
