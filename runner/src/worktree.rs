@@ -35,8 +35,15 @@ pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Re
     let index = checkout.git_dir.join("index");
     let arguments: [Argument<'_>; 4] = [&"read-tree", &"--reset", &"-u", &checkout.base_commit];
     git.run(place(&checkout, &index), &arguments, Bounds::TRANSFER).await?;
-    fs::copy(&index, AttemptFolder::of(&entry.folder).base_index())?;
+    copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index())?)?;
     Ok(checkout)
+}
+
+/// With its time: what was written in the second of its index git reads, and what is older it takes for what the index says. By a copy that
+/// is newer, what the work changed in the second of its checkout would be as it was.
+fn copy_index(mut index: &File, mut copy: File) -> io::Result<()> {
+    io::copy(&mut index, &mut copy)?;
+    copy.set_modified(index.metadata()?.modified()?)
 }
 
 /// As `git init` would, with the mirror's objects and the repository's references.
@@ -127,7 +134,7 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path) -> R
         remove(&fresh)?;
         private_folder(&fresh)?;
         match File::open(base) {
-            Ok(mut base) => io::copy(&mut base, &mut File::create_new(fresh.join("index"))?).map(drop),
+            Ok(base) => copy_index(&base, File::create_new(fresh.join("index"))?),
             // an older runner kept it elsewhere; git makes a whole one
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -138,5 +145,48 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path) -> R
         // The work has left no commit at HEAD; the base commit has to do.
         Err(GitError::Failed { .. }) | Ok(_) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::git::SETTINGS;
+
+    /// The second is held: all is of one time, and git is told not to look at the one that nobody can set.
+    #[tokio::test]
+    async fn what_is_changed_in_the_second_of_its_checkout_is_seen() {
+        let attempt = tempfile::tempdir().unwrap();
+        let folder = AttemptFolder::of(attempt.path());
+        folder.make().unwrap();
+        let gitconfig = attempt.path().join("gitconfig");
+        fs::write(&gitconfig, format!("{SETTINGS}[core]\n\ttrustctime = false\n")).unwrap();
+        let git = Git::new(gitconfig);
+        let checkout = Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new() };
+        let version = folder.work().join("VERSION");
+        let of_one_time = |path: &Path| {
+            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+            File::options().write(true).open(path).unwrap().set_modified(second).unwrap();
+        };
+        fs::write(&version, "1.2.3\n").unwrap();
+        of_one_time(&version);
+        let index = checkout.git_dir.join("index");
+        for arguments in [&["init", "--quiet"][..], &["add", "--all"], &["commit", "--quiet", "--message=Base"]] {
+            let arguments: Vec<_> = arguments.iter().map(|argument| argument as Argument<'_>).collect();
+            git.run(place(&checkout, &index), &arguments, Bounds::LOCAL).await.unwrap();
+        }
+        of_one_time(&index);
+        copy_index(&File::open(&index).unwrap(), File::create(folder.base_index()).unwrap()).unwrap();
+
+        fs::write(&version, "1.2.4\n").unwrap();
+        of_one_time(&version);
+        let own = folder.index();
+        let place = place(&checkout, &own);
+        fresh_index(&git, place, attempt.path()).await.unwrap();
+        git.run(place, &[&"add", &"--all"], Bounds::LOCAL).await.unwrap();
+        let saved = git.run(place, &[&"show", &":VERSION"], Bounds::LOCAL).await.unwrap();
+        assert_eq!(saved.text(), "1.2.4");
     }
 }
