@@ -98,7 +98,8 @@ pub(crate) enum Guest {
     },
     /// The runner's own git, which what the work has left could make run commands.
     Git,
-    /// Who judges what the work has left, with the number of that check in its round. It can change none of it, and sees it when it reads.
+    /// Who judges what the work has left, with the number of that check in its round. It can change none of it, and sees the files when it
+    /// reads, without a repository.
     Judge {
         round: i32,
         number: usize,
@@ -417,11 +418,14 @@ impl Closed {
             // it is told all that it needs
             Guest::Judge { .. } => {}
         }
-        let (work, git, objects) = (folder.work(), folder.git(), self.mirror.join("objects"));
+        let work = folder.work();
         if let Guest::Judge { reads, .. } = guest {
-            [work, git, objects].iter().filter(|_| reads).for_each(|place| room.read_only(place, place));
+            if reads {
+                room.read_only(&work, &work);
+            }
             return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }
+        let (git, objects) = (folder.git(), self.mirror.join("objects"));
         room.writable(&work, &work);
         room.writable(&git, &git);
         room.read_only(&objects, &objects);

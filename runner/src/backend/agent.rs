@@ -210,6 +210,10 @@ pub(crate) fn begin(
         environment::of_work(command, assignment, place)?;
     }
     command.envs(given.iter().map(|(name, value)| (name, value))).envs(variables);
+    if leave.is_a_judges() {
+        // the work can have named programs that git runs in what it has left, and agents call git by themselves: they would have the judge's key
+        command.env("GIT_DIR", "/dev/null");
+    }
     Ok(Begun { program, lines, dialogue })
 }
 

@@ -159,6 +159,29 @@ case $answer in *q1*'"behavior":"deny"'*) verdict "$word" pass denied ;; esac"#,
     assert!(of_judges(&session(&server, &assignment)).contains(&denied));
 }
 
+/// Agents ask git by themselves how things stand, and git runs what a repository's settings name.
+#[tokio::test]
+async fn nothing_that_the_work_has_named_runs_beside_a_judge() {
+    let repository = Repository::sample();
+    let names = r#"echo made > made.txt; rm .git; git init -q; git add -A; git config filter.own.clean 'touch "$HOME/ran"; cat'
+mkdir -p .git/info; echo '* filter=own' > .git/info/attributes; touch -d 2001-02-03 made.txt"#;
+    let works = ["echo made > made.txt", names];
+    for work in works {
+        let agent = agent(
+            work,
+            r#"[ -e "$(dirname "$PWD")/git" ] && exit 8
+git status > /dev/null 2>&1 && exit 8
+[ -e "$HOME/ran" ] && exit 8
+cat made.txt > /dev/null && verdict "$word" pass read"#,
+        );
+        // there it can put a repository of its own in the place of its worktree's
+        let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{work}: {}", server.log(assignment.attempt));
+        server.stop().await;
+    }
+}
+
 /// Also what a command has done.
 #[tokio::test]
 async fn nobody_is_asked_while_something_else_has_not_passed() {

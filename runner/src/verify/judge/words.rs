@@ -15,7 +15,8 @@ pub(super) fn words(spec: &CheckSpec, assignment: &Assignment, change: &Change, 
     let target = spec.target.as_deref().map(str::trim);
     let manner = match reads {
         true => {
-            "You stand in the repository as it is with the change. Read in it what you need; you can change nothing and run nothing there."
+            "You stand in the files as they are with the change, without their history: git tells you nothing there. Read in them what you \
+             need; you can change nothing and run nothing there."
         }
         false => "All that you are given is here. You have no tools: answer at once.",
     };
