@@ -25,7 +25,7 @@ use crate::{
     worktree,
 };
 
-pub(crate) use change::{Change, List, SHOWN, change};
+pub(crate) use change::{Change, LISTED, List, SHOWN, change};
 
 /// For lists of all files of a repository.
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };

@@ -14,7 +14,7 @@ use crate::{
 /// Bytes of a diff that are shown to a judge.
 pub(crate) const SHOWN: usize = 200 * 1024;
 /// Bytes of a list of files.
-const LISTED: usize = 16 * 1024;
+pub(crate) const LISTED: usize = 16 * 1024;
 /// Whatever a `.gitattributes`, even one that git itself is told to ignore, or a byte in a file says: nothing is too binary to be shown.
 const ALL_TEXT: Argument<'_> = &"--text";
 

@@ -115,6 +115,12 @@ impl Verification<'_> {
             let most = save::SHOWN / 1024;
             return Ok(not_judged(&format!("the change is longer than the {most} KiB that a model is shown; have it reviewed")));
         }
+        if change.is_cut && change.touched.is_cut {
+            // the work chooses names, and git sorts by them
+            let (most, names) = (save::SHOWN / 1024, save::LISTED / 1024);
+            let why = format!("the change is longer than the {most} KiB that a judge is shown, and the list of its files than {names} KiB");
+            return Ok(not_judged(&format!("{why}: nobody would know what to read; divide the task")));
+        }
         if let Err(error) = self.make_room_for_a_home(index + 1).await {
             return Ok(not_judged(&format!("what lies where its home is to be cannot be removed: {error}")));
         }

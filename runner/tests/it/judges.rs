@@ -293,6 +293,11 @@ async fn what_nobody_can_judge_is_not_judged() {
     let Ran { report, .. } = carried_out(&agent(long, usual), &judged(&repository, &[(CheckKind::Model, Some("Is it well?"))])).await;
     assert_eq!(statuses(&report), [CheckStatus::Error]);
     assert!(check_output(&report, 0).contains("have it reviewed"), "{}", check_output(&report, 0));
+    // what comes last would be in nothing that a judge is told
+    let many = format!("mkdir a; for n in $(seq 900); do echo $n > a/generated_file_$n; done; {long}; rm README.md");
+    let Ran { report, .. } = carried_out(&agent(&many, usual), &usual_task()).await;
+    assert_eq!(statuses(&report), [CheckStatus::Error]);
+    assert!(check_output(&report, 0).contains("nobody would know what to read"), "{}", check_output(&report, 0));
 }
 
 #[tokio::test]
