@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -17,12 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{
-    clock::Moment,
-    held::{Held, Order, Why},
-    life::Runner,
-    lock,
-};
+use crate::{clock::Moment, held::Held, life::Runner, lock};
 
 /// The heartbeats of one link that are not answered, and what their answers have asked.
 #[derive(Default)]
@@ -102,6 +97,7 @@ async fn is_heard(renewed: &mut watch::Receiver<Moment>, lease: Duration) -> boo
 /// Up until it is dropped.
 pub(crate) struct Fence {
     down: CancellationToken,
+    gone: CancellationToken,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -109,19 +105,30 @@ impl Fence {
     /// On a thread of its own, with timers of its own: a talk that stands still, as for a disk, keeps whoever shares its runtime from giving
     /// up, when it is the one that looks after the timers.
     pub fn put_up(runner: Arc<Runner>) -> io::Result<Self> {
+        Self::keep(fence(runner))
+    }
+
+    fn keep(watch: impl Future<Output = ()> + Send + 'static) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        let down = CancellationToken::new();
-        let until = down.clone();
+        let (down, gone) = (CancellationToken::new(), CancellationToken::new());
+        let (until, goes) = (down.clone(), gone.clone().drop_guard());
         let keep = move || {
+            // dropped however the thread ends
+            let _goes = goes;
             runtime.block_on(async {
                 tokio::select! {
                     () = until.cancelled() => {}
-                    () = fence(runner) => {}
+                    () = watch => {}
                 }
             });
         };
         let thread = thread::Builder::new().name("fence".into()).spawn(keep)?;
-        Ok(Self { down, thread: Some(thread) })
+        Ok(Self { down, gone, thread: Some(thread) })
+    }
+
+    /// When its thread has ended though nobody has dropped it, which is an error of the runner's own: nobody would give anything up any more.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 }
 
@@ -154,14 +161,26 @@ async fn fence(runner: Arc<Runner>) {
             }
         }
         let attempts = runner.held.keys().len();
+        if !runner.give_up(lease) {
+            continue;
+        }
         if attempts > 0 {
             warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", lease.as_secs());
         }
-        runner.held.order_all(Order::Abandon(Why::Fenced));
-        runner.has_given_up.store(true, Ordering::Relaxed);
         runner.outbox.wake();
         if renewed.changed().await.is_err() {
             return std::future::pending().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fence_that_falls_is_noticed() {
+        let fence = Fence::keep(async { panic!("a fault of its own") }).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), fence.gone()).await.expect("it is noticed");
     }
 }

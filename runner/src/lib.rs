@@ -63,7 +63,7 @@ pub use network::{Network, NetworkList, bridge::enter as enter_room};
 pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 
-/// Why a runner could not begin. What goes wrong in one attempt is reported about that attempt and never ends the runner.
+/// Why a runner could not begin or go on. What goes wrong in one attempt is reported about that attempt and never ends the runner.
 #[derive(Debug, Error)]
 pub enum RunnerError {
     #[error("the runner cannot use its folder {path}; see that it exists, belongs to this user and has room")]
@@ -78,6 +78,11 @@ pub enum RunnerError {
     GitMissing(#[source] io::Error),
     #[error("the runner could not start the thread that ends its work when nobody answers; see how many threads this user may have")]
     NoFence(#[source] io::Error),
+    #[error(
+        "the thread that ends the runner's work when nobody answers has failed, which is an error in Muster: what was done is saved, and \
+         begun again when the runner is started again"
+    )]
+    FenceGone,
     #[error("the server does not take this runner: {0}")]
     Unfit(String),
     /// It was removed, or is another's.

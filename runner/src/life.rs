@@ -135,14 +135,31 @@ impl Runner {
     /// The leases of what was held then last from then on.
     pub fn renew(&self, sent_at: Moment) {
         let is_news = self.renewed.send_if_modified(|renewed| {
-            let later = sent_at > *renewed;
-            *renewed = sent_at.max(*renewed);
-            later
+            let is_later = sent_at > *renewed;
+            if is_later {
+                *renewed = sent_at;
+                self.has_given_up.store(false, Ordering::Relaxed);
+            }
+            is_later
         });
         if is_news {
-            self.has_given_up.store(false, Ordering::Relaxed);
             self.outbox.wake();
         }
+    }
+
+    /// Everything that is held, unless the last answer is not a lease ago after all: nothing is renewed while that is looked at and done.
+    /// Says whether it was.
+    pub fn give_up(&self, lease: Duration) -> bool {
+        let mut is_over = false;
+        self.renewed.send_if_modified(|renewed| {
+            is_over = renewed.elapsed() >= lease;
+            if is_over {
+                self.held.order_all(Order::Abandon(Why::Fenced));
+                self.has_given_up.store(true, Ordering::Relaxed);
+            }
+            false
+        });
+        is_over
     }
 
     /// The agent programs that there are, those of manifests last.
@@ -187,6 +204,7 @@ where
         ended = links(&runner, dial, Talk::new(lost)) => ended,
         () = look_around(&runner) => Ok(()),
         never = runner.left_behind.look_again(runner.limits.gone) => match never {},
+        () = fence.gone() => Err(RunnerError::FenceGone),
     };
     drop(fence);
     leave(&runner).await;
@@ -278,4 +296,40 @@ async fn leave(runner: &Runner) {
     runner.outbox.close();
     runner.tracker.close();
     runner.tracker.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptId, AttemptKey, TaskId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{AgentConfig, LandingConfig, Paths, SandboxConfig};
+
+    #[tokio::test]
+    async fn whoever_was_answered_meanwhile_gives_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunnerConfig {
+            name: "local".into(),
+            state_dir: folder.path().to_owned(),
+            slots: 1,
+            agent_command: None,
+            agents: AgentConfig::default(),
+            capabilities: vec![],
+            paths: Paths::All,
+            sandbox: SandboxConfig { program: "/nowhere/bwrap".into(), ..SandboxConfig::default() },
+            landing: LandingConfig::default(),
+        };
+        let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
+        let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
+        let (orders, _tellings) = runner.held.take(key).unwrap();
+        let stands = || (orders.current(), runner.has_given_up.load(Ordering::Relaxed));
+        runner.renew(Moment::now());
+        assert!(!runner.give_up(Duration::from_secs(3600)));
+        assert_eq!(stands(), (Order::Work, false));
+        assert!(runner.give_up(Duration::ZERO));
+        assert_eq!(stands(), (Order::Abandon(Why::Fenced), true));
+        runner.renew(Moment::now());
+        assert_eq!(stands(), (Order::Abandon(Why::Fenced), false), "what was given up stays so, and what is taken now is held");
+    }
 }
