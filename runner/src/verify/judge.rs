@@ -74,6 +74,8 @@ enum Ended {
     Whole(Option<ExitStatus>, Option<Overrun>),
     TimedOut,
     TookTooMuch(Overrun),
+    /// It was asked, and nobody knows what became of it.
+    Lost(String),
     /// It could not be asked.
     NotAsked(String),
 }
@@ -168,10 +170,7 @@ impl Verification<'_> {
         });
         let Some(judging) = judge else { return Ok(not_judged("nobody has listened")) };
         let ended = ended?;
-        let cost = judging.judgement().cost_micros.or_else(|| max_cost_cents.map(|cents| u64::from(cents) * MICROS));
-        if !matches!(ended, Ended::NotAsked(_)) {
-            bench.spent_micros = bench.spent_micros.saturating_add(cost.unwrap_or(0));
-        }
+        bench.spent_micros = bench.spent_micros.saturating_add(cost(&ended, judging.judgement().cost_micros, max_cost_cents));
         let checked = ruling(spec, time, ended, said, &judging, &nonce);
         Ok(without_what_is_given(checked, self.judges.given))
     }
@@ -275,7 +274,7 @@ impl Verification<'_> {
             Ok(End::TimedOut) => Ended::TimedOut,
             Ok(End::TookTooMuch(overrun)) => Ended::TookTooMuch(overrun),
             Ok(End::Told(order)) => return Err(Interrupted::Told(order)),
-            Err(error) => Ended::NotAsked(format!("it could not be waited for: {error}")),
+            Err(error) => Ended::Lost(format!("it could not be waited for: {error}")),
         })
     }
 }
@@ -284,6 +283,16 @@ impl Verification<'_> {
 fn may_cost(own: Option<u32>, left_micros: Option<u64>) -> Option<u32> {
     let left = left_micros.map(|micros| u32::try_from(micros / MICROS).unwrap_or(u32::MAX));
     own.into_iter().chain(left).min()
+}
+
+/// In millionths of a dollar. One that was asked and has not said it has cost all that it might, however it ended.
+fn cost(ended: &Ended, said: Option<u64>, most_cents: Option<u32>) -> u64 {
+    match ended {
+        Ended::NotAsked(_) => 0,
+        Ended::Whole(..) | Ended::TimedOut | Ended::TookTooMuch(_) | Ended::Lost(_) => {
+            said.or_else(|| most_cents.map(|cents| u64::from(cents) * MICROS)).unwrap_or(0)
+        }
+    }
 }
 
 /// Without the values that agents are given, keys among them: a judge knows its own environment, and what it says is read by many.
@@ -310,6 +319,7 @@ fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failu
             return Checked { judgement: Some(judged), ..Checked::new(CheckStatus::TimedOut, output) };
         }
         Ended::TookTooMuch(overrun) => Err(format!("it {overrun}, and was ended")),
+        Ended::Lost(why) => Err(why),
         Ended::Whole(_, overrun) => read(spec, said, judging, nonce).map_err(|why| match overrun {
             Some(overrun) => format!("{why}; meanwhile it {overrun}"),
             None => why,
@@ -413,6 +423,15 @@ mod tests {
         let (status, output) = came(Ended::Whole(None, Some(overrun)), &[]);
         assert!(status == CheckStatus::Error && output.ends_with(&format!("; meanwhile it {limit}")), "{output}");
         assert_eq!(came(Ended::Whole(None, Some(overrun)), &passes).0, CheckStatus::Passed, "what it called was refused, and it went on");
+    }
+
+    #[test]
+    fn whoever_was_asked_has_cost_something() {
+        let all = [Ended::Whole(None, None), Ended::TimedOut, Ended::TookTooMuch(Overrun::Processes(8)), Ended::Lost("gone".into())];
+        for ended in &all {
+            assert_eq!([cost(ended, Some(1300), Some(3)), cost(ended, None, Some(3)), cost(ended, None, None)], [1300, 30_000, 0]);
+        }
+        assert_eq!(cost(&Ended::NotAsked("gone".into()), None, Some(3)), 0);
     }
 
     #[test]
