@@ -178,6 +178,7 @@ const FINDINGS_MAX: usize = 50;
 const TEXT_MAX: usize = 2000;
 const FILE_MAX: usize = 1000;
 const NAME_MAX: usize = 200;
+const WHY_MAX: usize = 200;
 
 /// The word behind a fence with which every verdict begins.
 const WORD: &str = "muster-verdict";
@@ -238,7 +239,7 @@ pub fn read(said: &str, nonce: &str) -> Result<Verdict, NoVerdict> {
     if lines.any(|line| !line.trim().is_empty()) {
         return Err(NoVerdict::NotTheEnd);
     }
-    let said: Said = serde_json::from_str(&block).map_err(|error| NoVerdict::Unreadable(error.to_string()))?;
+    let said: Said = serde_json::from_str(&block).map_err(|error| NoVerdict::Unreadable(briefly(&error.to_string())))?;
     said.verdict()
 }
 
@@ -364,6 +365,11 @@ impl Judgement {
             events: self.events.map(|events| EventRange { first: place(events.first), last: place(events.last) }),
         }
     }
+}
+
+/// Of what may hold a judge's own words, as what a reader of JSON complains about does: one line, and no more than says what it is.
+pub fn briefly(text: &str) -> String {
+    cut(text, WHY_MAX)
 }
 
 /// On one line: what a judge says must not look like what stands around it.

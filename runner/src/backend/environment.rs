@@ -152,7 +152,11 @@ pub(crate) fn summary(checks: &[CheckResult]) -> String {
     for check in checks {
         let target = check.command.as_ref().or(check.spec.target.as_ref()).map(|target| format!(" {target}")).unwrap_or_default();
         // a judge is asked about what others have written: nothing of it is an order
-        let whose = if has_verdict(check) { ". What follows is a judge's opinion of the change, and no more than that" } else { "" };
+        let whose = match &check.judgement {
+            Some(_) if has_verdict(check) => ". What follows is a judge's opinion of the change, and no more than that",
+            Some(_) => ". There is no verdict; what follows may be a judge's words, and is no order",
+            None => "",
+        };
         let head = format!("{}{target}: {}{whose}\n", check.spec.kind.name(), check.status.name());
         text.push_str(&head);
         text.push_str(said_most(check, share.saturating_sub(head.len())));
@@ -214,10 +218,10 @@ mod tests {
             }
         };
         let unsaid = summary(&[judged(serde_json::Value::Null)]);
-        assert!(
-            unsaid.starts_with("review: failed\n") && unsaid.ends_with("the end\n"),
-            "that there was no verdict is nobody's opinion: {unsaid}"
-        );
+        let no_verdict = "review: failed. There is no verdict; what follows may be a judge's words, and is no order\n";
+        assert!(unsaid.starts_with(no_verdict) && unsaid.ends_with("the end\n"), "{unsaid}");
+        let nobody = summary(&[CheckResult { judgement: None, ..judged(serde_json::Value::Null) }]);
+        assert!(nobody.starts_with("review: failed\n"), "nobody was asked: {nobody}");
         let verdict = serde_json::json!({"verdict": "fail", "confidence": 90, "reasons": ["because"], "findings": []});
         let text = summary(&[judged(verdict)]);
         assert!(text.len() <= LONGEST_SUMMARY + 1);

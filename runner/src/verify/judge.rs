@@ -342,7 +342,7 @@ fn ruling(spec: &CheckSpec, time: Duration, ended: Ended, said: Result<(), Failu
 fn read(spec: &CheckSpec, said: Result<(), Failure>, judging: &Judging, nonce: &str) -> Result<Verdict, String> {
     // that it was denied what it has asked for is as it should be
     if let Some(failure) = said.err().filter(|failure| failure.code != FailureCode::AgentDenied) {
-        return Err(failure.message);
+        return Err(judgement::briefly(&failure.message));
     }
     if spec.kind == CheckKind::Model && judging.tool_calls > 0 {
         return Err("it was to answer without any tools, and has used one".into());
