@@ -1,6 +1,7 @@
 //! An attempt's session as it comes into being: each event goes to the server as it is, and into the log as people read it.
 
 pub(crate) mod judging;
+pub(crate) mod secrets;
 mod shown;
 
 use domain::{
@@ -38,6 +39,12 @@ pub(crate) struct Written {
 impl Session<'_> {
     /// Returns when there is room for what comes next.
     pub async fn add(&mut self, kinds: Vec<SessionEventKind>) {
+        // before anything is cut: of a key that is cut in two nobody finds the halves
+        let clean = |kind| match &self.judge {
+            Some(judging) => judging.secrets.out_of_event(kind),
+            None => kind,
+        };
+        let kinds: Vec<_> = kinds.into_iter().map(clean).collect();
         for (kind, bytes) in kinds.into_iter().map(SessionEventKind::kept) {
             if let Some(judging) = &mut self.judge {
                 judging.note(&kind);
@@ -70,6 +77,15 @@ impl Session<'_> {
             self.written.bytes += bytes;
             self.say(kind);
         }
+    }
+
+    /// A line that is for nobody but the log.
+    pub async fn print(&self, line: &str) {
+        let mut text = format!("{line}\n");
+        if let Some(judging) = &self.judge {
+            judging.secrets.out_of(&mut text);
+        }
+        self.log.text(LogStream::Stdout, &text).await;
     }
 
     /// Once there is room; false when nothing more may be said.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use domain::{Decision, LogStream, SessionEventKind, approval::Answer, protocol::Tell, session::kept_text};
+use domain::{Decision, SessionEventKind, approval::Answer, protocol::Tell, session::kept_text};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{ChildStdin, ChildStdout},
@@ -165,7 +165,7 @@ impl Talk<'_, '_> {
     async fn hear(&mut self, line: &str) {
         let heard = self.partner.dialogue.hear(line);
         if heard.is_output && !line.trim().is_empty() {
-            self.partner.session.log.text(LogStream::Stdout, &format!("{line}\n")).await;
+            self.partner.session.print(line).await;
         }
         self.take_in(heard).await;
         self.pass_on().await;

@@ -10,6 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::Log;
+use crate::session::secrets::Secrets;
 
 /// After a piece has gone out, what follows is collected for this long. A person sees no delay, the server a thirtieth of the pieces.
 const COLLECT: Duration = Duration::from_millis(30);
@@ -17,8 +18,8 @@ const COLLECT: Duration = Duration::from_millis(30);
 const PIPE_CAPACITY: usize = 1024 * 1024;
 
 /// Reads until the pipe ends, or until `over` is cancelled and the pipe gives nothing more at once. Everything read is in the log
-/// on return. Pieces are cut between characters; bytes that belong to none are passed on as they are.
-pub(crate) async fn pump(mut pipe: impl AsyncRead + Unpin, stream: LogStream, log: &Log, over: &CancellationToken) {
+/// on return, without these secrets. Pieces are cut between characters; bytes that belong to none are passed on as they are.
+pub(crate) async fn pump(mut pipe: impl AsyncRead + Unpin, stream: LogStream, (log, secrets): (&Log, &Secrets), over: &CancellationToken) {
     let mut buffer = vec![0; LOG_CHUNK_LIMIT];
     let mut filled = 0;
     let mut collect_until = Instant::now();
@@ -39,7 +40,7 @@ pub(crate) async fn pump(mut pipe: impl AsyncRead + Unpin, stream: LogStream, lo
         }
         let cut = if open { border(&buffer[..filled]) } else { filled };
         if cut > 0 {
-            log.output(stream, &buffer[..cut]).await;
+            log.output(stream, &secrets.out_of_output(&buffer[..cut])).await;
             buffer.copy_within(cut..filled, 0);
             filled -= cut;
             collect_until = Instant::now() + COLLECT;

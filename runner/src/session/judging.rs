@@ -2,6 +2,7 @@
 
 use domain::{Judgement, SessionEventKind as Event, judgement::EventRange};
 
+use super::secrets::Secrets;
 use crate::backend::found::Found;
 
 /// So much of one judge is kept in the session: what a page shows at once.
@@ -13,6 +14,8 @@ const SAID: usize = 1024 * 1024;
 pub(crate) struct Judging {
     round: i32,
     check: i32,
+    /// What nothing that it says and does may hold.
+    pub secrets: Secrets,
     /// All its messages, or nothing when they are too long.
     words: Option<String>,
     /// How often it has used a tool.
@@ -23,7 +26,7 @@ pub(crate) struct Judging {
 }
 
 impl Judging {
-    pub fn new(round: i32, check: usize, by: &Found) -> Self {
+    pub fn new(round: i32, check: usize, by: &Found, secrets: Secrets) -> Self {
         let judgement = Judgement {
             backend: by.backend.clone(),
             version: Some(by.version.clone()),
@@ -37,7 +40,7 @@ impl Judging {
             events: None,
         };
         let check = i32::try_from(check).unwrap_or(i32::MAX);
-        Self { round, check, words: Some(String::new()), tool_calls: 0, judgement, events: 0, bytes: 0 }
+        Self { round, check, secrets, words: Some(String::new()), tool_calls: 0, judgement, events: 0, bytes: 0 }
     }
 
     pub fn note(&mut self, kind: &Event) {
@@ -95,7 +98,7 @@ mod tests {
 
     fn judging() -> Judging {
         let (backend, version) = (Backend::ClaudeCode, "2.1".into());
-        Judging::new(2, 3, &Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None })
+        Judging::new(2, 3, &Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None }, Secrets::default())
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 mod words;
 
-use std::{ffi::OsString, io, path::Path, pin::pin, process::ExitStatus, sync::Arc, time::Duration};
+use std::{io, path::Path, pin::pin, process::ExitStatus, sync::Arc, time::Duration};
 
 use domain::{
     AgentTerms, CheckKind, CheckSpec, CheckStatus, Failure, FailureCode, Isolation, LogStream, SessionEventKind,
@@ -41,7 +41,7 @@ use crate::{
     process::{self, Allowance, End, MARKER},
     sandbox::{Guest, Overrun, Program, Room, Running, TMP},
     save::{self, Change, SaveError},
-    session::{Session, Written, judging::Judging},
+    session::{Session, Written, judging::Judging, secrets::Secrets},
     tellings::tellings,
 };
 
@@ -49,8 +49,6 @@ use crate::{
 const NONCE: usize = 24;
 /// Millionths of a dollar in a cent.
 const MICROS: u64 = 10_000;
-/// Bytes. What is shorter is a switch or a number, and hides nothing.
-const SHORTEST_SECRET: usize = 8;
 
 /// What the judges of one round share.
 pub(super) struct Bench<'a> {
@@ -157,7 +155,7 @@ impl Verification<'_> {
             log: self.log,
             orders: orders.clone(),
             written: std::mem::take(bench.written),
-            judge: Some(Judging::new(self.round, index + 1, found)),
+            judge: Some(Judging::new(self.round, index + 1, found, Secrets::of(self.judges.given))),
         };
         session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
         let left = time.saturating_sub(began.elapsed());
@@ -172,7 +170,7 @@ impl Verification<'_> {
         let ended = ended?;
         bench.spent_micros = bench.spent_micros.saturating_add(cost(&ended, judging.judgement().cost_micros, max_cost_cents));
         let checked = ruling(spec, time, ended, said, &judging, &nonce);
-        Ok(without_what_is_given(checked, self.judges.given))
+        Ok(without(&judging.secrets, checked))
     }
 
     /// What the work has changed, looked at once for all judges of a round; or why it is not judged. Who looks takes of the check's time.
@@ -254,12 +252,13 @@ impl Verification<'_> {
         let (_nobody, nothing) = tellings();
         let mut hearing = Hearing::new(nothing);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let secrets = Secrets::of(self.judges.given);
         let reading = async {
             let partner = Partner { dialogue, session, asker, heard: vec![] };
             let talk = conversation::converse((stdin, stdout), lines, partner, &mut hearing, (&over, &said_all));
             let errors = async {
                 if let Some(stderr) = stderr {
-                    pump(stderr, LogStream::Stderr, self.log, &over).await;
+                    pump(stderr, LogStream::Stderr, (self.log, &secrets), &over).await;
                 }
             };
             tokio::join!(talk, errors);
@@ -295,13 +294,11 @@ fn cost(ended: &Ended, said: Option<u64>, most_cents: Option<u32>) -> u64 {
     }
 }
 
-/// Without the values that agents are given, keys among them: a judge knows its own environment, and what it says is read by many.
-fn without_what_is_given(mut checked: Checked, given: &[(OsString, OsString)]) -> Checked {
-    let secrets = given.iter().filter_map(|(_, value)| value.to_str()).filter(|value| value.len() >= SHORTEST_SECRET);
-    for secret in secrets {
-        let clean = |text: &mut String| *text = text.replace(secret, "[removed]");
-        clean(&mut checked.output);
-        let Some(verdict) = checked.judgement.as_mut().and_then(|judgement| judgement.verdict.as_mut()) else { continue };
+/// Also where a judge has spelled a value in its verdict so that only whoever reads that finds it.
+fn without(secrets: &Secrets, mut checked: Checked) -> Checked {
+    let clean = |text: &mut String| secrets.out_of(text);
+    clean(&mut checked.output);
+    if let Some(verdict) = checked.judgement.as_mut().and_then(|judgement| judgement.verdict.as_mut()) {
         verdict.reasons.iter_mut().for_each(clean);
         verdict.findings.iter_mut().flat_map(|one| [&mut one.file, &mut one.message]).for_each(clean);
     }
@@ -362,7 +359,7 @@ mod tests {
     fn judging(kinds: &[SessionEventKind]) -> Judging {
         let (backend, version) = (Backend::ClaudeCode, "2.1".into());
         let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None };
-        let mut judging = Judging::new(1, 1, &found);
+        let mut judging = Judging::new(1, 1, &found, Secrets::default());
         kinds.iter().for_each(|kind| judging.note(kind));
         judging
     }

@@ -367,11 +367,20 @@ touch "$CLAUDE_CONFIG_DIR/own" && verdict "$word" pass x"#,
 }
 
 #[tokio::test]
-async fn a_key_that_a_judge_says_is_not_kept_with_its_verdict() {
-    let agent = agent("echo made > made.txt", r#"verdict "$word" fail "It has $ANTHROPIC_API_KEY.""#);
+async fn a_key_that_a_judge_says_is_kept_nowhere() {
+    let agent = agent(
+        "echo made > made.txt",
+        r#"echo "It is $ANTHROPIC_API_KEY"; echo "Once more, $ANTHROPIC_API_KEY" >&2
+calls Bash "echo $ANTHROPIC_API_KEY"
+say '{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"c","content":"'"$ANTHROPIC_API_KEY"'"}]}}'
+verdict "$word" fail "It has $ANTHROPIC_API_KEY.""#,
+    );
     let repository = Repository::sample();
     let assignment = judged(&repository, &[(CheckKind::Review, None)]);
-    let Ran { report, .. } = carried_out(&agent, &assignment).await;
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    let (log, told) = (server.log(assignment.attempt), format!("{:?}", of_judges(&session(&server, &assignment))));
+    assert!(log.contains("It is [removed]") && log.contains("Once more, [removed]") && !log.contains("key-of-the-agents"), "{log}");
+    assert!(told.contains("echo [removed]") && told.contains("It has [removed].") && !told.contains("key-of-the-agents"), "{told}");
     let verdict = report.verification.as_ref().unwrap().checks[0].judgement.clone().unwrap().verdict.unwrap();
     assert_eq!((verdict.verdict, verdict.reasons), (Ruling::Fail, vec!["It has [removed].".to_owned()]));
     assert!(!check_output(&report, 0).contains("key-of-the-agents"), "{}", check_output(&report, 0));

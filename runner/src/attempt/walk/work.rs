@@ -31,7 +31,7 @@ use crate::{
     network::bridge::{Bridge, while_it_reaches},
     process::{self, Allowance, End, Time, Trace},
     sandbox::{Made, Meter, Overrun, Program, Running},
-    session::Session,
+    session::{Session, secrets::Secrets},
 };
 
 /// Of a command, as the log shows it before its output.
@@ -229,7 +229,7 @@ impl Attempt {
 
     async fn pump(&self, pipe: Option<impl AsyncRead + Unpin>, stream: LogStream, over: &CancellationToken) {
         if let Some(pipe) = pipe {
-            pump(pipe, stream, &self.log, over).await;
+            pump(pipe, stream, (&self.log, &Secrets::default()), over).await;
         }
     }
 
