@@ -1,18 +1,21 @@
 //! Plays the server over one link after the other: answers what it is told, and keeps all of it, each thing once.
 
+mod machine;
+mod report;
+mod repository;
+
 use std::{
     collections::{HashMap, HashSet},
     fs,
     future::ready,
     path::{Path, PathBuf},
-    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use domain::{
-    AttemptId, AttemptKey, CheckKind, CheckSpec, CheckStatus, FailureCode, Isolation, LogStream, RunnerId, TaskId, Work,
-    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION, WorkOutcome},
+    AttemptId, AttemptKey, LogStream, RunnerId,
+    protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION},
 };
 use runner::{AgentConfig, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
@@ -22,6 +25,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+
+pub use machine::{is_alive, pids, until_away, until_gone, until_there};
+pub use report::{check_output, diff, failure_code, outcome, statuses};
+pub use repository::{Repository, checks, without_a_sandbox};
 
 /// Long for a busy machine, and never reached when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,96 +47,6 @@ pub fn short() -> Limits {
         look: brief,
         ..Limits::default()
     }
-}
-
-/// A git repository with one commit, as a user would have it.
-pub struct Repository {
-    _folder: TempDir,
-    pub path: PathBuf,
-}
-
-impl Repository {
-    pub fn with(files: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("project");
-        fs::create_dir(&path).unwrap();
-        let repository = Self { _folder: folder, path };
-        repository.git(&["init", "--quiet", "--initial-branch=main"]);
-        repository.commit(files);
-        repository
-    }
-
-    pub fn sample() -> Self {
-        Self::with(&[("README.md", "# Sample\n"), ("Makefile", "test:\n\t@echo tests ran\n")])
-    }
-
-    pub fn commit(&self, files: &[(&str, &str)]) -> String {
-        for (name, content) in files {
-            let path = self.path.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        self.git(&["add", "--all"]);
-        self.git(&["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "--allow-empty", "-m", "Commit"]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    pub fn git(&self, arguments: &[&str]) -> String {
-        git(&self.path, arguments).unwrap_or_else(|error| panic!("git {arguments:?}: {error}"))
-    }
-
-    /// A file as it is on a branch.
-    pub fn show(&self, branch: &str, path: &str) -> Option<String> {
-        git(&self.path, &["show", &format!("{branch}:{path}")]).ok()
-    }
-
-    pub fn branches(&self) -> Vec<String> {
-        self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/muster"]).lines().map(str::to_owned).collect()
-    }
-
-    /// An attempt to carry out a command here.
-    pub fn command(&self, command: &str) -> Assignment {
-        Assignment {
-            correlation_id: None,
-            attempt: AttemptKey { task_id: TaskId(Uuid::now_v7()), attempt_id: AttemptId(Uuid::now_v7()), number: 1 },
-            title: "Tidy up".into(),
-            work: Work::Command(command.into()),
-            agent: Default::default(),
-            repository: self.path.to_str().unwrap().into(),
-            base_ref: None,
-            files: vec![],
-            success_criteria: vec![],
-            checks: vec![],
-            inputs: Default::default(),
-            timeout_seconds: 60,
-            tier: Default::default(),
-            failed_checks: vec![],
-            isolation: usual_isolation(),
-        }
-    }
-}
-
-/// The tests run twice: what holds for work in a sandbox has to hold for work without one, and the other way round.
-fn usual_isolation() -> Isolation {
-    match std::env::var_os("MUSTER_TEST_SANDBOX") {
-        Some(_) => Isolation::Sandbox,
-        None => Isolation::None,
-    }
-}
-
-/// For what can only be seen of work that reaches the rest of the machine.
-pub fn without_a_sandbox(assignment: Assignment) -> Assignment {
-    Assignment { isolation: Isolation::None, ..assignment }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new("git").args(arguments).current_dir(folder).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-}
-
-pub fn checks(specs: &[(CheckKind, Option<&str>)]) -> Vec<CheckSpec> {
-    specs.iter().map(|(kind, target)| CheckSpec::new(*kind, target.map(str::to_owned))).collect()
 }
 
 /// What the played server asks of the runner's signs of life.
@@ -422,12 +339,7 @@ impl Server {
     }
 
     pub async fn until_written(&self, attempt: AttemptKey, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.written(attempt).windows(text.len()).any(|part| part == text.as_bytes()) {
-            assert!(Instant::now() < deadline, "{text} was not written");
-            // Nothing tells of it but the file itself.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        machine::until(text, || self.written(attempt).windows(text.len()).any(|part| part == text.as_bytes())).await;
     }
 
     pub fn journal(&self) -> usize {
@@ -436,15 +348,7 @@ impl Server {
 
     /// The journal forgets an attempt right after its report is stored.
     pub async fn until_the_journal_is_empty(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.journal() == 0 {
-                return;
-            }
-            // Nothing tells of it but the folder itself.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("the journal still has {} entries", self.journal());
+        machine::until("an empty journal", || self.journal() == 0).await;
     }
 }
 
@@ -604,73 +508,4 @@ fn log_of(heard: &[ToServer], wanted: AttemptKey, only: Option<LogStream>) -> St
         })
         .collect();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// "failed command_failed: the command ended with exit status 1"
-pub fn outcome(report: &AttemptReport) -> String {
-    match &report.outcome {
-        WorkOutcome::Completed => "completed".into(),
-        WorkOutcome::Failed { failure } => format!("failed {}: {}", failure.code.name(), failure.message),
-        WorkOutcome::TimedOut { seconds } => format!("timed out after {seconds} s"),
-        WorkOutcome::Cancelled => "cancelled".into(),
-    }
-}
-
-pub fn failure_code(report: &AttemptReport) -> Option<FailureCode> {
-    match &report.outcome {
-        WorkOutcome::Failed { failure } => Some(failure.code),
-        _ => None,
-    }
-}
-
-pub fn statuses(report: &AttemptReport) -> Vec<CheckStatus> {
-    report.verification.iter().flat_map(|report| &report.checks).map(|check| check.status).collect()
-}
-
-pub fn check_output(report: &AttemptReport, index: usize) -> &str {
-    &report.verification.as_ref().unwrap().checks[index].output
-}
-
-pub fn diff(report: &AttemptReport) -> String {
-    report.artifacts.iter().map(|artifact| String::from_utf8_lossy(&artifact.content).into_owned()).collect()
-}
-
-/// Whether a process does anything still; one that only nobody has waited for does not.
-pub fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
-    !matches!(state, None | Some("Z" | "X"))
-}
-
-/// The process numbers that a command has written into a file, one a line.
-pub fn pids(path: &Path) -> Vec<i32> {
-    fs::read_to_string(path).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect()
-}
-
-/// Until none of the processes with these numbers does anything.
-pub async fn until_gone(pids: &[i32]) {
-    let deadline = Instant::now() + PATIENCE;
-    while pids.iter().any(|pid| is_alive(*pid)) {
-        assert!(Instant::now() < deadline, "{pids:?} run on");
-        // Nothing tells of it but the processes themselves.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-pub async fn until_there(path: &Path) {
-    let deadline = Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "{} did not come", path.display());
-        // Nothing tells of it but the folder itself.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-pub async fn until_away(path: &Path) {
-    let deadline = Instant::now() + PATIENCE;
-    while path.exists() {
-        assert!(Instant::now() < deadline, "{} stays", path.display());
-        // Nothing tells of it but the folder itself.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
