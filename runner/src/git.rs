@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -108,7 +109,13 @@ pub(crate) enum Place<'a> {
     /// One without a worktree, or of which the worktree does not matter.
     Repository(&'a Path),
     /// A worktree with its repository, found by what the runner knows and not by files that the work could have changed.
-    Worktree { git_dir: &'a Path, path: &'a Path, index: &'a Path },
+    Worktree {
+        git_dir: &'a Path,
+        path: &'a Path,
+        index: &'a Path,
+        /// Where its objects are, when not in the repository.
+        objects: Option<&'a Path>,
+    },
 }
 
 impl<'a> Place<'a> {
@@ -117,6 +124,14 @@ impl<'a> Place<'a> {
             Self::Folder(path) | Self::Worktree { path, .. } => path,
             // what is named from the root on is found from anywhere
             Self::Repository(_) => Path::new("/"),
+        }
+    }
+
+    /// The same worktree, with these objects instead of those of its repository.
+    pub fn with_objects(self, objects: &'a Path) -> Self {
+        match self {
+            Self::Worktree { git_dir, path, index, .. } => Self::Worktree { git_dir, path, index, objects: Some(objects) },
+            other => other,
         }
     }
 }
@@ -193,8 +208,35 @@ impl Git {
         input: &[u8],
         bounds: Bounds,
     ) -> Result<Output, GitError> {
+        self.call(place, arguments, (input, None, None), bounds).await
+    }
+
+    /// As [`run_with_input`](Self::run_with_input), with an output that may be long.
+    pub async fn run_into(
+        &self,
+        place: Place<'_>,
+        arguments: &[Argument<'_>],
+        input: &[u8],
+        output: File,
+        bounds: Bounds,
+    ) -> Result<(), GitError> {
+        self.call(place, arguments, (input, None, Some(output)), bounds).await.map(drop)
+    }
+
+    /// As [`run`](Self::run), with an input that may be long.
+    pub async fn run_from(&self, place: Place<'_>, arguments: &[Argument<'_>], input: File, bounds: Bounds) -> Result<Output, GitError> {
+        self.call(place, arguments, (b"", Some(input), None), bounds).await
+    }
+
+    async fn call(
+        &self,
+        place: Place<'_>,
+        arguments: &[Argument<'_>],
+        (input, from, into): (&[u8], Option<File>, Option<File>),
+        bounds: Bounds,
+    ) -> Result<Output, GitError> {
         // whoever makes a room ends when nobody hears it any more
-        let Running { mut child, made, meter, bridge } = self.start(place, arguments).await?;
+        let Running { mut child, made, meter, bridge } = self.start(place, arguments, (from, into)).await?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let work = async {
@@ -230,16 +272,16 @@ impl Git {
         Err(GitError::Failed { code: status.code(), said: String::from_utf8_lossy(&error).into_owned() })
     }
 
-    async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>]) -> io::Result<Running> {
+    async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>], files: (Option<File>, Option<File>)) -> io::Result<Running> {
         match (place, &self.room) {
             (Place::Worktree { path, .. }, Room::Closed(_)) => {
                 let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git, path)?;
-                self.complete(&mut command, place, arguments);
+                self.complete(&mut command, place, arguments, files);
                 Ok(Running { child: process::start_alone(command).await?, made, meter, bridge })
             }
             _ => {
                 let mut command = Command::new("git");
-                self.complete(&mut command, place, arguments);
+                self.complete(&mut command, place, arguments, files);
                 command.current_dir(place.stands_in());
                 // a group of its own, so that its helpers end with it
                 command.process_group(0);
@@ -248,7 +290,7 @@ impl Git {
         }
     }
 
-    fn complete(&self, command: &mut Command, place: Place<'_>, arguments: &[Argument<'_>]) {
+    fn complete(&self, command: &mut Command, place: Place<'_>, arguments: &[Argument<'_>], (from, into): (Option<File>, Option<File>)) {
         command.env_clear();
         for name in ENVIRONMENT {
             if let Some(value) = std::env::var_os(name) {
@@ -275,12 +317,16 @@ impl Git {
         match place {
             Place::Folder(_) => &mut *command,
             Place::Repository(git_dir) => command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir),
-            Place::Worktree { git_dir, path, index } => {
+            Place::Worktree { git_dir, path, index, objects } => {
+                if let Some(objects) = objects {
+                    command.env("GIT_OBJECT_DIRECTORY", objects);
+                }
                 command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir).env("GIT_WORK_TREE", path).env("GIT_INDEX_FILE", index)
             }
         };
         command.args(arguments.iter().map(|argument| argument.as_ref()));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(from.map_or_else(Stdio::piped, Stdio::from)).stdout(into.map_or_else(Stdio::piped, Stdio::from));
+        command.stderr(Stdio::piped());
         command.kill_on_drop(true);
     }
 }

@@ -414,6 +414,7 @@ impl Closed {
                 room.writable(&folder.index_folder(), &folder.index_folder());
                 // not what its user has added to it, which is how it proves who it is elsewhere
                 room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig"));
+                room.read_only_if_there(&folder.store());
             }
             // it is told all that it needs
             Guest::Judge { .. } => {}

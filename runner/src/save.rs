@@ -3,9 +3,11 @@
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
 //! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, and everything that
-//! the work committed, stashed or staged elsewhere is on a branch beside it.
+//! the work committed, stashed or staged elsewhere is on a branch beside it; and that what it says has changed is what is on the branch: see
+//! [`store`].
 
 mod change;
+mod store;
 
 use std::{
     ffi::OsStr,
@@ -50,6 +52,8 @@ pub(crate) enum SaveError {
     Io(#[from] io::Error),
     #[error("git cannot take in {0}")]
     LeftOver(String),
+    #[error("something in the work's repository is not what its id says, or is missing: {0}")]
+    Untrue(String),
 }
 
 /// A worktree to be saved, with what it takes to do so.
@@ -89,13 +93,21 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
     let changed = tip != checkout.base_commit;
     let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
     let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
-    let diff = if changed { saving.diff(&tip).await? } else { vec![] };
-    // last, and by itself: it puts the repository in order first, which nobody may read meanwhile
-    notes.extend(saving.push(&branches).await?);
+    if branches.is_empty() {
+        return Ok(Saved { notes, ..Saved::default() });
+    }
+    let objects = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
+    let diff = if changed { saving.reading(&objects).diff(&tip).await? } else { vec![] };
+    notes.push(saving.push(&branches).await?);
     Ok(Saved { commit: changed.then_some(tip), diff, notes })
 }
 
-impl Saving<'_> {
+impl<'a> Saving<'a> {
+    /// The same, with these objects instead of those that the work could write.
+    fn reading(self, objects: &'a Path) -> Self {
+        Self { place: self.place.with_objects(objects), ..self }
+    }
+
     async fn run(&self, arguments: &[Argument<'_>]) -> Result<(), GitError> {
         self.git.run(self.place, arguments, Bounds::LOCAL).await.map(drop)
     }
@@ -230,23 +242,18 @@ impl Saving<'_> {
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.
-    async fn push(&self, branches: &[Branch]) -> Result<Option<String>, GitError> {
-        if branches.is_empty() {
-            return Ok(None);
-        }
-        // what has looked at the work may have run programs of its choice; from here on it is read outside
-        worktree::restore(self.entry, self.checkout).await?;
+    async fn push(&self, branches: &[Branch]) -> Result<String, GitError> {
         let names = branches.iter().map(|branch| branch.name.as_str()).collect::<Vec<_>>().join(" and ");
         let (repository, mirror) = (&self.entry.repository, self.entry.mirror.display().to_string());
         let mut why = String::new();
         if repository.starts_with('/') {
             match self.push_to(repository, branches).await {
-                Ok(()) => return Ok(Some(format!("Saved on {names}"))),
+                Ok(()) => return Ok(format!("Saved on {names}")),
                 Err(error) => why = format!(", as it could not be pushed to {repository}: {error}"),
             }
         }
         self.push_to(&mirror, branches).await?;
-        Ok(Some(format!("Saved on {names} in the runner's mirror, {mirror}{why}")))
+        Ok(format!("Saved on {names} in the runner's mirror, {mirror}{why}"))
     }
 
     async fn push_to(&self, repository: &str, branches: &[Branch]) -> Result<(), GitError> {
@@ -254,7 +261,8 @@ impl Saving<'_> {
         let refs: Vec<_> = branches.iter().map(|branch| format!("{}:refs/heads/{}", branch.commit, branch.name)).collect();
         let mut arguments: Vec<Argument<'_>> = vec![&"push", &"--quiet", &receiver, &"--end-of-options", &repository];
         arguments.extend(refs.iter().map(|name| name as Argument<'_>));
-        self.outside.run(Place::Repository(&self.checkout.git_dir), &arguments, Bounds::TRANSFER).await.map(drop)
+        let store = AttemptFolder::of(&self.entry.folder).store();
+        self.outside.run(Place::Repository(&store), &arguments, Bounds::TRANSFER).await.map(drop)
     }
 }
 

@@ -63,8 +63,8 @@ fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Resul
     restore_now(entry, checkout)
 }
 
-/// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work,
-/// and before it pushes, as it could make git run commands, overlook files, or read what is not the attempt's.
+/// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work, as
+/// it could make git run commands, overlook files, or read what is not the attempt's.
 pub(crate) async fn restore(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
     let (entry, checkout) = (entry.clone(), checkout.clone());
     tokio::task::spawn_blocking(move || restore_now(&entry, &checkout)).await.map_err(io::Error::other)?
@@ -76,11 +76,20 @@ fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
     fs::create_dir_all(git_dir.join("objects/info"))?;
     fs::create_dir_all(git_dir.join("hooks"))?;
     replace(&git_dir.join("config"), &settings(entry)?)?;
-    replace(&git_dir.join("objects/info/alternates"), &format!("{}\n", entry.mirror.join("objects").display()))?;
+    replace(&git_dir.join("objects/info/alternates"), &alternates(entry))?;
     for name in ["info/exclude", "info/attributes", "info/grafts", "info/sparse-checkout", "shallow", "config.worktree"] {
         remove(&git_dir.join(name))?;
     }
-    // A repository that was cloned without its whole history borrows it from a mirror without it.
+    copy_shallow(entry, git_dir)
+}
+
+/// Where a repository of the attempt's borrows objects from.
+pub(crate) fn alternates(entry: &Entry) -> String {
+    format!("{}\n", entry.mirror.join("objects").display())
+}
+
+/// A repository that was cloned without its whole history borrows it from a mirror without it.
+pub(crate) fn copy_shallow(entry: &Entry, git_dir: &Path) -> io::Result<()> {
     match fs::copy(entry.mirror.join("shallow"), git_dir.join("shallow")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -110,7 +119,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     File::create_new(path)?.write_all(text.as_bytes())
 }
 
-fn settings(entry: &Entry) -> io::Result<String> {
+pub(crate) fn settings(entry: &Entry) -> io::Result<String> {
     let long_ids = fs::read_to_string(entry.mirror.join("config"))?.contains("objectformat = sha256");
     let (version, extensions) = if long_ids { (1, "[extensions]\n\tobjectformat = sha256\n") } else { (0, "") };
     Ok(format!(
@@ -122,7 +131,7 @@ fn settings(entry: &Entry) -> io::Result<String> {
 
 /// The worktree as git is to see it, whatever the work did to its `.git` file and its index.
 pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
-    Place::Worktree { git_dir: &checkout.git_dir, path: &checkout.path, index }
+    Place::Worktree { git_dir: &checkout.git_dir, path: &checkout.path, index, objects: None }
 }
 
 /// Makes an index of the runner's own that holds the last commit. It knows the files as they were before the work began, so that

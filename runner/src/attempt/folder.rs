@@ -93,6 +93,16 @@ impl<'a> AttemptFolder<'a> {
         self.kept().join("index.base")
     }
 
+    /// Of the runner's own: what the work has made, each object as its id says. git sees it while it looks, and nobody can change it then.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// What is on its way there.
+    pub fn taken(&self) -> PathBuf {
+        self.kept().join("taken.pack")
+    }
+
     /// Repositories that the work left inside its worktree.
     pub fn nested(&self) -> PathBuf {
         self.kept().join("nested")

@@ -1,4 +1,5 @@
-//! What the work has changed so far, for those who judge it: looked at as it will be saved, while nothing is moved and nothing is pushed.
+//! What the work has changed so far, for those who judge it: looked at as it will be saved, from the [store](super::store) that is pushed,
+//! while nothing is moved and nothing is pushed.
 
 use std::fs;
 
@@ -33,7 +34,7 @@ pub(crate) struct List {
     pub is_cut: bool,
 }
 
-/// Fails where something would be saved that its diff does not show.
+/// Fails where something would be saved that its diff does not show, and where something is not what its id says.
 pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: &Checkout) -> Result<Change, SaveError> {
     fs::create_dir_all(&checkout.path)?;
     worktree::restore(entry, checkout).await?;
@@ -41,6 +42,8 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
     let git = &outside.inside(room);
     let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
+    let objects = saving.take(&[&now]).await?;
+    let saving = saving.reading(&objects);
     let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", base]).await?;
     if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
         let path = line.split_once('\t').map_or(line, |(_, path)| path);

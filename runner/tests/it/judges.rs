@@ -406,6 +406,24 @@ async fn the_work_cannot_say_that_a_file_is_not_shown() {
     }
 }
 
+#[tokio::test]
+async fn a_judge_is_shown_what_is_pushed_whatever_the_work_has_put_under_its_id() {
+    let repository = Repository::with(&[("a.txt", "vulnerable\n")]);
+    repository.commit(&[("a.txt", "fixed\n")]);
+    let agent = agent(
+        r#"place() { echo "$(git rev-parse --git-dir)/objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)"; }
+harmless=$(printf 'fixed # comment\n' | git hash-object -w --stdin); echo vulnerable > a.txt; id=$(git hash-object a.txt)
+mkdir -p "$(dirname "$(place $id)")"; cp "$(place $harmless)" "$(place $id)""#,
+        r#"verdict "$word" pass x"#,
+    );
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    let told = of_judges(&session(&server, &assignment));
+    let told = prompts(&told)[0];
+    assert!(told.contains("\n+vulnerable\n") && !told.contains("comment"), "{told}");
+    assert_eq!(repository.show(&report.branch.unwrap(), "a.txt").as_deref(), Some("vulnerable"));
+}
+
 /// In cents: what the check says, what the task says, and what is left of that for one judgement. The work itself takes a part of a cent.
 #[tokio::test]
 async fn a_judge_may_cost_what_its_check_says_and_what_the_task_has_left() {

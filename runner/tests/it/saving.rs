@@ -162,3 +162,27 @@ async fn attempts_on_one_repository_do_not_see_each_others_git() {
     let expected = format!("{}\n{}\n", repository.git(&["rev-parse", "main"]), repository.path.display());
     assert_eq!(server.output(look.attempt, LogStream::Stdout), expected);
 }
+
+/// What git finds by an id in the work's repository is what the work has put there.
+#[tokio::test]
+async fn a_text_under_the_id_of_another_is_neither_shown_nor_saved() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "vulnerable\n")]));
+    repository.commit(&[("a.txt", "fixed\n")]);
+    let server = Server::with(&state).await;
+    let place = r#"place() { echo "$(git rev-parse --git-dir)/objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)"; }
+put() { mkdir -p "$(dirname "$(place $1)")"; cp "$(place $2)" "$(place $1)"; }
+harmless=$(printf 'fixed # comment\n' | git hash-object -w --stdin)"#;
+
+    // one that the repository has, so that it would not have to be pushed
+    let known = format!("{place}\necho vulnerable > a.txt; put $(git hash-object a.txt) $harmless");
+    let report = server.carry_out(&repository.command(&known)).await;
+    assert_eq!(outcome(&report), "completed");
+    let diff = diff(&report);
+    assert!(diff.contains("\n+vulnerable\n") && !diff.contains("comment"), "{diff}");
+    assert_eq!(repository.show(&report.branch.unwrap(), "a.txt").as_deref(), Some("vulnerable"));
+
+    let unknown = format!("{place}\necho unheard of > a.txt; put $(git hash-object a.txt) $harmless");
+    let report = server.carry_out(&repository.command(&unknown)).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("is not what its id says"), "{}", outcome(&report));
+}

@@ -1,0 +1,61 @@
+//! The runner's own copy of what the work has made, in which every object is what its id says.
+//!
+//! git works an id out when it takes an object in, and believes it when it reads one that is there. What lies in the work's repository is
+//! the work's to write: one text under the id of another is what git shows of it, and whoever has the other already is pushed that. So what
+//! is shown to anybody, and what is pushed, is read from here. It comes as one pack, of which git works all ids out anew; everything else
+//! is the mirror's. What was not what its id says is missing then, and that is an error.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{SaveError, Saving};
+use crate::{
+    attempt::folder::AttemptFolder,
+    folders::{private_folder, remove},
+    git::{Argument, Bounds, GitError, Place},
+    journal::Entry,
+    worktree,
+};
+
+impl Saving<'_> {
+    /// Takes these commits and trees in, with all that they lead to and that the base commit does not. Says where the objects are.
+    pub(super) async fn take(&self, tips: &[&str]) -> Result<PathBuf, SaveError> {
+        let folder = AttemptFolder::of(&self.entry.folder);
+        let (store, pack) = (folder.store(), folder.taken());
+        let made = tokio::task::spawn_blocking({
+            let (entry, store) = (self.entry.clone(), store.clone());
+            move || make(&entry, &store)
+        });
+        made.await.map_err(io::Error::other)??;
+        let base = &self.checkout.base_commit;
+        let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).chain([format!("^{base}\n^{base}^{{tree}}\n")]).collect();
+        // nothing of it is sent anywhere, so that it need not be short
+        let arguments: [Argument<'_>; 5] = [&"pack-objects", &"--revs", &"--stdout", &"--quiet", &"--window=0"];
+        self.git.run_into(self.place, &arguments, wanted.as_bytes(), File::create(&pack)?, Bounds::TRANSFER).await?;
+        let place = Place::Repository(&store);
+        self.outside.run_from(place, &[&"index-pack", &"--stdin"], File::open(&pack)?, Bounds::TRANSFER).await?;
+        fs::remove_file(&pack)?;
+        let arguments: [Argument<'_>; 4] = [&"rev-list", &"--objects", &"--quiet", &"--stdin"];
+        match self.outside.run_with_input(place, &arguments, wanted.as_bytes(), Bounds::TRANSFER).await {
+            Ok(_) => Ok(store.join("objects")),
+            Err(error @ GitError::Failed { .. }) => Err(SaveError::Untrue(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// As a bare repository that has nothing yet but what the mirror has.
+fn make(entry: &Entry, store: &Path) -> io::Result<()> {
+    // whatever work without a sandbox has put there
+    remove(store)?;
+    for folder in [store.join("objects/info"), store.join("refs")] {
+        private_folder(&folder)?;
+    }
+    fs::write(store.join("HEAD"), "ref: refs/heads/none\n")?;
+    fs::write(store.join("config"), worktree::settings(entry)?)?;
+    fs::write(store.join("objects/info/alternates"), worktree::alternates(entry))?;
+    worktree::copy_shallow(entry, store)
+}
