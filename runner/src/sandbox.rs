@@ -427,7 +427,11 @@ impl Closed {
             return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }
         let (git, objects) = (folder.git(), self.mirror.join("objects"));
-        room.writable(&work, &work);
+        match guest {
+            // it takes in what there is, and what it runs of the work's may change none of that
+            Guest::Git => room.read_only(&work, &work),
+            _ => room.writable(&work, &work),
+        }
         room.writable(&git, &git);
         room.read_only(&objects, &objects);
         // a place of its own, so that it cannot be moved away from under what is kept in it

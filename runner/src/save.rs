@@ -38,10 +38,20 @@ const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 pub(crate) struct Saved {
     /// The branch's tip; nothing when the work changed nothing.
     pub commit: Option<String>,
+    /// How the work stood. Nothing when there is no commit.
+    pub stand: Option<Stand>,
     /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`]; empty when there is no difference.
     pub diff: Vec<u8>,
     /// What a reader of the attempt's log should know.
     pub notes: Vec<String>,
+}
+
+/// What the work has come to: the history that it has made itself, and the files that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    /// The commit that is checked out.
+    pub head: String,
+    pub tree: String,
 }
 
 #[derive(Debug, Error)]
@@ -97,9 +107,15 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
         return Ok(Saved { notes, ..Saved::default() });
     }
     let objects = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
-    let diff = if changed { saving.reading(&objects).diff(&tip).await? } else { vec![] };
+    let (mut diff, mut stand) = (vec![], None);
+    if changed {
+        let saving = saving.reading(&objects);
+        diff = saving.diff(&tip).await?;
+        // of the commit, and not of what was to be in it
+        stand = Some(Stand { head, tree: saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await? });
+    }
     notes.push(saving.push(&branches).await?);
-    Ok(Saved { commit: changed.then_some(tip), diff, notes })
+    Ok(Saved { commit: changed.then_some(tip), stand, diff, notes })
 }
 
 impl<'a> Saving<'a> {

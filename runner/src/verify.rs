@@ -31,6 +31,7 @@ use crate::{
     outbox::Outbox,
     process::{self, Allowance, End, Survivors},
     sandbox::{Guest, Room, Running, Sandbox},
+    save::Stand,
     session::Written,
     worktree,
 };
@@ -70,6 +71,8 @@ pub(crate) struct Verified {
     pub report: VerificationReport,
     /// What its judges have cost, in millionths of a dollar, as far as that can be known.
     pub judged_micros: u64,
+    /// How the work stood when it was judged.
+    pub judged: Option<Stand>,
 }
 
 /// Why there is no report.
@@ -127,7 +130,7 @@ impl Verification<'_> {
         done.sort_unstable_by_key(|(index, _)| *index);
         let checks = done.into_iter().map(|(_, check)| check).collect();
         let report = VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) };
-        Ok(Verified { report, judged_micros: bench.spent_micros })
+        Ok(Verified { report, judged_micros: bench.spent_micros, judged: bench.judged() })
     }
 
     async fn check(

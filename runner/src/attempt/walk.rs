@@ -27,7 +27,7 @@ use crate::{
     mirror::{self, Refused},
     process::MARKER,
     sandbox::{Room, group},
-    save::{Saved, save},
+    save::{Saved, Stand, save},
     session::Written,
     tellings::Tellings,
     verify::{Interrupted, Judges, Verification},
@@ -50,7 +50,8 @@ struct Attempt {
 
 /// How the work and its checks ended.
 enum Ended {
-    Completed(VerificationReport),
+    /// With how the work stood that was judged, where it was.
+    Completed(VerificationReport, Option<Stand>),
     Failed(Failure),
     /// Nothing of it has run, so that there is nothing to save.
     NotBegun(Failure),
@@ -231,7 +232,7 @@ impl Attempt {
             checked_for += began.elapsed();
             round = match round.next(&verified, &self.assignment) {
                 Some(next) if self.worked < self.time() => next,
-                _ => return (Ended::Completed(verified.report), exit_code),
+                _ => return (Ended::Completed(verified.report, verified.judged), exit_code),
             };
             self.tell(Said::WorksAgain { round: round.number - 1, verification: round::for_a_message(verified.report) });
             self.log.say(&round.announced()).await;
@@ -280,7 +281,7 @@ impl Attempt {
                 if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
                     warn!("Could not remove {}: {error}", self.entry.folder.display());
                 }
-                (ended, saved)
+                (as_judged(ended, &saved), saved)
             }
             Err(error) => {
                 let folder = checkout.path.display();
@@ -294,7 +295,7 @@ impl Attempt {
             }
         };
         let (outcome, verification) = match ended {
-            Ended::Completed(report) => (WorkOutcome::Completed, Some(report)),
+            Ended::Completed(report, _) => (WorkOutcome::Completed, Some(report)),
             Ended::Failed(failure) | Ended::NotBegun(failure) => (WorkOutcome::Failed { failure }, None),
             Ended::TimedOut => (WorkOutcome::TimedOut { seconds: self.assignment.timeout_seconds }, None),
             Ended::Told(Order::Cancel) => (WorkOutcome::Cancelled, None),
@@ -309,6 +310,21 @@ impl Attempt {
         let branch = saved.commit.as_ref().map(|_| checkout.branch.clone());
         let artifacts = diff.into_iter().collect();
         Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts, output, findings })
+    }
+}
+
+/// No verdict is about anything but what was judged. What the work has left can have changed since, by what git ran of it.
+fn as_judged(ended: Ended, saved: &Saved) -> Ended {
+    match ended {
+        Ended::Completed(_, Some(judged)) if saved.stand.as_ref() != Some(&judged) => {
+            let is = saved.stand.as_ref().map_or("nothing", |stand| &stand.tree);
+            let message = format!(
+                "what was judged is not what there was to save: the files were {} and are {is}. Something that the work has left has changed them",
+                judged.tree
+            );
+            Ended::Failed(Failure::new(FailureCode::CommandFailed, message))
+        }
+        ended => ended,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{ALL_REPOSITORIES, SaveError, Saving};
+use super::{ALL_REPOSITORIES, SaveError, Saving, Stand};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},
@@ -20,6 +20,8 @@ pub(crate) const LISTED: usize = 16 * 1024;
 const ALL_TEXT: Argument<'_> = &"--text";
 
 pub(crate) struct Change {
+    /// What has to be saved for a judgement of this to be one of what is saved.
+    pub stand: Stand,
     /// From the base commit to what there is now.
     pub diff: String,
     /// It goes on.
@@ -41,8 +43,9 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
+    let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
-    let objects = saving.take(&[&now]).await?;
+    let objects = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&objects);
     let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", base]).await?;
     if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
@@ -57,6 +60,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
         is_cut: diff.cut,
         touched: saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
+        stand: Stand { head, tree: now },
     })
 }
 

@@ -40,7 +40,7 @@ use crate::{
     network::bridge::while_it_reaches,
     process::{self, Allowance, End, MARKER},
     sandbox::{Guest, Overrun, Program, Room, Running, TMP},
-    save::{self, Change, SaveError},
+    save::{self, Change, SaveError, Stand},
     session::{Session, Written, judging::Judging, secrets::Secrets},
     tellings::tellings,
 };
@@ -63,6 +63,12 @@ pub(super) struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub fn new(written: &'a mut Written) -> Self {
         Self { written, change: None, spent_micros: 0 }
+    }
+
+    /// How the work stood that they were shown, where there was something to be shown.
+    pub fn judged(&self) -> Option<Stand> {
+        let change = self.change.as_ref()?.as_ref().ok()?;
+        (!change.touched.text.is_empty()).then(|| change.stand.clone())
     }
 }
 

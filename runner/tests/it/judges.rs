@@ -1,7 +1,9 @@
 //! Changes that are judged. The agents are played, both that which works and that which judges; the sandbox is real.
 
+use std::fs;
+
 use domain::{
-    AgentTerms, Backend, CheckKind, CheckStatus, FailureCode, SessionEvent, SessionEventKind as Event,
+    AgentTerms, Backend, CheckKind, CheckStatus, FailureCode, Isolation, SessionEvent, SessionEventKind as Event,
     judgement::{JUDGES, Ruling},
     protocol::{Assignment, AttemptReport, Said, WorkOutcome},
 };
@@ -9,7 +11,7 @@ use runner::{RunnerConfig, SandboxConfig};
 
 use crate::{
     agents::{Agent, failure, prompt, session},
-    harness::{Repository, Server, State, check_output, checks, short, statuses, without_a_sandbox},
+    harness::{Repository, Server, State, check_output, checks, outcome, short, statuses, without_a_sandbox},
 };
 
 /// What a judge knows: the word that it was told, and how a verdict is given.
@@ -422,6 +424,51 @@ mkdir -p "$(dirname "$(place $id)")"; cp "$(place $harmless)" "$(place $id)""#,
     let told = prompts(&told)[0];
     assert!(told.contains("\n+vulnerable\n") && !told.contains("comment"), "{told}");
     assert_eq!(repository.show(&report.branch.unwrap(), "a.txt").as_deref(), Some("vulnerable"));
+}
+
+/// With a submodule, `lib`, whose only commit is on a branch of its own.
+fn with_a_submodule() -> Repository {
+    let repository = Repository::with(&[("l", "lib\n")]);
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["branch", "lib"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n"), ("main.py", "ok\n")]);
+    repository
+}
+
+/// Work that has git run this there whenever it looks at that submodule.
+fn runs_in_lib(what: &str) -> String {
+    format!(
+        r#"git init -q lib; git -C lib fetch -q "$(git rev-parse --git-dir)" refs/remotes/origin/lib; git -C lib checkout -q FETCH_HEAD
+echo harmless >> main.py
+git -C lib config filter.own.clean '{what}; cat'; mkdir -p lib/.git/info; echo '* filter=own' > lib/.git/info/attributes
+touch -d 2001-02-03 lib/l"#
+    )
+}
+
+#[tokio::test]
+async fn what_is_saved_is_what_was_judged_or_nothing_has_passed() {
+    let repository = with_a_submodule();
+    // at first harmless, and something else once a judge has seen that
+    let agent = agent(&runs_in_lib("[ -e ../../judge-1-1 ] && echo evil > ../main.py"), r#"verdict "$word" pass x"#);
+    let state = State::new();
+    let server = agent.runs(&state).await;
+    let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(repository.show(report.branch.as_deref().unwrap(), "main.py").as_deref(), Some("evil"), "without that this shows nothing");
+    assert_eq!(failure(&report.outcome), FailureCode::CommandFailed, "{:?}", report.outcome);
+    assert!(outcome(&report).contains("what was judged is not what there was to save"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
+    let repository = with_a_submodule();
+    let agent = agent(&runs_in_lib("echo evil > ../main.py"), r#"verdict "$word" pass x"#);
+    let assignment = Assignment { isolation: Isolation::Sandbox, ..judged(&repository, &[(CheckKind::Review, None)]) };
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
+    assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
 }
 
 /// In cents: what the check says, what the task says, and what is left of that for one judgement. The work itself takes a part of a cent.

@@ -210,9 +210,9 @@ async fn a_program_that_runs_beside_git_finds_nothing_of_the_runners() {
     fs::write(&victim, "untouched").unwrap();
     fs::write(server.state.join("gitconfig.local"), "[http]\n\textraHeader = canary\n").unwrap();
     let script = format!(
-        "cd ../..; cat ../../gitconfig.local > work/loot 2>&1; ls kept > work/seen 2>&1; rm -rf index/index; ln -s {victim} index/index; \
+        "cd ../..; cat ../../gitconfig.local > git/loot 2>&1; ls kept > git/seen 2>&1; rm -rf index/index; ln -s {victim} index/index; \
          mkdir index/index.lock; rm -f kept/index.base; echo mine > kept/index.base; ln -s {folder} kept/nested; \
-         mv git/objects git/elsewhere; echo ran >> work/trace; cat",
+         mv git/objects git/elsewhere; echo ran >> git/trace; cat",
         victim = victim.display(),
         folder = beside.path().display()
     );
@@ -227,7 +227,7 @@ async fn a_program_that_runs_beside_git_finds_nothing_of_the_runners() {
     let report = server.carry_out(&assignment).await;
     // it has spoilt what git looked at, and that its own work is not saved is its own affair
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{report:#?}");
-    let left = |name: &str| fs::read_to_string(server.folder(assignment.attempt).join("work").join(name)).unwrap();
+    let left = |name: &str| fs::read_to_string(server.folder(assignment.attempt).join("git").join(name)).unwrap();
     assert!(left("trace").contains("ran"), "without that this shows nothing");
     assert!(!left("loot").contains("canary"), "{}", left("loot"));
     assert!(!left("seen").contains("index.base"), "{}", left("seen"));
