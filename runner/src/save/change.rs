@@ -29,6 +29,8 @@ pub(crate) struct Change {
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
+    /// The commits that the work has made, each with what it changes, as all of them land; of one that holds the whole change what it says.
+    pub commits: List,
 }
 
 pub(crate) struct List {
@@ -60,6 +62,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
         is_cut: diff.cut,
         touched: saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
+        commits: saving.commits(&head, &now).await?,
         stand: Stand { head, tree: now },
     })
 }
@@ -73,5 +76,32 @@ impl Saving<'_> {
     async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {
         let listed = self.git.run(self.place, arguments, Bounds { output: LISTED, ..Bounds::LOCAL }).await?;
         Ok(List { text: listed.text(), is_cut: listed.cut })
+    }
+
+    /// From the base commit to `head`, merges and what they bring along among them, when `tree` is what there is now.
+    async fn commits(&self, head: &str, tree: &str) -> Result<List, GitError> {
+        let base = &self.checkout.base_commit;
+        let range = format!("{base}..{head}");
+        let made = self.ask(&[&"rev-list", &"--parents", &range, &"--"]).await?;
+        let is_the_change =
+            made == format!("{head} {base}") && self.ask(&[&"rev-parse", &"--verify", &format!("{head}^{{tree}}")]).await? == tree;
+        let patches: Argument<'_> = if is_the_change { &"--no-patch" } else { &"--cc" };
+        let arguments: [Argument<'_>; 13] = [
+            &"log",
+            &"--no-color",
+            &"--no-decorate",
+            &"--no-notes",
+            &"--no-ext-diff",
+            &"--no-textconv",
+            &"--format=commit %h, after %p, by %an <%ae>%n%n%B",
+            ALL_TEXT,
+            ALL_REPOSITORIES,
+            &"-M",
+            patches,
+            &range,
+            &"--",
+        ];
+        let log = self.git.run(self.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
+        Ok(List { text: legible(&log.bytes), is_cut: log.cut })
     }
 }

@@ -127,6 +127,12 @@ impl Verification<'_> {
             let why = format!("the change is longer than the {most} KiB that a judge is shown, and the list of its files than {names} KiB");
             return Ok(not_judged(&format!("{why}: nobody would know what to read; divide the task")));
         }
+        if change.commits.is_cut {
+            let most = save::SHOWN / 1024;
+            let why =
+                format!("the commits that the work has made, all of which land, are longer than the {most} KiB that a judge is shown");
+            return Ok(not_judged(&format!("{why}; have it leave its change in one commit, or uncommitted")));
+        }
         if let Err(error) = self.make_room_for_a_home(index + 1).await {
             return Ok(not_judged(&format!("what lies where its home is to be cannot be removed: {error}")));
         }

@@ -471,6 +471,30 @@ async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
     assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
 }
 
+/// A branch is pushed with all of its commits.
+#[tokio::test]
+async fn a_judge_is_shown_what_the_work_has_committed_on_the_way() {
+    let repository = Repository::sample();
+    let secret = "echo of-a-provider > key.txt; git add .; git commit -qm 'Add a key'; git rm -q key.txt; echo made > made.txt";
+    let one = "echo made > made.txt; git add .; git commit -qm 'All of it'";
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt; git add .; git commit -qm Long; git rm -q long.txt; echo made > made.txt";
+    for (works, status, says) in [
+        (secret.to_owned(), CheckStatus::Passed, vec!["Add a key", "\n+of-a-provider\n"]),
+        (format!("{secret}; git add .; git commit -qm 'Without it'"), CheckStatus::Passed, vec!["Without it", "\n-of-a-provider\n"]),
+        (one.to_owned(), CheckStatus::Passed, vec!["All of it"]),
+        (long.to_owned(), CheckStatus::Error, vec![]),
+    ] {
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent(&works, r#"verdict "$word" pass x"#), &assignment).await;
+        assert_eq!(statuses(&report), [status], "{works}: {}", check_output(&report, 0));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told).concat();
+        assert!(says.iter().all(|part| told.contains(part)), "{works}: {told}");
+        assert!(told.matches("\n+made\n").count() <= 2 && (works != one || told.matches("\n+made\n").count() == 1), "{works}: {told}");
+        server.stop().await;
+    }
+}
+
 /// In cents: what the check says, what the task says, and what is left of that for one judgement. The work itself takes a part of a cent.
 #[tokio::test]
 async fn a_judge_may_cost_what_its_check_says_and_what_the_task_has_left() {
