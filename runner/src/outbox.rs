@@ -13,6 +13,7 @@ use std::{
     ops::Bound,
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Duration,
 };
 
 use domain::{
@@ -53,6 +54,8 @@ struct Bounds {
     left_free: u64,
 }
 
+/// Whether there is room, when nothing is answered.
+const LOOKS_AGAIN: Duration = Duration::from_secs(5);
 const IN_MEMORY: usize = 1024 * 1024;
 const ON_DISK: usize = 96 * 1024 * 1024;
 
@@ -172,7 +175,8 @@ impl Outbox {
                 Some(Room::OnDisk) if has_free(&self.folder, self.bounds.left_free) => return Ok(()),
                 Some(Room::OnDisk | Room::Nowhere) => {}
             }
-            answered.await;
+            // a disk that has room again tells nobody
+            let _ = tokio::time::timeout(LOOKS_AGAIN, answered).await;
         }
     }
 

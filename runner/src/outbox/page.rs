@@ -5,13 +5,14 @@ use std::{
     collections::VecDeque,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use domain::{
     AttemptKey, LogStream,
     protocol::{Heard, Said, ToServer},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
 
 use super::{
@@ -24,6 +25,8 @@ const OVERHEAD: usize = 64;
 /// How often what an earlier life has said is said to a server that answers nothing of it. A page that held its attempt for ever would keep
 /// the task from everybody.
 pub(super) const IN_VAIN: u32 = 10;
+/// Links that close at once count as one for so long: what drops them may be between the two, and mended in a moment.
+pub(super) const A_LINK: Duration = Duration::from_secs(30);
 /// A server that says that it does not understand is as clear as some links that closed.
 pub(super) const A_COMPLAINT: u32 = 2;
 
@@ -47,6 +50,8 @@ pub(super) struct Page {
     is_left: bool,
     /// How often it was said since anything of it was answered.
     in_vain: u32,
+    /// When a link was last counted.
+    counted: Option<Instant>,
     /// Who waits for the answer to the last word.
     asker: Option<oneshot::Sender<Answer>>,
     kept: Kept,
@@ -110,6 +115,7 @@ impl Page {
             is_earlier: false,
             is_left: false,
             in_vain: 0,
+            counted: None,
             asker: None,
             kept: Kept::new(path),
         }
@@ -235,7 +241,10 @@ impl Page {
     /// What is not answered is sent again. What an earlier life has left in the middle of its work is given up with that.
     pub fn begin_again(&mut self) {
         self.sent = 0;
-        self.in_vain += 1;
+        if self.counted.is_none_or(|counted| counted.elapsed() >= A_LINK) {
+            self.in_vain += 1;
+            self.counted = Some(Instant::now());
+        }
         if self.is_left && self.last_word.is_none() {
             self.say(Said::GivenUp);
         }

@@ -310,31 +310,40 @@ async fn taken_up() -> (TempDir, Outbox) {
     (folder, next)
 }
 
-#[tokio::test]
+/// Links that come no faster than they count.
+async fn links(outbox: &Outbox, count: u32) {
+    for _ in 0..count {
+        tokio::time::advance(page::A_LINK).await;
+        outbox.begin_again();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_server_answers_is_set_aside_after_some_links_and_not_while_it_is_answered() {
     let (folder, next) = taken_up().await;
-    let links = |count| (0..count).for_each(|_| next.begin_again());
-    links(page::IN_VAIN);
+    links(&next, page::IN_VAIN).await;
     next.stored(key(1), 1);
-    links(page::IN_VAIN);
+    links(&next, page::IN_VAIN).await;
     assert_eq!(sent(&next), ["0:one ", "4:two", "#2 given up"], "it is counted anew");
     // what is known already is no answer
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 1, log: 0 }));
     let answer = next.answer_to(key(1).attempt_id);
     tokio::pin!(answer);
     assert!(now(&mut answer).await.is_none());
-    links(1);
+    (0..=page::IN_VAIN).for_each(|_| next.begin_again());
+    assert!(now(&mut answer).await.is_none(), "whoever drops each link at once has not refused anything");
+    links(&next, 1).await;
     assert_eq!(now(&mut answer).await.unwrap().unwrap(), Answer::SetAside);
     assert!(sent(&next).is_empty());
     let path = said_about(&folder, key(1));
     assert!(!path.exists() && path.with_extension("unreadable").exists());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_this_life_says_is_never_set_aside() {
     let (folder, outbox) = outbox();
     start(&outbox, key(1));
-    (0..=page::IN_VAIN).for_each(|_| outbox.begin_again());
+    links(&outbox, page::IN_VAIN + 1).await;
     assert_eq!(sent(&outbox), ["#1", "0:one ", "4:two"]);
     (0..=page::IN_VAIN).for_each(|_| outbox.not_understood());
     assert!(said_about(&folder, key(1)).exists() && sent(&outbox).is_empty());
@@ -403,6 +412,20 @@ async fn a_disk_that_is_needed_for_other_things_takes_nothing_that_memory_does_n
     assert!(now(&mut room).await.is_none());
     outbox.logged(key(1), 1800);
     assert!(room.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_has_room_again_is_seen_while_nobody_answers() {
+    let (folder, outbox) = tight(u64::MAX);
+    outbox.open(key(1));
+    log(&outbox, key(1), &piece('a'));
+    log(&outbox, key(1), &piece('b'));
+    let room = outbox.room(key(1).attempt_id);
+    tokio::pin!(room);
+    assert!(now(&mut room).await.is_none());
+    // one that cannot be asked has room
+    fs::remove_dir_all(folder.path()).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(60), room).await.expect("it is looked at again").is_ok());
 }
 
 #[tokio::test]
