@@ -422,7 +422,7 @@ impl Closed {
         let work = folder.work();
         if let Guest::Judge { reads, .. } = guest {
             if reads {
-                room.read_only(&work, &work);
+                room.read_only(&folder.judged(), &work);
             }
             return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }

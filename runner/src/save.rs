@@ -7,6 +7,7 @@
 //! [`store`].
 
 mod change;
+mod shown;
 mod store;
 
 use std::{

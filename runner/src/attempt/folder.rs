@@ -103,6 +103,16 @@ impl<'a> AttemptFolder<'a> {
         self.kept().join("taken.pack")
     }
 
+    /// The files of what is judged, as a judge reads them.
+    pub fn judged(&self) -> PathBuf {
+        self.0.join("judged")
+    }
+
+    /// The index with which they are written.
+    pub fn judged_index(&self) -> PathBuf {
+        self.kept().join("judged.index")
+    }
+
     /// Repositories that the work left inside its worktree.
     pub fn nested(&self) -> PathBuf {
         self.kept().join("nested")

@@ -38,8 +38,9 @@ pub(crate) struct List {
     pub is_cut: bool,
 }
 
-/// Fails where something would be saved that its diff does not show, and where something is not what its id says.
-pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: &Checkout) -> Result<Change, SaveError> {
+/// Fails where something would be saved that its diff does not show, and where something is not what its id says. Somebody `reads` its files
+/// as well: then they are written to where a judge sees them.
+pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), reads: bool) -> Result<Change, SaveError> {
     fs::create_dir_all(&checkout.path)?;
     worktree::restore(entry, checkout).await?;
     let index = AttemptFolder::of(&entry.folder).index();
@@ -53,6 +54,9 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, checkout: 
     if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
         let path = line.split_once('\t').map_or(line, |(_, path)| path);
         return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
+    }
+    if reads {
+        saving.show(&now).await?;
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];

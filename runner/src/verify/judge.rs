@@ -212,7 +212,8 @@ impl Verification<'_> {
     async fn look(&self, time: Duration, orders: &mut Orders) -> Result<Change, SaveError> {
         let give_up = CancellationToken::new();
         let git = self.git.for_attempt((MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
-        let mut looking = pin!(orders.or_give_up(&give_up, save::change(&git, self.room, self.entry, self.checkout)));
+        let reads = self.assignment.checks.iter().any(|check| check.kind == CheckKind::Review);
+        let mut looking = pin!(orders.or_give_up(&give_up, save::change(&git, self.room, (self.entry, self.checkout), reads)));
         let in_time = tokio::time::timeout(time, &mut looking).await;
         match in_time {
             Ok(looked) => looked,
