@@ -25,7 +25,7 @@ pub const REVIEW_TURNS: u32 = 30;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JudgeTerms {
-    /// No runner without it is given the task. One that its runner has when absent. An agent of a manifest judges nothing.
+    /// No runner without it is given the task. One that its runner has when absent. So far Claude Code alone judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
     /// As the agent knows it; its own choice when absent.
@@ -81,24 +81,10 @@ impl JudgeTerms {
         if kind == CheckKind::Model && self.max_turns.is_some() {
             errors.add(format!("{pointer}/max_turns"), "unexpected", "a model answers once; only a review takes turns");
         }
-        let Some(backend) = &self.backend else { return };
-        let title = backend.title();
-        if !backend.may_judge() {
-            let message =
-                format!("{title} judges nothing, as nobody knows what in a change could lead it; name an agent without a manifest");
+        if let Some(backend) = self.backend.as_ref().filter(|backend| !backend.may_judge()) {
+            let title = backend.title();
+            let message = format!("{title} judges nothing: what in a change could lead it was not measured; name claude-code, or nobody");
             errors.add(format!("{pointer}/backend"), "unexpected", message);
-            return;
-        }
-        if kind == CheckKind::Model && !backend.counts_turns() {
-            let message = format!("{title} does not count its turns, so nobody could keep it to one answer");
-            errors.add(format!("{pointer}/backend"), "unexpected", message);
-        } else if self.max_turns.is_some() && !backend.counts_turns() {
-            let message = format!("{title} does not count its turns; give it time instead");
-            errors.add(format!("{pointer}/max_turns"), "unexpected", message);
-        }
-        if self.max_cost_cents.is_some() && !backend.counts_money() {
-            let message = format!("{title} does not count what it costs; give it time instead");
-            errors.add(format!("{pointer}/max_cost_cents"), "unexpected", message);
         }
     }
 }

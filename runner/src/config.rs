@@ -251,12 +251,12 @@ mod tests {
         let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine"];
         expected.sort_unstable();
         assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true), expected, "nor has it judges");
-        let codex = Found { backend: Backend::Codex, ..found };
-        assert!(config.all_capabilities(std::slice::from_ref(&codex), true).contains(&"judges".to_owned()));
-        assert!(
-            !config.all_capabilities(std::slice::from_ref(&codex), false).contains(&"judges".to_owned()),
-            "they work in a sandbox alone"
-        );
+        let has_judges = |backend: Backend, has_sandbox| {
+            let found = Found { backend, ..found.clone() };
+            config.all_capabilities(std::slice::from_ref(&found), has_sandbox).contains(&"judges".to_owned())
+        };
+        assert!(has_judges(Backend::ClaudeCode, true) && !has_judges(Backend::Codex, true));
+        assert!(!has_judges(Backend::ClaudeCode, false), "they work in a sandbox alone");
     }
 
     #[test]

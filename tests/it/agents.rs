@@ -94,7 +94,7 @@ fn a_model_is_asked_about_a_change_without_any_tools() {
     assert_eq!((&check["status"], &check["judgement"]["verdict"]["reasons"]), (&json!("passed"), &json!(["It does."])), "{check:#}");
     let used = work.session(&id).into_iter().filter(|event| event["event"]["type"] == "tool_call").count();
     assert_eq!(used, 0);
-    let unfit = ["task", "run", "x", "--repo", &work.repository, "--judge", "codex"];
+    let unfit = ["task", "run", "x", "--repo", &work.repository, "--judge", "claude-code"];
     let said = stderr(&work.client.run(&unfit));
     assert!(said.contains("are for a check that judges"), "{said}");
 }

@@ -123,10 +123,14 @@ impl Backend {
         matches!(self, Self::Acp(_) | Self::Own(_))
     }
 
-    /// Whether it may say whether a change passes. A judge takes no orders from what it judges, and only what it says itself is its verdict. Of
-    /// an agent of a manifest nobody knows what in a repository leads it, nor whether what it prints is its own.
+    /// Whether it may say whether a change passes. A judge takes no orders from what it judges, runs nothing beside its key, and only what it
+    /// says itself is its verdict. That was measured of one: Codex runs commands that it trusts unasked, of Gemini CLI and OpenCode nobody has
+    /// looked at what they do without leave, and of an agent of a manifest nobody knows what leads it, nor whether what it prints is its own.
     pub fn may_judge(&self) -> bool {
-        !self.is_of_a_manifest()
+        match self {
+            Self::ClaudeCode => true,
+            Self::Codex | Self::GeminiCli | Self::OpenCode | Self::Acp(_) | Self::Own(_) => false,
+        }
     }
 
     pub fn parse(name: &str) -> Result<Self, NoBackend> {
@@ -219,6 +223,13 @@ mod tests {
             assert!(!backend.counts_money() && !backend.counts_turns() && !backend.may_judge());
         }
         assert!(Backend::Acp(named("goose")).may_ask() && !Backend::Own(named("aider")).may_ask());
-        assert!(Backend::KNOWN.iter().all(|known| !known.is_of_a_manifest() && known.may_ask() && known.may_judge()));
+        assert!(Backend::KNOWN.iter().all(|known| !known.is_of_a_manifest() && known.may_ask()));
+    }
+
+    #[test]
+    fn who_judges_was_measured_and_can_be_stopped() {
+        let judges: Vec<_> = Backend::KNOWN.into_iter().filter(Backend::may_judge).collect();
+        assert_eq!(judges, [Backend::ClaudeCode]);
+        assert!(judges.iter().all(|judge| judge.counts_turns() && judge.counts_money()), "or no limit of a check would hold");
     }
 }

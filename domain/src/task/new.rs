@@ -289,12 +289,6 @@ impl NewTask {
         }
         for (index, check) in self.checks.iter().enumerate() {
             check.validate(&format!("/checks/{index}"), errors);
-            // what its judges cost counts to what the task may cost
-            let has_limit = self.agent.max_cost_cents.is_some();
-            if let Some(backend) = check.judge.backend.as_ref().filter(|one| has_limit && one.may_judge() && !one.counts_money()) {
-                let message = format!("{} does not count what it costs, and the task may cost only so much", backend.title());
-                errors.add(format!("/checks/{index}/judge/backend"), "unexpected", message);
-            }
         }
     }
 
@@ -443,12 +437,12 @@ mod tests {
     #[test]
     fn what_judges_needs_a_runner_that_has_judges() {
         let judge = |kind, backend| CheckSpec { judge: crate::JudgeTerms { backend, ..Default::default() }, ..CheckSpec::new(kind, None) };
-        let (review, codex) = (judge(CheckKind::Review, None), judge(CheckKind::Review, Some(crate::Backend::Codex)));
+        let (review, named) = (judge(CheckKind::Review, None), judge(CheckKind::Review, Some(Backend::ClaudeCode)));
         let needs =
             |checks: &[&CheckSpec]| NewTask { checks: checks.iter().map(|&one| one.clone()).collect(), ..good() }.needed_capabilities();
         assert_eq!(needs(&[&CheckSpec::new(CheckKind::GitClean, None)]), Vec::<String>::new());
         assert_eq!(needs(&[&review, &review]), ["judges"]);
-        assert_eq!(needs(&[&codex, &review]), ["codex", "judges"]);
+        assert_eq!(needs(&[&named, &review]), ["claude-code", "judges"]);
         let limited = CheckSpec { judge: crate::JudgeTerms { max_cost_cents: Some(5), ..Default::default() }, ..review.clone() };
         assert_eq!(needs(&[&limited]), ["claude-code", "judges"], "nobody else could be stopped");
         let many = |count| NewTask { checks: vec![review.clone(); count], ..good() };
@@ -463,10 +457,6 @@ mod tests {
         new.agent.max_cost_cents = Some(100);
         new.checks = vec![CheckSpec::new(CheckKind::Review, None)];
         assert_eq!((pointers(&new), new.needed_capabilities()), (vec![], vec!["claude-code".to_owned(), "judges".to_owned()]));
-        new.checks[0].judge.backend = Some(Backend::Codex);
-        assert_eq!(pointers(&new), ["/checks/0/judge/backend unexpected"]);
-        new.agent.max_cost_cents = None;
-        assert_eq!(pointers(&new), Vec::<String>::new());
     }
 
     #[test]

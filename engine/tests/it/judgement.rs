@@ -50,10 +50,13 @@ async fn what_is_judged_goes_to_a_runner_that_has_judges(pool: PgPool) {
     // as an older one, which would not know what a review is
     assert!(test.runner_with("older", &["claude-code"]).await.claims(1).await.is_empty());
     let mut named = reviewed("two");
+    named.checks[1].judge.backend = Some(Backend::ClaudeCode);
+    test.create(&ada, named.clone()).await;
+    let titles = async |runner: TestRunner| runner.claims(5).await.into_iter().map(|one| one.title).collect::<Vec<_>>();
+    assert_eq!(titles(test.runner_with("another", &[JUDGES]).await).await, ["one"], "it has no Claude Code");
+    assert_eq!(titles(able(&test).await).await, ["two"]);
     named.checks[1].judge.backend = Some(Backend::Codex);
-    test.create(&ada, named).await;
-    let runner = able(&test).await;
-    assert_eq!(runner.claims(5).await.into_iter().map(|one| one.title).collect::<Vec<_>>(), ["one"], "it has no Codex");
+    assert_eq!(refused(test.engine.create_task(&ada, named).await), ["/checks/1/judge/backend unexpected"]);
     let mut bad = reviewed("three");
     bad.checks[0].judge.at_least = Some(50);
     bad.checks.push(CheckSpec::new(CheckKind::Model, None));

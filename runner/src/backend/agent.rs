@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use domain::{AgentTerms, Backend, CheckKind, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
+use domain::{AgentTerms, Backend, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
     Beginning, Dialogue, Opening, any_acp, claude_code, codex,
@@ -86,7 +86,7 @@ pub(crate) fn has_judges(assignment: &Assignment, agents: &[Found]) -> Result<bo
     let judges = assignment.checks.iter().filter(|check| check.kind.is_judge() && check.required);
     let mut any = false;
     for check in judges {
-        if let Err(why) = judge(check, agents, assignment.agent.max_cost_cents.is_some()) {
+        if let Err(why) = judge(check, agents) {
             return Err(Failure::new(FailureCode::BackendMissing, format!("{why}, and nobody else could judge what is done")));
         }
         any = true;
@@ -94,25 +94,15 @@ pub(crate) fn has_judges(assignment: &Assignment, agents: &[Found]) -> Result<bo
     Ok(any)
 }
 
-/// The agent that judges: the one that the check names, else the first that can be stopped as the check wants it, and the task when that may
-/// cost only so much. Or why there is none.
-pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found], has_limit: bool) -> Result<&'a Found, String> {
-    let terms = &check.judge;
-    let can_be_paid = |found: &&Found| found.backend.counts_money() || terms.max_cost_cents.is_none() && !has_limit;
-    if let Some(backend) = &terms.backend {
-        if !backend.may_judge() {
-            return Err(format!("{} judges nothing", backend.title()));
-        }
-        let named = agents.iter().find(|found| found.backend == *backend);
-        let named = named.ok_or_else(|| format!("this runner has no {}", backend.title()))?;
-        let counts_nothing = || format!("{} does not count what it costs, and the task may cost only so much", backend.title());
-        return Some(named).filter(can_be_paid).ok_or_else(counts_nothing);
+/// The agent that judges: the one that the check names, else the first that may. Or why there is none. Who may judge counts its turns and its
+/// money, so that every limit holds.
+pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found]) -> Result<&'a Found, String> {
+    let mut able = agents.iter().filter(|found| found.backend.may_judge());
+    match &check.judge.backend {
+        Some(backend) if !backend.may_judge() => Err(format!("{} judges nothing", backend.title())),
+        Some(backend) => able.find(|found| found.backend == *backend).ok_or_else(|| format!("this runner has no {}", backend.title())),
+        None => able.next().ok_or_else(|| "this runner has no agent that judges".to_owned()),
     }
-    let able = || agents.iter().filter(|found| found.backend.may_judge()).filter(can_be_paid);
-    let counts = able().find(|found| found.backend.counts_turns());
-    let has_to_count = check.kind == CheckKind::Model || terms.max_turns.is_some();
-    let any = able().next().filter(|_| !has_to_count);
-    counts.or(any).ok_or_else(|| "this runner has no agent that could be stopped as this check wants it".to_owned())
 }
 
 /// Whether a prompt is for an agent of a manifest that is not here: it was, when the server heard of it, or no task for it would have come.
@@ -263,7 +253,7 @@ fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, 
 mod tests {
     use super::*;
     use crate::backend::manifest::Manifest;
-    use domain::{AttemptId, AttemptKey, Isolation, JudgeTerms, TaskId, task};
+    use domain::{AttemptId, AttemptKey, CheckKind, Isolation, JudgeTerms, TaskId, task};
     use uuid::Uuid;
 
     fn assignment(work: Work, backend: Option<Backend>) -> Assignment {
@@ -338,31 +328,19 @@ mod tests {
     }
 
     #[test]
-    fn a_judge_is_the_one_that_is_named_or_one_that_can_be_stopped() {
+    fn a_judge_is_the_one_that_is_named_or_one_that_may() {
         let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest: None };
-        let all = [Backend::OpenCode, Backend::Codex, Backend::ClaudeCode].map(found);
-        let judges = |kind, judge, agents: &[Found]| {
-            let check = CheckSpec { judge, ..CheckSpec::new(kind, None) };
-            super::judge(&check, agents, false).ok().map(|found| found.backend.clone())
-        };
-        let usual = JudgeTerms::default;
-        let named = |backend| JudgeTerms { backend: Some(backend), ..usual() };
-        assert_eq!(judges(CheckKind::Review, named(Backend::ClaudeCode), &all), Some(Backend::ClaudeCode));
-        assert_eq!(judges(CheckKind::Review, named(Backend::GeminiCli), &all), None);
-        assert_eq!(judges(CheckKind::Review, usual(), &all), Some(Backend::Codex), "it counts its turns");
-        assert_eq!(judges(CheckKind::Review, JudgeTerms { max_cost_cents: Some(9), ..usual() }, &all), Some(Backend::ClaudeCode));
-        assert_eq!(judges(CheckKind::Review, usual(), &all[..1]), Some(Backend::OpenCode), "time ends it as well");
-        assert_eq!(judges(CheckKind::Review, JudgeTerms { max_turns: Some(9), ..usual() }, &all[..1]), None);
-        assert_eq!(judges(CheckKind::Model, usual(), &all[..1]), None, "nobody would keep it to one answer");
-        assert_eq!(judges(CheckKind::Model, usual(), &all), Some(Backend::Codex));
-        assert_eq!(judges(CheckKind::Model, usual(), &[]), None);
-        let paid = |judge| {
+        let all = [Backend::OpenCode, Backend::Codex, Backend::GeminiCli, Backend::ClaudeCode].map(found);
+        let judges = |backend, agents: &[Found]| {
+            let judge = JudgeTerms { backend, ..JudgeTerms::default() };
             let check = CheckSpec { judge, ..CheckSpec::new(CheckKind::Review, None) };
-            super::judge(&check, &all, true).map(|found| found.backend.clone())
+            super::judge(&check, agents).map(|found| found.backend.clone())
         };
-        assert_eq!(paid(usual()), Ok(Backend::ClaudeCode), "the task may cost only so much");
-        let why = "Codex does not count what it costs, and the task may cost only so much";
-        assert_eq!(paid(named(Backend::Codex)), Err(why.to_owned()));
+        assert_eq!(judges(None, &all), Ok(Backend::ClaudeCode));
+        assert_eq!(judges(Some(Backend::ClaudeCode), &all), Ok(Backend::ClaudeCode));
+        assert_eq!(judges(Some(Backend::ClaudeCode), &all[..3]), Err("this runner has no Claude Code".to_owned()));
+        assert_eq!(judges(None, &all[..3]), Err("this runner has no agent that judges".to_owned()));
+        assert_eq!(judges(Some(Backend::Codex), &all), Err("Codex judges nothing".to_owned()), "whatever a server says");
     }
 
     #[test]
@@ -374,7 +352,7 @@ mod tests {
         assignment.checks = vec![CheckSpec::new(CheckKind::Model, Some("Is it well?".into()))];
         assert_eq!(has_judges(&assignment, &claude), Ok(true));
         let refused = |assignment: &Assignment| has_judges(assignment, &open_code).map_err(|failure| failure.code);
-        assert_eq!(refused(&assignment), Err(FailureCode::BackendMissing), "nobody would keep it to one answer");
+        assert_eq!(refused(&assignment), Err(FailureCode::BackendMissing), "it judges nothing");
         assignment.checks[0].required = false;
         assert_eq!(refused(&assignment), Ok(false), "what need not pass stands in nobody's way");
     }
@@ -418,11 +396,11 @@ mod tests {
     fn an_agent_of_a_manifest_judges_nothing() {
         let goose = own("acp:goose", GOOSE);
         let mut check = CheckSpec::new(CheckKind::Review, None);
-        let why = |check: &CheckSpec, agents: &[Found]| super::judge(check, agents, false).err();
+        let why = |check: &CheckSpec, agents: &[Found]| super::judge(check, agents).err();
         assert!(why(&check, std::slice::from_ref(&goose)).is_some_and(|why| why.starts_with("this runner has no agent")));
-        let known = Found { backend: Backend::OpenCode, manifest: None, ..goose.clone() };
+        let known = Found { backend: Backend::ClaudeCode, manifest: None, ..goose.clone() };
         let both = [goose.clone(), known];
-        assert!(super::judge(&check, &both, false).is_ok_and(|found| found.backend == Backend::OpenCode), "another can");
+        assert!(super::judge(&check, &both).is_ok_and(|found| found.backend == Backend::ClaudeCode), "another can");
         check.judge.backend = Some(goose.backend);
         assert_eq!(why(&check, &both).as_deref(), Some("goose (acp) judges nothing"), "whatever a server says");
     }

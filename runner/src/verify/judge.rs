@@ -97,7 +97,7 @@ impl Verification<'_> {
         bench: &mut Bench<'_>,
     ) -> Result<Checked, Interrupted> {
         let began = Instant::now();
-        let found = match agent::judge(spec, self.judges.agents, self.judges.money.is_some()) {
+        let found = match agent::judge(spec, self.judges.agents) {
             Ok(found) => found,
             Err(why) => return Ok(not_judged(&why)),
         };

@@ -279,7 +279,7 @@ async fn what_nobody_can_judge_is_not_judged() {
     advised.checks[0].judge.backend = Some(Backend::Codex);
     advised.checks[0].required = false;
     let Ran { report, .. } = carried_out(&agent("echo made > made.txt", usual), &advised).await;
-    assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Error, "not judged: this runner has no Codex"));
+    assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Error, "not judged: Codex judges nothing"));
     let Ran { report, .. } = carried_out(&agent("", usual), &usual_task()).await;
     let nothing = "nothing was changed, so there is nothing to judge";
     assert_eq!((statuses(&report)[0], check_output(&report, 0)), (CheckStatus::Failed, nothing));

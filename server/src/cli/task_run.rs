@@ -40,7 +40,7 @@ Examples:
   muster task run --command 'make format' --check git_clean --watch
   muster task run Write a test for the date parser --check test_passes=auto
   muster task run Bring the dependencies up to date --ask commands --watch
-  muster task run Make it faster --check test_passes=auto --check review --judge codex
+  muster task run Make it faster --check test_passes=auto --check review --judge claude-code
   muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run Write a test for the date parser --check test_passes=auto --land pull_request
@@ -61,8 +61,7 @@ pub struct RunArgs {
     /// What has to hold when the work is done; may be given more than once.
     #[arg(long = "check", value_name = "KIND=VALUE", value_parser = CheckSpec::parse)]
     checks: Vec<CheckSpec>,
-    /// The agent that judges, in each review and question to a model: claude-code, codex, gemini-cli or opencode
-    /// [default: one that the runner has].
+    /// The agent that judges, in each review and question to a model: so far claude-code alone [default: one that the runner has].
     #[arg(long, value_name = "AGENT", value_parser = parse_judge)]
     judge: Option<Backend>,
     /// The model that judges, as its agent knows it [default: the agent's own choice].
@@ -282,7 +281,7 @@ fn checks(args: &RunArgs) -> Result<Vec<CheckSpec>, CliError> {
 
 fn parse_judge(text: &str) -> Result<Backend, &'static str> {
     let judge = Backend::parse(text).ok().filter(Backend::may_judge);
-    judge.ok_or("must be claude-code, codex, gemini-cli or opencode; an agent of a manifest judges nothing")
+    judge.ok_or("must be claude-code: no other agent has been measured as a judge")
 }
 
 fn parse_agent(text: &str) -> Result<Backend, NoBackend> {
