@@ -317,11 +317,9 @@ impl Attempt {
 fn as_judged(ended: Ended, saved: &Saved) -> Ended {
     match ended {
         Ended::Completed(_, Some(judged)) if saved.stand.as_ref() != Some(&judged) => {
-            let is = saved.stand.as_ref().map_or("nothing", |stand| &stand.tree);
-            let message = format!(
-                "what was judged is not what there was to save: the files were {} and are {is}. Something that the work has left has changed them",
-                judged.tree
-            );
+            let words = |stand: &Stand| format!("the files {} on the commit {}", stand.tree, stand.head);
+            let (was, is) = (words(&judged), saved.stand.as_ref().map_or_else(|| "nothing".to_owned(), words));
+            let message = format!("what was judged is not what there was to save: {was} were judged, and there is {is}");
             Ended::Failed(Failure::new(FailureCode::CommandFailed, message))
         }
         ended => ended,

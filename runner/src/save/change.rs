@@ -1,7 +1,9 @@
 //! What the work has changed so far, for those who judge it: looked at as it will be saved, from the [store](super::store) that is pushed,
 //! while nothing is moved and nothing is pushed.
 
-use std::fs;
+use std::fs::{self, File};
+
+use rand::distr::{Alphanumeric, SampleString};
 
 use super::{ALL_REPOSITORIES, SaveError, Saving, Stand};
 use crate::{
@@ -24,8 +26,9 @@ pub(crate) struct Change {
     pub stand: Stand,
     /// From the base commit to what there is now.
     pub diff: String,
-    /// It goes on.
+    /// It goes on; to whoever reads files all of it is shown in one of this name among them.
     pub is_cut: bool,
+    pub whole: Option<String>,
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
@@ -61,7 +64,16 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
     let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
+    let mut whole = None;
+    if reads && diff.cut {
+        // what was there before can be read nowhere else; no file of the change is called so
+        let name = format!("change-{}.diff", Alphanumeric.sample_string(&mut rand::rng(), 16));
+        let file = File::create_new(AttemptFolder::of(&entry.folder).judged().join(&name))?;
+        saving.git.run_into(saving.place, &arguments, b"", file, Bounds::LOCAL).await?;
+        whole = Some(name);
+    }
     Ok(Change {
+        whole,
         diff: legible(&diff.bytes),
         is_cut: diff.cut,
         touched: saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?,

@@ -511,6 +511,18 @@ printf '*.js working-tree-encoding=UTF-7\n' > .gitattributes; printf '// +ACo-/ 
     assert_eq!(repository.show(&report.branch.unwrap(), "a.js").as_deref(), Some("// */ evil(); /*"));
 }
 
+#[tokio::test]
+async fn of_a_change_that_is_long_a_judge_can_read_what_was_there_before() {
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > A.txt; rm README.md";
+    let agent = agent(long, r#"grep -q '^-# Sample' change-*.diff && verdict "$word" fail removed"#);
+    let repository = Repository::sample();
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    let files = repository.git(&["ls-tree", "--name-only", &report.branch.unwrap()]);
+    assert_eq!(files, "A.txt\nMakefile", "the judge alone has it");
+}
+
 /// In cents: what the check says, what the task says, and what is left of that for one judgement. The work itself takes a part of a cent.
 #[tokio::test]
 async fn a_judge_may_cost_what_its_check_says_and_what_the_task_has_left() {
