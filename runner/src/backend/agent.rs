@@ -201,7 +201,7 @@ pub(crate) fn begin(
     }
     command.envs(given.iter().map(|(name, value)| (name, value))).envs(variables);
     if leave.is_a_judges() {
-        // the work can have named programs that git runs in what it has left, and agents call git by themselves: they would have the judge's key
+        // agents call git by themselves, and it runs programs that the work has named: they would have the judge's key
         command.env("GIT_DIR", "/dev/null");
     }
     Ok(Begun { program, lines, dialogue })

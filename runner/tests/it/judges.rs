@@ -477,7 +477,8 @@ async fn a_judge_is_shown_what_the_work_has_committed_on_the_way() {
     let repository = Repository::sample();
     let secret = "echo of-a-provider > key.txt; git add .; git commit -qm 'Add a key'; git rm -q key.txt; echo made > made.txt";
     let one = "echo made > made.txt; git add .; git commit -qm 'All of it'";
-    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt; git add .; git commit -qm Long; git rm -q long.txt; echo made > made.txt";
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt; git add .; git commit -qm Long
+git rm -q long.txt; echo made > made.txt";
     for (works, status, says) in [
         (secret.to_owned(), CheckStatus::Passed, vec!["Add a key", "\n+of-a-provider\n"]),
         (format!("{secret}; git add .; git commit -qm 'Without it'"), CheckStatus::Passed, vec!["Without it", "\n-of-a-provider\n"]),
@@ -557,7 +558,7 @@ async fn a_judge_that_has_not_said_what_it_cost_has_cost_all_that_it_might() {
     let mut assignment = judged(&repository, &[(CheckKind::Review, Some("Look slowly.")), (CheckKind::Review, None)]);
     assignment.agent.max_cost_cents = Some(3);
     assignment.checks[0].judge.max_cost_cents = Some(2);
-    assignment.checks[0].timeout_seconds = 2;
+    assignment.checks[0].timeout_seconds = 4;
     let Ran { report, .. } = carried_out(&agent, &assignment).await;
     assert_eq!(statuses(&report), [CheckStatus::TimedOut, CheckStatus::Error]);
     assert_eq!(check_output(&report, 1), "not judged: the attempt has cost all that the task may cost");
