@@ -54,6 +54,9 @@ pub const RUNNER_POINTS: [&str; 9] = [
 /// Those of them that come after the work: whoever dies there has lost nothing.
 pub const LAST_WORD_POINTS: [&str; 4] = ["report.kept", "report.sent", "report.answered", "report.forgotten"];
 
+/// The places of a piece of a log in its runner: it is on the disk, and not sent; it is on its way.
+pub const PIECE_POINTS: [&str; 2] = ["piece.kept", "piece.sent"];
+
 /// The places of a machine that joins, in their order: what is to be joined is on the disk; the server has answered, and nothing of it is
 /// on the disk; it is; a trial was asked for.
 pub const JOIN_POINTS: [&str; 4] = ["join.begun", "join.answered", "join.remembered", "join.tried"];

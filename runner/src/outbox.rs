@@ -183,6 +183,7 @@ impl Outbox {
     /// A piece of the log, also when there is no room.
     pub fn log(&self, attempt: AttemptId, stream: LogStream, bytes: Vec<u8>) {
         self.put(attempt, |page| page.log(stream, bytes));
+        crash::point("piece.kept");
     }
 
     fn put(&self, attempt: AttemptId, put: impl FnOnce(&mut Page)) -> bool {

@@ -230,7 +230,11 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             }
         };
         let is_report = matches!(&message, ToServer::Said { said: Said::Report { .. } | Said::ReportInParts { .. }, .. });
+        let is_piece = matches!(&message, ToServer::Log { .. });
         permit.send(message);
+        if is_piece {
+            crash::point("piece.sent");
+        }
         if is_report {
             crash::point("report.sent");
         }

@@ -27,6 +27,9 @@ const OVERHEAD: usize = 64;
 pub(super) const IN_VAIN: u32 = 10;
 /// Links that close at once count as one for so long: what drops them may be between the two, and mended in a moment.
 pub(super) const A_LINK: Duration = Duration::from_secs(30);
+/// The end of the log of what an earlier life left at work. What was in a pipe then has been read by nobody.
+pub(super) const BROKE_OFF: &str =
+    "The runner ended here and has started again: if the work wrote anything after this, it is not in the log\n";
 /// A server that says that it does not understand is as clear as some links that closed.
 pub(super) const A_COMPLAINT: u32 = 2;
 
@@ -35,6 +38,7 @@ pub(super) struct Page {
     bounds: Bounds,
     said: u64,
     log_end: u64,
+    inside_a_line: bool,
     items: VecDeque<Item>,
     /// How many of them have gone down the link.
     sent: usize,
@@ -106,6 +110,7 @@ impl Page {
             bounds,
             said: 0,
             log_end: 0,
+            inside_a_line: false,
             items: VecDeque::new(),
             sent: 0,
             bytes: 0,
@@ -184,6 +189,7 @@ impl Page {
             }
             Record::Log { offset, bytes, .. } => {
                 self.log_end = offset + bytes.len() as u64;
+                self.inside_a_line = bytes.last().is_some_and(|last| *last != b'\n');
                 (What::Log { from: *offset, to: self.log_end }, bytes.len() + OVERHEAD, true, false)
             }
         };
@@ -238,7 +244,7 @@ impl Page {
         self.kept.note_synced(synced);
     }
 
-    /// What is not answered is sent again. What an earlier life has left in the middle of its work is given up with that.
+    /// What is not answered is sent again. What an earlier life has left in the middle of its work is given up with that, and its log says so.
     pub fn begin_again(&mut self) {
         self.sent = 0;
         if self.counted.is_none_or(|counted| counted.elapsed() >= A_LINK) {
@@ -246,6 +252,10 @@ impl Page {
             self.counted = Some(Instant::now());
         }
         if self.is_left && self.last_word.is_none() {
+            // what the disk has lost and the server has heard is not written over
+            self.log_end = self.log_end.max(self.heard.log);
+            let start = if self.inside_a_line { "\n" } else { "" };
+            self.log(LogStream::Muster, format!("{start}{BROKE_OFF}").into_bytes());
             self.say(Said::GivenUp);
         }
     }

@@ -37,6 +37,7 @@ fn shown(message: ToServer) -> String {
     match message {
         ToServer::Said { sequence, said: Said::GivenUp, .. } => format!("#{sequence} given up"),
         ToServer::Said { sequence, .. } => format!("#{sequence}"),
+        ToServer::Log { offset, bytes, .. } if bytes.ends_with(page::BROKE_OFF.as_bytes()) => format!("{offset}:broke off"),
         ToServer::Log { offset, bytes, .. } => format!("{offset}:{}", String::from_utf8(bytes).unwrap()),
         other => panic!("{other:?}"),
     }
@@ -194,7 +195,7 @@ async fn what_an_earlier_life_left_at_work_is_given_up_after_what_it_has_said() 
     assert_eq!(next.take_up(key(1)).await.unwrap(), Some(Left::AtWork));
     assert!(sent(&next).iter().all(|sent| !sent.contains("given up")), "not before a server is there");
     next.begin_again();
-    assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "#2 given up"]);
+    assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "7:broke off", "#2 given up"]);
     drop(next);
     let third = next_life(&folder);
     assert_eq!(third.take_up(key(1)).await.unwrap(), Some(Left::Ended), "that was its last word");
@@ -209,7 +210,7 @@ async fn what_the_disk_has_lost_and_the_server_has_heard_keeps_its_numbers() {
     next.take_up(key(1)).await.unwrap();
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 4, log: 90 }));
     next.begin_again();
-    assert_eq!(sent(&next), ["#5 given up"], "a number that was heard would have no effect");
+    assert_eq!(sent(&next), ["90:broke off", "#5 given up"], "a number or a byte that was heard would have no effect");
 }
 
 #[tokio::test]
@@ -324,7 +325,7 @@ async fn what_no_server_answers_is_set_aside_after_some_links_and_not_while_it_i
     links(&next, page::IN_VAIN).await;
     next.stored(key(1), 1);
     links(&next, page::IN_VAIN).await;
-    assert_eq!(sent(&next), ["0:one ", "4:two", "#2 given up"], "it is counted anew");
+    assert_eq!(sent(&next), ["0:one ", "4:two", "7:broke off", "#2 given up"], "it is counted anew");
     // what is known already is no answer
     assert!(next.go_back_to(Heard { attempt: key(1), sequence: 1, log: 0 }));
     let answer = next.answer_to(key(1).attempt_id);
@@ -362,7 +363,7 @@ async fn what_is_not_understood_is_said_again_a_few_times_where_it_can_be_of_not
     next.logged(key(2), 7);
     for _ in 0..(page::IN_VAIN - 1) / page::A_COMPLAINT {
         next.not_understood();
-        assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "#2 given up"]);
+        assert_eq!(sent(&next), ["#1", "0:one ", "4:two", "7:broke off", "#2 given up"]);
     }
     let answer = next.answer_to(key(1).attempt_id);
     tokio::pin!(answer);
