@@ -169,6 +169,11 @@ async fn broken(pool: &PgPool, wanted: impl Fn(&str) -> bool) -> anyhow::Result<
     Ok(found)
 }
 
+/// What is wrong with tasks whose work keeps no ledger of [`work`](crate::work).
+pub async fn of_tasks(pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+    broken(pool, |_| true).await
+}
+
 /// Everything that is wrong.
 pub async fn violations(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
     let mut found = broken(pool, |_| true).await?;

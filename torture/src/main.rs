@@ -6,19 +6,27 @@
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod api;
+mod cases;
 mod check;
 mod client;
 mod faults;
 mod follower;
 mod last_words;
 mod ledger;
+mod memory;
 mod proxy;
 mod routes;
 mod runs;
+mod spew;
 mod t1;
 mod t10;
+mod t11;
 mod t14;
 mod t2;
+mod t22;
+mod t23;
+mod t24;
+mod t25;
 mod t3;
 mod t7;
 mod t9;
@@ -58,9 +66,24 @@ enum Command {
     /// Slow consumers, and a server that hears no hint.
     #[command(name = "T10")]
     T10(Runs),
+    /// Log torture: more than is kept, faster than anybody reads, and what is no text, while servers and runners die.
+    #[command(name = "T11")]
+    T11(Runs),
     /// Idempotency over two servers.
     #[command(name = "T14")]
     T14(Runs),
+    /// The sandbox: what work tries that wants out of it, and what becomes of work where none can be made.
+    #[command(name = "T22")]
+    T22(Runs),
+    /// Survivors: whatever work does to stay, and however it ends, nothing of it is left.
+    #[command(name = "T23")]
+    T23(Runs),
+    /// An obedient agent: it does what anybody tells it who has a hand in what it reads, and gives nothing away.
+    #[command(name = "T24")]
+    T24(Runs),
+    /// Forgery: work that has not done what was asked, and tries to be taken for proven.
+    #[command(name = "T25")]
+    T25(Runs),
     /// A runner dies when its work has ended, and before nothing is left of it.
     LastWords(Runs),
     /// A short form of each, as the tests run it.
@@ -75,14 +98,20 @@ enum Command {
     /// Work that goes on until it is ended; started by the tests themselves.
     #[command(hide = true)]
     Hold(work::HoldArgs),
+    /// Work that writes; started by the tests themselves.
+    #[command(hide = true)]
+    Spew(spew::SpewArgs),
 }
 
 /// How large a run is; what is not given is small.
 #[derive(Args, Clone, Copy, Debug, Default)]
 struct Options {
-    /// How long faults go on in one run.
+    /// How long faults go on in one run. T11: lines, or an absence. T23: work that does nothing.
     #[arg(long)]
     seconds: Option<u64>,
+    /// T11: what the work writes without a newline; 1024 is a gibibyte.
+    #[arg(long)]
+    mebibytes: Option<usize>,
     /// T9: those who write events.
     #[arg(long)]
     writers: Option<usize>,
@@ -98,13 +127,19 @@ fn main() -> anyhow::Result<ExitCode> {
     let runs = match Cli::parse().command {
         Command::Work(args) => return Ok(if work::work(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Hold(args) => return work::hold(&args).map(|()| ExitCode::SUCCESS),
+        Command::Spew(args) => return spew::spew(&args).map(|()| ExitCode::SUCCESS),
         Command::T1(runs) => vec![(Test::T1, runs)],
         Command::T2(runs) => vec![(Test::T2, runs)],
         Command::T3(runs) => vec![(Test::T3, runs)],
         Command::T7(runs) => vec![(Test::T7, runs)],
         Command::T9(runs) => vec![(Test::T9, runs)],
         Command::T10(runs) => vec![(Test::T10, runs)],
+        Command::T11(runs) => vec![(Test::T11, runs)],
         Command::T14(runs) => vec![(Test::T14, runs)],
+        Command::T22(runs) => vec![(Test::T22, runs)],
+        Command::T23(runs) => vec![(Test::T23, runs)],
+        Command::T24(runs) => vec![(Test::T24, runs)],
+        Command::T25(runs) => vec![(Test::T25, runs)],
         Command::LastWords(runs) => vec![(Test::LastWords, runs)],
         Command::Short { seed } => runs::short(seed),
     };

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use tokio::{runtime::Builder, task::JoinSet};
 
-use crate::{Options, check::Outcome, last_words, ledger, t1, t2, t3, t7, t9, t10, t14};
+use crate::{Options, check::Outcome, last_words, ledger, t1, t2, t3, t7, t9, t10, t11, t14, t22, t23, t24, t25};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Test {
@@ -20,7 +20,12 @@ pub enum Test {
     T7,
     T9,
     T10,
+    T11,
     T14,
+    T22,
+    T23,
+    T24,
+    T25,
     LastWords,
 }
 
@@ -54,6 +59,11 @@ pub fn short(seed: Option<u64>) -> Vec<(Test, Runs)> {
         (Test::T9, of(8, runs(1, seed, 1))),
         (Test::T10, runs(1, seed, 1)),
         (Test::T14, runs(1, seed, 1)),
+        (Test::T11, runs(t11::KINDS, Some(0), 2)),
+        (Test::T22, runs(1, Some(0), 1)),
+        (Test::T23, runs(t23::KINDS, Some(0), 2)),
+        (Test::T24, runs(1, seed, 1)),
+        (Test::T25, runs(1, Some(0), 1)),
         (Test::LastWords, runs(2, Some(0), 2)),
     ]
 }
@@ -66,7 +76,12 @@ async fn one(test: Test, seed: u64, options: Options) -> anyhow::Result<Outcome>
         Test::T7 => t7::run(seed).await,
         Test::T9 => t9::run(seed, options).await,
         Test::T10 => t10::run(seed, options).await,
+        Test::T11 => t11::run(seed, options).await,
         Test::T14 => t14::run(seed).await,
+        Test::T22 => t22::run(seed).await,
+        Test::T23 => t23::run(seed, options).await,
+        Test::T24 => t24::run(seed).await,
+        Test::T25 => t25::run(seed).await,
         Test::LastWords => last_words::run(seed).await,
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     api::Api,
     check::{self, Outcome, Violation},
     follower::{Follower, SeenEntry},
-    ledger,
+    ledger, memory,
     world::{Setup, World},
 };
 
@@ -65,10 +65,10 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
     // Nobody carries out what comes now: it is about the stream alone.
     post(&world, &api, "/api/v1/queue/pause", &json!({})).await?;
     let quick = burst(&world, &api, &pool, "quick", events).await?;
-    let before = resident(world.pid_of_server(HEARS).await)?;
+    let before = memory::resident(world.pid_of_server(HEARS).await)?;
     let slow_ones = slow_consumers(&world, &api, slow).await?;
     let slowed = burst(&world, &api, &pool, "slowed", events).await?;
-    let grown = resident(world.pid_of_server(HEARS).await)?.saturating_sub(before);
+    let grown = memory::resident(world.pid_of_server(HEARS).await)?.saturating_sub(before);
     drop(slow_ones);
     if grown > EACH * slow as u64 {
         violations.push(format!("{slow} who do not read cost {} MiB", grown >> 20));
@@ -212,11 +212,4 @@ async fn slow_consumers(world: &World, api: &Api, count: usize) -> anyhow::Resul
     }
     sleep(Duration::from_millis(500)).await;
     Ok(streams)
-}
-
-/// What a process has in memory, in bytes.
-fn resident(pid: Option<u32>) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.unwrap_or_default()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }

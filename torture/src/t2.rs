@@ -116,7 +116,8 @@ async fn hand_in(world: &World, kind: Kind) -> anyhow::Result<Uuid> {
     answer.id().parse().with_context(|| format!("the task was not taken: {}", answer.text))
 }
 
-async fn until(what: &str, done: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+/// Looks every 50 ms.
+pub async fn until(what: &str, done: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let until = Instant::now() + Duration::from_secs(90);
     while !done().await? {
         anyhow::ensure!(Instant::now() < until, "waited in vain until {what}");

@@ -42,11 +42,24 @@ pub struct Setup {
     pub environment: [Vec<(String, String)>; SERVERS],
     /// What Postgres finds in its.
     pub postgres: Vec<(String, String)>,
+    /// What runners elsewhere find in theirs.
+    pub runners: Vec<(String, String)>,
+    /// Work is in sandboxes, as it usually is.
+    pub sandboxed: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { slots: [3, 3], far: [0, 0], lease: None, heartbeat: 1, environment: Default::default(), postgres: vec![] }
+        Self {
+            slots: [3, 3],
+            far: [0, 0],
+            lease: None,
+            heartbeat: 1,
+            environment: Default::default(),
+            postgres: vec![],
+            runners: vec![],
+            sandboxed: false,
+        }
     }
 }
 
@@ -111,7 +124,9 @@ impl World {
         world.start_server(0, None).await?;
         world.wait_until_ready(0).await?;
         world.key = world.new_key_of("owner", "torture")?;
-        world.work_outside_of_sandboxes()?;
+        if !world.setup.sandboxed {
+            world.work_outside_of_sandboxes()?;
+        }
         for number in 1..SERVERS {
             world.start_server(number, None).await?;
             world.wait_until_ready(number).await?;
@@ -182,7 +197,11 @@ impl World {
         Ok(())
     }
 
-    fn runner_dir(&self, number: usize) -> PathBuf {
+    pub fn is_sandboxed(&self) -> bool {
+        self.setup.sandboxed
+    }
+
+    pub fn runner_dir(&self, number: usize) -> PathBuf {
         self.machine.folder.path().join(format!("runner-{number}"))
     }
 
@@ -201,14 +220,23 @@ impl World {
 
     /// As [`start_server`](Self::start_server), of a runner that has joined.
     pub async fn start_runner(&self, number: usize, dies_at: Option<&str>) -> anyhow::Result<()> {
+        let dies_at: Vec<_> = dies_at.map(|place| ("MUSTER_CRASH_AT", place)).into_iter().collect();
+        self.start_runner_in(number, &dies_at).await
+    }
+
+    /// As [`start_runner`](Self::start_runner), with this in its environment beside all else.
+    pub async fn start_runner_in(&self, number: usize, environment: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut runner = self.runners[number].lock().await;
         if runner.is_some() || self.setup.far[number] == 0 {
             return Ok(());
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.machine.folder.path().join(format!("runner-{number}.log")))?;
         let mut command = self.command(number);
-        command.args(["runner", "run", "--without-sandbox", "allowed", "--runner-dir"]).arg(self.runner_dir(number));
-        command.envs(dies_at.map(|place| ("MUSTER_CRASH_AT", place)));
+        command.args(["runner", "run", "--runner-dir"]).arg(self.runner_dir(number));
+        if !self.setup.sandboxed {
+            command.args(["--without-sandbox", "allowed"]);
+        }
+        command.envs(self.setup.runners.iter().cloned()).envs(environment.iter().copied());
         *runner = Some(command.stdout(Stdio::null()).stderr(log).spawn()?);
         Ok(())
     }
@@ -246,6 +274,10 @@ impl World {
 
     pub async fn pid_of_server(&self, number: usize) -> Option<u32> {
         self.servers[number].lock().await.as_ref().map(Child::id)
+    }
+
+    pub async fn pid_of_runner(&self, number: usize) -> Option<u32> {
+        self.runners[number].lock().await.as_ref().map(Child::id)
     }
 
     /// Those that ended by themselves, at their crash point or because the database was away while they started, are started again.
