@@ -32,12 +32,15 @@ const WIDE_MIB: usize = 64;
 /// How long lines, or an absence, last unless it is said.
 const SECONDS: u64 = 3;
 /// How much a process may grow by a log that is many times as long.
-const FLAT: u64 = 32 << 20;
+const FLAT: u64 = 24 << 20;
 /// At which of its pieces a runner dies; the first is its own, before the work begins.
 const DEATHS: [u32; 4] = [1, 2, 5, 12];
 /// A piece of a slow writer, which a runner takes in by itself.
 const SLOW: usize = LINE * 64;
 const SLOW_PIECES: usize = 20;
+/// Of the one whose server goes away, in MiB: what is written before, and more than a runner and a pipe hold beside it.
+const AT_WORK: usize = 2;
+const MORE_THAN_MEMORY: usize = AT_WORK + 8;
 const SLOWLY: Duration = Duration::from_millis(80);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,11 +156,11 @@ async fn server_away(
     }
     let before = memory::peak(world.pid_of_runner(RUNNER).await)?;
     // most of a log, over as long as the server is away
-    let pieces = 640;
+    let pieces = 40;
     let every = Duration::from_millis(seconds * 1000 / pieces);
-    let amount = Amount::of(Kind::Lines, seed, 40 * MIB).in_pieces(64 * 1024, every).that_tells();
+    let amount = Amount::of(Kind::Lines, seed, 40 * MIB).in_pieces(MIB, every).that_tells();
     let task = writes(world, "away", amount).await?;
-    until_told(world, task, 30).await?;
+    until_told(world, task, AT_WORK).await?;
     if let Some(place) = place
         && !world.dies(SERVER).await?
     {
@@ -165,6 +168,10 @@ async fn server_away(
     }
     world.kill_server(SERVER).await?;
     sleep(Duration::from_secs(seconds)).await;
+    let pieces = told_pieces(world, task)?;
+    if pieces < MORE_THAN_MEMORY {
+        violations.push(format!("the work waited for its server, after {pieces} MiB"));
+    }
     world.start_server(SERVER, None).await?;
     t1::settle(world, pool).await?;
     let grown = Grown { runner: memory::peak(world.pid_of_runner(RUNNER).await)? - before, server: None };
@@ -211,8 +218,12 @@ async fn runner_dies_unheard(world: &World, pool: &PgPool, seed: u64) -> anyhow:
 }
 
 async fn until_told(world: &World, task: Uuid, pieces: usize) -> anyhow::Result<()> {
-    let told = || ledger::read::<SpewEntry>(&world.ledgers.join(LEDGER));
-    until("the work writes", async || Ok(told()?.iter().filter(|entry| entry.task.0 == task).count() >= pieces)).await
+    until("the work writes", async || Ok(told_pieces(world, task)? >= pieces)).await
+}
+
+fn told_pieces(world: &World, task: Uuid) -> anyhow::Result<usize> {
+    let told: Vec<SpewEntry> = ledger::read(&world.ledgers.join(LEDGER))?;
+    Ok(told.iter().filter(|entry| entry.task.0 == task).count())
 }
 
 /// What there is of the log of an attempt.
