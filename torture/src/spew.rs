@@ -121,7 +121,8 @@ pub struct SpewEntry {
 pub const LEDGER: &str = "spew";
 
 pub fn spew(args: &SpewArgs) -> anyhow::Result<()> {
-    let (task, attempt) = (std::env::var("MUSTER_TASK_ID")?.parse()?, std::env::var("MUSTER_ATTEMPT")?.parse()?);
+    let task: TaskId = std::env::var("MUSTER_TASK_ID")?.parse()?;
+    let attempt: i32 = std::env::var("MUSTER_ATTEMPT")?.parse()?;
     let (ledger, amount) = (Ledger::open(&args.ledger.join(LEDGER))?, &args.amount);
     let [out, err] = amount.patterns();
     // as they are: nothing is collected on the way

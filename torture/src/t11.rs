@@ -129,7 +129,7 @@ async fn writes(world: &World, name: &str, amount: Amount) -> anyhow::Result<Uui
 
 /// What both processes have once the first work is done, and what they have had at most after all of it.
 async fn watched(world: &World, pool: &PgPool, amount: Amount) -> anyhow::Result<(Vec<Wanted>, Grown)> {
-    let first = amount.shortened_to(2 * MIB);
+    let first = amount.shortened_to(16 * MIB);
     let mut wanted = vec![];
     let mut peaks = vec![];
     for (name, amount) in [("first", first), ("all", amount)] {

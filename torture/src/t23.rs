@@ -1,7 +1,12 @@
 //! T23, survivors: whatever work does to stay, and however it ends, nothing of it is left soon after: no process, no mount, no folder. And work
 //! that does nothing for a while is not taken for work that is over.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use anyhow::ensure;
 use futures::future::try_join_all;
@@ -121,14 +126,14 @@ pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
     let runners = limits.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let world = World::create(Setup { slots: [0, 0], far: [16, 0], sandboxed, runners, ..Setup::default() }).await?;
     let pool = PgPool::connect(world.database_url()).await?;
-    let cases: Vec<_> = CASES.iter().enumerate().filter(|(_, case)| sandboxed || !case.sandbox_alone).collect();
-    let (kills, others): (Vec<_>, Vec<_>) = cases.iter().partition(|(_, case)| case.ending == Ending::RunnerKilled);
+    let cases: Vec<&Case> = CASES.iter().filter(|case| sandboxed || !case.sandbox_alone).collect();
+    let (kills, others): (Vec<&Case>, Vec<&Case>) = cases.iter().copied().partition(|case| case.ending == Ending::RunnerKilled);
     let seconds = options.seconds.unwrap_or(IDLE_SECONDS);
-    let all = try_join_all(others.iter().map(|(number, case)| one(&world, &pool, *number, case)));
+    let all = try_join_all(others.iter().map(|case| one(&world, &pool, case)));
     let (found, idle) = tokio::try_join!(all, idles(&world, &pool, seconds))?;
     let mut violations: Vec<_> = found.into_iter().flatten().chain(idle).collect();
-    for (number, case) in kills {
-        violations.extend(one(&world, &pool, *number, case).await?);
+    for case in kills {
+        violations.extend(one(&world, &pool, case).await?);
     }
     let told = "select name || ' says of itself: ' || left_behind from runner where left_behind is not null";
     violations.extend(sqlx::query_scalar::<_, String>(told).fetch_all(&pool).await?);
@@ -146,9 +151,10 @@ async fn idles(world: &World, pool: &PgPool, seconds: u64) -> anyhow::Result<Vec
     Ok(if lives { vec![] } else { vec![format!("work that does nothing for {seconds} s: {} ({})", ended.state, ended.why)] })
 }
 
-async fn one(world: &World, pool: &PgPool, number: usize, case: &Case) -> anyhow::Result<Vec<Violation>> {
-    // no other process has it in its command line
-    let word = format!("8{:05}.{number:02}", std::process::id() % 100_000);
+async fn one(world: &World, pool: &PgPool, case: &Case) -> anyhow::Result<Vec<Violation>> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // no other process has it in its command line, of this run or another
+    let word = format!("8{:05}.{:03}", std::process::id() % 100_000, NEXT.fetch_add(1, Ordering::Relaxed));
     let timeout = if case.wanted.0 == "timed_out" { 6 } else { 600 };
     let more = json!({"command": case.work.replace("WORD", &word), "timeout_seconds": timeout});
     let task = cases::hand_in(world, case.name, more).await?;
@@ -223,7 +229,7 @@ fn kill_watcher(word: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn processes() -> Vec<(i32, std::path::PathBuf)> {
+fn processes() -> Vec<(i32, PathBuf)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))).collect()
 }
