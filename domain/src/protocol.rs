@@ -229,6 +229,20 @@ pub struct LandingOrder {
     pub left_at: Option<String>,
     #[serde(default)]
     pub pull_request: Option<WantedPullRequest>,
+    #[serde(default)]
+    pub credentials: Credentials,
+}
+
+/// With what git may prove who it is. The server says it with each order; the runner has nothing else at hand for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "whose", rename_all = "snake_case")]
+pub enum Credentials {
+    /// All that the runner's machine has: it works for this workspace alone, or this is the workspace of whoever runs the server. An older
+    /// server does not say; it is heard over a socket alone, by runners of one workspace.
+    #[default]
+    Machine,
+    /// The runner works for every workspace, and may use what its machine has for this one, by its short name.
+    Workspace { slug: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -343,6 +357,8 @@ pub struct Assignment {
     /// A server that does not say wants a sandbox.
     #[serde(default)]
     pub isolation: Isolation,
+    #[serde(default)]
+    pub credentials: Credentials,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -432,6 +448,18 @@ mod tests {
     fn a_server_that_does_not_say_what_it_speaks_speaks_the_last_that_did_not() {
         let opened: ToRunner = serde_json::from_str(r#"{"type":"opened","nonce":"n"}"#).unwrap();
         assert_eq!(opened, ToRunner::Opened { nonce: "n".into(), version: 7 });
+    }
+
+    #[test]
+    fn an_order_that_does_not_say_whose_is_for_a_machine_of_one_workspace() {
+        let nil = uuid::Uuid::nil();
+        let attempt = AttemptKey { task_id: crate::TaskId(nil), attempt_id: crate::AttemptId(nil), number: 1 };
+        let older = serde_json::json!({"attempt": attempt, "number": 1, "repository": "https://example.org/a/b.git", "commit": "0123456",
+                                       "saved_on": "muster/a-1", "branch": "muster/a-1", "left_at": null});
+        let order: LandingOrder = serde_json::from_value(older).unwrap();
+        assert_eq!(order.credentials, Credentials::Machine);
+        let others = Credentials::Workspace { slug: "other".into() };
+        assert_eq!(serde_json::to_value(others).unwrap(), serde_json::json!({"whose": "workspace", "slug": "other"}));
     }
 
     #[test]

@@ -55,12 +55,10 @@ impl TestEngine {
     pub async fn stranger(&self) -> Actor {
         let workspace_id = domain::WorkspaceId(self.engine.new_id());
         let slug = format!("w-{}", workspace_id.short());
-        sqlx::query("insert into workspace (id, slug, name, created_at) values ($1, $2, 'Other', now())")
-            .bind(workspace_id.0)
-            .bind(slug)
-            .execute(&self.engine.database.system)
-            .await
-            .expect("a workspace can be made");
+        // never the first, wherever the hand of the clock stands
+        let made = "insert into workspace (id, slug, name, created_at)
+                    select $1, $2, 'Other', coalesce(max(created_at), now()) + interval '1 second' from workspace";
+        sqlx::query(made).bind(workspace_id.0).bind(slug).execute(&self.engine.database.system).await.expect("a workspace can be made");
         Actor::new(workspace_id, domain::ActorKind::User { id: domain::UserId(self.engine.new_id()), role: domain::Role::Owner })
     }
 

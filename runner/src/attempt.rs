@@ -115,7 +115,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
     Entry {
         attempt: assignment.attempt,
         title: assignment.title.clone(),
-        mirror: runner.mirrors.path(&assignment.repository),
+        mirror: runner.mirrors.path(&assignment.repository, &assignment.credentials),
         repository: assignment.repository.clone(),
         folder: runner.folders.attempt(assignment.attempt.attempt_id),
         worktree: None,
@@ -245,7 +245,7 @@ mod tests {
             attempt: key,
             title: "Tidy up".into(),
             repository: "/srv/app".into(),
-            mirror: runner.mirrors.path("/srv/app"),
+            mirror: runner.mirrors.path("/srv/app", &domain::protocol::Credentials::Machine),
             folder: folder.clone(),
             worktree: None,
             leader: None,

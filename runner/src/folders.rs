@@ -27,6 +27,8 @@ pub(crate) struct Folders {
     pub gitconfig: PathBuf,
     /// The part of them that says how git proves who it is; see [`crate::credentials`].
     pub credentials: PathBuf,
+    /// The settings of git for workspaces that this machine is not for; see [`crate::credentials`].
+    pub guests: PathBuf,
     /// Who this runner is, from its first life on.
     pub identity: RunnerId,
     /// All of it, by its one name.
@@ -109,6 +111,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
         credentials: state_dir.join("gitconfig.credentials"),
+        guests: state_dir.join("gitconfig.workspaces"),
         identity: identity(&state_dir)?,
         attempts: state_dir.join("attempts"),
         state_dir: state_dir.clone(),
@@ -121,7 +124,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     }
     // what is synced in them is found again
     File::open(&folders.state_dir)?.sync_all()?;
-    fs::write(&folders.gitconfig, git::SETTINGS)?;
+    fs::write(&folders.gitconfig, [git::SETTINGS, git::OWN_SETTINGS].concat())?;
     for entry in fs::read_dir(&folders.trash)? {
         delete_or_warn(&entry?.path());
     }

@@ -56,13 +56,15 @@ pub(crate) const SETTINGS: &str = r#"# Written by Muster at every start. Your ow
 [http]
 	lowSpeedLimit = 1000
 	lowSpeedTime = 60
-[include]
-	path = gitconfig.local
-	path = gitconfig.credentials
 "#;
+
+/// What only the machine's own git has beside them.
+pub(crate) const OWN_SETTINGS: &str = "[include]\n\tpath = gitconfig.local\n\tpath = gitconfig.credentials\n";
 
 /// Repeated where a repository's own settings cannot override them, as those run commands of somebody else's choice.
 const FORCED: [(&str, &str); 3] = [("core.hooksPath", "/dev/null"), ("core.fsmonitor", "false"), ("protocol.ext.allow", "never")];
+/// The same for who is not to be the machine's user: ssh finds that user's keys whatever the environment says, and Kerberos its tickets.
+const FORCED_ON_GUESTS: &[(&str, &str)] = &[("protocol.ssh.allow", "never"), ("http.emptyAuth", "false")];
 
 /// What git may know of the runner's environment: how to find programs, keys and proxies. Nothing of Muster's own.
 const ENVIRONMENT: [&str; 17] = [
@@ -84,6 +86,8 @@ const ENVIRONMENT: [&str; 17] = [
     "NO_PROXY",
     "ALL_PROXY",
 ];
+/// What of it leads to what its user can prove: keys, an agent that holds some, files with passwords.
+const USERS_OWN: [&str; 6] = ["HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
 
 /// From asking git to end until it is killed. Asked, it removes its lock files.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -99,6 +103,8 @@ pub(crate) struct Git {
     give_up: CancellationToken,
     /// Where it looks at worktrees.
     room: Room,
+    /// It proves to nobody that it is the machine's user.
+    is_guest: bool,
 }
 
 /// What a call is about.
@@ -184,12 +190,17 @@ pub(crate) enum GitError {
 
 impl Git {
     pub fn new(gitconfig: PathBuf) -> Self {
-        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open }
+        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open, is_guest: false }
+    }
+
+    /// The same with nothing but these settings to prove who it is: with no key, no helper and no file of the machine's user.
+    pub fn for_guest(&self, gitconfig: PathBuf) -> Self {
+        Self { gitconfig, is_guest: true, ..self.clone() }
     }
 
     /// The same for one attempt. Once `give_up` is cancelled, calls end early.
     pub fn for_attempt(&self, marker: (&'static str, String), give_up: CancellationToken) -> Self {
-        Self { gitconfig: self.gitconfig.clone(), marker: Some(marker), give_up, room: Room::Open }
+        Self { marker: Some(marker), give_up, room: Room::Open, ..self.clone() }
     }
 
     /// The same, looking at the attempt's worktree from inside its room.
@@ -292,7 +303,7 @@ impl Git {
 
     fn complete(&self, command: &mut Command, place: Place<'_>, arguments: &[Argument<'_>], (from, into): (Option<File>, Option<File>)) {
         command.env_clear();
-        for name in ENVIRONMENT {
+        for name in ENVIRONMENT.iter().filter(|name| !self.is_guest || !USERS_OWN.contains(name)) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -306,9 +317,14 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
             // what is shown is what is pushed
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .env("GIT_CONFIG_COUNT", FORCED.len().to_string());
-        for (index, (key, value)) in FORCED.iter().enumerate() {
+            .env("GIT_NO_REPLACE_OBJECTS", "1");
+        let guests = if self.is_guest { FORCED_ON_GUESTS } else { &[] };
+        if self.is_guest {
+            // without any it would be looked up, and passwords read there
+            command.env("HOME", "/dev/null");
+        }
+        command.env("GIT_CONFIG_COUNT", (FORCED.len() + guests.len()).to_string());
+        for (index, (key, value)) in FORCED.iter().chain(guests).enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
         }
         if let Some((name, value)) = &self.marker {

@@ -18,12 +18,12 @@ use std::{
 
 use domain::{
     PullRequest, TaskId, crash,
-    protocol::{Landed, LandingOrder, ToServer, Trouble},
+    protocol::{Credentials, Landed, LandingOrder, ToServer, Trouble},
 };
 use tokio::sync::{Notify, Semaphore};
 use tracing::{info, warn};
 
-use crate::{life::Runner, lock};
+use crate::{credentials::whose_tokens, life::Runner, lock};
 use push::{Pushed, push};
 pub(crate) use remote::is_here;
 
@@ -145,13 +145,14 @@ async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
         turn = runner.landings.turns.acquire() => turn.ok()?,
         () = runner.stop.cancelled() => return None,
     };
-    let git = runner.git.for_attempt((MARKER, order.attempt.attempt_id.to_string()), runner.stop.clone());
+    let git = runner.git_for(&order.credentials).for_attempt((MARKER, order.attempt.attempt_id.to_string()), runner.stop.clone());
     let landed = |remote: Option<String>, pull_request: Option<PullRequest>, trouble: Option<Trouble>| {
         Some(Landed { attempt: order.attempt, number: order.number, remote, pull_request, trouble })
     };
     let Pushed { remote, base } = match push(&git, runner, order).await {
         Ok(pushed) => pushed,
         Err(NotDone::Trouble(trouble)) => return landed(None, None, Some(trouble)),
+        Err(NotDone::NoToken(trouble)) => return landed(None, None, Some(of_whom(trouble, &order.credentials))),
         Err(NotDone::Stopped) => return None,
     };
     crash::point("landing.pushed");
@@ -163,14 +164,28 @@ async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
     match opened {
         Ok(pull_request) => landed(Some(remote), Some(pull_request), None),
         Err(NotDone::Trouble(trouble)) => landed(Some(remote), None, Some(trouble)),
+        Err(NotDone::NoToken(trouble)) => landed(Some(remote), None, Some(of_whom(trouble, &order.credentials))),
         Err(NotDone::Stopped) => None,
     }
+}
+
+/// What helps a workspace that this machine is not for is another thing.
+fn of_whom(trouble: Trouble, credentials: &Credentials) -> Trouble {
+    let Credentials::Workspace { slug } = credentials else { return trouble };
+    let advice = format!(
+        "{} To mend that, whoever runs it puts a token into {slug}/HOST there and starts it again, or you join a machine of your own; then \
+         try again.",
+        whose_tokens(slug)
+    );
+    Trouble { advice, ..trouble }
 }
 
 /// Why a part of it is not done.
 #[derive(Debug)]
 enum NotDone {
     Trouble(Trouble),
+    /// The other side wants to know who it is, and there is nothing to prove it with.
+    NoToken(Trouble),
     /// The runner stops.
     Stopped,
 }

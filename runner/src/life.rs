@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use domain::protocol::Credentials;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep},
@@ -85,7 +86,9 @@ impl Runner {
         let folders = Folders::open(&config.state_dir).await?;
         let agents = tokio::sync::Mutex::new(found::look(&config.agents).await.into());
         let tokens = config.landing.tokens.as_deref();
-        credentials::write(&folders.credentials, tokens).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
+        let written =
+            credentials::write(&folders.credentials, tokens).and_then(|()| credentials::write_for_guests(&folders.guests, tokens));
+        written.map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
         let mut rooms = config.sandbox.clone();
         rooms.hidden.extend(tokens.map(Path::to_owned));
         let sandbox = Arc::new(Sandbox::new(rooms, folders.state_dir.clone()));
@@ -125,6 +128,14 @@ impl Runner {
 }
 
 impl Runner {
+    /// Git, with what it may prove who it is with.
+    pub fn git_for(&self, credentials: &Credentials) -> Git {
+        match credentials {
+            Credentials::Machine => self.git.clone(),
+            Credentials::Workspace { slug } => self.git.for_guest(credentials::of_guest(&self.folders.guests, slug)),
+        }
+    }
+
     /// Whether anything may be said but signs of life. Whoever stood still for longer than a lease hears first what is still its own, or
     /// ends it: what it has would be another's word about the same task.
     pub fn may_speak(&self) -> bool {

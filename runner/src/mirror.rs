@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{Failure, FailureCode, repository};
+use domain::{Failure, FailureCode, protocol::Credentials, repository};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
@@ -58,8 +58,12 @@ impl Mirrors {
         Self { folder, turns: Mutex::default() }
     }
 
-    pub fn path(&self, location: &str) -> PathBuf {
-        let digest = Sha256::digest(location.as_bytes());
+    /// Where a workspace has to show by a fetch of its own that it may read something, no other's mirror tells it anything.
+    pub fn path(&self, location: &str, credentials: &Credentials) -> PathBuf {
+        let digest = match credentials {
+            Credentials::Machine => Sha256::digest(location.as_bytes()),
+            Credentials::Workspace { slug } => Sha256::digest(format!("{slug}\0{location}").as_bytes()),
+        };
         let name: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(format!("{name}.git"))
     }
@@ -220,6 +224,17 @@ pub(crate) async fn packed_refs(git: &Git, mirror: &Path) -> Result<Vec<u8>, Ref
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_workspace_borrows_from_the_mirror_of_another() {
+        let mirrors = Mirrors::new("/srv/mirrors".into());
+        let path = |slug: Option<&str>| {
+            let credentials = slug.map_or(Credentials::Machine, |slug| Credentials::Workspace { slug: slug.into() });
+            mirrors.path("https://example.org/a/b.git", &credentials)
+        };
+        assert_eq!([path(None), path(Some("b"))], [path(None), path(Some("b"))]);
+        assert!(path(None) != path(Some("a")) && path(Some("a")) != path(Some("b")));
+    }
 
     #[test]
     fn a_branch_comes_before_a_tag_and_a_commit() {

@@ -115,7 +115,8 @@ impl AgentArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[command(next_help_heading = "Landing")]
 pub struct LandingArgs {
-    /// A folder with a file for each host, called as the host (github.com), which holds a token for git and for pull requests there.
+    /// A folder with a file for each host, called as the host (github.com), which holds a token for git and for pull requests there;
+    /// in a server those of other workspaces than the first are in a folder called as the workspace.
     #[arg(long = "git-tokens", env = "MUSTER_GIT_TOKENS", value_name = "FOLDER")]
     #[serde(default)]
     pub tokens: Option<PathBuf>,

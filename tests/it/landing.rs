@@ -15,10 +15,11 @@ use domain::{
 };
 use http::StatusCode;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use tests::{
     TestApp,
     machine::{Client, Machine, Server, stderr, stdout},
+    their_postgres::TheirCluster,
 };
 
 /// Long for a busy machine, and never reached when all is well.
@@ -57,6 +58,19 @@ impl<'a> Scene<'a> {
                 return landing;
             }
             assert!(Instant::now() < deadline, "{landing}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Why its first attempt has failed, once it has.
+    fn failure(&self, id: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let task = self.task(id);
+            if let Some(message) = task.pointer("/attempt_list/0/failure/message").and_then(Value::as_str) {
+                return message.to_owned();
+            }
+            assert!(Instant::now() < deadline, "{task}");
             std::thread::yield_now();
         }
     }
@@ -290,6 +304,69 @@ fn a_repository_that_is_a_path_lands_where_its_origin_leads() {
     assert_eq!((text(&landing, "/remote"), forge.pulls().len()), (forge.location().as_str(), 1));
     let branch = text(&landing, "/branch");
     assert_eq!(git(&repository, &["rev-parse", branch]), git(&forge.repository(), &["rev-parse", branch]));
+    server.stops();
+}
+
+/// The id of the second workspace.
+const ACME: &str = "019a0000-0000-7000-8000-00000000acce";
+
+#[tokio::test]
+async fn what_the_servers_machine_has_is_for_its_first_workspace_alone() {
+    let machine = Machine::new();
+    let forge = machine.forges("hub");
+    let repository = machine.repository();
+    git(&repository, &["remote", "add", "origin", &forge.location()]);
+    let theirs = TheirCluster::create(&machine).await;
+    let _postgres = theirs.start(&[]);
+    let url = theirs.url();
+    while PgConnection::connect(url).await.is_err() {}
+    let server = machine.serves_landing_on(Some(url), &[(&forge, "github")], &[]);
+    let key = |name: &str| {
+        let made = machine.muster(&["admin", "create-key", "--name", name]).env("DATABASE_URL", url).output().unwrap();
+        stdout(&made).trim().to_owned()
+    };
+    let (first_key, acme_key) = (key("first"), key("acme"));
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    let later = "insert into workspace (id, slug, name, created_at) values ($1::uuid, 'acme', 'Acme', now() + interval '1 hour')";
+    sqlx::query(later).bind(ACME).execute(&mut sql).await.unwrap();
+    sqlx::query("update api_key set workspace_id = $1::uuid where name = 'acme'").bind(ACME).execute(&mut sql).await.unwrap();
+    let first = Scene { client: Client { machine: &machine, url: &server.url, key: first_key } };
+    let acme = Scene { client: Client { machine: &machine, url: &server.url, key: acme_key.clone() } };
+    let hands_in = |scene: &Scene, repository: &str| {
+        let run = scene.client.run(&["task", "run", "--repo", repository, "--command", "cat README.md", "--attempts", "1"]);
+        assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+        stdout(&run).trim().to_owned()
+    };
+    let id = first.done(&forge.location(), &["--land", "push"]);
+    first.lands(&id);
+
+    // the other may not read it, neither from the forge nor where it lies now
+    let why = acme.failure(&hands_in(&acme, &forge.location()));
+    assert!(why.contains("cannot fetch") && why.contains("the folder acme of its MUSTER_GIT_TOKENS"), "{why}");
+    let mirrors = fs::read_dir(machine.state_dir().join("runner/mirrors")).unwrap();
+    let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().path()).filter(|path| path.extension().is_some()).collect();
+    assert!(!mirrors.is_empty());
+    for mirror in mirrors {
+        let why = acme.failure(&hands_in(&acme, mirror.to_str().unwrap()));
+        assert!(why.contains("what Muster keeps for itself"), "{why}");
+    }
+    // nor write there, by the origin of what it may read
+    let id = acme.done(repository.to_str().unwrap(), &["--land", "pull_request"]);
+    let failed = acme.landing(&id, |landing| landing["state"] == "failed");
+    assert!(text(&failed, "/trouble/advice").contains("puts a token into acme/HOST"), "{failed}");
+    assert!(forge.pulls().is_empty());
+    server.stops();
+
+    // what was put there for it is for it
+    fs::create_dir(machine.tokens().join("acme")).unwrap();
+    let own = machine.tokens().join("acme").join(forge.host());
+    fs::write(&own, &forge.token).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
+    let server = machine.serves_landing_on(Some(url), &[(&forge, "github")], &[]);
+    let acme = Scene { client: Client { machine: &machine, url: &server.url, key: acme_key } };
+    let id = acme.done(&forge.location(), &["--land", "pull_request"]);
+    acme.lands(&id);
+    assert_eq!(forge.pulls().len(), 1);
     server.stops();
 }
 

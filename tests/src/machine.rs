@@ -116,10 +116,15 @@ impl Machine {
 
     /// With the tokens of forges, each of which is what its word says.
     pub fn serves_landing(&self, forges: &[(&FakeForge, &str)], more: &[(&str, &str)]) -> Server {
+        self.serves_landing_on(None, forges, more)
+    }
+
+    /// The same on the Postgres with this address.
+    pub fn serves_landing_on(&self, database_url: Option<&str>, forges: &[(&FakeForge, &str)], more: &[(&str, &str)]) -> Server {
         let known: Vec<_> = forges.iter().map(|(forge, kind)| format!("{}={kind}", forge.host())).collect();
         let (tokens, known) = (self.tokens(), known.join(" "));
         let own = [("MUSTER_GIT_TOKENS", tokens.to_str().unwrap()), ("MUSTER_FORGES", known.as_str())];
-        self.serves_given(None, &["--addr", "127.0.0.1:0"], &[&own[..], &NO_AGENTS[..], more].concat())
+        self.serves_given(database_url, &["--addr", "127.0.0.1:0"], &[&own[..], &NO_AGENTS[..], more].concat())
     }
 
     /// At this port, while runners elsewhere do the work.

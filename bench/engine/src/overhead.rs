@@ -164,6 +164,7 @@ impl Server {
             tier: Default::default(),
             failed_checks: vec![],
             isolation,
+            credentials: Default::default(),
         };
         let began = Instant::now();
         self.tells(ToRunner::Assign { assignment: Box::new(assignment) }).await?;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, Isolation,
     JudgeTerms, Judgement, KeptTerms, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
-    protocol::{Assignment, AttemptReport, Heard, Telling},
+    protocol::{Assignment, AttemptReport, Credentials, Heard, Telling},
     runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
     task::{Inputs, Tier, fill},
 };
@@ -24,14 +24,18 @@ use crate::{
 
 /// Everything the runners need, with the checks that failed last time; or why no runner can be given it.
 pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]) -> Result<Vec<Given>> {
-    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.task_id.0).collect();
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.attempt_id.0).collect();
     let rows = sqlx::query_as!(
         AssignmentRow,
         r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<KeptTerms>", location, base_ref, files, success_criteria,
                   checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
-                  coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation
-           from task join repository on repository.id = task.repository_id join workspace on workspace.id = task.workspace_id
-           where task.id = any($1)"#,
+                  coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation,
+                  -- a runner of the installation has what it has for its first workspace, and of the others what was put there for them
+                  case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
+                       then slug end as guest
+           from attempt join task on task.id = task_id join repository on repository.id = task.repository_id
+             join workspace on workspace.id = task.workspace_id join runner on runner.id = attempt.runner_id
+           where attempt.id = any($1)"#,
         &ids
     )
     .fetch_all(&mut *conn)
@@ -65,6 +69,8 @@ struct AssignmentRow {
     inputs: Json<Inputs>,
     tier: Tier,
     isolation: Isolation,
+    /// The workspace's short name, where the runner's machine is not its own.
+    guest: Option<String>,
 }
 
 fn unreadable(attempt: AttemptKey, reason: impl Into<String>) -> Failure {
@@ -104,7 +110,13 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         tier: row.tier,
         failed_checks,
         isolation: row.isolation,
+        credentials: credentials(row.guest),
     })
+}
+
+/// What is given to a workspace by the machine of a runner.
+pub(crate) fn credentials(guest: Option<String>) -> Credentials {
+    guest.map_or(Credentials::Machine, |slug| Credentials::Workspace { slug })
 }
 
 /// What the attempts before these left to be done, by their tasks. Most are the first of theirs, of which nothing has to be asked.

@@ -28,6 +28,7 @@ pub(super) async fn of(engine: &Engine, due: Due, origin: &str) -> Result<Landin
         branch: due.branch,
         left_at: due.left_at,
         pull_request,
+        credentials: due.credentials,
     })
 }
 

@@ -1,10 +1,12 @@
 //! All SQL about landings.
 
-use domain::{AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId};
+use domain::{
+    AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId, protocol::Credentials,
+};
 use sqlx::PgConnection;
 
 use super::NewLanding;
-use crate::{Error, Result, error::hit_one, task::query::name_of};
+use crate::{Error, Result, attempt::store::credentials, error::hit_one, task::query::name_of};
 
 /// What the latest attempt of a task has saved.
 pub(super) struct Saved {
@@ -110,6 +112,7 @@ pub(super) struct Due {
     pub commit: String,
     pub saved_on: String,
     pub left_at: Option<String>,
+    pub credentials: Credentials,
 }
 
 /// Those that are due and with these runners, or with one that was removed. They are due again `later`, should their runners not answer.
@@ -128,12 +131,15 @@ pub(super) async fn take_due(
              order by due_at limit $4 for no key update of landing skip locked
            )
            update landing set due_at = $3
-           from due, task, repository, attempt, runner
+           from due, task, repository, attempt, runner, workspace
            where landing.task_id = due.task_id and task.id = due.task_id and repository.id = task.repository_id
-             and attempt.id = landing.attempt_id and runner.id = attempt.runner_id
+             and attempt.id = landing.attempt_id and runner.id = attempt.runner_id and workspace.id = landing.workspace_id
            returning landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
                      removed_at is not null as "is_orphan!", landing.number, how, location, landing.branch, landing.commit_id,
-                     coalesce(attempt.branch, landing.branch) as "saved_on!", left_at"#,
+                     coalesce(attempt.branch, landing.branch) as "saved_on!", left_at,
+                     -- as where assignments are read
+                     case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
+                          then slug end as guest"#,
         &runners,
         now,
         later,
@@ -153,6 +159,7 @@ pub(super) async fn take_due(
         commit: row.commit_id,
         saved_on: row.saved_on,
         left_at: row.left_at,
+        credentials: credentials(row.guest),
     });
     Ok(due.collect())
 }

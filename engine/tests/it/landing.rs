@@ -5,7 +5,7 @@ use domain::{
     Actor, CheckKind, CheckSpec, CheckStatus, Land, LandTask, Landing, LandingState, NewTask, PullRequest, SessionEvent, SessionEventKind,
     TaskId, TaskStateName,
     landing::TRIES_MAX,
-    protocol::{AttemptReport, Landed, LandingOrder, Trouble},
+    protocol::{AttemptReport, Credentials, Landed, LandingOrder, Trouble},
     session::SessionEnd,
 };
 use engine::{
@@ -14,7 +14,10 @@ use engine::{
 };
 use sqlx::PgPool;
 
-use crate::scenario::{checked, state};
+use crate::{
+    far::Link,
+    scenario::{checked, state},
+};
 
 const COMMIT: &str = "fedcba9876543210";
 
@@ -99,6 +102,29 @@ async fn it_is_told_until_its_runner_has_said_what_came_of_it(pool: PgPool) {
     assert_eq!(scene.told().await, []);
     let said = scene.test.timeline(&scene.ada, id).await;
     assert_eq!(said[said.len() - 2..], ["Attempt 1: its branch is to be pushed", "Attempt 1: its branch is pushed"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_servers_runner_has_for_another_workspace_what_was_put_there_for_it(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let eve = scene.test.stranger().await;
+    scene.done(Land::Push).await;
+    assert_eq!(scene.is_told().await.credentials, Credentials::Machine, "whoever runs the server has all of it");
+    let elsewhere = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("Tidy up") };
+    scene.test.create(&eve, elsewhere.clone()).await;
+    let assignment = scene.runner.runner.claims_one().await;
+    let own = Credentials::Workspace { slug: format!("w-{}", eve.workspace_id.short()) };
+    assert_eq!(assignment.credentials, own, "it reads with them");
+    scene.runner.runner.succeeds(&assignment).await.unwrap();
+    assert_eq!(scene.is_told().await.credentials, own, "and pushes with them");
+
+    // a machine that has joined is its workspace's, with all that is on it
+    let Scene { test, runner, .. } = scene;
+    drop(runner);
+    let (_, _, mut link) = Link::joined(&test, &eve).await;
+    test.create(&eve, elsewhere).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.credentials, Credentials::Machine);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -2,11 +2,11 @@
 
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use domain::{
     ArtifactKind, Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
-    protocol::{Assignment, AttemptReport, NewArtifact, Said, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Credentials, NewArtifact, Said, WorkOutcome},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::{
         found::Found,
     },
     clock::Moment,
+    credentials::whose_tokens,
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
@@ -111,7 +112,9 @@ pub(super) async fn walk(
     entry.group = runner.sandbox.group_of(entry.attempt.attempt_id);
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
-    let git = runner.git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
+    let git = runner
+        .git_for(&attempt.assignment.credentials)
+        .for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
         Ok(checkout) => checkout,
         Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
@@ -153,6 +156,7 @@ impl Attempt {
             let reason = "this runner works on no repository that is a path; it would when it had joined with --paths";
             return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
         }
+        self.refuse_our_own()?;
         AttemptFolder::of(&self.entry.folder).make()?;
         let fetched = async {
             let _turn = self.runner.mirrors.turn(&self.entry.mirror).await;
@@ -160,11 +164,37 @@ impl Attempt {
         };
         let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
         written?;
-        fetched?;
+        fetched.map_err(|refused| self.told_whose_tokens(refused))?;
         let checkout = worktree::add(git, &self.entry, &self.assignment).await?;
         self.entry.worktree = Some(checkout.clone());
         self.runner.journal.write(&self.entry).await?;
         Ok(checkout)
+    }
+
+    /// What Muster keeps on its machine, the mirrors of others among it, is no repository of a workspace that the machine is not for.
+    fn refuse_our_own(&self) -> Result<(), Refused> {
+        let runner = &self.runner;
+        if self.assignment.credentials == Credentials::Machine {
+            return Ok(());
+        }
+        let Ok(path) = Path::new(&self.entry.repository).canonicalize() else { return Ok(()) };
+        let mut ours = runner.config.sandbox.hidden.iter().chain(&runner.config.landing.tokens).filter_map(|path| path.canonicalize().ok());
+        if path.starts_with(&runner.folders.state_dir) || ours.any(|ours| path.starts_with(ours)) {
+            let reason = "its path leads into what Muster keeps for itself; name the repository where people work on it";
+            return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
+        }
+        Ok(())
+    }
+
+    /// A workspace that the machine is not for may lack a token that another has.
+    fn told_whose_tokens(&self, refused: Refused) -> Refused {
+        match (&self.assignment.credentials, refused) {
+            (Credentials::Workspace { slug }, Refused::Task(failure)) if !self.entry.repository.starts_with('/') => {
+                let message = format!("{}. {}", failure.message, whose_tokens(slug));
+                Refused::Task(Failure { message, ..failure })
+            }
+            (_, other) => other,
+        }
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {

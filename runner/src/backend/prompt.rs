@@ -80,6 +80,7 @@ mod tests {
             tier: domain::task::Tier::default(),
             failed_checks: vec![failed],
             isolation: domain::Isolation::Sandbox,
+            credentials: domain::protocol::Credentials::Machine,
         };
         assert_eq!(
             words(&assignment, "Tidy up.\n"),

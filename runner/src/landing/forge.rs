@@ -170,7 +170,7 @@ async fn token(git: &Git, runner: &Runner, remote: &Remote) -> Result<String, No
         let (host, message) =
             (&remote.host, format!("there is no token for {}, so that no pull request was opened; its branch is pushed", remote.host));
         let advice = format!("Put one into a file named {host} in the folder MUSTER_GIT_TOKENS of the runner's machine, and try again.");
-        trouble(message, advice)
+        NotDone::NoToken(trouble(message, advice))
     };
     Ok(token.ok_or_else(none)?.to_owned())
 }

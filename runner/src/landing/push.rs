@@ -49,7 +49,7 @@ fn step<'a>(there: Option<&'a str>, wanted: &str, left_at: Option<&str>) -> Step
 pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Result<Pushed, NotDone> {
     check(order)?;
     let remote = remote_of(git, runner, &order.repository).await?;
-    let mirror = runner.mirrors.path(&order.repository);
+    let mirror = runner.mirrors.path(&order.repository, &order.credentials);
     bring_commit(git, runner, &mirror, order).await?;
     let place = Place::Repository(&mirror);
     let branch = format!("refs/heads/{}", order.branch);
@@ -202,7 +202,8 @@ fn shown(remote: &str) -> String {
     without_credentials(remote)
 }
 
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 10] = [
+    "transport 'ssh' not allowed",
     "Authentication failed",
     "could not read Username",
     "could not read Password",
@@ -233,7 +234,7 @@ fn why(error: &GitError, what: &str, remote: &str) -> NotDone {
     if says(&REFUSED) {
         let advice = "Give the runner's machine a token for that host that may push (MUSTER_GIT_TOKENS, or a credential helper in \
                       gitconfig.local), and try again.";
-        return trouble(message, advice).into();
+        return NotDone::NoToken(trouble(message, advice));
     }
     if says(&NOT_THERE) {
         let advice = "See that it is there, and that the token of the runner's machine may see it, and try again.";
@@ -263,7 +264,7 @@ mod tests {
 
     fn said(text: &str) -> Trouble {
         match why(&GitError::Failed { code: Some(1), said: text.into() }, "cannot push to", "https://me@example.org/a.git") {
-            NotDone::Trouble(trouble) => trouble,
+            NotDone::Trouble(trouble) | NotDone::NoToken(trouble) => trouble,
             NotDone::Stopped => panic!("it is not to stop"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use domain::protocol::{Assignment, AttemptReport, Landed, LandingOrder, ToRunner, ToServer, WantedPullRequest};
+use domain::protocol::{Assignment, AttemptReport, Credentials, Landed, LandingOrder, ToRunner, ToServer, WantedPullRequest};
 
 use crate::harness::{Repository, Server, State, outcome};
 
@@ -59,6 +59,7 @@ fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
         branch,
         left_at: None,
         pull_request: None,
+        credentials: assignment.credentials.clone(),
     }
 }
 
@@ -187,5 +188,32 @@ async fn what_was_told_over_a_link_that_closed_is_told_again() {
     server.until("another link", |heard| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count() > hellos).await;
     assert_eq!(lands(&server, &order).await.trouble, None);
     assert_eq!(remote.at(&order.branch), order.commit);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_that_the_machines_user_has_set_is_for_a_workspace_that_shares_it() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let remote = Remote::of(&repository, &state);
+    let server = Server::with(&state).await;
+    let credentials = Credentials::Workspace { slug: "acme".into() };
+    // by the settings of its user alone that address leads anywhere
+    let guest = Assignment { credentials: credentials.clone(), ..elsewhere(&repository, "echo one > made.txt") };
+    let report = server.carry_out(&guest).await;
+    let said = format!("{:?}", report.outcome);
+    assert!(said.contains("cannot fetch") && said.contains("the folder acme of its MUSTER_GIT_TOKENS"), "{said}");
+
+    // what it may read by its path it does not push with what is somebody else's
+    repository.git(&["remote", "add", "origin", "ssh://git@forge.test/acme/app.git"]);
+    let path = Assignment { credentials, ..repository.command("echo one > made.txt") };
+    let order = order(&path, &done(&server, &path).await);
+    let refused = lands(&server, &order).await.trouble.unwrap();
+    assert!(refused.message.contains("transport 'ssh' not allowed") && refused.again_in.is_none(), "{refused:?}");
+    assert!(refused.advice.contains("puts a token into acme/HOST"), "{refused:?}");
+    assert_eq!(remote.at(&order.branch), "");
+
+    let own = state.path().join("mirrors").to_str().unwrap().to_owned();
+    let report = server.carry_out(&Assignment { repository: own, attempt: elsewhere(&repository, "").attempt, ..path.clone() }).await;
+    assert!(format!("{:?}", report.outcome).contains("what Muster keeps for itself"), "{:?}", report.outcome);
     server.stop().await;
 }

@@ -133,6 +133,7 @@ mod tests {
             tier: task::Tier::default(),
             failed_checks: vec![],
             isolation: Isolation::Sandbox,
+            credentials: domain::protocol::Credentials::Machine,
         }
     }
 

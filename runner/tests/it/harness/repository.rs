@@ -73,6 +73,7 @@ impl Repository {
             tier: Default::default(),
             failed_checks: vec![],
             isolation: usual_isolation(),
+            credentials: Default::default(),
         }
     }
 }
