@@ -92,8 +92,10 @@ pub struct Landing {
     pub pull_request: Option<PullRequest>,
     /// Why it has not landed, or not yet.
     pub trouble: Option<LandingTrouble>,
-    /// When it is tried again, after a trouble that may pass.
+    /// When it is tried again, after a trouble that may pass; absent while its runner is at it.
     pub again_at: Option<DateTime<Utc>>,
+    /// Since when its runner has been told; absent before, and once it has said what came of it.
+    pub told_at: Option<DateTime<Utc>>,
     /// The runner that has the commit, by its name.
     pub runner: String,
     /// The person's or key's name.

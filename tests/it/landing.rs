@@ -402,6 +402,14 @@ async fn a_page_lands_a_result_and_says_what_came_of_it_without_scripts(pool: Pg
     for words in ["It has not landed", "Example.org says no.", "Ask it why.", "Try again", "https://example.org/a.git"] {
         assert!(shown.contains(words), "{words}");
     }
+    // who may only look is not offered what would be refused
+    let act_as = async |role: &str| {
+        sqlx::query("update member set role = $1").bind(role).execute(&pool).await.unwrap();
+    };
+    act_as("viewer").await;
+    let seen = page().await;
+    assert!(seen.contains("Example.org says no.") && !seen.contains("Try again"), "{seen}");
+    act_as("owner").await;
     browser.form("/_fn/land_task", &[("id", &id), ("how", "pull_request")]).await;
     let url = "https://example.org/a/pull/7";
     let done = Landed { number: 2, pull_request: Some(PullRequest { number: 7, url: url.into() }), trouble: None, ..failed };

@@ -51,7 +51,7 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
            branch = case when landing.pull_request_number is null then excluded.branch else landing.branch end,
            remote = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.remote end,
            left_at = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.left_at end,
-           state = 'waiting', number = landing.number + 1, tries = 0, message = null, advice = null,
+           state = 'waiting', number = landing.number + 1, tries = 0, message = null, advice = null, told_at = null,
            asked_by = excluded.asked_by, asked_at = excluded.asked_at, due_at = excluded.due_at, ended_at = null",
         now,
         &column(|one| one.attempt.task_id.0),
@@ -71,7 +71,7 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
 pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Option<Landing>> {
     let row = sqlx::query!(
         "select how, landing.state, attempt.number, landing.commit_id, landing.branch, remote, pull_request_number, pull_request_url, message,
-                advice, due_at, asked_by, asked_at, landing.ended_at, runner.name as runner
+                advice, due_at, told_at, asked_by, asked_at, landing.ended_at, runner.name as runner
          from landing join attempt on attempt.id = attempt_id join runner on runner.id = runner_id
          where landing.task_id = $1",
         task.0
@@ -80,7 +80,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Opt
     .await?;
     let Some(row) = row else { return Ok(None) };
     let trouble = row.message.zip(row.advice).map(|(message, advice)| LandingTrouble { message, advice });
-    let is_tried_again = row.state == LandingState::Waiting && trouble.is_some();
+    let is_tried_again = row.state == LandingState::Waiting && trouble.is_some() && row.told_at.is_none();
     Ok(Some(Landing {
         how: row.how,
         state: row.state,
@@ -91,6 +91,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Opt
         pull_request: row.pull_request_number.zip(row.pull_request_url).map(|(number, url)| PullRequest { number, url }),
         trouble,
         again_at: is_tried_again.then_some(row.due_at),
+        told_at: row.told_at,
         runner: row.runner,
         asked_by: name_of(conn, &row.asked_by).await?,
         asked_at: row.asked_at,
@@ -130,7 +131,7 @@ pub(super) async fn take_due(
              where landing.state = 'waiting' and due_at <= $2 and (runner_id = any($1) or removed_at is not null)
              order by due_at limit $4 for no key update of landing skip locked
            )
-           update landing set due_at = $3
+           update landing set due_at = $3, told_at = coalesce(told_at, $2)
            from due, task, repository, attempt, runner, workspace
            where landing.task_id = due.task_id and task.id = due.task_id and repository.id = task.repository_id
              and attempt.id = landing.attempt_id and runner.id = attempt.runner_id and workspace.id = landing.workspace_id
@@ -169,7 +170,7 @@ pub(super) async fn due_at_once(conn: &mut PgConnection, runner: RunnerId, now: 
     sqlx::query!(
         "with unanswered as (
            select landing.task_id from landing join attempt on attempt.id = attempt_id
-           where runner_id = $1 and landing.state = 'waiting' and message is null and due_at > $2
+           where runner_id = $1 and landing.state = 'waiting' and (message is null or told_at is not null) and due_at > $2
            order by landing.task_id for no key update of landing
          )
          update landing set due_at = $2 from unanswered where landing.task_id = unanswered.task_id",
@@ -220,7 +221,7 @@ pub(super) async fn save(conn: &mut PgConnection, task: TaskId, outcome: &Outcom
         "update landing set state = $2, tries = $3, remote = coalesce($4, remote),
                             left_at = case when $4::text is null then left_at else commit_id end,
                             pull_request_number = coalesce($5, pull_request_number), pull_request_url = coalesce($6, pull_request_url),
-                            message = $7, advice = $8, due_at = $9, ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
+                            message = $7, advice = $8, due_at = $9, told_at = null, ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
          where task_id = $1",
         task.0,
         outcome.state.name(),

@@ -189,10 +189,14 @@ async fn a_trouble_that_may_pass_is_tried_again_and_others_by_hand(pool: PgPool)
         scene.test.advance(TimeDelta::hours(2));
         let order = scene.is_told().await;
         assert_eq!(order.number, 1);
+        let at_it = scene.landing(id).await.unwrap();
+        assert!(at_it.told_at.is_some() && at_it.again_at.is_none() && at_it.trouble.is_some(), "{at_it:?}");
+        scene.runner.runner.asks_what_is_to_land().await.unwrap();
+        assert_eq!(scene.is_told().await, order, "it is told at once over its next link, whatever went wrong before");
         scene.runner.runner.has_landed(&troubled(&order, Some(300))).await.unwrap();
     }
     let landing = scene.landing(id).await.unwrap();
-    assert_eq!((landing.state, landing.again_at), (LandingState::Failed, None), "not for ever");
+    assert_eq!((landing.state, landing.again_at, landing.told_at), (LandingState::Failed, None, None), "not for ever");
     scene.test.advance(TimeDelta::hours(3));
     assert_eq!(scene.told().await, []);
 

@@ -52,7 +52,11 @@ fn landing_lines(landing: &Landing, id: &str) -> Vec<String> {
         (LandingState::Failed, _) => vec![format!("  {dim}lands:{dim:#} not; `muster task land {id}` tries again")],
     };
     if let Some(trouble) = &landing.trouble {
-        lines.push(format!("  {dim}why not{}:{dim:#} {}", if landing.again_at.is_some() { " yet" } else { "" }, shown(&trouble.message)));
+        lines.push(format!(
+            "  {dim}why not{}:{dim:#} {}",
+            if landing.state == LandingState::Waiting { " yet" } else { "" },
+            shown(&trouble.message)
+        ));
         lines.push(format!("  {dim}try:{dim:#} {}", shown(&trouble.advice)));
     }
     lines

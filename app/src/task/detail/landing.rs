@@ -1,10 +1,11 @@
 //! What becomes of a result: where it was pushed, its pull request, why it is not there, and a way to have it tried again. Forms, so they work
 //! without scripts.
 
-use domain::{Land, LandingState, LandingTrouble, PullRequest, TaskId, TaskState, TaskView, landing};
+use domain::{Land, LandingState, LandingTrouble, Permission, PullRequest, TaskId, TaskState, TaskView, landing};
 use leptos::{form::ActionForm, prelude::*};
 
 use crate::{
+    approval::acts::use_role,
     components::{Notice, Time, Tone, toast::tell},
     task::LandTask,
     text::capitalised,
@@ -21,14 +22,25 @@ pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
     // while it is fetched again, what is there stays
     let landing = Memo::new(move |_| task.with(|task| task.landing.clone()));
     let can_land = Memo::new(move |_| task.with(can_land));
+    // a no from before says nothing of what has come of it since
+    Effect::new(move |before: Option<Option<landing::Landing>>| {
+        let now = landing.get();
+        if before.is_some_and(|before| before != now) {
+            land.clear();
+        }
+        now
+    });
+    let role = use_role();
+    let may_land = Memo::new(move |_| role.get().is_some_and(|role| role.may(Permission::ChangeTasks)));
     view! {
         {refusal}
         {move || match landing.get() {
-            Some(landing) => shown(id, landing, land),
-            None if can_land.get() => {
+            Some(landing) => shown(id, landing, may_land.get().then_some(land)),
+            None if can_land.get() && may_land.get() => {
                 let how = [(Land::Push, "Push it"), (Land::PullRequest, "Open a pull request")];
                 view! { <div class="p-task__land"><span class="u-quiet">"Its result is on its branch alone."</span> {form(id, &how, land)}</div> }.into_any()
             }
+            None if can_land.get() => view! { <p class="u-quiet">"Its result is on its branch alone."</p> }.into_any(),
             None => ().into_any(),
         }}
     }
@@ -40,27 +52,30 @@ fn can_land(task: &TaskView) -> bool {
     has_succeeded && task.attempt_list.last().is_some_and(|attempt| attempt.commit.is_some())
 }
 
-fn shown(id: TaskId, landing: landing::Landing, land: ServerAction<LandTask>) -> AnyView {
+/// With a way to have it tried for whoever may.
+fn shown(id: TaskId, landing: landing::Landing, land: Option<ServerAction<LandTask>>) -> AnyView {
     let where_it_is = where_it_is(&landing);
+    let act = move |how: Land, text: &'static str| land.map(|land| form(id, &[(how, text)], land));
     match (landing.state, landing.pull_request) {
         (LandingState::Landed, Some(request)) => view! {
             <Notice tone=Tone::Good title="It has a pull request">
                 <p>{link(&request)}</p>
                 {where_it_is}
-                {form(id, &[(Land::PullRequest, "Bring it up to date")], land)}
+                {act(Land::PullRequest, "Bring it up to date")}
             </Notice>
         }
         .into_any(),
         (LandingState::Landed, None) => view! {
             <Notice tone=Tone::Good title="Its branch is pushed">
                 {where_it_is}
-                {form(id, &[(Land::PullRequest, "Open a pull request")], land)}
+                {act(Land::PullRequest, "Open a pull request")}
             </Notice>
         }
         .into_any(),
         (LandingState::Waiting, request) => {
             let runner = landing.runner;
             let again = landing.again_at.map(|at| view! { <p>"It is tried again " <Time at=at /> "."</p> });
+            let at_it = landing.told_at.map(|at| view! { <p>"Its runner has been told to try, " <Time at=at /> "."</p> });
             match landing.trouble {
                 None => view! {
                     <Notice tone=Tone::Info title="On its way">
@@ -72,9 +87,10 @@ fn shown(id: TaskId, landing: landing::Landing, land: ServerAction<LandTask>) ->
                     <Notice tone=Tone::Warn title="It has not landed yet">
                         {why(trouble)}
                         {again}
+                        {at_it}
                         {where_it_is}
                         {request.as_ref().map(link)}
-                        {form(id, &[(landing.how, "Try now")], land)}
+                        {act(landing.how, "Try now")}
                     </Notice>
                 }
                 .into_any(),
@@ -85,7 +101,7 @@ fn shown(id: TaskId, landing: landing::Landing, land: ServerAction<LandTask>) ->
                 {landing.trouble.map(why)}
                 {where_it_is}
                 {request.as_ref().map(link)}
-                {form(id, &[(landing.how, "Try again")], land)}
+                {act(landing.how, "Try again")}
             </Notice>
         }
         .into_any(),
