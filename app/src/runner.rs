@@ -7,6 +7,7 @@ pub mod facts;
 pub mod has;
 pub mod history;
 pub mod isolation;
+mod log;
 pub mod look;
 pub mod remove_form;
 pub mod runner_page;
@@ -15,7 +16,10 @@ pub mod state;
 pub mod tally;
 
 use chrono::{DateTime, Utc};
-use domain::{Isolation, Runner, RunnerId, runner::RunnerDetail};
+use domain::{
+    Isolation, Page, Runner, RunnerId,
+    runner::{RunnerDetail, RunnerLogEntry, RunnerLogFilter},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +46,16 @@ pub async fn find_runner(id: String) -> Result<RunnerDetail, Problem> {
         Err(_) => Err(Problem::not_found("There is no runner of that id.")),
     }
     .inspect_err(crate::ssr::answer_with_status)
+}
+
+/// What has happened to the runner of a page; a page of it.
+#[server(prefix = "/_fn", endpoint = "runner_log")]
+pub async fn runner_log(id: String, #[server(default)] cursor: Option<String>) -> Result<Page<RunnerLogEntry>, Problem> {
+    let filter = RunnerLogFilter { cursor, ..RunnerLogFilter::default() };
+    match id.parse() {
+        Ok(id) => crate::ssr::call(async |engine, actor| engine.runner_log(&actor, id, &filter).await).await,
+        Err(_) => Err(Problem::not_found("There is no runner of that id.")),
+    }
 }
 
 /// A browser without scripts finds it on the page that it is sent back to.

@@ -1,6 +1,7 @@
 //! A process on some machine that executes attempts.
 
 pub mod day;
+pub mod log;
 pub mod rooms;
 
 use chrono::{DateTime, Utc};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
 pub use day::{RunnerDay, RunnerPeriod, RunnerSlot};
+pub use log::{RunnerLogEntry, RunnerLogFilter, RunnerNews};
 pub use rooms::Rooms;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

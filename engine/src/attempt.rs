@@ -60,10 +60,11 @@ impl Engine {
     async fn not_taken(&self, session: &RunnerSession, named: &[AttemptKey], overdue: &[AttemptId]) -> Result<()> {
         let sent = self.hub.held_beside(session, named);
         let name = session.name();
-        if sent.iter().any(|key| overdue.contains(&key.attempt_id)) {
+        let rejected: Vec<_> = sent.iter().map(|key| key.attempt_id).filter(|id| overdue.contains(id)).collect();
+        if !rejected.is_empty() {
             warn!(runner.id = %session.id(), "Runner {name} has not taken what it was given {ACCEPT_SECONDS} s ago");
             let mut tx = self.begin_system(None).await?;
-            note_not_taken(&mut tx, session).await?;
+            note_not_taken(&mut tx, session, &rejected).await?;
             tx.commit(()).await?;
         } else {
             warn!(runner.id = %session.id(), "What was claimed for runner {name} {ACCEPT_SECONDS} s ago was not sent to it");

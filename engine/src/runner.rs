@@ -11,6 +11,7 @@ mod drain;
 mod history;
 mod hub;
 mod join;
+mod log;
 mod serve;
 pub(crate) mod store;
 mod trial;
@@ -153,9 +154,10 @@ impl Engine {
             .collect();
         let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
         let rooms = hello.rooms.as_ref().map(Rooms::kept);
-        let mut conn = self.database.system.acquire().await?;
-        store::note_machine(&mut conn, session, text.as_deref().filter(|text| !text.is_empty()), &backends, rooms.as_ref()).await?;
-        drop(conn);
+        let text = text.as_deref().filter(|text| !text.is_empty());
+        let mut tx = self.begin_system(None).await?;
+        store::note_machine(&mut tx, session, text, &backends, rooms.as_ref()).await?;
+        tx.commit(()).await?;
         self.note_left_behind(session, hello.left_behind.as_deref().unwrap_or_default()).await
     }
 
@@ -163,8 +165,9 @@ impl Engine {
     async fn note_left_behind(&self, session: &RunnerSession, left_behind: &str) -> Result<()> {
         let text = clean(left_behind, 1000);
         let text = Some(text.as_str()).filter(|text| !text.is_empty());
-        let mut conn = self.database.system.acquire().await?;
-        if store::note_left_behind(&mut conn, session, text).await?
+        let mut tx = self.begin_system(None).await?;
+        let is_news = store::note_left_behind(&mut tx, session, text).await?;
+        if tx.commit(is_news).await?
             && let Some(text) = text
         {
             warn!(runner.id = %session.id, "On the machine of runner {} something is left of attempts: {text}", session.name());

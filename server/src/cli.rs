@@ -43,6 +43,7 @@ mod runner_drain;
 mod runner_folder;
 mod runner_join;
 mod runner_leave;
+mod runner_log;
 mod runner_run;
 mod runner_service;
 mod runner_show;

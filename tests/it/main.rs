@@ -21,6 +21,7 @@ mod private_postgres;
 mod purge;
 mod queue;
 mod runner_link;
+mod runner_log;
 mod runners;
 mod stop;
 mod streams;

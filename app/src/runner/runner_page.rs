@@ -1,22 +1,25 @@
-//! One runner: how it stands, what it works on, and what it has done.
+//! One runner: how it stands, what it works on, what it has done, and what has happened to it.
 
 use domain::{
-    Runner,
-    runner::{Draining, RunnerDetail},
+    Page, Runner,
+    runner::{Draining, RunnerDetail, RunnerLogEntry},
 };
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
-use leptos_router::{LazyRoute, hooks::use_params_map};
+use leptos_router::{
+    LazyRoute,
+    hooks::{use_params_map, use_query_map},
+};
 
 use super::{
-    acts::Acts, current::current_part, day::day_part, facts::facts, find_runner, history::history_part, look::keep_looking,
-    state::state_badge,
+    acts::Acts, current::current_part, day::day_part, facts::facts, find_runner, history::history_part, log::log_part, look::keep_looking,
+    runner_log, state::state_badge,
 };
 use crate::{
     components::{Notice, Time, Tone},
     document_title::document_title,
     fetched::fetched,
-    page_json::fetch,
+    page_json::{Fetched, fetch},
     part::{NotLoaded, part},
 };
 
@@ -52,14 +55,29 @@ fn runner_page() -> Result<AnyView, NotLoaded> {
 
 #[component]
 fn RunnerById(id: String) -> impl IntoView {
+    let query = use_query_map();
+    let cursor = Memo::new(move |_| query.with(|query| query.get_str("cursor").map(str::to_owned)));
+    let log = {
+        let id = id.clone();
+        fetch(move || cursor.get(), move |cursor| runner_log(id.clone(), cursor))
+    };
     let runner = fetch(|| (), move |()| find_runner(id.clone()));
     keep_looking(runner);
-    let refresh = Callback::new(move |()| runner.refetch());
-    fetched(runner, 12, move |runner: Signal<RunnerDetail>| view! { <Content runner=runner refresh=refresh /> })
+    keep_looking(log);
+    let refresh = Callback::new(move |()| {
+        runner.refetch();
+        log.refetch();
+    });
+    fetched(runner, 12, move |runner: Signal<RunnerDetail>| view! { <Content runner=runner log=log cursor=cursor refresh=refresh /> })
 }
 
 #[component]
-fn Content(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoView {
+fn Content(
+    runner: Signal<RunnerDetail>,
+    log: Fetched<Page<RunnerLogEntry>>,
+    cursor: Memo<Option<String>>,
+    refresh: Callback<()>,
+) -> impl IntoView {
     let name = Memo::new(move |_| runner.with(|detail| detail.runner.name.clone()));
     view! {
         <Title text=document_title(name) />
@@ -80,6 +98,7 @@ fn Content(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoView
         {current_part(runner)}
         {day_part(runner)}
         {history_part(runner)}
+        {fetched(log, 4, move |log| log_part(log, cursor))}
     }
 }
 

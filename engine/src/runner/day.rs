@@ -13,7 +13,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::RunnerSession;
+use super::{RunnerSession, log};
 use crate::{Result, tx::Tx};
 
 /// Of a day: more is no runner that anybody looks at for that.
@@ -25,13 +25,17 @@ pub(crate) async fn note_return(conn: &mut PgConnection, runner: RunnerId, now: 
     sqlx::query!(
         "with back as (
            select id, case when ticket = 0 then created_at when stopped_at >= last_seen_at then stopped_at
-                           else last_seen_at + make_interval(secs => $3) end as since
+                           else last_seen_at + make_interval(secs => $3) end as since, ticket = 0 as is_first
            from runner where id = $1 and (ticket = 0 or stopped_at >= last_seen_at or last_seen_at + make_interval(secs => $3) <= $2)
          ), noted as (
            insert into runner_pause (runner_id, kind, since, until) select id, 'offline', least(since, $2), $2 from back on conflict do nothing
+         ), logged as (
+           insert into runner_log (runner_id, at, kind, since) select id, $2, 'back', least(since, $2) from back where not is_first
          ), forgotten as (
            -- nobody looks back that far
            delete from runner_pause using back where runner_id = back.id and until < $2 - interval '7 days'
+         ), unlogged as (
+           delete from runner_log using back where runner_id = back.id and at < $2 - interval '90 days'
          )
          -- one that was stopped in order is begun anew
          update runner set stopped_at = null, unresponsive_since = null, not_taken_at = null from back
@@ -48,17 +52,9 @@ pub(crate) async fn note_return(conn: &mut PgConnection, runner: RunnerId, now: 
 /// It was stopped in order, and says so over its newest link. It is not there from now on.
 pub(super) async fn note_stop(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
     let now = tx.now();
-    sqlx::query!("update runner set stopped_at = $3 where id = $1 and ticket = $2", session.id().0, session.ticket(), now)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// It was given something over this link, and has not taken it.
-pub(crate) async fn note_not_taken(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
-    let now = tx.now();
     sqlx::query!(
-        "update runner set unresponsive_since = coalesce(unresponsive_since, $3), not_taken_at = $3 where id = $1 and ticket = $2",
+        "with stopped as (update runner set stopped_at = $3 where id = $1 and ticket = $2 returning id)
+         insert into runner_log (runner_id, at, kind) select id, $3::timestamptz, 'stopped' from stopped",
         session.id().0,
         session.ticket(),
         now
@@ -66,6 +62,23 @@ pub(crate) async fn note_not_taken(tx: &mut Tx, session: &RunnerSession) -> Resu
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// It was given these over this link, and has not taken them.
+pub(crate) async fn note_not_taken(tx: &mut Tx, session: &RunnerSession, attempts: &[AttemptId]) -> Result<()> {
+    let now = tx.now();
+    let done = sqlx::query!(
+        "update runner set unresponsive_since = coalesce(unresponsive_since, $3), not_taken_at = $3 where id = $1 and ticket = $2",
+        session.id().0,
+        session.ticket(),
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    match done.rows_affected() {
+        0 => Ok(()),
+        _ => log::note_not_taken(tx, session.id(), attempts).await,
+    }
 }
 
 /// Before a runner, whose row is locked, is told to take work again: since when it was to take nothing new.

@@ -31,7 +31,7 @@ impl Engine {
         if !draining {
             day::note_resumption(&mut tx, id).await?;
         }
-        store::set_draining(&mut tx, id, draining.then(|| actor.label())).await?;
+        store::set_draining(&mut tx, id, draining, &actor.label()).await?;
         let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
         let runner = tx.answer(actor, runner).await?;
         self.hub.set_draining(id, draining);

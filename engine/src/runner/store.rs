@@ -9,7 +9,7 @@ use domain::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{RunnerSession, day::note_return};
+use super::{RunnerSession, day::note_return, log::note_joined};
 use crate::{
     Error, Result,
     error::hit_one,
@@ -58,36 +58,52 @@ pub(super) async fn register(conn: &mut PgConnection, new: NewRunner<'_>, now: T
 
 /// What a runner has said of its machine, if this is still its newest link.
 pub(super) async fn note_machine(
-    conn: &mut PgConnection,
+    tx: &mut Tx,
     session: &RunnerSession,
     no_sandbox: Option<&str>,
     backends: &[BackendFound],
     rooms: Option<&Rooms>,
 ) -> Result<()> {
+    let now = tx.now();
     sqlx::query!(
-        "update runner set no_sandbox = $3, backends = $4, rooms = $5
+        "with logged as (
+           insert into runner_log (runner_id, at, kind, since, detail)
+           select id, $6::timestamptz, case when $3::text is null then 'sandbox' else 'no_sandbox' end,
+                  (select least(max(at), $6) from runner_log where runner_id = runner.id and kind in ('sandbox', 'no_sandbox')), $3
+           from runner where id = $1 and ticket = $2 and no_sandbox is distinct from $3
+         )
+         update runner set no_sandbox = $3, backends = $4, rooms = $5
          where id = $1 and ticket = $2
            and (no_sandbox is distinct from $3 or backends is distinct from $4 or rooms is distinct from $5)",
         session.id().0,
         session.ticket,
         no_sandbox,
         Json(backends) as _,
-        rooms.map(Json) as _
+        rooms.map(Json) as _,
+        now
     )
-    .execute(conn)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// What attempts have left on a runner's machine, if this is still its newest link; whether that is another thing than before.
-pub(super) async fn note_left_behind(conn: &mut PgConnection, session: &RunnerSession, left_behind: Option<&str>) -> Result<bool> {
+pub(super) async fn note_left_behind(tx: &mut Tx, session: &RunnerSession, left_behind: Option<&str>) -> Result<bool> {
+    let now = tx.now();
     let done = sqlx::query!(
-        "update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
+        "with logged as (
+           insert into runner_log (runner_id, at, kind, since, detail)
+           select id, $4::timestamptz, case when $3::text is null then 'cleared' else 'left_behind' end,
+                  (select least(max(at), $4) from runner_log where runner_id = runner.id and kind = 'left_behind' and $3 is null), $3
+           from runner where id = $1 and ticket = $2 and left_behind is distinct from $3
+         )
+         update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
         session.id().0,
         session.ticket,
-        left_behind
+        left_behind,
+        now
     )
-    .execute(conn)
+    .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() > 0)
 }
@@ -260,6 +276,7 @@ pub(super) async fn insert_joined(
     )
     .execute(&mut **tx)
     .await?;
+    note_joined(tx, id, &token.created_by).await?;
     use_token(tx, token, id).await?;
     joined(tx, id, public_key).await?.ok_or_else(|| Error::inconsistent("runner", id, "it was just stored and is not there"))
 }
@@ -391,14 +408,21 @@ pub(super) async fn lock(tx: &mut Tx, id: RunnerId) -> Result<()> {
     Ok(())
 }
 
-/// By whom it is to take nothing new, or nobody. Whoever was first stays. Its row is locked.
-pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, by: Option<String>) -> Result<()> {
+/// Whether it is to take nothing new, and who says so. Whoever was first stays. Its row is locked.
+pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, draining: bool, by: &str) -> Result<()> {
     let now = tx.now();
     let done = sqlx::query!(
-        "update runner set draining_since = case when $2::text is not null then coalesce(draining_since, $3) end,
-                           draining_by = case when $2 is not null then coalesce(draining_by, $2) end
+        "with logged as (
+           insert into runner_log (runner_id, at, kind, since, actor)
+           select id, $4::timestamptz, case when $2::boolean then 'drained' else 'resumed' end, least(draining_since, $4), $3::text
+           from runner
+           where id = $1 and workspace_id = (select current_workspace()) and removed_at is null and (draining_since is null) = $2
+         )
+         update runner set draining_since = case when $2 then coalesce(draining_since, $4) end,
+                           draining_by = case when $2 then coalesce(draining_by, $3) end
          where id = $1 and workspace_id = (select current_workspace()) and removed_at is null",
         id.0,
+        draining,
         by,
         now
     )

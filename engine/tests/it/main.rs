@@ -32,6 +32,7 @@ mod retention;
 mod retries;
 mod run_change;
 mod run_change_races;
+mod runner_log;
 mod saved_view;
 mod scenario;
 mod session;

@@ -3,13 +3,13 @@
 use app::problem::Problem;
 use axum::{Json, extract::State};
 use domain::{
-    Runner, RunnerId, TaskView,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail},
+    Page, Runner, RunnerId, TaskView,
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
 };
 use engine::Engine;
 use http::StatusCode;
 
-use super::extract::{ApiJson, Id};
+use super::extract::{ApiJson, ApiQuery, Id};
 use crate::auth::Who;
 
 /// The runners of this server and of your workspace.
@@ -32,6 +32,26 @@ pub async fn list_runners(State(engine): State<Engine>, Who(actor): Who) -> Resu
 )]
 pub async fn get_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<Json<RunnerDetail>, Problem> {
     Ok(Json(engine.find_runner(&actor, id).await?))
+}
+
+/// What has happened to a runner, the latest first: that it joined, was back, was stopped, drained or let work again, makes no sandbox, has
+/// something of attempts left on its machine, or did not take what it was given. What is older than 90 days is not kept.
+#[utoipa::path(
+    get, path = "/runners/{id}/log", tag = "runners", operation_id = "runner_log", params(("id" = RunnerId, Path), RunnerLogFilter),
+    responses(
+        (status = 200, body = Page<RunnerLogEntry>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn runner_log(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<RunnerId>,
+    ApiQuery(filter): ApiQuery<RunnerLogFilter>,
+) -> Result<Json<Page<RunnerLogEntry>>, Problem> {
+    Ok(Json(engine.runner_log(&actor, id, &filter).await?))
 }
 
 /// Make a token with which one machine may join the workspace, within an hour. It is shown this once.

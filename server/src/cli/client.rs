@@ -10,7 +10,7 @@ use domain::{
     TaskSummary, TaskView, Workspace,
     account::SetIsolation,
     queue::{Queue, QueueName},
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
     session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
@@ -166,6 +166,17 @@ impl Client {
 
     pub async fn runner(&self, id: RunnerId) -> Result<RunnerDetail, CliError> {
         self.json(self.http.get(self.api(&["runners", &id.to_string()]))).await
+    }
+
+    pub async fn runner_log(&self, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerLogEntry>, CliError> {
+        let mut url = self.api(&["runners", &id.to_string(), "log"]);
+        let limit = filter.limit.map(|limit| limit.to_string());
+        for (name, value) in [("cursor", filter.cursor.as_deref()), ("limit", limit.as_deref())] {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        self.json(self.http.get(url)).await
     }
 
     pub async fn create_runner_token(&self) -> Result<NewRunnerToken, CliError> {

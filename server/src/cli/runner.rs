@@ -11,7 +11,7 @@ use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, remark},
-    runner_drain, runner_join, runner_leave, runner_run, runner_show,
+    runner_drain, runner_join, runner_leave, runner_log, runner_run, runner_show,
     words::{bold, dim, moment},
 };
 
@@ -21,6 +21,8 @@ pub enum RunnerCommand {
     List(ListArgs),
     /// Show one runner: what it has, what it carries out, and what it has carried out.
     Show(runner_show::ShowArgs),
+    /// Show what has happened to one: that it was away, stopped or drained, or did not take what it was given.
+    Log(runner_log::LogArgs),
     /// Make a token with which one machine may join, and print the command for it.
     Token(ListArgs),
     /// Make this machine a runner, and work.
@@ -98,6 +100,7 @@ pub async fn run(command: RunnerCommand) -> Result<Exit, CliError> {
     match command {
         RunnerCommand::List(args) => list(&args).await,
         RunnerCommand::Show(args) => runner_show::show(&args).await,
+        RunnerCommand::Log(args) => runner_log::log(&args).await,
         RunnerCommand::Token(args) => token(&args).await,
         RunnerCommand::Join(args) => runner_join::join(*args).await,
         RunnerCommand::Run(args) => runner_run::run(&args).await,

@@ -1,0 +1,114 @@
+//! What has happened to a runner, written down in the statement that makes it so.
+
+use std::collections::HashMap;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use domain::{
+    Actor, AttemptId, Invalid, Page, Permission, RunnerId, TaskId, Timestamp,
+    runner::{RunnerLogEntry, RunnerLogFilter, RunnerNews},
+};
+use sqlx::PgConnection;
+
+use super::store;
+use crate::{Engine, Error, Result, task::query::names_of, tx::Tx};
+
+impl Engine {
+    /// The latest first. Of a runner that serves every workspace, what is everybody's and what is this one's.
+    pub async fn runner_log(&self, actor: &Actor, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerLogEntry>> {
+        actor.may(Permission::ReadTasks)?;
+        filter.validate()?;
+        let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+        let limit = i64::from(filter.limit());
+        let mut tx = self.begin(actor).await?;
+        let now = tx.now();
+        store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
+        // One more than asked for tells whether there is a next page.
+        let mut items = list(&mut tx, id, before, limit + 1).await?;
+        let more = items.len() as i64 > limit;
+        items.truncate(filter.limit() as usize);
+        let next_cursor = items.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.number.to_be_bytes()));
+        tx.commit(Page { items, next_cursor }).await
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<i64, Invalid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
+    number.ok_or_else(|| Invalid::field("/cursor", "malformed", "is not a cursor of this list"))
+}
+
+struct Row {
+    number: i64,
+    at: Timestamp,
+    since: Option<Timestamp>,
+    kind: String,
+    actor: Option<String>,
+    detail: Option<String>,
+    task_id: Option<TaskId>,
+    attempt: Option<i32>,
+    title: Option<String>,
+}
+
+async fn list(conn: &mut PgConnection, runner: RunnerId, before: Option<i64>, limit: i64) -> Result<Vec<RunnerLogEntry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select runner_log.number, at, since, kind, actor, detail, runner_log.task_id, attempt, task.title as "title?"
+           from runner_log left join task on task.id = runner_log.task_id
+           where runner_id = $1 and ($2::bigint is null or runner_log.number < $2) order by runner_log.number desc limit $3"#,
+        runner.0,
+        before,
+        limit
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let labels = rows.iter().filter_map(|row| row.actor.clone()).collect();
+    let names = names_of(conn, labels).await?;
+    Ok(rows.into_iter().filter_map(|row| entry(row, &names)).collect())
+}
+
+/// Nothing where it is of a kind that came after this version.
+fn entry(row: Row, names: &HashMap<String, String>) -> Option<RunnerLogEntry> {
+    let by = row.actor.map(|label| names.get(&label).cloned().unwrap_or(label)).unwrap_or_default();
+    let detail = row.detail.unwrap_or_default();
+    let what = match row.kind.as_str() {
+        "joined" => RunnerNews::Joined { by },
+        "back" => RunnerNews::Back,
+        "stopped" => RunnerNews::Stopped,
+        "drained" => RunnerNews::Drained { by },
+        "resumed" => RunnerNews::Resumed { by },
+        "no_sandbox" => RunnerNews::NoSandbox { why: detail },
+        "sandbox" => RunnerNews::Sandbox,
+        "left_behind" => RunnerNews::LeftBehind { rest: detail },
+        "cleared" => RunnerNews::Cleared,
+        "not_taken" => RunnerNews::NotTaken { task_id: row.task_id?, task: row.title, attempt: row.attempt? },
+        _ => return None,
+    };
+    let lasted_ms = row.since.map(|since| (row.at - since).num_milliseconds());
+    Some(RunnerLogEntry { number: row.number, at: row.at, since: row.since, lasted_ms, what })
+}
+
+/// It has joined with a token of whoever this is.
+pub(super) async fn note_joined(tx: &mut Tx, runner: RunnerId, by: &str) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!("insert into runner_log (runner_id, at, kind, actor) values ($1, $2, 'joined', $3)", runner.0, now, by)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// These were sent to it, and it has not taken them.
+pub(super) async fn note_not_taken(tx: &mut Tx, runner: RunnerId, attempts: &[AttemptId]) -> Result<()> {
+    let now = tx.now();
+    let attempts: Vec<_> = attempts.iter().map(|attempt| attempt.0).collect();
+    sqlx::query!(
+        "insert into runner_log (runner_id, workspace_id, at, kind, since, task_id, attempt)
+         select runner_id, workspace_id, $2::timestamptz, 'not_taken', least(claimed_at, $2), task_id, number
+         from attempt where id = any($3) and runner_id = $1 order by id",
+        runner.0,
+        now,
+        &attempts
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

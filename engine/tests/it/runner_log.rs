@@ -1,0 +1,116 @@
+//! What has happened to a runner is kept, with how long what ended with it had lasted, and told a page at a time.
+
+use chrono::TimeDelta;
+use domain::{
+    Actor, NewTask, RunnerId,
+    protocol::ToServer,
+    runner::{ACCEPT_SECONDS, RunnerLogFilter, RunnerNews},
+};
+use engine::{Error, testing::TestEngine};
+use sqlx::PgPool;
+
+use crate::{
+    far::{Link, Machine},
+    scenario::checked,
+};
+
+/// From the earliest on, each with the seconds that what it ended had lasted.
+async fn told(test: &TestEngine, actor: &Actor, id: RunnerId) -> Vec<(RunnerNews, Option<i64>)> {
+    let all = test.engine.runner_log(actor, id, &RunnerLogFilter::default()).await.unwrap();
+    assert_eq!(all.next_cursor, None);
+    all.items.into_iter().rev().map(|entry| (entry.what, entry.lasted_ms.map(|ms| ms / 1000))).collect()
+}
+
+fn ada() -> String {
+    "Ada".to_owned()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_happens_to_a_runner_is_told_with_how_long_it_lasted(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (owner, eve) = (test.owner().await, test.stranger().await);
+    let machine = Machine::new();
+    let id = machine.joins(&test, &owner, "box").await.id;
+    test.advance(TimeDelta::seconds(20));
+    let mut link = Link::of(&test, &machine, id).await;
+    for draining in [true, true, false, false] {
+        match draining {
+            true => test.engine.drain_runner(&owner, id).await.unwrap(),
+            false => test.engine.resume_runner(&owner, id).await.unwrap(),
+        };
+        test.advance(TimeDelta::seconds(10));
+        link.beats(&[]).await;
+    }
+    link.to_server.send(ToServer::Heartbeat { beat: 2, attempts: vec![], left_behind: Some("process 4711".into()) }).await.unwrap();
+    link.told.recv().await.unwrap();
+    test.advance(TimeDelta::seconds(10));
+    link.to_server.send(ToServer::Heartbeat { beat: 3, attempts: vec![], left_behind: Some(String::new()) }).await.unwrap();
+    link.told.recv().await.unwrap();
+    link.to_server.send(ToServer::Stops { optional: true }).await.unwrap();
+    link.beats_nothing_more().await;
+    test.advance(TimeDelta::hours(2));
+    let link = Link::of(&test, &machine, id).await;
+    let expected = [
+        (RunnerNews::Joined { by: ada() }, None),
+        (RunnerNews::Drained { by: ada() }, None),
+        (RunnerNews::Resumed { by: ada() }, Some(20)),
+        (RunnerNews::LeftBehind { rest: "process 4711".into() }, None),
+        (RunnerNews::Cleared, Some(10)),
+        (RunnerNews::Stopped, None),
+        (RunnerNews::Back, Some(7200)),
+    ];
+    assert_eq!(told(&test, &owner, id).await, expected);
+    assert!(matches!(test.engine.runner_log(&eve, id, &RunnerLogFilter::default()).await, Err(Error::NotFound { .. })));
+
+    // a page at a time, and what comes meanwhile shifts nothing
+    let part = async |cursor: Option<String>| {
+        let filter = RunnerLogFilter { cursor, limit: Some(3) };
+        test.engine.runner_log(&owner, id, &filter).await.unwrap()
+    };
+    let mut page = part(None).await;
+    test.engine.drain_runner(&owner, id).await.unwrap();
+    let mut all = page.items;
+    while let Some(cursor) = page.next_cursor {
+        page = part(Some(cursor)).await;
+        all.append(&mut page.items);
+    }
+    assert_eq!(all.into_iter().rev().map(|entry| entry.what).collect::<Vec<_>>(), expected.map(|(what, _)| what));
+    let wrong = RunnerLogFilter { cursor: Some("x".into()), limit: None };
+    assert!(matches!(test.engine.runner_log(&owner, id, &wrong).await, Err(Error::Invalid(_))));
+    drop(link);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_did_not_take_its_workspace_alone_is_told(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (owner, eve) = (test.owner().await, test.stranger().await);
+    let (_, id, mut link) = Link::joined(&test, &owner).await;
+    let new = NewTask { repository: "https://example.org/a.git".into(), ..checked("Tidy up") };
+    let task_id = test.create(&owner, new).await.summary.id;
+    test.dispatch().await;
+    link.is_assigned().await;
+    for _ in 0..ACCEPT_SECONDS / 10 {
+        test.advance(TimeDelta::seconds(10));
+        link.beats(&[]).await;
+    }
+    let not_taken = RunnerNews::NotTaken { task_id, task: Some("Tidy up".into()), attempt: 1 };
+    assert_eq!(told(&test, &owner, id).await.last(), Some(&(not_taken, Some(ACCEPT_SECONDS))));
+
+    // of one that works for every workspace each sees its own and what is everybody's
+    let everybodys = "update runner set workspace_id = null, public_key = null, joined_by = null";
+    sqlx::query(everybodys).execute(&pool).await.unwrap();
+    let seen: Vec<_> = told(&test, &eve, id).await.into_iter().map(|(what, _)| what).collect();
+    assert!(matches!(seen[..], [RunnerNews::Joined { .. }]), "{seen:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_happened_long_ago_is_not_kept(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let owner = test.owner().await;
+    let (machine, id, link) = Link::joined(&test, &owner).await;
+    drop(link);
+    test.advance(TimeDelta::days(91));
+    let _link = Link::of(&test, &machine, id).await;
+    let kept = told(&test, &owner, id).await;
+    assert_eq!(kept.iter().map(|(what, _)| what).collect::<Vec<_>>(), [&RunnerNews::Back], "{kept:?}");
+}
