@@ -13,14 +13,17 @@ mod session;
 pub(crate) mod store;
 pub(crate) mod telling;
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use domain::{
     AttemptId, AttemptKey, AttemptState, CheckResult, CheckStatus, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
     protocol::{AttemptReport, Heard, WorkOutcome},
-    runner::{ACCEPT_SECONDS, lease_seconds},
+    runner::{ACCEPT_SECONDS, HEARTBEAT_SECONDS, lease_seconds},
     task::AttemptEnd,
     verification::Conclusion,
 };
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{Engine, Error, Result, RunnerSession, runner::day::note_not_taken, task::followers};
@@ -34,6 +37,9 @@ pub(crate) fn lease_until(now: Timestamp) -> Timestamp {
     now + lease()
 }
 
+/// How long a heartbeat may have been on its way without having waited for this server: between two of them nothing may be said.
+const USUAL: Duration = Duration::from_secs(HEARTBEAT_SECONDS as u64);
+
 /// How an attempt ends, for its own row and for its task.
 struct Verdict {
     state: AttemptState,
@@ -42,12 +48,15 @@ struct Verdict {
 }
 
 impl Engine {
-    /// Renews the leases of these attempts. Says which of them the runner no longer holds, and which somebody wants to end.
-    pub(crate) async fn heartbeat(&self, session: &RunnerSession, keys: &[AttemptKey]) -> Result<store::Heartbeat> {
+    /// Renews the leases of these attempts. Says which of them the runner no longer holds, and which somebody wants to end. It was said
+    /// after `heard_after`, and has waited since then at most: of what was given meanwhile it says nothing.
+    pub(crate) async fn heartbeat(&self, session: &RunnerSession, keys: &[AttemptKey], heard_after: Instant) -> Result<store::Heartbeat> {
+        let said = self.hub.said(session);
         let mut tx = self.begin_system(Some(session.label())).await?;
-        let answer = store::heartbeat(&mut tx, session, keys).await?;
+        let late = heard_after.elapsed().saturating_sub(USUAL);
+        let answer = store::heartbeat(&mut tx, session, keys, TimeDelta::from_std(late).unwrap_or(TimeDelta::MAX)).await?;
         let answer = tx.commit(answer).await?;
-        self.hub.allow(session, answer.allowance, keys.len());
+        self.hub.allow(session, answer.allowance, keys.len(), said);
         if !answer.overdue.is_empty() {
             self.not_taken(session, keys, &answer.overdue).await?;
         }

@@ -1,5 +1,7 @@
 //! The harness that tests drive the engine with: a database of their own, a clock that they move, services that they step.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta};
 use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
@@ -9,7 +11,7 @@ use domain::{
     protocol::{Assignment, AttemptReport, Landed, LandingOrder, Telling, ToRunner, WorkOutcome},
 };
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
@@ -214,18 +216,24 @@ impl TestRunner {
 
     /// Renews; says whether the attempt is still held, and whether it is to be ended.
     pub async fn renews(&self, attempt: AttemptKey) -> Result<(bool, bool)> {
-        let answer = self.engine.heartbeat(&self.session, &[attempt]).await?;
+        let answer = self.engine.heartbeat(&self.session, &[attempt], Instant::now()).await?;
         Ok((answer.stale.is_empty(), !answer.cancel.is_empty()))
     }
 
     /// What its next heartbeat brings for an attempt.
     pub async fn is_told(&self, attempt: AttemptKey) -> Vec<Telling> {
-        self.engine.heartbeat(&self.session, &[attempt]).await.expect("the runner is known").tell
+        self.engine.heartbeat(&self.session, &[attempt], Instant::now()).await.expect("the runner is known").tell
     }
 
     /// A sign of life of one who works on nothing.
     pub async fn is_idle(&self) -> Result<()> {
-        self.engine.heartbeat(&self.session, &[]).await.map(drop)
+        self.engine.heartbeat(&self.session, &[], Instant::now()).await.map(drop)
+    }
+
+    /// The same, of which nobody knows whether it has waited for the server for so long.
+    pub async fn was_idle(&self, before: Duration) -> Result<()> {
+        let heard_after = Instant::now().checked_sub(before).expect("this machine has run for longer");
+        self.engine.heartbeat(&self.session, &[], heard_after).await.map(drop)
     }
 
     pub async fn reports(&self, attempt: AttemptKey, report: AttemptReport) -> Result<()> {

@@ -224,6 +224,65 @@ fn a_runner_that_is_stopped_is_offline_at_once() {
     site.server.stops();
 }
 
+/// A task that is at work on the only runner until the sign is there; its id.
+fn is_at_work(site: &Site<'_>, sign: &Path) -> String {
+    let repository = site.machine.repository();
+    let command = format!("echo at work; until test -e {}; do sleep 0.05; done", sign.display());
+    let created = site.client().run(&["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command]);
+    status(&created, 0);
+    let id = stdout(&created).trim().to_owned();
+    let mut follower =
+        site.client().command(&["task", "logs", &id, "--follow"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_line(BufReader::new(follower.stdout.take().unwrap()), "at work");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    id
+}
+
+/// `muster runner drain far --wait`, once the runner is to take nothing new.
+fn drains_and_waits(site: &Site<'_>) -> Child {
+    let mut drain = site.client().command(&["runner", "drain", "far", "--wait"]);
+    let mut waits = drain.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while site.runners()[0]["state"] != "draining" {
+        assert!(began.elapsed() < Duration::from_secs(30), "it is drained");
+    }
+    assert!(matches!(waits.try_wait(), Ok(None)), "something is at work");
+    waits
+}
+
+#[test]
+fn a_drain_is_over_when_nothing_is_at_work_and_not_when_somebody_resumes_it() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    let runner = Runner::joins(site.join("far", &site.token(), &["--name", "far", "--paths", "--foreground"]));
+    let (first, second) = (machine.sign("first"), machine.sign("second"));
+    let id = is_at_work(&site, &first);
+    let waits = drains_and_waits(&site);
+    fs::write(&first, "").unwrap();
+    let drained = waits.wait_with_output().unwrap();
+    status(&drained, 0);
+    assert!(stdout(&drained).ends_with("\tdraining\t0\n"), "{}", stdout(&drained));
+    let task: Value = serde_json::from_str(&stdout(&site.client().run(&["task", "show", &id, "--json"]))).unwrap();
+    assert_eq!((&task["state"], &task["attempts"]), (&"succeeded".into(), &1.into()), "what was at work there came to its end");
+
+    status(&site.client().run(&["runner", "resume", "far"]), 0);
+    is_at_work(&site, &second);
+    let waits = drains_and_waits(&site);
+    status(&site.client().run(&["runner", "resume", "far"]), 0);
+    let resumed = waits.wait_with_output().unwrap();
+    status(&resumed, 1);
+    assert!(stderr(&resumed).contains("was resumed meanwhile"), "{}", stderr(&resumed));
+    let log = stdout(&site.client().run(&["runner", "log", "far"]));
+    let mut told: Vec<_> = log.lines().rev().map(|line| line.split('\t').nth(2).unwrap()).collect();
+    // what a slow machine tells besides is not the point
+    told.retain(|what| ["joined", "drained", "resumed"].contains(what));
+    assert_eq!(told, ["joined", "drained", "resumed", "drained", "resumed"], "{log}");
+    fs::write(&second, "").unwrap();
+    drop(runner);
+    site.server.stops();
+}
+
 #[test]
 fn a_machine_that_leaves_leaves_nothing_and_its_key_is_dead() {
     let machine = Machine::new();

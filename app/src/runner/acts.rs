@@ -17,7 +17,7 @@ pub(super) fn may_manage(who: Option<Who>) -> bool {
 }
 
 #[component]
-pub fn Acts(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoView {
+pub fn Acts(runner: Signal<RunnerDetail>, is_leaving: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
     let drain = ServerAction::<DrainRunner>::new();
     let resume = ServerAction::<ResumeRunner>::new();
     let remove = ServerAction::<RemoveRunner>::new();
@@ -25,6 +25,10 @@ pub fn Acts(runner: Signal<RunnerDetail>, refresh: Callback<()>) -> impl IntoVie
     tell(resume.value(), |_| "It takes work again".into(), refresh);
     // what is removed cannot be fetched again
     tell(remove.value(), |()| "It is removed, and its key is dead".into(), Callback::new(|()| {}));
+    Effect::new(move || {
+        let is_removed = remove.value().with(|answer| matches!(answer, Some(Ok(()))));
+        is_leaving.set(remove.pending().get() || is_removed);
+    });
     let who: Option<Who> = use_context();
     let joined = Memo::new(move |_| runner.with(|detail| detail.runner.joined.then(|| detail.runner.clone())));
     let refused = move || {

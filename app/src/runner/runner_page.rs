@@ -61,14 +61,36 @@ fn RunnerById(id: String) -> impl IntoView {
         let id = id.clone();
         fetch(move || cursor.get(), move |cursor| runner_log(id.clone(), cursor))
     };
-    let runner = fetch(|| (), move |()| find_runner(id.clone()));
+    let (is_leaving, before) = (RwSignal::new(false), StoredValue::new(None::<RunnerDetail>));
+    let runner = fetch(
+        || (),
+        move |()| {
+            let id = id.clone();
+            async move {
+                let found = find_runner(id).await;
+                // it is removed from this very page: until that has gone, what it says stays
+                let is_leaving = is_leaving.try_get_untracked().unwrap_or_default();
+                match (found, before.try_get_value().flatten()) {
+                    (Err(_), Some(before)) if is_leaving => Ok(before),
+                    (found, _) => {
+                        before.try_update_value(|before| *before = found.as_ref().ok().cloned());
+                        found
+                    }
+                }
+            }
+        },
+    );
     keep_looking(runner);
     keep_looking(log);
     let refresh = Callback::new(move |()| {
         runner.refetch();
         log.refetch();
     });
-    fetched(runner, 12, move |runner: Signal<RunnerDetail>| view! { <Content runner=runner log=log cursor=cursor refresh=refresh /> })
+    fetched(
+        runner,
+        12,
+        move |runner: Signal<RunnerDetail>| view! { <Content runner=runner log=log cursor=cursor is_leaving=is_leaving refresh=refresh /> },
+    )
 }
 
 #[component]
@@ -76,6 +98,7 @@ fn Content(
     runner: Signal<RunnerDetail>,
     log: Fetched<Page<RunnerLogEntry>>,
     cursor: Memo<Option<String>>,
+    is_leaving: RwSignal<bool>,
     refresh: Callback<()>,
 ) -> impl IntoView {
     let name = Memo::new(move |_| runner.with(|detail| detail.runner.name.clone()));
@@ -90,7 +113,7 @@ fn Content(
                     {move || runner.with(origin)}
                 </div>
             </div>
-            <Acts runner=runner refresh=refresh />
+            <Acts runner=runner is_leaving=is_leaving refresh=refresh />
         </div>
         {move || runner.with(|detail| drain_notice(&detail.runner))}
         {move || runner.with(|detail| unresponsive_notice(&detail.runner))}

@@ -335,7 +335,10 @@ fn unmet_notice(unmet: &[String]) -> AnyView {
     let Some(sentence) = no_runner_has(unmet) else { return ().into_any() };
     view! {
         <Notice tone=Tone::Warn title=sentence>
-            <p>"It waits for a runner that has all it needs: start one with MUSTER_CAPABILITIES, or cancel it and create it again without."</p>
+            <p>
+                "It waits for a runner that has all it needs and takes work: start one with MUSTER_CAPABILITIES, let one that is drained take work again, "
+                "or cancel it and create it again without."
+            </p>
         </Notice>
     }
     .into_any()

@@ -341,8 +341,11 @@ pub(crate) struct Heartbeat {
     pub believed: Vec<AttemptKey>,
 }
 
-pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Heartbeat> {
+/// It has waited for so long at most.
+pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[AttemptKey], late: TimeDelta) -> Result<Heartbeat> {
     let now = tx.now();
+    // what is long ago enough, however late this is; of nothing when that is before all times
+    let had_to_be_taken = now.checked_sub_signed(late).and_then(|said| said.checked_sub_signed(TimeDelta::seconds(ACCEPT_SECONDS)));
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
     note_return(tx, session.id(), now).await?;
     let runner = sqlx::query!(
@@ -360,7 +363,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         now,
         session.ticket(),
         &ids,
-        now - TimeDelta::seconds(ACCEPT_SECONDS)
+        had_to_be_taken.unwrap_or(Timestamp::UNIX_EPOCH)
     )
     .fetch_optional(&mut **tx)
     .await?

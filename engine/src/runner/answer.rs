@@ -7,6 +7,7 @@ use domain::{
     protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
     session::EVENT_MAX,
 };
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
@@ -25,15 +26,15 @@ use crate::{
 const BYTES_TOGETHER: usize = 16 * 1024 * 1024;
 
 impl Engine {
-    /// Carries out what a runner has said, in its order; the answers to it.
-    pub(super) async fn answer(&self, session: &RunnerSession, said: &[ToServer]) -> Vec<ToRunner> {
+    /// Carries out what a runner has said, in its order and all of it after `heard_after`; the answers to it.
+    pub(super) async fn answer(&self, session: &RunnerSession, said: &[ToServer], heard_after: Instant) -> Vec<ToRunner> {
         let mut answers = Vec::with_capacity(said.len());
         // A heartbeat is about many attempts, as they stand between what was said before it and after it.
         for part in said.chunk_by(|one, next| is_of_one(one) && is_of_one(next)) {
             match &part[0] {
                 ToServer::Heartbeat { beat, attempts, left_behind } => {
                     // the lease first, which the attempts live by
-                    answers.extend(self.answer_heartbeat(session, *beat, attempts).await);
+                    answers.extend(self.answer_heartbeat(session, *beat, attempts, heard_after).await);
                     if let Some(left_behind) = left_behind {
                         self.hear_of_remains(session, left_behind).await;
                     }
@@ -52,8 +53,14 @@ impl Engine {
     }
 
     /// Nothing when it had no effect: the leases are not renewed. A link that is no longer this runner's ends with its answer.
-    async fn answer_heartbeat(&self, session: &RunnerSession, beat: u64, attempts: &[AttemptKey]) -> Option<ToRunner> {
-        match until_answered(session.name(), || self.heartbeat(session, attempts)).await {
+    async fn answer_heartbeat(
+        &self,
+        session: &RunnerSession,
+        beat: u64,
+        attempts: &[AttemptKey],
+        heard_after: Instant,
+    ) -> Option<ToRunner> {
+        match until_answered(session.name(), || self.heartbeat(session, attempts, heard_after)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
                 let Heartbeat { stale, cancel, tell, believed, .. } = held;

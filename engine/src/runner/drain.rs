@@ -34,8 +34,24 @@ impl Engine {
         store::set_draining(&mut tx, id, draining, &actor.label()).await?;
         let runner = store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
         let runner = tx.answer(actor, runner).await?;
-        self.hub.set_draining(id, draining);
+        // one that did not take what it was given is tried again when its time has come
+        self.hub.set_draining(id, draining || runner.unresponsive_since.is_some());
         self.hints.committed();
         Ok(runner)
+    }
+
+    /// What another server has let take work again is given some here, and does not wait for its heartbeat.
+    pub(crate) async fn look_for_resumed(&self) -> Result<()> {
+        let held_back = self.hub.held_back();
+        if held_back.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = held_back.iter().map(|(id, _)| *id).collect();
+        let mut conn = self.database.system.acquire().await?;
+        let taking = store::taking_work(&mut conn, &ids).await?;
+        for (id, said) in held_back.into_iter().filter(|(id, _)| taking.contains(id)) {
+            self.hub.take_again(id, said);
+        }
+        Ok(())
     }
 }

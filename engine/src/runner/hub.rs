@@ -53,6 +53,8 @@ struct Connected {
     /// How much of that its last heartbeat named.
     named: usize,
     allowance: Allowance,
+    /// How often somebody has said meanwhile whether it is to take anything: what was read before that counts no more.
+    said: u64,
     /// Whether it is of a version that lands results.
     lands: bool,
     superseded: CancellationToken,
@@ -132,7 +134,7 @@ impl Hub {
         let mut links = self.lock();
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
-            let one = Connected { session, outgoing, named: held.len(), held, allowance, lands, superseded };
+            let one = Connected { session, outgoing, named: held.len(), held, allowance, said: 0, lands, superseded };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -174,13 +176,36 @@ impl Hub {
     pub(crate) fn set_draining(&self, runner: RunnerId, draining: bool) {
         if let Some(one) = self.lock().connected.get_mut(&runner) {
             one.allowance = if draining { Allowance::Nothing } else { Allowance::All };
+            one.said += 1;
         }
     }
 
-    /// As its row was read with a heartbeat that named so many attempts.
-    pub(crate) fn allow(&self, runner: &RunnerSession, allowance: Allowance, named: usize) {
+    /// For whoever is about to read its row; [`allow`](Self::allow) takes it.
+    pub(crate) fn said(&self, runner: &RunnerSession) -> u64 {
+        self.lock().of(runner).map_or(0, |one| one.said)
+    }
+
+    /// As its row was read with a heartbeat that named so many attempts; unless somebody has said something else since `said`.
+    pub(crate) fn allow(&self, runner: &RunnerSession, allowance: Allowance, named: usize, said: u64) {
         if let Some(one) = self.lock().of(runner) {
-            (one.allowance, one.named) = (allowance, named);
+            one.named = named;
+            if one.said == said {
+                one.allowance = allowance;
+            }
+        }
+    }
+
+    /// The runners elsewhere that are connected here and are given nothing, each with what [`take_again`](Self::take_again) takes.
+    pub(crate) fn held_back(&self) -> Vec<(RunnerId, u64)> {
+        let links = self.lock();
+        let held_back = links.connected.values().filter(|one| one.allowance == Allowance::Nothing && one.session.is_far());
+        held_back.map(|one| (one.session.id(), one.said)).collect()
+    }
+
+    /// It was let take work again, as its row says that was read after [`held_back`](Self::held_back).
+    pub(crate) fn take_again(&self, runner: RunnerId, said: u64) {
+        if let Some(one) = self.lock().connected.get_mut(&runner).filter(|one| one.said == said) {
+            one.allowance = Allowance::All;
         }
     }
 
@@ -257,5 +282,27 @@ impl Hub {
         if let Some(one) = self.lock().of(runner) {
             one.held.remove(&attempt);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::Taker;
+
+    #[test]
+    fn what_was_read_before_somebody_said_otherwise_counts_no_more() {
+        let hub = Arc::new(Hub::default());
+        let taker = Taker { workspace: None, paths: true, capabilities: vec![] };
+        let id = RunnerId(uuid::Uuid::nil());
+        let session = RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION };
+        let (outgoing, _told) = mpsc::channel(9);
+        let _connection = hub.connect(session.clone(), outgoing, [], Allowance::Nothing, true);
+        let before = hub.said(&session);
+        hub.set_draining(id, false);
+        hub.allow(&session, Allowance::Nothing, 0, before);
+        assert_eq!(hub.with_free_slots(), [(session.clone(), 2)], "it takes work again");
+        hub.allow(&session, Allowance::Nothing, 0, hub.said(&session));
+        assert_eq!(hub.with_free_slots(), []);
     }
 }

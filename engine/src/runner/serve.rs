@@ -7,7 +7,7 @@ use domain::{
     protocol::{GIVEN_WORK, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
 use super::{Entrance, RunnerSession};
@@ -21,6 +21,8 @@ const NONCE_LENGTH: usize = 30;
 const OUTGOING: usize = 256;
 /// Messages of a runner that are carried out together.
 const TOGETHER: usize = 128;
+/// When nothing has come for so long, nothing was waiting: what comes then was said after the wait began.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// A link over which nothing was said yet.
 struct Opened {
@@ -68,7 +70,7 @@ impl Engine {
             warn!(runner.id = %session.id, "What runner {name} is to land is told a little later: {error}");
         }
         let heard = until_answered(name, || self.heard(&session, attempts)).await?;
-        let renewal = until_answered(name, || self.heartbeat(&session, attempts)).await?;
+        let renewal = until_answered(name, || self.heartbeat(&session, attempts, Instant::now())).await?;
         Ok(Greeting { session, heard, renewal })
     }
 }
@@ -140,10 +142,15 @@ pub async fn serve_runner(
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel, tell };
     let mut open = to_runner.send(welcome).await.is_ok();
     let mut said = Vec::with_capacity(TOGETHER);
+    let mut heard_after = Instant::now();
     while open {
+        let waits_since = Instant::now();
         open = tokio::select! {
             count = from_runner.recv_many(&mut said, TOGETHER) => {
-                let answers = engine.answer(&session, &said).await;
+                if waits_since.elapsed() >= QUIET {
+                    heard_after = waits_since;
+                }
+                let answers = engine.answer(&session, &said, heard_after).await;
                 let stops = said.iter().any(|one| matches!(one, ToServer::Stops { .. }));
                 said.clear();
                 engine.hints.work.notify_one();

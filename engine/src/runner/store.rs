@@ -431,14 +431,27 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, draining: bool, by: 
     hit_one(&done, || Error::not_found("runner", id))
 }
 
-/// What each runner has that was heard of lately, whichever process it is connected to.
+/// What each runner has that was heard of lately and takes work, whichever process it is connected to.
 pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
     let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
     let rows = sqlx::query!(
-        "select id, capabilities from runner where last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null",
+        "select id, capabilities from runner
+         where last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null",
         since
     )
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
+}
+
+/// Those of these that take work, as far as their rows say.
+pub(super) async fn taking_work(conn: &mut PgConnection, runners: &[RunnerId]) -> Result<Vec<RunnerId>> {
+    let ids: Vec<_> = runners.iter().map(|id| id.0).collect();
+    let taking = sqlx::query_scalar!(
+        "select id from runner where id = any($1) and draining_since is null and unresponsive_since is null and removed_at is null",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(taking)
 }

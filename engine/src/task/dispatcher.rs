@@ -24,6 +24,8 @@ const DUE_BATCH: i64 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Tasks claimed in one statement.
 const CLAIM_BATCH: usize = 256;
+/// Between two looks at whether a runner that is given nothing here was let take work again elsewhere.
+const RESUMED_AGAIN: Duration = Duration::from_secs(1);
 /// How long the claim waits for a look around.
 const LOOK_FOR: Duration = Duration::from_millis(10);
 
@@ -36,6 +38,8 @@ pub struct Dispatcher {
     nothing_due: Option<Instant>,
     /// When it looked last at what has joined.
     looked: Option<Instant>,
+    /// When it looked last for runners that were let take work again.
+    looked_for_resumed: Option<Instant>,
     /// A look around that takes its time.
     looking: Option<AbortOnDropHandle<()>>,
 }
@@ -50,6 +54,10 @@ impl Service for Dispatcher {
         if self.nothing_due.is_none_or(|since| since.elapsed() >= LOOK_AGAIN) {
             due = engine.queue_due_tasks().await?;
             self.nothing_due = (due == 0).then(Instant::now);
+        }
+        if self.looked_for_resumed.is_none_or(|at| at.elapsed() >= RESUMED_AGAIN) {
+            engine.look_for_resumed().await?;
+            self.looked_for_resumed = Some(Instant::now());
         }
         let free = engine.hub.with_free_slots();
         if !free.is_empty() {

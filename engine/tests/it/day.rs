@@ -1,5 +1,7 @@
 //! Runners that do not take what they are given, those that were stopped, and how a runner stood in the last day.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, NewTask, RunnerId, TaskId, TaskStateName,
@@ -64,6 +66,22 @@ async fn a_runner_that_does_not_take_what_it_is_given_loses_its_link_and_is_trie
     assert_eq!((again.attempt.task_id, again.attempt.number), (task, assignment.attempt.number + 1));
     link.beats(&[again.attempt]).await;
     assert!(!is_unresponsive(&test, &ada, id).await);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_heartbeat_that_has_waited_says_nothing_of_what_was_given_meanwhile(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let runner = test.connected_runner("here", 1).await;
+    let id = runner.runner.session.id();
+    hands_in(&test, &ada, "given while the server had no time").await;
+    test.dispatch().await;
+    test.advance(TimeDelta::seconds(ACCEPT_SECONDS));
+    let minute = Duration::from_secs(ACCEPT_SECONDS.unsigned_abs());
+    runner.runner.was_idle(minute).await.unwrap();
+    assert!(!is_unresponsive(&test, &ada, id).await, "it may have been said before");
+    runner.runner.was_idle(Duration::from_secs(5)).await.unwrap();
+    assert!(is_unresponsive(&test, &ada, id).await, "the server was not late");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

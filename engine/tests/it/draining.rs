@@ -83,6 +83,37 @@ async fn what_another_server_drains_is_given_nothing_from_then_on(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_another_server_resumes_is_given_work_before_its_next_heartbeat(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    let waits = hands_in(&test, &ada, "waits").await;
+    is_given_nothing(&test, &ada, waits).await;
+    // as the other server writes it
+    let resumed = "update runner set draining_since = null, draining_by = null where id = $1";
+    sqlx::query(resumed).bind(id.0).execute(&pool).await.unwrap();
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.attempt.task_id, waits);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_is_told_that_what_it_needs_is_with_a_drained_runner_alone(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, _link) = Link::joined(&test, &ada).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    let elsewhere = NewTask { repository: "https://example.org/a.git".into(), ..checked("needs it") };
+    let needs = NewTask { capabilities: vec!["linux".into()], ..elsewhere };
+    let task = test.create(&ada, needs.clone()).await;
+    assert_eq!(task.unmet_capabilities, ["linux"]);
+    assert_eq!(test.engine.preview_task(&ada, needs).await.unwrap().unmet_capabilities, ["linux"]);
+    test.engine.resume_runner(&ada, id).await.unwrap();
+    let task = test.engine.get_task(&ada, task.summary.id).await.unwrap();
+    assert_eq!(task.unmet_capabilities, Vec::<String>::new());
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn who_may_drain_is_who_may_remove(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, eve) = (test.owner().await, test.stranger().await);
