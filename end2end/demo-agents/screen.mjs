@@ -7,6 +7,7 @@ export const bold = style(1);
 export const dim = style(2);
 export const good = style(32);
 export const bad = style(31);
+export const warn = style(33);
 const lanes = [style(34), style(35), style(33)];
 
 // it goes on when nobody reads it any more
