@@ -35,7 +35,7 @@ pub async fn list_approvals(#[server(default)] filter: ApprovalFilter) -> Result
 /// Those that wait no longer, as far as a table has a place for them.
 #[server(prefix = "/_fn", endpoint = "answered_approvals")]
 pub async fn answered_approvals(#[server(default)] cursor: Option<String>) -> Result<Page<Approval>, Problem> {
-    list_approvals(ApprovalFilter { cursor, ..ApprovalFilter::default() }).await.map(answered::in_short)
+    list_approvals(ApprovalFilter { cursor, pending: Some(false), ..ApprovalFilter::default() }).await.map(answered::in_short)
 }
 
 #[server(prefix = "/_fn", endpoint = "pending_approvals")]
@@ -46,7 +46,14 @@ pub async fn pending_approvals() -> Result<i64, Problem> {
 #[server(name = GiveAnswer, prefix = "/_fn", endpoint = "answer_approval")]
 pub async fn answer_approval(id: ApprovalId, form: AnswerForm) -> Result<Approval, Problem> {
     let answer = form.to_answer();
-    crate::ssr::call(async |engine, actor| engine.answer_approval(&actor, id, answer).await).await
+    let answered = crate::ssr::call(async |engine, actor| engine.answer_approval(&actor, id, answer).await).await;
+    if let Err(problem) = &answered {
+        // Without scripts what was typed comes back with the answer, to the page on which it was.
+        let page = crate::ssr::came_from(&["/tasks"]).unwrap_or_else(|| "/approvals".to_owned());
+        let path = <GiveAnswer as server_fn::ServerFn>::PATH;
+        crate::ssr::go_back(crate::draft::back_path(&page, &answer_form::AnswerDraft { id, form }, path, problem));
+    }
+    answered
 }
 
 /// A link with which one question is answered, shown once.
@@ -104,7 +111,11 @@ pub async fn approval_by_link(token: String) -> Result<ByLink, Problem> {
 /// A browser without scripts finds what was answered on the page that it is sent back to.
 #[server(prefix = "/_fn", endpoint = "answer_by_link")]
 pub async fn answer_by_link(token: String, form: AnswerForm) -> Result<AnsweredByLink, Problem> {
-    let approval = crate::ssr::engine()?.answer_by_link(&token, form.to_answer()).await?;
+    let answered = crate::ssr::engine()?.answer_by_link(&token, form.to_answer()).await.map_err(Problem::from);
+    let approval = answered.inspect_err(|problem| {
+        let page = format!("/answer?token={}", crate::text::query_value(&token));
+        crate::ssr::go_back(crate::draft::back_path(&page, &form, <AnswerByLink as server_fn::ServerFn>::PATH, problem));
+    })?;
     let (path, wants, subject) = (format!("/answer?token={token}"), words::wants(&approval), words::in_a_line(&approval.subject));
     crate::ssr::show_once(AnsweredByLink { token, state: approval.state, wants, subject }, &path).await
 }
@@ -121,11 +132,17 @@ pub async fn make_approval_rule(
     pattern: String,
     #[server(default)] repository: Option<String>,
 ) -> Result<ApprovalRule, Problem> {
+    let draft = answer_form::RuleDraft { kind, pattern: pattern.clone(), repository: repository.clone() };
     let repository = repository.filter(|id| !id.is_empty()).map(|id| id.parse::<domain::RepositoryId>());
     let repository_id = repository.transpose().map_err(|_| Problem::not_found("There is no repository of that id."))?;
     let pattern = pattern.trim().to_owned();
     let new = domain::approval::NewApprovalRule { kind, pattern, repository_id, without_sandbox: false };
-    crate::ssr::call(async |engine, actor| engine.make_approval_rule(&actor, new).await).await
+    let made = crate::ssr::call(async |engine, actor| engine.make_approval_rule(&actor, new).await).await;
+    if let Err(problem) = &made {
+        let path = <MakeApprovalRule as server_fn::ServerFn>::PATH;
+        crate::ssr::go_back(crate::draft::back_path("/approvals", &draft, path, problem));
+    }
+    made
 }
 
 #[server(prefix = "/_fn", endpoint = "remove_approval_rule")]

@@ -70,6 +70,14 @@ pub fn go_back(path: Option<String>) {
     }
 }
 
+/// The path of the page that a form was sent from, when it is one of these or below it.
+pub fn came_from(pages: &[&str]) -> Option<String> {
+    let referer = parts().ok()?.headers.get(header::REFERER)?.to_str().ok()?.parse::<http::Uri>().ok()?;
+    let path = referer.path();
+    let is_below = |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    pages.iter().any(|page| is_below(page)).then(|| path.to_owned())
+}
+
 pub fn origin() -> Result<String, Problem> {
     use_context::<AppState>().map(|state| state.origin).ok_or_else(Problem::internal)
 }

@@ -242,8 +242,14 @@ impl From<Decision> for ApprovalStateName {
 pub struct ApprovalFilter {
     /// Only questions in this state.
     pub state: Option<ApprovalStateName>,
+    /// Only questions that wait for an answer, or only those that wait no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<bool>,
     /// Only questions of this task.
     pub task: Option<TaskId>,
+    /// The one that was asked first comes first; else the newest does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_first: Option<bool>,
     /// Where the page starts, from the previous page's `next_cursor`.
     pub cursor: Option<String>,
     /// How many; 50 unless given, at most 200.
@@ -255,6 +261,9 @@ impl ApprovalFilter {
         let mut errors = Errors::default();
         if matches!(self.limit, Some(limit) if limit == 0 || limit > PAGE_LIMIT_MAX) {
             errors.add("/limit", "out_of_range", format!("must be 1 to {PAGE_LIMIT_MAX}"));
+        }
+        if self.state.is_some() && self.pending.is_some() {
+            errors.add("/pending", "unexpected", "cannot be said beside a state, which says it already");
         }
         errors.finish()
     }

@@ -23,15 +23,15 @@ use crate::{Engine, Error, Result, attempt::telling, task, tx::Tx};
 use store::{Close, Question};
 
 impl Engine {
-    /// Questions, the newest first.
+    /// Questions, the newest first unless it is to be the oldest.
     pub async fn list_approvals(&self, actor: &Actor, filter: &ApprovalFilter) -> Result<Page<Approval>> {
         actor.may(Permission::ReadTasks)?;
         filter.validate()?;
-        let before = filter.cursor.as_deref().map(task::query::parse_cursor).transpose()?;
+        let after = filter.cursor.as_deref().map(task::query::parse_cursor).transpose()?;
         let limit = i64::from(filter.limit());
         let mut tx = self.begin(actor).await?;
         // One more than asked for tells whether there is a next page.
-        let mut items = store::list(&mut tx, filter, before, limit + 1).await?;
+        let mut items = store::list(&mut tx, filter, after, limit + 1).await?;
         let more = items.len() as i64 > limit;
         items.truncate(filter.limit() as usize);
         let next_cursor = items.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.id.0.as_bytes()));

@@ -7,15 +7,17 @@ use domain::{
     exact_text::visible,
 };
 use leptos::{form::ActionForm, prelude::*};
+use leptos_router::hooks::use_query_map;
 
 use super::{
     GiveAnswer, LinkApproval, MadeLink,
+    answer_form::{AnswerDraft, AnswerForm},
     words::{outcome, sentences, why_not},
 };
 use crate::{
     components::{Button, ButtonKind, CopyButton, Icon, Notice, Reveal, TextAreaField, TextField, Time, Tone, toast::tell},
     layout::Who,
-    page_json::Fetched,
+    page_json::{Fetched, read},
     problem::Problem,
     text::short_location,
 };
@@ -36,12 +38,15 @@ pub struct ApprovalActs {
     link: ServerAction<LinkApproval>,
     /// What a browser without scripts has made and has to be shown.
     left: Option<Fetched<Option<MadeLink>>>,
+    /// What it has typed and was refused.
+    draft: StoredValue<Option<AnswerDraft>>,
 }
 
 impl ApprovalActs {
     /// Tells how it went and has the page fetched again.
     pub fn new(left: Option<Fetched<Option<MadeLink>>>, refresh: Callback<()>) -> Self {
-        let acts = Self { answer: ServerAction::new(), link: ServerAction::new(), left };
+        let draft = use_query_map().with_untracked(|query| query.get_str("draft").and_then(read::<AnswerDraft>));
+        let acts = Self { answer: ServerAction::new(), link: ServerAction::new(), left, draft: StoredValue::new(draft) };
         tell(acts.answer.value(), outcome, refresh);
         acts
     }
@@ -52,6 +57,11 @@ impl ApprovalActs {
             let answer = self.answer.value().get().and_then(Result::err);
             answer.or_else(|| self.link.value().get().and_then(Result::err)).map(refusal)
         }
+    }
+
+    /// What was typed about this question.
+    fn typed(self, id: ApprovalId) -> Option<AnswerForm> {
+        self.draft.with_value(|draft| draft.as_ref().filter(|draft| draft.id == id).map(|draft| draft.form.clone()))
     }
 
     /// The link that was made for this question a moment ago.
@@ -90,8 +100,10 @@ pub fn answers(approval: &Approval, role: Role, acts: ApprovalActs) -> AnyView {
         return view! { <p class="c-approval__not">{why}</p> }.into_any();
     }
     let id = approval.id;
+    let typed = acts.typed(id);
+    let why = typed.as_ref().map(|typed| typed.message.clone()).unwrap_or_default();
     let may_be_always = role.may(Permission::ManageApprovalRules) && may_be_a_rule(approval.kind, approval.isolation);
-    let always = may_be_always.then(|| always_form(approval, acts.answer));
+    let always = may_be_always.then(|| always_form(approval, acts.answer, typed.as_ref()));
     view! {
         <div class="c-approval__acts">
             <ActionForm action=acts.answer>
@@ -100,7 +112,7 @@ pub fn answers(approval: &Approval, role: Role, acts: ApprovalActs) -> AnyView {
             </ActionForm>
             <ActionForm action=acts.answer attr:class="c-approval__deny">
                 <input type="hidden" name="id" value=id.to_string() />
-                {deny_fields(format!("why-{id}"), acts.answer.pending().into())}
+                {deny_fields(format!("why-{id}"), why, acts.answer.pending().into())}
             </ActionForm>
             {always}
             <ActionForm action=acts.link>
@@ -124,15 +136,17 @@ pub fn allow_fields(busy: Signal<bool>) -> impl IntoView {
     }
 }
 
-/// As [`allow_fields`]. `why` is the id of the field for the reason.
-pub fn deny_fields(why: String, busy: Signal<bool>) -> impl IntoView {
+/// As [`allow_fields`]. `why` is the id of the field for the reason, which holds what was `typed`.
+pub fn deny_fields(why: String, typed: String, busy: Signal<bool>) -> impl IntoView {
+    let is_open = !typed.is_empty();
     view! {
         {decides(Decision::Deny)}
         <Button text="Deny" shape=Icon::Cross busy=busy />
-        <details class="c-approval__why">
+        <details class="c-approval__why" open=is_open>
             <summary>"Say why"</summary>
             <TextAreaField
                 id=why
+                value=typed
                 label="What the agent is told"
                 name="form[message]"
                 optional=true
@@ -145,14 +159,17 @@ pub fn deny_fields(why: String, busy: Signal<bool>) -> impl IntoView {
 }
 
 /// Opens without scripts, and says what it means before it is done.
-fn always_form(approval: &Approval, answer: ServerAction<GiveAnswer>) -> impl IntoView + use<> {
+fn always_form(approval: &Approval, answer: ServerAction<GiveAnswer>, typed: Option<&AnswerForm>) -> impl IntoView + use<> {
     let (id, repository) = (approval.id, short_location(&approval.repository));
     let about = format!("in {repository}");
-    let offered: Vec<_> = approval.patterns.iter().enumerate().map(|(index, pattern)| pattern_choice(pattern, index == 0)).collect();
+    let typed = typed.filter(|typed| !typed.pattern.is_empty() || !typed.own_pattern.is_empty());
+    let (is_open, own) = (typed.is_some(), typed.map(|typed| typed.own_pattern.clone()).unwrap_or_default());
+    let chosen = typed.and_then(|typed| approval.patterns.iter().position(|pattern| *pattern == typed.pattern)).unwrap_or(0);
+    let offered: Vec<_> = approval.patterns.iter().enumerate().map(|(index, pattern)| pattern_choice(pattern, index == chosen)).collect();
     let is_offered = !offered.is_empty();
     let open = (approval.isolation == Isolation::None).then_some(", also without a sandbox, as the runner's user");
     view! {
-        <Reveal text="Always allow this here…" shape=Icon::Shield about=about>
+        <Reveal text="Always allow this here…" shape=Icon::Shield about=about open=is_open>
             <p>"This is allowed, and from now on so is whatever fits the rule, in all tasks of " <strong>{repository}</strong> ", without asking" {open} "."</p>
             <ActionForm action=answer>
                 <input type="hidden" name="id" value=id.to_string() />
@@ -167,6 +184,7 @@ fn always_form(approval: &Approval, answer: ServerAction<GiveAnswer>) -> impl In
                     id=format!("own-{id}")
                     label=if is_offered { "Or another one" } else { "The rule" }
                     name="form[own_pattern]"
+                    value=own
                     required=!is_offered
                     optional=is_offered
                     code=true

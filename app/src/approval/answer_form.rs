@@ -1,6 +1,6 @@
-//! An answer as a form sends it. Pure.
+//! An answer and a rule as forms send them, and as what was typed comes back after a no to a browser without scripts. Pure.
 
-use domain::{Decision, approval::AnswerApproval};
+use domain::{ApprovalId, AskedKind, Decision, approval::AnswerApproval};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,21 @@ pub struct AnswerForm {
     /// Counts in place of it when anything is typed.
     #[serde(default)]
     pub own_pattern: String,
+}
+
+/// What was typed about a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerDraft {
+    pub id: ApprovalId,
+    pub form: AnswerForm,
+}
+
+/// What was typed as a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleDraft {
+    pub kind: AskedKind,
+    pub pattern: String,
+    pub repository: Option<String>,
 }
 
 impl AnswerForm {

@@ -8,6 +8,7 @@ use leptos_router::{LazyRoute, hooks::use_query_map};
 use super::{
     AnswerByLink, AnsweredByLink, ByLink,
     acts::{allow_fields, deny_fields, refusal},
+    answer_form::AnswerForm,
     approval_by_link,
     card::{Shown, body},
     state_badge::{state_badge, state_word},
@@ -17,7 +18,7 @@ use crate::{
     components::{Empty, ErrorView, Icon, Loading},
     fetched::here,
     layout::Brand,
-    page_json::fetch,
+    page_json::{fetch, read},
     part::{NotLoaded, part},
     problem::Problem,
 };
@@ -46,6 +47,9 @@ fn answer_page() -> Result<AnyView, NotLoaded> {
     let answer = ServerAction::<AnswerByLink>::new();
     let answered = Memo::new(move |_| answer.value().get().and_then(Result::ok));
     let refused = move || answer.value().get().and_then(Result::err).map(refusal);
+    // without scripts what was typed and refused comes back in the address
+    let draft = query.with_untracked(|query| query.get_str("draft").and_then(read::<AnswerForm>));
+    let typed = draft.map(|draft| draft.message).unwrap_or_default();
     let here = here();
     Ok(view! {
         <Title text="Answer an agent · Muster" />
@@ -55,7 +59,7 @@ fn answer_page() -> Result<AnyView, NotLoaded> {
             <Transition fallback=|| view! { <Loading lines=6 /> }>
                 {move || match (answered.get(), question.get()) {
                     (Some(answered), _) | (None, Some(Ok(ByLink::Answered(answered)))) => said(answered).into_any(),
-                    (None, Some(Ok(ByLink::Asked(approval)))) => asked(&approval, token.get_untracked(), answer).into_any(),
+                    (None, Some(Ok(ByLink::Asked(approval)))) => asked(&approval, token.get_untracked(), typed.clone(), answer).into_any(),
                     (None, Some(Err(problem))) => not_here(problem, here.clone()),
                     (None, None) => ().into_any(),
                 }}
@@ -65,7 +69,8 @@ fn answer_page() -> Result<AnyView, NotLoaded> {
     .into_any())
 }
 
-fn asked(approval: &Approval, token: String, answer: ServerAction<AnswerByLink>) -> impl IntoView + use<> {
+/// `typed` was refused.
+fn asked(approval: &Approval, token: String, typed: String, answer: ServerAction<AnswerByLink>) -> impl IntoView + use<> {
     let token_to_deny = token.clone();
     view! {
         <h1 class="l-head__title">{wants(approval)}</h1>
@@ -78,7 +83,7 @@ fn asked(approval: &Approval, token: String, answer: ServerAction<AnswerByLink>)
                 </ActionForm>
                 <ActionForm action=answer attr:class="c-approval__deny">
                     <input type="hidden" name="token" value=token_to_deny />
-                    {deny_fields("why".to_owned(), answer.pending().into())}
+                    {deny_fields("why".to_owned(), typed, answer.pending().into())}
                 </ActionForm>
             </div>
         </div>

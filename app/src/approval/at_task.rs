@@ -1,6 +1,6 @@
 //! What the agent of a task waits for, on the task's own page.
 
-use domain::{Approval, ApprovalStateName, Page, TaskId, TaskView, approval::ApprovalFilter};
+use domain::{Approval, Page, TaskId, TaskView, approval::ApprovalFilter};
 use leptos::prelude::*;
 
 use super::{
@@ -29,14 +29,12 @@ pub fn Questions(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> i
     let role = use_role();
     let content = move |page: Signal<Page<Approval>>| {
         let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
-        // the oldest first, as it stops the agent for longest
-        let questions = move || page.get().items.into_iter().rev().collect::<Vec<_>>();
         move || {
             (!is_empty.get()).then(|| {
                 view! {
                     <section class="c-approvals c-approvals--at-task" aria-labelledby="questions">
                         <h2 class="l-part__title" id="questions">"Waits for an answer"</h2>
-                        <For each=questions key=|approval| approval.id let:approval>{card(approval, Shown::AtTask, role, acts)}</For>
+                        <For each=move || page.get().items key=|approval| approval.id let:approval>{card(approval, Shown::AtTask, role, acts)}</For>
                     </section>
                 }
             })
@@ -48,6 +46,7 @@ pub fn Questions(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> i
     }
 }
 
+/// The oldest first, as it stops the agent for longest.
 fn pending_of(task: TaskId) -> ApprovalFilter {
-    ApprovalFilter { state: Some(ApprovalStateName::Pending), task: Some(task), ..ApprovalFilter::default() }
+    ApprovalFilter { pending: Some(true), oldest_first: Some(true), task: Some(task), ..ApprovalFilter::default() }
 }

@@ -1,6 +1,6 @@
 //! What agents ask people for: what waits for an answer, what was answered, and what need not be asked.
 
-use domain::{Approval, ApprovalStateName, Page, Role, approval::ApprovalFilter, page::PAGE_LIMIT_MAX};
+use domain::{Approval, Page, Role, approval::ApprovalFilter};
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -20,6 +20,7 @@ use crate::{
     page_json::fetch,
     part::{NotLoaded, part},
     repository::list_repositories,
+    text::query_value,
 };
 
 pub struct ApprovalsPage;
@@ -42,7 +43,8 @@ impl LazyRoute for ApprovalsPage {
 fn approvals_page() -> Result<AnyView, NotLoaded> {
     let query = use_query_map();
     let cursor = Memo::new(move |_| query.with(|query| query.get_str("cursor").map(str::to_owned)));
-    let pending = fetch(|| (), |()| list_approvals(pending_filter()));
+    let waiting_from = Memo::new(move |_| query.with(|query| query.get_str("waiting").map(str::to_owned)));
+    let pending = fetch(move || waiting_from.get(), |cursor| list_approvals(pending_filter(cursor)));
     let answered = fetch(move || cursor.get(), answered_approvals);
     let rules = fetch(|| (), |()| list_approval_rules());
     let repositories = fetch(|| (), |()| list_repositories());
@@ -71,46 +73,50 @@ fn approvals_page() -> Result<AnyView, NotLoaded> {
         </div>
         {acts.refusal()}
         {rule_acts.refusal()}
-        {fetched(pending, 6, move |page| waiting(page, role, acts))}
+        {fetched(pending, 6, move |page| waiting(page, waiting_from, role, acts))}
         {fetched(answered, 4, move |page| answered_part(page, cursor))}
         {fetched(rules, 2, move |rules| rules_part(rules, repositories, role, rule_acts))}
     }
     .into_any())
 }
 
-fn pending_filter() -> ApprovalFilter {
-    ApprovalFilter { state: Some(ApprovalStateName::Pending), limit: Some(PAGE_LIMIT_MAX), ..ApprovalFilter::default() }
-}
-
 /// What was asked first stands first: what is new comes below, and not under the finger of whoever is about to answer.
-fn by_age(mut approvals: Vec<Approval>) -> Vec<Approval> {
-    approvals.sort_by_key(|approval| approval.id);
-    approvals
+fn pending_filter(cursor: Option<String>) -> ApprovalFilter {
+    ApprovalFilter { pending: Some(true), oldest_first: Some(true), cursor, ..ApprovalFilter::default() }
 }
 
-fn waiting(page: Signal<Page<Approval>>, role: Signal<Option<Role>>, acts: ApprovalActs) -> impl IntoView {
+fn waiting(page: Signal<Page<Approval>>, from: Memo<Option<String>>, role: Signal<Option<Role>>, acts: ApprovalActs) -> impl IntoView {
     let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
-    let questions = move || by_age(page.get().items);
-    let has_more = Memo::new(move |_| page.with(|page| page.next_cursor.is_some()));
+    let next = move || page.with(|page| page.next_cursor.clone());
     view! {
         <section class="l-part" aria-labelledby="waiting">
             <h2 class="l-part__title" id="waiting">"Waiting for an answer"</h2>
             {move || {
+                if is_empty.get() && from.get().is_some() {
+                    return view! { <p class="u-quiet">"Nothing that was asked later waits any more."</p> }.into_any();
+                }
                 if is_empty.get() {
                     return nothing().into_any();
                 }
                 view! {
                     <div class="c-approvals">
-                        <For each=questions key=|approval| approval.id let:approval>{card(approval, Shown::InList, role, acts)}</For>
+                        <For each=move || page.get().items key=|approval| approval.id let:approval>{card(approval, Shown::InList, role, acts)}</For>
                     </div>
                 }
                 .into_any()
             }}
-            {move || has_more.get().then(|| view! {
-                <p class="u-quiet">{format!("These are the latest {PAGE_LIMIT_MAX}. The others show up as they are answered.")}</p>
-            })}
+            {move || pages(from.get().is_some(), next())}
         </section>
     }
+}
+
+fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
+    let first = is_later.then(|| view! { <a class="c-button" href="/approvals">"What waits the longest"</a> });
+    let next = next_cursor.map(|cursor| {
+        let href = format!("/approvals?waiting={}", query_value(&cursor));
+        view! { <a class="c-button" href=href rel="next">"What was asked later"</a> }
+    });
+    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages of what waits">{first} {next}</nav> })
 }
 
 fn nothing() -> impl IntoView {
@@ -120,43 +126,5 @@ fn nothing() -> impl IntoView {
             <p>"An agent asks when its task says so: as what it asks people for, choose commands or everything."</p>
             <p><LinkButton href="/tasks/new" text="New task" shape=Icon::Plus /></p>
         </Empty>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::{ApprovalId, AskedKind, Isolation, TaskId};
-    use serde_json::Value;
-
-    use super::*;
-
-    fn approval(id: u32, deadline: i64) -> Approval {
-        let nil = "00000000-0000-0000-0000-000000000000";
-        Approval {
-            id: format!("00000000-0000-0000-0000-{id:012}").parse::<ApprovalId>().unwrap(),
-            task_id: nil.parse::<TaskId>().unwrap(),
-            task: "Tidy up".into(),
-            repository: "/srv/app".into(),
-            attempt: 1,
-            runner: "r1".into(),
-            isolation: Isolation::Sandbox,
-            backend: None,
-            kind: AskedKind::Command,
-            tool: "Bash".into(),
-            subject: "ls".into(),
-            input: Value::Null,
-            asked_at: chrono::DateTime::UNIX_EPOCH,
-            deadline: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(deadline),
-            answered_by_role: Role::Member,
-            patterns: vec![],
-            state: ApprovalStateName::Pending,
-            closed: None,
-        }
-    }
-
-    #[test]
-    fn what_was_asked_first_stands_first() {
-        let sorted = by_age(vec![approval(2, 10), approval(3, 5), approval(1, 30)]);
-        assert_eq!(sorted.iter().map(|approval| approval.deadline.timestamp()).collect::<Vec<_>>(), [30, 10, 5]);
     }
 }

@@ -2,11 +2,12 @@
 
 use domain::{ApprovalRule, AskedKind, Permission, Repository, Role, approval::PATTERN_MAX, exact_text::visible};
 use leptos::{form::ActionForm, prelude::*};
+use leptos_router::hooks::use_query_map;
 
-use super::{MakeApprovalRule, RemoveApprovalRule, acts::refusal, words::kind_word};
+use super::{MakeApprovalRule, RemoveApprovalRule, acts::refusal, answer_form::RuleDraft, words::kind_word};
 use crate::{
     components::{Button, ButtonKind, DataTable, Icon, Reveal, SelectField, TextField, Time, toast::tell},
-    page_json::Fetched,
+    page_json::{Fetched, read},
     task::form::messages,
     text::{count, short_location},
 };
@@ -16,11 +17,14 @@ use crate::{
 pub struct RuleActs {
     make: ServerAction<MakeApprovalRule>,
     remove: ServerAction<RemoveApprovalRule>,
+    /// What a browser without scripts has typed and was refused.
+    draft: StoredValue<Option<RuleDraft>>,
 }
 
 impl RuleActs {
     pub fn new(refresh: Callback<()>) -> Self {
-        let acts = Self { make: ServerAction::new(), remove: ServerAction::new() };
+        let draft = use_query_map().with_untracked(|query| query.get_str("draft").and_then(read::<RuleDraft>));
+        let acts = Self { make: ServerAction::new(), remove: ServerAction::new(), draft: StoredValue::new(draft) };
         tell(acts.make.value(), |_| "Whatever fits is allowed from now on".into(), refresh);
         tell(acts.remove.value(), |()| "The rule is gone, and it is asked again".into(), refresh);
         acts
@@ -63,7 +67,7 @@ pub fn rules_part(
                 }
                 .into_any()
             }}
-            {move || may_change().then(|| make_form(repositories.get().and_then(Result::ok).unwrap_or_default(), acts.make))}
+            {move || may_change().then(|| make_form(repositories.get().and_then(Result::ok).unwrap_or_default(), acts))}
             {move || removed(of(true))}
         </section>
     }
@@ -125,22 +129,32 @@ fn remove_form(rule: &ApprovalRule, remove: ServerAction<RemoveApprovalRule>) ->
     }
 }
 
-fn make_form(repositories: Vec<Repository>, make: ServerAction<MakeApprovalRule>) -> impl IntoView {
+fn make_form(repositories: Vec<Repository>, acts: RuleActs) -> impl IntoView {
+    let (make, draft) = (acts.make, acts.draft.get_value());
+    let is_open = draft.is_some();
+    let RuleDraft { kind, pattern, repository } =
+        draft.unwrap_or(RuleDraft { kind: AskedKind::Command, pattern: String::new(), repository: None });
     let kinds = AskedKind::ALL.map(|kind| (kind.name(), kind_word(kind))).to_vec();
     let errors = Signal::derive(move || {
         let problem = make.value().get().and_then(Result::err);
         messages(problem.as_ref(), "/pattern")
     });
-    let places = repositories.into_iter().map(|one| view! { <option value=one.id.to_string()>{one.location}</option> }).collect_view();
+    let place = |one: Repository| {
+        let id = one.id.to_string();
+        let is_chosen = repository.as_ref() == Some(&id);
+        view! { <option value=id selected=is_chosen>{one.location}</option> }
+    };
+    let places = repositories.into_iter().map(place).collect_view();
     view! {
         <div>
-            <Reveal text="Add a rule…" shape=Icon::Plus about="for what agents ask">
+            <Reveal text="Add a rule…" shape=Icon::Plus about="for what agents ask" open=is_open>
                 <ActionForm action=make>
-                    <SelectField id="rule-kind" label="Kind" name="kind" value=AskedKind::Command.name() choices=kinds />
+                    <SelectField id="rule-kind" label="Kind" name="kind" value=kind.name() choices=kinds />
                     <TextField
                         id="rule-pattern"
                         label="Allows"
                         name="pattern"
+                        value=pattern
                         required=true
                         code=true
                         max=PATTERN_MAX as u32

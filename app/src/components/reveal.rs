@@ -14,6 +14,9 @@ pub fn Reveal(
     /// Whether it leads to something that ends or removes things.
     #[prop(optional)]
     danger: bool,
+    /// Whether it is open to begin with.
+    #[prop(optional)]
+    open: bool,
     /// Of those with the same name on a page, one is open at a time.
     #[prop(default = "reveal")]
     name: &'static str,
@@ -21,7 +24,7 @@ pub fn Reveal(
 ) -> impl IntoView {
     let class = if danger { "c-reveal__word c-reveal__word--danger" } else { "c-reveal__word" };
     view! {
-        <details class="c-reveal" name=name>
+        <details class="c-reveal" name=name open=open>
             <summary class=class>{icon(shape)} {text} <span class="u-unseen">{about}</span></summary>
             <div class="c-reveal__panel">{children()}</div>
         </details>

@@ -141,20 +141,42 @@ pub(super) async fn view(conn: &mut PgConnection, id: ApprovalId) -> Result<Appr
     views(conn, &[id.0]).await?.pop().ok_or_else(|| Error::not_found("approval", id))
 }
 
-pub(super) async fn list(conn: &mut PgConnection, filter: &ApprovalFilter, before: Option<Uuid>, limit: i64) -> Result<Vec<Approval>> {
+/// Those that come after the one with this id, in the order that is asked for.
+pub(super) async fn list(conn: &mut PgConnection, filter: &ApprovalFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Approval>> {
+    let state = filter.state.or((filter.pending == Some(true)).then_some(ApprovalStateName::Pending)).map(ApprovalStateName::name);
+    let (task, is_over) = (filter.task.map(|task| task.0), filter.pending == Some(false));
+    if filter.oldest_first != Some(true) {
+        let ids = sqlx::query_scalar!(
+            r#"select id as "id: Uuid" from approval
+               where workspace_id = (select current_workspace()) and ($1::text is null or state = $1) and ($2::uuid is null or task_id = $2)
+                 and ($3::uuid is null or id < $3) and (not $5::boolean or state <> 'pending')
+               order by id desc limit $4"#,
+            state,
+            task,
+            after,
+            limit,
+            is_over
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        return views(conn, &ids).await;
+    }
     let ids = sqlx::query_scalar!(
         r#"select id as "id: Uuid" from approval
            where workspace_id = (select current_workspace()) and ($1::text is null or state = $1) and ($2::uuid is null or task_id = $2)
-             and ($3::uuid is null or id < $3)
-           order by id desc limit $4"#,
-        filter.state.map(ApprovalStateName::name),
-        filter.task.map(|task| task.0),
-        before,
-        limit
+             and ($3::uuid is null or id > $3) and (not $5::boolean or state <> 'pending')
+           order by id limit $4"#,
+        state,
+        task,
+        after,
+        limit,
+        is_over
     )
     .fetch_all(&mut *conn)
     .await?;
-    views(conn, &ids).await
+    let mut found = views(conn, &ids).await?;
+    found.reverse();
+    Ok(found)
 }
 
 async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {

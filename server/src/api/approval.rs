@@ -24,7 +24,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// Where a rule is found.
 pub const PLACE: Place = Place { below: "/api/v1/approval-rules", by: "id" };
 
-/// What agents have asked for, the newest first.
+/// What agents have asked for, the newest first unless it is to be the oldest.
 #[utoipa::path(
     get, path = "/approvals", tag = "approvals", operation_id = "list_approvals", params(ApprovalFilter),
     responses(

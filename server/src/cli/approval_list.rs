@@ -62,7 +62,7 @@ pub async fn list(args: &ListArgs) -> Result<Exit, CliError> {
         true => (None, u32::MAX),
         false => (ApprovalStateName::parse(&args.state), args.limit),
     };
-    let of = |cursor, limit| ApprovalFilter { state, task, cursor, limit: Some(limit) };
+    let of = |cursor, limit| ApprovalFilter { state, task, cursor, limit: Some(limit), ..ApprovalFilter::default() };
     let page = collect(wanted, async |cursor, limit| client.list_approvals(&of(cursor, limit)).await).await?;
     match args.output.output() {
         Output::Json => print_json(&page)?,
