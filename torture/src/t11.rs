@@ -267,7 +267,7 @@ async fn judge(
     let mut bytes = 0;
     for (number, state) in &attempts {
         let stored = stored(pool, wanted.task, *number).await?;
-        let own = told.iter().filter(|entry| entry.task.0 == wanted.task && entry.attempt == *number).next_back();
+        let own = told.iter().rfind(|entry| entry.task.0 == wanted.task && entry.attempt == *number);
         let found = match state.as_str() {
             "succeeded" => whole(&stored, own.filter(|entry| entry.is_all)),
             _ => broken_off(&stored, wanted.at_least.unwrap_or_default(), own),

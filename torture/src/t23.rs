@@ -121,7 +121,7 @@ static CASES: [Case; 14] = [
 ];
 
 pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
-    let sandboxed = seed % KINDS == 0;
+    let sandboxed = seed.is_multiple_of(KINDS);
     let limits = [("MUSTER_SANDBOX_PROCESSES", PROCESSES), ("MUSTER_SANDBOX_MEMORY", MEMORY)];
     let runners = limits.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let world = World::create(Setup { slots: [0, 0], far: [16, 0], sandboxed, runners, ..Setup::default() }).await?;
