@@ -137,7 +137,7 @@ async fn watched(world: &World, pool: &PgPool, amount: Amount) -> anyhow::Result
         t1::settle(world, pool).await?;
         peaks.push((memory::peak(world.pid_of_runner(RUNNER).await)?, memory::peak(world.pid_of_server(SERVER).await)?));
     }
-    let grown = Grown { runner: peaks[1].0 - peaks[0].0, server: Some(peaks[1].1 - peaks[0].1) };
+    let grown = Grown { runner: peaks[1].0.saturating_sub(peaks[0].0), server: Some(peaks[1].1.saturating_sub(peaks[0].1)) };
     Ok((wanted, grown))
 }
 
@@ -148,6 +148,9 @@ async fn server_away(
     (seed, seconds): (u64, u64),
     violations: &mut Vec<Violation>,
 ) -> anyhow::Result<(Vec<Wanted>, Grown)> {
+    let first = Amount::of(Kind::Lines, seed, 16 * MIB);
+    let mut wanted = vec![Wanted { task: writes(world, "first", first).await?, amount: first, at_least: None }];
+    t1::settle(world, pool).await?;
     let place = [None, Some("log.before:20"), Some("log.after:20")][usize::try_from(seed / KINDS % 3)?];
     if let Some(place) = place {
         world.kill_server(SERVER).await?;
@@ -174,8 +177,9 @@ async fn server_away(
     }
     world.start_server(SERVER, None).await?;
     t1::settle(world, pool).await?;
-    let grown = Grown { runner: memory::peak(world.pid_of_runner(RUNNER).await)? - before, server: None };
-    Ok((vec![Wanted { task, amount, at_least: None }], grown))
+    let grown = Grown { runner: memory::peak(world.pid_of_runner(RUNNER).await)?.saturating_sub(before), server: None };
+    wanted.push(Wanted { task, amount, at_least: None });
+    Ok((wanted, grown))
 }
 
 async fn runner_dies(world: &World, pool: &PgPool, seed: u64, violations: &mut Vec<Violation>) -> anyhow::Result<Vec<Wanted>> {
