@@ -69,7 +69,8 @@ pub(super) async fn note_machine(
         "with logged as (
            insert into runner_log (runner_id, at, kind, since, detail)
            select id, $6::timestamptz, case when $3::text is null then 'sandbox' else 'no_sandbox' end,
-                  (select least(max(at), $6) from runner_log where runner_id = runner.id and kind in ('sandbox', 'no_sandbox')), $3
+                  (select case when max(at) is not null then least(max(at), $6) end from runner_log
+                   where runner_id = runner.id and kind in ('sandbox', 'no_sandbox')), $3
            from runner where id = $1 and ticket = $2 and no_sandbox is distinct from $3
          )
          update runner set no_sandbox = $3, backends = $4, rooms = $5
@@ -94,7 +95,8 @@ pub(super) async fn note_left_behind(tx: &mut Tx, session: &RunnerSession, left_
         "with logged as (
            insert into runner_log (runner_id, at, kind, since, detail)
            select id, $4::timestamptz, case when $3::text is null then 'cleared' else 'left_behind' end,
-                  (select least(max(at), $4) from runner_log where runner_id = runner.id and kind = 'left_behind' and $3 is null), $3
+                  (select case when max(at) is not null then least(max(at), $4) end from runner_log
+                   where runner_id = runner.id and kind = 'left_behind' and $3 is null), $3
            from runner where id = $1 and ticket = $2 and left_behind is distinct from $3
          )
          update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
@@ -414,7 +416,8 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, draining: bool, by: 
     let done = sqlx::query!(
         "with logged as (
            insert into runner_log (runner_id, at, kind, since, actor)
-           select id, $4::timestamptz, case when $2::boolean then 'drained' else 'resumed' end, least(draining_since, $4), $3::text
+           select id, $4::timestamptz, case when $2::boolean then 'drained' else 'resumed' end,
+                  case when draining_since is not null then least(draining_since, $4) end, $3::text
            from runner
            where id = $1 and workspace_id = (select current_workspace()) and removed_at is null and (draining_since is null) = $2
          )
