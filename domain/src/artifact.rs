@@ -27,6 +27,8 @@ pub struct Artifact {
 pub enum ArtifactKind {
     /// What the attempt changed, as a unified diff from the base commit.
     Diff,
+    /// What it changed inside a submodule, which no commit of its own repository holds.
+    Patch,
 }
 
 /// Bytes of one artifact.

@@ -60,6 +60,8 @@ pub enum FailureCode {
     RepositoryUnreachable,
     RefNotFound,
     RefMalformed,
+    SubmoduleUnavailable,
+    LfsMissing,
     BackendMissing,
     AgentDenied,
     AgentCapped,
@@ -121,7 +123,7 @@ impl FailureClass {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -130,6 +132,8 @@ impl FailureCode {
         Self::RepositoryUnreachable,
         Self::RefNotFound,
         Self::RefMalformed,
+        Self::SubmoduleUnavailable,
+        Self::LfsMissing,
         Self::BackendMissing,
         Self::AgentDenied,
         Self::AgentCapped,
@@ -156,6 +160,8 @@ impl FailureCode {
             Self::RepositoryUnreachable => "repository_unreachable",
             Self::RefNotFound => "ref_not_found",
             Self::RefMalformed => "ref_malformed",
+            Self::SubmoduleUnavailable => "submodule_unavailable",
+            Self::LfsMissing => "lfs_missing",
             Self::BackendMissing => "backend_missing",
             Self::AgentDenied => "agent_denied",
             Self::AgentCapped => "agent_capped",
@@ -176,13 +182,14 @@ impl FailureCode {
     pub fn class(self) -> FailureClass {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::RepositoryUnavailable => FailureClass::TaskFailed,
-            Self::RefNotFound | Self::RefMalformed | Self::DeadlinePassed => FailureClass::TaskFailed,
+            Self::RefNotFound | Self::RefMalformed | Self::DeadlinePassed | Self::SubmoduleUnavailable => FailureClass::TaskFailed,
             Self::AgentDenied | Self::AgentCapped => FailureClass::TaskFailed,
             Self::Rejected | Self::StepsFailed | Self::NotExpanded => FailureClass::TaskFailed,
             Self::RunnerLost => FailureClass::RunnerLost,
             Self::ProviderLimit => FailureClass::ProviderLimit,
             Self::RepositoryUnreachable | Self::BackendMissing | Self::ProviderRefused | Self::WorkNotSaved => FailureClass::Infrastructure,
             Self::SandboxUnavailable | Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
+            Self::LfsMissing => FailureClass::Infrastructure,
         }
     }
 
@@ -193,6 +200,8 @@ impl FailureCode {
             Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault | Self::SandboxUnavailable => true,
             Self::RepositoryUnavailable | Self::RefNotFound | Self::RefMalformed | Self::BackendMissing | Self::TaskUnreadable => false,
             Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
+            // it lies in the repository; a runner that has found out that it has no git-lfs says so in its next hello
+            Self::SubmoduleUnavailable | Self::LfsMissing => false,
             // the same work would ask for the same, spend the same and be refused the same
             Self::AgentDenied | Self::AgentCapped | Self::ProviderRefused => false,
         }
@@ -209,6 +218,8 @@ impl FailureCode {
             Self::RepositoryUnreachable => "The repository could not be fetched from its address.",
             Self::RefNotFound => "The repository has no branch, tag or commit of the name from which the work was to start.",
             Self::RefMalformed => "What the work was to start from is no name that a branch, tag or commit can have.",
+            Self::SubmoduleUnavailable => "A submodule of the repository cannot be fetched, or says of itself what Muster does not follow.",
+            Self::LfsMissing => "The task wants the files of Git LFS, and there is no git-lfs on the machine of the runner that took it.",
             Self::BackendMissing => {
                 "The task is a prompt or wants to be judged, and the runner that took it has no agent that does it as the task and its \
                  workspace want it done."
@@ -244,6 +255,13 @@ impl FailureCode {
             }
             Self::RefNotFound => "Name a branch, tag or commit that the repository has, then create the task again.",
             Self::RefMalformed => "Correct the name, or the input that it is made of, then create the task again.",
+            Self::SubmoduleUnavailable => {
+                "The message says which, and why. Correct it in the repository's .gitmodules, see that the runner may read it, or do without \
+                 submodules; then create the task again."
+            }
+            Self::LfsMissing => {
+                "Install git-lfs on that machine and start its runner again, then retry; or do without the files of Git LFS."
+            }
             Self::BackendMissing => {
                 "The message says what is missing. Where there is no agent, install one such as Claude Code on the runner's machine, add one by a \
                  manifest, or start the runner with MUSTER_AGENT_COMMAND; the last two judge nothing. Where the agent cannot do what the task \
@@ -308,6 +326,7 @@ mod tests {
             of(FailureClass::Infrastructure),
             [
                 "repository_unreachable",
+                "lfs_missing",
                 "backend_missing",
                 "provider_refused",
                 "sandbox_unavailable",

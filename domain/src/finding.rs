@@ -26,10 +26,12 @@ pub enum FindingKind {
     TestsRemoved,
     /// Tests are there that do not run.
     TestsSkipped,
+    /// Inside a submodule something was changed that is no part of the result.
+    SubmoduleChanged,
 }
 
 impl FindingKind {
-    pub const ALL: [Self; 4] = [Self::NoChange, Self::NoToolCall, Self::TestsRemoved, Self::TestsSkipped];
+    pub const ALL: [Self; 5] = [Self::NoChange, Self::NoToolCall, Self::TestsRemoved, Self::TestsSkipped, Self::SubmoduleChanged];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl FindingKind {
             Self::NoToolCall => "no_tool_call",
             Self::TestsRemoved => "tests_removed",
             Self::TestsSkipped => "tests_skipped",
+            Self::SubmoduleChanged => "submodule_changed",
         }
     }
 

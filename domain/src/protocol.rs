@@ -227,6 +227,9 @@ pub struct LandingOrder {
     pub branch: String,
     /// Where Muster has left that branch the last time. Who has moved it since is not overwritten.
     pub left_at: Option<String>,
+    /// What Git LFS keeps for it goes there first.
+    #[serde(default)]
+    pub lfs: bool,
     #[serde(default)]
     pub pull_request: Option<WantedPullRequest>,
     #[serde(default)]
@@ -343,6 +346,12 @@ pub struct Assignment {
     pub repository: String,
     /// The repository's default branch when absent.
     pub base_ref: Option<String>,
+    /// What of the repository is fetched beside its files and their history. Only runners are given it that say that they have what it takes
+    /// ([`SUBMODULES`](crate::repository::SUBMODULES), [`LFS`](crate::repository::LFS)), which older ones do not.
+    #[serde(default)]
+    pub submodules: bool,
+    #[serde(default)]
+    pub lfs: bool,
     pub files: Vec<String>,
     pub success_criteria: Vec<String>,
     pub checks: Vec<CheckSpec>,

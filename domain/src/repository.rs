@@ -14,6 +14,21 @@ pub struct Repository {
     pub created_at: DateTime<Utc>,
 }
 
+/// What a runner has that fetches a repository's submodules.
+pub const SUBMODULES: &str = "submodules";
+/// What a runner has that has found the program `git-lfs`.
+pub const LFS: &str = "git-lfs";
+
+/// What of a repository is fetched beside its files and their history, for people.
+pub fn also_fetched(submodules: bool, lfs: bool) -> Option<&'static str> {
+    match (submodules, lfs) {
+        (true, true) => Some("submodules and the files of Git LFS"),
+        (true, false) => Some("submodules"),
+        (false, true) => Some("the files of Git LFS"),
+        (false, false) => None,
+    }
+}
+
 /// Schemes git is allowed to speak for us. `ext::` and friends run commands, so they are not here.
 const SCHEMES: [&str; 4] = ["https://", "http://", "ssh://", "git://"];
 

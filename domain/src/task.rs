@@ -60,6 +60,9 @@ pub struct Task {
     pub title: String,
     pub work: Work,
     pub base_ref: Option<String>,
+    /// What of the repository is fetched beside its files and their history.
+    pub submodules: bool,
+    pub lfs: bool,
     pub files: Vec<String>,
     pub success_criteria: Vec<String>,
     pub checks: Vec<CheckSpec>,

@@ -87,6 +87,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, new: &[(WorkspaceId, Attempt
 fn kind_name(kind: ArtifactKind) -> &'static str {
     match kind {
         ArtifactKind::Diff => "diff",
+        ArtifactKind::Patch => "patch",
     }
 }
 

@@ -123,6 +123,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         boot: process::boot(),
         isolation: assignment.isolation,
         group: None,
+        lfs: assignment.lfs,
     }
 }
 
@@ -252,6 +253,7 @@ mod tests {
             boot: process::boot(),
             isolation: Isolation::None,
             group: None,
+            lfs: false,
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");

@@ -2,7 +2,14 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
-use domain::{Backend, agent::MANIFESTS_MAX, check::VERIFICATION_TIMEOUT_SECONDS, judgement::JUDGES, task::RUNNER_CAPABILITIES_MAX};
+use domain::{
+    Backend,
+    agent::MANIFESTS_MAX,
+    check::VERIFICATION_TIMEOUT_SECONDS,
+    judgement::JUDGES,
+    repository::{LFS, SUBMODULES},
+    task::RUNNER_CAPABILITIES_MAX,
+};
 
 use crate::{Groups, Network, RoomLimits, backend::found::Found};
 
@@ -164,18 +171,23 @@ impl Paths {
 impl RunnerConfig {
     /// How many manifests are read at most: a runner that says that it has more than fits is not taken at all.
     pub(crate) fn most_manifests(&self) -> usize {
-        // its system, its processor, and that it has judges
-        let others = 3 + Backend::KNOWN.len() + self.capabilities.len();
+        // its system, its processor, that it has judges, and what it fetches
+        let others = 5 + Backend::KNOWN.len() + self.capabilities.len();
         RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
     }
 
     /// All that it has, each once. Of agents and judges those that were found, whatever it was started with: a task that needs one is given to
-    /// no other. An agent judges in a sandbox alone.
-    pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool) -> Vec<String> {
+    /// no other. An agent judges in a sandbox alone. It fetches submodules as it is of a version that does, and what Git LFS keeps where that is.
+    pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool, has_lfs: bool) -> Vec<String> {
         let judges = (has_sandbox && agents.iter().any(|found| found.backend.may_judge())).then_some(JUDGES);
-        let found = [std::env::consts::OS, std::env::consts::ARCH].into_iter().chain(judges).map(str::to_owned);
+        let found = [std::env::consts::OS, std::env::consts::ARCH, SUBMODULES]
+            .into_iter()
+            .chain(judges)
+            .chain(has_lfs.then_some(LFS))
+            .map(str::to_owned);
         let agents = agents.iter().map(|found| found.backend.name().into_owned());
-        let said = self.capabilities.iter().filter(|word| *word != JUDGES && Backend::parse(word).is_err()).cloned();
+        let is_found = |word: &str| [JUDGES, SUBMODULES, LFS].contains(&word) || Backend::parse(word).is_ok();
+        let said = self.capabilities.iter().filter(|word| !is_found(word)).cloned();
         let mut all: Vec<_> = found.chain(agents).chain(said).collect();
         all.sort_unstable();
         all.dedup();
@@ -234,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_was_not_found_is_none_of_what_it_has() {
-        let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges"].map(str::to_owned).to_vec();
+        let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges", "git-lfs"].map(str::to_owned).to_vec();
         let config = RunnerConfig {
             name: "near".into(),
             state_dir: "/srv/runner".into(),
@@ -248,12 +260,12 @@ mod tests {
         };
         let mine = Backend::parse("own:mine").unwrap();
         let found = Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
-        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine"];
+        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine", SUBMODULES];
         expected.sort_unstable();
-        assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true), expected, "nor has it judges");
+        assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true, false), expected, "nor has it judges, nor Git LFS");
         let has_judges = |backend: Backend, has_sandbox| {
             let found = Found { backend, ..found.clone() };
-            config.all_capabilities(std::slice::from_ref(&found), has_sandbox).contains(&"judges".to_owned())
+            config.all_capabilities(std::slice::from_ref(&found), has_sandbox, true).contains(&"judges".to_owned())
         };
         assert!(has_judges(Backend::ClaudeCode, true) && !has_judges(Backend::Codex, true));
         assert!(!has_judges(Backend::ClaudeCode, false), "they work in a sandbox alone");

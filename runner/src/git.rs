@@ -103,6 +103,8 @@ pub(crate) struct Git {
     give_up: CancellationToken,
     /// Where it looks at worktrees.
     room: Room,
+    /// There it writes the files of the worktree as well.
+    writes: bool,
     /// It proves to nobody that it is the machine's user.
     is_guest: bool,
 }
@@ -190,7 +192,7 @@ pub(crate) enum GitError {
 
 impl Git {
     pub fn new(gitconfig: PathBuf) -> Self {
-        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open, is_guest: false }
+        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open, writes: false, is_guest: false }
     }
 
     /// The same with nothing but these settings to prove who it is: with no key, no helper and no file of the machine's user.
@@ -206,6 +208,11 @@ impl Git {
     /// The same, looking at the attempt's worktree from inside its room.
     pub fn inside(&self, room: &Room) -> Self {
         Self { room: room.clone(), ..self.clone() }
+    }
+
+    /// The same, which writes the worktree there: before the work begins.
+    pub fn inside_to_write(&self, room: &Room) -> Self {
+        Self { writes: true, ..self.inside(room) }
     }
 
     pub async fn run(&self, place: Place<'_>, arguments: &[Argument<'_>], bounds: Bounds) -> Result<Output, GitError> {
@@ -286,7 +293,7 @@ impl Git {
     async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>], files: (Option<File>, Option<File>)) -> io::Result<Running> {
         match (place, &self.room) {
             (Place::Worktree { path, .. }, Room::Closed(_)) => {
-                let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git, path)?;
+                let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git { writes: self.writes }, path)?;
                 self.complete(&mut command, place, arguments, files);
                 Ok(Running { child: process::start_alone(command).await?, made, meter, bridge })
             }

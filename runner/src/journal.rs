@@ -13,7 +13,10 @@ use domain::{AttemptId, AttemptKey, Isolation, crash};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::process::{Leader, Trace, boot};
+use crate::{
+    process::{Leader, Trace, boot},
+    submodule::Submodule,
+};
 
 /// How the extension of a file begins that is not complete.
 const UNFINISHED: &str = "unfinished";
@@ -41,6 +44,9 @@ pub(crate) struct Entry {
     /// The control group of what runs in its rooms.
     #[serde(default)]
     pub group: Option<PathBuf>,
+    /// Git LFS keeps files for it, which the work is given.
+    #[serde(default)]
+    pub lfs: bool,
 }
 
 fn without_a_sandbox() -> Isolation {
@@ -69,6 +75,8 @@ pub(crate) struct Checkout {
     pub git_dir: PathBuf,
     pub base_commit: String,
     pub branch: String,
+    #[serde(default)]
+    pub submodules: Vec<Submodule>,
 }
 
 #[derive(Clone)]

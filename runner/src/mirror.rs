@@ -114,8 +114,7 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str, base_ref: 
     if location.starts_with('/') && !Path::new(location).is_dir() {
         return Err(unavailable(format!("there is no folder {location} on the runner's machine")));
     }
-    // made by a runner that let mirrors borrow: no sandbox shows what from
-    if mirror.join("objects/info/alternates").exists() {
+    if borrows(mirror) {
         tokio::fs::remove_dir_all(mirror).await?;
     }
     let done = if mirror.is_dir() { fetch(git, mirror, location, base_ref).await } else { create(git, mirror, location, base_ref).await };
@@ -127,6 +126,34 @@ pub(crate) async fn refresh(git: &Git, mirror: &Path, location: &str, base_ref: 
         }
         other => other,
     })
+}
+
+/// It was made by a runner that let mirrors borrow: no sandbox shows what from.
+fn borrows(mirror: &Path) -> bool {
+    mirror.join("objects/info/alternates").exists()
+}
+
+/// Whether it can be used as it is, for what is known to be in it.
+pub(crate) fn is_whole(mirror: &Path) -> bool {
+    mirror.is_dir() && !borrows(mirror)
+}
+
+pub(crate) async fn has_commit(git: &Git, mirror: &Path, commit: &str) -> Result<bool, GitError> {
+    let commit = format!("{commit}^{{commit}}");
+    match git.run(Place::Repository(mirror), &[&"cat-file", &"-e", &commit], Bounds::LOCAL).await {
+        Ok(_) => Ok(true),
+        Err(GitError::Failed { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the repository itself has a commit, on a branch or behind a tag: not what attempts have left in the mirror.
+pub(crate) async fn is_theirs(git: &Git, mirror: &Path, commit: &str) -> Result<bool, GitError> {
+    if !has_commit(git, mirror, commit).await? {
+        return Ok(false);
+    }
+    let arguments: [Argument<'_>; 6] = [&"rev-list", &"--max-count=1", &commit, &"--not", &"--remotes", &"--tags"];
+    Ok(git.run(Place::Repository(mirror), &arguments, Bounds::LOCAL).await?.text().is_empty())
 }
 
 /// In one step for everybody else: the mirror is there when it is whole.

@@ -28,7 +28,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -39,7 +39,7 @@ use uuid::Uuid;
 
 use crate::{
     Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    network::bridge::Bridge, process::program_path,
+    network::bridge::Bridge, process::program_path, submodule::Submodule,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -84,6 +84,8 @@ pub(crate) struct Closed {
     folder: PathBuf,
     mirror: PathBuf,
     group: Option<Group>,
+    /// Those of the attempt, once they are known.
+    submodules: OnceLock<Vec<Submodule>>,
 }
 
 /// Who is in the room.
@@ -96,8 +98,11 @@ pub(crate) enum Guest {
         round: i32,
         number: usize,
     },
-    /// The runner's own git, which what the work has left could make run commands.
-    Git,
+    /// The runner's own git, which what the work has left could make run commands. It writes the files of the worktree before the work begins,
+    /// and no more after that.
+    Git {
+        writes: bool,
+    },
     /// Who judges what the work has left, with the number of that check in its round. It can change none of it, and sees the files when it
     /// reads, without a repository.
     Judge {
@@ -133,7 +138,11 @@ impl Sandbox {
         let group = base.as_ref().map(|base| base.group(&group_name(entry.attempt.attempt_id), &self.config.limits));
         let group = group.transpose().map_err(|error| format!("the attempt gets no control group: {error}"))?;
         let (folder, mirror) = (entry.folder.clone(), entry.mirror.clone());
-        Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder, mirror, group })))
+        let room = Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder, mirror, group, submodules: OnceLock::new() }));
+        if let Some(checkout) = &entry.worktree {
+            room.show_submodules(&checkout.submodules);
+        }
+        Ok(room)
     }
 
     /// What attempts may use and reach, for the server.
@@ -314,6 +323,13 @@ impl Room {
         matches!(self, Self::Closed(_))
     }
 
+    /// From now on, what the submodules of the attempt borrow is there as well. Of an attempt they stay the same.
+    pub fn show_submodules(&self, submodules: &[Submodule]) {
+        if let Self::Closed(closed) = self {
+            closed.submodules.get_or_init(|| submodules.to_vec());
+        }
+    }
+
     /// What the journal has to know.
     pub fn isolation(&self) -> Isolation {
         match self {
@@ -377,7 +393,7 @@ impl Closed {
         match guest {
             Guest::Command | Guest::Check { .. } => &self.sandbox.config.network,
             Guest::Agent | Guest::Judge { .. } => &self.sandbox.config.agent_network,
-            Guest::Git => &Network::None,
+            Guest::Git { .. } => &Network::None,
         }
     }
 
@@ -390,9 +406,13 @@ impl Closed {
         let limits = &self.sandbox.config.limits;
         match guest {
             // what was done is saved however little the work may use, which is what its group keeps
-            Guest::Git => self.sandbox.program(name, self.network(guest), (&limits.for_git(), None), own, worktree),
+            Guest::Git { .. } => self.sandbox.program(name, self.network(guest), (&limits.for_git(), None), own, worktree),
             _ => self.sandbox.program(name, self.network(guest), (limits, self.group.as_ref()), own, worktree),
         }
+    }
+
+    fn submodules(&self) -> &[Submodule] {
+        self.submodules.get().map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What there is of the attempt.
@@ -410,36 +430,47 @@ impl Closed {
                 room.read_only(&folder.given(), &folder.given());
             }
             Guest::Check { .. } => room.read_only(&folder.given(), &folder.given()),
-            Guest::Git => {
+            Guest::Git { .. } => {
                 room.writable(&folder.index_folder(), &folder.index_folder());
                 // not what its user has added to it, which is how it proves who it is elsewhere
                 room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig"));
-                room.read_only_if_there(&folder.store());
+                let numbers = std::iter::once(0).chain(self.submodules().iter().map(|one| one.number));
+                numbers.for_each(|number| room.read_only_if_there(&folder.store(number)));
             }
             // it is told all that it needs
             Guest::Judge { .. } => {}
         }
-        let work = folder.work();
+        let (work, git) = (folder.work(), folder.git());
         if let Guest::Judge { reads, .. } = guest {
             if reads {
                 room.read_only(&folder.judged(), &work);
             }
             return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }
-        let (git, objects) = (folder.git(), self.mirror.join("objects"));
         match guest {
             // it takes in what there is, and what it runs of the work's may change none of that
-            Guest::Git => room.read_only(&work, &work),
+            Guest::Git { writes: false } => room.read_only(&work, &work),
             _ => room.writable(&work, &work),
         }
         room.writable(&git, &git);
-        room.read_only(&objects, &objects);
-        // a place of its own, so that it cannot be moved away from under what is kept in it
-        room.writable(&git.join("objects"), &git.join("objects"));
-        // what git does beside the history is the runner's to say
-        for kept in [git.join("config"), git.join("hooks"), git.join("objects/info"), work.join(".git")] {
-            room.read_only_if_there(&kept);
+        let submodules = self.submodules();
+        for mirror in std::iter::once(&self.mirror).chain(submodules.iter().map(|one| &one.mirror)) {
+            let objects = mirror.join("objects");
+            room.read_only(&objects, &objects);
+            // what Git LFS keeps, where it does
+            room.read_only_if_there(&mirror.join("lfs"));
         }
+        let inner: Vec<_> = submodules.iter().map(|one| one.git_dir(&git)).collect();
+        inner.iter().for_each(|place| room.writable(place, place));
+        for git in std::iter::once(&git).chain(&inner) {
+            // a place of its own, so that it cannot be moved away from under what is kept in it
+            room.writable(&git.join("objects"), &git.join("objects"));
+            // what git does beside the history is the runner's to say
+            for kept in [git.join("config"), git.join("hooks"), git.join("objects/info")] {
+                room.read_only_if_there(&kept);
+            }
+        }
+        room.read_only_if_there(&work.join(".git"));
         Ok(Own { home_and_tmp, shown: vec![], rest: room })
     }
 }
@@ -489,12 +520,18 @@ mod tests {
         let agents: Network = "api.example.org".parse().unwrap();
         let config = SandboxConfig { network: Network::None, agent_network: agents.clone(), ..SandboxConfig::default() };
         let sandbox = Arc::new(Sandbox::new(config, "/srv/muster".into()));
-        let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), mirror: "/srv/muster/mirrors/1".into(), group: None };
+        let closed = Closed {
+            sandbox,
+            folder: "/srv/muster/attempts/1".into(),
+            mirror: "/srv/muster/mirrors/1".into(),
+            group: None,
+            submodules: OnceLock::new(),
+        };
         let judge = |reads| Guest::Judge { round: 1, number: 1, reads };
         for guest in [Guest::Agent, judge(true), judge(false)] {
             assert_eq!(closed.network(guest), &agents, "{guest:?}");
         }
-        for guest in [Guest::Command, Guest::Check { round: 1, number: 1 }, Guest::Git] {
+        for guest in [Guest::Command, Guest::Check { round: 1, number: 1 }, Guest::Git { writes: false }] {
             assert_eq!(closed.network(guest), &Network::None, "{guest:?}");
         }
     }

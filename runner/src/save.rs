@@ -4,11 +4,12 @@
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
 //! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, and everything that
 //! the work committed, stashed or staged elsewhere is on a branch beside it; and that what it says has changed is what is on the branch: see
-//! [`store`].
+//! [`store`]. What the work changed inside submodules is saved beside it as well; see [`within`].
 
 mod change;
 mod shown;
 mod store;
+mod within;
 
 use std::{
     ffi::OsStr,
@@ -24,11 +25,14 @@ use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Place},
     journal::{Checkout, Entry},
+    lfs::{self, Added},
     sandbox::Room,
     worktree,
 };
+use within::At;
 
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
+pub(crate) use within::Patch;
 
 /// For lists of all files of a repository.
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
@@ -39,10 +43,12 @@ const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 pub(crate) struct Saved {
     /// The branch's tip; nothing when the work changed nothing.
     pub commit: Option<String>,
-    /// How the work stood. Nothing when there is no commit.
+    /// How the work stood. Nothing when nobody has looked.
     pub stand: Option<Stand>,
     /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`]; empty when there is no difference.
     pub diff: Vec<u8>,
+    /// What was changed inside submodules and is no part of it.
+    pub patches: Vec<Patch>,
     /// What a reader of the attempt's log should know.
     pub notes: Vec<String>,
 }
@@ -53,6 +59,8 @@ pub(crate) struct Stand {
     /// The commit that is checked out.
     pub head: String,
     pub tree: String,
+    /// What was changed inside submodules, of each its number, its commit and its files.
+    pub inside: Vec<String>,
 }
 
 #[derive(Debug, Error)]
@@ -76,7 +84,14 @@ struct Saving<'a> {
     outside: &'a Git,
     entry: &'a Entry,
     checkout: &'a Checkout,
+    /// Where the repository is, and its mirror.
+    location: &'a str,
+    mirror: &'a Path,
     place: Place<'a>,
+    /// Whose worktree it is: that of the submodule with this number, or the attempt's own, which is 0.
+    number: usize,
+    /// What the submodules in it are at in what is saved.
+    links: &'a [At],
 }
 
 /// A branch and the commit that it is to point to.
@@ -91,8 +106,10 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
     worktree::restore(entry, checkout).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
-    let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
     let mut notes = vec![];
+    let inside = within::look(git, outside, (entry, checkout), Some(&mut notes)).await?;
+    let links = within::links(&inside, 0);
+    let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(tree.as_deref(), &mut notes).await?;
     let unchanged = tree.as_ref() == Some(&now);
@@ -104,22 +121,28 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
     let changed = tip != checkout.base_commit;
     let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
     let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
-    if branches.is_empty() {
-        return Ok(Saved { notes, ..Saved::default() });
+    let (mut diff, mut stand) = (vec![], Stand { head, tree: now, inside: within::stands(&inside) });
+    if !branches.is_empty() {
+        let objects = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
+        if changed {
+            let saving = saving.reading(&objects);
+            diff = saving.diff(&tip).await?;
+            // of the commit, and not of what was to be in it
+            stand.tree = saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await?;
+        }
+        notes.push(saving.push(&branches).await?);
     }
-    let objects = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
-    let (mut diff, mut stand) = (vec![], None);
-    if changed {
-        let saving = saving.reading(&objects);
-        diff = saving.diff(&tip).await?;
-        // of the commit, and not of what was to be in it
-        stand = Some(Stand { head, tree: saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await? });
-    }
-    notes.push(saving.push(&branches).await?);
-    Ok(Saved { commit: changed.then_some(tip), stand, diff, notes })
+    let patches = within::save(&saving, &inside, &mut notes).await?;
+    Ok(Saved { commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
 }
 
 impl<'a> Saving<'a> {
+    /// Of the attempt's own worktree.
+    fn of_work((git, outside): (&'a Git, &'a Git), (entry, checkout): (&'a Entry, &'a Checkout), index: &'a Path, links: &'a [At]) -> Self {
+        let (location, mirror) = (entry.repository.as_str(), entry.mirror.as_path());
+        Self { git, outside, entry, checkout, location, mirror, place: worktree::place(checkout, index), number: 0, links }
+    }
+
     /// The same, with these objects instead of those that the work could write.
     fn reading(self, objects: &'a Path) -> Self {
         Self { place: self.place.with_objects(objects), ..self }
@@ -152,11 +175,14 @@ impl<'a> Saving<'a> {
             Err(error) => return Err(error.into()),
         }
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
-        worktree::fresh_index(self.git, self.place, &self.entry.folder).await?;
+        worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let submodules = self.submodules().await?;
-        let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested());
+        let (path, folder) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder));
+        let (aside, work) = (folder.nested(self.number), folder.work());
         let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
+        let around = self.checkout.path.strip_prefix(&work).unwrap_or(Path::new(""));
         for name in moved.await.map_err(io::Error::other)?? {
+            let name = around.join(name);
             notes.push(format!("{} is a repository of its own: its files are saved, its history is not", name.display()));
         }
         Ok(self.add_all().await?)
@@ -164,14 +190,35 @@ impl<'a> Saving<'a> {
 
     async fn add_all(&self) -> Result<String, GitError> {
         // one after the other: both have to do with the folder of the index
-        worktree::fresh_index(self.git, self.place, &self.entry.folder).await?;
+        worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let staged = self.staged().await?;
         self.run(&[&"add", &"--all"]).await?;
         if !staged.is_empty() {
             let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
             self.git.run_with_input(self.place, &arguments, &staged, Bounds::LOCAL).await?;
         }
+        self.keep_links().await?;
         self.ask(&[&"write-tree"]).await
+    }
+
+    /// A submodule is at what it is said to be at, wherever the work has left it.
+    async fn keep_links(&self) -> Result<(), GitError> {
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        let mut moved = String::new();
+        for entry in self.ask(&[&"ls-files", &"--stage", &"-z"]).await?.split('\0').filter(|entry| entry.starts_with("160000 ")) {
+            let Some((about, path)) = entry.split_once('\t') else { continue };
+            let link = self.links.iter().find(|one| one.path == path);
+            if let Some(At { commit, .. }) = link.filter(|one| about.split(' ').nth(1) != Some(one.commit.as_str())) {
+                moved.push_str(&format!("160000 {commit}\t{path}\0"));
+            }
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let arguments: [Argument<'_>; 3] = [&"update-index", &"-z", &"--index-info"];
+        self.git.run_with_input(self.place, &arguments, moved.as_bytes(), Bounds::LOCAL).await.map(drop)
     }
 
     /// Files that git ignores and that the work staged all the same, each with a NUL behind it.
@@ -206,6 +253,15 @@ impl<'a> Saving<'a> {
         }
     }
 
+    /// Where the index holds a repository that a commit does not.
+    async fn new_repository(&self, commit: &str) -> Result<Option<String>, GitError> {
+        let arguments: [Argument<'_>; 7] =
+            [&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &commit];
+        let new = self.ask(&arguments).await?;
+        let line = new.lines().find(|line| line.split(' ').nth(1) == Some("160000"));
+        Ok(line.map(|line| line.split_once('\t').map_or(line, |(_, path)| path).to_owned()))
+    }
+
     async fn commit(&self, tree: &str, parent: &str) -> Result<String, GitError> {
         let message = format!("{}\n\nMuster-Task: {}\n", self.entry.title, self.entry.attempt.task_id);
         let arguments: [Argument<'_>; 4] = [&"commit-tree", &tree, &"-p", &parent];
@@ -213,10 +269,12 @@ impl<'a> Saving<'a> {
         Ok(output.text())
     }
 
-    /// Whatever the worktree holds is in the index now; only a submodule with changes of its own can still differ.
+    /// Whatever the worktree holds is in the index now; only a repository with changes of its own can still differ. Those of the submodules that
+    /// were fetched are saved by themselves.
     async fn nothing_is_left(&self) -> Result<(), SaveError> {
-        let left = self.ask(&[&"diff-files", &"--name-only", ALL_REPOSITORIES]).await?;
-        match left.lines().next() {
+        let left = self.ask(&[&"diff-files", &"--name-only", &"-z", ALL_REPOSITORIES]).await?;
+        let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
+        match left.next() {
             None => Ok(()),
             Some(path) => Err(SaveError::LeftOver(format!("{path}, which has changes of its own that are not committed"))),
         }
@@ -263,14 +321,44 @@ impl<'a> Saving<'a> {
         let names = branches.iter().map(|branch| branch.name.as_str()).collect::<Vec<_>>().join(" and ");
         let (repository, mirror) = (&self.entry.repository, self.entry.mirror.display().to_string());
         let mut why = String::new();
+        // before anything names them there
+        let large = self.keep_large_files(branches).await?;
         if repository.starts_with('/') {
             match self.push_to(repository, branches).await {
-                Ok(()) => return Ok(format!("Saved on {names}")),
+                Ok(()) => return Ok(format!("Saved on {names}{large}")),
                 Err(error) => why = format!(", as it could not be pushed to {repository}: {error}"),
             }
         }
         self.push_to(&mirror, branches).await?;
-        Ok(format!("Saved on {names} in the runner's mirror, {mirror}{why}"))
+        Ok(format!("Saved on {names} in the runner's mirror, {mirror}{why}{large}"))
+    }
+
+    /// What Git LFS is to keep, into the mirror, and into the repository itself where that is a path. What there is to say of it.
+    async fn keep_large_files(&self, branches: &[Branch]) -> Result<String, GitError> {
+        if !self.entry.lfs {
+            return Ok(String::new());
+        }
+        let commits: Vec<_> = branches.iter().map(|branch| branch.commit.as_str()).collect();
+        let (mirror, repository) = (&self.entry.mirror, &self.entry.repository);
+        let Added { objects, missing } = self.keep_lfs(&commits).await?;
+        let mut said = match (objects.len(), missing) {
+            (0, 0) => return Ok(String::new()),
+            (count, 0) => format!(", with {count} files of Git LFS"),
+            (count, missing) => format!(", with {count} files of Git LFS and without {missing} that are named and not there"),
+        };
+        if repository.starts_with('/') && !lfs::deliver(self.outside, mirror, repository, objects).await? {
+            said.push_str(&format!(
+                ", which are in the runner's mirror alone, {}, as the repository belongs to somebody else",
+                mirror.display()
+            ));
+        }
+        Ok(said)
+    }
+
+    /// Into the mirror, by what is in the store.
+    async fn keep_lfs(&self, commits: &[&str]) -> Result<Added, GitError> {
+        let store = AttemptFolder::of(&self.entry.folder).store(self.number);
+        lfs::keep(self.outside, (&store, &self.checkout.git_dir), self.mirror, commits, &self.checkout.base_commit).await
     }
 
     async fn push_to(&self, repository: &str, branches: &[Branch]) -> Result<(), GitError> {
@@ -278,7 +366,7 @@ impl<'a> Saving<'a> {
         let refs: Vec<_> = branches.iter().map(|branch| format!("{}:refs/heads/{}", branch.commit, branch.name)).collect();
         let mut arguments: Vec<Argument<'_>> = vec![&"push", &"--quiet", &receiver, &"--end-of-options", &repository];
         arguments.extend(refs.iter().map(|name| name as Argument<'_>));
-        let store = AttemptFolder::of(&self.entry.folder).store();
+        let store = AttemptFolder::of(&self.entry.folder).store(self.number);
         self.outside.run(Place::Repository(&store), &arguments, Bounds::TRANSFER).await.map(drop)
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     clock::Moment,
     heartbeat::Beats,
     held::{Order, Why},
-    landing,
+    landing, lfs,
     life::Runner,
 };
 
@@ -149,12 +149,13 @@ impl Talk {
         let sent_at = Moment::now();
         let config = &runner.config;
         let (agents, no_sandbox) = (runner.agents().await, runner.sandbox.is_there().await.err());
+        let has_lfs = lfs::is_here(&runner.git, &runner.folders.state_dir).await;
         let mut hello = Hello {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
             slots,
-            capabilities: config.all_capabilities(&agents, no_sandbox.is_none()),
+            capabilities: config.all_capabilities(&agents, no_sandbox.is_none(), has_lfs),
             attempts: runner.held.keys(),
             lost: self.lost.clone(),
             proof: String::new(),

@@ -228,7 +228,7 @@ impl Verification<'_> {
         worktree::restore(self.entry, self.checkout).await?;
         let index = AttemptFolder::of(&self.entry.folder).index();
         let place = worktree::place(self.checkout, &index);
-        worktree::fresh_index(git, place, &self.entry.folder).await?;
+        worktree::fresh_index(git, place, &self.entry.folder, 0).await?;
         let bounds = Bounds { time, ..Bounds::LOCAL };
         let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
         Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())

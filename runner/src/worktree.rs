@@ -11,32 +11,70 @@ use std::{
     path::Path,
 };
 
-use domain::protocol::Assignment;
+use domain::{Failure, FailureCode};
 
 use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place, quoted},
     journal::{Checkout, Entry},
+    lfs,
     mirror::{self, Refused},
+    submodule::{self, Submodule},
 };
 
-/// Makes the worktree. The mirror holds what the repository holds.
-pub(crate) async fn add(git: &Git, entry: &Entry, assignment: &Assignment) -> Result<Checkout, Refused> {
-    let resolved = mirror::resolve(git, &entry.mirror, assignment.base_ref.as_deref());
-    let (base_commit, refs) = tokio::join!(resolved, mirror::packed_refs(git, &entry.mirror));
-    let checkout = Checkout {
+/// What the worktree is to be.
+pub(crate) fn planned(entry: &Entry, base_commit: String, submodules: Vec<Submodule>) -> Checkout {
+    Checkout {
         path: AttemptFolder::of(&entry.folder).work(),
         git_dir: AttemptFolder::of(&entry.folder).git(),
-        base_commit: base_commit?,
+        base_commit,
         branch: format!("muster/{}-{}", entry.attempt.task_id.short(), entry.attempt.number),
-    };
-    make_repository(entry, &checkout, &refs?)?;
+        submodules,
+    }
+}
+
+/// Makes the worktree. The mirrors hold what the repositories hold, of which `refs` are the worktree's own. It is `checks_out` that writes its
+/// files, which may run what git is told to put them through.
+pub(crate) async fn add(git: &Git, checks_out: &Git, entry: &Entry, checkout: &Checkout, refs: &[u8]) -> Result<(), Refused> {
+    make_repository(checkout, refs)?;
+    for submodule in &checkout.submodules {
+        make_submodule(checkout, submodule, &mirror::packed_refs(git, &submodule.mirror).await?)?;
+    }
+    // all of them, before anything looks at one
+    restore_now(entry, checkout)?;
     let index = checkout.git_dir.join("index");
-    let arguments: [Argument<'_>; 4] = [&"read-tree", &"--reset", &"-u", &checkout.base_commit];
-    git.run(place(&checkout, &index), &arguments, Bounds::TRANSFER).await?;
-    copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index())?)?;
-    Ok(checkout)
+    read_tree(checks_out, place(checkout, &index), &checkout.base_commit).await?;
+    copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index(0))?)?;
+    for submodule in &checkout.submodules {
+        let folder = checkout.path.join(&submodule.path);
+        // whatever the repository around it has put in its way
+        if !is_folder_below(&checkout.path, &submodule.path) || fs::read_dir(&folder)?.next().is_some() {
+            let why = format!("the submodule {} does not lie in an empty folder", submodule::shown(&submodule.path));
+            return Err(Refused::Task(Failure::new(FailureCode::SubmoduleUnavailable, why)));
+        }
+        let git_dir = submodule.git_dir(&checkout.git_dir);
+        fs::write(folder.join(".git"), format!("gitdir: {}\n", git_dir.display()))?;
+        let index = git_dir.join("index");
+        let place = Place::Worktree { git_dir: &git_dir, path: &folder, index: &index, objects: None };
+        read_tree(checks_out, place, &submodule.commit).await?;
+        copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index(submodule.number))?)?;
+    }
+    Ok(())
+}
+
+async fn read_tree(git: &Git, place: Place<'_>, commit: &str) -> Result<(), GitError> {
+    let arguments: [Argument<'_>; 4] = [&"read-tree", &"--reset", &"-u", &commit];
+    git.run(place, &arguments, Bounds::TRANSFER).await.map(drop)
+}
+
+/// Whether it is a folder, and all on the way to it are: a link would lead whoever writes there out of the worktree.
+pub(crate) fn is_folder_below(root: &Path, path: &str) -> bool {
+    let mut at = root.to_owned();
+    path.split('/').all(|part| {
+        at.push(part);
+        fs::symlink_metadata(&at).is_ok_and(|about| about.is_dir())
+    })
 }
 
 /// With its time: what was written in the second of its index git reads, and what is older it takes for what the index says. By a copy that
@@ -47,8 +85,8 @@ fn copy_index(mut index: &File, mut copy: File) -> io::Result<()> {
 }
 
 /// As `git init` would, with the mirror's objects and the repository's references.
-fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Result<()> {
-    let Checkout { path, git_dir, base_commit, branch } = checkout;
+fn make_repository(checkout: &Checkout, refs: &[u8]) -> io::Result<()> {
+    let Checkout { path, git_dir, base_commit, branch, .. } = checkout;
     let branch_file = git_dir.join("refs/heads").join(branch);
     for folder in [git_dir.join("refs/tags"), git_dir.join("info")] {
         fs::create_dir_all(folder)?;
@@ -59,8 +97,17 @@ fn make_repository(entry: &Entry, checkout: &Checkout, refs: &[u8]) -> io::Resul
     fs::write(branch_file, format!("{base_commit}\n"))?;
     fs::write(git_dir.join("packed-refs"), refs)?;
     fs::write(git_dir.join("HEAD"), format!("ref: refs/heads/{branch}\n"))?;
-    fs::write(path.join(".git"), format!("gitdir: {}\n", git_dir.display()))?;
-    restore_now(entry, checkout)
+    fs::write(path.join(".git"), format!("gitdir: {}\n", git_dir.display()))
+}
+
+/// The same for a submodule, at its commit and on no branch.
+fn make_submodule(checkout: &Checkout, submodule: &Submodule, refs: &[u8]) -> io::Result<()> {
+    let git_dir = submodule.git_dir(&checkout.git_dir);
+    for folder in ["refs/heads", "refs/tags", "info"] {
+        fs::create_dir_all(git_dir.join(folder))?;
+    }
+    fs::write(git_dir.join("packed-refs"), refs)?;
+    fs::write(git_dir.join("HEAD"), format!("{}\n", submodule.commit))
 }
 
 /// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work, as
@@ -71,26 +118,40 @@ pub(crate) async fn restore(entry: &Entry, checkout: &Checkout) -> io::Result<()
 }
 
 fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
-    let git_dir = &checkout.git_dir;
-    keep_files_and_folders(git_dir)?;
+    keep_files_and_folders(&checkout.git_dir)?;
+    settle(&entry.mirror, &checkout.git_dir, &own_settings(entry, checkout)?)?;
+    for submodule in &checkout.submodules {
+        let git_dir = submodule.git_dir(&checkout.git_dir);
+        settle(&submodule.mirror, &git_dir, &settings_of(entry, checkout, submodule)?)?;
+        let folder = checkout.path.join(&submodule.path);
+        // one that is gone, or was emptied, is a change as any other
+        if is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
+            replace(&folder.join(".git"), &format!("gitdir: {}\n", git_dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What git reads of a repository that is nobody's history.
+fn settle(mirror: &Path, git_dir: &Path, settings: &str) -> io::Result<()> {
     fs::create_dir_all(git_dir.join("objects/info"))?;
     fs::create_dir_all(git_dir.join("hooks"))?;
-    replace(&git_dir.join("config"), &settings(entry)?)?;
-    replace(&git_dir.join("objects/info/alternates"), &alternates(entry))?;
-    for name in ["info/exclude", "info/attributes", "info/grafts", "info/sparse-checkout", "shallow", "config.worktree"] {
+    replace(&git_dir.join("config"), settings)?;
+    replace(&git_dir.join("objects/info/alternates"), &alternates(mirror))?;
+    for name in ["info/exclude", "info/attributes", "info/grafts", "info/sparse-checkout", "shallow", "config.worktree", "commondir"] {
         remove(&git_dir.join(name))?;
     }
-    copy_shallow(entry, git_dir)
+    copy_shallow(mirror, git_dir)
 }
 
 /// Where a repository of the attempt's borrows objects from.
-pub(crate) fn alternates(entry: &Entry) -> String {
-    format!("{}\n", entry.mirror.join("objects").display())
+pub(crate) fn alternates(mirror: &Path) -> String {
+    format!("{}\n", mirror.join("objects").display())
 }
 
 /// A repository that was cloned without its whole history borrows it from a mirror without it.
-pub(crate) fn copy_shallow(entry: &Entry, git_dir: &Path) -> io::Result<()> {
-    match fs::copy(entry.mirror.join("shallow"), git_dir.join("shallow")) {
+pub(crate) fn copy_shallow(mirror: &Path, git_dir: &Path) -> io::Result<()> {
+    match fs::copy(mirror.join("shallow"), git_dir.join("shallow")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -119,14 +180,34 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     File::create_new(path)?.write_all(text.as_bytes())
 }
 
-pub(crate) fn settings(entry: &Entry) -> io::Result<String> {
-    let long_ids = fs::read_to_string(entry.mirror.join("config"))?.contains("objectformat = sha256");
+fn own_settings(entry: &Entry, checkout: &Checkout) -> io::Result<String> {
+    Ok(settings(&entry.repository, &entry.mirror, "")? + &more_settings(entry, checkout, 0))
+}
+
+fn settings_of(entry: &Entry, checkout: &Checkout, submodule: &Submodule) -> io::Result<String> {
+    let folder = checkout.path.join(&submodule.path);
+    let own = format!("\tworktree = {}\n", quoted(&folder.display().to_string()));
+    Ok(settings(&submodule.location, &submodule.mirror, &own)? + &more_settings(entry, checkout, submodule.number))
+}
+
+pub(crate) fn settings(location: &str, mirror: &Path, core: &str) -> io::Result<String> {
+    let long_ids = fs::read_to_string(mirror.join("config"))?.contains("objectformat = sha256");
     let (version, extensions) = if long_ids { (1, "[extensions]\n\tobjectformat = sha256\n") } else { (0, "") };
     Ok(format!(
-        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n{extensions}\
+        "[core]\n\trepositoryformatversion = {version}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n{core}{extensions}\
          [remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
-        quoted(&entry.repository)
+        quoted(location)
     ))
+}
+
+/// What it is put through, and what lies in it: whatever its own files say of how a submodule is brought up to date, it is checked out.
+fn more_settings(entry: &Entry, checkout: &Checkout, number: usize) -> String {
+    let mut text = if entry.lfs { lfs::SETTINGS.to_owned() } else { String::new() };
+    for submodule in checkout.submodules.iter().filter(|one| one.within == number) {
+        let (name, url) = (quoted(&submodule.name), quoted(&submodule.location));
+        text.push_str(&format!("[submodule {name}]\n\tactive = true\n\turl = {url}\n\tupdate = checkout\n"));
+    }
+    text
 }
 
 /// The worktree as git is to see it, whatever the work did to its `.git` file and its index.
@@ -135,9 +216,10 @@ pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
 }
 
 /// Makes an index of the runner's own that holds the last commit. It knows the files as they were before the work began, so that
-/// only what the work touched is read, and it has no marks that would hide a change.
-pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path) -> Result<(), GitError> {
-    let (fresh, base) = (AttemptFolder::of(folder).index_folder(), AttemptFolder::of(folder).base_index());
+/// only what the work touched is read, and it has no marks that would hide a change. `number` is that of the submodule whose index it is; 0
+/// stands for the worktree itself.
+pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, number: usize) -> Result<(), GitError> {
+    let (fresh, base) = (AttemptFolder::of(folder).index_folder(), AttemptFolder::of(folder).base_index(number));
     let made = tokio::task::spawn_blocking(move || {
         // with all that lies beside it: locks, and what programs have left that the work has named
         remove(&fresh)?;
@@ -173,7 +255,7 @@ mod tests {
         let gitconfig = attempt.path().join("gitconfig");
         fs::write(&gitconfig, format!("{SETTINGS}[core]\n\ttrustctime = false\n")).unwrap();
         let git = Git::new(gitconfig);
-        let checkout = Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new() };
+        let checkout = Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new(), submodules: vec![] };
         let version = folder.work().join("VERSION");
         let of_one_time = |path: &Path| {
             let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
@@ -187,13 +269,13 @@ mod tests {
             git.run(place(&checkout, &index), &arguments, Bounds::LOCAL).await.unwrap();
         }
         of_one_time(&index);
-        copy_index(&File::open(&index).unwrap(), File::create(folder.base_index()).unwrap()).unwrap();
+        copy_index(&File::open(&index).unwrap(), File::create(folder.base_index(0)).unwrap()).unwrap();
 
         fs::write(&version, "1.2.4\n").unwrap();
         of_one_time(&version);
         let own = folder.index();
         let place = place(&checkout, &own);
-        fresh_index(&git, place, attempt.path()).await.unwrap();
+        fresh_index(&git, place, attempt.path(), 0).await.unwrap();
         git.run(place, &[&"add", &"--all"], Bounds::LOCAL).await.unwrap();
         let saved = git.run(place, &[&"show", &":VERSION"], Bounds::LOCAL).await.unwrap();
         assert_eq!(saved.text(), "1.2.4");

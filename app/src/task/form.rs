@@ -25,6 +25,19 @@ use crate::{
     text::{capitalised, duration, parse_duration},
 };
 
+/// What may be fetched beside a repository's files: its submodules, and the files of Git LFS.
+const ALSO_FETCHED: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
+
+/// As the form says it.
+fn fetched_word(submodules: bool, lfs: bool) -> &'static str {
+    match (submodules, lfs) {
+        (false, false) => "",
+        (true, false) => "submodules",
+        (false, true) => "lfs",
+        (true, true) => "submodules lfs",
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskForm {
@@ -35,6 +48,8 @@ pub struct TaskForm {
     pub prompt: String,
     pub repository: String,
     pub base_ref: String,
+    /// What is fetched beside the files of the repository: `submodules`, `lfs`, both with a space between, or nothing.
+    pub also_fetched: String,
     /// One per line, as are the criteria.
     pub files: String,
     pub success_criteria: String,
@@ -92,6 +107,7 @@ impl Default for TaskForm {
             prompt: String::new(),
             repository: String::new(),
             base_ref: String::new(),
+            also_fetched: String::new(),
             files: String::new(),
             success_criteria: String::new(),
             checks: vec![],
@@ -140,6 +156,7 @@ impl TaskForm {
             prompt,
             repository: task.summary.repository.clone(),
             base_ref: task.base_ref.clone().unwrap_or_default(),
+            also_fetched: fetched_word(task.submodules, task.lfs).into(),
             files: task.files.join("\n"),
             success_criteria: task.success_criteria.join("\n"),
             checks: task.check_specs.iter().map(CheckRow::of).collect(),
@@ -212,6 +229,10 @@ impl TaskForm {
             new.prompt = Some(String::new());
         }
         new.base_ref = Some(self.base_ref.trim().to_owned()).filter(|name| !name.is_empty());
+        match ALSO_FETCHED.into_iter().find(|one| fetched_word(one.0, one.1) == self.also_fetched) {
+            Some((submodules, lfs)) => (new.submodules, new.lfs) = (submodules, lfs),
+            None => note("/also_fetched", "unknown", "is nothing that is fetched"),
+        }
         new.files = lines(&self.files).map(|(_, line)| line.to_owned()).collect();
         new.success_criteria = lines(&self.success_criteria).map(|(_, line)| line.to_owned()).collect();
         match Priority::ALL.into_iter().find(|priority| priority.name() == self.priority) {

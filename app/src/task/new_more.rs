@@ -23,6 +23,7 @@ where
     let tiers: Vec<_> = std::iter::once(("", "As it reads")).chain(Tier::ALL.map(|tier| (tier.name(), tier_name(tier)))).collect();
     let (usual_agent, agents) = (vec![("", "Whatever the runner has")], agents.choices(&form.agent));
     let asks = vec![("", "As usual: nothing"), (Ask::Commands.name(), "Commands"), (Ask::Everything.name(), "Everything")];
+    let fetched = vec![("", "Nothing"), ("submodules", "Submodules"), ("lfs", "Files of Git LFS"), ("submodules lfs", "Both of them")];
     let lands = Land::ALL.map(|land| (land.name(), land.label())).to_vec();
     view! {
         <details class="p-new__more" open=is_open>
@@ -136,6 +137,15 @@ where
                         errors=errors("/agent/max_verification_retries")
                     />
                 </div>
+                <SelectField
+                    id="also-fetched"
+                    label="Also fetched"
+                    name="form[also_fetched]"
+                    value=form.also_fetched
+                    choices=fetched
+                    hint="Beside the repository's files, by the runner, with what its machine may read."
+                    errors=errors("/also_fetched")
+                />
                 <TextField
                     id="run-at"
                     label="Not before"

@@ -156,6 +156,8 @@ impl Server {
             agent: Default::default(),
             repository: repository.to_str().context("a path of text")?.into(),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: vec![],

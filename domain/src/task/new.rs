@@ -12,7 +12,7 @@ use crate::{
     check::MAX_CHECKS,
     error::{Errors, Invalid},
     judgement::{JUDGES, JUDGES_MAX},
-    repository,
+    repository::{self, LFS, SUBMODULES},
 };
 
 /// What a person, a script or a service asks for.
@@ -35,6 +35,12 @@ pub struct NewTask {
     /// A branch, tag or commit; the repository's default branch when absent.
     #[serde(default)]
     pub base_ref: Option<String>,
+    /// Its submodules are fetched as well, into the worktree.
+    #[serde(default)]
+    pub submodules: bool,
+    /// The files that Git LFS keeps for it are fetched as well; without, the work finds pointers to them.
+    #[serde(default)]
+    pub lfs: bool,
     /// Files the work is about, handed to it as a hint.
     #[serde(default)]
     pub files: Vec<String>,
@@ -131,6 +137,8 @@ impl NewTask {
             agent: AgentTerms::default(),
             repository: repository.into(),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: vec![],
@@ -197,7 +205,11 @@ impl NewTask {
         self.validate_tags(&mut errors);
         check_capabilities(&mut errors, &self.capabilities, CAPABILITIES_MAX);
         if self.capabilities.len() <= CAPABILITIES_MAX && self.needed_capabilities().len() > CAPABILITIES_MAX {
-            errors.add("/capabilities", "too_many", format!("at most {CAPABILITIES_MAX} are allowed, agents and judges among them"));
+            errors.add(
+                "/capabilities",
+                "too_many",
+                format!("at most {CAPABILITIES_MAX} are allowed, with agents, judges and what is fetched"),
+            );
         }
         if let Some(concurrency) = &self.concurrency {
             concurrency.validate(&mut errors);
@@ -213,12 +225,14 @@ impl NewTask {
     }
 
     /// What its runner must have: what it says, the agents that it names for the work and for its judges or that alone can judge as they are
-    /// to, and that it has any judges.
+    /// to, that it has any judges, and that it fetches what is wanted of the repository.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
         let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
         let agents = self.agent.backend.iter().cloned().chain(judges().filter_map(|check| self.judge_of(check)));
-        for word in agents.map(|agent| agent.name()).chain(judges().map(|_| Cow::Borrowed(JUDGES))) {
+        let fetched = [(self.submodules, SUBMODULES), (self.lfs, LFS)].into_iter().filter(|(wanted, _)| *wanted);
+        let words = agents.map(|agent| agent.name()).chain(judges().map(|_| Cow::Borrowed(JUDGES)));
+        for word in words.chain(fetched.map(|(_, word)| Cow::Borrowed(word))) {
             if !needed.iter().any(|known| *known == *word) {
                 needed.push(word.into_owned());
             }

@@ -308,6 +308,8 @@ pub(super) mod tests {
             title: "t".into(),
             work: Work::Command("true".into()),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: vec![],

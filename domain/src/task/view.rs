@@ -43,6 +43,10 @@ pub struct TaskView {
     pub version: i64,
     pub work: Work,
     pub base_ref: Option<String>,
+    /// Whether its repository's submodules are fetched as well.
+    pub submodules: bool,
+    /// Whether the files that Git LFS keeps for it are.
+    pub lfs: bool,
     pub files: Vec<String>,
     pub success_criteria: Vec<String>,
     pub check_specs: Vec<CheckSpec>,

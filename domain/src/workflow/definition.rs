@@ -107,6 +107,12 @@ pub struct Step {
     pub repository: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_ref: Option<String>,
+    /// Its repository's submodules are fetched as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub submodules: bool,
+    /// The files that Git LFS keeps for its repository are fetched as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lfs: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -296,6 +302,8 @@ impl Step {
             command: self.command.clone(),
             prompt: self.prompt.clone(),
             base_ref: self.base_ref.clone(),
+            submodules: self.submodules,
+            lfs: self.lfs,
             files: self.files.clone(),
             success_criteria: self.success_criteria.clone(),
             checks: self.checks.clone(),

@@ -143,6 +143,8 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
                 ("files", !step.files.is_empty()),
                 ("success_criteria", !step.success_criteria.is_empty()),
                 ("base_ref", step.base_ref.is_some()),
+                ("submodules", step.submodules),
+                ("lfs", step.lfs),
                 ("max_attempts", step.max_attempts.is_some()),
                 ("concurrency", step.concurrency.is_some()),
                 ("capabilities", !step.capabilities.is_empty()),

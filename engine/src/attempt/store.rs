@@ -27,8 +27,8 @@ pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.attempt_id.0).collect();
     let rows = sqlx::query_as!(
         AssignmentRow,
-        r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<KeptTerms>", location, base_ref, files, success_criteria,
-                  checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
+        r#"select task.id, title, correlation_id, command, prompt, agent as "agent: Json<KeptTerms>", location, base_ref, submodules, lfs, files,
+                  success_criteria, checks as "checks: Json<serde_json::Value>", timeout_seconds, inputs as "inputs: Json<Inputs>",
                   coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation,
                   -- a runner of the installation has what it has for its first workspace, and of the others what was put there for them
                   case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
@@ -62,6 +62,8 @@ struct AssignmentRow {
     agent: Option<Json<KeptTerms>>,
     location: String,
     base_ref: Option<String>,
+    submodules: bool,
+    lfs: bool,
     files: Vec<String>,
     success_criteria: Vec<String>,
     checks: Json<serde_json::Value>,
@@ -102,6 +104,8 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         agent: terms,
         repository: row.location,
         base_ref,
+        submodules: row.submodules,
+        lfs: row.lfs,
         files: filled(row.files),
         success_criteria: filled(row.success_criteria),
         checks: serde_json::from_value(row.checks.0).map_err(|error| unreadable(attempt, format!("its checks: {error}")))?,

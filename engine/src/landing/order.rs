@@ -27,6 +27,7 @@ pub(super) async fn of(engine: &Engine, due: Due, origin: &str) -> Result<Landin
         saved_on: due.saved_on,
         branch: due.branch,
         left_at: due.left_at,
+        lfs: due.lfs,
         pull_request,
         credentials: due.credentials,
     })

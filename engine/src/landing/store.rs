@@ -114,6 +114,8 @@ pub(super) struct Due {
     pub saved_on: String,
     pub left_at: Option<String>,
     pub credentials: Credentials,
+    /// Git LFS keeps files for it.
+    pub lfs: bool,
 }
 
 /// Those that are due and with these runners, or with one that was removed. They are due again `later`, should their runners not answer.
@@ -137,7 +139,7 @@ pub(super) async fn take_due(
              and attempt.id = landing.attempt_id and runner.id = attempt.runner_id and workspace.id = landing.workspace_id
            returning landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
                      removed_at is not null as "is_orphan!", landing.number, how, location, landing.branch, landing.commit_id,
-                     coalesce(attempt.branch, landing.branch) as "saved_on!", left_at,
+                     coalesce(attempt.branch, landing.branch) as "saved_on!", left_at, lfs,
                      -- as where assignments are read
                      case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
                           then slug end as guest"#,
@@ -161,6 +163,7 @@ pub(super) async fn take_due(
         saved_on: row.saved_on,
         left_at: row.left_at,
         credentials: credentials(row.guest),
+        lfs: row.lfs,
     });
     Ok(due.collect())
 }

@@ -47,6 +47,8 @@ pub(crate) fn new_task(new: NewTask, work: Work, of: Origin) -> Task {
         title: new.title.trim().to_owned(),
         work,
         base_ref: new.base_ref.map(|name| name.trim().to_owned()),
+        submodules: new.submodules,
+        lfs: new.lfs,
         files: new.files,
         success_criteria: new.success_criteria,
         checks: new.checks,

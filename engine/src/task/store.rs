@@ -33,12 +33,13 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
                            state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                            complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
                            condition, delay_seconds, workflow_run_id, group_id, capabilities, agent, tier, inferred, estimate_seconds, retry_by_class,
-                           land, queued_at, turn)
+                           land, submodules, lfs, queued_at, turn)
          select id, workspace_id, repository_id, title, command, prompt, control, base_ref, files, success_criteria, checks,
                 priority, timeout_seconds, max_attempts, retry_strategy, retry_base_seconds, retry_cap_seconds, not_before,
                 state, waiting_for, run_at, ended_at, skipped_because_of, skipped_reason, skipped_path, created_by, created_at,
                 complete_by, queue_seconds, concurrency_key, concurrency_limit, tags, correlation_id, paused_by, inputs,
                 condition, delay_seconds, workflow_run_id, group_id, capabilities, agent, tier, inferred, estimate_seconds, retry_by_class, land,
+                submodules, lfs,
                 case when state = 'queued' then created_at end,
                 case when state = 'queued' then nextval('queue_turn') + lane_patience(priority) end
          from jsonb_to_recordset($1) as new (
@@ -49,7 +50,7 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[NewRow]) -> Result<(
            created_by text, created_at timestamptz, complete_by timestamptz, queue_seconds int, concurrency_key text,
            concurrency_limit int, tags text[], correlation_id text, paused_by text, inputs jsonb, condition text, delay_seconds int,
            workflow_run_id uuid, group_id uuid, capabilities text[], agent jsonb, tier text, inferred jsonb, estimate_seconds int, retry_by_class jsonb,
-           land text)",
+           land text, submodules boolean, lfs boolean)",
         Json(rows) as _
     )
     .execute(conn)
@@ -87,7 +88,7 @@ pub(crate) async fn lock_all(conn: &mut PgConnection, ids: &[TaskId]) -> Result<
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         TaskRow,
-        r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, files, success_criteria,
+        r#"select id, workspace_id, repository_id, title, command, prompt, base_ref, submodules, lfs, files, success_criteria,
                   checks as "checks: Json<Vec<CheckSpec>>", priority, timeout_seconds, max_attempts, retry_strategy,
                   retry_base_seconds, retry_cap_seconds, not_before, complete_by, queue_seconds, concurrency_key, concurrency_limit,
                   tags, correlation_id, paused_by, state, attempts, failures, losses, run_at, ended_at,

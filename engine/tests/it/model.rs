@@ -400,6 +400,8 @@ impl World {
             title,
             work: view.work,
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: new.checks,

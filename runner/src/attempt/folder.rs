@@ -41,7 +41,7 @@ impl<'a> AttemptFolder<'a> {
                 let own = self.0.join(format!("check-{round}-{number}"));
                 Some((own.join("home"), own.join("tmp")))
             }
-            Guest::Git => None,
+            Guest::Git { .. } => None,
             Guest::Judge { round, number, .. } => {
                 let own = self.of_judge(round, number);
                 Some((own.join("home"), own.join("tmp")))
@@ -88,14 +88,15 @@ impl<'a> AttemptFolder<'a> {
         self.0.join("kept")
     }
 
-    /// The index as it was before the work began.
-    pub fn base_index(&self) -> PathBuf {
-        self.kept().join("index.base")
+    /// The index as it was before the work began: of the worktree itself, which is 0, or of the submodule with this number.
+    pub fn base_index(&self, number: usize) -> PathBuf {
+        self.kept().join(if number == 0 { "index.base".to_owned() } else { format!("index.base.{number}") })
     }
 
-    /// Of the runner's own: what the work has made, each object as its id says. git sees it while it looks, and nobody can change it then.
-    pub fn store(&self) -> PathBuf {
-        self.0.join("store")
+    /// Of the runner's own: what the work has made, each object as its id says; in the worktree itself, which is 0, or in the submodule with this
+    /// number. git sees it while it looks, and nobody can change it then.
+    pub fn store(&self, number: usize) -> PathBuf {
+        self.0.join(if number == 0 { "store".to_owned() } else { format!("store.{number}") })
     }
 
     /// What is on its way there.
@@ -113,8 +114,8 @@ impl<'a> AttemptFolder<'a> {
         self.kept().join("judged.index")
     }
 
-    /// Repositories that the work left inside its worktree.
-    pub fn nested(&self) -> PathBuf {
-        self.kept().join("nested")
+    /// Repositories that the work left inside its worktree, or inside that of a submodule.
+    pub fn nested(&self, number: usize) -> PathBuf {
+        self.kept().join(if number == 0 { "nested".to_owned() } else { format!("nested.{number}") })
     }
 }

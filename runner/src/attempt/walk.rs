@@ -2,7 +2,7 @@
 
 mod work;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{
     ArtifactKind, Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
@@ -23,6 +23,7 @@ use crate::{
     git::Git,
     held::{Order, Orders},
     journal::{Checkout, Entry},
+    lfs,
     life::Runner,
     log::Log,
     mirror::{self, Refused},
@@ -30,6 +31,7 @@ use crate::{
     sandbox::{Room, group},
     save::{Saved, Stand, save},
     session::Written,
+    submodule::{self, Reach, Submodule, leads_into},
     tellings::Tellings,
     verify::{Interrupted, Judges, Verification},
     worktree,
@@ -112,10 +114,9 @@ pub(super) async fn walk(
     entry.group = runner.sandbox.group_of(entry.attempt.attempt_id);
     let mut attempt = Attempt::new(Arc::clone(&runner), assignment, entry, room, agents, orders.clone());
     let give_up = CancellationToken::new();
-    let git = runner
-        .git_for(&attempt.assignment.credentials)
-        .for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
-    let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git)).await {
+    let for_attempt = |git: Git| git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
+    let (git, own) = (for_attempt(runner.git_for(&attempt.assignment.credentials)), for_attempt(runner.git.clone()));
+    let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git, &own)).await {
         Ok(checkout) => checkout,
         Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
     };
@@ -150,8 +151,8 @@ impl Attempt {
         Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default() }
     }
 
-    /// The journal first, then the mirror, then a worktree on it.
-    async fn prepare(&mut self, git: &Git) -> Result<Checkout, Refused> {
+    /// The journal first, then the mirrors, then a worktree on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
+    async fn prepare(&mut self, git: &Git, own: &Git) -> Result<Checkout, Refused> {
         if !self.runner.config.paths.include(&self.entry.repository) {
             let reason = "this runner works on no repository that is a path; it would when it had joined with --paths";
             return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
@@ -165,7 +166,18 @@ impl Attempt {
         let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
         written?;
         fetched.map_err(|refused| self.told_whose_tokens(refused))?;
-        let checkout = worktree::add(git, &self.entry, &self.assignment).await?;
+        let resolved = mirror::resolve(git, &self.entry.mirror, self.assignment.base_ref.as_deref());
+        let (base_commit, refs) = tokio::join!(resolved, mirror::packed_refs(git, &self.entry.mirror));
+        let (base_commit, refs) = (base_commit?, refs?);
+        let submodules = self.more_of(git, &base_commit).await.map_err(|refused| self.told_whose_tokens(refused))?;
+        self.room.show_submodules(&submodules);
+        let checkout = worktree::planned(&self.entry, base_commit, submodules);
+        // what is put through a program is put through it where that reaches nothing
+        let checks_out = match self.room.isolation() {
+            Isolation::Sandbox if self.entry.lfs => own.inside_to_write(&self.room),
+            _ => git.clone(),
+        };
+        worktree::add(git, &checks_out, &self.entry, &checkout, &refs).await?;
         self.entry.worktree = Some(checkout.clone());
         self.runner.journal.write(&self.entry).await?;
         Ok(checkout)
@@ -173,28 +185,58 @@ impl Attempt {
 
     /// What Muster keeps on its machine, the mirrors of others among it, is no repository of a workspace that the machine is not for.
     fn refuse_our_own(&self) -> Result<(), Refused> {
-        let runner = &self.runner;
-        if self.assignment.credentials == Credentials::Machine {
-            return Ok(());
-        }
-        let Ok(path) = Path::new(&self.entry.repository).canonicalize() else { return Ok(()) };
-        let mut ours = runner.config.sandbox.hidden.iter().chain(&runner.config.landing.tokens).filter_map(|path| path.canonicalize().ok());
-        if path.starts_with(&runner.folders.state_dir) || ours.any(|ours| path.starts_with(ours)) {
+        if leads_into(&self.entry.repository, &self.our_own()) {
             let reason = "its path leads into what Muster keeps for itself; name the repository where people work on it";
             return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
         }
         Ok(())
     }
 
+    /// The folders of that.
+    fn our_own(&self) -> Vec<PathBuf> {
+        let runner = &self.runner;
+        if self.assignment.credentials == Credentials::Machine {
+            return vec![];
+        }
+        let others = runner.config.sandbox.hidden.iter().chain(&runner.config.landing.tokens).filter_map(|path| path.canonicalize().ok());
+        std::iter::once(runner.folders.state_dir.clone()).chain(others).collect()
+    }
+
     /// A workspace that the machine is not for may lack a token that another has.
     fn told_whose_tokens(&self, refused: Refused) -> Refused {
         match (&self.assignment.credentials, refused) {
-            (Credentials::Workspace { slug }, Refused::Task(failure)) if !self.entry.repository.starts_with('/') => {
+            (Credentials::Workspace { slug }, Refused::Task(failure)) if failure.code == FailureCode::RepositoryUnreachable => {
                 let message = format!("{}. {}", failure.message, whose_tokens(slug));
                 Refused::Task(Failure { message, ..failure })
             }
             (_, other) => other,
         }
+    }
+
+    /// What the task wants of the repository beside its files and their history, into the mirrors.
+    async fn more_of(&self, git: &Git, commit: &str) -> Result<Vec<Submodule>, Refused> {
+        let (mirrors, mirror, location) = (&self.runner.mirrors, &self.entry.mirror, &self.entry.repository);
+        if self.entry.lfs && !lfs::is_here(git, mirror).await {
+            return Err(lfs::missing());
+        }
+        let submodules = match self.assignment.submodules {
+            true => {
+                let (paths, credentials, not_these) = (&self.runner.config.paths, &self.assignment.credentials, &self.our_own());
+                let reach = Reach { mirrors, paths, credentials, not_these };
+                submodule::fetch(git, reach, (location.as_str(), mirror.as_path(), commit)).await?
+            }
+            false => vec![],
+        };
+        if self.entry.lfs {
+            let turn = mirrors.turn(mirror).await;
+            lfs::fetch(git, mirror, location, commit).await?;
+            drop(turn);
+            for one in &submodules {
+                let _turn = mirrors.turn(&one.mirror).await;
+                lfs::fetch(git, &one.mirror, &one.location, &one.commit).await.map_err(|error| submodule::about(&one.path, error))?;
+            }
+        }
+        Ok(submodules)
     }
 
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
@@ -338,7 +380,9 @@ impl Attempt {
         let diff =
             (!saved.diff.is_empty()).then(|| NewArtifact { kind: ArtifactKind::Diff, name: "changes.diff".into(), content: saved.diff });
         let branch = saved.commit.as_ref().map(|_| checkout.branch.clone());
-        let artifacts = diff.into_iter().collect();
+        let patches = saved.patches.into_iter().filter(|patch| !patch.content.is_empty());
+        let patches = patches.map(|patch| NewArtifact { kind: ArtifactKind::Patch, name: patch.name, content: patch.content });
+        let artifacts = diff.into_iter().chain(patches).collect();
         Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts, output, findings })
     }
 }
@@ -347,7 +391,10 @@ impl Attempt {
 fn as_judged(ended: Ended, saved: &Saved) -> Ended {
     match ended {
         Ended::Completed(_, Some(judged)) if saved.stand.as_ref() != Some(&judged) => {
-            let words = |stand: &Stand| format!("the files {} on the commit {}", stand.tree, stand.head);
+                let words = |Stand { head, tree, inside }: &Stand| {
+                let inside: String = inside.iter().map(|one| format!(", {one}")).collect();
+                format!("the files {tree} on the commit {head}{inside}")
+            };
             let (was, is) = (words(&judged), saved.stand.as_ref().map_or_else(|| "nothing".to_owned(), words));
             let message = format!("what was judged is not what there was to save: {was} were judged, and there is {is}");
             Ended::Failed(Failure::new(FailureCode::CommandFailed, message))
@@ -359,11 +406,16 @@ fn as_judged(ended: Ended, saved: &Saved) -> Ended {
 /// What an agent is expected to do, and what nobody is expected to do.
 fn findings(assignment: &Assignment, session: &Written, saved: &Saved) -> Vec<Finding> {
     let mut found = vec![];
-    if matches!(assignment.work, Work::Prompt(_)) && saved.commit.is_none() {
+    if matches!(assignment.work, Work::Prompt(_)) && saved.commit.is_none() && saved.patches.is_empty() {
         found.push(Finding::new(FindingKind::NoChange, "the agent changed nothing"));
     }
     if session.tool_calls == Some(0) {
         found.push(Finding::new(FindingKind::NoToolCall, "the agent used no tool: it has looked at nothing"));
+    }
+    if !saved.patches.is_empty() {
+        let inside: Vec<_> = saved.patches.iter().map(|patch| format!("{} ({})", patch.path, patch.branch)).collect();
+        let what = "changed inside submodules, which the checks have seen and the result does not hold; each is on a branch in the runner's mirror of it";
+        found.push(Finding::new(FindingKind::SubmoduleChanged, format!("{what}: {}", inside.join(", "))));
     }
     found.extend(finding::in_diff(&String::from_utf8_lossy(&saved.diff)));
     found

@@ -265,6 +265,8 @@ mod tests {
             agent: AgentTerms { backend, ..AgentTerms::default() },
             repository: "/srv/app".into(),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: vec![],

@@ -72,6 +72,8 @@ mod tests {
             agent: domain::AgentTerms::default(),
             repository: "/srv/app".into(),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec!["src/a.rs".into()],
             success_criteria: vec!["nothing is left lying about".into()],
             checks: vec![spec, CheckSpec::new(CheckKind::TestPasses, None), CheckSpec::new(CheckKind::Review, None)],

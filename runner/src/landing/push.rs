@@ -11,7 +11,9 @@ use domain::{
 use super::{AGAIN_IN, NotDone, passing, trouble};
 use crate::{
     git::{Argument, Bounds, Git, GitError, Place, last_words, without_credentials},
+    lfs,
     life::Runner,
+    mirror,
     save::receive_as_owner,
 };
 
@@ -61,6 +63,9 @@ pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Re
     match step(at(&branch), &order.commit, order.left_at.as_deref()) {
         Step::Nothing => {}
         Step::Push { expected } => {
+            if order.lfs {
+                push_lfs(git, &mirror, &remote, &order.commit).await?;
+            }
             if let Err(refused) = push_to(git, place, &remote, order, expected).await {
                 // a git of an earlier life may have lived on, and have come before
                 let there = self::listed(git, place, &remote, &[branch.as_str()]).await.unwrap_or_default();
@@ -170,12 +175,7 @@ async fn bring_commit(git: &Git, runner: &Runner, mirror: &Path, order: &Landing
 }
 
 async fn has_commit(git: &Git, mirror: &Path, commit: &str) -> Result<bool, NotDone> {
-    let commit = format!("{commit}^{{commit}}");
-    match git.run(Place::Repository(mirror), &[&"cat-file", &"-e", &commit], Bounds::LOCAL).await {
-        Ok(_) => Ok(true),
-        Err(GitError::Failed { .. }) => Ok(false),
-        Err(error) => Err(why(&error, "cannot look into", &mirror.display().to_string())),
-    }
+    mirror::has_commit(git, mirror, commit).await.map_err(|error| why(&error, "cannot look into", &mirror.display().to_string()))
 }
 
 async fn push_to(git: &Git, place: Place<'_>, remote: &str, order: &LandingOrder, expected: &str) -> Result<(), NotDone> {
@@ -190,6 +190,15 @@ async fn push_to(git: &Git, place: Place<'_>, remote: &str, order: &LandingOrder
     }
     arguments.extend([&"--end-of-options" as Argument<'_>, &remote, &refs]);
     git.run(place, &arguments, Bounds::TRANSFER).await.map(drop).map_err(|error| why(&error, "cannot push to", remote))
+}
+
+/// What Git LFS keeps for it, before anything names it there: to push it once more is nothing.
+async fn push_lfs(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), NotDone> {
+    if !lfs::is_here(git, mirror).await {
+        let message = "the result has files of Git LFS, and there is no git-lfs on the runner's machine any more";
+        return Err(trouble(message, "Install it there, and try again.").into());
+    }
+    lfs::push(git, mirror, remote, commit).await.map_err(|error| why(&error, "cannot push the files of Git LFS to", remote))
 }
 
 /// The branch that a ref means; a tag or a commit means none.

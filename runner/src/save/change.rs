@@ -1,15 +1,19 @@
 //! What the work has changed so far, for those who judge it: looked at as it will be saved, from the [store](super::store) that is pushed,
 //! while nothing is moved and nothing is pushed.
 
-use std::fs::{self, File};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+};
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::{ALL_REPOSITORIES, SaveError, Saving, Stand};
+use super::{ALL_REPOSITORIES, SaveError, Saving, Stand, within};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},
     journal::{Checkout, Entry},
+    lfs,
     sandbox::Room,
     worktree,
 };
@@ -29,6 +33,8 @@ pub(crate) struct Change {
     /// It goes on; to whoever reads files all of it is shown in one of this name among them.
     pub is_cut: bool,
     pub whole: Option<String>,
+    /// How many files of Git LFS are new, of which a diff shows only what stands for them.
+    pub large: usize,
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
@@ -48,38 +54,47 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
     worktree::restore(entry, checkout).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
-    let saving = Saving { git, outside, entry, checkout, place: worktree::place(checkout, &index) };
+    let inside = within::look(git, outside, (entry, checkout), None).await?;
+    let links = within::links(&inside, 0);
+    let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
     let objects = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&objects);
-    let new = saving.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", base]).await?;
-    if let Some(line) = new.lines().find(|line| line.split(' ').nth(1) == Some("160000")) {
-        let path = line.split_once('\t').map_or(line, |(_, path)| path);
+    if let Some(path) = saving.new_repository(base).await? {
         return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
     }
+    let large = saving.large_files(&[&head, &now], &inside).await?;
     if reads {
-        saving.show(&now).await?;
+        saving.show(&now, &inside, &large).await?;
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
     let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
+    // after it, as what is cut goes on
+    let rest = if diff.cut { 0 } else { SHOWN - diff.bytes.len() };
+    let (more, more_is_cut) = within::shown_diff(git, (entry, checkout), &inside, ALL_TEXT, rest).await?;
+    let is_cut = diff.cut || more_is_cut;
     let mut whole = None;
-    if reads && diff.cut {
+    if reads && is_cut {
         // what was there before can be read nowhere else; no file of the change is called so
         let name = format!("change-{}.diff", Alphanumeric.sample_string(&mut rand::rng(), 16));
         let file = File::create_new(AttemptFolder::of(&entry.folder).judged().join(&name))?;
-        saving.git.run_into(saving.place, &arguments, b"", file, Bounds::LOCAL).await?;
+        saving.git.run_into(saving.place, &arguments, b"", file.try_clone()?, Bounds::LOCAL).await?;
+        within::write_diffs(git, (entry, checkout), &inside, ALL_TEXT, &file).await?;
         whole = Some(name);
     }
+    let mut touched = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
+    touched.text = format!("{}{}", touched.text, within::touched(&inside)).trim().to_owned();
     Ok(Change {
         whole,
-        diff: legible(&diff.bytes),
-        is_cut: diff.cut,
-        touched: saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?,
+        diff: legible(&[diff.bytes, more].concat()),
+        is_cut,
+        large: large.len(),
+        touched,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
         commits: saving.commits(&head, &now).await?,
-        stand: Stand { head, tree: now },
+        stand: Stand { head, tree: now, inside: within::stands(&inside) },
     })
 }
 
@@ -89,6 +104,17 @@ fn legible(bytes: &[u8]) -> String {
 }
 
 impl Saving<'_> {
+    /// What Git LFS keeps that was not named before, in the worktree and inside submodules.
+    async fn large_files(&self, tips: &[&str], inside: &[within::Within<'_>]) -> Result<BTreeSet<String>, GitError> {
+        if !self.entry.lfs {
+            return Ok(BTreeSet::new());
+        }
+        let (store, base) = (AttemptFolder::of(&self.entry.folder).store(0), &self.checkout.base_commit);
+        let mut large = lfs::named(self.outside, &store, tips, &[base, &format!("{base}^{{tree}}")]).await?;
+        large.append(&mut within::large_files(self.outside, self.entry, inside).await?);
+        Ok(large)
+    }
+
     async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {
         let listed = self.git.run(self.place, arguments, Bounds { output: LISTED, ..Bounds::LOCAL }).await?;
         Ok(List { text: listed.text(), is_cut: listed.cut })

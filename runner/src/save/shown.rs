@@ -2,9 +2,11 @@
 //!
 //! The worktree is not that. What git ignores lies in it as well and does not land, and by a `.gitattributes` of its own a change has git write
 //! a file otherwise than it is kept. So the files are written anew from the [store](super::store), by a git that finds no attributes: files of
-//! that name get theirs when all is written.
+//! that name get theirs when all is written. The files inside submodules are written to where these lie, and what Git LFS keeps of the change
+//! takes the place of what stands for it: who tests that it works has had both.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs, io,
     os::unix::ffi::OsStrExt,
@@ -13,47 +15,85 @@ use std::{
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::{LISTING, SaveError, Saving};
+use super::{LISTING, SaveError, Saving, within::Within};
 use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
-    git::{Argument, Bounds, Place},
+    git::{Argument, Bounds, Git, Place},
+    lfs,
+    worktree::is_folder_below,
 };
 
 const ATTRIBUTES: &[u8] = b".gitattributes";
 /// Characters that are behind their names meanwhile: no file of the change is called so.
 const BEHIND: usize = 24;
 
+/// What is written.
+struct Part<'a> {
+    /// A repository that holds it.
+    repository: &'a Path,
+    tree: &'a str,
+    folder: &'a Path,
+    /// Where Git LFS keeps what it names.
+    kept: [&'a Path; 2],
+}
+
 impl Saving<'_> {
-    /// Writes the files of a tree of the store to where a judge sees them.
-    pub(super) async fn show(&self, tree: &str) -> Result<(), SaveError> {
+    /// Writes the files of a tree of the store, and those inside submodules, to where a judge sees them, these `large` ones of Git LFS among them.
+    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<String>) -> Result<(), SaveError> {
         let folder = AttemptFolder::of(&self.entry.folder);
-        let (store, judged, index) = (folder.store(), folder.judged(), folder.judged_index());
+        let (judged, index) = (folder.judged(), folder.judged_index());
         let made = tokio::task::spawn_blocking({
-            let (judged, index) = (judged.clone(), index.clone());
-            move || make(&judged, &index)
+            let judged = judged.clone();
+            move || remove(&judged).and_then(|()| private_folder(&judged))
         });
         made.await.map_err(io::Error::other)??;
-        let place = Place::Worktree { git_dir: &store, path: &judged, index: &index, objects: None };
-        let listed = self.outside.run(place, &[&"ls-tree", &"-r", &"-z", &tree], LISTING).await?;
-        let behind = Alphanumeric.sample_string(&mut rand::rng(), BEHIND);
-        let (entries, renamed) = without_attributes(&listed.bytes, &behind);
-        self.outside.run_with_input(place, &[&"update-index", &"-z", &"--index-info"], &entries, Bounds::LOCAL).await?;
-        let arguments: [Argument<'_>; 6] = [&"-c", &"core.autocrlf=false", &"checkout-index", &"--all", &"--force", &"--quiet"];
-        self.outside.run(place, &arguments, Bounds::TRANSFER).await?;
-        for path in renamed {
-            let mut from = judged.join(&path).into_os_string();
-            from.push(&behind);
-            fs::rename(from, judged.join(path))?;
+        let (repository, kept) = (&folder.store(0), [self.checkout.git_dir.as_path(), self.mirror]);
+        write(self.outside, &index, Part { repository, tree, folder: &judged, kept }, large).await?;
+        for one in inside {
+            let path = judged.join(&one.submodule.path);
+            // what is there instead lands, and stays
+            if !is_folder_below(&judged, &one.submodule.path) || fs::read_dir(&path)?.next().is_some() {
+                continue;
+            }
+            let (git_dir, mirror) = (one.submodule.git_dir(&self.checkout.git_dir), &one.submodule.mirror);
+            let store = folder.store(one.submodule.number);
+            let (repository, tree) = match &one.changed {
+                Some(changed) => (&store, &changed.tree),
+                None => (mirror, &one.link),
+            };
+            write(self.outside, &index, Part { repository, tree, folder: &path, kept: [&git_dir, mirror] }, large).await?;
         }
         Ok(())
     }
 }
 
-fn make(judged: &Path, index: &Path) -> io::Result<()> {
-    remove(judged)?;
+async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<String>) -> Result<(), SaveError> {
     remove(index)?;
-    private_folder(judged)
+    let Part { repository, tree, folder, kept } = part;
+    let place = Place::Worktree { git_dir: repository, path: folder, index, objects: None };
+    let listed = outside.run(place, &[&"ls-tree", &"-r", &"-z", &tree], LISTING).await?;
+    let behind = Alphanumeric.sample_string(&mut rand::rng(), BEHIND);
+    let (entries, renamed) = without_attributes(&listed.bytes, &behind);
+    outside.run_with_input(place, &[&"update-index", &"-z", &"--index-info"], &entries, Bounds::LOCAL).await?;
+    let arguments: [Argument<'_>; 6] = [&"-c", &"core.autocrlf=false", &"checkout-index", &"--all", &"--force", &"--quiet"];
+    outside.run(place, &arguments, Bounds::TRANSFER).await?;
+    for path in renamed {
+        let mut from = folder.join(&path).into_os_string();
+        from.push(&behind);
+        fs::rename(from, folder.join(path))?;
+    }
+    if !large.is_empty() {
+        let files = files(&listed.bytes).map(|path| folder.join(path)).collect();
+        lfs::put_in_place(files, kept.map(Path::to_owned), large.clone()).await?;
+    }
+    Ok(())
+}
+
+/// The paths of what is neither a link nor another repository.
+fn files(entries: &[u8]) -> impl Iterator<Item = &Path> {
+    let plain = entries.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"100"));
+    plain.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1)).map(|path| Path::new(OsStr::from_bytes(path)))
 }
 
 /// The same entries, those that are called as attributes are with this behind their names; and the paths of these.
@@ -82,5 +122,7 @@ mod tests {
         let expected = b"100644 blob 1\t.gitattributesx\x00100644 blob 2\tsub/.gitattributesx\x00100644 blob 3\tnot.gitattributes\x00";
         assert_eq!(changed, expected);
         assert_eq!(renamed, [Path::new(".gitattributes"), Path::new("sub/.gitattributes")]);
+        let listed = b"100644 blob 1\ta\tb\x00120000 blob 2\tlink\x00160000 commit 3\tlib\x00100755 blob 4\trun\x00";
+        assert_eq!(files(listed).collect::<Vec<_>>(), [Path::new("a\tb"), Path::new("run")]);
     }
 }

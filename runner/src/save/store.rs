@@ -16,7 +16,6 @@ use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
     git::{Argument, Bounds, GitError, Place},
-    journal::Entry,
     worktree,
 };
 
@@ -24,10 +23,10 @@ impl Saving<'_> {
     /// Takes these commits and trees in, with all that they lead to and that the base commit does not. Says where the objects are.
     pub(super) async fn take(&self, tips: &[&str]) -> Result<PathBuf, SaveError> {
         let folder = AttemptFolder::of(&self.entry.folder);
-        let (store, pack) = (folder.store(), folder.taken());
+        let (store, pack) = (folder.store(self.number), folder.taken());
         let made = tokio::task::spawn_blocking({
-            let (entry, store) = (self.entry.clone(), store.clone());
-            move || make(&entry, &store)
+            let (location, mirror, store) = (self.location.to_owned(), self.mirror.to_owned(), store.clone());
+            move || make(&location, &mirror, &store)
         });
         made.await.map_err(io::Error::other)??;
         let base = &self.checkout.base_commit;
@@ -48,14 +47,14 @@ impl Saving<'_> {
 }
 
 /// As a bare repository that has nothing yet but what the mirror has.
-fn make(entry: &Entry, store: &Path) -> io::Result<()> {
+fn make(location: &str, mirror: &Path, store: &Path) -> io::Result<()> {
     // whatever work without a sandbox has put there
     remove(store)?;
     for folder in [store.join("objects/info"), store.join("refs")] {
         private_folder(&folder)?;
     }
     fs::write(store.join("HEAD"), "ref: refs/heads/none\n")?;
-    fs::write(store.join("config"), worktree::settings(entry)?)?;
-    fs::write(store.join("objects/info/alternates"), worktree::alternates(entry))?;
-    worktree::copy_shallow(entry, store)
+    fs::write(store.join("config"), worktree::settings(location, mirror, "")?)?;
+    fs::write(store.join("objects/info/alternates"), worktree::alternates(mirror))?;
+    worktree::copy_shallow(mirror, store)
 }

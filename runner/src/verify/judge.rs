@@ -121,6 +121,9 @@ impl Verification<'_> {
             let most = save::SHOWN / 1024;
             return Ok(not_judged(&format!("the change is longer than the {most} KiB that a model is shown; have it reviewed")));
         }
+        if change.large > 0 && !reads {
+            return Ok(not_judged("the change has files that Git LFS keeps, of which no diff shows anything; have it reviewed"));
+        }
         if change.is_cut && change.touched.is_cut {
             // the work chooses names, and git sorts by them
             let (most, names) = (save::SHOWN / 1024, save::LISTED / 1024);

@@ -58,6 +58,7 @@ fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
         saved_on: branch.clone(),
         branch,
         left_at: None,
+        lfs: false,
         pull_request: None,
         credentials: assignment.credentials.clone(),
     }

@@ -44,6 +44,7 @@ Examples:
   muster task run Train it again --capability gpu --tier complex --estimate 2h --retry-class provider_limit=5m,1h
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run Write a test for the date parser --check test_passes=auto --land pull_request
+  muster task run --command 'make firmware' --submodules --lfs --check file_exists=firmware.bin
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
 pub struct RunArgs {
     /// What to do, in words, for the agent of the runner.
@@ -73,6 +74,12 @@ pub struct RunArgs {
     /// The branch, tag or commit to start from [default: the repository's default branch].
     #[arg(long, value_name = "REF")]
     base: Option<String>,
+    /// Fetch the repository's submodules as well.
+    #[arg(long)]
+    submodules: bool,
+    /// Fetch the files that Git LFS keeps for the repository as well; without, the work finds pointers to them.
+    #[arg(long)]
+    lfs: bool,
     /// The lane the task queues in.
     #[arg(long, default_value = Priority::Normal.name(), value_parser = PossibleValuesParser::new(Priority::ALL.map(Priority::name)))]
     priority: String,
@@ -226,6 +233,8 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         command: args.command.clone(),
         prompt: args.command.is_none().then_some(prompt),
         base_ref: args.base.clone(),
+        submodules: args.submodules,
+        lfs: args.lfs,
         files: args.files.clone(),
         success_criteria: args.criteria.clone(),
         checks: checks(args)?,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use domain::{
     Attempt, Event, FailureCode, Land, TaskView, Work,
+    repository::also_fetched,
     task::{Gate, TaskLink, TierSource, no_runner_has, plain},
 };
 
@@ -74,6 +75,8 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
         ("base_ref", task.base_ref.clone().unwrap_or_default()),
+        ("submodules", task.submodules.to_string()),
+        ("lfs", task.lfs.to_string()),
         ("created_at", moment(summary.created_at)),
         ("created_by", task.created_by.clone()),
         ("ended_at", summary.state.ended_at().map(moment).unwrap_or_default()),
@@ -114,6 +117,7 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.push(field("page", address));
     lines.push(field("repository", &summary.repository));
     lines.extend(task.base_ref.as_ref().map(|base| field("base", base)));
+    lines.extend(also_fetched(task.submodules, task.lfs).map(|what| field("also fetched", what)));
     lines.extend(work(task));
     lines.push(field("priority", summary.priority.name()));
     if task.work.is_executed() {

@@ -44,6 +44,11 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     };
     let has_run = attempt.verification.is_some();
     let has_diff = attempt.artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Diff);
+    let patches = attempt.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Patch).map(|patch| {
+        let (href, name) = (format!("/api/v1/artifacts/{}", patch.id), patch.name.clone());
+        view! { " " <a href=href rel="external" download>{name}</a> }
+    });
+    let patches = patches.collect_view();
     let has_session = attempt.session_events > 0;
     let failure = attempt.failure.as_ref().map(|failure| (capitalised(&failure.message), failure.code));
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
@@ -77,6 +82,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
                         let label = format!("Diff of attempt {number}");
                         view! { <a href=format!("/tasks/{id}?view=diff&attempt={number}") data-noscroll="" aria-label=label>"Diff"</a> }
                     })}
+                {patches}
             </td>
         </tr>
     }

@@ -2,6 +2,7 @@
 
 use domain::{
     Attempt, CheckStatus, TaskId, TaskView,
+    repository::also_fetched,
     task::{Complexity, On, TaskDependency, TaskLink, TierSource},
 };
 use leptos::prelude::*;
@@ -72,6 +73,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {task.workflow_run.map(|run| wide_fact("Step", step_of(task, run)))}
         {wide_fact("Repository", view! { <span title=repository.clone()>{short_location(&repository)}</span> <CopyButton text=repository.clone() label="Copy the repository's address" /> })}
         {is_executed.then(|| wide_fact("Base", base(task, latest)))}
+        {also_fetched(task.submodules, task.lfs).map(|what| wide_fact("Also fetched", what))}
         {latest.filter(|attempt| attempt.commit.is_some()).and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
         {is_executed.then(|| fact("Attempts", format!("{}{}", task.summary.attempts, of_most(&task.summary).unwrap_or_default())))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}

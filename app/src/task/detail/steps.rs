@@ -184,6 +184,8 @@ mod tests {
             version: 1,
             work: Work::Command("true".into()),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             check_specs: vec![],

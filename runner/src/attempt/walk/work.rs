@@ -32,6 +32,7 @@ use crate::{
     process::{self, Allowance, End, Time, Trace},
     sandbox::{Made, Meter, Overrun, Program, Running},
     session::{Session, secrets::Secrets},
+    submodule::shown,
 };
 
 /// Of a command, as the log shows it before its output.
@@ -237,6 +238,10 @@ impl Attempt {
         let (base_commit, branch) = (checkout.base_commit.clone(), checkout.branch.clone());
         let start = base_commit.get(..12).unwrap_or(&base_commit);
         let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
+        for submodule in &checkout.submodules {
+            let (path, at) = (shown(&submodule.path), submodule.commit.get(..12).unwrap_or(&submodule.commit));
+            lines.push_str(&format!("\nSubmodule {path} at {at}"));
+        }
         if !self.assignment.failed_checks.is_empty() {
             let count = self.assignment.failed_checks.len();
             lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));

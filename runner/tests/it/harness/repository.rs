@@ -65,6 +65,8 @@ impl Repository {
             agent: Default::default(),
             repository: self.path.to_str().unwrap().into(),
             base_ref: None,
+            submodules: false,
+            lfs: false,
             files: vec![],
             success_criteria: vec![],
             checks: vec![],

@@ -1,0 +1,308 @@
+//! Git LFS: files that a repository names by their SHA-256, and that are kept beside its history.
+//!
+//! They are fetched outside of every sandbox into the mirror, with what the runner's machine proves itself with. The worktree gets them where
+//! git looks at the work, so that `git-lfs` itself runs in the sandbox and reaches nothing; the attempt's repository finds them in the mirror
+//! and puts what is new beside its own objects. From there it is taken over into the mirror: only what commits name, and only what is what
+//! its name says. A landing pushes it before the branch, as a branch that names what is not there is of use to nobody.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use domain::{Failure, FailureCode};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    git::{Argument, Bounds, Git, GitError, Place, without_credentials},
+    mirror::Refused,
+};
+
+/// For an attempt's repository, as `git lfs install` would write them, and without what git-lfs would write itself.
+pub(crate) const SETTINGS: &str = "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
+                                   \tprocess = git-lfs filter-process\n\trequired = true\n[lfs]\n\trepositoryformatversion = 0\n";
+/// For lists of what commits hold.
+const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
+/// Bytes of the longest file that is taken for a pointer, as git-lfs has it.
+const LONGEST_POINTER: u64 = 1024;
+/// So many are named in one call.
+const AT_ONCE: usize = 200;
+
+/// Whether the program is on this machine.
+pub(crate) async fn is_here(git: &Git, folder: &Path) -> bool {
+    git.run(Place::Folder(folder), &[&"lfs", &"version"], Bounds::LOOK).await.is_ok()
+}
+
+pub(crate) fn missing() -> Refused {
+    let message = "the task wants the files of Git LFS, and the program git-lfs is not on this machine";
+    Refused::Task(Failure::new(FailureCode::LfsMissing, message))
+}
+
+/// Brings what the files of a commit name into the mirror. The caller has its turn.
+pub(crate) async fn fetch(git: &Git, mirror: &Path, location: &str, commit: &str) -> Result<(), Refused> {
+    let arguments: [Argument<'_>; 4] = [&"lfs", &"fetch", &"origin", &commit];
+    match git.run(Place::Repository(mirror), &arguments, Bounds::TRANSFER).await {
+        Ok(_) => Ok(()),
+        Err(GitError::GivenUp) => Err(Refused::GivenUp),
+        Err(error) => {
+            let code = if location.starts_with('/') { FailureCode::RepositoryUnavailable } else { FailureCode::RepositoryUnreachable };
+            let message = format!("cannot fetch the files of Git LFS of {}: {error}", without_credentials(location));
+            Err(Refused::Task(Failure::new(code, message)))
+        }
+    }
+}
+
+/// What an attempt has added.
+pub(crate) struct Added {
+    /// The SHA-256 of each that its commits name and that is in the mirror now.
+    pub objects: Vec<String>,
+    /// How many they name that are nowhere on this machine.
+    pub missing: usize,
+}
+
+/// Takes what commits name that the base commit does not from the attempt's repository into the mirror. The commits are read from one in which
+/// every object is what its id says.
+pub(crate) async fn keep(
+    git: &Git,
+    (commits_of, git_dir): (&Path, &Path),
+    mirror: &Path,
+    commits: &[&str],
+    base: &str,
+) -> Result<Added, GitError> {
+    let named = named(git, commits_of, commits, &[base]).await?;
+    let (from, to) = (store(git_dir), store(mirror));
+    let kept = tokio::task::spawn_blocking(move || {
+        let mut added = Added { objects: vec![], missing: 0 };
+        for oid in named {
+            match copy(&from, &to, &oid)? {
+                true => added.objects.push(oid),
+                false => added.missing += 1,
+            }
+        }
+        io::Result::Ok(added)
+    });
+    Ok(kept.await.map_err(io::Error::other)??)
+}
+
+/// Puts objects of the mirror where git-lfs looks for them in a repository that is a path. Whether it is the runner's own to write to.
+pub(crate) async fn deliver(git: &Git, mirror: &Path, repository: &str, objects: Vec<String>) -> Result<bool, GitError> {
+    let asked: [Argument<'_>; 3] = [&"rev-parse", &"--path-format=absolute", &"--git-common-dir"];
+    let git_dir = PathBuf::from(git.run(Place::Folder(Path::new(repository)), &asked, Bounds::LOCAL).await?.text());
+    let (from, to) = (store(mirror), store(&git_dir));
+    let delivered = tokio::task::spawn_blocking(move || {
+        // what root would write there its owner could not change, and its owner says where links lead
+        if fs::metadata(&git_dir)?.uid() != rustix::process::geteuid().as_raw() {
+            return Ok(false);
+        }
+        objects.iter().try_for_each(|oid| copy(&from, &to, oid).map(drop))?;
+        io::Result::Ok(true)
+    });
+    Ok(delivered.await.map_err(io::Error::other)??)
+}
+
+/// Pushes what a commit names that the repository did not when it was fetched.
+pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
+    let objects = named(git, mirror, &[commit], &["--remotes", "--tags"]).await?;
+    let store = store(mirror);
+    let here: Vec<_> = objects.into_iter().filter(|oid| object(&store, oid).is_file()).collect();
+    if remote.starts_with('/') {
+        return deliver(git, mirror, remote, here).await.map(drop);
+    }
+    for objects in here.chunks(AT_ONCE) {
+        let mut arguments: Vec<Argument<'_>> = vec![&"lfs", &"push", &"--object-id", &remote];
+        arguments.extend(objects.iter().map(|oid| oid as Argument<'_>));
+        git.run(Place::Repository(mirror), &arguments, Bounds::TRANSFER).await?;
+    }
+    Ok(())
+}
+
+/// Puts these into the place of what stands for them in these files. What is in neither of these repositories, or is not what its name says,
+/// stays as it is.
+pub(crate) async fn put_in_place(files: Vec<PathBuf>, repositories: [PathBuf; 2], objects: BTreeSet<String>) -> io::Result<()> {
+    let put = move || {
+        for file in files {
+            let Some(oid) = pointer(&file)?.filter(|oid| objects.contains(oid)) else { continue };
+            for from in repositories.iter().map(|git_dir| object(&store(git_dir), &oid)) {
+                if is_plain(&from) && replace(&from, &file, &oid)? {
+                    break;
+                }
+            }
+        }
+        io::Result::Ok(())
+    };
+    tokio::task::spawn_blocking(put).await.map_err(io::Error::other)?
+}
+
+/// What a file stands for, where it stands for anything.
+fn pointer(file: &Path) -> io::Result<Option<String>> {
+    if fs::symlink_metadata(file)?.len() > LONGEST_POINTER {
+        return Ok(None);
+    }
+    Ok(String::from_utf8_lossy(&fs::read(file)?).lines().find_map(named_in))
+}
+
+/// What commits and trees name, and what is before them does not.
+pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &[&str]) -> Result<BTreeSet<String>, GitError> {
+    if commits.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let place = Place::Repository(git_dir);
+    let mut arguments: Vec<Argument<'_>> = vec![&"rev-list", &"--objects", &"--no-object-names"];
+    arguments.extend(commits.iter().map(|commit| commit as Argument<'_>));
+    arguments.push(&"--not");
+    arguments.extend(before.iter().map(|commit| commit as Argument<'_>));
+    let all = git.run(place, &arguments, LISTING).await?.bytes;
+    let about: [Argument<'_>; 2] = [&"cat-file", &"--batch-check=%(objecttype) %(objectsize) %(objectname)"];
+    let about = git.run_with_input(place, &about, &all, LISTING).await?.text();
+    let small = about.lines().filter_map(small_file).flat_map(|id| [id, "\n"]).collect::<String>();
+    let contents = git.run_with_input(place, &[&"cat-file", &"--batch"], small.as_bytes(), LISTING).await?.bytes;
+    // a pointer is a few lines of its own, wherever it begins; what only looks like one names what is not there
+    let text = String::from_utf8_lossy(&contents);
+    Ok(text.lines().filter_map(named_in).collect())
+}
+
+/// Its id, of what may be a pointer.
+fn small_file(line: &str) -> Option<&str> {
+    let mut words = line.split(' ');
+    let (kind, size, id) = (words.next()?, words.next()?.parse::<u64>().ok()?, words.next()?);
+    (kind == "blob" && size <= LONGEST_POINTER).then_some(id)
+}
+
+fn named_in(line: &str) -> Option<String> {
+    let oid = line.strip_prefix("oid sha256:")?;
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (oid.len() == 64 && oid.bytes().all(is_hex)).then(|| oid.to_owned())
+}
+
+/// Where git-lfs keeps what belongs to a repository.
+fn store(git_dir: &Path) -> PathBuf {
+    git_dir.join("lfs")
+}
+
+fn object(store: &Path, oid: &str) -> PathBuf {
+    store.join("objects").join(&oid[..2]).join(&oid[2..4]).join(oid)
+}
+
+/// Whether it is there now. In one step for everybody else, and only if it is what its name says: the work could have written anything.
+fn copy(from: &Path, to: &Path, oid: &str) -> io::Result<bool> {
+    let (from, to) = (object(from, oid), object(to, oid));
+    if to.is_file() {
+        return Ok(true);
+    }
+    if !is_plain(&from) {
+        return Ok(false);
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    replace(&from, &to, oid)
+}
+
+fn is_plain(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
+}
+
+/// Whatever is there, with the rights that it has. Whether what came is what its name says, and is there now.
+fn replace(from: &Path, to: &Path, oid: &str) -> io::Result<bool> {
+    let draft = to.with_file_name(format!("{}.new", Uuid::now_v7()));
+    let is_whole = copy_and_hash(from, &draft)? == oid;
+    match is_whole {
+        true => {
+            if let Ok(before) = fs::symlink_metadata(to) {
+                fs::set_permissions(&draft, before.permissions())?;
+            }
+            fs::rename(&draft, to)?;
+        }
+        false => fs::remove_file(&draft)?,
+    }
+    Ok(is_whole)
+}
+
+fn copy_and_hash(from: &Path, to: &Path) -> io::Result<String> {
+    let (mut from, mut to) = (File::open(from)?, File::create_new(to)?);
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 256 * 1024]);
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        to.write_all(&buffer[..read])?;
+    }
+    to.sync_all()?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(content: &[u8]) -> String {
+        Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn put(store: &Path, oid: &str, content: &[u8]) {
+        let path = object(store, oid);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    #[test]
+    fn only_what_is_what_its_name_says_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let (right, wrong, link) = (sum(b"large\n"), sum(b"something else"), sum(b"secret"));
+        put(&from, &right, b"large\n");
+        put(&from, &wrong, b"large\n");
+        fs::write(folder.path().join("secret"), "secret").unwrap();
+        fs::create_dir_all(object(&from, &link).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("secret"), object(&from, &link)).unwrap();
+        assert!(copy(&from, &to, &right).unwrap() && copy(&from, &to, &right).unwrap());
+        assert_eq!(fs::read(object(&to, &right)).unwrap(), b"large\n");
+        for other in [&wrong, &link, &sum(b"nowhere")] {
+            assert!(!copy(&from, &to, other).unwrap());
+            assert!(!object(&to, other).exists());
+        }
+        let left = fs::read_dir(object(&to, &wrong).parent().unwrap()).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "no draft of it stays");
+    }
+
+    #[tokio::test]
+    async fn what_stands_for_something_is_replaced_by_it_where_that_is_wanted() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let [own, mirror] = ["own", "mirror"].map(|name| folder.path().join(name));
+        let (new, known, old) = (sum(b"new\n"), sum(b"known\n"), sum(b"old\n"));
+        put(&store(&own), &new, b"new\n");
+        put(&store(&own), &known, b"something else");
+        put(&store(&mirror), &known, b"known\n");
+        put(&store(&mirror), &old, b"old\n");
+        let files = ["a.sh", "b", "c", "d"].map(|name| folder.path().join(name));
+        for (file, oid) in files.iter().zip([&new, &known, &old, &sum(b"nowhere")]) {
+            fs::write(file, format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 6\n")).unwrap();
+        }
+        fs::set_permissions(&files[0], fs::Permissions::from_mode(0o755)).unwrap();
+        let wanted = BTreeSet::from([new, known, sum(b"nowhere")]);
+        put_in_place(files.to_vec(), [own, mirror], wanted).await.unwrap();
+        let read = |at: usize| fs::read_to_string(&files[at]).unwrap();
+        assert_eq!((read(0), read(1)), ("new\n".to_owned(), "known\n".to_owned()));
+        assert!(read(2).contains("oid sha256") && read(3).contains("oid sha256"), "the one was there before, the other is nowhere");
+        assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn a_pointer_names_a_hash_and_no_path() {
+        let oid = "0".repeat(64);
+        assert_eq!(named_in(&format!("oid sha256:{oid}")), Some(oid.clone()));
+        for other in [format!("oid sha256:{oid}0"), format!("oid sha256:../{}", &oid[3..]), format!("oid sha256:{}", "A".repeat(64)), oid] {
+            assert_eq!(named_in(&other), None, "{other}");
+        }
+        assert_eq!(small_file("blob 130 abc"), Some("abc"));
+        assert_eq!([small_file("tree 130 abc"), small_file("blob 1025 abc"), small_file("abc missing")], [None; 3]);
+    }
+}

@@ -1,0 +1,252 @@
+//! What the work has changed inside submodules.
+//!
+//! A submodule is another repository, and where its own changes are to go nobody has said. So what is in its worktree, and no commit of its
+//! repository holds, is saved on a branch in its mirror and as a patch, and is no part of the result. The result says that a submodule is at
+//! a commit which its repository has: the one that the work has moved it to, or else the one that it was at.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+};
+
+use domain::artifact::ARTIFACT_LIMIT;
+
+use super::{ALL_REPOSITORIES, SaveError, Saving};
+use crate::{
+    attempt::folder::AttemptFolder,
+    git::{Argument, Bounds, Git, GitError, Output},
+    journal::{Checkout, Entry},
+    lfs, mirror,
+    submodule::{Submodule, shown},
+    worktree::{self, is_folder_below},
+};
+
+/// Characters of a submodule's name in that of a file.
+const NAMED: usize = 60;
+
+/// A submodule whose folder is there.
+pub(super) struct Within<'a> {
+    pub submodule: &'a Submodule,
+    /// What the result says that it is at.
+    pub link: String,
+    pub changed: Option<Changed>,
+}
+
+/// What is in its worktree beside that.
+pub(super) struct Changed {
+    pub tree: String,
+    /// What the work has checked out there.
+    head: String,
+    /// Something is in the worktree that is in no commit.
+    is_dirty: bool,
+}
+
+/// Where a submodule is, for the one around it.
+pub(super) struct At {
+    pub path: String,
+    pub commit: String,
+}
+
+/// What was changed inside a submodule, as far as it is no part of the result.
+pub(crate) struct Patch {
+    pub path: String,
+    /// Of an artifact.
+    pub name: String,
+    /// Against the commit that the result says it is at, for `git apply`; empty when it is too long, or only its history is another.
+    pub content: Vec<u8>,
+    /// In its mirror.
+    pub branch: String,
+}
+
+/// Of the submodules that lie in one, or in the worktree itself, which is 0.
+pub(super) fn links(all: &[Within<'_>], number: usize) -> Vec<At> {
+    let inside = all.iter().filter(|one| one.submodule.within == number);
+    inside.map(|one| At { path: one.submodule.inner_path.clone(), commit: one.link.clone() }).collect()
+}
+
+/// Of those that were changed, how they stand.
+pub(super) fn stands(all: &[Within<'_>]) -> Vec<String> {
+    let changed = all.iter().filter_map(|one| Some((one.submodule.number, one.changed.as_ref()?)));
+    changed.map(|(number, Changed { tree, head, .. })| format!("the files {tree} on the commit {head} in submodule {number}")).collect()
+}
+
+/// Looks at all of them. With `notes` they are about to be saved: repositories that the work has left in them are moved away, so that their files
+/// are saved. Without, what was changed is taken in to be shown.
+pub(super) async fn look<'a>(
+    git: &Git,
+    outside: &Git,
+    (entry, checkout): (&Entry, &'a Checkout),
+    mut notes: Option<&mut Vec<String>>,
+) -> Result<Vec<Within<'a>>, SaveError> {
+    let mut all: Vec<Within<'a>> = vec![];
+    // those inside others first
+    for submodule in checkout.submodules.iter().rev() {
+        let own = own_checkout(checkout, submodule);
+        let is_there = is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&own.path)?.next().is_some();
+        if !is_there {
+            continue;
+        }
+        let (index, links) = (AttemptFolder::of(&entry.folder).index(), links(&all, submodule.number));
+        let (place, location, mirror) = (worktree::place(&own, &index), submodule.location.as_str(), submodule.mirror.as_path());
+        let saving = Saving { git, outside, entry, checkout: &own, location, mirror, place, number: submodule.number, links: &links };
+        let (head, tree) = saving.look().await?;
+        let now = match notes.as_deref_mut() {
+            Some(notes) => saving.take_in(tree.as_deref(), notes).await?,
+            None => saving.add_all().await?,
+        };
+        // those that are moved away are none any more
+        if let Some(name) = saving.new_repository(&submodule.commit).await?.filter(|_| notes.is_none()) {
+            return Err(SaveError::LeftOver(format!(
+                "{}/{name}, a repository within a submodule, whose files no diff shows",
+                submodule.path
+            )));
+        }
+        saving.nothing_is_left().await?;
+        let is_dirty = tree.as_deref() != Some(now.as_str());
+        let has_moved = head != submodule.commit;
+        let is_theirs = !has_moved || mirror::is_theirs(outside, &submodule.mirror, &head).await?;
+        let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
+        let is_changed = is_dirty || !is_theirs;
+        if is_changed && notes.is_none() {
+            saving.take(&[&head, &now]).await?;
+        }
+        let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });
+        all.push(Within { submodule, link, changed });
+    }
+    all.reverse();
+    Ok(all)
+}
+
+fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
+    Checkout {
+        path: checkout.path.join(&submodule.path),
+        git_dir: submodule.git_dir(&checkout.git_dir),
+        base_commit: submodule.commit.clone(),
+        branch: format!("{}-left/submodule-{}", checkout.branch, submodule.number),
+        submodules: vec![],
+    }
+}
+
+/// What Git LFS keeps that was not named before.
+pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<String>, GitError> {
+    let mut large = BTreeSet::new();
+    for Within { submodule, changed, .. } in all {
+        let Some(changed) = changed else { continue };
+        let (store, base) = (AttemptFolder::of(&entry.folder).store(submodule.number), &submodule.commit);
+        large.append(&mut lfs::named(outside, &store, &[&changed.tree], &[base, &format!("{base}^{{tree}}")]).await?);
+    }
+    Ok(large)
+}
+
+/// What was changed in them, behind what is there already.
+pub(super) async fn write_diffs(
+    git: &Git,
+    (entry, checkout): (&Entry, &Checkout),
+    all: &[Within<'_>],
+    manner: Argument<'_>,
+    mut file: &File,
+) -> Result<(), GitError> {
+    for one in all {
+        let Some(changed) = &one.changed else { continue };
+        file.write_all(one.head().as_bytes())?;
+        let (own, folder) = (own_checkout(checkout, one.submodule), AttemptFolder::of(&entry.folder));
+        let (index, objects) = (folder.index(), folder.store(one.submodule.number).join("objects"));
+        let place = worktree::place(&own, &index).with_objects(&objects);
+        git.run_into(place, &one.diff_arguments(changed, manner), b"", file.try_clone()?, Bounds::LOCAL).await?;
+    }
+    Ok(())
+}
+
+/// What was changed in them, as a judge is shown it. Whether it goes on.
+pub(super) async fn shown_diff(
+    git: &Git,
+    (entry, checkout): (&Entry, &Checkout),
+    all: &[Within<'_>],
+    manner: Argument<'_>,
+    most: usize,
+) -> Result<(Vec<u8>, bool), GitError> {
+    let mut text = vec![];
+    for one in all {
+        let Some(changed) = &one.changed else { continue };
+        let output = one.diff(git, (entry, checkout), changed, manner, most.saturating_sub(text.len())).await?;
+        text.extend_from_slice(one.head().as_bytes());
+        text.extend_from_slice(&output.bytes);
+        if output.cut || text.len() > most {
+            text.truncate(most);
+            return Ok((text, true));
+        }
+    }
+    Ok((text, false))
+}
+
+/// A line for each that was changed.
+pub(super) fn touched(all: &[Within<'_>]) -> String {
+    let changed = all.iter().filter(|one| one.changed.is_some());
+    changed.map(|one| format!("\nM\t{} (inside the submodule)", shown(&one.submodule.path))).collect()
+}
+
+/// Saves what was changed in them: on a branch in the mirror of each, and as patches.
+pub(super) async fn save(saving: &Saving<'_>, all: &[Within<'_>], notes: &mut Vec<String>) -> Result<Vec<Patch>, SaveError> {
+    let Saving { git, entry, checkout, .. } = *saving;
+    let mut room = ARTIFACT_LIMIT;
+    let mut patches = vec![];
+    for one in all {
+        let Some(changed) = &one.changed else { continue };
+        let (submodule, own) = (one.submodule, own_checkout(checkout, one.submodule));
+        let index = AttemptFolder::of(&entry.folder).index();
+        let (place, location, mirror) = (worktree::place(&own, &index), submodule.location.as_str(), submodule.mirror.as_path());
+        let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
+        let commit = if changed.is_dirty { inner.commit(&changed.tree, &changed.head).await? } else { changed.head.clone() };
+        inner.take(&[&commit]).await?;
+        let diff = one.diff(git, (entry, checkout), changed, &"--binary", room).await?;
+        let content = if diff.cut { vec![] } else { diff.bytes };
+        room -= content.len();
+        if entry.lfs {
+            // before anything names them there
+            inner.keep_lfs(&[&commit]).await?;
+        }
+        let branch = super::Branch { name: own.branch.clone(), commit };
+        inner.push_to(&mirror.display().to_string(), &[branch]).await?;
+        let (path, mirror) = (shown(&submodule.path), mirror.display());
+        let cut = if diff.cut { ", and is too long for a patch" } else { "" };
+        notes.push(format!(
+            "The submodule {path} was changed inside, which is no part of the result: that is saved on {} in the runner's mirror of it, {mirror}{cut}",
+            own.branch
+        ));
+        patches.push(Patch { path, name: file_name(submodule), content, branch: own.branch });
+    }
+    Ok(patches)
+}
+
+fn file_name(submodule: &Submodule) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let name: String = submodule.path.chars().take(NAMED).map(fits).collect();
+    format!("submodule-{}-{name}.patch", submodule.number)
+}
+
+impl Within<'_> {
+    fn head(&self) -> String {
+        format!("\nInside the submodule {}:\n", shown(&self.submodule.path))
+    }
+
+    /// Between what the result says and what is there.
+    fn diff_arguments<'a>(&'a self, changed: &'a Changed, manner: Argument<'a>) -> [Argument<'a>; 9] {
+        [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", manner, ALL_REPOSITORIES, &self.link, &changed.tree, &"--"]
+    }
+
+    /// As the store has it.
+    async fn diff(
+        &self,
+        git: &Git,
+        (entry, checkout): (&Entry, &Checkout),
+        changed: &Changed,
+        manner: Argument<'_>,
+        most: usize,
+    ) -> Result<Output, GitError> {
+        let (own, folder) = (own_checkout(checkout, self.submodule), AttemptFolder::of(&entry.folder));
+        let (index, objects) = (folder.index(), folder.store(self.submodule.number).join("objects"));
+        let place = worktree::place(&own, &index).with_objects(&objects);
+        git.run(place, &self.diff_arguments(changed, manner), Bounds { output: most, ..Bounds::LOCAL }).await
+    }
+}
