@@ -64,8 +64,7 @@ pub(crate) struct Reach<'a> {
 
 /// Whether a location is a path into one of these folders.
 pub(crate) fn leads_into(location: &str, folders: &[PathBuf]) -> bool {
-    location.starts_with('/')
-        && Path::new(location).canonicalize().is_ok_and(|path| folders.iter().any(|folder| path.starts_with(folder)))
+    location.starts_with('/') && Path::new(location).canonicalize().is_ok_and(|path| folders.iter().any(|folder| path.starts_with(folder)))
 }
 
 /// What is looked through for submodules.
@@ -79,11 +78,7 @@ struct Around {
 }
 
 /// All submodules of a commit, each with its commit in its mirror.
-pub(crate) async fn fetch(
-    git: &Git,
-    reach: Reach<'_>,
-    (location, mirror, commit): (&str, &Path, &str),
-) -> Result<Vec<Submodule>, Refused> {
+pub(crate) async fn fetch(git: &Git, reach: Reach<'_>, (location, mirror, commit): (&str, &Path, &str)) -> Result<Vec<Submodule>, Refused> {
     let Reach { mirrors, paths, credentials, not_these } = reach;
     let mut all: Vec<Submodule> = vec![];
     let mut around = vec![Around {

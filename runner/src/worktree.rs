@@ -255,7 +255,8 @@ mod tests {
         let gitconfig = attempt.path().join("gitconfig");
         fs::write(&gitconfig, format!("{SETTINGS}[core]\n\ttrustctime = false\n")).unwrap();
         let git = Git::new(gitconfig);
-        let checkout = Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new(), submodules: vec![] };
+        let checkout =
+            Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new(), submodules: vec![] };
         let version = folder.work().join("VERSION");
         let of_one_time = |path: &Path| {
             let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);

@@ -245,6 +245,7 @@ mod tests {
         let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
         for right in [
             "task run --command true --land push",
+            "task run --command true --submodules --lfs",
             "task land 0c1d2e3f",
             "task land 0c1d2e3f --how pull_request --json",
             "task report 0c1d2e3f --attempt 2",

@@ -14,6 +14,7 @@ mod database_url;
 mod http;
 mod idempotency;
 mod landing;
+mod lfs;
 mod migrations;
 mod model;
 #[cfg(target_os = "linux")]

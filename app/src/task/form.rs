@@ -404,6 +404,7 @@ mod tests {
     fn what_is_typed_becomes_a_task() {
         let form = TaskForm {
             base_ref: " main ".into(),
+            also_fetched: "submodules lfs".into(),
             files: "src/a.rs\n\n  src/b.rs  \n".into(),
             success_criteria: "It builds\nIt is quick".into(),
             checks: vec![row("", ""), row("test_passes", " auto "), CheckRow { required: String::new(), ..row("git_clean", "") }],
@@ -432,6 +433,7 @@ mod tests {
         assert_eq!(new.title, "Tidy up");
         assert_eq!(new.command.as_deref(), Some("make tidy\nmake test"));
         assert_eq!((new.prompt, new.base_ref), (None, Some("main".into())));
+        assert_eq!((new.submodules, new.lfs), (true, true));
         assert_eq!(new.files, ["src/a.rs", "src/b.rs"]);
         assert_eq!(new.success_criteria.len(), 2);
         assert_eq!(new.checks[0], CheckSpec::new(CheckKind::TestPasses, Some("auto".into())));
@@ -456,6 +458,9 @@ mod tests {
         let new = form.to_new_task().unwrap();
         assert_eq!((new.command, new.prompt.as_deref()), (None, Some("Tidy up.")));
         assert_eq!(wrong(&TaskForm { command: "  ".into(), ..filled() })[0].0, "/command");
+        assert_eq!(wrong(&TaskForm { also_fetched: "everything".into(), ..filled() })[0].0, "/also_fetched");
+        let fetched = |word: &str| TaskForm { also_fetched: word.into(), ..filled() }.to_new_task().map(|new| (new.submodules, new.lfs));
+        assert_eq!(["", "submodules", "lfs"].map(|word| fetched(word).unwrap()), [(false, false), (true, false), (false, true)]);
         assert_eq!(wrong(&TaskForm { work: "prompt".into(), ..filled() })[0].0, "/prompt");
     }
 

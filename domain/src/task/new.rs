@@ -466,6 +466,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_fetched_needs_a_runner_that_fetches_it() {
+        let needs = |submodules, lfs| NewTask { submodules, lfs, capabilities: vec!["gpu".into()], ..good() }.needed_capabilities();
+        assert_eq!(needs(false, false), ["gpu"]);
+        assert_eq!(needs(true, true), ["gpu", "submodules", "git-lfs"]);
+        for word in [SUBMODULES, LFS] {
+            assert!(super::check_tag(word).is_ok(), "a runner that has it says so");
+            let said = NewTask { submodules: true, lfs: true, capabilities: vec![word.to_owned()], ..good() };
+            assert_eq!(said.needed_capabilities().len(), 2, "each once");
+        }
+    }
+
+    #[test]
     fn what_a_task_may_cost_is_for_its_judges_as_well() {
         let mut new = NewTask { prompt: Some("do it".into()), command: None, ..good() };
         new.agent.max_cost_cents = Some(100);

@@ -1,7 +1,12 @@
 //! What a task needs its runner to have: no other is given it, and it stands in nobody's way.
 
 use chrono::TimeDelta;
-use domain::{NewTask, Priority, TaskStateName, queue::UnmetCapabilities, runner::OFFLINE_AFTER_SECONDS};
+use domain::{
+    NewTask, Priority, TaskStateName,
+    queue::UnmetCapabilities,
+    repository::{LFS, SUBMODULES},
+    runner::OFFLINE_AFTER_SECONDS,
+};
 use engine::{
     Error,
     testing::{TestEngine, TestRunner},
@@ -39,6 +44,22 @@ async fn no_runner_is_given_what_needs_more_than_it_has(pool: PgPool) {
     assert_eq!(titles(&all, 9).await, Vec::<String>::new(), "nobody has a tpu");
     // it is what the runner said last that counts
     assert_eq!(titles(&test.runner_with("r3", &["tpu"]).await, 9).await, ["tpu"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_fetched_beside_the_files_is_told_to_a_runner_that_fetches_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, NewTask { submodules: true, lfs: true, ..checked("all of it") }).await;
+    assert_eq!(task.capabilities, [SUBMODULES, LFS]);
+    // an older one would leave it out
+    assert!(test.runner("older").await.claims(1).await.is_empty());
+    assert!(test.runner_with("without", &[SUBMODULES]).await.claims(1).await.is_empty());
+    let assignment = test.runner_with("able", &[LFS, SUBMODULES]).await.claims_one().await;
+    assert_eq!((assignment.submodules, assignment.lfs), (true, true));
+    test.create(&ada, checked("as usual")).await;
+    let assignment = test.runner("older").await.claims_one().await;
+    assert_eq!((assignment.submodules, assignment.lfs), (false, false));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

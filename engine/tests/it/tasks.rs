@@ -343,6 +343,8 @@ async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
         tier: Some(domain::task::Tier::Complex),
         estimate_seconds: Some(600),
         land: domain::Land::Push,
+        submodules: true,
+        lfs: true,
         retry: serde_json::from_value(serde_json::json!({"by_class": {"provider_limit": {"base_seconds": 30}}})).unwrap(),
         ..checked(" Trimmed ")
     };

@@ -391,7 +391,7 @@ impl Attempt {
 fn as_judged(ended: Ended, saved: &Saved) -> Ended {
     match ended {
         Ended::Completed(_, Some(judged)) if saved.stand.as_ref() != Some(&judged) => {
-                let words = |Stand { head, tree, inside }: &Stand| {
+            let words = |Stand { head, tree, inside }: &Stand| {
                 let inside: String = inside.iter().map(|one| format!(", {one}")).collect();
                 format!("the files {tree} on the commit {head}{inside}")
             };

@@ -32,6 +32,8 @@ pub(super) struct Described {
 struct Said {
     path: Option<String>,
     url: Option<String>,
+    /// It is to be brought up to date by a command. Git itself reads no repository that says so.
+    has_command: bool,
 }
 
 /// None where there is no such file: what else git has recorded by mistake stays an empty folder.
@@ -86,6 +88,7 @@ fn said(listed: &[u8]) -> BTreeMap<String, Said> {
         let one = all.entry(name.to_owned()).or_default();
         match variable {
             "path" if one.path.is_none() => one.path = Some(value.to_owned()),
+            "update" if value.starts_with('!') => one.has_command = true,
             "url" if one.url.is_none() => one.url = Some(value.to_owned()),
             _ => {}
         }
@@ -101,6 +104,9 @@ fn described(said: &BTreeMap<String, Said>, commit: &str, path: &str) -> Result<
         return Err("is described twice in .gitmodules");
     }
     check_name(name)?;
+    if one.has_command {
+        return Err("is to be brought up to date by a command");
+    }
     let url = one.url.clone().ok_or("has no address in .gitmodules")?;
     Ok(Described { name: name.clone(), path: path.to_owned(), url, commit: commit.to_owned() })
 }
@@ -142,14 +148,18 @@ mod tests {
             ("submodule.the.lib.path", "vendor/lib"),
             ("submodule.the.lib.url", "../lib"),
             ("submodule.the.lib.url", "/etc"),
-            ("submodule.the.lib.update", "!touch /tmp/x"),
+            ("submodule.the.lib.update", "rebase"),
             ("submodule.other.path", "other"),
+            ("submodule.bad.path", "bad"),
+            ("submodule.bad.url", "../bad"),
+            ("submodule.bad.update", "!touch /tmp/x"),
             ("core.fsmonitor", "touch /tmp/x"),
         ]);
         let said = said(&text);
         let lib = Described { name: "the.lib".into(), path: "vendor/lib".into(), url: "../lib".into(), commit: "c0ffee".into() };
         assert_eq!(described(&said, "c0ffee", "vendor/lib"), Ok(lib));
         assert_eq!(described(&said, "c0ffee", "other"), Err("has no address in .gitmodules"));
+        assert_eq!(described(&said, "c0ffee", "bad"), Err("is to be brought up to date by a command"));
         assert_eq!(described(&said, "c0ffee", "vendor"), Err("is not described in .gitmodules"));
     }
 

@@ -23,4 +23,5 @@ mod remains;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
+mod submodules;
 mod work;

@@ -1,0 +1,243 @@
+//! Submodules are there before the work where it wants them, nothing that a repository says of them leads anywhere else, and what the work
+//! changes inside them is saved beside its result.
+
+use std::{fs, path::Path, process::Command};
+
+use domain::{
+    ArtifactKind, CheckKind, FailureCode, FindingKind, LogStream,
+    protocol::{Assignment, AttemptReport},
+    repository::SUBMODULES,
+};
+use runner::{Paths, RunnerConfig};
+
+use crate::harness::{Repository, Server, State, checks, config, failure_code, outcome, short, without_a_sandbox};
+
+/// As tasks name it; git on the runner's machine is told that it is somewhere else.
+const ELSEWHERE: &str = "https://forge.test/acme/app.git";
+
+/// A commit in which there is another repository, as this `.gitmodules` says.
+fn holds(outer: &Repository, path: &str, commit: &str, gitmodules: &str) {
+    fs::write(outer.path.join(".gitmodules"), gitmodules).unwrap();
+    outer.git(&["add", ".gitmodules"]);
+    links(outer, path, commit);
+}
+
+fn links(outer: &Repository, path: &str, commit: &str) {
+    fs::create_dir_all(outer.path.join(path)).unwrap();
+    outer.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
+    outer.git(&["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "--allow-empty", "-m", "Take it in"]);
+}
+
+fn described(name: &str, path: &str, url: &str) -> String {
+    format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {url}\n")
+}
+
+fn head(repository: &Repository) -> String {
+    repository.git(&["rev-parse", "HEAD"])
+}
+
+/// A library, and what has it at `vendor/lib`.
+fn app() -> (Repository, Repository) {
+    let (lib, app) = (Repository::with(&[("lib.txt", "one\n")]), Repository::sample());
+    holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", lib.path.to_str().unwrap()));
+    (lib, app)
+}
+
+fn with_submodules(repository: &Repository, command: &str) -> Assignment {
+    Assignment { submodules: true, ..repository.command(command) }
+}
+
+/// What a result says that a submodule is at.
+fn link(repository: &Repository, branch: &str, path: &str) -> String {
+    repository.git(&["ls-tree", "--format=%(objectname)", branch, path])
+}
+
+fn kinds(report: &AttemptReport) -> Vec<ArtifactKind> {
+    report.artifacts.iter().map(|artifact| artifact.kind).collect()
+}
+
+/// A file as it is on a branch that the work has left in one of the runner's mirrors.
+fn in_mirrors(server: &Server, branch: &str, path: &str) -> Vec<String> {
+    let mirrors = fs::read_dir(server.state.join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let show = |mirror: &Path| {
+        let spec = format!("{branch}:{path}");
+        let shown = Command::new("git").args(["-c", "safe.directory=*", "--git-dir"]).arg(mirror).args(["show", &spec]).output().unwrap();
+        shown.status.success().then(|| String::from_utf8(shown.stdout).unwrap())
+    };
+    mirrors.filter_map(|mirror| show(&mirror)).collect()
+}
+
+#[tokio::test]
+async fn submodules_are_there_before_the_work_and_as_deep_as_they_lie() {
+    let (state, inner) = (State::new(), Repository::with(&[("inner.txt", "deep\n")]));
+    let (lib, app) = app();
+    holds(&lib, "in", &head(&inner), &described("in", "in", &format!("file://{}", inner.path.display())));
+    links(&app, "vendor/lib", &head(&lib));
+    let server = Server::with(&state).await;
+    assert!(server.capabilities().contains(&SUBMODULES.to_owned()));
+    let look = "cat vendor/lib/lib.txt vendor/lib/in/inner.txt; git -C vendor/lib rev-parse HEAD; git status --porcelain; \
+                git submodule --quiet foreach 'git log -1 --format=%s'";
+    let mut assignment = with_submodules(&app, look);
+    assignment.checks = checks(&[
+        (CheckKind::CommandSucceeds, Some("grep one vendor/lib/lib.txt && git -C vendor/lib/in log -1")),
+        (CheckKind::GitClean, None),
+    ]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert!(report.verification.as_ref().unwrap().passed() == 2, "{report:#?}");
+    let expected = format!("one\ndeep\n{}\nTake it in\n", head(&lib));
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout), expected);
+    assert_eq!((report.branch, report.artifacts.len()), (None, 0), "nothing was changed");
+    server.until_muster_says(assignment.attempt, "Submodule vendor/lib/in at ").await;
+
+    let without = app.command("ls vendor/lib | wc -l");
+    assert_eq!(outcome(&server.carry_out(&without).await), "completed");
+    assert_eq!(server.output(without.attempt, LogStream::Stdout).trim(), "0", "nobody has asked for them");
+}
+
+#[tokio::test]
+async fn what_is_changed_inside_a_submodule_is_saved_beside_the_result() {
+    let (state, (lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let at_first = head(&lib);
+    let commits = "cd vendor/lib; echo two >> lib.txt; git commit --quiet -am Two; echo new > new.txt; cd ../..; git add vendor/lib; \
+                   git commit --quiet -m Bump; echo own > own.txt";
+    for command in ["echo two >> vendor/lib/lib.txt; echo new > vendor/lib/new.txt; echo own > own.txt", commits] {
+        let assignment = with_submodules(&app, command);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        let branch = report.branch.clone().unwrap();
+        assert_eq!(app.show(&branch, "own.txt").as_deref(), Some("own"));
+        assert_eq!(link(&app, &branch, "vendor/lib"), at_first, "nobody could fetch anything else: {command}");
+        assert_eq!(kinds(&report), [ArtifactKind::Diff, ArtifactKind::Patch]);
+        let patch = &report.artifacts[1];
+        let text = String::from_utf8_lossy(&patch.content);
+        assert_eq!(patch.name, "submodule-1-vendor-lib.patch");
+        assert!(text.contains("+two") && text.contains("+new"), "{text}");
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(found, [FindingKind::SubmoduleChanged]);
+        let left = format!("{branch}-left/submodule-1");
+        assert_eq!(in_mirrors(&server, &left, "lib.txt"), ["one\ntwo\n"]);
+        assert_eq!(in_mirrors(&server, &left, "new.txt"), ["new\n"]);
+        assert!(server.log(assignment.attempt).contains("vendor/lib was changed inside"));
+    }
+    assert_eq!(lib.branches(), Vec::<String>::new(), "and nothing was pushed to it");
+
+    // nothing but that
+    let inside = with_submodules(&app, "echo two >> vendor/lib/lib.txt");
+    let report = server.carry_out(&inside).await;
+    assert_eq!((outcome(&report).as_str(), &report.branch, kinds(&report)), ("completed", &None, vec![ArtifactKind::Patch]));
+}
+
+#[tokio::test]
+async fn a_submodule_may_be_moved_to_what_its_repository_has() {
+    let (state, (lib, app)) = (State::new(), app());
+    let second = lib.commit(&[("lib.txt", "two\n")]);
+    let server = Server::with(&state).await;
+    let assignment = with_submodules(&app, "git -C vendor/lib checkout --quiet origin/main; cat vendor/lib/lib.txt");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout), "two\n");
+    assert_eq!(link(&app, &report.branch.clone().unwrap(), "vendor/lib"), second);
+    assert_eq!((kinds(&report), report.findings), (vec![ArtifactKind::Diff], vec![]));
+    // a commit that is on no branch any more is fetched by its id, and is what the worktree has
+    let third = lib.commit(&[("lib.txt", "three\n")]);
+    links(&app, "vendor/lib", &third);
+    lib.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    lib.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    let late = with_submodules(&app, "cat vendor/lib/lib.txt");
+    assert_eq!(outcome(&server.carry_out(&late).await), "completed", "{}", server.log(late.attempt));
+    assert_eq!(server.output(late.attempt, LogStream::Stdout), "three\n");
+}
+
+#[tokio::test]
+async fn what_a_repository_says_of_its_submodules_runs_nothing_and_reads_nothing_else() {
+    let (state, place) = (State::new(), tempfile::tempdir().unwrap());
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let (library, marker, settings) = (lib.path.to_str().unwrap(), place.path().join("ran"), place.path().join("settings"));
+    fs::write(&settings, described("lib", "lib", library)).unwrap();
+    let server = Server::with(&state).await;
+    let touches = format!("touch {}", marker.display());
+    let included = format!("[include]\n\tpath = {}\n", settings.display());
+    for (gitmodules, path, why) in [
+        (described("lib", "lib", &format!("ext::sh -c {touches}%")), "lib", "an address that is not followed"),
+        (described("lib", "lib", &format!("-u{touches}")), "lib", "an address that is not followed"),
+        (described("../../hooks", "lib", library), "lib", "a name that no submodule may have"),
+        (described("lib", "lib", "../../../../../../../lib"), "lib", "leads up further"),
+        (described("lib", "-lib", library), "-lib", "lies where no submodule may lie"),
+        (described("lib", "elsewhere", library), "lib", "is not described"),
+        (described("one", "lib", library) + &described("two", "lib", library), "lib", "is described twice"),
+        (included, "lib", "is not described"),
+        (described("lib", "lib", library) + &format!("\tupdate = !{touches}\n"), "lib", "by a command"),
+        ("[submodule \"lib\"\n".into(), "lib", ".gitmodules cannot be read"),
+        (described("lib", "lib", "/nowhere/at/all"), "lib", "there is no folder /nowhere/at/all"),
+    ] {
+        let app = Repository::sample();
+        holds(&app, path, &head(&lib), &gitmodules);
+        let report = server.carry_out(&with_submodules(&app, "true")).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::SubmoduleUnavailable), "{gitmodules}: {}", outcome(&report));
+        assert!(outcome(&report).contains(why), "{gitmodules}: {}", outcome(&report));
+        assert!(!marker.exists(), "{gitmodules}");
+    }
+
+    // git itself makes no such commit, and takes one that is there
+    let app = Repository::sample();
+    let tree = format!(
+        "printf '120000 blob %s\\t.gitmodules\\n160000 commit {}\\tlib\\n' \"$(printf %s '{}' | git hash-object -w --stdin)\" | git mktree",
+        head(&lib),
+        settings.display()
+    );
+    let made = Command::new("sh").args(["-c", &tree]).current_dir(&app.path).output().unwrap();
+    let tree = String::from_utf8(made.stdout).unwrap();
+    let user = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    let commit = app.git(&[&user[..], &["commit-tree", "-m", "A link", tree.trim()]].concat());
+    app.git(&["update-ref", "refs/heads/main", &commit]);
+    let report = server.carry_out(&with_submodules(&app, "true")).await;
+    assert!(outcome(&report).contains(".gitmodules is no file"), "{}", outcome(&report));
+    let app = Repository::sample();
+    holds(&app, "lib", &"1".repeat(40), &described("lib", "lib", library));
+    let report = server.carry_out(&with_submodules(&app, "true")).await;
+    assert!(outcome(&report).contains("does not have the commit 1111"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn a_repository_elsewhere_names_nothing_on_the_runners_machine() {
+    let (state, (lib, app)) = (State::new(), app());
+    fs::create_dir_all(state.path()).unwrap();
+    let settings = format!("[url \"{}\"]\n\tinsteadOf = {ELSEWHERE}\n", app.path.display());
+    fs::write(state.path().join("gitconfig.local"), settings).unwrap();
+    let server = Server::with(&state).await;
+    let elsewhere = || Assignment { repository: ELSEWHERE.into(), ..with_submodules(&app, "cat vendor/lib/lib.txt") };
+    for url in [lib.path.display().to_string(), format!("file://{}", lib.path.display())] {
+        holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", &url));
+        let report = server.carry_out(&elsewhere()).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::SubmoduleUnavailable));
+        assert!(outcome(&report).contains("is a path on the runner's machine"), "{}", outcome(&report));
+    }
+
+    // one that takes no paths takes none for a submodule either
+    let other = State::new();
+    let own = Paths::Only(app.path.clone());
+    let server = Server::with_config(RunnerConfig { paths: own, ..config(other.path()) }, short()).await;
+    let report = server.carry_out(&with_submodules(&app, "true")).await;
+    assert!(outcome(&report).contains("no repository that is one"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn where_a_submodule_was_nobody_is_led_out() {
+    let (state, place) = (State::new(), tempfile::tempdir().unwrap());
+    let (_lib, app) = app();
+    let server = Server::with(&state).await;
+    fs::write(place.path().join("theirs.txt"), "theirs").unwrap();
+    for command in ["rm -rf vendor/lib; ln -s {} vendor/lib", "mv vendor away; ln -s {} vendor; mkdir -p {}/lib; echo x > {}/lib/x.txt"] {
+        let command = command.replace("{}", place.path().to_str().unwrap());
+        let assignment = without_a_sandbox(with_submodules(&app, &command));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        assert!(!place.path().join(".git").exists() && !place.path().join("lib/.git").exists(), "{command}");
+    }
+    let emptied = with_submodules(&app, "git rm --quiet -r --cached vendor/lib; rm -rf vendor/lib .gitmodules");
+    let report = server.carry_out(&emptied).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(emptied.attempt));
+    assert_eq!(link(&app, &report.branch.unwrap(), "vendor/lib"), "", "it may be taken out");
+}
