@@ -471,6 +471,26 @@ async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
     assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
 }
 
+#[tokio::test]
+async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
+    let (lib, repository) = (Repository::with(&[("lib.txt", "one\n"), ("other.txt", "other\n")]), Repository::sample());
+    let commit = lib.git(&["rev-parse", "HEAD"]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    let judge = r#"[ "$(cat lib/lib.txt lib/other.txt)" = "$(printf 'two\nother')" ] && [ -e Makefile ] && verdict "$word" pass x"#;
+    for works in ["echo two > lib/lib.txt", "echo two > lib/lib.txt; git -C lib commit -qam Two; echo made > made.txt"] {
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, judge), &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("M\tlib (inside the submodule)") && told.contains("\nInside the submodule lib:\n"), "{told}");
+        assert!(told.contains("\n-one\n+two\n"), "{told}");
+        server.stop().await;
+    }
+}
+
 /// A branch is pushed with all of its commits.
 #[tokio::test]
 async fn a_judge_is_shown_what_the_work_has_committed_on_the_way() {

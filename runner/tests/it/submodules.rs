@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 
 use domain::{
     ArtifactKind, CheckKind, FailureCode, FindingKind, LogStream,
-    protocol::{Assignment, AttemptReport},
+    protocol::{Assignment, AttemptReport, Credentials},
     repository::SUBMODULES,
 };
 use runner::{Paths, RunnerConfig};
@@ -221,6 +221,29 @@ async fn a_repository_elsewhere_names_nothing_on_the_runners_machine() {
     let server = Server::with_config(RunnerConfig { paths: own, ..config(other.path()) }, short()).await;
     let report = server.carry_out(&with_submodules(&app, "true")).await;
     assert!(outcome(&report).contains("no repository that is one"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn a_workspace_that_shares_the_machine_finds_nothing_of_others_by_a_submodule() {
+    let (state, (lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    assert_eq!(outcome(&server.carry_out(&with_submodules(&app, "true")).await), "completed");
+    let credentials = Credentials::Workspace { slug: "acme".into() };
+    let guest = || Assignment { credentials: credentials.clone(), ..with_submodules(&app, "cat vendor/lib/lib.txt") };
+    // by its path it is everybody's, and each has a mirror of its own
+    let mirrors = || {
+        let all = fs::read_dir(server.state.join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.extension().is_some_and(|word| word == "git")).collect::<Vec<_>>()
+    };
+    let before = mirrors();
+    assert_eq!(outcome(&server.carry_out(&guest()).await), "completed");
+    assert_eq!((before.len(), mirrors().len()), (2, 4));
+    for mirror in before {
+        holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", mirror.to_str().unwrap()));
+        let report = server.carry_out(&guest()).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::SubmoduleUnavailable));
+        assert!(outcome(&report).contains("what Muster keeps for itself"), "{}", outcome(&report));
+    }
 }
 
 #[tokio::test]
