@@ -149,6 +149,8 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "views-change", path: "/views", prepare: openChange },
     { name: "queue", path: "/queue" },
     { name: "runner", path: `/runners/${runner}` },
+    { name: "endpoints", path: "/endpoints?model=fake-large" },
+    { name: "endpoint", path: `/endpoints/${await api.endpoint()}` },
     { name: "dead", path: "/dead" },
     { name: "dead-asks", path: "/dead", prepare: askToDiscard },
     task("task-paused", paused),

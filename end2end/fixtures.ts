@@ -84,6 +84,13 @@ export class Api {
     return answer.json();
   }
 
+  /** The one that the server's runner finds, once it has. */
+  async endpoint(): Promise<string> {
+    const found = async () => (await (await this.request.get("/api/v1/endpoints")).json()).find((one: { runner_id: string | null }) => one.runner_id)?.id;
+    await expect.poll(found, { message: "the runner finds its endpoint", timeout: 45_000 }).toBeTruthy();
+    return found();
+  }
+
   /** The same again is the one that is there. */
   async saveView(view: { name: string; filter: Record<string, string>; shared: boolean }): Promise<void> {
     const answer = await this.request.post("/api/v1/views", { data: view });

@@ -37,7 +37,7 @@ export async function settings(folder) {
   const address = `127.0.0.1:${await freePort()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_") && name !== "DATABASE_URL");
   // whatever agents there are on this machine, they would cost money
-  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none", MUSTER_AGENTS_DIR: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
+  const own = { MUSTER_CLAUDE_CODE: "none", MUSTER_CODEX: "none", MUSTER_GEMINI_CLI: "none", MUSTER_OPENCODE: "none", MUSTER_AGENTS_DIR: "none", MUSTER_OLLAMA_URL: "none", MUSTER_ADDR: address, MUSTER_URL: `http://${address}`, MUSTER_STATE_DIR: join(folder, "state"), MUSTER_SANDBOX_READ: signs(folder) };
   return { url: own.MUSTER_URL, env: { ...Object.fromEntries(inherited), ...own } };
 }
 
@@ -108,7 +108,7 @@ export async function fakeProvider(muster, folder, scenarios) {
   const url = String(line).trim().split(" on ")[1];
   const program = join(homedir(), ".cache/muster/tools/agents/node_modules/.bin/claude");
   if (!existsSync(program)) throw new Error(`${program} is not there: run scripts/setup --tests`);
-  return { env: { MUSTER_CLAUDE_CODE: program, ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: "none" }, stop: () => child.kill() };
+  return { env: { MUSTER_CLAUDE_CODE: program, ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: "none", MUSTER_OLLAMA_URL: url }, stop: () => child.kill() };
 }
 
 /**

@@ -44,6 +44,7 @@ pub fn Frame() -> impl IntoView {
                     <Place shape=Icon::Dots name="Queue" pages=&["/queue"] />
                     <Place shape=Icon::Square name="Set aside" pages=&["/dead"] />
                     <Place shape=Icon::Machine name="Runners" pages=&["/runners"] />
+                    <Place shape=Icon::Gauge name="Endpoints" pages=&["/endpoints"] />
                 </nav>
                 <div class="l-side__foot">
                     <p class="l-side__lost" role="status">

@@ -12,6 +12,7 @@ pub mod components;
 mod dev;
 mod document_title;
 mod draft;
+pub mod endpoint;
 mod fetched;
 mod layout;
 mod live;
@@ -47,6 +48,7 @@ use approval::{answer_page::AnswerPage, inbox_page::ApprovalsPage};
 use board::board_page::BoardPage;
 use components::{time::provide_clock, toast::Toasts};
 use dev::ComponentsPage;
+use endpoint::{endpoint_page::EndpointPage, endpoints_page::EndpointsPage};
 use layout::Frame;
 use not_found::NotFoundPage;
 use overview::overview_page::OverviewPage;
@@ -100,6 +102,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("queue") view={Lazy::<QueuePage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runners") view={Lazy::<RunnersPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("runners/:id") view={Lazy::<RunnerPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("endpoints") view={Lazy::<EndpointsPage>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("endpoints/:id") view={Lazy::<EndpointPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dead") view={Lazy::<DeadPage>::new()} ssr=SsrMode::Async />
                     <Route path=path!("dev/components") view={Lazy::<ComponentsPage>::new()} ssr=SsrMode::Async />
                 </ParentRoute>

@@ -113,6 +113,30 @@ where
     use_live_every(resource, || PAUSE, matches);
 }
 
+/// Fetches a resource again every so often: for what changes without an event.
+pub fn look_every<T>(resource: Fetched<T>, every: Duration)
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    Effect::new(move || {
+        if let Ok(look) = set_interval_with_handle(move || resource.refetch(), every) {
+            on_cleanup(move || look.clear());
+        }
+    });
+}
+
+/// Looks again every so often for as long as something is so.
+pub fn look_while(is_so: Memo<bool>, look: impl Fn() + Clone + 'static, every: Duration) {
+    Effect::new(move || {
+        if !is_so.get() {
+            return;
+        }
+        if let Ok(looking) = set_interval_with_handle(look.clone(), every) {
+            on_cleanup(move || looking.clear());
+        }
+    });
+}
+
 /// As [`use_live`], for what is so large that it should be asked for less often.
 pub fn use_live_every<T>(
     resource: Fetched<T>,

@@ -9,6 +9,7 @@ pub mod history;
 pub mod isolation;
 mod log;
 pub mod look;
+mod machine;
 pub mod remove_form;
 pub mod runner_page;
 pub mod runners_page;

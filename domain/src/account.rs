@@ -19,6 +19,14 @@ pub struct Workspace {
     /// Who has said so last, and when; nobody when it is as it was from the beginning.
     pub isolation_by: Option<String>,
     pub isolation_at: Option<DateTime<Utc>>,
+    /// Models that its tasks ask for and no endpoint has are pulled by themselves, and the tasks wait for them.
+    #[serde(default)]
+    pub auto_pull: bool,
+    /// Who has said so last, and when.
+    #[serde(default)]
+    pub auto_pull_by: Option<String>,
+    #[serde(default)]
+    pub auto_pull_at: Option<DateTime<Utc>>,
 }
 
 /// How the attempts of a workspace are to run.
@@ -27,6 +35,14 @@ pub struct Workspace {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SetIsolation {
     pub isolation: Isolation,
+}
+
+/// Whether models that a workspace's tasks ask for are pulled by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetAutoPull {
+    pub auto_pull: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +75,9 @@ pub enum Permission {
     ManageKeys,
     ManageViews,
     ManageRunners,
+    ManageEndpoints,
     ChangeIsolation,
+    AllowPulls,
     TryRunner,
     AnswerApprovals,
     AnswerWithoutSandbox,
@@ -76,7 +94,9 @@ impl fmt::Display for Permission {
             Self::ManageKeys => "manage API keys",
             Self::ManageViews => "change views of others",
             Self::ManageRunners => "add, drain and remove runners",
+            Self::ManageEndpoints => "register and remove endpoints and pull models, as only admins do",
             Self::ChangeIsolation => "change whether work runs in sandboxes, as only owners do",
+            Self::AllowPulls => "let models be pulled by themselves, as only owners do",
             Self::TryRunner => "try out a runner, as only the runner itself does",
             Self::AnswerApprovals => "answer what agents ask",
             Self::AnswerWithoutSandbox => "answer what an agent without a sandbox asks, as only admins do",
@@ -104,13 +124,13 @@ impl Role {
 
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{
-            AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules, ManageKeys,
-            ManageRunners, ManageViews, ReadTasks, SteerAgents,
+            AllowPulls, AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules,
+            ManageEndpoints, ManageKeys, ManageRunners, ManageViews, ReadTasks, SteerAgents,
         };
         match self {
-            Self::Owner if permission == ChangeIsolation => true,
+            Self::Owner if matches!(permission, ChangeIsolation | AllowPulls) => true,
             Self::Owner | Self::Admin if matches!(permission, ManageKeys | ManageViews | ManageRunners) => true,
-            Self::Owner | Self::Admin if matches!(permission, AnswerWithoutSandbox | ManageApprovalRules) => true,
+            Self::Owner | Self::Admin if matches!(permission, AnswerWithoutSandbox | ManageApprovalRules | ManageEndpoints) => true,
             Self::Owner | Self::Admin | Self::Member => {
                 matches!(permission, ReadTasks | CreateTasks | ChangeTasks | AnswerApprovals | SteerAgents)
             }

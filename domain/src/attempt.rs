@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, AttemptId, Failure, Finding, TaskId, VerificationReport, failure};
+use crate::{Artifact, AttemptId, EndpointId, Failure, Finding, TaskId, VerificationReport, failure};
 
 /// Names an attempt in everything a runner says about it. The number is the fence: a write that carries an old one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,4 +91,30 @@ pub struct Attempt {
     pub blocked_since: Option<DateTime<Utc>>,
     /// What there is of its session: the number of the latest event, 0 when there is none.
     pub session_events: i64,
+    /// Where its model is; absent when no endpoint was chosen for it.
+    #[serde(default)]
+    pub endpoint: Option<AttemptEndpoint>,
+    /// Why no endpoint was chosen for its model though there are some; absent otherwise. Then it began as its runner's settings say.
+    #[serde(default)]
+    pub no_endpoint: Option<NoEndpoint>,
+}
+
+/// The endpoint that was chosen for an attempt when it was given to its runner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttemptEndpoint {
+    pub id: EndpointId,
+    pub name: String,
+    pub url: String,
+    /// Why this one, as it was then.
+    pub reasons: Vec<String>,
+}
+
+/// What was asked of endpoints for an attempt, and why none was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NoEndpoint {
+    pub model: String,
+    /// As it was then.
+    pub reasons: Vec<String>,
 }

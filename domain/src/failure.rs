@@ -76,6 +76,7 @@ pub enum FailureCode {
     Rejected,
     StepsFailed,
     NotExpanded,
+    ModelUnavailable,
 }
 
 impl Failure {
@@ -123,7 +124,7 @@ impl FailureClass {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -148,6 +149,7 @@ impl FailureCode {
         Self::Rejected,
         Self::StepsFailed,
         Self::NotExpanded,
+        Self::ModelUnavailable,
     ];
 
     pub fn name(self) -> &'static str {
@@ -176,6 +178,7 @@ impl FailureCode {
             Self::Rejected => "rejected",
             Self::StepsFailed => "steps_failed",
             Self::NotExpanded => "not_expanded",
+            Self::ModelUnavailable => "model_unavailable",
         }
     }
 
@@ -189,7 +192,7 @@ impl FailureCode {
             Self::ProviderLimit => FailureClass::ProviderLimit,
             Self::RepositoryUnreachable | Self::BackendMissing | Self::ProviderRefused | Self::WorkNotSaved => FailureClass::Infrastructure,
             Self::SandboxUnavailable | Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
-            Self::LfsMissing => FailureClass::Infrastructure,
+            Self::LfsMissing | Self::ModelUnavailable => FailureClass::Infrastructure,
         }
     }
 
@@ -202,6 +205,8 @@ impl FailureCode {
             Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
             // it lies in the repository; a runner that has found out that it has no git-lfs says so in its next hello
             Self::SubmoduleUnavailable | Self::LfsMissing => false,
+            // it was waited for, as long as it took
+            Self::ModelUnavailable => false,
             // the same work would ask for the same, spend the same and be refused the same
             Self::AgentDenied | Self::AgentCapped | Self::ProviderRefused => false,
         }
@@ -239,6 +244,7 @@ impl FailureCode {
             Self::Rejected => "A person said no.",
             Self::StepsFailed => "One or more of the tasks that it became did not succeed.",
             Self::NotExpanded => "It was to become several tasks, and that was not possible.",
+            Self::ModelUnavailable => "No endpoint had the model that the task asks for, and pulling it came to nothing.",
         }
     }
 
@@ -286,6 +292,9 @@ impl FailureCode {
             Self::Rejected => "Read the comment. When what it asks for is done, retry the gate or restart the run from an earlier step.",
             Self::StepsFailed => "Open the tasks that it became: each says why it ended as it did. Then restart the run from this step.",
             Self::NotExpanded => "Correct the list or the workflow that the message names, then restart the run from this step.",
+            Self::ModelUnavailable => {
+                "See that the model is called as Ollama calls it, and that the endpoint has room for it. Then retry: it is pulled again."
+            }
             Self::RunnerFault => "See the runner's log and the free space on its disk, then retry.",
         }
     }
@@ -333,7 +342,8 @@ mod tests {
                 "work_not_saved",
                 "runner_fault",
                 "task_unreadable",
-                "queue_expired"
+                "queue_expired",
+                "model_unavailable"
             ]
         );
     }

@@ -51,3 +51,5 @@ id!(WorkflowRunId);
 id!(SavedViewId);
 id!(ApprovalId);
 id!(ApprovalRuleId);
+id!(EndpointId);
+id!(PullId);

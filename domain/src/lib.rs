@@ -12,6 +12,7 @@ pub mod board;
 mod canonical_json;
 pub mod check;
 pub mod crash;
+pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod exact_text;
@@ -43,13 +44,14 @@ pub use artifact::{Artifact, ArtifactKind};
 pub use attempt::{Attempt, AttemptKey, AttemptState};
 pub use board::Board;
 pub use check::{CheckKind, CheckSpec};
+pub use endpoint::{Endpoint, Pull};
 pub use error::{FieldError, Forbidden, Invalid, InvalidTransition};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureClass, FailureCode};
 pub use finding::{Finding, FindingKind};
 pub use id::{
-    ApiKeyId, ApprovalId, ApprovalRuleId, ArtifactId, AttemptId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId, WorkflowId,
-    WorkflowRunId, WorkspaceId,
+    ApiKeyId, ApprovalId, ApprovalRuleId, ArtifactId, AttemptId, EndpointId, PullId, RepositoryId, RunnerId, SavedViewId, TaskId, UserId,
+    WorkflowId, WorkflowRunId, WorkspaceId,
 };
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;

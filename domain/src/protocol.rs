@@ -7,10 +7,14 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, Failure, Finding, Isolation, LogStream,
-    PullRequest, RunnerId, SessionEvent, VerificationReport, Work,
+    AgentTerms, ArtifactKind, AttemptKey, Backend, BackendFound, CheckResult, CheckSpec, EndpointId, Failure, Finding, Isolation,
+    LogStream, PullId, PullRequest, RunnerId, SessionEvent, VerificationReport, Work,
     approval::{Answer, Asked},
-    runner::Rooms,
+    endpoint::{
+        EndpointLook,
+        pull::{PullProgress, WantedPull},
+    },
+    runner::{HostReading, Rooms},
     task::{Inputs, Tier},
 };
 
@@ -55,6 +59,16 @@ pub enum ToServer {
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
     Stops { optional: bool },
+    /// What the runner has read of its machine, and sees of the endpoint there, if there is one; the last one counts. `optional` is true: a
+    /// server that does not know it shows none.
+    Reading {
+        reading: Box<HostReading>,
+        #[serde(default)]
+        endpoint: Option<Box<EndpointLook>>,
+        optional: bool,
+    },
+    /// How far a pull has come that the server wants. `optional` is true, as whoever wants it knows this.
+    Pulling { pull: PullId, progress: PullProgress, optional: bool },
     /// The answer to what [`Renewed`](ToRunner::Renewed) has named in vain: these are not here. `optional` as above.
     Lacks { attempts: Vec<AttemptKey>, optional: bool },
     /// What came of [`ToRunner::Land`]. It has no answer: a server that has not taken it down tells the runner again.
@@ -204,6 +218,12 @@ pub enum ToRunner {
     Left,
     /// Something that came before is not there: say everything again from here.
     Missing(Heard),
+    /// All that the endpoint on the runner's machine is to pull now; the answer to each reading that tells of one. What is pulled and not among
+    /// these twice in a row is left off. `optional` is true: a runner that does not know it pulls nothing.
+    Pulls {
+        wanted: Vec<WantedPull>,
+        optional: bool,
+    },
     /// Push a result that was proven, and open a pull request for it. It comes until the runner has said what came of it; done twice, it is as
     /// done once. Only runners are told that say in their hello that they understand it; `optional` is true, so that others leave it out.
     Land {
@@ -368,6 +388,18 @@ pub struct Assignment {
     pub isolation: Isolation,
     #[serde(default)]
     pub credentials: Credentials,
+    /// Where its model is; as the runner's own settings say when absent.
+    #[serde(default)]
+    pub endpoint: Option<AssignedEndpoint>,
+}
+
+/// The endpoint that was chosen for an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedEndpoint {
+    pub id: EndpointId,
+    pub name: String,
+    /// As the runner reaches it.
+    pub url: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

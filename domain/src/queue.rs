@@ -72,7 +72,7 @@ pub fn empty_in_seconds(ready: i64, minutes: &[Minute], now: DateTime<Utc>) -> O
 pub struct Lane {
     pub priority: Priority,
     pub waiting: i64,
-    /// Of those, how many nobody takes: held by a person, or parked behind others that share a key with them.
+    /// Of those, how many nobody takes: held by a person, or parked behind others that share a key with them or until a model is pulled.
     pub held: i64,
     /// Since when the first of them waits.
     pub oldest: Option<DateTime<Utc>>,

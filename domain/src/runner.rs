@@ -2,6 +2,7 @@
 
 pub mod day;
 pub mod log;
+pub mod reading;
 pub mod rooms;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
 pub use day::{RunnerDay, RunnerPeriod, RunnerSlot};
 pub use log::{RunnerLogEntry, RunnerLogFilter, RunnerNews};
+pub use reading::{HostReading, RunnerReading};
 pub use rooms::Rooms;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct Runner {
     pub no_sandbox: Option<String>,
     /// The agent programs on its machine.
     pub backends: Vec<BackendFound>,
+    /// What it has read of its machine last; absent when it has never told.
+    #[serde(default)]
+    pub reading: Option<RunnerReading>,
     /// What attempts may use and reach there; absent when it does not say.
     #[serde(default)]
     pub rooms: Option<Rooms>,

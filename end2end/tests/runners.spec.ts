@@ -37,6 +37,7 @@ test("a machine is added by a command that is shown once, and removed", async ({
   const row = rows.filter({ hasText: name });
   await expect(row).toContainText("Offline");
   await expect(row).toContainText("joined this workspace");
+  await expect(row, "it has never told how its machine is").toContainText("no reading");
   await row.getByText("Remove…").click();
   await row.getByRole("button", { name: `Remove ${name}` }).click();
   await arrives((timeout) => expect(row).toHaveCount(0, { timeout }));
@@ -69,7 +70,7 @@ test("a machine is drained, takes work again, and is removed from its own page",
   await arrives((timeout) => expect(page.getByRole("row").filter({ hasText: name })).toHaveCount(0, { timeout }));
 });
 
-test("a runner's page says how it stands and what it has done", async ({ page, visit, api }) => {
+test("a runner's page says how it stands and what it has done", async ({ page, visit, api, arrives }) => {
   const title = unique("Look around");
   const task = await api.createTask({ title, command: "true" });
   await api.reaches(task, "succeeded");
@@ -81,6 +82,10 @@ test("a runner's page says how it stands and what it has done", async ({ page, v
   await expect(page.getByRole("table", { name: /^How this runner stood/ }).getByText("Working").first()).toBeVisible();
   await expect(page.getByRole("table", { name: "What each of its slots does" }).getByText(/Ready|Working|Blocked/).first()).toBeVisible();
   await expect(page.getByText("Drain…"), "it stops with its server").toHaveCount(0);
+  const machine = page.getByRole("region", { name: "Machine" });
+  await arrives((timeout) => expect(machine.getByRole("meter", { name: /^Memory: \d+ %$/ })).toBeVisible({ timeout }));
+  await expect(machine.getByText(/^\d+ % of .*processor/), "its processors").toBeVisible();
+  await expect(machine.getByText("Stale"), "it was read a moment ago").toHaveCount(0);
   const row = taskRow(page, title);
   await expect(row).toContainText("Succeeded");
   await row.getByRole("link", { name: title }).click();

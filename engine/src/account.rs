@@ -2,6 +2,7 @@
 //! that moment; nothing is cached, so a removal holds from the next request on.
 
 mod api_key;
+mod auto_pull;
 mod isolation;
 mod owner;
 mod password;

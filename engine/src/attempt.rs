@@ -99,6 +99,11 @@ impl Engine {
         self.infer(None, &[attempt], Said::GivenBack).await.map(drop)
     }
 
+    /// No runner is told of these: their tasks wait until their models are pulled, and nobody is charged.
+    pub(crate) async fn models_come_first(&self, attempts: &[AttemptKey]) -> Result<()> {
+        self.infer(None, attempts, Said::ModelFirst).await.map(drop)
+    }
+
     /// The runner came back without these attempts.
     pub(crate) async fn attempts_lost(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<usize> {
         self.infer(Some(session), attempts, Said::Lost).await
@@ -173,6 +178,11 @@ impl Verdict {
         Self { task: AttemptEnd::GivenBack, ..Self::lost("its runner was stopped or never began it") }
     }
 
+    /// Nothing has gone wrong, and nothing was begun.
+    fn model_first() -> Self {
+        Self { state: AttemptState::Cancelled, failure: None, task: AttemptEnd::GivenBack }
+    }
+
     fn failed(state: AttemptState, failure: Failure) -> Self {
         Self { state, failure: Some(failure.clone()), task: AttemptEnd::Failed(failure) }
     }
@@ -185,7 +195,7 @@ fn predict(said: Said<'_>) -> followers::End {
     match said {
         Said::Started { .. } | Said::Session { .. } | Said::Verifying | Said::WorksAgain { .. } | Said::Part { .. } => End::None,
         Said::Asks { .. } | Said::AsksNoMore { .. } | Said::Heard { .. } => End::None,
-        Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack => End::BadlyWhenLost,
+        Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack | Said::ModelFirst => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,
             WorkOutcome::Failed { failure } => badly(failure.code),

@@ -12,6 +12,7 @@ mod history;
 mod hub;
 mod join;
 mod log;
+mod reading;
 mod serve;
 pub(crate) mod store;
 mod trial;

@@ -8,6 +8,7 @@ use domain::{
     check::VERIFICATION_TIMEOUT_SECONDS,
     judgement::JUDGES,
     repository::{LFS, SUBMODULES},
+    runner::reading::READING_SECONDS,
     task::RUNNER_CAPABILITIES_MAX,
 };
 
@@ -89,10 +90,23 @@ pub struct AgentConfig {
     pub opencode: Option<PathBuf>,
     /// The folder with a manifest for each other agent. Nothing when there are to be no others.
     pub manifests: Option<PathBuf>,
+    /// Where an Ollama on this machine is; nothing when none is to be looked for.
+    pub ollama: Option<OllamaConfig>,
     /// What is put into the environment of agents beside what is Muster's: where their models are, and with which key. It is for them
     /// alone, and for whatever they run.
     pub environment: Vec<(OsString, OsString)>,
 }
+
+/// The endpoint of a runner's machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OllamaConfig {
+    pub url: String,
+    /// Somebody has said so: it may be given prompts, and that it does not answer is told from the beginning, not only once it has answered.
+    pub is_said: bool,
+}
+
+/// Where Ollama listens unless it is told otherwise.
+pub const OLLAMA_URL: &str = "http://127.0.0.1:11434";
 
 /// Without what is in the environment.
 impl fmt::Debug for AgentConfig {
@@ -104,6 +118,7 @@ impl fmt::Debug for AgentConfig {
             .field("gemini_cli", &self.gemini_cli)
             .field("opencode", &self.opencode)
             .field("manifests", &self.manifests)
+            .field("ollama", &self.ollama)
             .field("environment", &names)
             .finish()
     }
@@ -216,6 +231,8 @@ pub struct Limits {
     pub last_report: Duration,
     /// Before the second link, at most; each that does not hold doubles it, up to 30 s.
     pub reconnect: Duration,
+    /// Between two looks at the machine.
+    pub reading: Duration,
     /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
     pub left_free: u64,
     /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
@@ -234,6 +251,7 @@ impl Default for Limits {
             gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),
             reconnect: Duration::from_secs(1),
+            reading: Duration::from_secs(READING_SECONDS.into()),
             left_free: 512 * 1024 * 1024,
             look: Duration::from_secs(15),
         }

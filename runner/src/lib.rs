@@ -33,8 +33,11 @@ mod life;
 mod log;
 mod mirror;
 mod network;
+pub mod ollama;
 mod outbox;
 mod process;
+mod pulls;
+mod reading;
 mod recover;
 mod remains;
 mod sandbox;
@@ -57,7 +60,7 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, Paths, RunnerConfig, SandboxConfig};
+pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, OLLAMA_URL, OllamaConfig, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;

@@ -38,6 +38,8 @@ use crate::{
     landing::Landings,
     mirror::Mirrors,
     outbox::Outbox,
+    pulls::Pulls,
+    reading::{self, Seen},
     recover,
     remains::LeftBehind,
     sandbox::Sandbox,
@@ -72,6 +74,9 @@ pub(crate) struct Runner {
     pub renewed: watch::Sender<Moment>,
     /// How long a lease lasts, once the server has said so.
     pub lease: watch::Sender<Option<Duration>>,
+    /// What was read of the machine last.
+    pub reading: watch::Sender<Option<Seen>>,
+    pub pulls: Pulls,
     /// Everything was given up for want of an answer, and none has come since.
     pub has_given_up: AtomicBool,
     /// A heartbeat is due before its time.
@@ -112,6 +117,8 @@ impl Runner {
             left_behind: LeftBehind::default(),
             renewed: watch::Sender::new(Moment::now()),
             lease: watch::Sender::new(None),
+            reading: watch::Sender::new(None),
+            pulls: Pulls::default(),
             has_given_up: AtomicBool::new(false),
             beat_now: Notify::new(),
             slots: Semaphore::new(config.slots.max(1) as usize),
@@ -215,6 +222,7 @@ where
         ended = links(&runner, dial, Talk::new(lost)) => ended,
         () = look_around(&runner) => Ok(()),
         never = runner.left_behind.look_again(runner.limits.gone) => match never {},
+        never = reading::keep_looking(&runner) => match never {},
         () = fence.gone() => Err(RunnerError::FenceGone),
     };
     drop(fence);

@@ -22,6 +22,8 @@ use crate::{
     held::{Order, Why},
     landing, lfs,
     life::Runner,
+    pulls::pull_what_is_wanted,
+    reading::Seen,
 };
 
 /// For the last word of a runner that stops, and for the server to close the link after it.
@@ -78,6 +80,7 @@ impl Talk {
                         // the next life is told again
                         Some(ToRunner::Land { order, .. }) if !stops => landing::begin(runner, *order),
                         Some(ToRunner::Refused { why, message }) => return Err(refused(why, message)),
+                        Some(ToRunner::Pulls { wanted, .. }) if !stops => pull_what_is_wanted(runner, wanted),
                         Some(message) => hear(runner, &beats, message),
                     },
                 }
@@ -191,6 +194,7 @@ impl Talk {
                 tell.into_iter().for_each(|telling| runner.held.tell(telling));
                 heard.into_iter().for_each(|heard| go_back_to(runner, heard));
                 runner.outbox.begin_again();
+                runner.pulls.begin_again();
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 runner.renew(sent_at);
                 for key in self.lost.drain(..) {
@@ -213,6 +217,9 @@ impl Talk {
 async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beats, every: Duration) {
     let mut beat = interval(every);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut readings = runner.reading.subscribe();
+    // whoever listens now has not heard the last one
+    readings.mark_changed();
     let may_speak = || runner.may_speak();
     // begun once: a disk that takes longer than from one beat to the next would never have synced anything
     let next = runner.outbox.next(may_speak);
@@ -225,6 +232,13 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             () = runner.beat_now.notified() => beats.next(&runner.held, None),
             message = beats.lacking() => message,
             message = runner.landings.next() => message,
+            Ok(()) = readings.changed() => {
+                let reading = readings.borrow_and_update().clone();
+                // the first look may not be over
+                let Some(Seen { host, endpoint }) = reading else { continue };
+                ToServer::Reading { reading: Box::new(host), endpoint: endpoint.map(Box::new), optional: true }
+            }
+            message = runner.pulls.next() => message,
             message = &mut next => {
                 next.set(runner.outbox.next(may_speak));
                 message
@@ -283,6 +297,7 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         | ToRunner::Welcome { .. }
         | ToRunner::Refused { .. }
         | ToRunner::Assign { .. }
+        | ToRunner::Pulls { .. }
         | ToRunner::Land { .. }
         | ToRunner::Left => {}
     }

@@ -4,6 +4,7 @@
 mod account;
 mod approval;
 mod artifact;
+mod endpoint;
 mod event;
 mod extract;
 mod idempotency;
@@ -74,6 +75,10 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
     let views = OpenApiRouter::new().routes(routes!(saved_view::create_view, saved_view::list_views)).layer(made(saved_view::PLACE));
     let rules =
         OpenApiRouter::new().routes(routes!(approval::make_approval_rule, approval::list_approval_rules)).layer(made(approval::PLACE));
+    let endpoints =
+        OpenApiRouter::new().routes(routes!(endpoint::register_endpoint, endpoint::list_endpoints)).layer(made(endpoint::PLACE));
+    // A pull is found with its endpoint, and has no place of its own.
+    let pulls = OpenApiRouter::new().routes(routes!(endpoint::pull_model)).layer(once(StatusCode::CREATED, None));
     let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
@@ -97,9 +102,11 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(queue::resume_queue))
         .routes(routes!(runner::drain_runner))
         .routes(routes!(runner::resume_runner))
+        .routes(routes!(endpoint::cancel_pull))
         .routes(routes!(account::set_isolation))
+        .routes(routes!(account::set_auto_pull))
         .layer(once(StatusCode::OK, None));
-    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(rules).merge(changing);
+    let mut once_each = tasks.merge(workflows).merge(runs).merge(views).merge(rules).merge(endpoints).merge(pulls).merge(changing);
     idempotency::describe(once_each.get_openapi_mut());
     // A machine joins once and is tried out once by itself, and a token is a secret, which is not kept to be told again.
     let runners = OpenApiRouter::new()
@@ -119,6 +126,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(approval::get_approval))
         .routes(routes!(approval::remove_approval_rule))
         .routes(routes!(artifact::get_artifact))
+        .routes(routes!(endpoint::choose_endpoint))
+        .routes(routes!(endpoint::get_endpoint, endpoint::remove_endpoint))
         .routes(routes!(event::follow_events))
         .routes(routes!(queue::get_queue))
         .routes(routes!(workflow::check_workflow))

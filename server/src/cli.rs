@@ -15,6 +15,8 @@ mod dead;
 mod demo;
 mod demo_screen;
 mod demo_tasks;
+mod endpoint;
+mod endpoint_pull;
 mod error;
 mod facts;
 mod fake_forge;
@@ -30,6 +32,7 @@ mod output;
 mod pages;
 mod purge;
 mod queue;
+mod reading;
 mod reconnect;
 mod repository;
 mod run_change;
@@ -135,6 +138,9 @@ enum Command {
     /// Machines that do the work.
     #[command(subcommand)]
     Runner(runner::RunnerCommand),
+    /// Servers of models that speak Ollama's API.
+    #[command(subcommand)]
+    Endpoint(endpoint::EndpointCommand),
     /// Whether work runs in sandboxes.
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
@@ -195,6 +201,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Queue(command) => queue::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
         Command::Runner(command) => runner::run(command).await,
+        Command::Endpoint(command) => endpoint::run(&command).await,
         Command::Workspace(command) => workspace::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
@@ -238,6 +245,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn endpoints_are_named_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in [
+            "endpoint list --json",
+            "endpoint show box",
+            "endpoint add box http://box:11434",
+            "endpoint add box http://box:11434 --runner far",
+            "endpoint remove box",
+            "endpoint pull box llama3:8b --no-wait",
+            "endpoint choose llama3",
+            "serve --endpoints-here allowed --ollama-url http://127.0.0.1:1",
+        ] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in ["endpoint", "endpoint add box", "endpoint pull box", "endpoint choose", "serve --endpoints-here perhaps"] {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
     }
 
     #[test]

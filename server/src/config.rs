@@ -16,7 +16,7 @@ use domain::{
     runner::owner_of,
 };
 use engine::Keep;
-use runner::{AgentConfig, Forge, LandingConfig};
+use runner::{AgentConfig, Forge, LandingConfig, OLLAMA_URL, OllamaConfig};
 use serde::{Deserialize, Serialize};
 
 pub use crate::postgres::default_state_dir;
@@ -58,6 +58,11 @@ pub struct AgentArgs {
     #[arg(long = "agents-dir", env = "MUSTER_AGENTS_DIR", value_name = "FOLDER", value_parser = parse_folder)]
     #[serde(default)]
     pub agents_dir: Option<PathBuf>,
+    /// Where an Ollama on this machine is, which Muster looks at, has models pulled by, and tells agents of; `none` when it is not to be looked
+    /// for. Without this it is looked for at http://127.0.0.1:11434, and agents are not told of it.
+    #[arg(long = "ollama-url", env = "MUSTER_OLLAMA_URL", value_name = "URL")]
+    #[serde(default)]
+    pub ollama_url: Option<String>,
 }
 
 /// In the folder of a runner: where people put the manifests of agents, unless they name another place.
@@ -88,6 +93,7 @@ impl AgentArgs {
             gemini_cli: or(&self.gemini_cli, &before.gemini_cli),
             opencode: or(&self.opencode, &before.opencode),
             agents_dir: or(&self.agents_dir, &before.agents_dir),
+            ollama_url: self.ollama_url.clone().or_else(|| before.ollama_url.clone()),
         }
     }
 
@@ -111,7 +117,16 @@ impl AgentArgs {
                 Some(folder) if !folder.as_os_str().is_empty() => Some(folder.clone()),
                 _ => Some(state_dir.join(MANIFESTS)),
             },
+            ollama: self.ollama(),
             environment: environment.collect(),
+        }
+    }
+
+    fn ollama(&self) -> Option<OllamaConfig> {
+        match self.ollama_url.as_deref().map(str::trim) {
+            None | Some("") => Some(OllamaConfig { url: OLLAMA_URL.into(), is_said: false }),
+            Some("none") => None,
+            Some(url) => Some(OllamaConfig { url: url.to_owned(), is_said: true }),
         }
     }
 }
@@ -181,6 +196,10 @@ pub struct ServeConfig {
     pub sandbox: SandboxArgs,
     #[command(flatten)]
     pub landing: LandingArgs,
+    /// Whether endpoints that people register may be on this server's own machine, where it asks nobody otherwise. The one that its own runner
+    /// finds there is looked at all the same.
+    #[arg(long = "endpoints-here", env = "MUSTER_ENDPOINTS_HERE", value_name = "WORD", value_enum, default_value_t = EndpointsHere::Refused)]
+    pub endpoints_here: EndpointsHere,
     /// Days after which what has ended is deleted, with its log, checks and history; `never`, or 0, keeps it.
     #[arg(long, env = "MUSTER_KEEP_DAYS", value_name = "DAYS", default_value = "365", value_parser = parse_days)]
     pub keep_days: Days,
@@ -190,6 +209,12 @@ pub struct ServeConfig {
     /// How the log on standard error is written.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EndpointsHere {
+    Allowed,
+    Refused,
 }
 
 /// So many days, or for ever.
@@ -270,6 +295,15 @@ mod tests {
         };
         assert_eq!([manifests(None), manifests(Some(""))], [Some(PathBuf::from("/srv/runner/agents")), Some("/srv/runner/agents".into())]);
         assert_eq!([manifests(Some("/etc/agents")), manifests(Some("none"))], [Some("/etc/agents".into()), None]);
+    }
+
+    #[test]
+    fn an_ollama_is_looked_for_where_it_usually_is_unless_somebody_says_otherwise() {
+        let ollama = |said: Option<&str>| AgentArgs { ollama_url: said.map(str::to_owned), ..AgentArgs::default() }.ollama();
+        let usual = Some(OllamaConfig { url: OLLAMA_URL.into(), is_said: false });
+        assert_eq!([ollama(None), ollama(Some(""))], [usual.clone(), usual]);
+        assert_eq!(ollama(Some("none")), None);
+        assert_eq!(ollama(Some("http://gpu:1")), Some(OllamaConfig { url: "http://gpu:1".into(), is_said: true }));
     }
 
     #[test]

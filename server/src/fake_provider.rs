@@ -1,7 +1,8 @@
 //! A model provider that only plays what scenarios say: the tests, and whoever tries Muster out, drive the real agent CLIs against it.
 //!
 //! It holds no conversation: which step of a scenario is played follows from the assistant turns that a request brings along, so a resumed
-//! session goes on where it was. There is no randomness and no clock in its answers. It is not for production and looks at no key.
+//! session goes on where it was. As an Ollama alone it remembers something: which models it has, and which were asked. There is no randomness
+//! in its answers, and time only paces them. It is not for production and looks at no key.
 
 mod anthropic;
 mod asked;
@@ -16,6 +17,7 @@ mod reply;
 mod responses;
 mod scenario;
 mod sending;
+mod shelf;
 #[cfg(test)]
 mod testing;
 mod tools;
@@ -42,6 +44,7 @@ use record::{Record, Requests, excerpt};
 pub use scenario::{ScenarioError, Scenarios};
 pub(crate) use sending::json_response;
 use sending::{halves, send};
+use shelf::Shelf;
 use wire::Wire;
 
 /// Every answer has it, so that nobody takes one for a model's.
@@ -54,7 +57,7 @@ const BODY: usize = 64 * 1024 * 1024;
 /// # Errors
 /// When the operating system does not let it accept connections.
 pub async fn serve(listener: TcpListener, scenarios: Scenarios, stop: CancellationToken) -> io::Result<()> {
-    let fake = Fake { scenarios, faults: Faults::default(), requests: Requests::default(), stop: stop.clone() };
+    let fake = Fake { scenarios, faults: Faults::default(), requests: Requests::default(), shelf: Shelf::default(), stop: stop.clone() };
     let router = Router::new().fallback(answer).with_state(Arc::new(fake));
     let listener = listener.tap_io(|stream| {
         // Deltas go out one by one; they only come in bundles when it cannot be set.
@@ -67,6 +70,7 @@ struct Fake {
     scenarios: Scenarios,
     faults: Faults,
     requests: Requests,
+    shelf: Shelf,
     stop: CancellationToken,
 }
 
@@ -92,7 +96,7 @@ async fn respond(fake: &Fake, request: Request) -> Response {
             let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "The fake provider speaks HTTP, no websocket.");
             refused(Wire::Responses, &refusal)
         }
-        Some(Endpoint::Listing(listing)) => listings::answer(listing, &parts.headers, &body),
+        Some(Endpoint::Listing(listing)) => listings::answer(listing, &parts.headers, &body, &fake.shelf, &fake.stop),
         Some(Endpoint::Requests) => json_response(StatusCode::OK, &json!(fake.requests.all())),
         Some(Endpoint::Health) => (StatusCode::OK, "ok").into_response(),
         None => plain_error(StatusCode::NOT_FOUND, &format!("The fake provider has no {} {path}.", parts.method)),
@@ -112,6 +116,9 @@ fn model(fake: &Fake, wire: Wire, path: &str, authorization: bool, body: &Bytes)
             (Asked::default(), Played::refused(refusal))
         }
     };
+    if matches!(wire, Wire::Ollama | Wire::Chat) {
+        fake.shelf.load(&asked.model);
+    }
     let Played { scenario, step, outcome } = played;
     let status = outcome.as_ref().map_or_else(|refusal| refusal.status, |_| StatusCode::OK);
     fake.requests.push(Record {

@@ -13,6 +13,7 @@ mod auth;
 pub mod cli;
 pub mod config;
 mod editor;
+pub mod endpoint_keeper;
 pub mod fake_forge;
 pub mod fake_provider;
 pub mod http_server;

@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 
 use crate::{
     assets,
-    config::ServeConfig,
+    config::{EndpointsHere, ServeConfig},
+    endpoint_keeper::EndpointKeeper,
     http_server,
     local_runner::LocalRunner,
     metrics,
@@ -136,6 +137,8 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Lander::new(origin.clone()), &engine, &stop, &tracker);
     start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);
+    let keeper = EndpointKeeper::new(config.endpoints_here == EndpointsHere::Allowed, tracker.clone(), stop.clone());
+    start_service(keeper, &engine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
     let links = Links::new(Limits::default(), stop.clone());
     let server = ServerState {

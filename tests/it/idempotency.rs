@@ -114,11 +114,19 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     let token = owner.post("/api/v1/runner-tokens", &json!({})).await.json()["token"].clone();
     let join = json!({"token": token, "public_key": "A".repeat(43) + "=", "name": "box"});
     let runner = owner.post("/api/v1/runners", &join).await.json()["id"].as_str().unwrap().to_owned();
+    let box_of_models = json!({"name": "box", "url": "http://gpu-box:11434"});
+    let endpoint = owner.post("/api/v1/endpoints", &box_of_models).await.json()["id"].as_str().unwrap().to_owned();
+    let pull = owner.post(&format!("/api/v1/endpoints/{endpoint}/pulls"), &json!({"model": "tiny"})).await.json();
+    let pull = pull["id"].as_str().unwrap().to_owned();
     let owners = [
         ("/api/v1/workspace/isolation", json!({"isolation": "none"}), StatusCode::OK),
+        ("/api/v1/workspace/auto-pull", json!({"auto_pull": true}), StatusCode::OK),
         ("/api/v1/approval-rules", json!({"kind": "command", "pattern": "ls *"}), StatusCode::CREATED),
         (&*format!("/api/v1/runners/{runner}/drain"), json!({}), StatusCode::OK),
         (&format!("/api/v1/runners/{runner}/resume"), json!({}), StatusCode::OK),
+        ("/api/v1/endpoints", json!({"name": "another", "url": "http://another:11434"}), StatusCode::CREATED),
+        (&format!("/api/v1/endpoints/{endpoint}/pulls"), json!({"model": "llama3"}), StatusCode::CREATED),
+        (&format!("/api/v1/pulls/{pull}/cancel"), json!({}), StatusCode::OK),
     ];
     let cases: Vec<_> = cases.iter().map(|case| (&script, case)).chain(owners.iter().map(|case| (&owner, case))).collect();
     for (script, (path, body, status)) in &cases {
@@ -134,7 +142,7 @@ async fn every_route_that_changes_something_answers_the_same_request_once(pool: 
     assert_eq!(created, ["Two", "One", "Once", "Done", "Dead", "Ended", "Child", "Parent", "Asks"]);
     assert_eq!(script.get("/api/v1/runs").await.json()["items"].as_array().unwrap().len(), 3, "one before, one started, one started again");
 
-    let ids = [&child, &ended, &dead, &done, run_id, &first_gate, &second_gate, &asking, &question, &runner];
+    let ids = [&child, &ended, &dead, &done, run_id, &first_gate, &second_gate, &asking, &question, &runner, &endpoint, &pull];
     let general = |path: &str| ids.iter().fold(path.replace("/gates/", "/{name}/"), |path, id| path.replace(*id, "{id}"));
     let tested: Vec<_> = cases.iter().map(|(_, (path, ..))| general(path)).collect();
     let document = script.get("/api/openapi.json").await.json();

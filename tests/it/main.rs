@@ -11,6 +11,7 @@ mod cli;
 mod connections;
 mod crash;
 mod database_url;
+mod endpoints;
 mod http;
 mod idempotency;
 mod landing;

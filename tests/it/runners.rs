@@ -103,6 +103,19 @@ fn status(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
 }
 
+/// Until the runner of this name has told how its machine is.
+fn until_it_is_read(site: &Site<'_>, name: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let runner = site.runners().into_iter().find(|runner| runner["name"] == name).unwrap();
+        if !runner["reading"].is_null() {
+            return runner["reading"].clone();
+        }
+        assert!(Instant::now() < deadline, "{runner}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn an_attempt_on_another_machine_outlives_the_server_that_gave_it() {
     let machine = Machine::new();
@@ -110,6 +123,8 @@ fn an_attempt_on_another_machine_outlives_the_server_that_gave_it() {
     let runner = Runner::joins(site.join("far", &site.token(), &["--name", "far", "--paths", "--foreground"]));
     let listed = stdout(&site.client().run(&["runner", "list"]));
     assert!(listed.contains("\tfar\tidle\t0\t"), "{listed}");
+    let reading = until_it_is_read(&site, "far");
+    assert!(reading["disk"]["total"].as_u64() > Some(0) && reading["is_stale"] == false, "{reading}");
 
     let repository = machine.repository();
     let go_on = machine.sign("go-on");

@@ -50,6 +50,8 @@ impl Machine {
         let mut command = Command::new(muster());
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.folder.path());
+        // whatever listens on this machine is no part of a test
+        command.env("MUSTER_OLLAMA_URL", "none");
         command.env("MUSTER_STATE_DIR", self.state_dir()).env("MUSTER_SANDBOX_READ", self.folder.path().join("signs"));
         command
     }

@@ -75,6 +75,10 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
             maker.made(route, &json!({"isolation": "sandbox"})).await?;
             ready(route.into(), json!({"isolation": "none"}))
         }
+        ("workspace", "auto-pull") => {
+            maker.made(route, &json!({"auto_pull": false})).await?;
+            ready(route.into(), json!({"auto_pull": true}))
+        }
         ("queue", "pause") => {
             maker.queue("resume").await?;
             ready(route.into(), json!({}))
@@ -85,6 +89,16 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
         }
         ("runners", "{id}/drain") => ready(route.replace("{id}", &maker.runner().await?), json!({})),
         ("runners", "{id}/resume") => ready(route.replace("{id}", &maker.drained_runner().await?), json!({})),
+        ("/api/v1/endpoints", "") => ready(route.into(), json!({"name": new_name("endpoint"), "url": new_url()})),
+        ("endpoints", "{id}/pulls") => ready(route.replace("{id}", &maker.endpoint().await?), json!({"model": "tiny"})),
+        ("pulls", "{id}/cancel") => {
+            // held by a server that there is not, or one of these would find that nobody answers before it is left off
+            let pull = "insert into endpoint_pull (id, workspace_id, endpoint_id, model, state, asked_by, asked_at, held_until)
+                        select gen_random_uuid(), workspace_id, id, 'tiny', 'pulling', 'system', now(), now() + interval '1 day'
+                        from endpoint where id = $1::uuid returning id::text";
+            let pull: String = sqlx::query_scalar(pull).bind(maker.endpoint().await?).fetch_one(pool).await?;
+            ready(route.replace("{id}", &pull), json!({}))
+        }
         _ => Ok(None),
     }
 }
@@ -223,11 +237,22 @@ impl Maker<'_> {
         Ok(joined["id"].as_str().context("a runner without an id")?.to_owned())
     }
 
+    /// Where nobody answers.
+    async fn endpoint(&self) -> anyhow::Result<String> {
+        let endpoint = self.made("/api/v1/endpoints", &json!({"name": new_name("endpoint"), "url": new_url()})).await?;
+        Ok(endpoint["id"].as_str().context("an endpoint without an id")?.to_owned())
+    }
+
     async fn drained_runner(&self) -> anyhow::Result<String> {
         let id = self.runner().await?;
         self.made(&format!("/api/v1/runners/{id}/drain"), &json!({})).await?;
         Ok(id)
     }
+}
+
+/// Of a machine that there is not: the name is for no machine (RFC 2606).
+fn new_url() -> String {
+    format!("http://{}.invalid:11434", new_name("endpoint"))
 }
 
 /// One that there was not before.

@@ -177,6 +177,8 @@ impl World {
         command.current_dir(self.machine.folder.path()).stdin(Stdio::null()).stderr(Stdio::null()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.machine.folder.path());
         command.env("MUSTER_STATE_DIR", state).env("DATABASE_URL", &self.through_proxies[number]);
+        // whatever listens on this machine is no part of a run
+        command.env("MUSTER_OLLAMA_URL", "none");
         command
     }
 

@@ -21,10 +21,11 @@ pub fn card(card: Card) -> impl IntoView {
         (None, Some(at)) if matches!(task.state, TaskState::Running { .. } | TaskState::Verifying { .. }) => ("Started ", at),
         _ => ("Created ", task.created_at),
     };
-    let held = match (task.paused, task.parked) {
-        (true, _) => Some("paused"),
-        (false, true) => Some("waits for a shared key"),
-        (false, false) => None,
+    let held = match (task.paused, task.awaits_model, task.parked) {
+        (true, ..) => Some("paused"),
+        (false, true, _) => Some("waits for its model"),
+        (false, false, true) => Some("waits for a shared key"),
+        (false, false, false) => None,
     };
     let attempt = (task.attempts > 0).then(|| format!("Attempt {} of {}", task.attempts, task.max_attempts));
     let waiting = first_dependent.map(|first| {

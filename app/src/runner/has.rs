@@ -41,6 +41,7 @@ mod tests {
             last_seen_at: DateTime::UNIX_EPOCH,
             no_sandbox: None,
             backends,
+            reading: None,
             rooms: None,
             left_behind: None,
         }

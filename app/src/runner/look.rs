@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use leptos::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{live::use_live_every, page_json::Fetched};
+use crate::{
+    live::{look_every, use_live_every},
+    page_json::Fetched,
+};
 
 /// A runner that falls silent makes no event, so the pages look by themselves.
 const LOOK: Duration = Duration::from_secs(10);
@@ -19,9 +21,5 @@ where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     use_live_every(resource, || PAUSE, |_| true);
-    Effect::new(move || {
-        if let Ok(look) = set_interval_with_handle(move || resource.refetch(), LOOK) {
-            on_cleanup(move || look.clear());
-        }
-    });
+    look_every(resource, LOOK);
 }

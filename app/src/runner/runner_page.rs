@@ -13,7 +13,7 @@ use leptos_router::{
 
 use super::{
     acts::Acts, current::current_part, day::day_part, facts::facts, find_runner, history::history_part, log::log_part, look::keep_looking,
-    runner_log, state::state_badge,
+    machine::machine_part, runner_log, state::state_badge,
 };
 use crate::{
     components::{Notice, Time, Tone},
@@ -119,6 +119,7 @@ fn Content(
         {move || runner.with(|detail| unresponsive_notice(&detail.runner))}
         {move || runner.with(|detail| facts(&detail.runner))}
         {current_part(runner)}
+        {machine_part(runner)}
         {day_part(runner)}
         {history_part(runner)}
         {fetched(log, 4, move |log| log_part(log, cursor))}

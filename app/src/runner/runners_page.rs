@@ -12,6 +12,7 @@ use super::{
     isolation::isolation_part,
     list_runners,
     look::keep_looking,
+    machine::machine_cell,
     made_runner_token,
     remove_form::remove_form,
     state::{slots_meter, state_badge},
@@ -115,8 +116,14 @@ fn join_notice(made: JoinCommand) -> impl IntoView {
     }
 }
 
-const COLUMNS: &[(&str, &str)] =
-    &[("Runner", ""), ("State", "c-table__state"), ("Slots", ""), ("Has", ""), ("Last seen", "c-table__time"), ("Change", "c-table__acts")];
+const COLUMNS: &[(&str, &str)] = &[
+    ("Runner", ""),
+    ("State", "c-table__state"),
+    ("Load", "p-runners__load"),
+    ("Has", "p-runners__has"),
+    ("Last seen", "c-table__time"),
+    ("Change", "c-table__acts"),
+];
 
 fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + Send + Sync + 'static, acts: RunnerActs) -> impl IntoView {
     let is_empty = Memo::new(move |_| runners.with(Vec::is_empty));
@@ -148,6 +155,7 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
+    let machine = machine_cell(runner.reading.as_ref());
     let has = has(&runner);
     let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts.remove));
     view! {
@@ -159,8 +167,8 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
                 {left}
             </td>
             <td class="c-table__state" data-label="State">{state}</td>
-            <td data-label="Slots"><span class="p-runners__slots">{slots}</span></td>
-            <td data-label="Has">{has}</td>
+            <td class="p-runners__load" data-label="Load"><span class="p-runners__slots">{slots}</span> {machine}</td>
+            <td class="p-runners__has" data-label="Has">{has}</td>
             <td class="c-table__time" data-label="Last seen"><Time at=runner.last_seen_at /></td>
             <td class="c-table__act c-table__wide">{remove}</td>
         </tr>

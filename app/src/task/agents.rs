@@ -47,6 +47,7 @@ mod tests {
             joined: true,
             last_seen_at: DateTime::UNIX_EPOCH,
             no_sandbox: None,
+            reading: None,
             rooms: None,
             left_behind: None,
             backends: agents.iter().map(found).collect(),

@@ -1,8 +1,11 @@
 //! One task: where it stands and why, and one view at a time of what it did. The view is in the address (`?view=diff`), so each has
 //! a link, and only what is looked at is fetched.
 
+use std::time::Duration;
+
 use domain::{
     Failure, FailureCode, TaskId, TaskState, TaskView, Work,
+    endpoint::AwaitedPull,
     task::{Stop, no_runner_has},
 };
 use leptos::{prelude::*, wasm_split::wasm_split};
@@ -37,12 +40,15 @@ use crate::{
     components::{CopyButton, Notice, Time, Tone},
     document_title::document_title,
     fetched::fetched,
-    live::use_live,
+    live::{look_while, use_live},
     page_json::fetch,
     part::{NotLoaded, part},
     text::capitalised,
     workflow::kind::kind_badge,
 };
+
+/// Between two looks at a pull that is waited for.
+const PULL_LOOK: Duration = Duration::from_secs(5);
 
 pub struct TaskDetailPage;
 
@@ -165,6 +171,9 @@ impl View {
 #[component]
 fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
     let id = task.with_untracked(|task| task.summary.id);
+    // how far a pull has come makes no event
+    let awaits_model = Memo::new(move |_| task.with(|task| task.summary.awaits_model));
+    look_while(awaits_model, move || refresh.run(()), PULL_LOOK);
     let query = use_query_map();
     // The usual view is told once: nobody is taken away from a log because a session has begun.
     let (views, usual, is_executed) = task.with_untracked(|task| (View::of(&task.work), View::usual(task), task.work.is_executed()));
@@ -256,6 +265,7 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
             view! { <Notice tone=Tone::Warn title=format!("{who} paused this task")><p>"No runner takes it until it is resumed."</p></Notice> }
                 .into_any()
         }
+        TaskState::Queued if task.with(|task| task.summary.awaits_model) => model_notice(&task.with(|task| task.awaited_pull.clone())),
         TaskState::Queued if task.with(|task| task.summary.parked) => parked_notice(task),
         TaskState::Queued => unmet_notice(&task.with(|task| task.unmet_capabilities.clone())),
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
@@ -328,6 +338,25 @@ fn parked_notice(task: Signal<TaskView>) -> AnyView {
         format!("At most {} at once run with the key “{}”. It is taken when one of them has ended.", shared.limit, shared.key)
     });
     view! { <Notice tone=Tone::Info title="Waits for others"><p>{text}</p></Notice> }.into_any()
+}
+
+/// How far its model has come.
+fn model_notice(awaited: &Option<AwaitedPull>) -> AnyView {
+    let Some(awaited) = awaited else {
+        return view! {
+            <Notice tone=Tone::Info title="Waits for its model"><p>"It is being pulled, and the task begins when it is there."</p></Notice>
+        }
+        .into_any();
+    };
+    let href = format!("/endpoints/{}#pulls", awaited.pull.endpoint_id);
+    // it begins with a name
+    let words = format!("{}.", awaited.in_words());
+    view! {
+        <Notice tone=Tone::Info title="Waits for its model">
+            <p>{words} " The task begins when it is there." " " <a href=href>"See the pull"</a></p>
+        </Notice>
+    }
+    .into_any()
 }
 
 /// It waits for something that may never come.

@@ -116,10 +116,11 @@ fn cells(task: TaskSummary, picks: Option<Picks>) -> impl IntoView {
 
 /// That nobody takes it, and why.
 fn held(task: &TaskSummary) -> impl IntoView + use<> {
-    let why = match (task.paused, task.parked) {
-        (true, _) => "paused",
-        (false, true) => "waits for its turn with a shared key",
-        (false, false) => return ().into_any(),
+    let why = match (task.paused, task.awaits_model, task.parked) {
+        (true, ..) => "paused",
+        (false, true, _) => "waits for its model, which is being pulled",
+        (false, false, true) => "waits for its turn with a shared key",
+        (false, false, false) => return ().into_any(),
     };
     view! { <span class="c-table__held">{icon(Icon::Pause)} {why}</span> }.into_any()
 }

@@ -108,6 +108,7 @@ impl NoOpRunner {
                 | ToRunner::Logged { .. }
                 | ToRunner::Renewed { .. }
                 | ToRunner::Tell(_)
+                | ToRunner::Pulls { .. }
                 | ToRunner::Land { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}

@@ -167,6 +167,7 @@ impl Server {
             failed_checks: vec![],
             isolation,
             credentials: Default::default(),
+            endpoint: None,
         };
         let began = Instant::now();
         self.tells(ToRunner::Assign { assignment: Box::new(assignment) }).await?;
@@ -199,6 +200,8 @@ impl Server {
             ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
+            // these have no answer
+            ToServer::Reading { .. } | ToServer::Pulling { .. } => return Ok(()),
             ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
         };
         self.tells(answer).await

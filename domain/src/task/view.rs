@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
-use crate::{AgentTerms, Attempt, CheckSpec, Land, Landing, TaskId, WorkflowRunId};
+use crate::{AgentTerms, Attempt, CheckSpec, Land, Landing, TaskId, WorkflowRunId, endpoint::AwaitedPull};
 
 /// A row of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct TaskSummary {
     pub asks: bool,
     /// Whether it waits for others that use what it shares with them.
     pub parked: bool,
+    /// Whether it waits for a model that is being pulled.
+    #[serde(default)]
+    pub awaits_model: bool,
     /// Where its repository is.
     pub repository: String,
     pub attempts: i32,
@@ -62,6 +65,9 @@ pub struct TaskView {
     pub capabilities: Vec<String>,
     /// Of those, while it is queued, what no connected runner has; all of them when each is there but never together.
     pub unmet_capabilities: Vec<String>,
+    /// The pull that it waits for; absent when it waits for none, or for one that another workspace has asked for.
+    #[serde(default)]
+    pub awaited_pull: Option<AwaitedPull>,
     /// How an agent goes about it.
     pub agent: AgentTerms,
     pub complexity: Complexity,

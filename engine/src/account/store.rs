@@ -32,10 +32,13 @@ pub(crate) async fn role_of(conn: &mut PgConnection, workspace: WorkspaceId, lab
 }
 
 pub(super) async fn workspace(conn: &mut PgConnection, id: WorkspaceId) -> Result<Option<Workspace>> {
-    let found =
-        sqlx::query_as!(Workspace, "select id, slug, name, isolation, isolation_by, isolation_at from workspace where id = $1", id.0)
-            .fetch_optional(conn)
-            .await?;
+    let found = sqlx::query_as!(
+        Workspace,
+        "select id, slug, name, isolation, isolation_by, isolation_at, auto_pull, auto_pull_by, auto_pull_at from workspace where id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
     Ok(found)
 }
 
@@ -46,6 +49,21 @@ pub(super) async fn set_isolation(tx: &mut Tx, actor: &Actor, isolation: Isolati
         "update workspace set isolation = $2, isolation_by = $3, isolation_at = $4 where id = $1 and isolation <> $2",
         actor.workspace_id.0,
         isolation.name(),
+        actor.label(),
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// As [`set_isolation`].
+pub(super) async fn set_auto_pull(tx: &mut Tx, actor: &Actor, auto_pull: bool) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "update workspace set auto_pull = $2, auto_pull_by = $3, auto_pull_at = $4 where id = $1 and auto_pull <> $2",
+        actor.workspace_id.0,
+        auto_pull,
         actor.label(),
         now
     )

@@ -75,6 +75,8 @@ pub(crate) enum Said<'a> {
     Expired,
     /// Its runner was stopped in order, or never began it: nobody is charged.
     GivenBack,
+    /// No runner was told of it, as its model is pulled first.
+    ModelFirst,
 }
 
 impl Said<'_> {
@@ -321,6 +323,7 @@ impl Held {
                 self.end(tx, Verdict::lost("its runner fell silent"), None, written).map(Some)
             }
             Said::GivenBack => self.end(tx, Verdict::given_back(), None, written).map(Some),
+            Said::ModelFirst => self.end(tx, Verdict::model_first(), None, written).map(Some),
         }
     }
 

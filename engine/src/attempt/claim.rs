@@ -56,6 +56,7 @@ impl Engine {
                 }
             }
         }
+        self.choose_endpoints(&mut assignments).await;
         Ok(assignments)
     }
 
@@ -184,7 +185,8 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
                                                                     and shared.key = counted.key)
              returning workspace_id, key
            ), parked as (
-             update task set parked = true from shared
+             -- of a pull that it has waited for it asks again when it is its turn
+             update task set parked = true, model_pull = null from shared
              where task.id = shared.id and not exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
              returning task.id
            ), ready as (

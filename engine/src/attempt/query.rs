@@ -1,22 +1,26 @@
 //! Reading attempts for the API and the pages.
 
-use domain::{Attempt, AttemptId, CheckResult, CheckStatus, Failure, JudgeTerms, Judgement, TaskId, VerificationReport};
+use domain::{Attempt, AttemptId, CheckResult, CheckStatus, EndpointId, Failure, JudgeTerms, Judgement, TaskId, VerificationReport};
 use sqlx::{PgConnection, types::Json};
 
 use super::{finding, store::check_spec};
-use crate::{Error, Result};
+use crate::{Error, Result, endpoint};
 
 /// A task's attempts, oldest first, with their verifications; the artifacts are added by who knows them.
 pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<Attempt>> {
     let rows = sqlx::query!(
         r#"select attempt.id, number, state, runner.name as runner, claimed_at, attempt.started_at, ended_at, base_commit, branch, commit_id,
                   exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
+                  attempt.endpoint_id as "endpoint_id?: EndpointId", coalesce(endpoint.name, 'Ollama of ' || host.name) as endpoint_name,
+                  endpoint.url as "endpoint_url?", endpoint_model, endpoint_reasons,
                   (select min(asked_at) from approval where approval.attempt_id = attempt.id and approval.state = 'pending') as "blocked_since?: domain::Timestamp",
                   coalesce((select max(event.number) from session_event event where event.attempt_id = attempt.id), 0) as "session_events!",
                   verification.started_at as "verified_at?", verification.duration_ms as "verified_in?",
                   verification.hash as report_hash
            from attempt
            join runner on runner.id = attempt.runner_id
+           left join endpoint on endpoint.id = attempt.endpoint_id
+           left join runner host on host.id = endpoint.runner_id
            left join verification on verification.attempt_id = attempt.id
            where task_id = $1 order by number"#,
         task.0
@@ -32,6 +36,13 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
             started_at,
             duration_ms: duration_ms.unsigned_abs(),
+        });
+        let (endpoint, no_endpoint) = endpoint::told(endpoint::AttemptRow {
+            id: row.endpoint_id,
+            name: row.endpoint_name,
+            url: row.endpoint_url,
+            model: row.endpoint_model,
+            reasons: row.endpoint_reasons,
         });
         Attempt {
             id: row.id,
@@ -55,6 +66,8 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             log_end: row.log_start + row.log_bytes,
             blocked_since: row.blocked_since,
             session_events: row.session_events,
+            endpoint,
+            no_endpoint,
         }
     });
     Ok(attempts.collect())

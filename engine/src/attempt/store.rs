@@ -115,6 +115,8 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         failed_checks,
         isolation: row.isolation,
         credentials: credentials(row.guest),
+        // chosen once it is known who carries it out
+        endpoint: None,
     })
 }
 
@@ -566,7 +568,7 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Fail
     .await?;
     hit_one(&done, || Error::StaleLease)?;
     let row = sqlx::query!(
-        "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null
+        "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null, model_pull = null
          where id = $1 and attempts = $4 returning workspace_id, title, concurrency_key",
         key.task_id.0,
         Json(failure) as _,

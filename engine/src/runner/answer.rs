@@ -45,6 +45,12 @@ impl Engine {
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
                 ToServer::Stops { .. } => self.note_stop(session).await,
+                ToServer::Reading { reading, endpoint, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
+                    self.note_reading(session, reading).await;
+                    answers.extend(self.answer_look(session, endpoint.as_deref()).await);
+                }
+                ToServer::Reading { .. } => {}
+                ToServer::Pulling { pull, progress, .. } => self.note_pulling(session, *pull, progress).await,
                 ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
@@ -206,6 +212,8 @@ impl Engine {
                     | ToServer::Heartbeat { .. }
                     | ToServer::Leave
                     | ToServer::Stops { .. }
+                    | ToServer::Reading { .. }
+                    | ToServer::Pulling { .. }
                     | ToServer::Lacks { .. }
                     | ToServer::Landed { .. } => None,
                 }
@@ -238,6 +246,8 @@ fn is_of_one(one: &ToServer) -> bool {
         ToServer::Heartbeat { .. }
             | ToServer::Leave
             | ToServer::Stops { .. }
+            | ToServer::Reading { .. }
+            | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
             | ToServer::Said { said: Told::ReportInParts { .. }, .. }
@@ -283,6 +293,8 @@ fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
         | ToServer::Heartbeat { .. }
         | ToServer::Leave
         | ToServer::Stops { .. }
+        | ToServer::Reading { .. }
+        | ToServer::Pulling { .. }
         | ToServer::Lacks { .. }
         | ToServer::Landed { .. } => None,
     }

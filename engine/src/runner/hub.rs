@@ -4,10 +4,13 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
+use chrono::TimeDelta;
 use domain::{
-    AttemptKey, RunnerId, WorkspaceId,
+    AttemptKey, RunnerId, Timestamp, WorkspaceId,
+    endpoint::pull::WantedPull,
     protocol::{Assignment, LandingOrder, Telling, ToRunner},
     runner::owner_of,
 };
@@ -15,6 +18,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunnerSession;
+
+/// Between two readings of one link that are taken.
+const READINGS_APART: TimeDelta = TimeDelta::seconds(1);
 
 #[derive(Default)]
 pub(crate) struct Hub {
@@ -58,6 +64,8 @@ struct Connected {
     /// Whether it is of a version that lands results.
     lands: bool,
     superseded: CancellationToken,
+    /// When what it read of its machine was taken last, also by the hand that moves a test's clock.
+    read_at: Option<(Instant, Option<Timestamp>)>,
 }
 
 impl Connected {
@@ -134,7 +142,7 @@ impl Hub {
         let mut links = self.lock();
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
-            let one = Connected { session, outgoing, named: held.len(), held, allowance, said: 0, lands, superseded };
+            let one = Connected { session, outgoing, named: held.len(), held, allowance, said: 0, lands, superseded, read_at: None };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -260,6 +268,28 @@ impl Hub {
         if let Some(one) = self.lock().connected.get(&runner).filter(|one| !one.session.is_outdated()) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Tell(telling));
+        }
+    }
+
+    /// Whether it is time that this link tells of its machine again. What comes sooner is passed over: another one comes.
+    pub(crate) fn takes_reading(&self, session: &RunnerSession, by_hand: Option<Timestamp>) -> bool {
+        let mut links = self.lock();
+        let Some(one) = links.of(session) else { return false };
+        let is_soon = one.read_at.is_some_and(|(at, hand)| match by_hand.zip(hand) {
+            Some((now, then)) => now - then < READINGS_APART,
+            None => TimeDelta::from_std(at.elapsed()).is_ok_and(|elapsed| elapsed < READINGS_APART),
+        });
+        if !is_soon {
+            one.read_at = Some((Instant::now(), by_hand));
+        }
+        !is_soon
+    }
+
+    /// Tells the runner what its endpoint is to pull. When it is not connected here, the answer to its next reading tells it.
+    pub(crate) fn tell_pulls(&self, runner: RunnerId, wanted: Vec<WantedPull>) {
+        if let Some(one) = self.lock().connected.get(&runner) {
+            // A full queue costs one reading: its answer says it again.
+            let _ = one.outgoing.try_send(ToRunner::Pulls { wanted, optional: true });
         }
     }
 

@@ -13,7 +13,7 @@ use domain::{
 use sha2::{Digest, Sha256};
 
 use super::{RunnerSession, Taker, check, store};
-use crate::{Engine, Error, Result, account::random_text};
+use crate::{Engine, Error, Result, account::random_text, endpoint::cancel_pulls_of};
 
 const KIND: &str = "mst_join_";
 const SECRET_LENGTH: usize = 40;
@@ -81,6 +81,7 @@ impl Engine {
         actor.may(Permission::ManageRunners)?;
         let mut tx = self.begin(actor).await?;
         store::remove(&mut tx, id).await?;
+        cancel_pulls_of(&mut tx, id).await?;
         tx.commit(()).await?;
         self.hub.remove(id);
         self.take_back_from(id).await.map(drop)
@@ -90,6 +91,7 @@ impl Engine {
     pub(super) async fn runner_leaves(&self, session: &RunnerSession) -> Result<()> {
         let mut tx = self.begin_system(Some(session.label())).await?;
         store::leave(&mut tx, session).await?;
+        cancel_pulls_of(&mut tx, session.id()).await?;
         tx.commit(()).await?;
         self.take_back_from(session.id()).await.map(drop)
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     protocol::KnownBackends,
-    runner::{Draining, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerState, own_word},
+    runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerReading, RunnerState, own_word},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -354,10 +354,12 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
                   rooms as "rooms: Json<Rooms>", left_behind, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
+                  reading.at as "read_at?", reading.host as "host?: Json<HostReading>",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "busy!",
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
                      and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
-           from runner where removed_at is null and ($1::uuid is null or id = $1) order by name limit 200"#,
+           from runner left join runner_reading reading on reading.runner_id = runner.id
+           where removed_at is null and ($1::uuid is null or id = $1) order by name limit 200"#,
         only.map(|id| id.0)
     )
     .fetch_all(&mut *conn)
@@ -382,6 +384,7 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
             last_seen_at: row.last_seen_at,
             no_sandbox: row.no_sandbox,
             backends: row.backends.0.0,
+            reading: row.read_at.zip(row.host).map(|(at, host)| RunnerReading::seen(at, host.0, now)),
             rooms: row.rooms.map(|rooms| rooms.0),
             left_behind: row.left_behind,
         }

@@ -37,7 +37,8 @@ pub(crate) async fn release(conn: &mut PgConnection, keys: &[(WorkspaceId, Strin
          update task set parked = false
          where id in (select next.id from ended cross join lateral (
                         select id from task
-                        where task.workspace_id = ended.workspace_id and concurrency_key = ended.key and parked and paused_by is null
+                        where task.workspace_id = ended.workspace_id and concurrency_key = ended.key and parked and model_pull is null
+                          and paused_by is null
                         order by turn, id limit ended.attempts for no key update skip locked
                       ) as next)",
         &workspaces,
@@ -53,12 +54,12 @@ pub(super) async fn unpark(conn: &mut PgConnection) -> Result<u64> {
     let done = sqlx::query!(
         "update task set parked = false
          where id in (
-           select next.id from (select distinct workspace_id, concurrency_key from task where parked) as waiting
+           select next.id from (select distinct workspace_id, concurrency_key from task where parked and model_pull is null) as waiting
            left join concurrency shared on shared.workspace_id = waiting.workspace_id and shared.key = waiting.concurrency_key
            cross join lateral (
              select id, concurrency_limit from task
              where task.workspace_id = waiting.workspace_id and task.concurrency_key = waiting.concurrency_key and parked
-               and paused_by is null
+               and model_pull is null and paused_by is null
              order by turn, id limit 1 for no key update skip locked
            ) as next
            where coalesce(shared.running, 0) < next.concurrency_limit

@@ -17,7 +17,7 @@ use super::{
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
-use crate::{Engine, Error, Hint, Result, artifact, attempt, event, landing, runner, tx::Tx};
+use crate::{Engine, Error, Hint, Result, artifact, attempt, endpoint, event, landing, runner, tx::Tx};
 
 /// How often a task is looked at without a hint while somebody waits for its end.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -120,7 +120,8 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"select task.id, title, state, priority, run_at, task.ended_at, task.failure as "failure: Json<Failure>", cancelled_by,
-                  stop as "stop: Json<Stop>", tags, paused_by is not null as "paused!", parked,
+                  stop as "stop: Json<Stop>", tags, paused_by is not null as "paused!",
+                  parked and model_pull is null as "parked!", parked and model_pull is not null as "awaits_model!",
                   exists (select from approval where approval.task_id = task.id and approval.state = 'pending') as "asks!",
                   skipped_because_of, skipped_reason, skipped_path, attempts, max_attempts, task.created_at, repository.location,
                   jsonb_array_length(checks) as "checks!", latest.started_at as "started_at?: Timestamp",
@@ -163,6 +164,7 @@ pub(crate) async fn summaries(conn: &mut PgConnection, ids: &[TaskId]) -> Result
                 tags: row.tags,
                 paused: row.paused,
                 parked: row.parked,
+                awaits_model: row.awaits_model,
                 asks: row.asks,
                 repository: row.location,
                 attempts: row.attempts,
@@ -214,6 +216,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         }
     }
     let unmet_capabilities = unmet_capabilities(tx, summary.state.name(), &row.capabilities).await?;
+    let awaited_pull = if summary.awaits_model { endpoint::awaited_by(tx, id).await? } else { None };
     Ok(TaskView {
         summary,
         version,
@@ -233,6 +236,7 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         correlation_id: row.correlation_id,
         capabilities: row.capabilities,
         unmet_capabilities,
+        awaited_pull,
         agent: row.agent.map(|agent| agent.0.terms).unwrap_or_default(),
         complexity: Complexity::of(row.tier, row.inferred.0),
         estimate_seconds: row.estimate_seconds,
@@ -277,6 +281,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
             paused: false,
             asks: false,
             parked: false,
+            awaits_model: false,
             repository: location,
             attempts: task.attempts,
             max_attempts: task.max_attempts,
@@ -302,6 +307,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
         correlation_id: task.correlation_id,
         capabilities: task.capabilities,
         unmet_capabilities,
+        awaited_pull: None,
         agent: task.agent,
         complexity: task.complexity,
         estimate_seconds: task.estimate_seconds,

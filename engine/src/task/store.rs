@@ -272,7 +272,10 @@ pub(crate) async fn save_all(tx: &mut Tx, changed: &[ChangedRow]) -> Result<()> 
                          complete_by = new.complete_by, opened = new.opened, limits = new.limits,
                          waiting_for = coalesce(new.waiting_for, task.waiting_for),
                          inputs = case when new.inputs is null then task.inputs else task.inputs || new.inputs end,
-                         parked = parked and new.state = 'queued' and task.paused_by is not distinct from new.paused_by,
+                         -- what was to begin, and waits for a pull, is out of sight as soon as it is back
+                         parked = new.state = 'queued' and task.paused_by is not distinct from new.paused_by
+                                  and (parked or task.state = 'running' and model_pull is not null),
+                         model_pull = case when new.state = 'queued' then model_pull end,
                          queued_at = case when new.state = 'queued' then coalesce(queued_at, $21) end,
                          turn = case when new.state in ('queued', 'running', 'verifying') then coalesce(new.drawn, turn) end
          from new where task.id = any($1) and task.id = new.id",

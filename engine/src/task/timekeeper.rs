@@ -1,4 +1,5 @@
-//! What time does to tasks: deadlines pass, waits in the queue grow too long, and an urgent task that finds no free slot gets one.
+//! What time does to tasks: deadlines pass, waits in the queue grow too long, what was waited for is there, and an urgent task that finds no
+//! free slot gets one.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,7 +8,7 @@ use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
 use tracing::info;
 
 use super::{concurrency, followers, followers::End, record_end, release, store};
-use crate::{Engine, Error, Result, Service, Tick};
+use crate::{Engine, Error, Result, Service, Tick, endpoint};
 
 /// Tasks looked at in one tick, for each of the reasons.
 const BATCH: i64 = 100;
@@ -29,6 +30,7 @@ impl Service for Timekeeper {
         let expired = store::expired(&mut conn, now, BATCH).await?;
         let left_behind = store::left_behind(&mut conn, BATCH).await?;
         concurrency::unpark(&mut conn).await?;
+        endpoint::let_go(&mut conn, now).await?;
         drop(conn);
         for id in &overdue {
             engine.task_overdue(*id).await?;

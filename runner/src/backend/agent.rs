@@ -7,7 +7,10 @@ use std::{
     process::Stdio,
 };
 
-use domain::{AgentTerms, Backend, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
+use domain::{
+    AgentTerms, Backend, CheckSpec, Failure, FailureCode, Work,
+    protocol::{AssignedEndpoint, Assignment},
+};
 
 use super::{
     Beginning, Dialogue, Opening, any_acp, claude_code, codex,
@@ -168,7 +171,7 @@ pub(crate) fn begin(
 ) -> io::Result<Begun> {
     let given: Vec<_> = match &found.manifest {
         Some(manifest) => manifest.given(std::env::vars_os(), manner.terms.model.as_deref()),
-        None => given.iter().filter(|(name, _)| is_for(&found.backend, name)).cloned().collect(),
+        None => given_to(&found.backend, given, assignment.endpoint.as_ref()),
     };
     let given = given.as_slice();
     let Manner { terms, leave, session, spent_micros } = manner;
@@ -231,6 +234,40 @@ fn write_first(folder: &Path, files: &[(&str, String)]) -> io::Result<()> {
     Ok(())
 }
 
+/// What an agent is given of the runner's environment. Where an endpoint was chosen for it, its model is there: the key of another provider is
+/// nothing for that, and no proxy knows the way.
+fn given_to(backend: &Backend, given: &[(OsString, OsString)], endpoint: Option<&AssignedEndpoint>) -> Vec<(OsString, OsString)> {
+    let own = given.iter().filter(|(name, _)| is_for(backend, name)).cloned();
+    let Some(endpoint) = endpoint.filter(|_| *backend == Backend::OpenCode) else { return own.collect() };
+    let is_of_another = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("OPENAI_"));
+    let url = format!("{}/v1", endpoint.url.trim_end_matches('/'));
+    // it takes any key, and a client wants one
+    let own_key = [("OPENAI_BASE_URL", url), ("OPENAI_API_KEY", "none".to_owned())].map(|(name, value)| (name.into(), value.into()));
+    let is_replaced = |name: &OsStr| is_of_another(name) || NO_PROXY.iter().any(|known| name == *known);
+    own.filter(|(name, _)| !is_replaced(name)).chain(own_key).chain(directly(given, &endpoint.url)).collect()
+}
+
+/// Whom no proxy is asked for. Programs read the one or the other.
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Both of them, with the machine of this address beside those that were there.
+fn directly(given: &[(OsString, OsString)], url: &str) -> [(OsString, OsString); 2] {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().trim_matches(['[', ']']);
+    let before = |wanted: &str| given.iter().find(|(name, value)| name.as_os_str() == wanted && !value.is_empty()).map(|(_, value)| value);
+    let with_it = |name: &str, other: &str| {
+        let mut hosts = OsString::new();
+        if let Some(before) = before(name).or_else(|| before(other)) {
+            hosts.push(before);
+            hosts.push(",");
+        }
+        hosts.push(host);
+        (OsString::from(name), hosts)
+    };
+    let [upper, lower] = NO_PROXY;
+    [with_it(upper, lower), with_it(lower, upper)]
+}
+
 /// Nobody is given the keys of others.
 fn is_for(backend: &Backend, name: &OsStr) -> bool {
     const KEYS: [&str; 5] = ["ANTHROPIC_", "CLAUDE_", "OPENAI_", "GEMINI_", "GOOGLE_GEMINI_"];
@@ -276,6 +313,7 @@ mod tests {
             failed_checks: vec![],
             isolation: Isolation::Sandbox,
             credentials: domain::protocol::Credentials::Machine,
+            endpoint: None,
         }
     }
 
@@ -452,6 +490,36 @@ mod tests {
         assert_eq!(given(Backend::Codex), [false, true, false, false, true]);
         assert_eq!(given(Backend::GeminiCli), [false, false, true, true, true]);
         assert_eq!(given(Backend::OpenCode), given(Backend::Codex));
+    }
+
+    #[test]
+    fn an_endpoint_is_told_and_given_no_key_of_another_provider() {
+        let given = [("OPENAI_API_KEY", "secret"), ("OPENAI_BASE_URL", "https://api.example.org/v1"), ("HTTPS_PROXY", "http://proxy")];
+        let given = given.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let endpoint = AssignedEndpoint { id: domain::EndpointId(Uuid::nil()), name: "box".into(), url: "http://box:11434/".into() };
+        let told = |backend, endpoint| {
+            let told = given_to(&backend, &given, endpoint).into_iter();
+            told.map(|(name, value)| format!("{}={}", name.display(), value.display())).collect::<Vec<_>>()
+        };
+        let own = ["OPENAI_API_KEY=secret", "OPENAI_BASE_URL=https://api.example.org/v1", "HTTPS_PROXY=http://proxy"];
+        assert_eq!(told(Backend::OpenCode, None), own);
+        assert_eq!(told(Backend::Codex, Some(&endpoint)), own, "only who is spoken with so");
+        let key = ["OPENAI_BASE_URL=http://box:11434/v1", "OPENAI_API_KEY=none"];
+        assert_eq!(told(Backend::OpenCode, Some(&endpoint))[..3], ["HTTPS_PROXY=http://proxy", key[0], key[1]]);
+    }
+
+    #[test]
+    fn no_proxy_is_asked_for_an_endpoint() {
+        let told = |given: &[(&str, &str)], url: &str| {
+            let given: Vec<_> = given.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+            let endpoint = AssignedEndpoint { id: domain::EndpointId(Uuid::nil()), name: "box".into(), url: url.into() };
+            let told = given_to(&Backend::OpenCode, &given, Some(&endpoint)).into_iter();
+            let told = told.filter(|(name, _)| name.to_string_lossy().to_lowercase() == "no_proxy");
+            told.map(|(name, value)| format!("{}={}", name.display(), value.display())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[], "http://box:11434/"), ["NO_PROXY=box", "no_proxy=box"]);
+        assert_eq!(told(&[("no_proxy", "a,.b")], "http://[fd12::7]:80"), ["NO_PROXY=a,.b,fd12::7", "no_proxy=a,.b,fd12::7"]);
+        assert_eq!(told(&[("NO_PROXY", "a"), ("no_proxy", "b")], "http://box"), ["NO_PROXY=a,box", "no_proxy=b,box"]);
     }
 
     #[test]

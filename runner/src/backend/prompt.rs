@@ -83,6 +83,7 @@ mod tests {
             failed_checks: vec![failed],
             isolation: domain::Isolation::Sandbox,
             credentials: domain::protocol::Credentials::Machine,
+            endpoint: None,
         };
         assert_eq!(
             words(&assignment, "Tidy up.\n"),

@@ -383,6 +383,8 @@ impl Floor {
             | ToServer::Heartbeat { .. }
             | ToServer::Leave
             | ToServer::Stops { .. }
+            | ToServer::Reading { .. }
+            | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
@@ -415,7 +417,11 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             continue;
         }
         let is_new = floor.takes_in(&message);
-        if matches!(message, ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. }) {
+        // none of these has an answer that is always the same
+        if matches!(
+            message,
+            ToServer::Stops { .. } | ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. }
+        ) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
         }
@@ -440,7 +446,12 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                 believed.retain(|attempt| !attempts.contains(attempt) && !is_stale(&attempt));
                 ToRunner::Renewed { beat: *beat, stale, cancel: vec![], tell: vec![], believed }
             }
-            ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
+            ToServer::Leave
+            | ToServer::Stops { .. }
+            | ToServer::Reading { .. }
+            | ToServer::Pulling { .. }
+            | ToServer::Lacks { .. }
+            | ToServer::Landed { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },

@@ -169,7 +169,8 @@ async fn a_runner_that_stood_still_past_its_lease_says_nothing_of_what_is_anothe
     stands_still();
     server.until_the_journal_is_empty().await;
     let heard = server.heard();
-    assert!(heard[before..].iter().all(|message| matches!(message, ToServer::Heartbeat { .. })), "it said {:#?}", &heard[before..]);
+    let of_none = |message: &ToServer| matches!(message, ToServer::Heartbeat { .. } | ToServer::Reading { .. });
+    assert!(heard[before..].iter().all(of_none), "it said {:#?}", &heard[before..]);
     assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
 }
 
@@ -183,7 +184,10 @@ async fn a_runner_that_stood_still_past_its_lease_goes_on_with_what_is_its_own_s
     std::fs::write(&go, "").unwrap();
     stands_still();
     assert_eq!(outcome(&server.report(attempt).await), "completed");
-    assert!(matches!(server.heard()[before], ToServer::Heartbeat { .. }), "it asks first");
+    let heard = server.heard();
+    // how its machine is has nothing to do with that
+    let first = heard[before..].iter().find(|message| !matches!(message, ToServer::Reading { .. }));
+    assert!(matches!(first, Some(ToServer::Heartbeat { .. })), "it asks first");
     assert_eq!(server.output(attempt, LogStream::Stdout).lines().count(), 1001);
 }
 

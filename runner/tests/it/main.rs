@@ -6,6 +6,8 @@ mod agents;
 mod approvals;
 mod checks;
 mod ending;
+mod endpoint;
+mod fake_ollama;
 mod harness;
 #[cfg(target_os = "linux")]
 mod judges;
@@ -18,6 +20,7 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod manifests;
 mod outbox;
+mod reading;
 #[cfg(target_os = "linux")]
 mod remains;
 #[cfg(target_os = "linux")]

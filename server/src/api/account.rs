@@ -2,7 +2,10 @@
 
 use app::problem::Problem;
 use axum::{Json, extract::State};
-use domain::{Identity, Overview, Repository, Workspace, account::SetIsolation};
+use domain::{
+    Identity, Overview, Repository, Workspace,
+    account::{SetAutoPull, SetIsolation},
+};
 use engine::Engine;
 
 use super::extract::ApiJson;
@@ -35,6 +38,26 @@ pub async fn set_isolation(
     ApiJson(wanted): ApiJson<SetIsolation>,
 ) -> Result<Json<Workspace>, Problem> {
     Ok(Json(engine.set_isolation(&actor, wanted.isolation).await?))
+}
+
+/// Say whether models that tasks ask for and no endpoint has are pulled by themselves. Owners may. Tasks wait for them then, and end with a
+/// failure where that comes to nothing. It holds for what is given to a runner from then on.
+#[utoipa::path(
+    post, path = "/workspace/auto-pull", tag = "account", operation_id = "set_auto_pull", request_body = SetAutoPull,
+    responses(
+        (status = 200, body = Workspace),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn set_auto_pull(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    ApiJson(wanted): ApiJson<SetAutoPull>,
+) -> Result<Json<Workspace>, Problem> {
+    Ok(Json(engine.set_auto_pull(&actor, wanted.auto_pull).await?))
 }
 
 /// How much is where, what runs now, what ended last, and the runners.

@@ -1,6 +1,7 @@
 //! The REST API as the command line uses it: one method per endpoint, every refusal and every failure as a [`CliError`].
 
 mod approval;
+mod endpoint;
 mod workflow;
 
 use std::{error::Error, time::Duration};
@@ -8,7 +9,7 @@ use std::{error::Error, time::Duration};
 use domain::{
     Event, Identity, Isolation, Land, LandTask, NewTask, NewTasks, Page, Repository, Runner, RunnerId, SavedView, TaskFilter, TaskId,
     TaskSummary, TaskView, Workspace,
-    account::SetIsolation,
+    account::{SetAutoPull, SetIsolation},
     queue::{Queue, QueueName},
     runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
     session::SessionPart,
@@ -85,6 +86,10 @@ impl Client {
 
     pub async fn set_isolation(&self, isolation: Isolation) -> Result<Workspace, CliError> {
         self.json(self.http.post(self.api(&["workspace", "isolation"])).json(&SetIsolation { isolation })).await
+    }
+
+    pub async fn set_auto_pull(&self, auto_pull: bool) -> Result<Workspace, CliError> {
+        self.json(self.http.post(self.api(&["workspace", "auto-pull"])).json(&SetAutoPull { auto_pull })).await
     }
 
     pub async fn create_task(&self, new: &NewTask) -> Result<TaskView, CliError> {

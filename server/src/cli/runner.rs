@@ -11,6 +11,7 @@ use super::{
     connection::ConnectionArgs,
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, remark},
+    reading::reading_cell,
     runner_drain, runner_join, runner_leave, runner_log, runner_run, runner_show,
     words::{bold, dim, moment},
 };
@@ -18,6 +19,9 @@ use super::{
 #[derive(Subcommand)]
 pub enum RunnerCommand {
     /// List the runners of the server and of the workspace.
+    #[command(after_help = "\
+In a pipe each line holds, separated by tabs: id, name, state, slots in use, slots, what it has, how busy
+its machine is.")]
     List(ListArgs),
     /// Show one runner: what it has, what it carries out, and what it has carried out.
     Show(runner_show::ShowArgs),
@@ -118,7 +122,8 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
         Output::Pipe => {
             let line = |runner: &Runner| {
                 let (state, busy, slots) = (runner.state.name().to_owned(), runner.busy.to_string(), runner.slots.to_string());
-                vec![runner.id.to_string(), runner.name.clone(), state, busy, slots, runner.capabilities.join(",")]
+                let capabilities = runner.capabilities.join(",");
+                vec![runner.id.to_string(), runner.name.clone(), state, busy, slots, capabilities, reading_cell(runner.reading.as_ref())]
             };
             print_tab_separated(&runners.iter().map(line).collect::<Vec<_>>())?;
         }
@@ -133,11 +138,12 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                     Cell::styled(&runner.name, bold()),
                     Cell::plain(runner.state.name()),
                     Cell::plain(busy),
+                    Cell::plain(reading_cell(runner.reading.as_ref())),
                     Cell::plain(runner.capabilities.join(" ")),
                     Cell::styled(moment(runner.last_seen_at), dim()),
                 ]
             };
-            print_table(&["NAME", "STATE", "BUSY", "HAS", "LAST SEEN"], &runners.iter().map(line).collect::<Vec<_>>())?;
+            print_table(&["NAME", "STATE", "BUSY", "MACHINE", "HAS", "LAST SEEN"], &runners.iter().map(line).collect::<Vec<_>>())?;
             for runner in runners.iter().filter(|runner| runner.online) {
                 if let Some(why) = &runner.no_sandbox {
                     let (name, why) = (on_one_line(&runner.name), on_one_line(why));

@@ -11,6 +11,7 @@ use super::{
     error::{CliError, Exit},
     facts::{field, section},
     output::{Output, OutputArgs, print_json, print_tab_separated, print_text},
+    reading::{reading_fields, reading_lines},
     runner::find_runner,
     task_result::shown,
     words::{between, bold, dim, duration, moment, now},
@@ -18,7 +19,8 @@ use super::{
 
 #[derive(Args)]
 #[command(after_help = "\
-In a pipe each line holds a name and a value, separated by a tab. After them comes a line for each change of
+In a pipe each line holds a name and a value, separated by a tab; what was not read of its machine has no
+value. After them comes a line for each change of
 the last day, the latest first, with runner or its slot, state, when it began, when it ended and the task of a
 slot, and one for each attempt,
 which holds, separated by tabs: current or history, id of its task, number, state, when it was given, when
@@ -83,7 +85,7 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("cancelled", tally.cancelled.to_string()),
         ("success_percent", tally.success_percent().map(|percent| percent.to_string()).unwrap_or_default()),
     ];
-    let fields = fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    let fields = fields.into_iter().chain(reading_fields(runner.reading.as_ref())).map(|(name, value)| vec![name.to_owned(), value]);
     let current = current.iter().map(|attempt| attempt_fields("current", attempt));
     let history = history.iter().map(|attempt| attempt_fields("history", attempt));
     let stood = day.periods.iter().map(|period| period_fields("runner".into(), period));
@@ -147,6 +149,7 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
     }
     lines.extend(runner.left_behind.as_ref().map(|what| field("left", what)));
     lines.push(field("tally", &tally_in_words(&detail.tally)));
+    lines.extend(section("Machine", reading_lines(runner.reading.as_ref(), now)));
     lines.extend(section("At work", detail.current.iter().map(|attempt| attempt_line(attempt, now)).collect()));
     lines.extend(section("How it stood", detail.day.periods.iter().take(STOOD_SHOWN).map(|period| period_line(period, now)).collect()));
     lines.extend(section("History", detail.history.iter().map(|attempt| attempt_line(attempt, now)).collect()));
@@ -232,6 +235,7 @@ mod tests {
             last_seen_at: Timestamp::UNIX_EPOCH,
             no_sandbox: None,
             backends: vec![],
+            reading: None,
             rooms: Some(rooms),
             left_behind: Some("attempt 1: process 4711".into()),
         };
@@ -280,7 +284,7 @@ mod tests {
         };
         let text = anstream::adapter::strip_str(&page(&detail, Timestamp::UNIX_EPOCH)).to_string();
         assert!(text.contains("\ninside      a server, since "), "{text}");
-        assert!(text.ends_with("\ntally       nothing has ended yet\n"), "{text}");
+        assert!(text.ends_with("\ntally       nothing has ended yet\n\nMachine\n  no reading\n"), "{text}");
     }
 
     #[test]

@@ -92,6 +92,8 @@ mod tests {
             log_end: 0,
             blocked_since: None,
             session_events: 0,
+            endpoint: None,
+            no_endpoint: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use domain::{
     Attempt, Event, FailureCode, Land, TaskView, Work,
+    endpoint::AwaitedPull,
     repository::also_fetched,
     task::{Gate, TaskLink, TierSource, no_runner_has, plain},
 };
@@ -71,6 +72,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("agent", task.agent.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default()),
         ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
+        ("awaits", task.awaited_pull.as_ref().map(AwaitedPull::in_words).unwrap_or_default()),
         ("land", task.land.name().to_owned()),
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
@@ -163,6 +165,7 @@ fn demands(task: &TaskView) -> Vec<String> {
         lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
     }
     lines.extend(task.agent.in_words().map(|words| field("agent", &words)));
+    lines.extend(awaits(task).map(|words| field("awaits", &words)));
     lines.extend((task.land != Land::None).then(|| field("lands", task.land.label())));
     lines.extend(task.estimate_seconds.map(|seconds| {
         let expected = duration(Duration::from_secs(seconds.unsigned_abs().into()));
@@ -171,6 +174,12 @@ fn demands(task: &TaskView) -> Vec<String> {
         field("expected", &format!("{expected}{took}"))
     }));
     lines
+}
+
+/// The model that has to be pulled before it begins.
+fn awaits(task: &TaskView) -> Option<String> {
+    let known = task.awaited_pull.as_ref().map(AwaitedPull::in_words);
+    task.summary.awaits_model.then(|| known.unwrap_or_else(|| "a model that is being pulled".to_owned()))
 }
 
 /// What is done, what it is given and leaves, and the run that it belongs to.

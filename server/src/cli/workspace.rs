@@ -16,6 +16,8 @@ pub enum WorkspaceCommand {
     Show(ShowArgs),
     /// Say whether work runs in sandboxes. Only owners may.
     Isolation(IsolationArgs),
+    /// Say whether models that tasks ask for and no endpoint has are pulled by themselves. Only owners may.
+    Pulls(PullsArgs),
 }
 
 #[derive(Args)]
@@ -36,6 +38,22 @@ pub struct IsolationArgs {
     connection: ConnectionArgs,
 }
 
+#[derive(Args)]
+pub struct PullsArgs {
+    /// By themselves, while the tasks wait; or as somebody says.
+    pulls: PullsWord,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PullsWord {
+    Automatic,
+    ByHand,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum IsolationWord {
     Sandbox,
@@ -52,24 +70,44 @@ pub async fn run(command: &WorkspaceCommand) -> Result<Exit, CliError> {
             };
             print(&args.connection.client()?.set_isolation(isolation).await?, args.output)?;
         }
+        WorkspaceCommand::Pulls(args) => {
+            let auto_pull = args.pulls == PullsWord::Automatic;
+            print(&args.connection.client()?.set_auto_pull(auto_pull).await?, args.output)?;
+        }
     }
     Ok(Exit::Done)
 }
 
 fn print(workspace: &Workspace, output: OutputArgs) -> Result<(), CliError> {
-    let Workspace { slug, name, isolation, isolation_by, isolation_at, .. } = workspace;
+    let Workspace { slug, name, isolation, isolation_by, isolation_at, auto_pull, auto_pull_by, auto_pull_at, .. } = workspace;
     let (by, at) = (isolation_by.clone().unwrap_or_default(), isolation_at.map(moment).unwrap_or_default());
+    let (pulls_by, pulls_at) = (auto_pull_by.clone().unwrap_or_default(), auto_pull_at.map(moment).unwrap_or_default());
+    let pulls = if *auto_pull { "automatic" } else { "by-hand" };
     match output.output() {
         Output::Json => print_json(workspace)?,
-        Output::Pipe => print_tab_separated(&[vec![slug.clone(), name.clone(), isolation.name().to_owned(), by, at]])?,
+        Output::Pipe => print_tab_separated(&[vec![
+            slug.clone(),
+            name.clone(),
+            isolation.name().to_owned(),
+            by,
+            at,
+            pulls.to_owned(),
+            pulls_by,
+            pulls_at,
+        ]])?,
         Output::Terminal => {
             let how = match isolation {
                 Isolation::Sandbox => "in sandboxes",
                 Isolation::None => "without a sandbox, where the runner's machine lets it",
             };
-            let since = if by.is_empty() { String::new() } else { format!(", as {by} has said at {at}") };
+            let since = |by: &str, at: &str| if by.is_empty() { String::new() } else { format!(", as {by} has said at {at}") };
             let name = on_one_line(name);
-            remark(&format!("{}{name}:{:#} work runs {how}{since}", bold(), bold()));
+            remark(&format!("{}{name}:{:#} work runs {how}{}", bold(), bold(), since(&by, &at)));
+            let which = match auto_pull {
+                true => "models that tasks ask for and no endpoint has are pulled by themselves",
+                false => "models are pulled by hand",
+            };
+            remark(&format!("{which}{}", since(&pulls_by, &pulls_at)));
         }
     }
     Ok(())

@@ -1,23 +1,27 @@
 //! Answers that no scenario decides: which models there are, how many tokens a request has, and what Ollama says about itself.
 
-use axum::{
-    body::Bytes,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use std::time::Duration;
+
+use axum::{body::Bytes, response::Response};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::{endpoint::Listing, sending::json_response};
+use super::{
+    endpoint::Listing,
+    sending::{End, json_response, send},
+    shelf::{MODELS, Shelf},
+};
 
-/// Any other name is played as well.
-const MODELS: [&str; 2] = ["fake-large", "fake-small"];
+/// Between the lines of a pull of a model that is called slow.
+const SLOWLY: Duration = Duration::from_millis(700);
 const DIGEST: &str = "fa4e0000000000000000000000000000000000000000000000000000000000fa";
 /// When everything here was made.
 pub const MADE: &str = "2026-01-01T00:00:00Z";
 /// The same in seconds.
 pub const MADE_SECONDS: u64 = 1_767_225_600;
 
-pub fn answer(listing: Listing, headers: &HeaderMap, body: &Bytes) -> Response {
+pub fn answer(listing: Listing, headers: &HeaderMap, body: &Bytes, shelf: &Shelf, stop: &CancellationToken) -> Response {
     let body_or_null: Value = serde_json::from_slice(body).unwrap_or_default();
     let tokens = body.len().div_ceil(4);
     let answer = match listing {
@@ -25,11 +29,10 @@ pub fn answer(listing: Listing, headers: &HeaderMap, body: &Bytes) -> Response {
         Listing::GeminiCountTokens => json!({ "totalTokens": tokens }),
         Listing::Models if headers.contains_key("anthropic-version") => anthropic_models(),
         Listing::Models => openai_models(),
-        Listing::OllamaTags => json!({ "models": MODELS.map(ollama_model) }),
-        Listing::OllamaPs => json!({ "models": [] }),
+        Listing::OllamaTags => json!({ "models": shelf.there().iter().map(|name| ollama_model(name)).collect::<Vec<_>>() }),
+        Listing::OllamaPs => json!({ "models": shelf.loaded().iter().map(|name| ollama_loaded(name)).collect::<Vec<_>>() }),
         Listing::OllamaShow => ollama_show(),
-        Listing::OllamaPull if body_or_null["stream"] == false => json!({ "status": "success" }),
-        Listing::OllamaPull => return ollama_pull(),
+        Listing::OllamaPull => return ollama_pull(&body_or_null, shelf, stop),
         Listing::OllamaVersion => json!({ "version": "0.0.0-fake" }),
     };
     json_response(StatusCode::OK, &answer)
@@ -61,17 +64,40 @@ fn ollama_show() -> Value {
     })
 }
 
-fn ollama_pull() -> Response {
+fn ollama_loaded(name: &str) -> Value {
+    let mut model = ollama_model(name);
+    model["size_vram"] = json!(1_000_000);
+    model["expires_at"] = json!(MADE);
+    model
+}
+
+/// It has the model from the beginning of the pull on. One that is called missing is nowhere, and of one that stalls nothing comes.
+fn ollama_pull(body: &Value, shelf: &Shelf, stop: &CancellationToken) -> Response {
+    let model = body["model"].as_str().or(body["name"].as_str()).unwrap_or_default();
+    let is_there = !model.is_empty() && !model.contains("missing");
+    let failure = json!({ "error": "pull model manifest: file does not exist" });
+    let is_streamed = body["stream"] != false;
+    if is_there && !model.contains("stall") {
+        shelf.add(model);
+    }
+    if !is_streamed {
+        let status = if is_there { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        return json_response(status, &if is_there { json!({ "status": "success" }) } else { failure });
+    }
     let pulling = |completed: u64| json!({ "status": "pulling fa4e", "digest": DIGEST, "total": 1_000_000, "completed": completed });
-    let steps = [
-        json!({ "status": "pulling manifest" }),
-        pulling(0),
-        pulling(500_000),
-        pulling(1_000_000),
-        json!({ "status": "verifying sha256 digest" }),
-        json!({ "status": "writing manifest" }),
-        json!({ "status": "success" }),
-    ];
-    let lines: String = steps.iter().map(|step| format!("{step}\n")).collect();
-    ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+    let steps = match is_there {
+        true => vec![
+            json!({ "status": "pulling manifest" }),
+            pulling(0),
+            pulling(500_000),
+            pulling(1_000_000),
+            json!({ "status": "verifying sha256 digest" }),
+            json!({ "status": "writing manifest" }),
+            json!({ "status": "success" }),
+        ],
+        false => vec![json!({ "status": "pulling manifest" }), failure],
+    };
+    let pace = if model.contains("slow") { SLOWLY } else { Duration::ZERO };
+    let end = if model.contains("stall") { End::Stall } else { End::Whole };
+    send(steps.iter().map(|step| format!("{step}\n")).collect(), "application/x-ndjson", pace, end, stop.clone())
 }

@@ -105,6 +105,28 @@ async fn a_refusal_has_the_shape_of_its_wire_and_passes() {
 }
 
 #[tokio::test]
+async fn an_ollama_has_what_was_pulled_and_has_loaded_what_was_asked() {
+    let fake = start().await;
+    let names = async |path: &str| {
+        let (_, text) = fake.get(path).await;
+        let models: Value = serde_json::from_str(&text).unwrap();
+        models["models"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let pull = async |model: &str| {
+        let body = json!({ "model": model }).to_string();
+        fake.http.post(format!("{}/api/pull", fake.url)).body(body).send().await.unwrap().text().await.unwrap()
+    };
+    assert_eq!(names("/api/ps").await, Vec::<String>::new());
+    assert!(pull("tiny").await.ends_with("{\"status\":\"success\"}\n"));
+    assert!(pull("missing").await.ends_with("{\"error\":\"pull model manifest: file does not exist\"}\n"));
+    assert_eq!(names("/api/tags").await, ["fake-large", "fake-small", "tiny"]);
+    let ask = json!({ "model": "tiny", "messages": [{ "role": "user", "content": "Hello" }] }).to_string();
+    fake.http.post(format!("{}/api/chat", fake.url)).body(ask).send().await.unwrap();
+    assert_eq!(names("/api/ps").await, ["tiny"]);
+    fake.ends().await;
+}
+
+#[tokio::test]
 async fn a_cut_answer_breaks_off_after_half() {
     let fake = start().await;
     let mut response = fake.ask("/v1/chat/completions", 2, true).await;

@@ -35,6 +35,12 @@ pub fn attempts(id: TaskId, task: Signal<TaskView>) -> impl IntoView {
     }
 }
 
+/// Which endpoint would be chosen for this model now. No endpoint has one with other letters in its name.
+fn choice_of(model: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
+    if model.chars().all(fits) { format!("/endpoints?model={model}") } else { "/endpoints".to_owned() }
+}
+
 fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     let number = attempt.number;
     let checks = match &attempt.verification {
@@ -51,12 +57,20 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     let patches = patches.collect_view();
     let has_session = attempt.session_events > 0;
     let failure = attempt.failure.as_ref().map(|failure| (capitalised(&failure.message), failure.code));
+    let endpoint = attempt.endpoint.map(|endpoint| {
+        let why = format!("chosen as {}", endpoint.reasons.join("; "));
+        view! { <p title=why>"Model at " <a class="c-table__other" href=format!("/endpoints/{}", endpoint.id)>{endpoint.name}</a></p> }
+    });
+    let no_endpoint = attempt.no_endpoint.map(|none| {
+        let (why, href) = (format!("{}. ", capitalised(&none.reasons.join("; "))), choice_of(&none.model));
+        view! { <p>{why} <a class="c-table__other" href=href>"Where it could be pulled"</a></p> }
+    });
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
     view! {
         <tr class="c-table__row">
             <th class="c-table__number" scope="row" data-label="Attempt">{number}</th>
             <td class="c-table__state" data-label="State">{attempt_badge(attempt.state)}</td>
-            <td class="c-table__place" data-label="Runner">{attempt.runner}</td>
+            <td class="c-table__place" data-label="Runner">{attempt.runner} {endpoint} {no_endpoint}</td>
             <td class="c-table__time" data-label="Started"><Time at=attempt.started_at.unwrap_or(attempt.claimed_at) /></td>
             <td class="c-table__short" data-label="Took"><Elapsed from=attempt.claimed_at to=attempt.ended_at /></td>
             <td class="c-table__short" data-label="Checks">

@@ -159,6 +159,8 @@ mod tests {
             session_events: 0,
             earlier_rounds: vec![],
             findings: vec![],
+            endpoint: None,
+            no_endpoint: None,
         }
     }
 
@@ -173,6 +175,7 @@ mod tests {
                 paused: false,
                 asks: false,
                 parked: false,
+                awaits_model: false,
                 repository: "/srv/app".into(),
                 attempts: 1,
                 max_attempts: 3,
@@ -197,6 +200,7 @@ mod tests {
             concurrency: None,
             capabilities: vec![],
             unmet_capabilities: vec![],
+            awaited_pull: None,
             agent: domain::AgentTerms::default(),
             complexity: domain::task::Complexity::of(None, domain::task::Inferred::default()),
             estimate_seconds: None,

@@ -139,6 +139,7 @@ mod tests {
             failed_checks: vec![],
             isolation: Isolation::Sandbox,
             credentials: domain::protocol::Credentials::Machine,
+            endpoint: None,
         }
     }
 

@@ -76,6 +76,7 @@ impl Repository {
             failed_checks: vec![],
             isolation: usual_isolation(),
             credentials: Default::default(),
+            endpoint: None,
         }
     }
 }

@@ -1,0 +1,295 @@
+//! Which endpoint a model is asked at: the one that has it loaded, then the one with the least to do. What is unhealthy, or was not looked at
+//! lately, is never chosen, however good it was; nor is what a runner merely found, which may be any program that listens there.
+
+use std::cmp::Reverse;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Endpoint, EndpointHealth, EndpointModel, ModelState};
+use crate::{EndpointId, runner::reading::bytes};
+
+/// How busy a machine counts that nobody knows anything of.
+const UNKNOWN_BUSY: u32 = 50;
+/// How much one attempt adds to how busy a machine counts: readings show what it does only later, and not of every machine.
+const OF_AN_ATTEMPT: u32 = 25;
+
+/// Reasons that are kept of why there is none.
+const WHY_NONE: usize = 5;
+
+/// An endpoint, with the model that is asked for as it has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub endpoint: Endpoint,
+    /// Absent when it does not have it.
+    pub model: Option<EndpointModel>,
+}
+
+/// Which endpoint is chosen for a model, and why not the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EndpointChoice {
+    pub model: String,
+    /// Absent when there is none that can be asked.
+    pub chosen: Option<EndpointId>,
+    /// The best first; after them those that cannot be asked.
+    pub considered: Vec<Considered>,
+}
+
+/// An endpoint as it stands for a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Considered {
+    pub id: EndpointId,
+    pub name: String,
+    pub url: String,
+    /// Whether it can be asked at all.
+    pub fits: bool,
+    /// How the model is there; absent when it is not.
+    pub state: Option<ModelState>,
+    /// It could be asked if it had the model: it may pull it.
+    pub lacks_the_model: bool,
+    /// How much there is to do: the less, the better among those that have it loaded, and among those that do not.
+    pub load: u32,
+    /// In words.
+    pub reasons: Vec<String>,
+}
+
+impl EndpointChoice {
+    /// What was chosen.
+    pub fn best(&self) -> Option<&Considered> {
+        self.considered.first().filter(|one| one.fits)
+    }
+
+    /// Those that could be asked if they had the model, the best first.
+    pub fn lacking(&self) -> impl Iterator<Item = &Considered> {
+        self.considered.iter().filter(|one| one.lacks_the_model)
+    }
+
+    /// Why nothing was chosen, where there is something that has the model, or could have it. Where there is not, no endpoint is missed.
+    pub fn why_none(&self) -> Vec<String> {
+        if self.best().is_some() {
+            return vec![];
+        }
+        let have_it = self.considered.iter().filter(|one| one.state.is_some());
+        let why_not: Vec<_> = have_it.take(WHY_NONE).map(|one| format!("{}: {}", one.name, one.reasons.join("; "))).collect();
+        if why_not.is_empty() && self.lacking().next().is_some() {
+            return vec![format!("no endpoint has {}", self.model)];
+        }
+        why_not
+    }
+}
+
+/// They are as they are now.
+pub fn choose(model: &str, candidates: &[Candidate]) -> EndpointChoice {
+    let mut considered: Vec<_> = candidates.iter().map(|candidate| (rank(candidate), consider(candidate))).collect();
+    considered.sort_by_key(|(rank, _)| *rank);
+    let considered: Vec<_> = considered.into_iter().map(|(_, one)| one).collect();
+    let chosen = considered.first().filter(|one| one.fits).map(|one| one.id);
+    EndpointChoice { model: model.to_owned(), chosen, considered }
+}
+
+/// The lower, the better: whether it fits, whether it is warm, how much there is to do, and how fresh that is. Where all is equal, the order
+/// in which they came to be known, so that the same question has the same answer.
+type Rank = (bool, bool, u32, Reverse<Option<i64>>, EndpointId);
+
+fn rank(candidate: &Candidate) -> Rank {
+    let Candidate { endpoint, model } = candidate;
+    let is_warm = model.as_ref().is_some_and(|model| model.state == ModelState::Warm);
+    let looked = endpoint.checked_at.map(|at| at.timestamp());
+    (!fits(candidate), !is_warm, load(endpoint), Reverse(looked), endpoint.id)
+}
+
+fn fits(candidate: &Candidate) -> bool {
+    may_be_asked(&candidate.endpoint) && candidate.model.is_some()
+}
+
+fn may_be_asked(endpoint: &Endpoint) -> bool {
+    endpoint.health == EndpointHealth::Healthy && endpoint.is_confirmed
+}
+
+fn load(endpoint: &Endpoint) -> u32 {
+    let attempts = u32::try_from(endpoint.attempts).unwrap_or(u32::MAX);
+    endpoint.busy_percent.unwrap_or(UNKNOWN_BUSY).saturating_add(attempts.saturating_mul(OF_AN_ATTEMPT))
+}
+
+fn consider(candidate: &Candidate) -> Considered {
+    let Candidate { endpoint, model } = candidate;
+    let mut reasons = vec![];
+    if !endpoint.is_confirmed {
+        reasons.push(format!("it was found, not confirmed: {}", endpoint.how_to_confirm()));
+    }
+    match endpoint.health {
+        EndpointHealth::Healthy => {}
+        EndpointHealth::Unknown => reasons.push("nobody has looked at it yet".to_owned()),
+        EndpointHealth::Stale => reasons.push("nobody has looked at it lately".to_owned()),
+        EndpointHealth::Unhealthy => {
+            reasons.push(format!("it does not answer: {}", endpoint.why.as_deref().unwrap_or("it does not say why")));
+        }
+    }
+    match model {
+        None => reasons.push("it does not have the model".to_owned()),
+        Some(model) if model.state == ModelState::Warm => reasons.push("it has the model loaded".to_owned()),
+        Some(model) => reasons.push(format!("it has to load the model first, {}", bytes(model.size))),
+    }
+    if fits(candidate) {
+        reasons.push(load_in_words(endpoint));
+    }
+    Considered {
+        id: endpoint.id,
+        name: endpoint.name.clone(),
+        url: endpoint.url.clone(),
+        fits: fits(candidate),
+        state: model.as_ref().map(|model| model.state),
+        lacks_the_model: may_be_asked(endpoint) && model.is_none(),
+        load: load(endpoint),
+        reasons,
+    }
+}
+
+/// `load 35: its machine is 10 % busy, 1 attempt works with it`
+fn load_in_words(endpoint: &Endpoint) -> String {
+    let machine = match endpoint.busy_percent {
+        Some(percent) => format!("its machine is {percent} % busy"),
+        None => format!("how busy its machine is nobody knows, which counts as {UNKNOWN_BUSY} %"),
+    };
+    let attempts = match endpoint.attempts {
+        0 => "no attempt works with it".to_owned(),
+        1 => "1 attempt works with it".to_owned(),
+        many => format!("{many} attempts work with it"),
+    };
+    format!("load {}: {machine}, {attempts}", load(endpoint))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::endpoint::EndpointModel;
+
+    fn candidate(number: u128, state: ModelState, busy_percent: Option<u32>) -> Candidate {
+        let model = EndpointModel { name: "llama3:latest".into(), state, size: 1 << 30, quantization: None, parameters: None, vram: None };
+        let endpoint = Endpoint {
+            id: EndpointId(Uuid::from_u128(number)),
+            name: format!("box {number}"),
+            url: format!("http://box-{number}:11434"),
+            runner_id: None,
+            machine_of: None,
+            registered_by: Some("Ada".into()),
+            created_at: DateTime::UNIX_EPOCH,
+            is_confirmed: true,
+            health: EndpointHealth::Healthy,
+            why: None,
+            unhealthy_since: None,
+            checked_at: Some(DateTime::UNIX_EPOCH),
+            version: None,
+            model_count: 1,
+            warm_count: 0,
+            attempts: 0,
+            busy_percent,
+        };
+        Candidate { endpoint, model: Some(model) }
+    }
+
+    fn order(candidates: &[Candidate]) -> Vec<u128> {
+        choose("llama3", candidates).considered.iter().filter(|one| one.fits).map(|one| one.id.0.as_u128()).collect()
+    }
+
+    use ModelState::{Cold, Warm};
+
+    #[test]
+    fn who_has_it_loaded_comes_first_then_who_has_the_least_to_do() {
+        let all = [candidate(1, Cold, Some(0)), candidate(2, Warm, Some(90)), candidate(3, Warm, Some(10)), candidate(4, Cold, Some(5))];
+        assert_eq!(order(&all), [3, 2, 1, 4]);
+        let choice = choose("llama3", &all);
+        assert_eq!(choice.chosen, Some(all[2].endpoint.id));
+        let told = &choice.best().unwrap().reasons;
+        assert_eq!(told[..], ["it has the model loaded", "load 10: its machine is 10 % busy, no attempt works with it"]);
+        assert_eq!(choice.considered[2].reasons[0], "it has to load the model first, 1.0 GiB");
+    }
+
+    #[test]
+    fn what_does_not_answer_or_was_not_looked_at_is_never_chosen() {
+        let of = |health| {
+            let Candidate { endpoint, model } = candidate(1, Warm, Some(0));
+            Candidate { endpoint: Endpoint { health, why: Some("refused".into()), ..endpoint }, model }
+        };
+        let mut worse = candidate(2, Cold, Some(100));
+        worse.endpoint.attempts = 100;
+        for health in [EndpointHealth::Unhealthy, EndpointHealth::Stale, EndpointHealth::Unknown] {
+            let choice = choose("llama3", &[of(health), worse.clone()]);
+            assert_eq!(choice.chosen, Some(worse.endpoint.id), "{health:?}");
+            assert!(!choice.considered[1].fits);
+        }
+        let alone = choose("llama3", &[of(EndpointHealth::Unhealthy)]);
+        assert_eq!((alone.chosen, alone.best()), (None, None));
+        assert_eq!(alone.considered[0].reasons, ["it does not answer: refused", "it has the model loaded"]);
+        assert_eq!(alone.why_none(), ["box 1: it does not answer: refused; it has the model loaded"]);
+        assert_eq!(choose("other", &[]).considered, []);
+    }
+
+    #[test]
+    fn where_it_could_be_and_is_not_that_is_said() {
+        let without = |is_confirmed, health| {
+            let Candidate { endpoint, .. } = candidate(1, Warm, None);
+            Candidate { endpoint: Endpoint { is_confirmed, health, ..endpoint }, model: None }
+        };
+        let lacking = choose("other", &[without(true, EndpointHealth::Healthy)]);
+        assert_eq!(lacking.considered[0].reasons, ["it does not have the model"]);
+        assert!(lacking.considered[0].lacks_the_model);
+        assert_eq!(lacking.why_none(), ["no endpoint has other"]);
+        for missed in [without(true, EndpointHealth::Unhealthy), without(false, EndpointHealth::Healthy)] {
+            let choice = choose("other", &[missed]);
+            assert!(!choice.considered[0].lacks_the_model && choice.why_none().is_empty(), "{choice:?}");
+        }
+        assert_eq!(choose("llama3", &[candidate(1, Warm, None)]).why_none(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_merely_found_is_given_no_prompts_and_it_is_said_how_that_is_changed() {
+        let Candidate { endpoint, model } = candidate(1, Warm, Some(0));
+        let found = Candidate { endpoint: Endpoint { is_confirmed: false, ..endpoint }, model };
+        let choice = choose("llama3", &[found.clone(), candidate(2, Cold, Some(100))]);
+        assert_eq!(choice.chosen, Some(EndpointId(Uuid::from_u128(2))));
+        let why = &choice.considered[1].reasons[0];
+        assert!(why.starts_with("it was found, not confirmed: ") && why.contains("MUSTER_OLLAMA_URL=http://box-1:11434"), "{why}");
+        assert_eq!(choose("llama3", &[found]).chosen, None);
+    }
+
+    #[test]
+    fn two_alike_share_the_work() {
+        let mut all = [candidate(1, Warm, None), candidate(2, Warm, None)];
+        let mut given = vec![];
+        for _ in 0..6 {
+            let best = usize::try_from(order(&all)[0]).unwrap();
+            all[best - 1].endpoint.attempts += 1;
+            given.push(best);
+        }
+        assert_eq!(given, [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn more_work_goes_where_there_is_less_to_do() {
+        let mut all = [candidate(1, Warm, Some(80)), candidate(2, Warm, Some(10))];
+        let mut given = [0, 0];
+        for _ in 0..8 {
+            let best = usize::try_from(order(&all)[0]).unwrap();
+            all[best - 1].endpoint.attempts += 1;
+            given[best - 1] += 1;
+        }
+        assert!(given[1] > given[0] && given[0] > 0, "{given:?}");
+        assert_eq!(
+            order(&[candidate(1, Warm, Some(60)), candidate(2, Warm, None), candidate(3, Warm, Some(40))]),
+            [3, 2, 1],
+            "the unknown is half busy"
+        );
+    }
+
+    #[test]
+    fn where_all_else_is_equal_the_fresher_look_counts() {
+        let mut fresher = candidate(2, Warm, Some(10));
+        fresher.endpoint.checked_at = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(5));
+        assert_eq!(order(&[candidate(1, Warm, Some(10)), fresher]), [2, 1]);
+    }
+}

@@ -1,0 +1,512 @@
+//! Endpoints: what is seen of them, what they pull, and which one an attempt's model is at.
+
+use chrono::TimeDelta;
+use domain::{
+    Actor, ActorKind, AgentTerms, Backend, EndpointId, NewTask, Permission, PullId, Role, TaskId, UserId,
+    attempt::{AttemptEndpoint, NoEndpoint},
+    endpoint::{
+        CHECK_SECONDS, EndpointDetail, EndpointHealth, EndpointLook, EndpointModel, Looked, ModelState, NewEndpoint, NewPull, PULLS_MAX,
+        PullState,
+        pull::{PullEnd, PullProgress},
+    },
+    protocol::{Assignment, ToRunner, ToServer},
+    runner::{
+        HostReading,
+        reading::{CpuReading, STALE_AFTER_SECONDS},
+    },
+};
+use engine::{Error, PULL_HELD, PULL_WAITS, testing::TestEngine};
+use sqlx::PgPool;
+
+use crate::{
+    far::{Link, Machine},
+    scenario::{checked, refused},
+};
+
+fn member(of: &Actor) -> Actor {
+    Actor::new(of.workspace_id, ActorKind::User { id: UserId(uuid::Uuid::from_u128(7)), role: Role::Member })
+}
+
+pub fn has(models: &[(&str, ModelState)]) -> Looked {
+    let model = |(name, state): &(&str, ModelState)| EndpointModel {
+        name: (*name).to_owned(),
+        state: *state,
+        size: 1 << 30,
+        quantization: None,
+        parameters: None,
+        vram: None,
+    };
+    Looked::Answers { version: Some("0.9.1".into()), models: models.iter().map(model).collect() }
+}
+
+fn warm() -> Looked {
+    has(&[("llama3:latest", ModelState::Warm)])
+}
+
+fn refuses() -> Looked {
+    Looked::Fails { why: "Connection refused".into() }
+}
+
+/// Whoever looks at more than one of them at a time.
+const MANY: usize = 50;
+
+fn reading(looked: Option<Looked>) -> ToServer {
+    reading_of(looked, true)
+}
+
+fn reading_of(looked: Option<Looked>, is_said: bool) -> ToServer {
+    let look = looked.map(|looked| Box::new(EndpointLook { url: "http://127.0.0.1:11434".into(), is_said, looked }));
+    ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: look, optional: true }
+}
+
+/// The models that its endpoint, which its settings name, is to pull, as the answer says. A second later than whatever was before.
+async fn sees(test: &TestEngine, link: &mut Link, looked: Looked) -> Vec<(PullId, String)> {
+    test.advance(TimeDelta::seconds(1));
+    link.to_server.send(reading(Some(looked))).await.unwrap();
+    wanted(link).await
+}
+
+async fn wanted(link: &mut Link) -> Vec<(PullId, String)> {
+    match link.told.recv().await {
+        Some(ToRunner::Pulls { wanted, optional: true }) => wanted.into_iter().map(|one| (one.id, one.model)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn only(test: &TestEngine, actor: &Actor) -> EndpointDetail {
+    let all = test.engine.list_endpoints(actor).await.unwrap();
+    assert_eq!(all.len(), 1);
+    let detail = test.engine.find_endpoint(actor, all[0].id).await.unwrap();
+    assert_eq!(detail.endpoint, all[0], "on its page as in the list");
+    detail
+}
+
+pub async fn registered(test: &TestEngine, ada: &Actor, name: &str) -> EndpointId {
+    let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of: None };
+    test.engine.register_endpoint(ada, new).await.unwrap().id
+}
+
+/// Of those that the server looks at.
+async fn health(test: &TestEngine, ada: &Actor, id: EndpointId) -> EndpointHealth {
+    test.engine.find_endpoint(ada, id).await.unwrap().endpoint.health
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_finds_is_healthy_unhealthy_within_one_look_and_back(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, runner, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, has(&[("tiny:1b", ModelState::Cold), ("llama3:latest", ModelState::Warm)])).await;
+    let found = only(&test, &ada).await;
+    let EndpointDetail { endpoint: found, models, .. } = found;
+    assert_eq!((found.name.as_str(), found.runner_id, found.health), ("Ollama of box", Some(runner), EndpointHealth::Healthy));
+    assert_eq!((found.model_count, found.warm_count, found.is_confirmed), (2, 1, true));
+    assert_eq!(
+        models.iter().map(|model| (model.name.as_str(), model.state.name())).collect::<Vec<_>>(),
+        [("llama3:latest", "warm"), ("tiny:1b", "cold")]
+    );
+
+    test.advance(TimeDelta::seconds(10));
+    sees(&test, &mut link, refuses()).await;
+    let EndpointDetail { endpoint: gone, models, .. } = only(&test, &ada).await;
+    assert_eq!((gone.id, gone.health, gone.why.as_deref()), (found.id, EndpointHealth::Unhealthy, Some("Connection refused")));
+    let since = gone.unhealthy_since;
+    assert!(since.is_some() && models.len() == 2, "what it had is told as it was");
+    test.advance(TimeDelta::seconds(10));
+    sees(&test, &mut link, refuses()).await;
+    assert_eq!(only(&test, &ada).await.endpoint.unhealthy_since, since, "since the first time");
+
+    test.advance(TimeDelta::seconds(10));
+    sees(&test, &mut link, warm()).await;
+    let EndpointDetail { endpoint: back, models, .. } = only(&test, &ada).await;
+    assert_eq!((back.health, back.why, back.unhealthy_since, models.len()), (EndpointHealth::Healthy, None, None, 1));
+
+    // a runner that was begun anew while nothing is there
+    test.advance(TimeDelta::seconds(10));
+    link.to_server.send(reading(None)).await.unwrap();
+    link.beats(&[]).await;
+    let nothing = only(&test, &ada).await.endpoint;
+    assert_eq!((nothing.health, nothing.why.as_deref()), (EndpointHealth::Unhealthy, Some("its runner finds nothing where it was")));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_nobody_has_looked_at_lately_is_stale_and_kept_over_a_restart(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, warm()).await;
+    let again = TestEngine::new(&pool).await;
+    assert_eq!(only(&again, &ada).await.endpoint.health, EndpointHealth::Healthy);
+    test.advance(TimeDelta::seconds(STALE_AFTER_SECONDS));
+    assert_eq!(only(&test, &ada).await.endpoint.health, EndpointHealth::Healthy);
+    test.advance(TimeDelta::seconds(1));
+    assert_eq!(only(&test, &ada).await.endpoint.health, EndpointHealth::Stale);
+    let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
+    assert_eq!(choice.chosen, None, "{choice:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn an_older_link_says_nothing_of_the_endpoint(pool: PgPool) {
+    let (one, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);
+    let ada = one.owner().await;
+    let (machine, id, older) = Link::joined(&one, &ada).await;
+    let mut newer = Link::of(&other, &machine, id).await;
+    sees(&other, &mut newer, warm()).await;
+    older.to_server.send(reading(Some(refuses()))).await.unwrap();
+    drop(older.to_server);
+    let mut told = older.told;
+    while told.recv().await.is_some() {}
+    assert_eq!(only(&one, &ada).await.endpoint.health, EndpointHealth::Healthy);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_registered_is_due_every_ten_seconds_for_one_server_alone(pool: PgPool) {
+    let (test, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "box").await;
+    assert_eq!(health(&test, &ada, id).await, EndpointHealth::Unknown);
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap(), [(id, "http://box:11434".to_owned())]);
+    assert_eq!(other.engine.due_endpoints(MANY).await.unwrap(), []);
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    assert_eq!(health(&test, &ada, id).await, EndpointHealth::Healthy);
+    test.advance(TimeDelta::seconds(CHECK_SECONDS - 1));
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap(), []);
+    test.advance(TimeDelta::seconds(1));
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap().len(), 1);
+    test.engine.endpoint_looked(id, refuses()).await.unwrap();
+    assert_eq!(health(&test, &ada, id).await, EndpointHealth::Unhealthy);
+    test.advance(TimeDelta::seconds(CHECK_SECONDS));
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap().len(), 1);
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    assert_eq!(health(&test, &ada, id).await, EndpointHealth::Healthy, "and back within one look");
+    test.engine.remove_endpoint(&ada, id).await.unwrap();
+    test.advance(TimeDelta::seconds(CHECK_SECONDS));
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap(), [], "nobody asks what was removed");
+    assert_eq!(test.engine.list_endpoints(&ada).await.unwrap(), []);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_may_do_what_with_endpoints(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (bob, stranger) = (member(&ada), test.stranger().await);
+    let new = |name: &str, url: &str| NewEndpoint { name: name.into(), url: url.into(), machine_of: None };
+    let forbidden = |error: Error| matches!(error, Error::Forbidden(domain::Forbidden(Permission::ManageEndpoints)));
+    assert!(forbidden(test.engine.register_endpoint(&bob, new("box", "http://box")).await.unwrap_err()));
+    let id = registered(&test, &ada, "box").await;
+    assert_eq!(refused(test.engine.register_endpoint(&ada, new("box", "http://other")).await), ["/name taken"]);
+    assert_eq!(refused(test.engine.register_endpoint(&ada, new("other", "http://box:11434/")).await), ["/url taken"]);
+    assert_eq!(refused(test.engine.register_endpoint(&ada, new("other", "http://169.254.169.254/latest")).await), ["/url refused"]);
+    assert_eq!(refused(test.engine.register_endpoint(&ada, new("other", "http://box:5432")).await), ["/url refused"]);
+    let of_nobody = NewEndpoint { machine_of: Some(domain::RunnerId(uuid::Uuid::from_u128(9))), ..new("other", "http://other") };
+    assert_eq!(refused(test.engine.register_endpoint(&ada, of_nobody).await), ["/machine_of unknown"]);
+    assert!(forbidden(test.engine.remove_endpoint(&bob, id).await.unwrap_err()));
+    let pull = || NewPull { model: "llama3".into() };
+    assert!(forbidden(test.engine.pull_model(&bob, id, pull()).await.unwrap_err()));
+    assert_eq!(test.engine.find_endpoint(&bob, id).await.unwrap().endpoint.registered_by.as_deref(), Some("Ada"), "everybody sees them");
+
+    // of another workspace it is like one that does not exist
+    assert_eq!(test.engine.list_endpoints(&stranger).await.unwrap(), []);
+    assert!(matches!(test.engine.find_endpoint(&stranger, id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(test.engine.remove_endpoint(&stranger, id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(test.engine.pull_model(&stranger, id, pull()).await, Err(Error::NotFound { .. })));
+    let theirs = test.engine.pull_model(&ada, id, pull()).await.unwrap().id;
+    assert!(matches!(test.engine.cancel_pull(&stranger, theirs).await, Err(Error::NotFound { .. })));
+    assert!(test.engine.choose_endpoint(&stranger, "llama3".into()).await.unwrap().considered.is_empty());
+
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, warm()).await;
+    let found = test.engine.list_endpoints(&ada).await.unwrap().into_iter().find(|one| one.runner_id.is_some()).unwrap();
+    assert!(matches!(test.engine.remove_endpoint(&ada, found.id).await, Err(Error::Conflict(_))), "it goes with its runner");
+    test.engine.remove_runner(&ada, found.runner_id.unwrap()).await.unwrap();
+    assert_eq!(only(&test, &ada).await.endpoint.id, id);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_pulls_what_is_wanted_and_tells_how_far_that_is(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    assert_eq!(sees(&test, &mut link, warm()).await, []);
+    let endpoint = only(&test, &ada).await.endpoint.id;
+    let new = || NewPull { model: "tiny:1b".into() };
+    let pull = test.engine.pull_model(&ada, endpoint, new()).await.unwrap();
+    let expected = [(pull.id, "tiny:1b".to_owned())];
+    assert_eq!(wanted(&mut link).await, expected, "it is told at once");
+    assert_eq!(sees(&test, &mut link, warm()).await, expected, "and with every reading");
+    assert!(matches!(test.engine.pull_model(&ada, endpoint, new()).await, Err(Error::Conflict(_))), "one of a model at a time");
+
+    let says = async |link: &mut Link, progress: PullProgress| {
+        link.to_server.send(ToServer::Pulling { pull: pull.id, progress, optional: true }).await.unwrap();
+        link.beats(&[]).await;
+        only(&test, &ada).await.pulls.remove(0)
+    };
+    let half = PullProgress { status: "pulling a1".into(), completed: 50, total: 100, end: None };
+    let told = says(&mut link, half.clone()).await;
+    assert_eq!((told.state, told.percent(), told.status.as_deref()), (PullState::Pulling, Some(50), Some("pulling a1")));
+    let told = says(&mut link, PullProgress { completed: 100, end: Some(PullEnd::Done), ..half.clone() }).await;
+    assert_eq!((told.state, told.percent()), (PullState::Done, Some(100)));
+    assert!(told.ended_at.is_some());
+    assert_eq!(sees(&test, &mut link, warm()).await, [], "nobody wants it any more");
+    let late = says(&mut link, PullProgress { end: Some(PullEnd::Failed { why: "late".into() }), ..half }).await;
+    assert_eq!(late.state, PullState::Done, "what has ended stays as it is");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_pull_that_is_left_off_is_not_wanted_any_more(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, warm()).await;
+    let endpoint = only(&test, &ada).await.endpoint.id;
+    let pull = test.engine.pull_model(&ada, endpoint, NewPull { model: "tiny".into() }).await.unwrap();
+    assert_eq!(wanted(&mut link).await.len(), 1);
+    assert_eq!(test.engine.cancel_pull(&ada, pull.id).await.unwrap().state, PullState::Cancelled);
+    assert_eq!(wanted(&mut link).await, [], "its runner is told at once");
+    assert!(matches!(test.engine.cancel_pull(&ada, pull.id).await, Err(Error::Conflict(_))));
+    let again = test.engine.pull_model(&ada, endpoint, NewPull { model: "tiny".into() }).await.unwrap();
+    assert_ne!(again.id, pull.id);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_says_nothing_of_the_pulls_of_others(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, _, mut one) = Link::joined(&test, &ada).await;
+    sees(&test, &mut one, warm()).await;
+    let endpoint = only(&test, &ada).await.endpoint.id;
+    let pull = test.engine.pull_model(&ada, endpoint, NewPull { model: "tiny".into() }).await.unwrap();
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "other").await.id;
+    let mut other = Link::of(&test, &machine, id).await;
+    assert_eq!(sees(&test, &mut other, warm()).await, []);
+    let done = PullProgress { end: Some(PullEnd::Done), ..PullProgress::default() };
+    other.to_server.send(ToServer::Pulling { pull: pull.id, progress: done, optional: true }).await.unwrap();
+    other.beats(&[]).await;
+    let told = test.engine.find_endpoint(&ada, endpoint).await.unwrap().pulls.remove(0);
+    assert_eq!(told.state, PullState::Waiting);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_registered_endpoint_pulls_one_server_is_at_until_it_is_gone(pool: PgPool) {
+    let (test, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "box").await;
+    let pull = test.engine.pull_model(&ada, id, NewPull { model: "tiny".into() }).await.unwrap();
+    assert_eq!(test.engine.take_pulls(MANY).await.unwrap(), [], "nobody has looked whether it answers");
+    test.engine.endpoint_looked(id, refuses()).await.unwrap();
+    assert_eq!(test.engine.take_pulls(MANY).await.unwrap(), [], "it does not answer");
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    let taken = test.engine.take_pulls(MANY).await.unwrap();
+    assert_eq!((taken[0].id, taken[0].model.as_str(), taken[0].url.as_str()), (pull.id, "tiny", "http://box:11434"));
+    assert_eq!(other.engine.take_pulls(MANY).await.unwrap(), []);
+    test.advance(PULL_HELD - TimeDelta::seconds(1));
+    other.advance(PULL_HELD - TimeDelta::seconds(1));
+    let half = PullProgress { status: "pulling".into(), completed: 1, total: 2, end: None };
+    assert!(test.engine.pull_has_come(&taken[0], half).await.unwrap(), "it is wanted");
+    other.advance(TimeDelta::seconds(1));
+    assert_eq!(other.engine.take_pulls(MANY).await.unwrap(), [], "whoever is at it has said so");
+    other.advance(PULL_HELD);
+    let taken_over = other.engine.take_pulls(MANY).await.unwrap();
+    assert_eq!(taken_over.len(), 1, "and then no more");
+    let end = PullProgress { end: Some(PullEnd::Failed { why: "late".into() }), ..PullProgress::default() };
+    assert!(!test.engine.pull_has_come(&taken[0], end).await.unwrap(), "from whom it was taken says nothing any more");
+    assert!(other.engine.pull_has_come(&taken_over[0], PullProgress::default()).await.unwrap());
+    test.engine.cancel_pull(&ada, pull.id).await.unwrap();
+    assert!(!other.engine.pull_has_come(&taken_over[0], PullProgress::default()).await.unwrap(), "nobody wants it");
+    test.advance(TimeDelta::days(31));
+    assert_eq!(test.engine.tidy_endpoints().await.unwrap(), 1);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_nobody_pulls_within_an_hour_fails_and_what_was_removed_is_deleted_in_the_end(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "box").await;
+    test.engine.pull_model(&ada, id, NewPull { model: "tiny".into() }).await.unwrap();
+    test.advance(PULL_WAITS);
+    test.engine.tidy_endpoints().await.unwrap();
+    assert_eq!(only(&test, &ada).await.pulls[0].state, PullState::Waiting);
+    test.advance(TimeDelta::seconds(1));
+    test.engine.tidy_endpoints().await.unwrap();
+    let failed = only(&test, &ada).await.pulls.remove(0);
+    assert_eq!(failed.state, PullState::Failed);
+    assert!(failed.why.unwrap().starts_with("nobody was at it for an hour"));
+
+    test.engine.remove_endpoint(&ada, id).await.unwrap();
+    assert_eq!(test.engine.tidy_endpoints().await.unwrap(), 0);
+    test.advance(TimeDelta::days(31));
+    assert_eq!(test.engine.tidy_endpoints().await.unwrap(), 2, "the pull, and the endpoint that nothing names then");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_pulls_of_a_runner_that_is_removed_are_cancelled(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, runner, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, warm()).await;
+    let endpoint = only(&test, &ada).await.endpoint.id;
+    let pull = test.engine.pull_model(&ada, endpoint, NewPull { model: "tiny".into() }).await.unwrap();
+    test.engine.remove_runner(&ada, runner).await.unwrap();
+    assert!(matches!(test.engine.cancel_pull(&ada, pull.id).await, Err(Error::Conflict(why)) if why.contains("cancelled")));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn no_endpoint_and_no_workspace_has_more_than_ten_pulls_open(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (one, other) = (registered(&test, &ada, "one").await, registered(&test, &ada, "other").await);
+    let pull = async |endpoint, number: i64| test.engine.pull_model(&ada, endpoint, NewPull { model: format!("m{number}") }).await;
+    for number in 0..PULLS_MAX {
+        pull(one, number).await.unwrap();
+    }
+    for endpoint in [one, other] {
+        assert!(matches!(pull(endpoint, PULLS_MAX).await, Err(Error::Conflict(why)) if why.starts_with("10 models are being pulled")));
+    }
+    let first = test.engine.find_endpoint(&ada, one).await.unwrap().pulls.remove(0);
+    test.engine.cancel_pull(&ada, first.id).await.unwrap();
+    pull(other, PULLS_MAX).await.unwrap();
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn workspaces_take_turns_at_being_looked_for(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, stranger) = (test.owner().await, test.stranger().await);
+    for number in 0..5 {
+        registered(&test, &ada, &format!("of-ada-{number}")).await;
+    }
+    test.advance(TimeDelta::seconds(1));
+    let theirs = registered(&test, &stranger, "theirs").await;
+    let due = test.engine.due_endpoints(2).await.unwrap();
+    assert!(due.len() == 2 && due.iter().any(|(id, _)| *id == theirs), "{due:?}");
+    assert_eq!(test.engine.due_endpoints(MANY).await.unwrap().len(), 4, "and the others with the next room");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_merely_found_is_given_no_prompt_until_its_runner_is_told_that_it_is_one(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    let looks = async |link: &mut Link, is_said| {
+        test.advance(TimeDelta::seconds(1));
+        link.to_server.send(reading_of(Some(warm()), is_said)).await.unwrap();
+        wanted(link).await;
+        test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap()
+    };
+    let found = looks(&mut link, false).await;
+    assert_eq!(found.chosen, None);
+    assert!(found.considered[0].reasons[0].starts_with("it was found, not confirmed"), "{found:?}");
+    assert!(!only(&test, &ada).await.endpoint.is_confirmed);
+    assert!(looks(&mut link, true).await.chosen.is_some());
+    assert_eq!(looks(&mut link, false).await.chosen, None, "and what its settings say no more counts no more");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn how_busy_the_machine_of_a_registered_endpoint_is_counts(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let mut ids = vec![];
+    for (name, percent) in [("one", 90), ("other", 5)] {
+        let machine = Machine::new();
+        let runner = machine.joins(&test, &ada, name).await.id;
+        let mut link = Link::of(&test, &machine, runner).await;
+        let cpu = CpuReading { percent, millicores: 4000, is_limited: false, load_percent: None };
+        let reading = Box::new(HostReading { cpu: Some(cpu), ..HostReading::default() });
+        link.to_server.send(ToServer::Reading { reading, endpoint: None, optional: true }).await.unwrap();
+        link.beats(&[]).await;
+        let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of: Some(runner) };
+        let endpoint = test.engine.register_endpoint(&ada, new).await.unwrap();
+        assert_eq!((endpoint.machine_of, endpoint.busy_percent), (Some(runner), Some(percent)));
+        test.engine.endpoint_looked(endpoint.id, warm()).await.unwrap();
+        ids.push(endpoint.id);
+    }
+    let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
+    assert_eq!(choice.considered.iter().map(|one| (one.id, one.load)).collect::<Vec<_>>(), [(ids[1], 5), (ids[0], 90)]);
+    test.advance(TimeDelta::seconds(STALE_AFTER_SECONDS + 1));
+    for id in &ids {
+        test.engine.endpoint_looked(*id, warm()).await.unwrap();
+    }
+    let later = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
+    assert!(later.considered.iter().all(|one| one.load == 50), "what was read long ago says nothing: {later:?}");
+}
+
+/// A prompt for OpenCode with this model.
+pub fn asks(title: &str, backend: Backend) -> NewTask {
+    let agent = AgentTerms { backend: Some(backend), model: Some("llama3".into()), ..AgentTerms::default() };
+    NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
+}
+
+async fn chosen_for(test: &TestEngine, ada: &Actor, task: TaskId) -> Option<AttemptEndpoint> {
+    test.engine.get_task(ada, task).await.unwrap().attempt_list.pop().unwrap().endpoint
+}
+
+fn names(assignments: &[Assignment]) -> Vec<Option<&str>> {
+    assignments.iter().map(|assignment| assignment.endpoint.as_ref().map(|endpoint| endpoint.name.as_str())).collect()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn attempts_share_two_endpoints_towards_the_one_with_less_to_do(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (one, other) = (registered(&test, &ada, "one").await, registered(&test, &ada, "other").await);
+    for id in [one, other] {
+        test.engine.endpoint_looked(id, warm()).await.unwrap();
+    }
+    let runner = test.runner_with("able", &["opencode"]).await;
+    for number in 0..4 {
+        test.create(&ada, asks(&format!("task {number}"), Backend::OpenCode)).await;
+    }
+    let claimed = runner.claims(4).await;
+    assert_eq!(names(&claimed), [Some("one"), Some("other"), Some("one"), Some("other")]);
+    assert_eq!(claimed[0].endpoint.as_ref().unwrap().url, "http://one:11434");
+    let kept = chosen_for(&test, &ada, claimed[1].attempt.task_id).await.unwrap();
+    assert_eq!((kept.id, kept.name.as_str()), (other, "other"));
+    assert!(kept.reasons[0] == "it has the model loaded" && kept.reasons[1].starts_with("load 50: "), "{kept:?}");
+    assert_eq!(test.engine.find_endpoint(&ada, one).await.unwrap().endpoint.attempts, 2);
+
+    // two of one's end, so that it has less to do
+    for assignment in [&claimed[0], &claimed[2]] {
+        runner.fails(assignment).await.unwrap();
+    }
+    for number in 4..6 {
+        test.create(&ada, NewTask { repository: "/srv/another".into(), ..asks(&format!("task {number}"), Backend::OpenCode) }).await;
+    }
+    let claimed: Vec<_> = runner.claims(9).await.into_iter().filter(|assignment| assignment.repository == "/srv/another").collect();
+    assert_eq!(names(&claimed), [Some("one"), Some("one")]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn an_attempt_is_given_no_endpoint_that_does_not_answer_or_that_it_does_not_reach(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "one").await;
+    let runner = test.runner_with("able", &["opencode", "codex"]).await;
+    let given = async |backend| {
+        let task = test.create(&ada, asks("x", backend)).await.summary.id;
+        let claimed = runner.claims_one().await;
+        let kept = chosen_for(&test, &ada, task).await;
+        assert_eq!(kept.map(|kept| kept.id), claimed.endpoint.as_ref().map(|endpoint| endpoint.id), "what is kept is what it is given");
+        claimed.endpoint.map(|endpoint| endpoint.name)
+    };
+    assert_eq!(given(Backend::OpenCode).await, None, "nobody has looked at it");
+    test.engine.endpoint_looked(id, refuses()).await.unwrap();
+    assert_eq!(given(Backend::OpenCode).await, None);
+    test.engine.endpoint_looked(id, has(&[("other", ModelState::Warm)])).await.unwrap();
+    assert_eq!(given(Backend::OpenCode).await, None, "it does not have the model");
+    let lacking = test.create(&ada, asks("lacking", Backend::OpenCode)).await.summary.id;
+    runner.claims_one().await;
+    let attempt = test.engine.get_task(&ada, lacking).await.unwrap().attempt_list.pop().unwrap();
+    let expected = NoEndpoint { model: "llama3".into(), reasons: vec!["no endpoint has llama3".into()] };
+    assert_eq!((attempt.endpoint, attempt.no_endpoint), (None, Some(expected)), "that it was missed is kept");
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
+    assert_eq!(given(Backend::Codex).await, None, "Codex does not speak with one");
+
+    // what a runner has found is for its own machine, also when it is the better one
+    test.engine.endpoint_looked(id, has(&[("llama3", ModelState::Cold)])).await.unwrap();
+    let (_, _, mut link) = Link::joined(&test, &ada).await;
+    sees(&test, &mut link, warm()).await;
+    let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
+    assert_eq!(choice.best().map(|best| best.name.as_str()), Some("Ollama of box"));
+    assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
+}

@@ -1,0 +1,220 @@
+//! What the endpoint on this machine is pulling, as the server wants it.
+//!
+//! The server says again and again what is to be pulled, all of it; so what was said over a link that broke need not be kept. What has ended
+//! is told until the server no longer wants it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use domain::{
+    PullId,
+    endpoint::pull::{PullEnd, PullProgress, WantedPull},
+    protocol::ToServer,
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::info;
+
+use crate::{
+    life::Runner,
+    lock,
+    ollama::{Asker, Reach},
+};
+
+/// Between two words about one pull, unless it comes to something else.
+const TELLS: Duration = Duration::from_secs(1);
+/// At the same time. Those after these wait for the next time that the server says what it wants.
+const AT_ONCE: usize = 4;
+
+#[derive(Default)]
+pub(crate) struct Pulls {
+    book: Mutex<BTreeMap<PullId, One>>,
+    to_say: Notify,
+}
+
+struct One {
+    progress: PullProgress,
+    /// It was not among what the server wanted when that said so last. That may have been said before it was wanted, and heard after.
+    is_missed: bool,
+    is_said: bool,
+    said_at: Option<Instant>,
+    /// Leaves it off when it is dropped.
+    _off: DropGuard,
+}
+
+impl Pulls {
+    /// Another link: all of it is told again.
+    pub fn begin_again(&self) {
+        lock(&self.book).values_mut().for_each(|one| one.is_said = false);
+        self.to_say.notify_one();
+    }
+
+    /// What is to go down the link next.
+    pub async fn next(&self) -> ToServer {
+        loop {
+            let to_say = self.to_say.notified();
+            if let Some(message) = self.unsaid() {
+                return message;
+            }
+            to_say.await;
+        }
+    }
+
+    fn unsaid(&self) -> Option<ToServer> {
+        let mut book = lock(&self.book);
+        let (id, one) = book.iter_mut().find(|(_, one)| !one.is_said)?;
+        (one.is_said, one.said_at) = (true, Some(Instant::now()));
+        Some(ToServer::Pulling { pull: *id, progress: one.progress.clone(), optional: true })
+    }
+
+    /// As far as a message holds it; nothing when it was left off meanwhile. What comes soon after the last word is told with the next that does not.
+    fn note(&self, id: PullId, progress: PullProgress) {
+        let progress = progress.kept();
+        let mut book = lock(&self.book);
+        let Some(one) = book.get_mut(&id) else { return };
+        let is_news = progress.end.is_some() || progress.status != one.progress.status;
+        let is_time = one.said_at.is_none_or(|at| at.elapsed() >= TELLS);
+        one.progress = progress;
+        if is_news || is_time {
+            one.is_said = false;
+            self.to_say.notify_one();
+        }
+    }
+
+    /// Those that are to be begun; whatever is not wanted twice in a row is left off. What has ended and is wanted still is told again.
+    fn set_wanted(&self, wanted: Vec<WantedPull>) -> Vec<(WantedPull, CancellationToken)> {
+        let mut book = lock(&self.book);
+        book.retain(|id, known| {
+            let was_missed = std::mem::replace(&mut known.is_missed, !wanted.iter().any(|one| one.id == *id));
+            !(was_missed && known.is_missed)
+        });
+        let mut begun = vec![];
+        for one in wanted {
+            if let Some(known) = book.get_mut(&one.id) {
+                known.is_said &= known.progress.end.is_none();
+                continue;
+            }
+            let is_open = |one: &&One| one.progress.end.is_none();
+            if book.values().filter(is_open).count() >= AT_ONCE {
+                continue;
+            }
+            let off = CancellationToken::new();
+            let guard = off.clone().drop_guard();
+            book.insert(one.id, One { progress: PullProgress::default(), is_missed: false, is_said: false, said_at: None, _off: guard });
+            begun.push((one, off));
+        }
+        self.to_say.notify_one();
+        begun
+    }
+}
+
+/// Begins what is wanted and not at work, and leaves off what is at work and not wanted.
+pub(crate) fn pull_what_is_wanted(runner: &Arc<Runner>, wanted: Vec<WantedPull>) {
+    for (one, off) in runner.pulls.set_wanted(wanted) {
+        runner.tracker.spawn(pull(Arc::clone(runner), one, off));
+    }
+}
+
+/// Until it has ended, is left off, or the runner is to stop: its next life begins it again, and Ollama goes on where it was.
+async fn pull(runner: Arc<Runner>, wanted: WantedPull, off: CancellationToken) {
+    let WantedPull { id, model } = wanted;
+    info!("The endpoint on this machine is to pull {model}");
+    let end = tokio::select! {
+        end = pulled(&runner, id, &model) => end,
+        () = off.cancelled() => return info!("Pulling {model} is left off"),
+        () = runner.stop.cancelled() => return,
+    };
+    info!("Pulling {model} has ended: {end:?}");
+    let last = lock(&runner.pulls.book).get(&id).map(|one| one.progress.clone()).unwrap_or_default();
+    runner.pulls.note(id, PullProgress { end: Some(end), ..last });
+}
+
+async fn pulled(runner: &Runner, id: PullId, model: &str) -> PullEnd {
+    let failed = |why: &str| PullEnd::Failed { why: why.to_owned() };
+    let Some(config) = &runner.config.agents.ollama else { return failed("this runner was told to use no endpoint") };
+    match Asker::new(Reach::Anybody).and_then(|asker| asker.at(&config.url)) {
+        // its end is noted by whoever waits for it
+        Ok(ollama) => ollama.pull(model, |progress| runner.pulls.note(id, PullProgress { end: None, ..progress })).await,
+        Err(why) => failed(&why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn wanted(numbers: &[u128]) -> Vec<WantedPull> {
+        numbers.iter().map(|number| WantedPull { id: PullId(Uuid::from_u128(*number)), model: format!("m{number}") }).collect()
+    }
+
+    fn begins(pulls: &Pulls, numbers: &[u128]) -> Vec<(String, CancellationToken)> {
+        pulls.set_wanted(wanted(numbers)).into_iter().map(|(one, off)| (one.model, off)).collect()
+    }
+
+    fn said(pulls: &Pulls) -> Vec<(u128, PullProgress)> {
+        let said = std::iter::from_fn(|| match pulls.unsaid()? {
+            ToServer::Pulling { pull, progress, .. } => Some((pull.0.as_u128(), progress)),
+            other => panic!("{other:?}"),
+        });
+        said.collect()
+    }
+
+    fn done() -> PullProgress {
+        PullProgress { end: Some(PullEnd::Done), ..PullProgress::default() }
+    }
+
+    #[test]
+    fn each_is_begun_once_and_left_off_when_nobody_wants_it() {
+        let pulls = Pulls::default();
+        let begun = begins(&pulls, &[1, 2]);
+        assert_eq!(begun.len(), 2);
+        assert_eq!(begins(&pulls, &[1, 2]).len(), 0, "the server says it again and again");
+        assert_eq!(begins(&pulls, &[2, 3])[0].0, "m3");
+        assert!(!begun[0].1.is_cancelled(), "what was said before it was wanted may come late");
+        assert_eq!(begins(&pulls, &[1, 2, 3]).len(), 0);
+        for _ in 0..2 {
+            begins(&pulls, &[2, 3]);
+        }
+        assert!(begun[0].1.is_cancelled() && !begun[1].1.is_cancelled());
+        let many = begins(&pulls, &[2, 3, 4, 5, 6, 7]);
+        assert_eq!(many.len(), AT_ONCE - 2, "the others wait");
+    }
+
+    #[test]
+    fn what_has_ended_is_told_until_nobody_wants_it() {
+        let pulls = Pulls::default();
+        let _begun = begins(&pulls, &[1]);
+        said(&pulls);
+        pulls.note(PullId(Uuid::from_u128(1)), done());
+        assert_eq!(said(&pulls), [(1, done())]);
+        assert_eq!(said(&pulls), []);
+        assert_eq!(begins(&pulls, &[1]).len(), 0, "it is not begun again");
+        assert_eq!(said(&pulls), [(1, done())], "the link may have broken before it was heard");
+        for _ in 0..2 {
+            begins(&pulls, &[]);
+        }
+        assert_eq!(said(&pulls), []);
+        pulls.note(PullId(Uuid::from_u128(1)), done());
+        assert_eq!(said(&pulls), [], "nobody wants it");
+    }
+
+    #[test]
+    fn a_new_link_is_told_all_of_it_and_none_is_told_every_byte() {
+        let pulls = Pulls::default();
+        let _begun = begins(&pulls, &[1]);
+        let at = |completed| PullProgress { status: "pulling".into(), completed, total: 100, end: None };
+        let note = |completed| pulls.note(PullId(Uuid::from_u128(1)), at(completed));
+        note(1);
+        assert_eq!(said(&pulls), [(1, at(1))]);
+        note(2);
+        note(3);
+        assert_eq!(said(&pulls), [], "a moment ago it was told");
+        pulls.begin_again();
+        assert_eq!(said(&pulls), [(1, at(3))]);
+    }
+}
