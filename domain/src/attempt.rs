@@ -26,7 +26,7 @@ pub enum AttemptState {
     Succeeded,
     Failed,
     TimedOut,
-    /// The runner stopped answering.
+    /// The runner stopped answering, or did not bring it to its end.
     Lost,
     Cancelled,
 }
@@ -87,6 +87,10 @@ pub struct Attempt {
     /// Where this attempt's part of the task's log starts and ends, in bytes.
     pub log_start: i64,
     pub log_end: i64,
+    /// By when it is to have ended, as its time is over or somebody wants its end: its runner was asked, and loses it after that. Absent when
+    /// nobody has asked, and when it has ended.
+    #[serde(default)]
+    pub ends_by: Option<DateTime<Utc>>,
     /// Since when its agent waits for an answer; absent when it does not.
     pub blocked_since: Option<DateTime<Utc>>,
     /// What there is of its session: the number of the latest event, 0 when there is none.

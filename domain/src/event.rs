@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalId, ApprovalStateName, Failure, Land, LandingState, TaskId, WorkflowRunId,
+    ApprovalId, ApprovalStateName, AttemptState, Failure, Land, LandingState, TaskId, WorkflowRunId,
     task::{FieldChange, Priority, TaskStateName, Tier},
 };
 
@@ -85,6 +85,12 @@ pub enum EventKind {
     AttemptVerifying {
         attempt: i32,
     },
+    /// It has gone on for longer than it may, and its runner is asked to end it.
+    AttemptOverdue {
+        attempt: i32,
+        /// What it was at: not begun, at work, or at its checks.
+        state: AttemptState,
+    },
     /// The checks did not pass, and the agent was told so in its session.
     AttemptWorksAgain {
         attempt: i32,
@@ -117,7 +123,7 @@ pub enum EventKind {
     },
     AttemptEnded {
         attempt: i32,
-        state: crate::AttemptState,
+        state: AttemptState,
         failure: Option<Failure>,
         checks_passed: usize,
         checks: usize,
@@ -186,6 +192,7 @@ impl EventKind {
             Self::AttemptClaimed { .. } => "attempt_claimed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptVerifying { .. } => "attempt_verifying",
+            Self::AttemptOverdue { .. } => "attempt_overdue",
             Self::AttemptWorksAgain { .. } => "attempt_works_again",
             Self::ApprovalAsked { .. } => "approval_asked",
             Self::ApprovalClosed { .. } => "approval_closed",
@@ -234,6 +241,14 @@ impl EventKind {
             Self::AttemptClaimed { attempt, runner } => format!("Attempt {attempt} given to {runner}"),
             Self::AttemptStarted { attempt } => format!("Attempt {attempt} started"),
             Self::AttemptVerifying { attempt } => format!("Attempt {attempt}: work done, checks running"),
+            Self::AttemptOverdue { attempt, state } => {
+                let what = match state {
+                    AttemptState::Claimed => "not begun in time",
+                    AttemptState::Verifying => "its checks take longer than they may",
+                    _ => "it goes on for longer than it may",
+                };
+                format!("Attempt {attempt}: {what}, its runner is asked to end it")
+            }
             Self::AttemptWorksAgain { attempt, round, checks_passed, checks } => {
                 format!("Attempt {attempt}, round {round}: {checks_passed} of {checks} checks passed, the agent goes on")
             }
@@ -306,6 +321,7 @@ mod tests {
             EventKind::CandidateChosen { task: id, candidate: 2, why: "it is more".into() },
             EventKind::AttemptClaimed { attempt: 1, runner: "r1".into() },
             EventKind::DependencyAdded { depends_on: id },
+            EventKind::AttemptOverdue { attempt: 1, state: AttemptState::Claimed },
             EventKind::AttemptWorksAgain { attempt: 1, round: 2, checks_passed: 0, checks: 1 },
             EventKind::ApprovalAsked { attempt: 1, approval: ApprovalId(uuid::Uuid::nil()), tool: "Bash".into() },
             EventKind::ApprovalClosed {

@@ -69,6 +69,7 @@ pub enum FailureCode {
     SandboxUnavailable,
     WorkNotSaved,
     RunnerLost,
+    RunnerStuck,
     RunnerFault,
     TaskUnreadable,
     DeadlinePassed,
@@ -124,7 +125,7 @@ impl FailureClass {
 }
 
 impl FailureCode {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::CommandFailed,
         Self::ChecksFailed,
         Self::TimedOut,
@@ -142,6 +143,7 @@ impl FailureCode {
         Self::SandboxUnavailable,
         Self::WorkNotSaved,
         Self::RunnerLost,
+        Self::RunnerStuck,
         Self::RunnerFault,
         Self::TaskUnreadable,
         Self::DeadlinePassed,
@@ -171,6 +173,7 @@ impl FailureCode {
             Self::SandboxUnavailable => "sandbox_unavailable",
             Self::WorkNotSaved => "work_not_saved",
             Self::RunnerLost => "runner_lost",
+            Self::RunnerStuck => "runner_stuck",
             Self::RunnerFault => "runner_fault",
             Self::TaskUnreadable => "task_unreadable",
             Self::DeadlinePassed => "deadline_passed",
@@ -188,7 +191,7 @@ impl FailureCode {
             Self::RefNotFound | Self::RefMalformed | Self::DeadlinePassed | Self::SubmoduleUnavailable => FailureClass::TaskFailed,
             Self::AgentDenied | Self::AgentCapped => FailureClass::TaskFailed,
             Self::Rejected | Self::StepsFailed | Self::NotExpanded => FailureClass::TaskFailed,
-            Self::RunnerLost => FailureClass::RunnerLost,
+            Self::RunnerLost | Self::RunnerStuck => FailureClass::RunnerLost,
             Self::ProviderLimit => FailureClass::ProviderLimit,
             Self::RepositoryUnreachable | Self::BackendMissing | Self::ProviderRefused | Self::WorkNotSaved => FailureClass::Infrastructure,
             Self::SandboxUnavailable | Self::RunnerFault | Self::TaskUnreadable | Self::QueueExpired => FailureClass::Infrastructure,
@@ -200,7 +203,7 @@ impl FailureCode {
     pub fn is_worth_retrying(self) -> bool {
         match self {
             Self::CommandFailed | Self::ChecksFailed | Self::TimedOut | Self::ProviderLimit | Self::RepositoryUnreachable => true,
-            Self::WorkNotSaved | Self::RunnerLost | Self::RunnerFault | Self::SandboxUnavailable => true,
+            Self::WorkNotSaved | Self::RunnerLost | Self::RunnerStuck | Self::RunnerFault | Self::SandboxUnavailable => true,
             Self::RepositoryUnavailable | Self::RefNotFound | Self::RefMalformed | Self::BackendMissing | Self::TaskUnreadable => false,
             Self::DeadlinePassed | Self::QueueExpired | Self::Rejected | Self::StepsFailed | Self::NotExpanded => false,
             // it lies in the repository; a runner that has found out that it has no git-lfs says so in its next hello
@@ -237,6 +240,10 @@ impl FailureCode {
             Self::SandboxUnavailable => "The work is to run in a sandbox, and the runner's machine makes none.",
             Self::WorkNotSaved => "The work was done, but the runner could not write it to its branch.",
             Self::RunnerLost => "The runner stopped answering, or came back without the work.",
+            Self::RunnerStuck => {
+                "The runner gave signs of life and did not bring the work to its end, neither in the time that it may take at most nor when it \
+                 was asked to end it."
+            }
             Self::RunnerFault => "Something went wrong in the runner itself, and not in the work.",
             Self::TaskUnreadable => "What is stored of the task does not make sense, so that no runner could be given it.",
             Self::DeadlinePassed => "The task was to be complete by a time that has passed.",
@@ -285,6 +292,10 @@ impl FailureCode {
                  allow that as well."
             }
             Self::WorkNotSaved => "The work is kept in the attempt's folder on the runner, which the message names.",
+            Self::RunnerStuck => {
+                "Restart the runner, and see its log and the disk and the processes of its machine. A task that loses its runner three times \
+                 is set aside."
+            }
             Self::RunnerLost => "See whether the runner's machine is up. A task that loses its runner three times is set aside.",
             Self::TaskUnreadable => "Create the task again. If that fails as well, tell whoever runs Muster what the message says.",
             Self::DeadlinePassed => "Retry it without the deadline, or create it again with a later one.",
@@ -329,7 +340,7 @@ mod tests {
     #[test]
     fn codes_keep_the_class_that_they_are_charged_by() {
         let of = |class| all_of(class).into_iter().map(FailureCode::name).collect::<Vec<_>>();
-        assert_eq!(of(FailureClass::RunnerLost), ["runner_lost"]);
+        assert_eq!(of(FailureClass::RunnerLost), ["runner_lost", "runner_stuck"]);
         assert_eq!(of(FailureClass::ProviderLimit), ["provider_limit"]);
         assert_eq!(
             of(FailureClass::Infrastructure),

@@ -19,7 +19,15 @@ use domain::{
 
 pub use keeper::ApprovalKeeper;
 
-use crate::{Engine, Error, Result, attempt::telling, task, tx::Tx};
+use crate::{
+    Engine, Error, Result,
+    attempt::telling,
+    task::{
+        self,
+        followers::{self, End, Ending},
+    },
+    tx::Tx,
+};
 use store::{Close, Question};
 
 impl Engine {
@@ -77,7 +85,8 @@ impl Engine {
 /// A question that can be answered, with its task locked before it: whoever ends the attempt has to wait, or has ended it.
 async fn lock(tx: &mut Tx, id: ApprovalId) -> Result<Question> {
     let task = store::task_of(tx, id).await?;
-    task::store::lock(tx, task).await?;
+    // its row is not read: what an agent waits for is answered also when that cannot be
+    followers::lock_all(tx, &[Ending { task, attempt: None, end: End::None }]).await?;
     store::lock(tx, id).await
 }
 

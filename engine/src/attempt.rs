@@ -7,19 +7,23 @@
 pub(crate) mod batch;
 mod claim;
 mod finding;
+mod overseer;
 pub(crate) mod query;
 pub(crate) mod report_part;
 mod session;
 pub(crate) mod store;
 pub(crate) mod telling;
 
+pub use overseer::Overseer;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::{
     AttemptId, AttemptKey, AttemptState, CheckResult, CheckStatus, Failure, FailureCode, RunnerId, Task, Timestamp, VerificationReport,
+    check::VERIFICATION_TIMEOUT_SECONDS,
     protocol::{AttemptReport, Heard, WorkOutcome},
-    runner::{ACCEPT_SECONDS, HEARTBEAT_SECONDS, lease_seconds},
+    runner::{ACCEPT_SECONDS, BEGIN_SECONDS, HEARTBEAT_SECONDS, lease_seconds},
     task::AttemptEnd,
     verification::Conclusion,
 };
@@ -57,6 +61,7 @@ impl Engine {
         let answer = store::heartbeat(&mut tx, session, keys, TimeDelta::from_std(late).unwrap_or(TimeDelta::MAX)).await?;
         let answer = tx.commit(answer).await?;
         self.hub.allow(session, answer.allowance, keys.len(), said);
+        self.hub.note_lingering(session, answer.stale.len());
         if !answer.overdue.is_empty() {
             self.not_taken(session, keys, &answer.overdue).await?;
         }
@@ -148,19 +153,18 @@ impl Engine {
         store::heard(&mut conn, session, attempts).await
     }
 
-    /// Takes back attempts whose leases have run out.
-    pub(crate) async fn leases_expired(&self, attempts: &[AttemptKey]) -> Result<()> {
-        self.infer(None, attempts, Said::Expired).await.map(drop)
-    }
-
-    /// A row that cannot be turned into an assignment fails like any other task, and blocks nobody.
-    pub(crate) async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
-        warn!(task.id = %key.task_id, "Task {} can be given to no runner: {}", key.task_id, failure.message);
-        let mut tx = self.begin_system(None).await?;
-        let ending = followers::Ending { task: key.task_id, attempt: Some(key.attempt_id), end: followers::End::Badly };
-        followers::lock_all(&mut tx, &[ending]).await?;
-        store::fail_unreadable(&mut tx, key, &failure).await?;
-        tx.commit(()).await
+    /// Takes back attempts whose leases have run out. Says whether all that was to be done is done.
+    pub(crate) async fn leases_expired(&self, attempts: &[AttemptKey]) -> Result<bool> {
+        if attempts.is_empty() {
+            return Ok(true);
+        }
+        let messages: Vec<_> = attempts.iter().map(|attempt| Message::inferred(*attempt, Said::Expired)).collect();
+        let outcomes = self.carry_out(None, &messages).await.all()?;
+        let mut all = true;
+        for (attempt, outcome) in attempts.iter().zip(outcomes) {
+            all &= self.done_or_passed_over(attempt.task_id, not_stale(outcome).map_or(Ok(()), Err)).await?;
+        }
+        Ok(all)
     }
 }
 
@@ -174,6 +178,11 @@ impl Verdict {
         Self { state: AttemptState::Lost, failure: Some(Failure::new(FailureCode::RunnerLost, message)), task: AttemptEnd::Lost }
     }
 
+    /// Counted as the loss of its runner, whatever that said in the meantime.
+    fn stuck(message: String) -> Self {
+        Self { failure: Some(Failure::new(FailureCode::RunnerStuck, message)), ..Self::lost("") }
+    }
+
     fn given_back() -> Self {
         Self { task: AttemptEnd::GivenBack, ..Self::lost("its runner was stopped or never began it") }
     }
@@ -185,6 +194,17 @@ impl Verdict {
 
     fn failed(state: AttemptState, failure: Failure) -> Self {
         Self { state, failure: Some(failure.clone()), task: AttemptEnd::Failed(failure) }
+    }
+}
+
+/// What had not come to its end in the time that it may take at most, by what its attempt was at.
+fn overdue(task: &Task, at: AttemptState) -> String {
+    match at {
+        AttemptState::Claimed => format!("its runner took it and had not begun it {} minutes later", BEGIN_SECONDS / 60),
+        AttemptState::Verifying => {
+            format!("its runner had not come to an end with its checks, which may take {} minutes", VERIFICATION_TIMEOUT_SECONDS / 60)
+        }
+        _ => format!("its runner had not ended it, and it may take {} seconds", task.timeout_seconds),
     }
 }
 

@@ -37,6 +37,7 @@ use std::{future::Future, ops::Deref, sync::Arc};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use approval::ApprovalKeeper;
+pub use attempt::Overseer;
 pub use clock::Clock;
 pub use database::{APP_CONNECTIONS, Database, DatabaseError};
 pub use endpoint::{HeldPull, PULL_HELD, PULL_WAITS};

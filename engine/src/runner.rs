@@ -17,12 +17,13 @@ mod serve;
 pub(crate) mod store;
 mod trial;
 
+use chrono::TimeDelta;
 use domain::{
-    Backend, BackendFound, RunnerId, WorkspaceId,
+    Backend, BackendFound, RunnerId, Timestamp, WorkspaceId,
     agent::MANIFESTS_MAX,
     error::Errors,
     protocol::{GIVEN_WORK, Hello, VERSION},
-    runner::{Rooms, owner_of},
+    runner::{Rooms, lease_seconds, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 use tracing::warn;
@@ -192,6 +193,22 @@ impl Engine {
             }
         }
         Ok(outdated.into_iter().map(|link| (link.runner, link.ticket)).collect())
+    }
+
+    /// Links of which nothing is heard although they are open: what is given over one comes to nothing, and nobody has its slots. The runner
+    /// opens another, if it is there.
+    pub(crate) async fn end_silent_links(&self, now: Timestamp) -> Result<()> {
+        let links = self.hub.links();
+        if links.is_empty() {
+            return Ok(());
+        }
+        let mut conn = self.database.system.acquire().await?;
+        let silent = store::silent(&mut conn, &links, now - TimeDelta::seconds(lease_seconds().into())).await?;
+        for (runner, ticket) in silent {
+            warn!(runner.id = %runner, "Runner {runner} has given no sign of life for {} s over a link that is open: it is ended", lease_seconds());
+            self.hub.end(runner, ticket);
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::{future::Future, time::Duration};
 
+use chrono::TimeDelta;
+use domain::{Timestamp, runner::lease_seconds};
 use rand::Rng;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,35 @@ pub trait Service: Send + 'static {
     /// What shortens the wait, if anything.
     fn hint(_engine: &Engine) -> Option<&Notify> {
         None
+    }
+}
+
+/// Whether all runners could be heard: while this process was not there, or stood still, they could neither renew nor end anything.
+#[derive(Default)]
+pub(crate) struct Presence {
+    /// The last look that got as far as the database's time.
+    last_look: Option<Timestamp>,
+    /// When this process came back after it or the database had stood still, or the database's clock was set forward: a machine that
+    /// slept, for example.
+    back_since: Option<Timestamp>,
+}
+
+impl Presence {
+    /// Looked at now; whether everybody has had one lease to be heard since it was away.
+    pub fn has_listened(&mut self, engine: &Engine, now: Timestamp) -> bool {
+        let lease = TimeDelta::seconds(lease_seconds().into());
+        // the first looks may have failed, and what stood still between them and this one is not known otherwise
+        let last = self.last_look.unwrap_or(engine.listening_since);
+        if now - last > lease / 2 {
+            self.back_since = Some(now);
+        }
+        self.last_look = Some(now);
+        now >= engine.listening_since.max(self.back_since.unwrap_or(engine.listening_since)) + lease
+    }
+
+    #[cfg(feature = "testing")]
+    pub fn that_looked_at(now: Timestamp) -> Self {
+        Self { last_look: Some(now), ..Self::default() }
     }
 }
 

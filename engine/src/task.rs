@@ -24,6 +24,7 @@ pub(crate) mod rewire;
 mod row;
 pub(crate) mod store;
 mod timekeeper;
+mod unreadable;
 
 use domain::{
     Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskView, Timestamp, Work,

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Overseer, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
 };
@@ -148,9 +148,15 @@ impl TestEngine {
         Rescuer::that_looked_at(now).tick(&self.engine).await.expect("the rescuer works");
     }
 
+    /// One round of an overseer that has looked a moment ago.
+    pub async fn oversee(&self) {
+        let now = self.engine.clock.now(&self.engine.database).await.expect("the clock goes");
+        Overseer::that_looked_at(now).tick(&self.engine).await.expect("the overseer works");
+    }
+
     /// What the rescuer does about an attempt that it found expired a moment ago.
     pub async fn take_back(&self, attempt: AttemptKey) {
-        self.engine.leases_expired(&[attempt]).await.expect("the rescuer works");
+        assert!(self.engine.leases_expired(&[attempt]).await.expect("the rescuer works"));
     }
 
     /// One round of the event tailer.
@@ -378,6 +384,11 @@ impl ConnectedRunner {
     /// What it has been told to land since the last time; the rest is forgotten.
     pub fn told_to_land(&mut self) -> Vec<LandingOrder> {
         self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
+    }
+
+    /// What the answer to its heartbeat says of what is not its own any more.
+    pub fn hears_that_it_is_stale(&self, attempt: AttemptKey) {
+        self.runner.engine.hub.release(&self.runner.session, attempt);
     }
 
     /// Reports that the work was stopped, as it was told to.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{ApprovalKeeper, Dispatcher, Engine, Lander, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
+use engine::{ApprovalKeeper, Dispatcher, Engine, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -132,6 +132,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher::default(), &engine, &stop, &tracker);
     start_service(Rescuer::default(), &engine, &stop, &tracker);
+    start_service(Overseer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
     start_service(ApprovalKeeper, &engine, &stop, &tracker);
     start_service(Lander::new(origin.clone()), &engine, &stop, &tracker);

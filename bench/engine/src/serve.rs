@@ -10,7 +10,7 @@ use std::{
 use anyhow::ensure;
 use clap::Args;
 use domain::Role;
-use engine::{Clock, Database, Dispatcher, Engine, Rescuer, Service, Tailer, Timekeeper, supervise};
+use engine::{Clock, Database, Dispatcher, Engine, Overseer, Rescuer, Service, Tailer, Timekeeper, supervise};
 use leptos::config::LeptosOptions;
 use server::{
     http_server::{self, Limits},
@@ -53,6 +53,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     start_service(Tailer::default(), &engine, &stop, &tracker);
     start_service(Dispatcher::default(), &engine, &stop, &tracker);
     start_service(Rescuer::default(), &engine, &stop, &tracker);
+    start_service(Overseer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper, &engine, &stop, &tracker);
 
     let tally = Arc::new(Tally::default());

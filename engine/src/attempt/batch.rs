@@ -16,11 +16,11 @@ use std::collections::HashMap;
 use domain::{
     AttemptId, AttemptKey, AttemptState, Backend, EventKind, Isolation, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId,
     approval::Asked,
-    protocol::{AttemptReport, Telling},
+    protocol::{AttemptReport, Telling, WorkOutcome},
 };
 use tracing::warn;
 
-use super::{Verdict, finding, judge, lease_until, may_be_kept, predict, report_part, session, store, telling};
+use super::{Verdict, finding, judge, lease_until, may_be_kept, overdue, predict, report_part, session, store, telling};
 use crate::{
     Engine, Error, Result, RunnerSession,
     approval::asked::{self, NewQuestion},
@@ -226,6 +226,8 @@ struct Held {
     task: Task,
     row: store::AttemptRow,
     lease_until: Timestamp,
+    ends_by: Option<Timestamp>,
+    renewable: bool,
     log_bytes: u64,
 }
 
@@ -253,7 +255,7 @@ impl Held {
         match said {
             Said::Started { base_commit, branch } => {
                 self.only_in(AttemptState::Claimed)?;
-                self.row.start(base_commit, branch, now);
+                self.row.start(base_commit, branch, now, self.lease(now));
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptStarted { attempt }));
                 Ok(None)
             }
@@ -281,14 +283,14 @@ impl Held {
             Said::Verifying => {
                 self.only_in(AttemptState::Running)?;
                 self.task = self.task.clone().verify()?;
-                self.row.verify(lease_until(now));
+                self.row.verify(self.lease(now));
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptVerifying { attempt }));
                 Ok(Some(ChangedRow::of(&self.task)))
             }
             Said::WorksAgain { round, verification } => {
                 self.only_in(AttemptState::Verifying)?;
                 self.task = self.task.clone().work_again()?;
-                self.row.work_again(lease_until(now));
+                self.row.work_again(self.lease(now));
                 written.rounds.push((self.task.workspace_id, self.key.attempt_id, round, verification));
                 let (checks_passed, checks) = (verification.passed(), verification.checks.len());
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptWorksAgain { attempt, round, checks_passed, checks }));
@@ -306,7 +308,7 @@ impl Held {
             }
             Said::Report { log_end, .. } if log_end > self.log_bytes => Err(Error::Missing),
             Said::Report { report, .. } => {
-                let changed = self.end(tx, judge(&self.task, report), report.verification.as_ref(), written)?;
+                let changed = self.end(tx, self.judged(report), report.verification.as_ref(), written)?;
                 self.row.report(report);
                 written.reports.push((self.task.workspace_id, self.key, report));
                 if let Some(landing) = NewLanding::of(&self.task, self.key, report) {
@@ -315,15 +317,41 @@ impl Held {
                 }
                 Ok(Some(changed))
             }
-            Said::GivenUp => self.end(tx, Verdict::lost("its runner gave it up"), None, written).map(Some),
-            Said::Lost => self.end(tx, Verdict::lost("its runner came back without it"), None, written).map(Some),
+            Said::GivenUp => self.end(tx, self.lost("its runner gave it up"), None, written).map(Some),
+            Said::Lost => self.end(tx, self.lost("its runner came back without it"), None, written).map(Some),
             Said::Expired if self.lease_until >= now => Ok(None),
             Said::Expired => {
                 tracing::info!(task.id = %self.task.id, attempt, "Attempt {attempt} of task {} lost its runner", self.task.id);
-                self.end(tx, Verdict::lost("its runner fell silent"), None, written).map(Some)
+                self.end(tx, self.lost("its runner fell silent"), None, written).map(Some)
             }
             Said::GivenBack => self.end(tx, Verdict::given_back(), None, written).map(Some),
             Said::ModelFirst => self.end(tx, Verdict::model_first(), None, written).map(Some),
+        }
+    }
+
+    /// From now on, unless it is renewed no more.
+    fn lease(&self, now: Timestamp) -> Timestamp {
+        if self.renewable { lease_until(now) } else { self.lease_until }
+    }
+
+    /// Its time was over and its runner was asked to end it, and nobody else had asked for that.
+    fn is_overdue(&self) -> bool {
+        self.ends_by.is_some() && self.task.state.stop().is_none()
+    }
+
+    /// Without a result.
+    fn lost(&self, why: &str) -> Verdict {
+        if self.is_overdue() {
+            return Verdict::stuck(overdue(&self.task, self.row.state));
+        }
+        if self.renewable { Verdict::lost(why) } else { Verdict::stuck("its runner did not end it when it was asked to".into()) }
+    }
+
+    /// One that was ended because its time was over has not come to what its runner says then.
+    fn judged(&self, report: &AttemptReport) -> Verdict {
+        match &report.outcome {
+            WorkOutcome::Cancelled if self.is_overdue() => Verdict::stuck(overdue(&self.task, self.row.state)),
+            _ => judge(&self.task, report),
         }
     }
 
@@ -380,8 +408,8 @@ async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, messages: &[Mes
     let mut tasks: HashMap<_, _> = task::store::lock_all(tx, &ids).await?.into_iter().map(|(task, _)| (task.id, task)).collect();
     let held = rows.into_iter().filter_map(|row| {
         let task = tasks.remove(&row.key.task_id)?;
-        let (lease_until, log_bytes) = (row.lease_until, row.log_bytes);
-        Some((row.key, Held { key: row.key, task, row: store::AttemptRow::new(&row), lease_until, log_bytes }))
+        let store::HeldRow { key, lease_until, ends_by, renewable, log_bytes, .. } = row;
+        Some((key, Held { key, task, row: store::AttemptRow::new(&row), lease_until, ends_by, renewable, log_bytes }))
     });
     Ok(held.collect())
 }

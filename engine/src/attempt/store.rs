@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, EventKind, Failure, FailureCode, Isolation,
-    JudgeTerms, Judgement, KeptTerms, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
+    AttemptId, AttemptKey, AttemptState, CheckKind, CheckResult, CheckSpec, CheckStatus, Failure, FailureCode, Isolation, JudgeTerms,
+    Judgement, KeptTerms, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Credentials, Heard, Telling},
     runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
     task::{Inputs, Tier, fill},
@@ -16,9 +16,9 @@ use sqlx::{PgConnection, types::Json};
 use super::{lease_until, telling};
 use crate::{
     Error, Result, RunnerSession,
-    error::{hit, hit_one},
+    error::hit,
     runner::{Allowance, day::note_return},
-    task::{concurrency, edge::Parent, followers, release_below},
+    task::followers,
     tx::Tx,
 };
 
@@ -160,6 +160,9 @@ pub(super) struct HeldRow {
     pub key: AttemptKey,
     pub state: AttemptState,
     pub lease_until: Timestamp,
+    /// By when it is to have ended, and whether its lease is renewed.
+    pub ends_by: Option<Timestamp>,
+    pub renewable: bool,
     /// The number of the last message that had its effect.
     pub heard: u64,
     pub log_bytes: u64,
@@ -170,7 +173,7 @@ pub(super) struct HeldRow {
 pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession>, asked: &[followers::Ending]) -> Result<Vec<HeldRow>> {
     let ids: Vec<_> = asked.iter().filter_map(|ending| Some(ending.attempt?.0)).collect();
     let rows = sqlx::query!(
-        r#"select attempt.id, task_id, number, attempt.state, lease_until, heard, log_bytes
+        r#"select attempt.id, task_id, number, attempt.state, lease_until, ends_by, renewable, heard, log_bytes
            from attempt join task on task.id = attempt.task_id and task.attempts = attempt.number
            where attempt.id = any($1) and attempt.ended_at is null and ($2::uuid is null or runner_id = $2)
            order by attempt.id for no key update of attempt"#,
@@ -183,6 +186,8 @@ pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession
         key: AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number },
         state: row.state,
         lease_until: row.lease_until,
+        ends_by: row.ends_by,
+        renewable: row.renewable,
         heard: row.heard.unsigned_abs(),
         log_bytes: row.log_bytes.unsigned_abs(),
     });
@@ -265,10 +270,10 @@ impl AttemptRow {
         self.state != self.was || self.heard != self.had_heard
     }
 
-    pub fn start(&mut self, base_commit: &str, branch: &str, now: Timestamp) {
+    pub fn start(&mut self, base_commit: &str, branch: &str, now: Timestamp, lease_until: Timestamp) {
         self.state = AttemptState::Running;
         self.started_at = Some(now);
-        self.lease_until = Some(lease_until(now));
+        self.lease_until = Some(lease_until);
         self.base_commit = Some(base_commit.to_owned());
         self.branch = Some(branch.to_owned());
     }
@@ -363,7 +368,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
            where id = $1 and ticket = $3 and removed_at is null
            returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", not_taken_at,
              array(select id from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
-                                            and id <> all($4)) as "overdue!: Vec<AttemptId>",
+                                            and renewable and id <> all($4)) as "overdue!: Vec<AttemptId>",
              exists (select from attempt where runner_id = $1 and state in ('running', 'verifying') and id <> all($4)) as "lacks!""#,
         session.id().0,
         now,
@@ -376,8 +381,10 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     .ok_or(Error::Unauthorized("this runner was removed, or has opened a newer link"))?;
     let renewed = sqlx::query!(
         r#"with held as (
-             select attempt.id, task.stop is not null as cancel from attempt join task on task.id = task_id and task.attempts = number
-             where attempt.id = any($1) and runner_id = $2 and attempt.ended_at is null order by attempt.id for no key update of attempt
+             select attempt.id, task.stop is not null or ends_by is not null as cancel
+             from attempt join task on task.id = task_id and task.attempts = number
+             where attempt.id = any($1) and runner_id = $2 and attempt.ended_at is null and renewable
+             order by attempt.id for no key update of attempt
            )
            update attempt set lease_until = $3 from held where attempt.id = held.id returning attempt.id, cancel as "cancel!""#,
         &ids,
@@ -552,36 +559,6 @@ pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64)
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
-}
-
-/// Ends the attempt and the task of a row that cannot be read, without reading it.
-pub(super) async fn fail_unreadable(tx: &mut Tx, key: AttemptKey, failure: &Failure) -> Result<()> {
-    let now = tx.now();
-    let done = sqlx::query!(
-        "update attempt set state = 'failed', failure = $2, ended_at = $3 where id = $1 and number = $4 and ended_at is null",
-        key.attempt_id.0,
-        Json(failure) as _,
-        now,
-        key.number
-    )
-    .execute(&mut **tx)
-    .await?;
-    hit_one(&done, || Error::StaleLease)?;
-    let row = sqlx::query!(
-        "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null, model_pull = null
-         where id = $1 and attempts = $4 returning workspace_id, title, concurrency_key",
-        key.task_id.0,
-        Json(failure) as _,
-        now,
-        key.number
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    let kind = EventKind::TaskEnded { state: domain::TaskStateName::Failed, reason: Some(failure.message.clone()) };
-    tx.record(row.workspace_id, key.task_id, &kind).await?;
-    release_below(tx, vec![Parent::new(key.task_id, row.title, domain::TaskStateName::Failed)]).await?;
-    let shared: Vec<_> = row.concurrency_key.map(|key| (row.workspace_id, key)).into_iter().collect();
-    concurrency::release(tx, &shared).await
 }
 
 /// A check as its row holds it.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use domain::protocol::{Landed, Trouble};
+use domain::{
+    landing::TELLS_MAX,
+    protocol::{Landed, Trouble},
+};
 use tokio::sync::Notify;
 use tracing::warn;
 
@@ -66,6 +69,12 @@ impl Engine {
         if !lands {
             let advice = "Update Muster on that machine, and try again.";
             return self.cannot_land(&due, "its runner is of a version of Muster that lands nothing", advice).await;
+        }
+        if due.tells > TELLS_MAX {
+            let advice =
+                "See the runner's log and what its git waits for, restart the runner, and try again. What it has pushed stays there.";
+            let message = format!("its runner was told {TELLS_MAX} times, and has not said what came of it");
+            return self.cannot_land(&due, &message, advice).await;
         }
         let runner = due.runner;
         let told = order::of(self, due, origin).await?;

@@ -51,7 +51,7 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
            branch = case when landing.pull_request_number is null then excluded.branch else landing.branch end,
            remote = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.remote end,
            left_at = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.left_at end,
-           state = 'waiting', number = landing.number + 1, tries = 0, message = null, advice = null, told_at = null,
+           state = 'waiting', number = landing.number + 1, tries = 0, tells = 0, message = null, advice = null, told_at = null,
            asked_by = excluded.asked_by, asked_at = excluded.asked_at, due_at = excluded.due_at, ended_at = null",
         now,
         &column(|one| one.attempt.task_id.0),
@@ -107,6 +107,8 @@ pub(super) struct Due {
     /// The runner was removed, so nobody has the commit.
     pub is_orphan: bool,
     pub number: i32,
+    /// How often its runner was told of this try, this time included.
+    pub tells: i32,
     pub how: Land,
     pub repository: String,
     pub branch: String,
@@ -133,12 +135,12 @@ pub(super) async fn take_due(
              where landing.state = 'waiting' and due_at <= $2 and (runner_id = any($1) or removed_at is not null)
              order by due_at limit $4 for no key update of landing skip locked
            )
-           update landing set due_at = $3, told_at = coalesce(told_at, $2)
+           update landing set due_at = $3, told_at = coalesce(told_at, $2), tells = tells + 1
            from due, task, repository, attempt, runner, workspace
            where landing.task_id = due.task_id and task.id = due.task_id and repository.id = task.repository_id
              and attempt.id = landing.attempt_id and runner.id = attempt.runner_id and workspace.id = landing.workspace_id
            returning landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
-                     removed_at is not null as "is_orphan!", landing.number, how, location, landing.branch, landing.commit_id,
+                     removed_at is not null as "is_orphan!", landing.number, tells, how, location, landing.branch, landing.commit_id,
                      coalesce(attempt.branch, landing.branch) as "saved_on!", left_at, lfs,
                      -- as where assignments are read
                      case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
@@ -156,6 +158,7 @@ pub(super) async fn take_due(
         runner: row.runner_id,
         is_orphan: row.is_orphan,
         number: row.number,
+        tells: row.tells,
         how: row.how,
         repository: row.location,
         branch: row.branch,
@@ -224,7 +227,8 @@ pub(super) async fn save(conn: &mut PgConnection, task: TaskId, outcome: &Outcom
         "update landing set state = $2, tries = $3, remote = coalesce($4, remote),
                             left_at = case when $4::text is null then left_at else commit_id end,
                             pull_request_number = coalesce($5, pull_request_number), pull_request_url = coalesce($6, pull_request_url),
-                            message = $7, advice = $8, due_at = $9, told_at = null, ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
+                            message = $7, advice = $8, due_at = $9, told_at = null, tells = 0,
+                            ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
          where task_id = $1",
         task.0,
         outcome.state.name(),

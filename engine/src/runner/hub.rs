@@ -58,6 +58,8 @@ struct Connected {
     held: HashSet<AttemptKey>,
     /// How much of that its last heartbeat named.
     named: usize,
+    /// How much its last heartbeat named that is not its own any more: it is being ended, and has its slot until then.
+    lingering: usize,
     allowance: Allowance,
     /// How often somebody has said meanwhile whether it is to take anything: what was read before that counts no more.
     said: u64,
@@ -79,11 +81,12 @@ impl Connected {
             return 0;
         }
         let slots = self.session.slots as usize;
-        match self.allowance {
+        let most = match self.allowance {
             Allowance::All => slots,
             Allowance::Trial => slots.min(self.named + 1),
             Allowance::Nothing => 0,
-        }
+        };
+        most.saturating_sub(self.lingering)
     }
 }
 
@@ -142,7 +145,9 @@ impl Hub {
         let mut links = self.lock();
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
-            let one = Connected { session, outgoing, named: held.len(), held, allowance, said: 0, lands, superseded, read_at: None };
+            let named = held.len();
+            let one =
+                Connected { session, outgoing, named, lingering: 0, held, allowance, said: 0, lands, superseded, read_at: None };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -217,6 +222,13 @@ impl Hub {
         }
     }
 
+    /// So much of what its heartbeat named is not its own any more.
+    pub(crate) fn note_lingering(&self, runner: &RunnerSession, count: usize) {
+        if let Some(one) = self.lock().of(runner) {
+            one.lingering = count;
+        }
+    }
+
     /// Ends the link of a runner, whichever it is.
     pub(crate) fn remove(&self, runner: RunnerId) {
         if let Some(one) = self.lock().connected.remove(&runner) {
@@ -237,6 +249,11 @@ impl Hub {
     /// The connected runners, each with whether it lands results.
     pub(crate) fn connected(&self) -> Vec<(RunnerId, bool)> {
         self.lock().connected.iter().map(|(id, one)| (*id, one.lands)).collect()
+    }
+
+    /// Their links.
+    pub(crate) fn links(&self) -> Vec<(RunnerId, i64)> {
+        self.lock().connected.iter().map(|(id, one)| (*id, one.session.ticket)).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

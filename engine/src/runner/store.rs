@@ -215,6 +215,21 @@ pub(super) async fn outdated(conn: &mut PgConnection, links: &[(RunnerId, i64)])
     Ok(outdated)
 }
 
+/// Those of these links over which nothing was heard since then, although they are their runners' newest.
+pub(super) async fn silent(conn: &mut PgConnection, links: &[(RunnerId, i64)], since: Timestamp) -> Result<Vec<(RunnerId, i64)>> {
+    let (ids, tickets): (Vec<_>, Vec<_>) = links.iter().map(|(id, ticket)| (id.0, *ticket)).unzip();
+    let rows = sqlx::query!(
+        r#"select runner.id, runner.ticket from unnest($1::uuid[], $2::bigint[]) as link (id, ticket)
+           join runner on runner.id = link.id and runner.ticket = link.ticket where last_seen_at <= $3"#,
+        &ids,
+        &tickets,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.ticket)).collect())
+}
+
 /// The runner that has joined with this key.
 pub(super) async fn joined(tx: &mut Tx, id: RunnerId, public_key: &[u8]) -> Result<Option<JoinedRunner>> {
     let joined = sqlx::query_as!(

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use domain::{
-    EventKind, Failure, FailureCode, RunnerId, crash,
+    EventKind, Failure, FailureCode, RunnerId, TaskId, crash,
     protocol::{Assignment, TO_RUNNER_BYTES, ToRunner},
     runner::own_word,
 };
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::{edge, followers, followers::End, release, store};
-use crate::{Engine, Result, RunnerSession, Service, Tick, event::store::Fact, runner::Taker};
+use crate::{Engine, Error, Result, RunnerSession, Service, Tick, event::store::Fact, runner::Taker};
 
 /// Due tasks moved in one transaction.
 const DUE_BATCH: i64 = 100;
@@ -104,9 +104,34 @@ impl Dispatcher {
 
 impl Engine {
     async fn queue_due_tasks(&self) -> Result<usize> {
+        match self.queue_due(None).await {
+            Err(error) if !matches!(error, Error::Unavailable(_)) => {
+                warn!("Tasks whose time has come are queued one by one, as one of them is refused: {error}");
+                self.queue_due_one_by_one().await
+            }
+            done => done,
+        }
+    }
+
+    /// So that what cannot be read keeps nobody else waiting.
+    async fn queue_due_one_by_one(&self) -> Result<usize> {
+        let now = self.clock.now(&self.database).await?;
+        let mut conn = self.database.system.acquire().await?;
+        let due = store::lock_due(&mut conn, now, DUE_BATCH, None).await?;
+        drop(conn);
+        let mut done = 0;
+        for id in due {
+            let outcome = self.queue_due(Some(id)).await.map(drop);
+            done += usize::from(self.done_or_passed_over(id, outcome).await?);
+        }
+        Ok(done)
+    }
+
+    /// All of them, or this one alone.
+    async fn queue_due(&self, only: Option<TaskId>) -> Result<usize> {
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let due = store::lock_due(&mut tx, now, DUE_BATCH).await?;
+        let due = store::lock_due(&mut tx, now, DUE_BATCH, only).await?;
         let ending: Vec<_> = due.iter().map(|id| followers::Ending { task: *id, attempt: None, end: End::Well }).collect();
         if !ending.is_empty() {
             followers::lock_all(&mut tx, &ending).await?;

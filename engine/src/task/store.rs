@@ -448,12 +448,14 @@ pub(crate) async fn exists(conn: &mut PgConnection, id: TaskId) -> Result<()> {
     if found { Ok(()) } else { Err(Error::not_found("task", id)) }
 }
 
-/// Tasks whose time has come, locked; at most `limit`.
-pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
+/// Tasks whose time has come, locked; at most `limit`, or this one alone.
+pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64, only: Option<TaskId>) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
-        "select id from task where state = 'scheduled' and run_at <= $1 order by run_at, id limit $2 for no key update skip locked",
+        "select id from task where state = 'scheduled' and run_at <= $1 and ($3::uuid is null or id = $3)
+         order by run_at, id limit $2 for no key update skip locked",
         now,
-        limit
+        limit,
+        only.map(|id| id.0)
     )
     .fetch_all(conn)
     .await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::TimeDelta;
 use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{concurrency, followers, followers::End, record_end, release, store};
 use crate::{Engine, Error, Result, Service, Tick, endpoint};
@@ -32,19 +32,21 @@ impl Service for Timekeeper {
         concurrency::unpark(&mut conn).await?;
         endpoint::let_go(&mut conn, now).await?;
         drop(conn);
+        // what cannot be done about one keeps nobody else waiting
+        let mut all = true;
         for id in &overdue {
-            engine.task_overdue(*id).await?;
+            all &= engine.done_or_passed_over(*id, engine.task_overdue(*id).await).await?;
         }
         for id in &expired {
-            engine.task_expired(*id).await?;
+            all &= engine.done_or_passed_over(*id, engine.task_expired(*id).await).await?;
         }
         for id in left_behind {
-            engine.cancel_left_behind(id).await?;
+            all &= engine.done_or_passed_over(id, engine.cancel_left_behind(id).await).await?;
         }
         engine.go_on_cancelling().await?;
         engine.make_room(now).await?;
         let full = overdue.len().max(expired.len()) as i64 == BATCH;
-        Ok(if full { Tick::Busy } else { Tick::Idle })
+        Ok(if full && all { Tick::Busy } else { Tick::Idle })
     }
 }
 
@@ -82,7 +84,12 @@ impl Engine {
             }
             info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");
             let pre_empt = |task: Task, _| Ok((task.pre_empt(for_task)?, Some(EventKind::PreEmptionRequested { for_task })));
-            self.change_by_time(victim, pre_empt).await?;
+            match self.change_by_time(victim, pre_empt).await {
+                Err(error) if !matches!(error, Error::Unavailable(_)) => {
+                    warn!(task.id = %victim, "Task {victim} makes no room for now: {error}");
+                }
+                done => done?,
+            }
         }
         Ok(())
     }

@@ -170,12 +170,17 @@ impl Engine {
                 return store::is_cancelled_throughout(&mut conn, run).await;
             }
             drop(conn);
+            let mut all = true;
             for task in tasks {
                 let cancel = |task: domain::Task, now| {
                     let ran = matches!(task.state, domain::TaskState::Running { .. } | domain::TaskState::Verifying { .. });
                     Ok((task.cancel(by, now)?, ran.then_some(EventKind::CancelRequested)))
                 };
-                self.change_by_time(task, cancel).await?;
+                all &= self.done_or_passed_over(task, self.change_by_time(task, cancel).await).await?;
+            }
+            // the rest of it the next time
+            if !all {
+                return Ok(());
             }
         }
     }

@@ -155,6 +155,7 @@ mod tests {
             artifacts: vec![],
             log_start: 0,
             log_end: 0,
+            ends_by: None,
             blocked_since: None,
             session_events: 0,
             earlier_rounds: vec![],

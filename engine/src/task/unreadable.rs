@@ -1,0 +1,111 @@
+//! Tasks of which the row cannot be read, as no transition of this version has written it. They end without being read: whoever met one would
+//! meet it again and again, and come to nothing else.
+
+use std::collections::HashMap;
+
+use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, TaskId, TaskStateName};
+use sqlx::types::Json;
+use tracing::warn;
+
+use super::{
+    concurrency,
+    edge::Parent,
+    followers::{self, End, Ending},
+    release, store,
+};
+use crate::{Engine, Error, Result, approval::asked, tx::Tx};
+
+impl Engine {
+    /// What came of something about one task, for a service that has others to see to: whether it is done. A task that cannot be read ends,
+    /// and whatever else it is that could not be done, it is tried again the next time. An error when the database does not answer.
+    pub(crate) async fn done_or_passed_over(&self, id: TaskId, outcome: Result<()>) -> Result<bool> {
+        let error = match outcome {
+            Ok(()) => return Ok(true),
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(error) => error,
+        };
+        match self.end_if_unreadable(id).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => warn!(task.id = %id, "Task {id} is passed over for now: {error}"),
+            Err(why @ Error::Unavailable(_)) => return Err(why),
+            Err(why) => warn!(task.id = %id, "Task {id} is passed over for now: {error}; nor could it be ended: {why}"),
+        }
+        Ok(false)
+    }
+
+    async fn end_if_unreadable(&self, id: TaskId) -> Result<bool> {
+        let mut tx = self.begin_system(None).await?;
+        followers::lock_all(&mut tx, &[Ending { task: id, attempt: None, end: End::Badly }]).await?;
+        let why = match store::lock(&mut tx, id).await {
+            Ok(_) | Err(Error::NotFound { .. }) => return Ok(false),
+            Err(error) => unreadable(id, error)?,
+        };
+        warn!(task.id = %id, "Task {id} ends: {why}");
+        let is_ended = end(&mut tx, id, None, &Failure::new(FailureCode::TaskUnreadable, why)).await?;
+        tx.commit(is_ended).await
+    }
+
+    /// A task that no runner can be given fails like any other, and blocks nobody.
+    pub(crate) async fn attempt_impossible(&self, key: AttemptKey, failure: Failure) -> Result<()> {
+        warn!(task.id = %key.task_id, "Task {} can be given to no runner: {}", key.task_id, failure.message);
+        let mut tx = self.begin_system(None).await?;
+        followers::lock_all(&mut tx, &[Ending { task: key.task_id, attempt: Some(key.attempt_id), end: End::Badly }]).await?;
+        if !end(&mut tx, key.task_id, Some(key.attempt_id), &failure).await? {
+            return Err(Error::StaleLease);
+        }
+        tx.commit(()).await
+    }
+}
+
+/// Why, where it is the row itself that cannot be read.
+fn unreadable(id: TaskId, error: Error) -> Result<String> {
+    match error {
+        Error::Inconsistent { .. } => Ok(error.to_string()),
+        Error::Database(why @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
+            Ok(Error::inconsistent("task", id, why.to_string()).to_string())
+        }
+        error => Err(error),
+    }
+}
+
+/// Ends a task and the attempt that works on it, as far as they have not ended; with `only`, nothing unless that is the attempt. Says whether
+/// it did.
+async fn end(tx: &mut Tx, id: TaskId, only: Option<AttemptId>, failure: &Failure) -> Result<bool> {
+    let now = tx.now();
+    let attempt = sqlx::query!(
+        "update attempt set state = 'failed', failure = $3, ended_at = $4
+         where task_id = $1 and ended_at is null and ($2::uuid is null or id = $2) returning id, number",
+        id.0,
+        only.map(|id| id.0),
+        Json(failure) as _,
+        now
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    if only.is_some() && attempt.is_none() {
+        return Ok(false);
+    }
+    let ended = sqlx::query!(
+        "update task set state = 'failed', failure = $2, ended_at = $3, stop = null, paused_by = null, turn = null, queued_at = null,
+                         run_at = null, parked = false, model_pull = null
+         where id = $1 and ended_at is null returning workspace_id, title, concurrency_key",
+        id.0,
+        Json(failure) as _,
+        now
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(task) = ended else { return Ok(false) };
+    let state = TaskStateName::Failed;
+    tx.record(task.workspace_id, id, &EventKind::TaskEnded { state, reason: Some(failure.message.clone()) }).await?;
+    let mut shared = vec![];
+    if let Some(row) = attempt {
+        let key = AttemptKey { task_id: id, attempt_id: row.id, number: row.number };
+        let facts = asked::withdraw(tx, &[key], &[], &HashMap::from([(row.id, task.workspace_id)])).await?;
+        tx.record_all(&facts).await?;
+        shared.extend(task.concurrency_key.map(|key| (task.workspace_id, key)));
+    }
+    release::below(tx, vec![Parent::new(id, task.title, state)]).await?;
+    concurrency::release(tx, &shared).await?;
+    Ok(true)
+}
