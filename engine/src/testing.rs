@@ -386,11 +386,6 @@ impl ConnectedRunner {
         self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
     }
 
-    /// What the answer to its heartbeat says of what is not its own any more.
-    pub fn hears_that_it_is_stale(&self, attempt: AttemptKey) {
-        self.runner.engine.hub.release(&self.runner.session, attempt);
-    }
-
     /// Reports that the work was stopped, as it was told to.
     pub async fn has_stopped(&self, assignment: &Assignment) {
         let stopped =

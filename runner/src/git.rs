@@ -205,6 +205,11 @@ impl Git {
         Self { marker: Some(marker), give_up, room: Room::Open, ..self.clone() }
     }
 
+    /// Until its calls end early.
+    pub async fn given_up(&self) {
+        self.give_up.cancelled().await;
+    }
+
     /// The same, looking at the attempt's worktree from inside its room.
     pub fn inside(&self, room: &Room) -> Self {
         Self { room: room.clone(), ..self.clone() }

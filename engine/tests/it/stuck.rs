@@ -18,7 +18,10 @@ use engine::{
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::scenario::{checked, state};
+use crate::{
+    far::{Link, Machine},
+    scenario::{checked, state},
+};
 
 /// Given to a runner with two slots, past the grace that every runner has after the server's start.
 struct Scene {
@@ -300,23 +303,28 @@ async fn nothing_is_taken_away_while_nobody_could_be_heard(pool: PgPool) {
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_a_runner_names_in_vain_still_has_its_slot(pool: PgPool) {
-    let mut scene = Scene::at_work(&pool).await;
-    scene.test.engine.cancel_task(&scene.ada, scene.task).await.unwrap();
-    scene.is_overseen_after(seconds(10)).await;
-    scene.is_overseen_after(seconds(END_SECONDS)).await;
-    scene.test.advance(seconds(lease_seconds() + 1));
-    scene.test.rescue().await;
-    assert_eq!(scene.runner.runner.renews(scene.held.attempt).await.unwrap(), (false, false));
-    for title in ["two", "three"] {
-        scene.test.create(&scene.ada, checked(title)).await;
-    }
-    scene.runner.told();
-    scene.runner.hears_that_it_is_stale(scene.held.attempt);
-    scene.test.dispatch().await;
-    assert_eq!(scene.runner.told().len(), 1, "the other slot");
-    scene.runner.runner.is_idle().await.unwrap();
-    scene.test.dispatch().await;
-    assert_eq!(scene.runner.told().len(), 1, "once it has ended");
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    test.advance(TimeDelta::seconds(200));
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "box").await.id;
+    let mut link = Link::of_slots(&test, &machine, id, 2).await;
+    let elsewhere = |title| NewTask { repository: "https://example.org/a.git".into(), ..checked(title) };
+    test.create(&ada, elsewhere("one")).await;
+    test.dispatch().await;
+    let first = link.is_assigned().await.attempt;
+    test.advance(seconds(lease_seconds() + 1));
+    test.rescue().await;
+    test.create(&ada, elsewhere("two")).await;
+    let running =
+        async || sqlx::query_scalar::<_, i64>("select count(*) from task where state = 'running'").fetch_one(&pool).await.unwrap();
+    link.beats(&[first]).await;
+    test.dispatch().await;
+    assert_eq!(running().await, 1, "the other slot: it still ends what was taken from it");
+    let second = link.is_assigned().await.attempt;
+    link.beats(&[second]).await;
+    test.dispatch().await;
+    assert_eq!(running().await, 2);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -160,7 +160,11 @@ impl Attempt {
         self.refuse_our_own()?;
         AttemptFolder::of(&self.entry.folder).make()?;
         let fetched = async {
-            let _turn = self.runner.mirrors.turn(&self.entry.mirror).await;
+            let _turn = tokio::select! {
+                turn = self.runner.mirrors.turn(&self.entry.mirror) => turn,
+                // whoever has it may fetch for an hour, or for ever
+                () = git.given_up() => return Err(Refused::GivenUp),
+            };
             mirror::refresh(git, &self.entry.mirror, &self.entry.repository, self.assignment.base_ref.as_deref()).await
         };
         let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);

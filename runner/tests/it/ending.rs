@@ -1,7 +1,8 @@
 //! However an attempt ends, nothing of it runs any more.
 
-use domain::{CheckKind, CheckStatus, LogStream};
+use domain::{CheckKind, CheckStatus, LogStream, protocol::Assignment};
 use tempfile::NamedTempFile;
+use tokio::net::TcpListener;
 
 use crate::harness::{Repository, Server, State, check_output, checks, is_alive, outcome, pids, statuses, without_a_sandbox};
 
@@ -106,6 +107,24 @@ async fn another_attempts_processes_are_left_alone() {
     assert!(pids(file.path()).iter().all(|pid| is_alive(*pid)));
     server.cancel(other).await;
     assert_eq!(outcome(&server.report(other).await), "cancelled");
+}
+
+#[tokio::test]
+async fn a_cancel_does_not_wait_for_what_is_fetched_for_another_attempt() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("http://{}/a.git", listener.local_addr().unwrap());
+    let elsewhere = || Assignment { repository: location.clone(), ..without_a_sandbox(repository.command("true")) };
+    let first = server.assign(&elsewhere()).await;
+    // it is connected, and nobody answers it
+    let _silence = listener.accept().await.unwrap();
+    let second = server.assign(&elsewhere()).await;
+    server.cancel(second).await;
+    assert_eq!(outcome(&server.report(second).await), "cancelled");
+    assert!(!server.has_report(first));
+    server.cancel(first).await;
+    assert_eq!(outcome(&server.report(first).await), "cancelled");
 }
 
 #[tokio::test]

@@ -98,6 +98,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         fields.push(("advice", landing.trouble.as_ref().map(|trouble| trouble.advice.clone()).unwrap_or_default()));
     }
     if let Some(attempt) = task.attempt_list.last() {
+        fields.push(("ends_by", attempt.ends_by.map(moment).unwrap_or_default()));
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
         fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
@@ -114,6 +115,8 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     let mut lines = vec![format!("{bold}{}{bold:#}", shown(&summary.title), bold = bold())];
     lines.extend(result_lines(task));
     lines.extend(summary.asks.then(|| format!("  its agent waits for an answer: muster approval list --task {}", summary.id.short())));
+    let ends_by = task.attempt_list.last().and_then(|attempt| attempt.ends_by);
+    lines.extend(ends_by.map(|by| format!("  its runner is asked to end it, and loses it after {}", moment(by))));
     lines.push(String::new());
     lines.push(field("id", &summary.id.to_string()));
     lines.push(field("page", address));
