@@ -346,6 +346,8 @@ pub(crate) struct Heartbeat {
     pub cancel: Vec<AttemptKey>,
     pub tell: Vec<Telling>,
     pub allowance: Allowance,
+    /// How much of what is stale it may still be ending: it has not said the last word about it.
+    pub lingering: usize,
     /// What was claimed for it [`ACCEPT_SECONDS`] ago and it does not name.
     pub overdue: Vec<AttemptId>,
     /// What it has said to have begun and does not name.
@@ -394,11 +396,12 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     .fetch_all(&mut **tx)
     .await?;
     let renewal = |key: &AttemptKey| renewed.iter().find(|row| row.id == key.attempt_id);
-    let held: Vec<_> = keys.iter().filter(|key| renewal(key).is_some()).copied().collect();
+    let (held, stale): (Vec<_>, Vec<_>) = keys.iter().copied().partition(|key| renewal(key).is_some());
     Ok(Heartbeat {
+        lingering: if stale.is_empty() { 0 } else { lingering(tx, session, &stale).await? },
         tell: if held.is_empty() || session.is_outdated() { vec![] } else { telling::unheard(tx, &held).await? },
         believed: if runner.lacks { begun_beside(tx, session, &ids).await? } else { vec![] },
-        stale: keys.iter().filter(|key| renewal(key).is_none()).copied().collect(),
+        stale,
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
         allowance: match (runner.draining, runner.unresponsive) {
             (true, _) => Allowance::Nothing,
@@ -408,6 +411,19 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         },
         overdue: runner.overdue,
     })
+}
+
+/// Those of these that were taken from this runner.
+async fn lingering(conn: &mut PgConnection, session: &RunnerSession, stale: &[AttemptKey]) -> Result<usize> {
+    let ids: Vec<_> = stale.iter().map(|key| key.attempt_id.0).collect();
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from attempt where id = any($1) and runner_id = $2 and (state = 'lost' or not renewable)"#,
+        &ids,
+        session.id().0
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// What this runner has begun, beside these.

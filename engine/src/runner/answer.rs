@@ -69,7 +69,7 @@ impl Engine {
         match until_answered(session.name(), || self.heartbeat(session, attempts, heard_after)).await {
             Ok(held) => {
                 held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
-                self.hub.note_lingering(session, held.stale.len());
+                self.hub.note_lingering(session, held.lingering);
                 let Heartbeat { stale, cancel, tell, believed, .. } = held;
                 Some(ToRunner::Renewed { beat, stale, cancel, tell, believed })
             }

@@ -58,7 +58,7 @@ struct Connected {
     held: HashSet<AttemptKey>,
     /// How much of that its last heartbeat named.
     named: usize,
-    /// How much its last heartbeat named that is not its own any more: it is being ended, and has its slot until then.
+    /// How much its last heartbeat named that was taken from it: it is being ended, and has its slot until then.
     lingering: usize,
     allowance: Allowance,
     /// How often somebody has said meanwhile whether it is to take anything: what was read before that counts no more.
@@ -222,7 +222,7 @@ impl Hub {
         }
     }
 
-    /// So much of what its heartbeat named is not its own any more.
+    /// So much of what its heartbeat named was taken from it.
     pub(crate) fn note_lingering(&self, runner: &RunnerSession, count: usize) {
         if let Some(one) = self.lock().of(runner) {
             one.lingering = count;

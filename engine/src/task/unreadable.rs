@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, TaskId, TaskStateName};
-use sqlx::types::Json;
+use sqlx::{PgConnection, types::Json};
 use tracing::warn;
 
 use super::{
@@ -15,22 +15,32 @@ use super::{
 };
 use crate::{Engine, Error, Result, approval::asked, tx::Tx};
 
+/// Of those that wait for a task, as many as are looked at each time.
+const FOLLOWERS: i64 = 50;
+
 impl Engine {
-    /// What came of something about one task, for a service that has others to see to: whether it is done. A task that cannot be read ends,
-    /// and whatever else it is that could not be done, it is tried again the next time. An error when the database does not answer.
+    /// What came of something about one task, for a service that has others to see to: whether it is done. If the task cannot be read it ends,
+    /// and so does what waits for it and cannot; whatever else it is that could not be done, it is tried again the next time. An error when the
+    /// database does not answer.
     pub(crate) async fn done_or_passed_over(&self, id: TaskId, outcome: Result<()>) -> Result<bool> {
         let error = match outcome {
             Ok(()) => return Ok(true),
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => error,
         };
-        match self.end_if_unreadable(id).await {
-            Ok(true) => return Ok(true),
-            Ok(false) => warn!(task.id = %id, "Task {id} is passed over for now: {error}"),
-            Err(why @ Error::Unavailable(_)) => return Err(why),
-            Err(why) => warn!(task.id = %id, "Task {id} is passed over for now: {error}; nor could it be ended: {why}"),
+        warn!(task.id = %id, "Task {id} is passed over for now: {error}");
+        let mut conn = self.database.system.acquire().await?;
+        let followers = followers_of(&mut conn, id).await?;
+        drop(conn);
+        let mut is_done = false;
+        for one in followers {
+            match self.end_if_unreadable(one).await {
+                Ok(is_ended) => is_done |= is_ended && one == id,
+                Err(why @ Error::Unavailable(_)) => return Err(why),
+                Err(why) => warn!(task.id = %one, "Task {one} cannot be read, nor can it be ended: {why}"),
+            }
         }
-        Ok(false)
+        Ok(is_done)
     }
 
     async fn end_if_unreadable(&self, id: TaskId) -> Result<bool> {
@@ -55,6 +65,24 @@ impl Engine {
         }
         tx.commit(()).await
     }
+}
+
+/// The task, and some of those that wait for it.
+async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>> {
+    let ids = sqlx::query_scalar!(
+        r#"with recursive follows (id) as (
+             select $1::uuid
+             union
+             select child.id from follows join task_dependency edge on edge.depends_on_id = follows.id
+             join task child on child.id = edge.task_id and child.state = 'blocked'
+           )
+           select id as "id!: TaskId" from follows order by id <> $1 limit $2"#,
+        id.0,
+        FOLLOWERS
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
 }
 
 /// Why, where it is the row itself that cannot be read.

@@ -420,6 +420,21 @@ async fn what_cannot_be_read_keeps_nobody_else_waiting(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_waits_and_cannot_be_read_holds_up_no_end(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    let waits = NewTask { depends_on: vec![scene.task.into()], ..checked("waits for it") };
+    let waits = scene.test.create(&scene.ada, waits).await.summary.id;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(waits.0).execute(&pool).await.unwrap();
+    sqlx::query("update task set losses = 2 where id = $1").bind(scene.task.0).execute(&pool).await.unwrap();
+    scene.test.advance(seconds(lease_seconds() + 1));
+    scene.test.rescue().await;
+    let state = async |id| scene.test.engine.task_state(&scene.ada, id).await.unwrap();
+    assert_eq!((state(scene.task).await, state(waits).await), (TaskStateName::Running, TaskStateName::Failed));
+    scene.test.rescue().await;
+    assert_eq!(state(scene.task).await, TaskStateName::Dead);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_landing_that_its_runner_never_answers_is_given_up(pool: PgPool) {
     let new = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("one") };
     let mut scene = Scene::new(&pool, new).await;
