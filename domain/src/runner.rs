@@ -247,7 +247,7 @@ pub const ACCEPT_SECONDS: i64 = 60;
 /// Seconds after which one that did not is given something again.
 pub const TRIAL_SECONDS: i64 = 300;
 
-/// Seconds within which a runner has to begin what it has taken: whatever is fetched for it, an hour each at most, is there by then.
+/// Seconds within which a runner has to begin what it has taken, however much there is to be fetched for it: submodules and Git LFS included.
 pub const BEGIN_SECONDS: u32 = 7200;
 /// Seconds that an attempt may go on after its time is over: what it has started is ended, and what it has done is saved.
 pub const LINGER_SECONDS: u32 = 900;

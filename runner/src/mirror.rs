@@ -73,6 +73,14 @@ impl Mirrors {
         turn.lock_owned().await
     }
 
+    /// For an attempt: whoever has the turn may fetch for an hour, or for ever, and one that is to end waits for nobody.
+    pub async fn turn_for(&self, git: &Git, mirror: &Path) -> Result<tokio::sync::OwnedMutexGuard<()>, Refused> {
+        tokio::select! {
+            turn = self.turn(mirror) => Ok(turn),
+            () = git.given_up() => Err(Refused::GivenUp),
+        }
+    }
+
     /// Removes what git calls that were killed have left in the way. Only for a runner of which nothing runs.
     pub async fn clear_locks(&self) {
         let folder = self.folder.clone();

@@ -128,7 +128,7 @@ pub(crate) async fn fetch(git: &Git, reach: Reach<'_>, (location, mirror, commit
 
 /// Into its mirror, unless it is there: what a submodule is at does not move with its branches.
 async fn bring(git: &Git, mirrors: &Mirrors, mirror: &Path, location: &str, commit: &str) -> Result<(), Refused> {
-    let _turn = mirrors.turn(mirror).await;
+    let _turn = mirrors.turn_for(git, mirror).await?;
     if mirror::is_whole(mirror) && mirror::has_commit(git, mirror, commit).await? {
         return Ok(());
     }

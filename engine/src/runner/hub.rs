@@ -146,8 +146,7 @@ impl Hub {
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
             let named = held.len();
-            let one =
-                Connected { session, outgoing, named, lingering: 0, held, allowance, said: 0, lands, superseded, read_at: None };
+            let one = Connected { session, outgoing, named, lingering: 0, held, allowance, said: 0, lands, superseded, read_at: None };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();

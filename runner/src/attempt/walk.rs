@@ -160,11 +160,7 @@ impl Attempt {
         self.refuse_our_own()?;
         AttemptFolder::of(&self.entry.folder).make()?;
         let fetched = async {
-            let _turn = tokio::select! {
-                turn = self.runner.mirrors.turn(&self.entry.mirror) => turn,
-                // whoever has it may fetch for an hour, or for ever
-                () = git.given_up() => return Err(Refused::GivenUp),
-            };
+            let _turn = self.runner.mirrors.turn_for(git, &self.entry.mirror).await?;
             mirror::refresh(git, &self.entry.mirror, &self.entry.repository, self.assignment.base_ref.as_deref()).await
         };
         let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
@@ -232,11 +228,11 @@ impl Attempt {
             false => vec![],
         };
         if self.entry.lfs {
-            let turn = mirrors.turn(mirror).await;
+            let turn = mirrors.turn_for(git, mirror).await?;
             lfs::fetch(git, mirror, location, commit).await?;
             drop(turn);
             for one in &submodules {
-                let _turn = mirrors.turn(&one.mirror).await;
+                let _turn = mirrors.turn_for(git, &one.mirror).await?;
                 lfs::fetch(git, &one.mirror, &one.location, &one.commit).await.map_err(|error| submodule::about(&one.path, error))?;
             }
         }
