@@ -350,6 +350,26 @@ pub struct Heard {
     pub log: u64,
 }
 
+/// What a message about an attempt is to whoever has heard a part of what was said about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It had its effect before, and has no other.
+    Again,
+    Next,
+    /// Something before it is missing.
+    TooEarly,
+}
+
+impl Arrival {
+    /// Of the message with this number, when those up to `heard` had their effect.
+    pub fn of(sequence: u64, heard: u64) -> Self {
+        if sequence > heard + 1 {
+            return Self::TooEarly;
+        }
+        if sequence <= heard { Self::Again } else { Self::Next }
+    }
+}
+
 /// All that a runner needs to know to carry out an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
@@ -501,6 +521,12 @@ mod tests {
         assert_eq!(order.credentials, Credentials::Machine);
         let others = Credentials::Workspace { slug: "other".into() };
         assert_eq!(serde_json::to_value(others).unwrap(), serde_json::json!({"whose": "workspace", "slug": "other"}));
+    }
+
+    #[test]
+    fn what_is_said_counts_once_and_in_its_order() {
+        let of = |sequence| Arrival::of(sequence, 2);
+        assert_eq!([1, 2, 3, 4].map(of), [Arrival::Again, Arrival::Again, Arrival::Next, Arrival::TooEarly]);
     }
 
     #[test]

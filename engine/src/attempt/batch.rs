@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use domain::{
     AttemptId, AttemptKey, AttemptState, Backend, EventKind, Isolation, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId,
     approval::Asked,
-    protocol::{AttemptReport, Telling, WorkOutcome},
+    protocol::{Arrival, AttemptReport, Telling, WorkOutcome},
 };
 use tracing::warn;
 
@@ -235,11 +235,10 @@ impl Held {
     /// What a message changes of its task, if anything.
     fn hear<'a>(&mut self, tx: &Tx, message: &Message<'a>, written: &mut Written<'a>) -> Result<Option<ChangedRow>> {
         let Some(sequence) = message.sequence else { return self.take_in(tx, message.said, written) };
-        if sequence <= self.row.heard {
-            return Ok(None);
-        }
-        if sequence > self.row.heard + 1 {
-            return Err(Error::Missing);
+        match Arrival::of(sequence, self.row.heard) {
+            Arrival::Again => return Ok(None),
+            Arrival::TooEarly => return Err(Error::Missing),
+            Arrival::Next => {}
         }
         let changed = self.take_in(tx, message.said, written)?;
         self.row.heard = sequence;
