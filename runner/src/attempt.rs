@@ -66,6 +66,11 @@ fn may_be_kept(report: Option<&AttemptReport>) -> bool {
 
 /// That nothing of an attempt is left on the machine.
 async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
+    // what is played is on no machine
+    #[cfg(test)]
+    if crate::simulation::is_on() {
+        return;
+    }
     let (folder, group) = (runner.folders.attempt(id), runner.sandbox.group_of(id));
     let trace = Trace {
         attempt: id.to_string(),
@@ -103,7 +108,7 @@ pub(crate) async fn leave_to_the_next_life(runner: &Runner, assignment: &Assignm
     note(runner, &entry(runner, assignment)).await;
 }
 
-async fn note(runner: &Runner, entry: &Entry) {
+pub(crate) async fn note(runner: &Runner, entry: &Entry) {
     if let Err(error) = runner.journal.write(entry).await {
         // The lease runs out by itself.
         warn!(attempt.id = %entry.attempt.attempt_id, "The journal does not take attempt {}: {error}", entry.attempt.attempt_id);
@@ -124,6 +129,16 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         isolation: assignment.isolation,
         group: None,
         lfs: assignment.lfs,
+    }
+}
+
+/// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
+pub(crate) async fn first_heartbeat(runner: &Runner, taken_at: Moment, orders: &mut Orders) {
+    let mut renewed = runner.renewed.subscribe();
+    tokio::select! {
+        biased;
+        _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
+        _ = orders.told() => {}
     }
 }
 
@@ -174,6 +189,7 @@ async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptRepor
 /// held no more. What is left to the next life is held to the end of this one: who did not name it would lack it, and it would be lost.
 async fn settle(runner: &Runner, key: AttemptKey, answer: impl Future<Output = Result<Answer, Closed>>, mut orders: Orders) {
     let answered = tokio::select! {
+        biased;
         answer = answer => answer.is_ok(),
         () = not_worth_waiting(runner, &mut orders) => false,
     };
@@ -209,6 +225,7 @@ async fn not_worth_waiting(runner: &Runner, orders: &mut Orders) {
         tokio::time::sleep(runner.limits.last_report).await;
     };
     tokio::select! {
+        biased;
         () = orders.taken_away() => {}
         () = stops => {}
     }

@@ -41,8 +41,17 @@ impl Backoff {
         }
         let most = self.base.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures += 1;
-        most.mul_f64(rand::rng().random_range(0.0..=1.0))
+        most.mul_f64(luck())
     }
+}
+
+/// From 0 to 1.
+fn luck() -> f64 {
+    #[cfg(test)]
+    if let Some(luck) = crate::simulation::luck() {
+        return luck;
+    }
+    rand::rng().random_range(0.0..=1.0)
 }
 
 #[cfg(test)]

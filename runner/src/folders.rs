@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{RunnerError, git};
+use crate::{RunnerError, disk::on_disk, git};
 
 pub(crate) struct Folders {
     /// One file for each attempt that is not reported; see [`crate::journal`].
@@ -46,11 +46,11 @@ impl Folders {
     pub async fn open(state_dir: &Path) -> Result<Self, RunnerError> {
         let path = state_dir.to_owned();
         let failed = |source| RunnerError::State { path: path.clone(), source };
-        let opened = tokio::task::spawn_blocking({
+        let opened = on_disk({
             let path = path.clone();
             move || open(&path)
         });
-        match opened.await.map_err(io::Error::other).map_err(failed)?.map_err(failed)? {
+        match opened.await.map_err(failed)? {
             Some(folders) => Ok(folders),
             None => Err(RunnerError::InUse(path)),
         }
@@ -69,7 +69,8 @@ impl Folders {
     /// Takes a folder away in one step. Deleting it goes on by itself; what a crash leaves of it goes at the next start.
     pub async fn throw_away(&self, folder: &Path, tracker: &TaskTracker) -> io::Result<()> {
         let Some(gone) = self.trashed(folder) else { return Ok(()) };
-        match tokio::fs::rename(folder, &gone).await {
+        let (from, to) = (folder.to_owned(), gone.clone());
+        match on_disk(move || fs::rename(from, to)).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         }

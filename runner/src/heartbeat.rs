@@ -142,13 +142,14 @@ impl Drop for Fence {
 
 /// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
 /// says how long that is, nothing is held. Never ends.
-async fn fence(runner: Arc<Runner>) {
+pub(crate) async fn fence(runner: Arc<Runner>) {
     let (mut lease, mut renewed) = (runner.lease.subscribe(), runner.renewed.subscribe());
     loop {
         let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
         let since = renewed.borrow_and_update().elapsed();
         if since < lease {
             tokio::select! {
+                biased;
                 changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },
                 () = tokio::time::sleep(LOOKS.min(lease - since)) => {}
             }

@@ -1,7 +1,7 @@
 //! The attempts this runner holds, and what each of them has been told to do.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Mutex,
 };
 
@@ -35,7 +35,7 @@ pub(crate) enum Why {
 }
 
 #[derive(Default)]
-pub(crate) struct Held(Mutex<HashMap<AttemptId, One>>);
+pub(crate) struct Held(Mutex<BTreeMap<AttemptId, One>>);
 
 struct One {
     key: AttemptKey,
@@ -137,6 +137,7 @@ impl Orders {
     pub async fn or_give_up<T>(&mut self, give_up: &CancellationToken, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         tokio::select! {
+            biased;
             done = &mut work => return done,
             _ = self.told() => give_up.cancel(),
         }

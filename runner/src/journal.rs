@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::{
+    disk::on_disk,
     process::{Leader, Trace, boot},
     submodule::Submodule,
 };
@@ -94,7 +95,7 @@ impl Journal {
         let text = serde_json::to_vec_pretty(entry)?;
         let path = self.path(entry.attempt.attempt_id);
         crash::point("journal.before");
-        tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)??;
+        on_disk(move || replace(&path, &text)).await?;
         crash::point("journal.after");
         Ok(())
     }
@@ -102,21 +103,23 @@ impl Journal {
     /// A file that stays by mistake costs one superfluous `lost`, which the server knows to ignore.
     pub async fn remove(&self, id: AttemptId) {
         let path = self.path(id);
-        match tokio::fs::remove_file(&path).await {
+        let file = path.clone();
+        match on_disk(move || fs::remove_file(file)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => warn!("Could not remove {}: {error}", path.display()),
             _ => {}
         }
     }
 
     pub async fn read(&self, id: AttemptId) -> Option<Entry> {
-        let text = tokio::fs::read(self.path(id)).await.ok()?;
+        let path = self.path(id);
+        let text = on_disk(move || fs::read(path)).await.ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Everything that earlier lives have left. A file that cannot be read is set aside, so that a person can look at it.
     pub async fn entries(&self) -> Vec<Entry> {
         let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || read_all(&folder)).await.unwrap_or_default()
+        on_disk(move || Ok(read_all(&folder))).await.unwrap_or_default()
     }
 
     /// Whether nothing of the attempt with this name is here, readable or not. A folder that does not say has forgotten nothing.
@@ -156,6 +159,8 @@ fn read_all(folder: &Path) -> Vec<Entry> {
             _ => {}
         }
     }
+    // in the order in which they were given, whatever the folder's is
+    entries.sort_by_key(|entry| entry.attempt.attempt_id);
     entries
 }
 

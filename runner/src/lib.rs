@@ -21,6 +21,7 @@ pub mod clock;
 mod config;
 mod credentials;
 mod dial;
+mod disk;
 mod folders;
 mod git;
 mod heartbeat;
@@ -43,6 +44,8 @@ mod remains;
 mod sandbox;
 mod save;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod submodule;
 mod talk;

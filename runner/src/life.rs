@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use domain::protocol::Credentials;
+use domain::{AttemptKey, protocol::Credentials};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep},
@@ -86,10 +86,19 @@ pub(crate) struct Runner {
     pub stop: CancellationToken,
 }
 
+/// What there is on the machine of a runner when its life begins.
+pub(crate) struct Machine {
+    pub folders: Folders,
+    pub key: Option<Key>,
+    pub identity: Identity,
+    pub sandbox: Arc<Sandbox>,
+    pub agents: Vec<Found>,
+}
+
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
         let folders = Folders::open(&config.state_dir).await?;
-        let agents = tokio::sync::Mutex::new(found::look(&config.agents).await.into());
+        let agents = found::look(&config.agents).await;
         let tokens = config.landing.tokens.as_deref();
         let written =
             credentials::write(&folders.credentials, tokens).and_then(|()| credentials::write_for_guests(&folders.guests, tokens));
@@ -101,13 +110,22 @@ impl Runner {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
         }
         let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
+        let identity = Identity::find().await.map_err(RunnerError::GitMissing)?;
+        let runner = Self::on(Machine { folders, key, identity, sandbox, agents }, config, limits, stop);
+        runner.look_at_manifests().await;
+        Ok(runner)
+    }
+
+    /// As its life begins.
+    pub fn on(machine: Machine, config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Self {
+        let Machine { folders, key, identity, sandbox, agents } = machine;
         let most = config.most_manifests();
-        let runner = Self {
+        Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
-            identity: Identity::find().await.map_err(RunnerError::GitMissing)?,
-            agents,
+            identity,
+            agents: tokio::sync::Mutex::new(agents.into()),
             manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
@@ -128,9 +146,7 @@ impl Runner {
             key,
             limits,
             config,
-        };
-        runner.look_at_manifests().await;
-        Ok(runner)
+        }
     }
 }
 
@@ -218,16 +234,31 @@ where
     let runner = Arc::new(Runner::open(config, limits, stop).await?);
     let lost = recover::earlier_lives(&runner).await;
     let fence = Fence::put_up(Arc::clone(&runner)).map_err(RunnerError::NoFence)?;
-    let ended = tokio::select! {
-        ended = links(&runner, dial, Talk::new(lost)) => ended,
-        () = look_around(&runner) => Ok(()),
-        never = runner.left_behind.look_again(runner.limits.gone) => match never {},
-        never = reading::keep_looking(&runner) => match never {},
-        () = fence.gone() => Err(RunnerError::FenceGone),
-    };
+    let ended = live(&runner, lost, dial, fence.gone()).await;
     drop(fence);
     leave(&runner).await;
     ended
+}
+
+/// As long as there is a server that wants it and a fence that keeps it, until it is to stop.
+pub(crate) async fn live<D, F>(
+    runner: &Arc<Runner>,
+    lost: Vec<AttemptKey>,
+    dial: D,
+    fence_fell: impl Future<Output = ()>,
+) -> Result<(), RunnerError>
+where
+    D: FnMut() -> F,
+    F: Future<Output = Result<Link, NotLinked>>,
+{
+    tokio::select! {
+        biased;
+        () = fence_fell => Err(RunnerError::FenceGone),
+        ended = links(runner, dial, Talk::new(lost)) => ended,
+        () = look_around(runner) => Ok(()),
+        never = runner.left_behind.look_again(runner.limits.gone) => match never {},
+        never = reading::keep_looking(runner) => match never {},
+    }
 }
 
 /// Never ends by itself.
@@ -272,6 +303,7 @@ where
             Err(NotLinked(reason)) => warn!("The server cannot be reached, and is tried again: {reason}"),
         }
         tokio::select! {
+            biased;
             () = runner.stop.cancelled() => return Ok(()),
             () = sleep(backoff.next(opened.map(|at| at.elapsed()))) => {}
         }
@@ -309,7 +341,7 @@ where
 }
 
 /// Ends what still runs. Nobody hears of it any more: the journal tells it to the next life.
-async fn leave(runner: &Runner) {
+pub(crate) async fn leave(runner: &Runner) {
     runner.stop.cancel();
     runner.held.order_all(Order::Abandon(Why::Stopping));
     runner.outbox.close();

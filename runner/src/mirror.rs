@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::{
+    disk::on_disk,
     git::{Argument, Bounds, Git, GitError, Place},
     lock,
 };
@@ -84,13 +85,13 @@ impl Mirrors {
     /// Removes what git calls that were killed have left in the way. Only for a runner of which nothing runs.
     pub async fn clear_locks(&self) {
         let folder = self.folder.clone();
-        let cleared = tokio::task::spawn_blocking(move || {
+        let cleared = on_disk(move || {
             for mirror in fs::read_dir(&folder)?.flatten() {
                 clear_locks(&mirror.path())?;
             }
-            io::Result::Ok(())
+            Ok(())
         });
-        if let Ok(Err(error)) = cleared.await {
+        if let Err(error) = cleared.await {
             warn!("Could not clear the mirrors of old lock files: {error}");
         }
     }

@@ -24,10 +24,13 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{error, warn};
 
 use crate::{
+    disk::on_disk,
     journal::{Journal, UNREADABLE},
     lock,
 };
 use kept::Synced;
+#[cfg(test)]
+pub(crate) use page::BROKE_OFF;
 use page::{Next, Page, Room};
 
 /// The extension of the files here.
@@ -94,6 +97,12 @@ impl Outbox {
         Self { folder, bounds, book: Mutex::default(), to_say: Notify::new(), answered: Notify::new() }
     }
 
+    /// One in which soon something is on the disk alone, and whoever writes waits.
+    #[cfg(test)]
+    pub fn with_little_room(folder: PathBuf) -> Self {
+        Self { bounds: Bounds { in_memory: 1500, on_disk: 6000, left_free: 0 }, ..Self::new(folder, 0) }
+    }
+
     /// An attempt that something may be said about from now on.
     pub fn open(&self, key: AttemptKey) {
         let page = Page::new(key, self.path(key.attempt_id), self.bounds);
@@ -104,7 +113,7 @@ impl Outbox {
     /// left at work is given up over the next link, after the rest. On an error it may have said anything.
     pub async fn take_up(&self, key: AttemptKey) -> io::Result<Option<Left>> {
         let (path, bounds) = (self.path(key.attempt_id), self.bounds);
-        let loaded = tokio::task::spawn_blocking(move || {
+        let loaded = on_disk(move || {
             let loaded = Page::load(key, path.clone(), bounds);
             if let Err(error) = &loaded
                 && error.kind() == io::ErrorKind::InvalidData
@@ -113,7 +122,7 @@ impl Outbox {
             }
             loaded
         });
-        let page = loaded.await.map_err(io::Error::other)??;
+        let page = loaded.await?;
         Ok(page.map(|page| {
             let left = if page.has_ended() { Left::Ended } else { Left::AtWork };
             lock(&self.book).pages.insert(key.attempt_id, page);
@@ -124,8 +133,7 @@ impl Outbox {
     /// Removes what is of no attempt that the journal still has.
     pub async fn keep_what_is_in(&self, journal: &Journal) {
         let (folder, journal) = (self.folder.clone(), journal.clone());
-        let removed = tokio::task::spawn_blocking(move || remove_forgotten(&folder, &journal));
-        if let Err(error) = removed.await.map_err(io::Error::other).and_then(|removed| removed) {
+        if let Err(error) = on_disk(move || remove_forgotten(&folder, &journal)).await {
             warn!("{} could not be cleared up: {error}", self.folder.display());
         }
     }
@@ -135,7 +143,8 @@ impl Outbox {
         lock(&self.book).pages.remove(&attempt);
         self.answered.notify_waiters();
         let path = self.path(attempt);
-        match tokio::fs::remove_file(&path).await {
+        let file = path.clone();
+        match on_disk(move || fs::remove_file(file)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => warn!("Could not remove {}: {error}", path.display()),
             _ => {}
         }

@@ -117,6 +117,12 @@ impl Sandbox {
         Self { config, state_dir, tried: OnceCell::new() }
     }
 
+    /// One that has been tried already.
+    #[cfg(test)]
+    pub fn tried(config: SandboxConfig, state_dir: PathBuf) -> Self {
+        Self { config, state_dir, tried: OnceCell::new_with(Some(None)) }
+    }
+
     /// The room of an attempt.
     pub async fn room(self: &Arc<Self>, isolation: Isolation, entry: &Entry) -> Result<Room, Failure> {
         if isolation == Isolation::None && self.config.may_be_left_out {

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use domain::protocol::{TO_RUNNER_BYTES, ToRunner, ToServer, leave_out};
 use futures::{SinkExt, StreamExt};
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Message, protocol::WebSocketConfig},
+    WebSocketStream, connect_async_with_config,
+    tungstenite::{Error, Message, handshake::client::Response, protocol::WebSocketConfig},
 };
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -23,8 +27,20 @@ const WAITING: usize = 64;
 
 /// Opens a link to this address, `ws://` or `wss://`.
 pub async fn dial(url: String) -> Result<Link, NotLinked> {
-    let config = WebSocketConfig::default().max_message_size(Some(TO_RUNNER_BYTES)).max_frame_size(Some(TO_RUNNER_BYTES));
-    let connected = timeout(CONNECTS, connect_async_with_config(&url, Some(config), true)).await;
+    link(&url, connect_async_with_config(&url, Some(config()), true)).await
+}
+
+/// What is taken from a server.
+pub(crate) fn config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(TO_RUNNER_BYTES)).max_frame_size(Some(TO_RUNNER_BYTES))
+}
+
+/// A link over what this connects to the server, whatever carries the bytes.
+pub(crate) async fn link<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    url: &str,
+    connecting: impl Future<Output = Result<(WebSocketStream<S>, Response), Error>>,
+) -> Result<Link, NotLinked> {
+    let connected = timeout(CONNECTS, connecting).await;
     let (socket, _) = connected
         .map_err(|_| NotLinked(format!("{url} does not answer within {} s", CONNECTS.as_secs())))?
         .map_err(|error| NotLinked(format!("{url}: {error}")))?;
@@ -34,9 +50,11 @@ pub async fn dial(url: String) -> Result<Link, NotLinked> {
     Ok(Link { to_server, from_server })
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn carry(socket: Socket, mut said: mpsc::Receiver<ToServer>, tell: mpsc::Sender<ToRunner>) {
+async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: WebSocketStream<S>,
+    mut said: mpsc::Receiver<ToServer>,
+    tell: mpsc::Sender<ToRunner>,
+) {
     let (mut sink, mut stream) = socket.split();
     let write = async {
         while let Some(message) = said.recv().await {
@@ -66,6 +84,7 @@ async fn carry(socket: Socket, mut said: mpsc::Receiver<ToServer>, tell: mpsc::S
         }
     };
     tokio::select! {
+        biased;
         () = write => {}
         () = read => {}
     }

@@ -63,6 +63,7 @@ impl Talk {
             let mut stops = false;
             loop {
                 tokio::select! {
+                    biased;
                     () = runner.stop.cancelled(), if !stops => {
                         stops = true;
                         // What has only its last word left to say has a moment to hear that it is stored.
@@ -183,6 +184,7 @@ impl Talk {
             from_server.recv().await
         };
         let answer = tokio::select! {
+            biased;
             answer = answered => answer,
             () = runner.stop.cancelled() => None,
         };

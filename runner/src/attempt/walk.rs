@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{AgentGone, conversation::Hearing, entry, folder::AttemptFolder, note, output, round, round::Round, without_work};
+use super::{
+    AgentGone, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, note, output, round, round::Round, without_work,
+};
 use crate::{
     backend::{
         agent::{self, Doing},
@@ -93,11 +95,16 @@ pub(super) async fn walk(
         Err(_) => {
             note(&runner, &entry).await;
             tokio::select! {
+                biased;
                 slot = runner.slots.acquire() => slot,
                 order = orders.told() => return Ok(report_told(order)),
             }
         }
     };
+    #[cfg(test)]
+    if crate::simulation::is_on() {
+        return Ok(crate::simulation::work::walk(&runner, &assignment, &entry, (orders, tellings), taken_at).await);
+    }
     let agents = runner.agents().await;
     if agent::is_gone(&assignment, &agents) {
         return Err(AgentGone);
@@ -120,7 +127,7 @@ pub(super) async fn walk(
         Ok(checkout) => checkout,
         Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
     };
-    attempt.first_heartbeat(taken_at, &mut orders).await;
+    first_heartbeat(&runner, taken_at, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
         Order::Work => attempt.work_and_verify(&checkout, &mut orders, &mut Hearing::new(tellings)).await,
         order => (Ended::Told(order), None),
@@ -254,15 +261,6 @@ impl Attempt {
         match orders.current() {
             Order::Abandon(_) => None,
             Order::Work | Order::Cancel => Some(without_work(WorkOutcome::Failed { failure })),
-        }
-    }
-
-    /// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-    async fn first_heartbeat(&self, taken_at: Moment, orders: &mut Orders) {
-        let mut renewed = self.runner.renewed.subscribe();
-        tokio::select! {
-            _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
-            _ = orders.told() => {}
         }
     }
 

@@ -19,8 +19,12 @@ impl Identity {
     pub async fn find() -> io::Result<Self> {
         Ok(match (setting("user.name").await?, setting("user.email").await?) {
             (name, Some(email)) => Self { name: name.unwrap_or_else(|| "Muster".into()), email, is_known: true },
-            (_, None) => Self { name: "Muster".into(), email: "muster@localhost".into(), is_known: false },
+            (_, None) => Self::musters(),
         })
+    }
+
+    pub fn musters() -> Self {
+        Self { name: "Muster".into(), email: "muster@localhost".into(), is_known: false }
     }
 
     /// For whoever has the user's home, as far as that does not say it.

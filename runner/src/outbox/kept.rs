@@ -15,6 +15,8 @@ use std::{
 use domain::{LogStream, protocol::Said};
 use tracing::warn;
 
+use crate::disk::on_disk;
+
 /// Its length and its checksum.
 const HEAD: usize = 8;
 /// Longer than anything that is said.
@@ -193,14 +195,16 @@ impl Unsynced {
     /// How far it was tried, and why it does not survive.
     pub async fn sync(self) -> (u64, io::Result<()>) {
         let end = self.end;
-        let synced = tokio::task::spawn_blocking(move || {
+        let synced = on_disk(move || {
+            #[cfg(test)]
+            crate::simulation::synced(&self.file);
             self.file.sync_data()?;
             match &self.folder {
                 Some(folder) => File::open(folder)?.sync_all(),
                 None => Ok(()),
             }
         });
-        (end, synced.await.map_err(io::Error::other).and_then(|synced| synced))
+        (end, synced.await)
     }
 }
 

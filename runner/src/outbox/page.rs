@@ -28,7 +28,7 @@ pub(super) const IN_VAIN: u32 = 10;
 /// Links that close at once count as one for so long: what drops them may be between the two, and mended in a moment.
 pub(super) const A_LINK: Duration = Duration::from_secs(30);
 /// The end of the log of what an earlier life left at work. What was in a pipe then has been read by nobody.
-pub(super) const BROKE_OFF: &str =
+pub(crate) const BROKE_OFF: &str =
     "The runner ended here and has started again: if the work wrote anything after this, it is not in the log\n";
 /// A server that says that it does not understand is as clear as some links that closed.
 pub(super) const A_COMPLAINT: u32 = 2;
