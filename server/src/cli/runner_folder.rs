@@ -99,7 +99,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -111,6 +111,7 @@ const NAMES: [&str; 18] = [
     "lock",
     "gitconfig",
     "gitconfig.credentials",
+    "gitconfig.workspaces",
     "inside",
     "journal",
     "outbox",
