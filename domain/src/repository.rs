@@ -42,7 +42,8 @@ pub fn check_location(location: &str) -> Result<(), &'static str> {
     }
     if SCHEMES.iter().any(|scheme| location.starts_with(scheme)) {
         return match location.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default()) {
-            Some(authority) if authority.contains(':') && authority.contains('@') => {
+            // what stands behind the name is a port
+            Some(authority) if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) => {
                 Err("must not hold a password; give the runner's git a credential helper instead")
             }
             Some("") | None => Err("names no host"),
@@ -70,7 +71,14 @@ mod tests {
 
     #[test]
     fn locations() {
-        for good in ["/srv/git/app", "https://example.org/a.git", "ssh://git@example.org/a", "git@example.org:a/b.git"] {
+        for good in [
+            "/srv/git/app",
+            "https://example.org/a.git",
+            "https://me@example.org:8443/a.git",
+            "ssh://git@example.org/a",
+            "ssh://git@example.org:22/a",
+            "git@example.org:a/b.git",
+        ] {
             assert_eq!(check_location(good), Ok(()), "{good}");
         }
         for bad in
