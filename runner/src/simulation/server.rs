@@ -213,6 +213,8 @@ async fn give(scene: Arc<Scene>, hub: Arc<Hub>) {
                 scene.database().await;
                 if !hub.assign(session, assignment) {
                     lock(&scene.store).not_given(attempt, now());
+                    // the link has gone, and what is given out next goes over another
+                    break;
                 }
             }
         }
