@@ -54,7 +54,12 @@ impl Presence {
             self.back_since = Some(now);
         }
         self.last_look = Some(now);
-        now >= engine.listening_since.max(self.back_since.unwrap_or(engine.listening_since)) + lease
+        now >= self.since(engine) + lease
+    }
+
+    /// From when on this process and the database have been there without a break.
+    pub fn since(&self, engine: &Engine) -> Timestamp {
+        engine.listening_since.max(self.back_since.unwrap_or(engine.listening_since))
     }
 
     #[cfg(feature = "testing")]

@@ -14,8 +14,8 @@ mod walk;
 use std::{future::ready, sync::Arc};
 
 use domain::{
-    AttemptId, AttemptKey, Failure, FailureCode, crash,
-    protocol::{Assignment, AttemptReport, PART_BYTES, Said, WorkOutcome},
+    AttemptId, AttemptKey, Failure, FailureCode, Isolation, crash,
+    protocol::{Assignment, AttemptReport, Credentials, PART_BYTES, Said, WorkOutcome},
 };
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
@@ -126,7 +126,11 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         worktree: None,
         leader: None,
         boot: process::boot(),
-        isolation: assignment.isolation,
+        isolation: match assignment.credentials {
+            Credentials::Machine => assignment.isolation,
+            // it shares the machine of others, and outside a sandbox it would be its user, with all that others have there
+            Credentials::Workspace { .. } => Isolation::Sandbox,
+        },
         group: None,
         lfs: assignment.lfs,
     }

@@ -39,7 +39,7 @@ use uuid::Uuid;
 
 use crate::{
     Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    network::bridge::Bridge, process::program_path, submodule::Submodule,
+    network::bridge::Bridge, process::program_path, submodule::Submodule, worktree::is_folder_below,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -467,6 +467,16 @@ impl Closed {
             room.read_only_if_there(&mirror.join("lfs"));
         }
         let inner: Vec<_> = submodules.iter().map(|one| one.git_dir(&git)).collect();
+        if let Some(around) = inner.first().and_then(|place| place.parent()) {
+            // all the way down: of what the work could move away, another thing would be shown next time, by a link of its own
+            for place in &inner {
+                let objects = place.strip_prefix(&git).map_err(io::Error::other)?.join("objects");
+                if !is_folder_below(&git, &objects.to_string_lossy()) {
+                    return Err(io::Error::other("the repository of a submodule is no folder any more"));
+                }
+            }
+            room.writable(around, around);
+        }
         inner.iter().for_each(|place| room.writable(place, place));
         for git in std::iter::once(&git).chain(&inner) {
             // a place of its own, so that it cannot be moved away from under what is kept in it

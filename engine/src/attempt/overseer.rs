@@ -54,13 +54,14 @@ impl Service for Overseer {
         }
         let mut conn = engine.database.system.acquire().await?;
         let began = Instant::now();
-        let to_be_asked = to_be_asked(&mut conn, now, None, BATCH).await?;
+        let since = self.presence.since(engine);
+        let to_be_asked = to_be_asked(&mut conn, (since, now), None, BATCH).await?;
         let unheeding = if has_listened { unheeding(&mut conn, now, BATCH).await? } else { vec![] };
         drop(conn);
         let rest = began.elapsed() * RESTS;
         self.rests_until = (rest > Self::EVERY).then(|| Instant::now() + rest);
         for one in to_be_asked {
-            passing_over(one.attempt, engine.ask_for_its_end(one.attempt).await)?;
+            passing_over(one.attempt, engine.ask_for_its_end(one.attempt, since).await)?;
         }
         for attempt in unheeding {
             passing_over(attempt, engine.renew_no_more(attempt).await)?;
@@ -86,11 +87,11 @@ fn passing_over(attempt: AttemptKey, outcome: Result<()>) -> Result<()> {
 
 impl Engine {
     /// Decided again under the lock. Its row is not read: also what cannot be read comes to an end.
-    async fn ask_for_its_end(&self, attempt: AttemptKey) -> Result<()> {
+    async fn ask_for_its_end(&self, attempt: AttemptKey, since: Timestamp) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
         followers::lock_all(&mut tx, &[Ending { task: attempt.task_id, attempt: Some(attempt.attempt_id), end: End::None }]).await?;
         let now = tx.now();
-        let Some(found) = to_be_asked(&mut tx, now, Some(attempt.attempt_id), 1).await?.pop() else { return Ok(()) };
+        let Some(found) = to_be_asked(&mut tx, (since, now), Some(attempt.attempt_id), 1).await?.pop() else { return Ok(()) };
         set_end(&mut tx, attempt).await?;
         if !found.is_asked {
             let kind = EventKind::AttemptOverdue { attempt: attempt.number, state: found.state };
@@ -131,17 +132,23 @@ struct ToBeAsked {
 
 /// Attempts whose time is over, and those that somebody wants to end, as far as they have no time yet by which they are to have ended. A runner
 /// keeps all of these times itself: what it had to begin; the work, but for the time in which people were waited for; and the checks of all
-/// rounds. What comes after them, it may take [`LINGER_SECONDS`] for.
-async fn to_be_asked(conn: &mut PgConnection, now: Timestamp, only: Option<AttemptId>, limit: i64) -> Result<Vec<ToBeAsked>> {
+/// rounds. What comes after them, it may take [`LINGER_SECONDS`] for. Its clock stands still with its machine, which may be this one: no time
+/// counts before `since`.
+async fn to_be_asked(
+    conn: &mut PgConnection,
+    (since, now): (Timestamp, Timestamp),
+    only: Option<AttemptId>,
+    limit: i64,
+) -> Result<Vec<ToBeAsked>> {
     let rows = sqlx::query!(
         r#"select attempt.id, task_id, number, attempt.workspace_id, runner_id, attempt.state, task.stop is not null as "is_asked!"
            from attempt join task on task.id = task_id and task.attempts = number
            where attempt.state in ('claimed', 'running', 'verifying') and attempt.ends_by is null and ($2::uuid is null or attempt.id = $2)
              and (task.stop is not null or $1 >= case attempt.state
-                    when 'claimed' then claimed_at + make_interval(secs => $3)
-                    when 'verifying' then make_interval(secs => $4) + coalesce(
-                      (select max(event.at) from event where event.task_id = attempt.task_id and event.kind = 'attempt_verifying'), started_at)
-                    else started_at + make_interval(secs => timeout_seconds) + make_interval(secs => $4) + coalesce(
+                    when 'claimed' then greatest(claimed_at, $6) + make_interval(secs => $3)
+                    when 'verifying' then make_interval(secs => $4) + greatest($6, coalesce(
+                      (select max(event.at) from event where event.task_id = attempt.task_id and event.kind = 'attempt_verifying'), started_at))
+                    else greatest(started_at, $6) + make_interval(secs => timeout_seconds) + make_interval(secs => $4) + coalesce(
                       (select sum(upper(waited) - lower(waited)) from unnest((
                          select range_agg(tstzrange(asked_at, greatest(asked_at, least(coalesce(closed_at, $1), deadline))))
                          from approval where attempt_id = attempt.id)) as waited), interval '0')
@@ -151,7 +158,8 @@ async fn to_be_asked(conn: &mut PgConnection, now: Timestamp, only: Option<Attem
         only.map(|id| id.0),
         f64::from(BEGIN_SECONDS),
         f64::from(VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS),
-        limit
+        limit,
+        since
     )
     .fetch_all(conn)
     .await?;

@@ -68,8 +68,9 @@ impl Engine {
     ) -> Option<ToRunner> {
         match until_answered(session.name(), || self.heartbeat(session, attempts, heard_after)).await {
             Ok(held) => {
-                held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
+                // a slot that is still being ended is at no moment a free one
                 self.hub.note_lingering(session, held.lingering);
+                held.stale.iter().for_each(|attempt| self.hub.release(session, *attempt));
                 let Heartbeat { stale, cancel, tell, believed, .. } = held;
                 Some(ToRunner::Renewed { beat, stale, cancel, tell, believed })
             }

@@ -137,7 +137,7 @@ impl Hub {
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
-        allowance: Allowance,
+        (allowance, lingering): (Allowance, usize),
         lands: bool,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
@@ -146,7 +146,7 @@ impl Hub {
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
             let named = held.len();
-            let one = Connected { session, outgoing, named, lingering: 0, held, allowance, said: 0, lands, superseded, read_at: None };
+            let one = Connected { session, outgoing, named, lingering, held, allowance, said: 0, lands, superseded, read_at: None };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -343,7 +343,7 @@ mod tests {
         let id = RunnerId(uuid::Uuid::nil());
         let session = RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION };
         let (outgoing, _told) = mpsc::channel(9);
-        let _connection = hub.connect(session.clone(), outgoing, [], Allowance::Nothing, true);
+        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::Nothing, 0), true);
         let before = hub.said(&session);
         hub.set_draining(id, false);
         hub.allow(&session, Allowance::Nothing, 0, before);

@@ -133,9 +133,9 @@ pub async fn serve_runner(
     let name = session.name().to_owned();
     info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-    let Heartbeat { stale, cancel, tell, allowance, .. } = renewal;
+    let Heartbeat { stale, cancel, tell, allowance, lingering, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, allowance, hello.lands);
+    let connection = engine.hub.connect(session.clone(), outgoing, held, (allowance, lingering), hello.lands);
     engine.hints.committed();
     engine.hints.landings.notify_one();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());

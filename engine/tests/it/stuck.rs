@@ -302,6 +302,25 @@ async fn nothing_is_taken_away_while_nobody_could_be_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_time_in_which_the_machine_slept_does_not_count(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    let mut overseer = Overseer::default();
+    overseer.tick(&scene.test.engine).await.unwrap();
+    scene.test.advance(TimeDelta::hours(8));
+    overseer.tick(&scene.test.engine).await.unwrap();
+    assert_eq!(scene.runner.runner.renews(scene.held.attempt).await.unwrap(), (true, false));
+    let step = 50;
+    let mut told = (true, false);
+    for _ in 0..=(60 + VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS) / step {
+        assert_eq!(told, (true, false));
+        scene.test.advance(seconds(step));
+        overseer.tick(&scene.test.engine).await.unwrap();
+        told = scene.runner.runner.renews(scene.held.attempt).await.unwrap();
+    }
+    assert_eq!(told, (true, true), "all of its time once more, and then it is asked");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_a_runner_names_in_vain_still_has_its_slot(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
@@ -322,6 +341,9 @@ async fn what_a_runner_names_in_vain_still_has_its_slot(pool: PgPool) {
     test.dispatch().await;
     assert_eq!(running().await, 1, "the other slot: it still ends what was taken from it");
     let second = link.is_assigned().await.attempt;
+    let mut link = Link::comes_with(&test, &machine, id, 2, &[first, second]).await;
+    test.dispatch().await;
+    assert_eq!(running().await, 1, "also over a new link");
     link.beats(&[second]).await;
     test.dispatch().await;
     assert_eq!(running().await, 2);

@@ -142,7 +142,7 @@ async fn room(runner: &Runner, assignment: &Assignment, agents: &[Found], entry:
         // they have one whatever the work runs in
         runner.sandbox.room(Isolation::Sandbox, entry).await?;
     }
-    runner.sandbox.room(assignment.isolation, entry).await
+    runner.sandbox.room(entry.isolation, entry).await
 }
 
 fn report_told(order: Order) -> Option<AttemptReport> {
@@ -192,19 +192,16 @@ impl Attempt {
 
     /// What Muster keeps on its machine, the mirrors of others among it, is no repository of a workspace that the machine is not for.
     fn refuse_our_own(&self) -> Result<(), Refused> {
-        if leads_into(&self.entry.repository, &self.our_own()) {
+        if self.assignment.credentials != Credentials::Machine && leads_into(&self.entry.repository, &self.our_own()) {
             let reason = "its path leads into what Muster keeps for itself; name the repository where people work on it";
             return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
         }
         Ok(())
     }
 
-    /// The folders of that.
+    /// The folders of that. Whoever the machine is for may name one for a repository; that is no repository's to say, for whatever is in it.
     fn our_own(&self) -> Vec<PathBuf> {
         let runner = &self.runner;
-        if self.assignment.credentials == Credentials::Machine {
-            return vec![];
-        }
         let others = runner.config.sandbox.hidden.iter().chain(&runner.config.landing.tokens).filter_map(|path| path.canonicalize().ok());
         std::iter::once(runner.folders.state_dir.clone()).chain(others).collect()
     }

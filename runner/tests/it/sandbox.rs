@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use domain::{CheckKind, CheckStatus, FailureCode, Isolation, LogStream, protocol::Assignment};
+use domain::{
+    CheckKind, CheckStatus, FailureCode, Isolation, LogStream,
+    protocol::{Assignment, Credentials},
+};
 use runner::{Network, RunnerConfig, SandboxConfig};
 use tempfile::TempDir;
 
@@ -396,6 +399,19 @@ async fn what_bubblewrap_says_of_itself_is_not_taken_for_the_works() {
     let report = server.carry_out(&in_sandbox(&repository, "exit 1")).await;
     assert_eq!(failure_code(&report), Some(FailureCode::SandboxUnavailable), "{report:?}");
     assert_eq!(fs::read_dir(server.state.join("attempts")).unwrap().count(), 0, "nothing ran, so nothing is kept");
+}
+
+#[tokio::test]
+async fn a_workspace_that_shares_the_machine_has_a_sandbox_whatever_it_is_allowed() {
+    let (place, repository) = (place(), Repository::sample());
+    let lax = server_with(place.path(), SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() }).await;
+    let own = repository.command("id -un");
+    let guest = Assignment { credentials: Credentials::Workspace { slug: "acme".into() }, ..repository.command("id -un") };
+    for (assignment, is_inside) in [(own, false), (guest, true)] {
+        assert_eq!(assignment.isolation, Isolation::None);
+        assert_eq!(outcome(&lax.carry_out(&assignment).await), "completed");
+        assert_eq!(lax.output(assignment.attempt, LogStream::Stdout) == "muster\n", is_inside);
+    }
 }
 
 #[tokio::test]

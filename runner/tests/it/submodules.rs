@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command};
 
 use domain::{
-    ArtifactKind, CheckKind, FailureCode, FindingKind, LogStream,
+    ArtifactKind, CheckKind, FailureCode, FindingKind, Isolation, LogStream,
     protocol::{Assignment, AttemptReport, Credentials},
     repository::SUBMODULES,
 };
@@ -240,10 +240,24 @@ async fn a_workspace_that_shares_the_machine_finds_nothing_of_others_by_a_submod
     assert_eq!((before.len(), mirrors().len()), (2, 4));
     for mirror in before {
         holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", mirror.to_str().unwrap()));
-        let report = server.carry_out(&guest()).await;
-        assert_eq!(failure_code(&report), Some(FailureCode::SubmoduleUnavailable));
-        assert!(outcome(&report).contains("what Muster keeps for itself"), "{}", outcome(&report));
+        // nor does a repository of whoever the machine is for lead there
+        for assignment in [guest(), with_submodules(&app, "true")] {
+            let report = server.carry_out(&assignment).await;
+            assert_eq!(failure_code(&report), Some(FailureCode::SubmoduleUnavailable));
+            assert!(outcome(&report).contains("what Muster keeps for itself"), "{}", outcome(&report));
+        }
     }
+}
+
+#[tokio::test]
+async fn the_repository_of_a_submodule_stays_where_it_is() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let acts = "set -e; test -d ../git/modules/1/objects; for one in modules modules/1 modules/1/objects modules/1/hooks; do \
+                if mv ../git/$one ../git/elsewhere; then echo \"moved $one\"; exit 1; fi; done; cat vendor/lib/lib.txt";
+    let assignment = Assignment { isolation: Isolation::Sandbox, ..with_submodules(&app, acts) };
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
 }
 
 #[tokio::test]
