@@ -253,8 +253,7 @@ async fn a_workspace_that_shares_the_machine_finds_nothing_of_others_by_a_submod
 async fn the_repository_of_a_submodule_stays_where_it_is() {
     let (state, (_lib, app)) = (State::new(), app());
     let server = Server::with(&state).await;
-    let acts = "set -e; test -d ../git/modules/1/objects; for one in modules modules/1 modules/1/objects modules/1/hooks; do \
-                if mv ../git/$one ../git/elsewhere; then echo \"moved $one\"; exit 1; fi; done; cat vendor/lib/lib.txt";
+    let acts = "set -e; test -d ../git/modules/1/objects; if mv ../git/modules ../git/elsewhere; then exit 1; fi; cat vendor/lib/lib.txt";
     let assignment = Assignment { isolation: Isolation::Sandbox, ..with_submodules(&app, acts) };
     let report = server.carry_out(&assignment).await;
     assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
