@@ -19,7 +19,7 @@ pub mod tally;
 use chrono::{DateTime, Utc};
 use domain::{
     Isolation, Page, Runner, RunnerId,
-    runner::{RunnerDetail, RunnerLogEntry, RunnerLogFilter},
+    runner::{RunnerDetail, RunnerLogEntry},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub async fn find_runner(id: String) -> Result<RunnerDetail, Problem> {
 /// What has happened to the runner of a page; a page of it.
 #[server(prefix = "/_fn", endpoint = "runner_log")]
 pub async fn runner_log(id: String, #[server(default)] cursor: Option<String>) -> Result<Page<RunnerLogEntry>, Problem> {
-    let filter = RunnerLogFilter { cursor, ..RunnerLogFilter::default() };
+    let filter = domain::runner::RunnerLogFilter { cursor, ..Default::default() };
     match id.parse() {
         Ok(id) => crate::ssr::call(async |engine, actor| engine.runner_log(&actor, id, &filter).await).await,
         Err(_) => Err(Problem::not_found("There is no runner of that id.")),
