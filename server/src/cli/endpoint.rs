@@ -75,7 +75,8 @@ pub struct AddArgs {
     /// What it is called.
     name: String,
     /// Where the server reaches it.
-    url: String,
+    #[arg(value_name = "URL")]
+    address: String,
     /// The runner on whose machine it is: its name, or its id. How busy that machine is counts then.
     #[arg(long, value_name = "RUNNER")]
     runner: Option<String>,
@@ -238,7 +239,8 @@ fn page(detail: &EndpointDetail, now: Timestamp) -> String {
 
 async fn add(args: &AddArgs) -> Result<Exit, CliError> {
     // before anything is asked of the server, so that a wrong command line is told as one
-    let new = NewEndpoint { name: args.name.clone(), url: args.url.clone(), machine_of: None }.validated().map_err(CliError::Invalid)?;
+    let new =
+        NewEndpoint { name: args.name.clone(), url: args.address.clone(), machine_of: None }.validated().map_err(CliError::Invalid)?;
     let client = args.connection.client()?;
     let machine_of = match &args.runner {
         Some(runner) => Some(find_runner(&client, runner).await?.id),
