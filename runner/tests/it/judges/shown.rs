@@ -1,0 +1,167 @@
+//! What a judge is shown of a change and can read of it: what lands, all of that, and nothing that the work has put in its place.
+
+use std::fs;
+
+use domain::{CheckKind, CheckStatus, FailureCode, Isolation, protocol::Assignment};
+
+use super::{Ran, agent, carried_out, judged, of_judges, prompts};
+use crate::{
+    agents::{failure, session},
+    harness::{Repository, State, check_output, outcome, statuses, without_a_sandbox},
+};
+
+/// Not in a file that git takes in, nor in one that it is told to ignore, nor by a byte that text does not have.
+#[tokio::test]
+async fn the_work_cannot_say_that_a_file_is_not_shown() {
+    let repository = Repository::with(&[("README.md", "# Sample\n"), (".gitignore", ".gitattributes\n")]);
+    for hides in [
+        "echo '* -diff' > .gitattributes; git add --force .gitattributes; echo hidden > made.txt",
+        "echo '*.txt -diff' > .gitattributes; echo hidden > made.txt",
+        "printf '\\0\\nhidden\\n' > made.txt",
+    ] {
+        let agent = agent(hides, r#"verdict "$word" pass x"#);
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{hides}: {}", server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("\n+hidden\n") && !told.contains("Binary files"), "{hides}: {told}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_judge_is_shown_what_is_pushed_whatever_the_work_has_put_under_its_id() {
+    let repository = Repository::with(&[("a.txt", "vulnerable\n")]);
+    repository.commit(&[("a.txt", "fixed\n")]);
+    let agent = agent(
+        r#"place() { echo "$(git rev-parse --git-dir)/objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)"; }
+harmless=$(printf 'fixed # comment\n' | git hash-object -w --stdin); echo vulnerable > a.txt; id=$(git hash-object a.txt)
+mkdir -p "$(dirname "$(place $id)")"; cp "$(place $harmless)" "$(place $id)""#,
+        r#"verdict "$word" pass x"#,
+    );
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    let told = of_judges(&session(&server, &assignment));
+    let told = prompts(&told)[0];
+    assert!(told.contains("\n+vulnerable\n") && !told.contains("comment"), "{told}");
+    assert_eq!(repository.show(&report.branch.unwrap(), "a.txt").as_deref(), Some("vulnerable"));
+}
+
+/// With a submodule, `lib`, whose only commit is on a branch of its own.
+fn with_a_submodule() -> Repository {
+    let repository = Repository::with(&[("l", "lib\n")]);
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["branch", "lib"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n"), ("main.py", "ok\n")]);
+    repository
+}
+
+/// Work that has git run this there whenever it looks at that submodule.
+fn runs_in_lib(what: &str) -> String {
+    format!(
+        r#"git init -q lib; git -C lib fetch -q "$(git rev-parse --git-dir)" refs/remotes/origin/lib; git -C lib checkout -q FETCH_HEAD
+echo harmless >> main.py
+git -C lib config filter.own.clean '{what}; cat'; mkdir -p lib/.git/info; echo '* filter=own' > lib/.git/info/attributes
+touch -d 2001-02-03 lib/l"#
+    )
+}
+
+#[tokio::test]
+async fn what_is_saved_is_what_was_judged_or_nothing_has_passed() {
+    let repository = with_a_submodule();
+    // at first harmless, and something else once a judge has seen that
+    let agent = agent(&runs_in_lib("[ -e ../../judge-1-1 ] && echo evil > ../main.py"), r#"verdict "$word" pass x"#);
+    let state = State::new();
+    let server = agent.runs(&state).await;
+    let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(repository.show(report.branch.as_deref().unwrap(), "main.py").as_deref(), Some("evil"), "without that this shows nothing");
+    assert_eq!(failure(&report.outcome), FailureCode::CommandFailed, "{:?}", report.outcome);
+    assert!(outcome(&report).contains("what was judged is not what there was to save"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
+    let repository = with_a_submodule();
+    let agent = agent(&runs_in_lib("echo evil > ../main.py"), r#"verdict "$word" pass x"#);
+    let assignment = Assignment { isolation: Isolation::Sandbox, ..judged(&repository, &[(CheckKind::Review, None)]) };
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
+    assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
+}
+
+#[tokio::test]
+async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
+    let (lib, repository) = (Repository::with(&[("lib.txt", "one\n"), ("other.txt", "other\n")]), Repository::sample());
+    let commit = lib.git(&["rev-parse", "HEAD"]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    let judge = r#"[ "$(cat lib/lib.txt lib/other.txt)" = "$(printf 'two\nother')" ] && [ -e Makefile ] && verdict "$word" pass x"#;
+    for works in ["echo two > lib/lib.txt", "echo two > lib/lib.txt; git -C lib commit -qam Two; echo made > made.txt"] {
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, judge), &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("M\tlib (inside the submodule)") && told.contains("\nInside the submodule lib:\n"), "{told}");
+        assert!(told.contains("\n-one\n+two\n"), "{told}");
+        server.stop().await;
+    }
+}
+
+/// A branch is pushed with all of its commits.
+#[tokio::test]
+async fn a_judge_is_shown_what_the_work_has_committed_on_the_way() {
+    let repository = Repository::sample();
+    let secret = "echo of-a-provider > key.txt; git add .; git commit -qm 'Add a key'; git rm -q key.txt; echo made > made.txt";
+    let one = "echo made > made.txt; git add .; git commit -qm 'All of it'";
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt; git add .; git commit -qm Long
+git rm -q long.txt; echo made > made.txt";
+    for (works, status, says) in [
+        (secret.to_owned(), CheckStatus::Passed, vec!["Add a key", "\n+of-a-provider\n"]),
+        (format!("{secret}; git add .; git commit -qm 'Without it'"), CheckStatus::Passed, vec!["Without it", "\n-of-a-provider\n"]),
+        (one.to_owned(), CheckStatus::Passed, vec!["All of it"]),
+        (long.to_owned(), CheckStatus::Error, vec![]),
+    ] {
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent(&works, r#"verdict "$word" pass x"#), &assignment).await;
+        assert_eq!(statuses(&report), [status], "{works}: {}", check_output(&report, 0));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told).concat();
+        assert!(says.iter().all(|part| told.contains(part)), "{works}: {told}");
+        assert!(told.matches("\n+made\n").count() <= 2 && (works != one || told.matches("\n+made\n").count() == 1), "{works}: {told}");
+        server.stop().await;
+    }
+}
+
+/// A file can be another one in the worktree than on the branch, and what git ignores is not on it.
+#[tokio::test]
+async fn a_judge_reads_the_files_that_land() {
+    let agent = agent(
+        r#"mkdir docs; printf 'docs/seen\n' > .gitignore; echo 'I have seen that it is well.' > docs/seen
+printf '*.js working-tree-encoding=UTF-7\n' > .gitattributes; printf '// +ACo-/ evil(); /+ACo-\n' > a.js; chmod +x a.js"#,
+        r#"[ -e docs/seen ] && exit 8
+[ "$(cat a.js)" = '// */ evil(); /*' ] && [ -x a.js ] && [ -e Makefile ] && grep -q UTF-7 .gitattributes && verdict "$word" fail evil"#,
+    );
+    let repository = Repository::sample();
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    assert_eq!(repository.show(&report.branch.unwrap(), "a.js").as_deref(), Some("// */ evil(); /*"));
+}
+
+#[tokio::test]
+async fn of_a_change_that_is_long_a_judge_can_read_what_was_there_before() {
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > A.txt; rm README.md";
+    let agent = agent(long, r#"grep -q '^-# Sample' change-*.diff && verdict "$word" fail removed"#);
+    let repository = Repository::sample();
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    let files = repository.git(&["ls-tree", "--name-only", &report.branch.unwrap()]);
+    assert_eq!(files, "A.txt\nMakefile", "the judge alone has it");
+}
