@@ -232,20 +232,20 @@ mod tests {
         let machine = Machine::with(&[
             ("proc/stat", stat(100, 300).as_str()),
             ("proc/meminfo", MEMINFO),
-            ("proc/self/cgroup", "0::/work/own\n"),
-            ("sys/fs/cgroup/work/own/cpu.max", "max 100000\n"),
-            ("sys/fs/cgroup/work/cpu.max", "150000 100000\n"),
-            ("sys/fs/cgroup/work/cpu.stat", "usage_usec 1000000\nuser_usec 1\n"),
-            ("sys/fs/cgroup/work/own/memory.max", "1073741824\n"),
-            ("sys/fs/cgroup/work/own/memory.current", "805306368\n"),
-            ("sys/fs/cgroup/work/own/memory.stat", "anon 1\ninactive_file 268435456\n"),
-            ("sys/fs/cgroup/work/memory.max", "max\n"),
+            ("proc/self/cgroup", "0::/agents/own\n"),
+            ("sys/fs/cgroup/agents/own/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/agents/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/agents/cpu.stat", "usage_usec 1000000\nuser_usec 1\n"),
+            ("sys/fs/cgroup/agents/own/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/agents/own/memory.current", "805306368\n"),
+            ("sys/fs/cgroup/agents/own/memory.stat", "anon 1\ninactive_file 268435456\n"),
+            ("sys/fs/cgroup/agents/memory.max", "max\n"),
         ]);
         let now = Instant::now();
         let (before, (_, memory, _)) = machine.host(None).read(now);
         assert_eq!(memory, Some(Amount { used: 512 << 20, total: 1 << 30, is_limited: true }));
         machine.write("proc/stat", &stat(500, 300));
-        machine.write("sys/fs/cgroup/work/cpu.stat", "usage_usec 4000000\n");
+        machine.write("sys/fs/cgroup/agents/cpu.stat", "usage_usec 4000000\n");
         let (_, (cpu, ..)) = machine.host(before).read(now + Duration::from_secs(10));
         assert_eq!(cpu, Some(CpuReading { percent: 20, millicores: 1500, is_limited: true, load_percent: None }));
     }
