@@ -121,7 +121,7 @@ impl CliError {
             Self::NoKey => Some("make a key with `muster admin create-key --name NAME` and set MUSTER_API_KEY to it"),
             Self::Refused(problem) => match problem.status {
                 401 => Some("see that MUSTER_API_KEY belongs to this server; `muster admin create-key --name NAME` makes a new key"),
-                403 => Some("use a key whose role allows it; `muster admin create-key --name NAME --role member` makes one"),
+                403 => Some("use a key whose role allows it; `muster admin create-key --name NAME --role ROLE` makes one"),
                 404 => Some("see what there is with `muster task list`, `muster workflow list` and `muster workflow runs`"),
                 _ => None,
             },
