@@ -1,9 +1,13 @@
 //! Tasks of which the row cannot be read, as no transition of this version has written it. They end without being read: whoever met one would
 //! meet it again and again, and come to nothing else.
+//!
+//! One that is with a runner is asked for first, as whatever goes on for longer than it may: as long as the lease lasts the runner is at work
+//! on it, and nobody else is given what they share.
 
 use std::collections::HashMap;
 
-use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, TaskId, TaskStateName};
+use chrono::TimeDelta;
+use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, RunnerId, TaskId, TaskStateName, runner::END_SECONDS};
 use sqlx::{PgConnection, types::Json};
 use tracing::warn;
 
@@ -50,6 +54,12 @@ impl Engine {
             Ok(_) | Err(Error::NotFound { .. }) => return Ok(false),
             Err(error) => unreadable(id, error)?,
         };
+        if let Some((runner, attempt)) = ask_its_runner(&mut tx, id).await? {
+            warn!(task.id = %id, runner.id = %runner, "Task {id} is to end, and its runner is asked to end attempt {}: {why}", attempt.number);
+            tx.commit(()).await?;
+            self.hub.cancel(runner, attempt);
+            return Ok(false);
+        }
         warn!(task.id = %id, "Task {id} ends: {why}");
         let is_ended = end(&mut tx, id, None, &Failure::new(FailureCode::TaskUnreadable, why)).await?;
         tx.commit(is_ended).await
@@ -94,6 +104,21 @@ fn unreadable(id: TaskId, error: Error) -> Result<String> {
         }
         error => Err(error),
     }
+}
+
+/// The attempt that is at work on it, as long as its lease lasts. Once it is asked for, it has no more time than it had.
+async fn ask_its_runner(tx: &mut Tx, id: TaskId) -> Result<Option<(RunnerId, AttemptKey)>> {
+    let now = tx.now();
+    let row = sqlx::query!(
+        "update attempt set ends_by = coalesce(ends_by, $3) where task_id = $1 and ended_at is null and lease_until >= $2
+         returning id, number, runner_id",
+        id.0,
+        now,
+        now + TimeDelta::seconds(END_SECONDS.into())
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| (row.runner_id, AttemptKey { task_id: id, attempt_id: row.id, number: row.number })))
 }
 
 /// Ends a task and the attempt that works on it, as far as they have not ended; with `only`, nothing unless that is the attempt. Says whether

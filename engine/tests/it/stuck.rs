@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use domain::{
     Actor, AgentTerms, Ask, AskedKind, Attempt, AttemptState, CheckStatus, FailureCode, Isolation, Land, LandingState, NewTask, TaskId,
-    TaskStateName, TaskView,
+    TaskStateName, TaskView, Timestamp,
     approval::Asked,
     check::VERIFICATION_TIMEOUT_SECONDS,
     landing::TELLS_MAX,
@@ -406,6 +406,46 @@ async fn what_cannot_be_read_ends_also_with_a_runner_that_renews_it(pool: PgPool
     scene.runner.runner.is_idle().await.unwrap();
     scene.test.dispatch().await;
     assert_eq!(scene.test.engine.task_state(&scene.ada, also).await.unwrap(), TaskStateName::Running, "the key is free");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_cannot_be_read_is_nobody_elses_while_its_runner_is_at_work(pool: PgPool) {
+    let shared = || Some(Concurrency { key: "staging".into(), limit: 1 });
+    let over = Some("2026-11-20T09:10:00Z".parse().unwrap());
+    let scene = Scene::new(&pool, NewTask { concurrency: shared(), complete_by: over, ..checked("one") }).await;
+    scene.runner.runner.starts(scene.held.attempt).await.unwrap();
+    let also = scene.test.create(&scene.ada, NewTask { concurrency: shared(), ..checked("shares with it") }).await.summary.id;
+    scene.test.dispatch().await;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(scene.task.0).execute(&pool).await.unwrap();
+    let ends_by = async || {
+        let ends_by = sqlx::query_scalar::<_, Option<Timestamp>>("select ends_by from attempt where task_id = $1").bind(scene.task.0);
+        ends_by.fetch_one(&pool).await.unwrap()
+    };
+    let states = async || {
+        let state = async |id| scene.test.engine.task_state(&scene.ada, id).await.unwrap();
+        (state(scene.task).await, state(also).await)
+    };
+
+    assert_eq!(scene.passes(seconds(420)).await, (true, false), "its deadline has passed, and nobody has looked");
+    scene.test.keep_time().await;
+    let by = ends_by().await;
+    assert!(by.is_some());
+    assert_eq!(scene.passes(seconds(60)).await, (true, true), "it is asked for");
+    scene.test.keep_time().await;
+    scene.test.dispatch().await;
+    assert_eq!((states().await, ends_by().await), ((TaskStateName::Running, TaskStateName::Queued), by), "once, and the key is its own");
+
+    assert_eq!(scene.is_overseen_after(seconds(END_SECONDS)).await, (false, false));
+    scene.test.keep_time().await;
+    assert_eq!(states().await.0, TaskStateName::Running, "the rest of its lease is its runner's");
+    scene.test.advance(seconds(lease_seconds() + 1));
+    scene.test.rescue().await;
+    scene.runner.runner.is_idle().await.unwrap();
+    scene.test.dispatch().await;
+    assert_eq!(states().await, (TaskStateName::Failed, TaskStateName::Running));
+    let failure: String =
+        sqlx::query_scalar("select failure ->> 'code' from task where id = $1").bind(scene.task.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(failure, FailureCode::TaskUnreadable.name());
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
