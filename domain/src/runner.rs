@@ -249,6 +249,8 @@ pub const TRIAL_SECONDS: i64 = 300;
 
 /// Seconds within which a runner has to begin what it has taken, however much there is to be fetched for it: submodules and Git LFS included.
 pub const BEGIN_SECONDS: u32 = 7200;
+/// Seconds after which the runner itself gives up what it has not fetched: the rest is for putting that away, and for saying so.
+pub const FETCH_SECONDS: u32 = BEGIN_SECONDS - 600;
 /// Seconds that an attempt may go on after its time is over: what it has started is ended, and what it has done is saved.
 pub const LINGER_SECONDS: u32 = 900;
 /// Seconds within which a runner has to end what it was asked to end, before its lease is renewed no more.

@@ -8,7 +8,7 @@ use domain::{
     check::VERIFICATION_TIMEOUT_SECONDS,
     judgement::JUDGES,
     repository::{LFS, SUBMODULES},
-    runner::reading::READING_SECONDS,
+    runner::{FETCH_SECONDS, reading::READING_SECONDS},
     task::RUNNER_CAPABILITIES_MAX,
 };
 
@@ -223,6 +223,8 @@ pub struct Limits {
     pub pipes: Duration,
     /// For a program to end by itself when it has said all that there was to say.
     pub goodbye: Duration,
+    /// For everything that is fetched for an attempt together, from when it was taken.
+    pub begin: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
     /// For everything of an attempt that has ended to be gone, once its folder is deleted. What is not is looked at again as often.
@@ -247,6 +249,7 @@ impl Default for Limits {
             kill: Duration::from_secs(30),
             pipes: Duration::from_secs(5),
             goodbye: Duration::from_secs(30),
+            begin: Duration::from_secs(FETCH_SECONDS.into()),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
             gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),

@@ -123,8 +123,12 @@ pub(super) async fn walk(
     let give_up = CancellationToken::new();
     let for_attempt = |git: Git| git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let (git, own) = (for_attempt(runner.git_for(&attempt.assignment.credentials)), for_attempt(runner.git.clone()));
-    let checkout = match orders.or_give_up(&give_up, attempt.prepare(&git, &own)).await {
+    let left = runner.limits.begin.saturating_sub(taken_at.elapsed());
+    let prepared = within(left, &give_up, orders.or_give_up(&give_up, attempt.prepare(&git, &own))).await;
+    let checkout = match prepared {
         Ok(checkout) => checkout,
+        // whatever it says that it lacked: it was cut short
+        Err(_) if give_up.is_cancelled() => return Ok(attempt.not_prepared(Refused::GivenUp, &orders).await),
         Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
     };
     first_heartbeat(&runner, taken_at, &mut orders).await;
@@ -133,6 +137,17 @@ pub(super) async fn walk(
         order => (Ended::Told(order), None),
     };
     Ok(attempt.finish(ended, exit_code, &checkout).await)
+}
+
+/// Does something that can be cut short: when its time is over it hears of it through `give_up`, and is seen to its end all the same.
+async fn within<T>(time: Duration, give_up: &CancellationToken, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(time) => give_up.cancel(),
+    }
+    work.await
 }
 
 /// Where it is done, once it is known that what it takes is here.
@@ -253,6 +268,12 @@ impl Attempt {
         let failure = match refused {
             Refused::Task(failure) => failure,
             Refused::Runner(reason) => Failure::new(FailureCode::RunnerFault, format!("the runner could not make a worktree: {reason}")),
+            // nobody has told it to: its time was over
+            Refused::GivenUp if orders.current() == Order::Work => {
+                let minutes = self.runner.limits.begin.as_secs() / 60;
+                let message = format!("what is to be fetched for it took longer than {minutes} minutes");
+                Failure::new(FailureCode::RepositoryUnreachable, message)
+            }
             Refused::GivenUp => return report_told(orders.current()),
         };
         match orders.current() {

@@ -1,10 +1,15 @@
 //! However an attempt ends, nothing of it runs any more.
 
-use domain::{CheckKind, CheckStatus, LogStream, protocol::Assignment};
+use std::time::Duration;
+
+use domain::{CheckKind, CheckStatus, FailureCode, LogStream, protocol::Assignment};
+use runner::Limits;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 
-use crate::harness::{Repository, Server, State, check_output, checks, is_alive, outcome, pids, statuses, without_a_sandbox};
+use crate::harness::{
+    Repository, Server, State, check_output, checks, config, failure_code, is_alive, outcome, pids, short, statuses, without_a_sandbox,
+};
 
 /// A command that leaves processes of every kind behind, writes their numbers into `file`, and says `ready`.
 fn family(file: &NamedTempFile) -> String {
@@ -125,6 +130,25 @@ async fn a_cancel_does_not_wait_for_what_is_fetched_for_another_attempt() {
     assert!(!server.has_report(first));
     server.cancel(first).await;
     assert_eq!(outcome(&server.report(first).await), "cancelled");
+}
+
+#[tokio::test]
+async fn all_that_is_fetched_for_an_attempt_has_one_time() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let limits = Limits { begin: Duration::from_secs(1), ..short() };
+    let server = Server::with_config(config(state.path()), limits).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("http://{}/a.git", listener.local_addr().unwrap());
+    // whoever connects is answered by nobody
+    let elsewhere = || Assignment { repository: location.clone(), ..without_a_sandbox(repository.command("true")) };
+    let first = server.assign(&elsewhere()).await;
+    let second = server.assign(&elsewhere()).await;
+    for attempt in [first, second] {
+        let report = server.report(attempt).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::RepositoryUnreachable), "{}", outcome(&report));
+        assert!(outcome(&report).contains("what is to be fetched for it took longer than"), "{}", outcome(&report));
+        assert!(!server.folder(attempt).exists());
+    }
 }
 
 #[tokio::test]
