@@ -140,7 +140,7 @@ fn shell_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::{Bounds, Git, Place};
+    use crate::git::{Argument, Bounds, Git, Place};
 
     /// What git is told about a host, by the helpers of this folder.
     async fn filled(folder: &Path, question: &str) -> String {
@@ -204,6 +204,19 @@ mod tests {
         let ssh = Git::new(folder.path().join("settings")).for_guest(of_guest(&guests, "acme"));
         let refused = ssh.run(Place::Folder(folder.path()), &[&"ls-remote", &"ssh://git@127.0.0.1:1/a.git"], Bounds::LOCAL).await;
         assert!(refused.unwrap_err().to_string().contains("transport 'ssh' not allowed"));
+        // as git-lfs sees it, which asks for none of git's leave
+        let environment = async |git: &Git| {
+            let shows: [Argument<'_>; 3] = [&"-c", &"alias.shows=!env", &"shows"];
+            git.run(Place::Folder(folder.path()), &shows, Bounds::LOCAL).await.unwrap().text()
+        };
+        let own = environment(&Git::new(folder.path().join("settings"))).await;
+        let guests_own = environment(&ssh).await;
+        let has = |text: &str, line: &str| text.lines().any(|one| one == line);
+        assert!(has(&own, "GIT_SSH_COMMAND=ssh -o BatchMode=yes") && !has(&own, "HOME=/dev/null"), "{own}");
+        for line in ["GIT_SSH_COMMAND=false", "KRB5CCNAME=FILE:/dev/null", "KRB5_CLIENT_KTNAME=FILE:/dev/null", "HOME=/dev/null"] {
+            assert!(has(&guests_own, line), "{line}: {guests_own}");
+        }
+        assert!(!guests_own.contains("SSH_AUTH_SOCK"), "{guests_own}");
 
         // a folder that has gone is not remembered
         fs::remove_dir_all(tokens.join("acme")).unwrap();

@@ -65,6 +65,10 @@ pub(crate) const OWN_SETTINGS: &str = "[include]\n\tpath = gitconfig.local\n\tpa
 const FORCED: [(&str, &str); 3] = [("core.hooksPath", "/dev/null"), ("core.fsmonitor", "false"), ("protocol.ext.allow", "never")];
 /// The same for who is not to be the machine's user: ssh finds that user's keys whatever the environment says, and Kerberos its tickets.
 const FORCED_ON_GUESTS: &[(&str, &str)] = &[("protocol.ssh.allow", "never"), ("http.emptyAuth", "false")];
+/// The same for what git starts: git-lfs asks none of these settings, runs the command for ssh itself and looks for tickets where they are by
+/// default. Without any home that would be looked up, and passwords read there.
+const ENVIRONMENT_OF_GUESTS: [(&str, &str); 4] =
+    [("HOME", "/dev/null"), ("GIT_SSH_COMMAND", "false"), ("KRB5CCNAME", "FILE:/dev/null"), ("KRB5_CLIENT_KTNAME", "FILE:/dev/null")];
 
 /// What git may know of the runner's environment: how to find programs, keys and proxies. Nothing of Muster's own.
 const ENVIRONMENT: [&str; 17] = [
@@ -332,8 +336,7 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1");
         let guests = if self.is_guest { FORCED_ON_GUESTS } else { &[] };
         if self.is_guest {
-            // without any it would be looked up, and passwords read there
-            command.env("HOME", "/dev/null");
+            command.envs(ENVIRONMENT_OF_GUESTS);
         }
         command.env("GIT_CONFIG_COUNT", (FORCED.len() + guests.len()).to_string());
         for (index, (key, value)) in FORCED.iter().chain(guests).enumerate() {

@@ -2,7 +2,8 @@
 //! on the same repository fetches only what is new. Attempts borrow its objects; nothing of them writes here.
 //!
 //! In a mirror, `refs/remotes/origin/*` and `refs/tags/*` are what the repository has, [`HEAD`] is what its `HEAD` pointed to, and
-//! `refs/heads/*` are the branches of attempts that could not be pushed anywhere else.
+//! `refs/heads/*` are the branches of attempts that could not be pushed anywhere else. Its own `HEAD` leads to no commit: git-lfs would have the
+//! servers that it asks from a file of that.
 
 use std::{
     collections::HashMap,
@@ -22,6 +23,8 @@ use crate::{
 };
 
 const HEAD: &str = "refs/muster/head";
+/// No attempt's branch is called so, and no other has a place there.
+const NOBODYS: &str = "refs/heads/muster-nobody";
 
 pub(crate) struct Mirrors {
     folder: PathBuf,
@@ -82,19 +85,37 @@ impl Mirrors {
         }
     }
 
-    /// Removes what git calls that were killed have left in the way. Only for a runner of which nothing runs.
-    pub async fn clear_locks(&self) {
+    /// Removes what git calls that were killed have left in the way, and has the `HEAD` of every mirror lead to nothing, also of one that an
+    /// earlier version has made. Only for a runner of which nothing runs.
+    pub async fn clear_up(&self, git: &Git) {
         let folder = self.folder.clone();
         let cleared = on_disk(move || {
-            for mirror in fs::read_dir(&folder)?.flatten() {
-                clear_locks(&mirror.path())?;
+            let mut leading = vec![];
+            for mirror in fs::read_dir(&folder)?.flatten().map(|entry| entry.path()) {
+                clear_locks(&mirror)?;
+                let is_whole = mirror.extension().is_some_and(|word| word == "git");
+                if is_whole && fs::read_to_string(mirror.join("HEAD")).is_ok_and(|head| head.trim_end() != format!("ref: {NOBODYS}")) {
+                    leading.push(mirror);
+                }
             }
-            Ok(())
+            Ok(leading)
         });
-        if let Err(error) = cleared.await {
-            warn!("Could not clear the mirrors of old lock files: {error}");
+        match cleared.await {
+            Ok(leading) => {
+                for mirror in leading {
+                    if let Err(error) = lead_nowhere(git, &mirror).await {
+                        warn!("The HEAD of {} still leads to what the repository's did: {error}", mirror.display());
+                    }
+                }
+            }
+            Err(error) => warn!("Could not clear the mirrors of old lock files: {error}"),
         }
     }
+}
+
+/// The `HEAD` of a mirror. A clone has it as the repository has, or at a branch that an attempt may leave here.
+async fn lead_nowhere(git: &Git, mirror: &Path) -> Result<(), GitError> {
+    git.run(Place::Repository(mirror), &[&"symbolic-ref", &"HEAD", &NOBODYS], Bounds::LOCAL).await.map(drop)
 }
 
 fn clear_locks(folder: &Path) -> io::Result<()> {
@@ -178,6 +199,7 @@ async fn create(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>
     let place = Place::Repository(&fresh);
     let delete = git.run(place, &[&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"], Bounds::LOCAL).await?;
     git.run_with_input(place, &[&"update-ref", &"--stdin"], &delete.bytes, Bounds::LOCAL).await?;
+    lead_nowhere(git, &fresh).await?;
     fs::rename(&fresh, mirror)?;
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
             warn!(attempt.id = %entry.attempt.attempt_id, "An earlier life's attempt still runs: {error}");
         }
     }
-    runner.mirrors.clear_locks().await;
+    runner.mirrors.clear_up(&runner.git).await;
     // what the journal has forgotten was answered
     runner.outbox.keep_what_is_in(&runner.journal).await;
     let mut lost = vec![];

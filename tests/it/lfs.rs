@@ -135,6 +135,34 @@ fn what_git_lfs_keeps_is_in_the_worktree_and_lands_before_the_branch() {
 }
 
 #[test]
+fn whom_the_repository_names_for_git_lfs_is_not_asked() {
+    let scene = Scene::new();
+    let place = scene.machine.folder.path().join("clone");
+    fs::write(place.join(".lfsconfig"), "[lfs]\n\turl = ssh://git@forge.test/theirs.git\n").unwrap();
+    git(&place, &["add", ".lfsconfig"]);
+    git(&place, &["commit", "--quiet", "-m", "Others"]);
+    let chosen = git(&place, &["rev-parse", "HEAD"]);
+    git(&place, &["commit", "--quiet", "--allow-empty", "-m", "Last"]);
+    git(&place, &["push", "--quiet", "origin", "HEAD"]);
+    // it is at no branch, so that a clone is at this commit
+    git(&scene.forge.repository(), &["update-ref", "--no-deref", "HEAD", &chosen]);
+    let server = scene.serves();
+    let client = scene.client(&server);
+    let location = scene.forge.location();
+    let command = "cat .lfsconfig large.bin; echo more >> large.bin";
+    let check = "command_succeeds=grep -q more large.bin";
+    let run = ["task", "run", "--repo", &location, "--lfs", "--command", command, "--check", check, "--land", "push", "--watch"];
+    let ran = client.run(&run);
+    assert_eq!(ran.status.code(), Some(0), "{}{}", stdout(&ran), stderr(&ran));
+    let id = stdout(&client.run(&["task", "list"])).split('\t').next().unwrap().to_owned();
+    until(&client, &id, |task| task["landing"]["state"] == "landed");
+    let log = stdout(&client.run(&["task", "logs", &id]));
+    assert!(log.contains("theirs.git") && log.contains("large\n"), "{log}");
+    assert!(scene.has("large\nmore\n"));
+    server.stops();
+}
+
+#[test]
 fn where_git_lfs_or_what_it_keeps_is_missing_the_task_says_so() {
     let scene = Scene::new();
     let server = scene.serves();

@@ -1,6 +1,6 @@
 //! A runner that stops or dies, and the one that comes after it.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use domain::{
     protocol::{Refusal, Said, ToRunner, ToServer, VERSION},
@@ -54,6 +54,28 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
         let again = server.carry_out(&repository.command("true")).await;
         assert_eq!(outcome(&again), "completed");
     });
+}
+
+#[tokio::test]
+async fn the_head_of_a_mirror_leads_to_nothing_whoever_has_made_it() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.commit(&[(".lfsconfig", "[lfs]\n\turl = https://forge.test/theirs\n")]);
+    let chosen = repository.commit(&[("more.txt", "more")]);
+    repository.commit(&[("last.txt", "last")]);
+    // it is at no branch, so that a clone is at a commit
+    repository.git(&["checkout", "--quiet", &chosen]);
+    let server = Server::with(&state).await;
+    assert_eq!(outcome(&server.carry_out(&repository.command("test -e more.txt -a ! -e last.txt")).await), "completed");
+    let mirror = fs::read_dir(server.state.join("mirrors")).unwrap().next().unwrap().unwrap().path();
+    let head = mirror.join("HEAD");
+    assert_eq!(fs::read_to_string(&head).unwrap(), "ref: refs/heads/muster-nobody\n");
+    server.stop().await;
+
+    fs::write(&head, format!("{first}\n")).unwrap();
+    let server = Server::with(&state).await;
+    assert_eq!(fs::read_to_string(&head).unwrap(), "ref: refs/heads/muster-nobody\n", "an earlier version has made it");
+    assert_eq!(outcome(&server.carry_out(&repository.command("test -e more.txt -a ! -e last.txt")).await), "completed");
 }
 
 #[tokio::test]
