@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, EventKind, Land, LandTask, LandingState, LandingTrouble, Permission, RunnerId, Task, TaskId, TaskState, TaskView,
     WorkspaceId,
-    landing::{AGAIN_SECONDS_MAX, BRANCHES, TRIES_MAX, TROUBLE_MAX},
+    landing::{AGAIN_SECONDS_MAX, BRANCHES, TELLS_MAX, TRIES_MAX, TROUBLE_MAX},
     protocol::{AttemptReport, Landed, Trouble},
     repository::check_ref,
 };
@@ -94,30 +94,24 @@ impl Engine {
         Ok(view)
     }
 
-    /// What this runner was told over an earlier link, and may not have heard.
-    pub(crate) async fn tell_landings_again(&self, session: &RunnerSession) -> Result<()> {
-        let mut tx = self.begin_system(None).await?;
-        let now = tx.now();
-        store::due_at_once(&mut tx, session.id(), now).await?;
-        tx.commit(()).await
-    }
-
-    /// What a runner says came of it. What it says about another time than the latest, or about what has landed already, has no effect.
+    /// What a runner says came of it. What it says about another time than the latest, or about what has landed already, has no effect. That
+    /// it has landed counts also when it was given up, as nothing was heard of it.
     pub(crate) async fn landed(&self, session: &RunnerSession, said: &Landed) -> Result<()> {
         self.note_landed(Some(session.label()), session.id(), said).await
     }
 
     /// `by` is what the event is signed with; Muster itself when absent.
     async fn note_landed(&self, by: Option<String>, runner: RunnerId, said: &Landed) -> Result<()> {
-        let mut tx = self.begin_system(by).await?;
+        let mut tx = self.begin_system(by.clone()).await?;
         let task = match task::store::lock(&mut tx, said.attempt.task_id).await {
             Ok(task) => task,
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(waiting) = store::lock_waiting(&mut tx, said.attempt, said.number, runner).await? else { return Ok(()) };
+        let Some(waiting) = store::lock_waiting(&mut tx, said, runner).await? else { return Ok(()) };
         let now = tx.now();
-        let outcome = outcome(&waiting, said, now);
+        let is_given_up = by.is_none() && waiting.tells > TELLS_MAX;
+        let outcome = Outcome { is_given_up, ..outcome(&waiting, said, now) };
         store::save(&mut tx, task.id, &outcome, now).await?;
         let kind = EventKind::LandingTried {
             attempt: said.attempt.number,
@@ -146,6 +140,7 @@ fn outcome(waiting: &Waiting, said: &Landed, now: domain::Timestamp) -> Outcome 
     Outcome {
         state,
         tries,
+        is_given_up: false,
         remote: said.remote.as_deref().map(|remote| kept(remote, "the repository")),
         pull_request: said.pull_request.clone().filter(|one| one.is_fit()),
         trouble: said.trouble.as_ref().map(kept_trouble),

@@ -268,8 +268,8 @@ impl TestRunner {
     }
 
     /// Says hello over a new link, as far as landings are concerned.
-    pub async fn asks_what_is_to_land(&self) -> Result<()> {
-        self.engine.tell_landings_again(&self.session).await
+    pub fn asks_what_is_to_land(&self) {
+        self.engine.hub.asks_what_is_to_land(&self.session);
     }
 
     /// Carries an attempt to a successful end, with every check passed.

@@ -18,6 +18,8 @@ use crate::{Engine, Result, Service, Tick};
 
 /// Told in one round.
 const BATCH: i64 = 20;
+/// Told to runners that have come back, of what they have not answered; the rest is told when it is due.
+const AGAIN: i64 = 100;
 /// After which a runner that has not answered is told again. One that is still at it does not begin anew.
 const TELL_AGAIN: TimeDelta = TimeDelta::minutes(1);
 
@@ -39,14 +41,19 @@ impl Service for Lander {
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
         let connected = engine.hub.connected();
         let runners: Vec<_> = connected.iter().map(|(id, _)| *id).collect();
+        let back = engine.hub.asking_what_is_to_land();
+        let are_back: Vec<_> = back.iter().map(|(id, _)| *id).collect();
         let mut tx = engine.begin_system(None).await?;
         let now = tx.now();
+        let again = store::unanswered(&mut tx, &are_back, now, AGAIN).await?;
         let due = store::take_due(&mut tx, &runners, now, now + TELL_AGAIN, BATCH).await?;
         let due = tx.commit(due).await?;
+        // whom it does not reach is told when it is due
+        engine.hub.were_told_what_is_to_land(&back);
         let there_may_be_more = due.len() as i64 == BATCH;
-        for one in due {
+        for one in again.into_iter().chain(due) {
             let task = one.attempt.task_id;
-            let lands = connected.iter().any(|(id, lands)| *id == one.runner && *lands);
+            let lands = are_back.contains(&one.runner) || connected.iter().any(|(id, lands)| *id == one.runner && *lands);
             // those after it wait for nothing of this one
             if let Err(error) = engine.see_to(one, lands, &self.origin).await {
                 warn!(task.id = %task, "The result of task {task} does not land for now: {error}");

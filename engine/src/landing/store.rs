@@ -1,7 +1,9 @@
 //! All SQL about landings.
 
 use domain::{
-    AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId, protocol::Credentials,
+    AttemptId, AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId,
+    landing::TELLS_MAX,
+    protocol::{Credentials, Landed},
 };
 use sqlx::PgConnection;
 
@@ -107,7 +109,7 @@ pub(super) struct Due {
     /// The runner was removed, so nobody has the commit.
     pub is_orphan: bool,
     pub number: i32,
-    /// How often its runner was told of this try, this time included.
+    /// How often its runner was told of this try when it was due, this time included.
     pub tells: i32,
     pub how: Land,
     pub repository: String,
@@ -129,7 +131,8 @@ pub(super) async fn take_due(
     limit: i64,
 ) -> Result<Vec<Due>> {
     let runners: Vec<_> = runners.iter().map(|id| id.0).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        DueRow,
         r#"with due as (
              select landing.task_id from landing join attempt on attempt.id = attempt_id join runner on runner.id = runner_id
              where landing.state = 'waiting' and due_at <= $2 and (runner_id = any($1) or removed_at is not null)
@@ -152,69 +155,111 @@ pub(super) async fn take_due(
     )
     .fetch_all(conn)
     .await?;
-    let due = rows.into_iter().map(|row| Due {
-        workspace: row.workspace_id,
-        attempt: AttemptKey { task_id: row.task_id, attempt_id: row.attempt_id, number: row.attempt },
-        runner: row.runner_id,
-        is_orphan: row.is_orphan,
-        number: row.number,
-        tells: row.tells,
-        how: row.how,
-        repository: row.location,
-        branch: row.branch,
-        commit: row.commit_id,
-        saved_on: row.saved_on,
-        left_at: row.left_at,
-        credentials: credentials(row.guest),
-        lfs: row.lfs,
-    });
-    Ok(due.collect())
+    Ok(rows.into_iter().map(Due::from).collect())
 }
 
-/// What this runner has not answered is due now, but for what it is to try again later.
-pub(super) async fn due_at_once(conn: &mut PgConnection, runner: RunnerId, now: Timestamp) -> Result<()> {
-    sqlx::query!(
-        "with unanswered as (
-           select landing.task_id from landing join attempt on attempt.id = attempt_id
-           where runner_id = $1 and landing.state = 'waiting' and (message is null or told_at is not null) and due_at > $2
-           order by landing.task_id for no key update of landing
-         )
-         update landing set due_at = $2 from unanswered where landing.task_id = unanswered.task_id",
-        runner.0,
-        now
+/// What these runners were told, have not answered and are not due to be told again, but for what they are to try later.
+pub(super) async fn unanswered(conn: &mut PgConnection, runners: &[RunnerId], now: Timestamp, limit: i64) -> Result<Vec<Due>> {
+    if runners.is_empty() {
+        return Ok(vec![]);
+    }
+    let runners: Vec<_> = runners.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        DueRow,
+        r#"select landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
+                  removed_at is not null as "is_orphan!", landing.number, tells, how, location, landing.branch, landing.commit_id,
+                  coalesce(attempt.branch, landing.branch) as "saved_on!", left_at, lfs,
+                  case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
+                       then slug end as guest
+           from landing join task on task.id = landing.task_id join repository on repository.id = task.repository_id
+           join attempt on attempt.id = landing.attempt_id join runner on runner.id = attempt.runner_id
+           join workspace on workspace.id = landing.workspace_id
+           where landing.state = 'waiting' and landing.due_at > $2 and runner_id = any($1)
+             and (landing.message is null or landing.told_at is not null)
+           order by landing.due_at limit $3"#,
+        &runners,
+        now,
+        limit
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().map(Due::from).collect())
+}
+
+/// As it is read.
+struct DueRow {
+    task_id: TaskId,
+    workspace_id: WorkspaceId,
+    attempt_id: AttemptId,
+    attempt: i32,
+    runner_id: RunnerId,
+    is_orphan: bool,
+    number: i32,
+    tells: i32,
+    how: Land,
+    location: String,
+    branch: String,
+    commit_id: String,
+    saved_on: String,
+    left_at: Option<String>,
+    lfs: bool,
+    guest: Option<String>,
+}
+
+impl From<DueRow> for Due {
+    fn from(row: DueRow) -> Self {
+        Self {
+            workspace: row.workspace_id,
+            attempt: AttemptKey { task_id: row.task_id, attempt_id: row.attempt_id, number: row.attempt },
+            runner: row.runner_id,
+            is_orphan: row.is_orphan,
+            number: row.number,
+            tells: row.tells,
+            how: row.how,
+            repository: row.location,
+            branch: row.branch,
+            commit: row.commit_id,
+            saved_on: row.saved_on,
+            left_at: row.left_at,
+            credentials: credentials(row.guest),
+            lfs: row.lfs,
+        }
+    }
 }
 
 /// What a landing that waits for its runner was asked for as.
 pub(super) struct Waiting {
     pub how: Land,
     pub tries: i32,
+    pub tells: i32,
 }
 
-/// Locked; nothing when this is not what waits now, or not this runner's. Its task is locked.
-pub(super) async fn lock_waiting(conn: &mut PgConnection, attempt: AttemptKey, number: i32, runner: RunnerId) -> Result<Option<Waiting>> {
+/// Locked; nothing when this is not what waits now, or not this runner's. Of what was given up, as its runner had said nothing, it waits for a
+/// success. Its task is locked.
+pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner: RunnerId) -> Result<Option<Waiting>> {
     let row = sqlx::query!(
-        "select how, tries from landing
-         where task_id = $1 and attempt_id = $2 and number = $3 and state = 'waiting'
+        "select how, tries, tells from landing
+         where task_id = $1 and attempt_id = $2 and number = $3 and (state = 'waiting' or state = 'failed' and tells > $5 and $6)
            and exists (select from attempt where attempt.id = $2 and runner_id = $4)
          for no key update of landing",
-        attempt.task_id.0,
-        attempt.attempt_id.0,
-        number,
-        runner.0
+        said.attempt.task_id.0,
+        said.attempt.attempt_id.0,
+        said.number,
+        runner.0,
+        TELLS_MAX,
+        said.trouble.is_none()
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Waiting { how: row.how, tries: row.tries }))
+    Ok(row.map(|row| Waiting { how: row.how, tries: row.tries, tells: row.tells }))
 }
 
 /// What came of a try.
 pub(super) struct Outcome {
     pub state: LandingState,
     pub tries: i32,
+    /// Its runner has said nothing, for too long: how often it was told is kept, and says so.
+    pub is_given_up: bool,
     /// Where the branch was pushed; it is at the commit now.
     pub remote: Option<String>,
     pub pull_request: Option<PullRequest>,
@@ -227,7 +272,7 @@ pub(super) async fn save(conn: &mut PgConnection, task: TaskId, outcome: &Outcom
         "update landing set state = $2, tries = $3, remote = coalesce($4, remote),
                             left_at = case when $4::text is null then left_at else commit_id end,
                             pull_request_number = coalesce($5, pull_request_number), pull_request_url = coalesce($6, pull_request_url),
-                            message = $7, advice = $8, due_at = $9, told_at = null, tells = 0,
+                            message = $7, advice = $8, due_at = $9, told_at = null, tells = case when $11 then tells else 0 end,
                             ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
          where task_id = $1",
         task.0,
@@ -239,7 +284,8 @@ pub(super) async fn save(conn: &mut PgConnection, task: TaskId, outcome: &Outcom
         outcome.trouble.as_ref().map(|trouble| trouble.message.clone()),
         outcome.trouble.as_ref().map(|trouble| trouble.advice.clone()),
         outcome.due_at,
-        now
+        now,
+        outcome.is_given_up
     )
     .execute(conn)
     .await?;

@@ -65,6 +65,8 @@ struct Connected {
     said: u64,
     /// Whether it is of a version that lands results.
     lands: bool,
+    /// It has said hello, and is to be told at once what it was told to land over an earlier link.
+    asks_what_is_to_land: bool,
     superseded: CancellationToken,
     /// When what it read of its machine was taken last, also by the hand that moves a test's clock.
     read_at: Option<(Instant, Option<Timestamp>)>,
@@ -146,7 +148,19 @@ impl Hub {
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
             let named = held.len();
-            let one = Connected { session, outgoing, named, lingering, held, allowance, said: 0, lands, superseded, read_at: None };
+            let one = Connected {
+                session,
+                outgoing,
+                named,
+                lingering,
+                held,
+                allowance,
+                said: 0,
+                lands,
+                asks_what_is_to_land: lands,
+                superseded,
+                read_at: None,
+            };
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -309,10 +323,34 @@ impl Hub {
         }
     }
 
+    /// The links over which nothing was told yet of what was to land over earlier ones.
+    pub(crate) fn asking_what_is_to_land(&self) -> Vec<(RunnerId, i64)> {
+        let links = self.lock();
+        links.connected.iter().filter(|(_, one)| one.asks_what_is_to_land).map(|(id, one)| (*id, one.session.ticket)).collect()
+    }
+
+    /// They were told, over these links.
+    pub(crate) fn were_told_what_is_to_land(&self, told: &[(RunnerId, i64)]) {
+        let mut links = self.lock();
+        for (runner, ticket) in told {
+            if let Some(one) = links.connected.get_mut(runner).filter(|one| one.session.ticket == *ticket) {
+                one.asks_what_is_to_land = false;
+            }
+        }
+    }
+
     /// Tells the runner what is to land. When it is not connected here, or its queue is full, it is told a little later.
     pub(crate) fn land(&self, runner: RunnerId, order: LandingOrder) {
         if let Some(one) = self.lock().connected.get(&runner) {
             let _ = one.outgoing.try_send(ToRunner::Land { order: Box::new(order), optional: true });
+        }
+    }
+
+    /// As with the hello of another link.
+    #[cfg(feature = "testing")]
+    pub(crate) fn asks_what_is_to_land(&self, runner: &RunnerSession) {
+        if let Some(one) = self.lock().of(runner) {
+            one.asks_what_is_to_land = true;
         }
     }
 

@@ -66,9 +66,6 @@ impl Engine {
             Ok(count) => info!(runner.id = %session.id, "{count} attempts that runner {name} never began are back in the queue"),
             Err(error) => warn!(runner.id = %session.id, "What runner {name} never began could not all be taken back: {error}"),
         }
-        if let Err(error) = until_answered(name, || self.tell_landings_again(&session)).await {
-            warn!(runner.id = %session.id, "What runner {name} is to land is told a little later: {error}");
-        }
         let heard = until_answered(name, || self.heard(&session, attempts)).await?;
         let renewal = until_answered(name, || self.heartbeat(&session, attempts, Instant::now())).await?;
         Ok(Greeting { session, heard, renewal })

@@ -90,7 +90,7 @@ async fn it_is_told_until_its_runner_has_said_what_came_of_it(pool: PgPool) {
     assert_eq!(scene.told().await, [], "it is at it");
     scene.test.advance(TimeDelta::seconds(61));
     assert_eq!(scene.is_told().await, order, "it may not have heard it");
-    scene.runner.runner.asks_what_is_to_land().await.unwrap();
+    scene.runner.runner.asks_what_is_to_land();
     assert_eq!(scene.is_told().await, order, "a runner that comes back is told at once");
     scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
     let before = scene.landing(id).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_trouble_that_may_pass_is_tried_again_and_others_by_hand(pool: PgPool)
     let landing = scene.landing(id).await.unwrap();
     assert_eq!((landing.state, landing.trouble.unwrap().message.as_str()), (LandingState::Waiting, "the network\u{fffd}is down"));
     assert_eq!(landing.again_at.unwrap() - landing.asked_at, TimeDelta::seconds(300));
-    scene.runner.runner.asks_what_is_to_land().await.unwrap();
+    scene.runner.runner.asks_what_is_to_land();
     scene.test.advance(TimeDelta::seconds(299));
     assert_eq!(scene.told().await, [], "a forge that asks to be left alone is");
     for _ in 1..TRIES_MAX {
@@ -191,7 +191,7 @@ async fn a_trouble_that_may_pass_is_tried_again_and_others_by_hand(pool: PgPool)
         assert_eq!(order.number, 1);
         let at_it = scene.landing(id).await.unwrap();
         assert!(at_it.told_at.is_some() && at_it.again_at.is_none() && at_it.trouble.is_some(), "{at_it:?}");
-        scene.runner.runner.asks_what_is_to_land().await.unwrap();
+        scene.runner.runner.asks_what_is_to_land();
         assert_eq!(scene.is_told().await, order, "it is told at once over its next link, whatever went wrong before");
         scene.runner.runner.has_landed(&troubled(&order, Some(300))).await.unwrap();
     }
