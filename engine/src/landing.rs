@@ -103,16 +103,13 @@ impl Engine {
     /// `by` is what the event is signed with; Muster itself when absent.
     async fn note_landed(&self, by: Option<String>, runner: RunnerId, said: &Landed) -> Result<()> {
         let mut tx = self.begin_system(by.clone()).await?;
-        let task = match task::store::lock(&mut tx, said.attempt.task_id).await {
-            Ok(task) => task,
-            Err(Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let task = said.attempt.task_id;
+        let Some(workspace) = store::lock_task(&mut tx, task).await? else { return Ok(()) };
         let Some(waiting) = store::lock_waiting(&mut tx, said, runner).await? else { return Ok(()) };
         let now = tx.now();
-        let is_given_up = by.is_none() && waiting.tells > TELLS_MAX;
+        let is_given_up = by.is_none() && waiting.tells >= TELLS_MAX;
         let outcome = Outcome { is_given_up, ..outcome(&waiting, said, now) };
-        store::save(&mut tx, task.id, &outcome, now).await?;
+        store::save(&mut tx, task, &outcome, now).await?;
         let kind = EventKind::LandingTried {
             attempt: said.attempt.number,
             how: waiting.how,
@@ -120,9 +117,9 @@ impl Engine {
             pull_request: outcome.pull_request.as_ref().map(|one| one.url.clone()),
             why: outcome.trouble.as_ref().map(|trouble| trouble.message.clone()),
         };
-        tx.record(task.workspace_id, task.id, &kind).await?;
+        tx.record(workspace, task, &kind).await?;
         tx.commit(()).await?;
-        info!(task.id = %task.id, "The result of task {} is {}", task.id, outcome.state.name());
+        info!(task.id = %task, "The result of task {task} is {}", outcome.state.name());
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::{
     order,
     store::{self, Due},
 };
-use crate::{Engine, Result, Service, Tick};
+use crate::{Engine, Error, Result, Service, Tick};
 
 /// Told in one round.
 const BATCH: i64 = 20;
@@ -77,17 +77,32 @@ impl Engine {
             let advice = "Update Muster on that machine, and try again.";
             return self.cannot_land(&due, "its runner is of a version of Muster that lands nothing", advice).await;
         }
-        if due.tells > TELLS_MAX {
+        if due.is_due && due.tells >= TELLS_MAX {
             let advice =
                 "See the runner's log and what its git waits for, restart the runner, and try again. What it has pushed stays there.";
             let message = format!("its runner was told {TELLS_MAX} times, and has not said what came of it");
             return self.cannot_land(&due, &message, advice).await;
         }
-        let runner = due.runner;
-        let told = order::of(self, due, origin).await?;
-        // when it cannot be told now, it is told a minute later
-        self.hub.land(runner, told);
-        Ok(())
+        let order = match order::of(self, &due, origin).await {
+            Ok(order) => order,
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            // it would be so each time
+            Err(error) => return self.cannot_be_told(&due, &error).await,
+        };
+        let mut tx = self.begin_system(None).await?;
+        let now = tx.now();
+        // whom nobody tells has not been told: another minute, and it is not counted
+        if store::note_told(&mut tx, &due, now).await? && self.hub.land(due.runner, order) {
+            return tx.commit(()).await;
+        }
+        tx.rollback().await
+    }
+
+    async fn cannot_be_told(&self, due: &Due, error: &Error) -> Result<()> {
+        let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        warn!(task.id = %due.attempt.task_id, "What is to land of task {} cannot be read: {error}{why}", due.attempt.task_id);
+        let advice = "See the server's log, have that mended by whoever runs it, and try again.";
+        self.cannot_land(due, &format!("its runner cannot be told what is to land: {error}"), advice).await
     }
 
     async fn cannot_land(&self, due: &Due, message: &str, advice: &str) -> Result<()> {

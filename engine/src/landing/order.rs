@@ -14,22 +14,22 @@ use sqlx::{PgConnection, types::Json};
 use super::store::Due;
 use crate::{Engine, Error, Result, task};
 
-pub(super) async fn of(engine: &Engine, due: Due, origin: &str) -> Result<LandingOrder> {
+pub(super) async fn of(engine: &Engine, due: &Due, origin: &str) -> Result<LandingOrder> {
     let pull_request = match due.how {
-        Land::PullRequest => Some(pull_request(engine, &due, origin).await?),
+        Land::PullRequest => Some(pull_request(engine, due, origin).await?),
         Land::Push | Land::None => None,
     };
     Ok(LandingOrder {
         attempt: due.attempt,
         number: due.number,
-        repository: due.repository,
-        commit: due.commit,
-        saved_on: due.saved_on,
-        branch: due.branch,
-        left_at: due.left_at,
+        repository: due.repository.clone(),
+        commit: due.commit.clone(),
+        saved_on: due.saved_on.clone(),
+        branch: due.branch.clone(),
+        left_at: due.left_at.clone(),
         lfs: due.lfs,
         pull_request,
-        credentials: due.credentials,
+        credentials: due.credentials.clone(),
     })
 }
 

@@ -109,7 +109,10 @@ pub(super) struct Due {
     /// The runner was removed, so nobody has the commit.
     pub is_orphan: bool,
     pub number: i32,
-    /// How often its runner was told of this try when it was due, this time included.
+    /// It is time for it; the others are told as their runner has come back.
+    pub is_due: bool,
+    pub tries: i32,
+    /// How often its runner was told of this try when it was due.
     pub tells: i32,
     pub how: Land,
     pub repository: String,
@@ -138,12 +141,12 @@ pub(super) async fn take_due(
              where landing.state = 'waiting' and due_at <= $2 and (runner_id = any($1) or removed_at is not null)
              order by due_at limit $4 for no key update of landing skip locked
            )
-           update landing set due_at = $3, told_at = coalesce(told_at, $2), tells = tells + 1
+           update landing set due_at = $3
            from due, task, repository, attempt, runner, workspace
            where landing.task_id = due.task_id and task.id = due.task_id and repository.id = task.repository_id
              and attempt.id = landing.attempt_id and runner.id = attempt.runner_id and workspace.id = landing.workspace_id
            returning landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
-                     removed_at is not null as "is_orphan!", landing.number, tells, how, location, landing.branch, landing.commit_id,
+                     removed_at is not null as "is_orphan!", landing.number, tries, tells, how, location, landing.branch, landing.commit_id,
                      coalesce(attempt.branch, landing.branch) as "saved_on!", left_at, lfs,
                      -- as where assignments are read
                      case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
@@ -155,7 +158,7 @@ pub(super) async fn take_due(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(Due::from).collect())
+    Ok(rows.into_iter().map(|row| row.due(true)).collect())
 }
 
 /// What these runners were told, have not answered and are not due to be told again, but for what they are to try later.
@@ -167,7 +170,7 @@ pub(super) async fn unanswered(conn: &mut PgConnection, runners: &[RunnerId], no
     let rows = sqlx::query_as!(
         DueRow,
         r#"select landing.task_id, landing.workspace_id, landing.attempt_id, attempt.number as attempt, attempt.runner_id,
-                  removed_at is not null as "is_orphan!", landing.number, tells, how, location, landing.branch, landing.commit_id,
+                  removed_at is not null as "is_orphan!", landing.number, tries, tells, how, location, landing.branch, landing.commit_id,
                   coalesce(attempt.branch, landing.branch) as "saved_on!", left_at, lfs,
                   case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
                        then slug end as guest
@@ -183,7 +186,7 @@ pub(super) async fn unanswered(conn: &mut PgConnection, runners: &[RunnerId], no
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(Due::from).collect())
+    Ok(rows.into_iter().map(|row| row.due(false)).collect())
 }
 
 /// As it is read.
@@ -195,6 +198,7 @@ struct DueRow {
     runner_id: RunnerId,
     is_orphan: bool,
     number: i32,
+    tries: i32,
     tells: i32,
     how: Land,
     location: String,
@@ -206,25 +210,48 @@ struct DueRow {
     guest: Option<String>,
 }
 
-impl From<DueRow> for Due {
-    fn from(row: DueRow) -> Self {
-        Self {
-            workspace: row.workspace_id,
-            attempt: AttemptKey { task_id: row.task_id, attempt_id: row.attempt_id, number: row.attempt },
-            runner: row.runner_id,
-            is_orphan: row.is_orphan,
-            number: row.number,
-            tells: row.tells,
-            how: row.how,
-            repository: row.location,
-            branch: row.branch,
-            commit: row.commit_id,
-            saved_on: row.saved_on,
-            left_at: row.left_at,
-            credentials: credentials(row.guest),
-            lfs: row.lfs,
+impl DueRow {
+    fn due(self, is_due: bool) -> Due {
+        Due {
+            workspace: self.workspace_id,
+            attempt: AttemptKey { task_id: self.task_id, attempt_id: self.attempt_id, number: self.attempt },
+            runner: self.runner_id,
+            is_orphan: self.is_orphan,
+            number: self.number,
+            is_due,
+            tries: self.tries,
+            tells: self.tells,
+            how: self.how,
+            repository: self.location,
+            branch: self.branch,
+            commit: self.commit_id,
+            saved_on: self.saved_on,
+            left_at: self.left_at,
+            credentials: credentials(self.guest),
+            lfs: self.lfs,
         }
     }
+}
+
+/// Its runner is being told; false when it has said meanwhile what came of this try. What it is told as it has come back is not counted.
+pub(super) async fn note_told(conn: &mut PgConnection, due: &Due, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query!(
+        "update landing set told_at = coalesce(told_at, $5), tells = tells + case when $4 or told_at is null then 1 else 0 end
+         where task_id = $1 and number = $2 and tries = $3 and state = 'waiting'",
+        due.attempt.task_id.0,
+        due.number,
+        due.tries,
+        due.is_due,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Not read: also of a task that cannot be it is known what came of its landing.
+pub(super) async fn lock_task(conn: &mut PgConnection, task: TaskId) -> Result<Option<WorkspaceId>> {
+    Ok(sqlx::query_scalar!("select workspace_id from task where id = $1 for no key update", task.0).fetch_optional(conn).await?)
 }
 
 /// What a landing that waits for its runner was asked for as.
@@ -239,7 +266,7 @@ pub(super) struct Waiting {
 pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner: RunnerId) -> Result<Option<Waiting>> {
     let row = sqlx::query!(
         "select how, tries, tells from landing
-         where task_id = $1 and attempt_id = $2 and number = $3 and (state = 'waiting' or state = 'failed' and tells > $5 and $6)
+         where task_id = $1 and attempt_id = $2 and number = $3 and (state = 'waiting' or state = 'failed' and tells >= $5 and $6)
            and exists (select from attempt where attempt.id = $2 and runner_id = $4)
          for no key update of landing",
         said.attempt.task_id.0,

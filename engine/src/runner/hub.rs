@@ -339,11 +339,10 @@ impl Hub {
         }
     }
 
-    /// Tells the runner what is to land. When it is not connected here, or its queue is full, it is told a little later.
-    pub(crate) fn land(&self, runner: RunnerId, order: LandingOrder) {
-        if let Some(one) = self.lock().connected.get(&runner) {
-            let _ = one.outgoing.try_send(ToRunner::Land { order: Box::new(order), optional: true });
-        }
+    /// Tells the runner what is to land; false when it is not connected here, or its queue is full.
+    pub(crate) fn land(&self, runner: RunnerId, order: LandingOrder) -> bool {
+        let message = ToRunner::Land { order: Box::new(order), optional: true };
+        self.lock().connected.get(&runner).is_some_and(|one| one.outgoing.try_send(message).is_ok())
     }
 
     /// As with the hello of another link.

@@ -105,6 +105,41 @@ async fn it_is_told_until_its_runner_has_said_what_came_of_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn whom_nobody_has_told_is_not_said_to_be_told(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let one = scene.done(Land::Push).await;
+    // its queue is full: a link that stands still
+    for _ in 0..100 {
+        scene.runner.runner.asks_what_is_to_land();
+        scene.test.land().await;
+    }
+    let other = scene.done(Land::Push).await;
+    scene.test.land().await;
+    assert!(scene.landing(one).await.unwrap().told_at.is_some());
+    let tells =
+        async || sqlx::query_scalar::<_, i32>("select tells from landing order by asked_at, task_id").fetch_all(&pool).await.unwrap();
+    assert_eq!((scene.landing(other).await.unwrap().told_at, tells().await), (None, vec![1, 0]));
+    let before = scene.runner.told_to_land();
+    assert!(before.len() == 100 && before.iter().all(|order| order.attempt.task_id == one));
+    scene.test.advance(TimeDelta::seconds(61));
+    let told: Vec<_> = scene.told().await.iter().map(|order| order.attempt.task_id).collect();
+    assert_eq!((told.len(), tells().await), (2, vec![2, 1]));
+    assert!(scene.landing(other).await.unwrap().told_at.is_some());
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_nobody_can_be_told_of_fails_and_says_so(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::PullRequest).await;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(id.0).execute(&pool).await.unwrap();
+    assert_eq!(scene.told().await, []);
+    let landing: (String, String) = sqlx::query_as("select state, message from landing").fetch_one(&pool).await.unwrap();
+    assert!(landing.0 == "failed" && landing.1.starts_with("its runner cannot be told what is to land: "), "{landing:?}");
+    scene.test.advance(TimeDelta::hours(1));
+    assert_eq!(scene.told().await, []);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn the_servers_runner_has_for_another_workspace_what_was_put_there_for_it(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let eve = scene.test.stranger().await;
