@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{Engine, Error, Result, approval::asked, tx::Tx};
 
-/// Of those that wait for a task, as many as are looked at each time.
-const FOLLOWERS: i64 = 50;
+/// Of those that wait for a task, so many are read at once.
+const AT_ONCE: usize = 50;
 
 impl Engine {
     /// What came of something about one task, for a service that has others to see to: whether it is done. If the task cannot be read it ends,
@@ -36,15 +36,39 @@ impl Engine {
         let mut conn = self.database.system.acquire().await?;
         let followers = followers_of(&mut conn, id).await?;
         drop(conn);
-        let mut is_done = false;
-        for one in followers {
-            match self.end_if_unreadable(one).await {
-                Ok(is_ended) => is_done |= is_ended && one == id,
-                Err(why @ Error::Unavailable(_)) => return Err(why),
-                Err(why) => warn!(task.id = %one, "Task {one} cannot be read, nor can it be ended: {why}"),
+        let is_done = self.has_ended_unreadable(id).await?;
+        for some in followers.chunks(AT_ONCE) {
+            if self.can_be_read(some).await? {
+                continue;
+            }
+            for one in some {
+                self.has_ended_unreadable(*one).await?;
             }
         }
         Ok(is_done)
+    }
+
+    /// All of them, as whoever ends a task before them has to.
+    async fn can_be_read(&self, ids: &[TaskId]) -> Result<bool> {
+        let mut tx = self.begin_system(None).await?;
+        let read = store::lock_all(&mut tx, ids).await;
+        tx.rollback().await?;
+        match read {
+            Ok(_) => Ok(true),
+            Err(why @ Error::Unavailable(_)) => Err(why),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether it has ended now, as it cannot be read. An error when the database does not answer.
+    async fn has_ended_unreadable(&self, id: TaskId) -> Result<bool> {
+        match self.end_if_unreadable(id).await {
+            Err(why) if !matches!(why, Error::Unavailable(_)) => {
+                warn!(task.id = %id, "Task {id} cannot be read, nor can it be ended: {why}");
+                Ok(false)
+            }
+            done => done,
+        }
     }
 
     async fn end_if_unreadable(&self, id: TaskId) -> Result<bool> {
@@ -77,7 +101,7 @@ impl Engine {
     }
 }
 
-/// The task, and some of those that wait for it.
+/// Those that wait for a task, directly or through others.
 async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         r#"with recursive follows (id) as (
@@ -86,9 +110,8 @@ async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>
              select child.id from follows join task_dependency edge on edge.depends_on_id = follows.id
              join task child on child.id = edge.task_id and child.state = 'blocked'
            )
-           select id as "id!: TaskId" from follows order by id <> $1 limit $2"#,
-        id.0,
-        FOLLOWERS
+           select id as "id!: TaskId" from follows where id <> $1 order by id"#,
+        id.0
     )
     .fetch_all(conn)
     .await?;

@@ -497,6 +497,30 @@ async fn what_waits_and_cannot_be_read_holds_up_no_end(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_many_that_wait_the_one_that_cannot_be_read_is_found(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    for number in 0..60 {
+        let waits = NewTask { depends_on: vec![scene.task.into()], ..checked(&format!("waits for it {number}")) };
+        scene.test.create(&scene.ada, waits).await;
+    }
+    let last: TaskId = sqlx::query_scalar(
+        r#"update task set checks = '[{"kind": "no such kind"}]' where id = (select id from task where state = 'blocked' order by id desc limit 1)
+           returning id"#,
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    sqlx::query("update task set losses = 2 where id = $1").bind(scene.task.0).execute(&pool).await.unwrap();
+    scene.test.advance(seconds(lease_seconds() + 1));
+    scene.test.rescue().await;
+    assert_eq!(scene.test.engine.task_state(&scene.ada, last).await.unwrap(), TaskStateName::Failed);
+    let blocked: i64 = sqlx::query_scalar("select count(*) from task where state = 'blocked'").fetch_one(&pool).await.unwrap();
+    assert_eq!(blocked, 59, "the others are as they were");
+    scene.test.rescue().await;
+    assert_eq!(state(&scene.view().await), TaskStateName::Dead);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_landing_that_its_runner_never_answers_is_given_up(pool: PgPool) {
     let new = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("one") };
     let mut scene = Scene::new(&pool, new).await;
