@@ -323,7 +323,7 @@ impl Held {
                 tracing::info!(task.id = %self.task.id, attempt, "Attempt {attempt} of task {} lost its runner", self.task.id);
                 self.end(tx, self.lost("its runner fell silent"), None, written).map(Some)
             }
-            Said::GivenBack => self.end(tx, Verdict::given_back(), None, written).map(Some),
+            Said::GivenBack => self.end(tx, self.stuck().unwrap_or_else(Verdict::given_back), None, written).map(Some),
             Said::ModelFirst => self.end(tx, Verdict::model_first(), None, written).map(Some),
         }
     }
@@ -340,10 +340,15 @@ impl Held {
 
     /// Without a result.
     fn lost(&self, why: &str) -> Verdict {
+        self.stuck().unwrap_or_else(|| Verdict::lost(why))
+    }
+
+    /// When its time was over, or it was taken from its runner: however that lets go of it then.
+    fn stuck(&self) -> Option<Verdict> {
         if self.is_overdue() {
-            return Verdict::stuck(overdue(&self.task, self.row.state));
+            return Some(Verdict::stuck(overdue(&self.task, self.row.state)));
         }
-        if self.renewable { Verdict::lost(why) } else { Verdict::stuck("its runner did not end it when it was asked to".into()) }
+        (!self.renewable).then(|| Verdict::stuck("its runner did not end it when it was asked to".into()))
     }
 
     /// One that was ended because its time was over has not come to what its runner says then.

@@ -170,6 +170,34 @@ async fn whose_runner_does_not_say_that_it_has_it_is_lost_at_once(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_stuck_is_charged_also_when_its_runner_gives_it_back(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    scene.is_overseen_after(seconds(60 + VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS)).await;
+    assert_eq!(scene.is_overseen_after(seconds(END_SECONDS)).await, (false, false));
+    assert_eq!(scene.test.engine.give_back(&scene.runner.runner.session).await.unwrap(), 1);
+    assert_eq!((state(&scene.view().await), scene.failure().await), (TaskStateName::Queued, stuck(OVER_ITS_TIME)));
+    assert_eq!(scene.losses(&pool).await, (1, 0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn whose_runner_opens_another_link_without_it_is_lost_as_well(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let task = test.create(&ada, NewTask { repository: "https://example.org/a.git".into(), ..checked("one") }).await.summary.id;
+    test.dispatch().await;
+    link.is_assigned().await;
+    // it was named and not begun for too long
+    sqlx::query("update attempt set ends_by = claimed_at, renewable = false").execute(&pool).await.unwrap();
+    let _next = Link::of(&test, &machine, id).await;
+    let view = test.engine.get_task(&ada, task).await.unwrap();
+    assert_eq!((state(&view), view.attempt_list[0].state), (TaskStateName::Queued, AttemptState::Lost));
+    assert_eq!(view.attempt_list[0].failure.as_ref().unwrap().code, FailureCode::RunnerStuck);
+    let losses: i32 = sqlx::query_scalar("select losses from task").fetch_one(&pool).await.unwrap();
+    assert_eq!(losses, 1);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_is_taken_away_is_not_renewed_by_what_is_said(pool: PgPool) {
     let scene = Scene::at_work(&pool).await;
     scene.is_overseen_after(seconds(60 + VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS)).await;
