@@ -3,7 +3,7 @@
 //! A task goes when it has ended long enough ago and nothing needs it any more: nothing waits for it, and nothing that could be brought
 //! back would. The tasks of a run go together: the run is forgotten first, for everybody and at once, and then deleted task by task. Each
 //! batch is a short transaction that decides under the locks of its rows, so that any number of replicas may do this at the same time, and
-//! a server that dies over it leaves the rest to the next round.
+//! a server that dies over it leaves the rest to the next round. What has happened to runners goes with it, after a time of its own.
 
 mod store;
 
@@ -12,12 +12,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::{Timestamp, WorkspaceId};
 
-use crate::{Engine, Result, Service, Tick, event};
+use crate::{Engine, Result, Service, Tick, event, runner};
 
 /// Tasks deleted in one transaction.
 const BATCH: i64 = 50;
 /// Runs forgotten in one transaction.
 const RUNS: i64 = 20;
+/// Rows about runners deleted in one statement.
+const OF_RUNNERS: i64 = 1000;
 /// Between two batches, for everybody else.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Nothing is deleted sooner after its end: whoever follows the events of it live has seen them by then.
@@ -59,7 +61,8 @@ impl Service for Retention {
     const EVERY: Duration = Duration::from_mins(10);
 
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
-        if engine.forget_some(self.0).await? == Forgotten::default() {
+        let of_runners = engine.forget_of_runners().await?;
+        if engine.forget_some(self.0).await? == Forgotten::default() && of_runners < OF_RUNNERS.unsigned_abs() {
             return Ok(Tick::Idle);
         }
         tokio::time::sleep(PAUSE).await;
@@ -80,6 +83,13 @@ impl Engine {
             forgotten.tasks += self.forget_tasks(workspace, cutoffs).await?;
         }
         Ok(forgotten)
+    }
+
+    /// What has happened to runners is no task's, and kept for a time of its own.
+    async fn forget_of_runners(&self) -> Result<u64> {
+        let now = self.clock.now(&self.database).await?;
+        let mut conn = self.database.system.acquire().await?;
+        runner::log::forget(&mut conn, now, OF_RUNNERS).await
     }
 
     /// All of it, batch after batch; `done` hears after each how much is gone so far.

@@ -11,7 +11,7 @@ mod drain;
 mod history;
 mod hub;
 mod join;
-mod log;
+pub(crate) mod log;
 mod reading;
 mod serve;
 pub(crate) mod store;

@@ -34,8 +34,6 @@ pub(crate) async fn note_return(conn: &mut PgConnection, runner: RunnerId, now: 
          ), forgotten as (
            -- nobody looks back that far
            delete from runner_pause using back where runner_id = back.id and until < $2 - interval '7 days'
-         ), unlogged as (
-           delete from runner_log using back where runner_id = back.id and at < $2 - interval '90 days'
          )
          -- one that was stopped in order is begun anew
          update runner set stopped_at = null, unresponsive_since = null, not_taken_at = null from back

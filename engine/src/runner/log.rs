@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
 use domain::{
     Actor, AttemptId, Invalid, Page, Permission, RunnerId, TaskId, Timestamp,
     runner::{RunnerLogEntry, RunnerLogFilter, RunnerNews},
@@ -85,6 +86,22 @@ fn entry(row: Row, names: &HashMap<String, String>) -> Option<RunnerLogEntry> {
     };
     let lasted_ms = row.since.map(|since| (row.at - since).num_milliseconds());
     Some(RunnerLogEntry { number: row.number, at: row.at, since: row.since, lasted_ms, what })
+}
+
+/// For so long it is kept what has happened to runners.
+const KEPT: TimeDelta = TimeDelta::days(90);
+
+/// Forgets what happened long ago, so much of it at most; how much.
+pub(crate) async fn forget(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<u64> {
+    let done = sqlx::query!(
+        "delete from runner_log
+         where number in (select number from runner_log where at < $1 order by number limit $2)",
+        now - KEPT,
+        limit
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// It has joined with a token of whoever this is.

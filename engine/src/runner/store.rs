@@ -88,7 +88,8 @@ pub(super) async fn note_machine(
     Ok(())
 }
 
-/// What attempts have left on a runner's machine, if this is still its newest link; whether that is another thing than before.
+/// What attempts have left on a runner's machine, if this is still its newest link; whether that is another thing than before. That there is
+/// something and that there is nothing any more is written down; what it is may change with each sign of life.
 pub(super) async fn note_left_behind(tx: &mut Tx, session: &RunnerSession, left_behind: Option<&str>) -> Result<bool> {
     let now = tx.now();
     let done = sqlx::query!(
@@ -97,7 +98,7 @@ pub(super) async fn note_left_behind(tx: &mut Tx, session: &RunnerSession, left_
            select id, $4::timestamptz, case when $3::text is null then 'cleared' else 'left_behind' end,
                   (select case when max(at) is not null then least(max(at), $4) end from runner_log
                    where runner_id = runner.id and kind = 'left_behind' and $3 is null), $3
-           from runner where id = $1 and ticket = $2 and left_behind is distinct from $3
+           from runner where id = $1 and ticket = $2 and (left_behind is null) <> ($3::text is null)
          )
          update runner set left_behind = $3 where id = $1 and ticket = $2 and left_behind is distinct from $3",
         session.id().0,

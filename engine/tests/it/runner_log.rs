@@ -6,7 +6,7 @@ use domain::{
     protocol::ToServer,
     runner::{ACCEPT_SECONDS, RunnerLogFilter, RunnerNews},
 };
-use engine::{Error, testing::TestEngine};
+use engine::{Error, Keep, Retention, Service, testing::TestEngine};
 use sqlx::PgPool;
 
 use crate::{
@@ -44,7 +44,15 @@ async fn what_happens_to_a_runner_is_told_with_how_long_it_lasted(pool: PgPool) 
     link.to_server.send(ToServer::Heartbeat { beat: 2, attempts: vec![], left_behind: Some("process 4711".into()) }).await.unwrap();
     link.told.recv().await.unwrap();
     test.advance(TimeDelta::seconds(10));
-    link.to_server.send(ToServer::Heartbeat { beat: 3, attempts: vec![], left_behind: Some(String::new()) }).await.unwrap();
+    // as something comes and goes there all the time
+    for (beat, process) in [(3, 4712), (4, 4713)] {
+        let left_behind = Some(format!("process {process}"));
+        link.to_server.send(ToServer::Heartbeat { beat, attempts: vec![], left_behind }).await.unwrap();
+        link.told.recv().await.unwrap();
+    }
+    let now = test.engine.find_runner(&owner, id).await.unwrap().runner.left_behind;
+    assert_eq!(now.as_deref(), Some("process 4713"));
+    link.to_server.send(ToServer::Heartbeat { beat: 5, attempts: vec![], left_behind: Some(String::new()) }).await.unwrap();
     link.told.recv().await.unwrap();
     link.to_server.send(ToServer::Stops { optional: true }).await.unwrap();
     link.beats_nothing_more().await;
@@ -107,10 +115,15 @@ async fn what_a_runner_did_not_take_its_workspace_alone_is_told(pool: PgPool) {
 async fn what_happened_long_ago_is_not_kept(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let owner = test.owner().await;
-    let (machine, id, link) = Link::joined(&test, &owner).await;
-    drop(link);
-    test.advance(TimeDelta::days(91));
-    let _link = Link::of(&test, &machine, id).await;
-    let kept = told(&test, &owner, id).await;
-    assert_eq!(kept.iter().map(|(what, _)| what).collect::<Vec<_>>(), [&RunnerNews::Back], "{kept:?}");
+    let (_, id, _link) = Link::joined(&test, &owner).await;
+    test.advance(TimeDelta::days(89));
+    test.engine.drain_runner(&owner, id).await.unwrap();
+    let forgets = async || {
+        // also where nothing that has ended is ever deleted
+        Retention(Keep::default()).tick(&test.engine).await.unwrap();
+        told(&test, &owner, id).await.into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+    };
+    assert_eq!(forgets().await, [RunnerNews::Joined { by: ada() }, RunnerNews::Drained { by: ada() }]);
+    test.advance(TimeDelta::days(2));
+    assert_eq!(forgets().await, [RunnerNews::Drained { by: ada() }], "also of one that never was away");
 }
