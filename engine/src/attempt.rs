@@ -30,7 +30,7 @@ use domain::{
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::{Engine, Error, Result, RunnerSession, runner::day::note_not_taken, task::followers};
+use crate::{Engine, Error, Result, RunnerSession, runner::day::note_not_taken, service::PassedOver, task::followers};
 use batch::{Message, Said};
 
 fn lease() -> TimeDelta {
@@ -153,7 +153,7 @@ impl Engine {
     }
 
     /// Takes back attempts whose leases have run out. Says whether all that was to be done is done.
-    pub(crate) async fn leases_expired(&self, attempts: &[AttemptKey]) -> Result<bool> {
+    pub(crate) async fn leases_expired(&self, passed_over: &mut PassedOver, now: Timestamp, attempts: &[AttemptKey]) -> Result<bool> {
         if attempts.is_empty() {
             return Ok(true);
         }
@@ -161,7 +161,8 @@ impl Engine {
         let outcomes = self.carry_out(None, &messages).await.all()?;
         let mut all = true;
         for (attempt, outcome) in attempts.iter().zip(outcomes) {
-            all &= self.done_or_passed_over(attempt.task_id, not_stale(outcome).map_or(Ok(()), Err)).await?;
+            let outcome = not_stale(outcome).map_or(Ok(()), Err);
+            all &= self.done_or_passed_over(passed_over, now, attempt.task_id, outcome).await?;
         }
         Ok(all)
     }

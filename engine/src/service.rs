@@ -1,14 +1,15 @@
 //! Background work. A service's `tick` takes no input, is idempotent and may run on every replica at once; a hint only shortens
 //! the wait for the next one.
 
-use std::{future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use chrono::TimeDelta;
-use domain::{Timestamp, runner::lease_seconds};
+use domain::{TaskId, Timestamp, runner::lease_seconds};
 use rand::Rng;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{Engine, Result};
 
@@ -65,6 +66,25 @@ impl Presence {
     #[cfg(feature = "testing")]
     pub fn that_looked_at(now: Timestamp) -> Self {
         Self { last_look: Some(now), ..Self::default() }
+    }
+}
+
+/// Tasks about which a service could do nothing a moment ago. For a minute it sees to the others: what is refused each time would be all that it
+/// ever gets to.
+#[derive(Default)]
+pub(crate) struct PassedOver(HashMap<TaskId, Timestamp>);
+
+const PASSED_OVER_FOR: TimeDelta = TimeDelta::minutes(1);
+
+impl PassedOver {
+    /// Those that are left alone at this time. Of a clock that was set back nobody waits for what it said before.
+    pub fn at(&mut self, now: Timestamp) -> Vec<Uuid> {
+        self.0.retain(|_, until| *until > now && *until <= now + PASSED_OVER_FOR);
+        self.0.keys().map(|id| id.0).collect()
+    }
+
+    pub fn note(&mut self, task: TaskId, now: Timestamp) {
+        self.0.insert(task, now + PASSED_OVER_FOR);
     }
 }
 

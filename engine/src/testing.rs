@@ -17,6 +17,7 @@ use crate::{
     ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Overseer, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
+    service::PassedOver,
 };
 
 pub const PASSWORD: &str = "a quiet morning walk";
@@ -133,7 +134,7 @@ impl TestEngine {
 
     /// One round of the timekeeper, and of whoever keeps the deadlines of questions.
     pub async fn keep_time(&self) {
-        Timekeeper.tick(&self.engine).await.expect("the timekeeper works");
+        Timekeeper::default().tick(&self.engine).await.expect("the timekeeper works");
         ApprovalKeeper.tick(&self.engine).await.expect("the approval keeper works");
     }
 
@@ -156,7 +157,8 @@ impl TestEngine {
 
     /// What the rescuer does about an attempt that it found expired a moment ago.
     pub async fn take_back(&self, attempt: AttemptKey) {
-        assert!(self.engine.leases_expired(&[attempt]).await.expect("the rescuer works"));
+        let now = self.engine.clock.now(&self.engine.database).await.expect("the clock goes");
+        assert!(self.engine.leases_expired(&mut PassedOver::default(), now, &[attempt]).await.expect("the rescuer works"));
     }
 
     /// One round of the event tailer.

@@ -54,7 +54,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     start_service(Dispatcher::default(), &engine, &stop, &tracker);
     start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Overseer::default(), &engine, &stop, &tracker);
-    start_service(Timekeeper, &engine, &stop, &tracker);
+    start_service(Timekeeper::default(), &engine, &stop, &tracker);
 
     let tally = Arc::new(Tally::default());
     let (sender, given) = mpsc::unbounded_channel();

@@ -12,6 +12,7 @@ use domain::{
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use super::{lease_until, telling};
 use crate::{
@@ -564,13 +565,14 @@ pub(super) async fn held_by(conn: &mut PgConnection, runner: RunnerId) -> Result
     Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
 }
 
-/// Attempts whose lease has run out.
-pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<AttemptKey>> {
+/// Attempts whose lease has run out, but for those of tasks that are passed over.
+pub(crate) async fn expired(conn: &mut PgConnection, now: Timestamp, passed: &[Uuid], limit: i64) -> Result<Vec<AttemptKey>> {
     let rows = sqlx::query!(
-        "select id, task_id, number from attempt where state in ('claimed', 'running', 'verifying') and lease_until < $1
+        "select id, task_id, number from attempt where state in ('claimed', 'running', 'verifying') and lease_until < $1 and task_id <> all($3)
          order by lease_until limit $2",
         now,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;

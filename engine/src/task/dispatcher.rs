@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::{edge, followers, followers::End, release, store};
-use crate::{Engine, Error, Result, RunnerSession, Service, Tick, event::store::Fact, runner::Taker};
+use crate::{Engine, Error, Result, RunnerSession, Service, Tick, event::store::Fact, runner::Taker, service::PassedOver};
 
 /// Due tasks moved in one transaction.
 const DUE_BATCH: i64 = 100;
@@ -42,6 +42,8 @@ pub struct Dispatcher {
     looked_for_resumed: Option<Instant>,
     /// A look around that takes its time.
     looking: Option<AbortOnDropHandle<()>>,
+    /// What is due and could not be queued.
+    passed_over: PassedOver,
 }
 
 impl Service for Dispatcher {
@@ -52,7 +54,7 @@ impl Service for Dispatcher {
         // What was committed makes no task due; time does.
         let mut due = 0;
         if self.nothing_due.is_none_or(|since| since.elapsed() >= LOOK_AGAIN) {
-            due = engine.queue_due_tasks().await?;
+            due = engine.queue_due_tasks(&mut self.passed_over).await?;
             self.nothing_due = (due == 0).then(Instant::now);
         }
         if self.looked_for_resumed.is_none_or(|at| at.elapsed() >= RESUMED_AGAIN) {
@@ -103,35 +105,35 @@ impl Dispatcher {
 }
 
 impl Engine {
-    async fn queue_due_tasks(&self) -> Result<usize> {
-        match self.queue_due(None).await {
+    async fn queue_due_tasks(&self, passed_over: &mut PassedOver) -> Result<usize> {
+        match self.queue_due(None, passed_over).await {
             Err(error) if !matches!(error, Error::Unavailable(_)) => {
                 warn!("Tasks whose time has come are queued one by one, as one of them is refused: {error}");
-                self.queue_due_one_by_one().await
+                self.queue_due_one_by_one(passed_over).await
             }
             done => done,
         }
     }
 
     /// So that what cannot be read keeps nobody else waiting.
-    async fn queue_due_one_by_one(&self) -> Result<usize> {
+    async fn queue_due_one_by_one(&self, passed_over: &mut PassedOver) -> Result<usize> {
         let now = self.clock.now(&self.database).await?;
         let mut conn = self.database.system.acquire().await?;
-        let due = store::lock_due(&mut conn, now, DUE_BATCH, None).await?;
+        let due = store::lock_due(&mut conn, now, DUE_BATCH, None, &passed_over.at(now)).await?;
         drop(conn);
         let mut done = 0;
         for id in due {
-            let outcome = self.queue_due(Some(id)).await.map(drop);
-            done += usize::from(self.done_or_passed_over(id, outcome).await?);
+            let outcome = self.queue_due(Some(id), passed_over).await.map(drop);
+            done += usize::from(self.done_or_passed_over(passed_over, now, id, outcome).await?);
         }
         Ok(done)
     }
 
     /// All of them, or this one alone.
-    async fn queue_due(&self, only: Option<TaskId>) -> Result<usize> {
+    async fn queue_due(&self, only: Option<TaskId>, passed_over: &mut PassedOver) -> Result<usize> {
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let due = store::lock_due(&mut tx, now, DUE_BATCH, only).await?;
+        let due = store::lock_due(&mut tx, now, DUE_BATCH, only, &passed_over.at(now)).await?;
         let ending: Vec<_> = due.iter().map(|id| followers::Ending { task: *id, attempt: None, end: End::Well }).collect();
         if !ending.is_empty() {
             followers::lock_all(&mut tx, &ending).await?;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     Engine, Result, Service, Tick, attempt,
-    service::{Presence, RESTS},
+    service::{PassedOver, Presence, RESTS},
 };
 
 /// Attempts rescued in one tick.
@@ -15,6 +15,7 @@ const BATCH: i64 = 100;
 #[derive(Default)]
 pub struct Rescuer {
     presence: Presence,
+    passed_over: PassedOver,
     rests_until: Option<Instant>,
 }
 
@@ -40,12 +41,12 @@ impl Service for Rescuer {
         }
         let mut conn = engine.database.system.acquire().await?;
         let began = Instant::now();
-        let expired = attempt::store::expired(&mut conn, now, BATCH).await?;
+        let expired = attempt::store::expired(&mut conn, now, &self.passed_over.at(now), BATCH).await?;
         drop(conn);
         let rest = began.elapsed() * RESTS;
         let there_may_be_more = expired.len() as i64 == BATCH;
         self.rests_until = (!there_may_be_more && rest > Self::EVERY).then(|| Instant::now() + rest);
-        let all = engine.leases_expired(&expired).await?;
+        let all = engine.leases_expired(&mut self.passed_over, now, &expired).await?;
         Ok(if there_may_be_more && all { Tick::Busy } else { Tick::Idle })
     }
 }

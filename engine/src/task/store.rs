@@ -8,6 +8,7 @@ use domain::{
 };
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 pub(crate) use super::row::ChangedRow;
 pub(super) use super::row::{NewEdge, NewRow, StateColumns, concurrency, retry_policy};
@@ -406,14 +407,15 @@ pub(super) async fn set_satisfied(conn: &mut PgConnection, id: TaskId, satisfied
     Ok(())
 }
 
-/// Members of groups that have ended, which go on although nobody waits for them any more.
-pub(super) async fn left_behind(conn: &mut PgConnection, limit: i64) -> Result<Vec<TaskId>> {
+/// Members of groups that have ended, which go on although nobody waits for them any more; here and below, without those that are passed over.
+pub(super) async fn left_behind(conn: &mut PgConnection, passed: &[Uuid], limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         r#"select member.id as "id: TaskId" from task member join task grouped on grouped.id = member.group_id
            where member.group_id is not null and member.ended_at is null and grouped.ended_at is not null
-             and (member.stop is null or member.stop ->> 'why' <> 'cancel')
+             and (member.stop is null or member.stop ->> 'why' <> 'cancel') and member.id <> all($2)
            order by member.id limit $1"#,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;
@@ -449,13 +451,20 @@ pub(crate) async fn exists(conn: &mut PgConnection, id: TaskId) -> Result<()> {
 }
 
 /// Tasks whose time has come, locked; at most `limit`, or this one alone.
-pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64, only: Option<TaskId>) -> Result<Vec<TaskId>> {
+pub(super) async fn lock_due(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+    only: Option<TaskId>,
+    passed: &[Uuid],
+) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
-        "select id from task where state = 'scheduled' and run_at <= $1 and ($3::uuid is null or id = $3)
+        "select id from task where state = 'scheduled' and run_at <= $1 and ($3::uuid is null and id <> all($4) or id = $3)
          order by run_at, id limit $2 for no key update skip locked",
         now,
         limit,
-        only.map(|id| id.0)
+        only.map(|id| id.0),
+        passed
     )
     .fetch_all(conn)
     .await?;
@@ -463,12 +472,14 @@ pub(super) async fn lock_due(conn: &mut PgConnection, now: Timestamp, limit: i64
 }
 
 /// Tasks whose deadline has passed, and which nobody ends for it yet.
-pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
+pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, passed: &[Uuid], limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         "select id from task where complete_by <= $1 and ended_at is null and (stop is null or stop ->> 'why' not in ('deadline', 'cancel'))
+           and id <> all($3)
          order by complete_by, id limit $2",
         now,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;
@@ -477,13 +488,14 @@ pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, limit: i64)
 
 /// Tasks that have been in the queue for longer than they were to wait. While somebody holds one its time stands still. They are looked
 /// for among those that have such a limit alone: what is queued has a time since when.
-pub(super) async fn expired(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<TaskId>> {
+pub(super) async fn expired(conn: &mut PgConnection, now: Timestamp, passed: &[Uuid], limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         "select id from task
          where queued_at is not null and queue_seconds is not null and queued_at + make_interval(secs => queue_seconds) <= $1
-           and paused_by is null order by queued_at, id limit $2",
+           and paused_by is null and id <> all($3) order by queued_at, id limit $2",
         now,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;

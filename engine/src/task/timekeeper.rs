@@ -8,7 +8,7 @@ use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
 use tracing::{info, warn};
 
 use super::{concurrency, followers, followers::End, record_end, release, store};
-use crate::{Engine, Error, Result, Service, Tick, endpoint};
+use crate::{Engine, Error, Result, Service, Tick, endpoint, service::PassedOver};
 
 /// Tasks looked at in one tick, for each of the reasons.
 const BATCH: i64 = 100;
@@ -17,7 +17,9 @@ const BATCH: i64 = 100;
 const PRE_EMPT_AFTER: TimeDelta = TimeDelta::seconds(1);
 
 #[derive(Default)]
-pub struct Timekeeper;
+pub struct Timekeeper {
+    passed_over: PassedOver,
+}
 
 impl Service for Timekeeper {
     const NAME: &'static str = "timekeeper";
@@ -26,24 +28,26 @@ impl Service for Timekeeper {
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
         let now = engine.clock.now(&engine.database).await?;
         let mut conn = engine.database.system.acquire().await?;
-        let overdue = store::overdue(&mut conn, now, BATCH).await?;
-        let expired = store::expired(&mut conn, now, BATCH).await?;
-        let left_behind = store::left_behind(&mut conn, BATCH).await?;
+        let passed_over = &mut self.passed_over;
+        let passed = passed_over.at(now);
+        let overdue = store::overdue(&mut conn, now, &passed, BATCH).await?;
+        let expired = store::expired(&mut conn, now, &passed, BATCH).await?;
+        let left_behind = store::left_behind(&mut conn, &passed, BATCH).await?;
         concurrency::unpark(&mut conn).await?;
         endpoint::let_go(&mut conn, now).await?;
         drop(conn);
         // what cannot be done about one keeps nobody else waiting
         let mut all = true;
         for id in &overdue {
-            all &= engine.done_or_passed_over(*id, engine.task_overdue(*id).await).await?;
+            all &= engine.done_or_passed_over(passed_over, now, *id, engine.task_overdue(*id).await).await?;
         }
         for id in &expired {
-            all &= engine.done_or_passed_over(*id, engine.task_expired(*id).await).await?;
+            all &= engine.done_or_passed_over(passed_over, now, *id, engine.task_expired(*id).await).await?;
         }
         for id in left_behind {
-            all &= engine.done_or_passed_over(id, engine.cancel_left_behind(id).await).await?;
+            all &= engine.done_or_passed_over(passed_over, now, id, engine.cancel_left_behind(id).await).await?;
         }
-        engine.go_on_cancelling().await?;
+        engine.go_on_cancelling(passed_over, now).await?;
         engine.make_room(now).await?;
         let full = overdue.len().max(expired.len()) as i64 == BATCH;
         Ok(if full && all { Tick::Busy } else { Tick::Idle })

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, RunnerId, TaskId, TaskStateName, runner::END_SECONDS};
+use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, RunnerId, TaskId, TaskStateName, Timestamp, runner::END_SECONDS};
 use sqlx::{PgConnection, types::Json};
 use tracing::warn;
 
@@ -17,35 +17,51 @@ use super::{
     followers::{self, End, Ending},
     release, store,
 };
-use crate::{Engine, Error, Result, approval::asked, tx::Tx};
+use crate::{Engine, Error, Result, approval::asked, service::PassedOver, tx::Tx};
 
 /// Of those that wait for a task, so many are read at once.
 const AT_ONCE: usize = 50;
 
 impl Engine {
     /// What came of something about one task, for a service that has others to see to: whether it is done. If the task cannot be read it ends,
-    /// and so does what waits for it and cannot; whatever else it is that could not be done, it is tried again the next time. An error when the
-    /// database does not answer.
-    pub(crate) async fn done_or_passed_over(&self, id: TaskId, outcome: Result<()>) -> Result<bool> {
+    /// and so does what waits for it and cannot, and it is tried again at once; whatever else it is that could not be done, after it was passed
+    /// over for a while. An error when the database does not answer.
+    pub(crate) async fn done_or_passed_over(
+        &self,
+        passed_over: &mut PassedOver,
+        now: Timestamp,
+        id: TaskId,
+        outcome: Result<()>,
+    ) -> Result<bool> {
         let error = match outcome {
             Ok(()) => return Ok(true),
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => error,
         };
         warn!(task.id = %id, "Task {id} is passed over for now: {error}");
+        let is_done = is_of_a_row(&error) && self.has_ended_unreadable(id).await?;
+        let some_ended = is_of_a_row(&error) && self.have_followers_ended_unreadable(id).await?;
+        if !is_done && !some_ended {
+            passed_over.note(id, now);
+        }
+        Ok(is_done)
+    }
+
+    /// Whether any has, of those that wait for it.
+    async fn have_followers_ended_unreadable(&self, id: TaskId) -> Result<bool> {
         let mut conn = self.database.system.acquire().await?;
         let followers = followers_of(&mut conn, id).await?;
         drop(conn);
-        let is_done = self.has_ended_unreadable(id).await?;
+        let mut any = false;
         for some in followers.chunks(AT_ONCE) {
             if self.can_be_read(some).await? {
                 continue;
             }
             for one in some {
-                self.has_ended_unreadable(*one).await?;
+                any |= self.has_ended_unreadable(*one).await?;
             }
         }
-        Ok(is_done)
+        Ok(any)
     }
 
     /// All of them, as whoever ends a task before them has to.
@@ -118,14 +134,17 @@ async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>
     Ok(ids)
 }
 
+/// Whether it is a row that cannot be read, and not something that was refused.
+fn is_of_a_row(error: &Error) -> bool {
+    matches!(error, Error::Inconsistent { .. } | Error::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))
+}
+
 /// Why, where it is the row itself that cannot be read.
 fn unreadable(id: TaskId, error: Error) -> Result<String> {
     match error {
-        Error::Inconsistent { .. } => Ok(error.to_string()),
-        Error::Database(why @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
-            Ok(Error::inconsistent("task", id, why.to_string()).to_string())
-        }
-        error => Err(error),
+        error if !is_of_a_row(&error) => Err(error),
+        Error::Database(why) => Ok(Error::inconsistent("task", id, why.to_string()).to_string()),
+        error => Ok(error.to_string()),
     }
 }
 

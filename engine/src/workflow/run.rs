@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::{
-    Actor, EventKind, Invalid, Page, Permission, WorkflowRunId,
+    Actor, EventKind, Invalid, Page, Permission, Timestamp, WorkflowRunId,
     error::Errors,
     repository::check_location,
     task::{INPUTS_MAX, Inputs, fill},
@@ -15,7 +15,9 @@ use super::{
     query, store,
 };
 use crate::{
-    Engine, Error, Result, new_id, task,
+    Engine, Error, Result, new_id,
+    service::PassedOver,
+    task,
     task::{
         followers,
         followers::{End, Ending},
@@ -122,7 +124,8 @@ impl Engine {
             store::set_cancelled(&mut tx, id, &actor.label(), now).await?;
         }
         tx.commit(()).await?;
-        self.cancel_tasks_of(id, &actor.label()).await?;
+        let now = self.clock.now(&self.database).await?;
+        self.cancel_tasks_of(id, &actor.label(), &mut PassedOver::default(), now).await?;
         let mut tx = self.begin(actor).await?;
         let view = query::run(&mut tx, id).await?;
         tx.answer(actor, view).await
@@ -152,22 +155,26 @@ impl Engine {
     }
 
     /// What a server began to cancel and did not finish.
-    pub(crate) async fn go_on_cancelling(&self) -> Result<()> {
+    pub(crate) async fn go_on_cancelling(&self, passed_over: &mut PassedOver, now: Timestamp) -> Result<()> {
         let mut conn = self.database.system.acquire().await?;
-        let runs = store::cancelling(&mut conn, CANCEL_BATCH).await?;
+        let runs = store::cancelling(&mut conn, &passed_over.at(now), CANCEL_BATCH).await?;
         drop(conn);
         for (run, by) in runs {
-            self.cancel_tasks_of(run, &by).await?;
+            self.cancel_tasks_of(run, &by, passed_over, now).await?;
         }
         Ok(())
     }
 
-    async fn cancel_tasks_of(&self, run: WorkflowRunId, by: &str) -> Result<()> {
+    async fn cancel_tasks_of(&self, run: WorkflowRunId, by: &str, passed_over: &mut PassedOver, now: Timestamp) -> Result<()> {
         loop {
             let mut conn = self.database.system.acquire().await?;
-            let tasks = store::going_on(&mut conn, run, CANCEL_BATCH).await?;
+            let tasks = store::going_on(&mut conn, run, &passed_over.at(now), CANCEL_BATCH).await?;
             if tasks.is_empty() {
-                return store::is_cancelled_throughout(&mut conn, run).await;
+                // what is passed over goes on
+                return match store::going_on(&mut conn, run, &[], 1).await?.is_empty() {
+                    true => store::is_cancelled_throughout(&mut conn, run).await,
+                    false => Ok(()),
+                };
             }
             drop(conn);
             let mut all = true;
@@ -176,7 +183,7 @@ impl Engine {
                     let ran = matches!(task.state, domain::TaskState::Running { .. } | domain::TaskState::Verifying { .. });
                     Ok((task.cancel(by, now)?, ran.then_some(EventKind::CancelRequested)))
                 };
-                all &= self.done_or_passed_over(task, self.change_by_time(task, cancel).await).await?;
+                all &= self.done_or_passed_over(passed_over, now, task, self.change_by_time(task, cancel).await).await?;
             }
             // the rest of it the next time
             if !all {

@@ -3,6 +3,7 @@
 use domain::{Actor, IfMatch, TaskId, Timestamp, WorkflowId, WorkflowRunId, WorkspaceId, task::Inputs, workflow::Definition};
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use super::instantiate::NewStep;
 use crate::{Error, Result, new_id, task::group::Member, tx::Tx};
@@ -262,25 +263,32 @@ pub(super) async fn is_cancelled_throughout(conn: &mut PgConnection, id: Workflo
     Ok(())
 }
 
-/// Runs that are being cancelled.
-pub(super) async fn cancelling(conn: &mut PgConnection, limit: i64) -> Result<Vec<(WorkflowRunId, String)>> {
+/// Runs that are being cancelled, but for those of which everything that goes on is passed over.
+pub(super) async fn cancelling(conn: &mut PgConnection, passed: &[Uuid], limit: i64) -> Result<Vec<(WorkflowRunId, String)>> {
     let rows = sqlx::query!(
-        r#"select id as "id: WorkflowRunId", cancelled_by as "by!" from workflow_run
-           where cancelling_since is not null and cancelled_by is not null order by cancelling_since limit $1"#,
-        limit
+        r#"select id as "id: WorkflowRunId", cancelled_by as "by!" from workflow_run run
+           where cancelling_since is not null and cancelled_by is not null
+             and (not exists (select from task where workflow_run_id = run.id and task.id = any($2))
+                  or exists (select from task where workflow_run_id = run.id and ended_at is null
+                             and (stop is null or stop ->> 'why' <> 'cancel') and task.id <> all($2)))
+           order by cancelling_since limit $1"#,
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.by)).collect())
 }
 
-/// The run's own tasks that have not ended and are not being ended, the oldest first.
-pub(super) async fn going_on(conn: &mut PgConnection, id: WorkflowRunId, limit: i64) -> Result<Vec<TaskId>> {
+/// The run's own tasks that have not ended and are not being ended, the oldest first, without those that are passed over.
+pub(super) async fn going_on(conn: &mut PgConnection, id: WorkflowRunId, passed: &[Uuid], limit: i64) -> Result<Vec<TaskId>> {
     let ids = sqlx::query_scalar!(
         r#"select id as "id: TaskId" from task
-           where workflow_run_id = $1 and ended_at is null and (stop is null or stop ->> 'why' <> 'cancel') order by id limit $2"#,
+           where workflow_run_id = $1 and ended_at is null and (stop is null or stop ->> 'why' <> 'cancel') and id <> all($3)
+           order by id limit $2"#,
         id.0,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;

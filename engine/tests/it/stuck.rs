@@ -12,7 +12,7 @@ use domain::{
     task::Concurrency,
 };
 use engine::{
-    Overseer, Service,
+    Overseer, Service, Timekeeper,
     testing::{ConnectedRunner, TestEngine, Words, report},
 };
 use serde_json::json;
@@ -522,6 +522,52 @@ async fn what_waits_and_cannot_be_read_holds_up_no_end(pool: PgPool) {
     assert_eq!((state(scene.task).await, state(waits).await), (TaskStateName::Running, TaskStateName::Failed));
     scene.test.rescue().await;
     assert_eq!(state(scene.task).await, TaskStateName::Dead);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_refused_each_time_hides_nobody(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let by = |time: &str| Some(format!("2026-11-20T{time}Z").parse().unwrap());
+    for _ in 0..100 {
+        test.create(&ada, NewTask { complete_by: by("09:02:00"), ..checked("refused") }).await;
+    }
+    let last = test.create(&ada, NewTask { complete_by: by("09:02:01"), ..checked("after them") }).await.summary.id;
+    let refuse = "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$";
+    sqlx::query(refuse).execute(&pool).await.unwrap();
+    let trigger = "create trigger refuse before update on task for each row when (old.title = 'refused') execute function refuse()";
+    sqlx::query(trigger).execute(&pool).await.unwrap();
+    test.advance(TimeDelta::minutes(3));
+    let mut keeper = Timekeeper::default();
+    let mut failed = async || {
+        keeper.tick(&test.engine).await.unwrap();
+        sqlx::query_scalar::<_, i64>("select count(*) from task where state = 'failed'").fetch_one(&pool).await.unwrap()
+    };
+    assert_eq!(failed().await, 0);
+    assert_eq!(failed().await, 1);
+    assert_eq!(test.engine.task_state(&ada, last).await.unwrap(), TaskStateName::Failed);
+
+    sqlx::query("drop trigger refuse on task").execute(&pool).await.unwrap();
+    assert_eq!(failed().await, 1, "they are left alone");
+    test.advance(seconds(61));
+    assert_eq!(failed().await, 101, "and tried again");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_waits_and_cannot_be_read_has_nobody_passed_over(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let over = Some("2026-11-20T09:02:00Z".parse().unwrap());
+    let task = test.create(&ada, NewTask { complete_by: over, ..checked("one") }).await.summary.id;
+    let waits = test.create(&ada, NewTask { depends_on: vec![task.into()], ..checked("waits for it") }).await.summary.id;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(waits.0).execute(&pool).await.unwrap();
+    test.advance(TimeDelta::minutes(3));
+    let mut keeper = Timekeeper::default();
+    for expected in [TaskStateName::Queued, TaskStateName::Failed] {
+        keeper.tick(&test.engine).await.unwrap();
+        assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), expected);
+    }
+    assert_eq!(test.engine.task_state(&ada, waits).await.unwrap(), TaskStateName::Failed);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
