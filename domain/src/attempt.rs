@@ -91,6 +91,9 @@ pub struct Attempt {
     /// nobody has asked, and when it has ended.
     #[serde(default)]
     pub ends_by: Option<DateTime<Utc>>,
+    /// Its runner has not ended it by then: its lease is renewed no more, and it is lost once that has run out, within two minutes.
+    #[serde(default)]
+    pub taken_away: bool,
     /// Since when its agent waits for an answer; absent when it does not.
     pub blocked_since: Option<DateTime<Utc>>,
     /// What there is of its session: the number of the latest event, 0 when there is none.

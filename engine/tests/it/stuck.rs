@@ -121,9 +121,11 @@ async fn work_that_goes_on_past_its_time_is_asked_for_and_then_taken_away(pool: 
     assert_eq!(scene.runner.told(), [ToRunner::Cancel { attempt: scene.held.attempt }], "at once");
     let by = scene.attempt().await.ends_by.unwrap();
     assert_eq!(scene.is_overseen_after(seconds(END_SECONDS) - seconds(1)).await, (true, true), "as long as anybody has to end anything");
-    assert_eq!(scene.attempt().await.ends_by, Some(by), "once");
+    let attempt = scene.attempt().await;
+    assert_eq!((attempt.ends_by, attempt.taken_away), (Some(by), false), "once");
 
     assert_eq!(scene.is_overseen_after(seconds(1)).await, (false, false), "it is another's now, and the runner ends it");
+    assert!(scene.attempt().await.taken_away, "and people see it");
     scene.test.rescue().await;
     assert_eq!(state(&scene.view().await), TaskStateName::Running, "nobody has it before the lease is over");
     scene.test.advance(seconds(lease_seconds()));
@@ -149,7 +151,8 @@ async fn what_is_ended_when_it_is_asked_for_is_done_again_and_what_was_done_coun
     scene.runner.runner.reports(scene.held.attempt, scene.cancelled()).await.unwrap();
     assert_eq!((state(&scene.view().await), scene.losses(&pool).await), (TaskStateName::Queued, (1, 0)), "nobody has cancelled the task");
     assert_eq!(scene.failure().await, stuck(OVER_ITS_TIME));
-    assert_eq!(scene.attempt().await.ends_by, None, "it has ended");
+    let attempt = scene.attempt().await;
+    assert_eq!((attempt.ends_by, attempt.taken_away), (None, false), "it has ended");
 
     let next = scene.runner.runner.claims_one().await;
     let scene = Scene { held: next, ..scene };

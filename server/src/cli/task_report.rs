@@ -91,6 +91,7 @@ mod tests {
             log_start: 0,
             log_end: 0,
             ends_by: None,
+            taken_away: false,
             blocked_since: None,
             session_events: 0,
             endpoint: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use domain::{
-    Attempt, Event, FailureCode, Land, TaskView, Work,
+    Attempt, Event, FailureCode, Land, TaskView, Timestamp, Work,
     endpoint::AwaitedPull,
     repository::also_fetched,
     task::{Gate, TaskLink, TierSource, no_runner_has, plain},
@@ -99,6 +99,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
     }
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("ends_by", attempt.ends_by.map(moment).unwrap_or_default()));
+        fields.push(("taken_away", attempt.taken_away.to_string()));
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
         fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
@@ -110,13 +111,20 @@ fn of_failure(task: &TaskView, what: impl Fn(FailureCode) -> &'static str) -> St
     task.summary.state.failure().map(|failure| what(failure.code)).unwrap_or_default().to_owned()
 }
 
+/// What there is to be said of an attempt that is to end.
+fn wanted_end(by: Option<Timestamp>, is_taken_away: bool) -> Option<String> {
+    if is_taken_away {
+        return Some("  its runner has not ended it in time, and loses it within two minutes".into());
+    }
+    by.map(|by| format!("  its runner is asked to end it, and loses it after {}", moment(by)))
+}
+
 fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     let summary = &task.summary;
     let mut lines = vec![format!("{bold}{}{bold:#}", shown(&summary.title), bold = bold())];
     lines.extend(result_lines(task));
     lines.extend(summary.asks.then(|| format!("  its agent waits for an answer: muster approval list --task {}", summary.id.short())));
-    let ends_by = task.attempt_list.last().and_then(|attempt| attempt.ends_by);
-    lines.extend(ends_by.map(|by| format!("  its runner is asked to end it, and loses it after {}", moment(by))));
+    lines.extend(task.attempt_list.last().and_then(|attempt| wanted_end(attempt.ends_by, attempt.taken_away)));
     lines.push(String::new());
     lines.push(field("id", &summary.id.to_string()));
     lines.push(field("page", address));
@@ -245,4 +253,17 @@ fn attempt_line(attempt: &Attempt) -> String {
 
 fn event_line(event: &Event) -> String {
     format!("{dim}{}{dim:#}  {}", event.at.format("%H:%M:%S"), shown(&event.kind.sentence()), dim = dim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_is_to_end_says_until_when_and_then_that_it_is_lost() {
+        let by = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(wanted_end(None, false), None);
+        assert_eq!(wanted_end(by, false).unwrap(), "  its runner is asked to end it, and loses it after 1970-01-01T00:00:00Z");
+        assert_eq!(wanted_end(by, true).unwrap(), "  its runner has not ended it in time, and loses it within two minutes");
+    }
 }

@@ -83,7 +83,13 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
                 }}
             </td>
             <td class="c-table__main" data-label="Result">
-                {attempt.ends_by.map(|by| view! { <p class="u-warn">"Its runner is asked to end it, and loses it after " <TimeOfDay at=by /></p> })}
+                {attempt
+                    .taken_away
+                    .then(|| view! { <p class="u-warn">"Its runner has not ended it in time, and loses it within two minutes"</p> })}
+                {attempt
+                    .ends_by
+                    .filter(|_| !attempt.taken_away)
+                    .map(|by| view! { <p class="u-warn">"Its runner is asked to end it, and loses it after " <TimeOfDay at=by /></p> })}
                 {attempt.blocked_since.map(|since| view! { <p class="u-warn">"Its agent waits for an answer since " <TimeOfDay at=since /></p> })}
                 {failure.map(|(message, code)| view! { <p>{message} " " <code title=code.cause()>{code.name()}</code></p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
