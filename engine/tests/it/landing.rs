@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, CheckKind, CheckSpec, CheckStatus, Land, LandTask, Landing, LandingState, NewTask, PullRequest, SessionEvent, SessionEventKind,
     TaskId, TaskStateName,
-    landing::TRIES_MAX,
+    landing::{TELLS_MAX, TRIES_MAX},
     protocol::{AttemptReport, Credentials, Landed, LandingOrder, Trouble},
     session::SessionEnd,
 };
@@ -248,6 +248,60 @@ async fn a_trouble_that_may_pass_is_tried_again_and_others_by_hand(pool: PgPool)
     let again = scene.is_told().await;
     scene.runner.runner.has_landed(&troubled(&again, None)).await.unwrap();
     assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Failed, "somebody has to do something first");
+}
+
+/// Of which the runner was told for as long as anybody is, and has said nothing; with what it was told.
+async fn given_up(pool: &PgPool) -> (Scene, TaskId, LandingOrder) {
+    let mut scene = Scene::new(pool).await;
+    let id = scene.done(Land::Push).await;
+    let order = scene.is_told().await;
+    sqlx::query("update landing set tells = $1").bind(TELLS_MAX).execute(pool).await.unwrap();
+    scene.test.advance(TimeDelta::seconds(61));
+    assert_eq!(scene.told().await, []);
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Failed);
+    (scene, id, order)
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_has_landed_after_all_has_landed(pool: PgPool) {
+    let (scene, id, order) = given_up(&pool).await;
+    let says = async |said: Landed| {
+        scene.runner.runner.has_landed(&said).await.unwrap();
+        scene.landing(id).await.unwrap()
+    };
+    assert_eq!(says(troubled(&order, Some(60))).await.state, LandingState::Failed, "a trouble changes nothing");
+    let other = Landed { number: order.number + 1, ..landed(&order) };
+    assert_eq!(says(other).await.state, LandingState::Failed, "another time is another");
+    let now = says(landed(&order)).await;
+    assert_eq!((now.state, now.trouble), (LandingState::Landed, None));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_says_after_it_has_said_that_it_failed_counts_no_more(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::Push).await;
+    let order = scene.is_told().await;
+    scene.runner.runner.has_landed(&troubled(&order, None)).await.unwrap();
+    scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Failed);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_link_that_flaps_gives_no_landing_up(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::Push).await;
+    scene.is_told().await;
+    let tells = async || sqlx::query_scalar::<_, i32>("select tells from landing").fetch_one(&pool).await.unwrap();
+    for _ in 0..TELLS_MAX + 60 {
+        scene.runner = scene.test.connected_runner("r1", 9).await;
+        scene.test.advance(TimeDelta::milliseconds(100));
+        scene.is_told().await;
+    }
+    assert_eq!((tells().await, scene.landing(id).await.unwrap().state), (1, LandingState::Waiting));
+    scene.test.advance(TimeDelta::seconds(61));
+    scene.runner = scene.test.connected_runner("r1", 9).await;
+    scene.is_told().await;
+    assert_eq!(tells().await, 2, "a minute counts once");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

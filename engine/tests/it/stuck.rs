@@ -7,7 +7,7 @@ use domain::{
     approval::Asked,
     check::VERIFICATION_TIMEOUT_SECONDS,
     landing::TELLS_MAX,
-    protocol::{Assignment, AttemptReport, Landed, LandingOrder, ToRunner, Trouble, WorkOutcome},
+    protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
     runner::{BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS, lease_seconds},
     task::Concurrency,
 };
@@ -619,68 +619,4 @@ async fn a_landing_that_its_runner_never_answers_is_given_up(pool: PgPool) {
     scene.test.engine.land_task(&scene.ada, scene.task, domain::LandTask { how: Land::Push }).await.unwrap();
     scene.test.land().await;
     assert_eq!(scene.runner.told_to_land().len(), 1, "it is tried anew when somebody asks for it");
-}
-
-/// Whose runner was told for as long as anybody is, and has said nothing: with what it was told.
-async fn given_up(pool: &PgPool) -> (Scene, LandingOrder) {
-    let new = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("one") };
-    let mut scene = Scene::new(pool, new).await;
-    scene.runner.runner.succeeds(&scene.held).await.unwrap();
-    scene.test.land().await;
-    let order = scene.runner.told_to_land().remove(0);
-    sqlx::query("update landing set tells = $1").bind(TELLS_MAX).execute(pool).await.unwrap();
-    scene.test.advance(seconds(61));
-    scene.test.land().await;
-    assert_eq!(scene.view().await.landing.unwrap().state, LandingState::Failed);
-    (scene, order)
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_has_landed_after_all_has_landed(pool: PgPool) {
-    let (scene, order) = given_up(&pool).await;
-    let remote = Some(order.repository.clone());
-    let landed = Landed { attempt: order.attempt, number: order.number, remote, pull_request: None, trouble: None };
-    let trouble = Trouble { message: "the network is down".into(), advice: "Mend it.".into(), again_in: Some(60) };
-    scene.runner.runner.has_landed(&Landed { remote: None, trouble: Some(trouble), ..landed.clone() }).await.unwrap();
-    assert_eq!(scene.view().await.landing.unwrap().state, LandingState::Failed, "a trouble changes nothing");
-    scene.runner.runner.has_landed(&Landed { number: order.number + 1, ..landed.clone() }).await.unwrap();
-    assert_eq!(scene.view().await.landing.unwrap().state, LandingState::Failed, "another time is another");
-    scene.runner.runner.has_landed(&landed).await.unwrap();
-    let now = scene.view().await.landing.unwrap();
-    assert_eq!((now.state, now.trouble), (LandingState::Landed, None));
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_a_runner_says_of_a_landing_that_failed_counts_no_more(pool: PgPool) {
-    let new = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("one") };
-    let mut scene = Scene::new(&pool, new).await;
-    scene.runner.runner.succeeds(&scene.held).await.unwrap();
-    scene.test.land().await;
-    let order = scene.runner.told_to_land().remove(0);
-    let trouble = Trouble { message: "it is somebody else's branch".into(), advice: "Look at it.".into(), again_in: None };
-    let landed = Landed { attempt: order.attempt, number: order.number, remote: None, pull_request: None, trouble: Some(trouble) };
-    scene.runner.runner.has_landed(&landed).await.unwrap();
-    scene.runner.runner.has_landed(&Landed { remote: Some(order.repository.clone()), trouble: None, ..landed }).await.unwrap();
-    assert_eq!(scene.view().await.landing.unwrap().state, LandingState::Failed, "it has said itself what came of it");
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn a_link_that_flaps_gives_no_landing_up(pool: PgPool) {
-    let new = NewTask { land: Land::Push, repository: "https://example.org/a.git".into(), ..checked("one") };
-    let mut scene = Scene::new(&pool, new).await;
-    scene.runner.runner.succeeds(&scene.held).await.unwrap();
-    scene.test.land().await;
-    assert_eq!(scene.runner.told_to_land().len(), 1);
-    let tells = async || sqlx::query_scalar::<_, i32>("select tells from landing").fetch_one(&pool).await.unwrap();
-    for _ in 0..TELLS_MAX + 60 {
-        scene.runner = scene.test.connected_runner("r1", 2).await;
-        scene.test.advance(TimeDelta::milliseconds(100));
-        scene.test.land().await;
-        assert_eq!(scene.runner.told_to_land().len(), 1, "at once, each time");
-    }
-    assert_eq!((tells().await, scene.view().await.landing.unwrap().state), (1, LandingState::Waiting));
-    scene.test.advance(seconds(61));
-    scene.runner = scene.test.connected_runner("r1", 2).await;
-    scene.test.land().await;
-    assert_eq!((scene.runner.told_to_land().len(), tells().await), (1, 2), "a minute counts once");
 }
