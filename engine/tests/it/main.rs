@@ -44,4 +44,5 @@ mod tasks;
 mod tenants;
 mod tiers;
 mod together;
+mod unreadable;
 mod workflow;
