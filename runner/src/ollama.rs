@@ -21,11 +21,15 @@ use reqwest::{
     redirect,
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 /// For an endpoint to say what it has.
 const ANSWERS: Duration = Duration::from_secs(5);
-/// For a pull to say anything more: while it verifies what has come it says nothing, and of the largest models that takes long.
+/// For a pull to come any further: while it verifies what has come it says nothing, and of the largest models that takes long. An Ollama whose
+/// registry hangs says the same again and again, so that what it says is no sign that it goes on.
 const SILENT: Duration = Duration::from_mins(30);
+/// For all of a pull. What has come stays, and another pull goes on from there.
+const LASTS: Duration = Duration::from_hours(24);
 /// Bytes of an answer.
 const ANSWER_BYTES: usize = 1024 * 1024;
 /// Bytes of a line of a pull.
@@ -111,7 +115,7 @@ pub struct Ollama {
 impl Ollama {
     /// What it has at this moment.
     pub async fn look(&self) -> Looked {
-        match tokio::time::timeout(ANSWERS, self.ask_all()).await {
+        match timeout(ANSWERS, self.ask_all()).await {
             Ok(Ok(looked)) => looked,
             Ok(Err(why)) => Looked::Fails { why },
             Err(_) => Looked::Fails { why: format!("it does not answer within {} s", ANSWERS.as_secs()) },
@@ -144,9 +148,12 @@ impl Ollama {
 
     /// Has it pull a model, and tells how far that has come after each of its lines. Whoever does not wait for the end has it left off.
     pub async fn pull(&self, model: &str, mut told: impl FnMut(PullProgress) + Send) -> PullEnd {
-        match self.pull_telling(model, &mut told).await {
-            Ok(end) => end,
-            Err(why) => PullEnd::Failed { why },
+        match timeout(LASTS, self.pull_telling(model, &mut told)).await {
+            Ok(Ok(end)) => end,
+            Ok(Err(why)) => PullEnd::Failed { why },
+            Err(_) => {
+                PullEnd::Failed { why: format!("it was not done within {} h; another pull goes on from there", LASTS.as_secs() / 3600) }
+            }
         }
     }
 
@@ -155,18 +162,23 @@ impl Ollama {
         let body = json!({ "model": model, "name": model, "stream": true });
         let mut response = sent(self.http.post(self.below("api/pull")).json(&body)).await?;
         if let Some(no) = refusal(&response) {
-            return Err(format!("{no}{}", said_why(&mut response).await));
+            let why = timeout(ANSWERS, said_why(&mut response)).await.unwrap_or_default();
+            return Err(format!("{no}{why}"));
         }
-        let (mut pulling, mut waiting) = (Pulling::default(), Vec::<u8>::new());
+        let (mut pulling, mut waiting, mut way) = (Pulling::default(), Vec::<u8>::new(), Way::begun());
         while let Some(piece) = response.chunk().await.map_err(|error| broke_off(&error))? {
             let whole = piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| waiting.len() + last + 1);
             waiting.extend_from_slice(&piece);
             for line in waiting[..whole].split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
                 let progress = pulling.line(line);
                 let ended = progress.end.clone();
+                let stands = way.stands_still(&progress);
                 told(progress);
                 if let Some(end) = ended {
                     return Ok(end);
+                }
+                if stands {
+                    return Err(format!("it has come no further for {} min", SILENT.as_secs() / 60));
                 }
             }
             waiting.drain(..whole);
@@ -181,6 +193,28 @@ impl Ollama {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
         url
+    }
+}
+
+/// How far a pull has come at most, and since when.
+struct Way {
+    moved: Instant,
+    most: u64,
+    status: String,
+}
+
+impl Way {
+    fn begun() -> Self {
+        Self { moved: Instant::now(), most: 0, status: String::new() }
+    }
+
+    /// Whether it has come no further for too long. What it begins anew has to pass what there was before.
+    fn stands_still(&mut self, progress: &PullProgress) -> bool {
+        if progress.completed > self.most || progress.status != self.status {
+            (self.moved, self.most) = (Instant::now(), self.most.max(progress.completed));
+            self.status.clone_from(&progress.status);
+        }
+        self.moved.elapsed() >= SILENT
     }
 }
 

@@ -136,6 +136,17 @@ async fn a_pull_that_fails_says_why_and_what_has_ended_is_told_over_the_next_lin
     server.until("the same again", |heard| told(heard) > before).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_says_the_same_again_and_again_ends() {
+    let ollama = FakeOllama::with(&[]).await;
+    let began = tokio::time::Instant::now();
+    let mut told = 0;
+    let end = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap().pull("hangs", |_| told += 1).await;
+    assert_eq!(end, PullEnd::Failed { why: "it has come no further for 30 min".into() });
+    assert!(told > 100, "it has said something all the while: {told}");
+    assert!(began.elapsed() < Duration::from_mins(31), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_server_asks_nobody_on_its_own_machine_whatever_the_address_is_written_like() {
     let ollama = FakeOllama::with(&[("tiny", true)]).await;

@@ -1,6 +1,9 @@
 //! An Ollama that a test plays, as far as Muster asks one: what it has, what is loaded, and pulls that go on when the test says so.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -9,6 +12,9 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_util::task::TaskTracker;
+
+/// Between two lines that say the same, about a model whose name begins with `hangs`.
+const REPEATS: Duration = Duration::from_secs(10);
 
 pub struct FakeOllama {
     pub url: String,
@@ -101,7 +107,15 @@ async fn pull(mut stream: TcpStream, known: &Known, body: &Value) -> std::io::Re
         stream.write_all(b"{\"error\":\"file does not exist\"}\n").await?;
         return stream.shutdown().await;
     }
-    stream.write_all(b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":50}\n").await?;
+    let half = b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":50}\n";
+    stream.write_all(half).await?;
+    // as an Ollama does whose registry sends nothing more
+    if model.starts_with("hangs") {
+        loop {
+            tokio::time::sleep(REPEATS).await;
+            stream.write_all(half).await?;
+        }
+    }
     let mut nothing = [0];
     tokio::select! {
         () = known.go_on.notified() => {}
