@@ -21,6 +21,10 @@ pub const CHECK_SECONDS: i64 = 10;
 pub const ENDPOINTS_MAX: i64 = 100;
 /// Pulls that one endpoint, and one workspace, may have open.
 pub const PULLS_MAX: i64 = 10;
+/// Pulls that one runner, and one server, carries out at the same time.
+pub const PULLS_AT_ONCE: usize = 4;
+/// Half of these may be of one workspace, where several share who carries them out: the others need not wait for what may take hours.
+pub const PULLS_OF_ONE: i64 = 2;
 /// Models that are told of one endpoint.
 pub const MODELS_MAX: usize = 500;
 /// Bytes that they come to, about: they are told in one message, along with what was read of the machine.

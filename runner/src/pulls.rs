@@ -11,7 +11,10 @@ use std::{
 
 use domain::{
     PullId,
-    endpoint::pull::{PullEnd, PullProgress, WantedPull},
+    endpoint::{
+        PULLS_AT_ONCE,
+        pull::{PullEnd, PullProgress, WantedPull},
+    },
     protocol::ToServer,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -26,8 +29,6 @@ use crate::{
 
 /// Between two words about one pull, unless it comes to something else.
 const TELLS: Duration = Duration::from_secs(1);
-/// At the same time. Those after these wait for the next time that the server says what it wants.
-const AT_ONCE: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct Pulls {
@@ -98,7 +99,8 @@ impl Pulls {
                 continue;
             }
             let is_open = |one: &&One| one.progress.end.is_none();
-            if book.values().filter(is_open).count() >= AT_ONCE {
+            // it waits for the next time that the server says what it wants
+            if book.values().filter(is_open).count() >= PULLS_AT_ONCE {
                 continue;
             }
             let off = CancellationToken::new();
@@ -182,7 +184,7 @@ mod tests {
         }
         assert!(begun[0].1.is_cancelled() && !begun[1].1.is_cancelled());
         let many = begins(&pulls, &[2, 3, 4, 5, 6, 7]);
-        assert_eq!(many.len(), AT_ONCE - 2, "the others wait");
+        assert_eq!(many.len(), PULLS_AT_ONCE - 2, "the others wait");
     }
 
     #[test]

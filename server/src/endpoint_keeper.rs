@@ -7,9 +7,9 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    EndpointId,
+    EndpointId, WorkspaceId,
     endpoint::{
-        Looked,
+        Looked, PULLS_AT_ONCE,
         pull::{PullEnd, PullProgress},
     },
 };
@@ -17,6 +17,7 @@ use engine::{Engine, HeldPull, Service, Tick};
 use runner::ollama::{Asker, Reach};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,8 +27,6 @@ use tracing::{info, warn};
 const TELLS: Duration = Duration::from_secs(1);
 /// Looks that go on at the same time.
 const LOOKS: usize = 50;
-/// Pulls that go on at the same time.
-const PULLS: usize = 4;
 /// What nobody is at ends, and what ended long ago is deleted, so often.
 const TIDIES: Duration = Duration::from_mins(1);
 
@@ -35,19 +34,20 @@ pub struct EndpointKeeper {
     /// Or why there is none.
     asker: Result<Asker, String>,
     looks: Arc<Semaphore>,
-    pulls: Arc<Semaphore>,
+    /// Each with whoever wants it.
+    pulls: Vec<(WorkspaceId, JoinHandle<()>)>,
     /// What is looked at, and pulled.
     tracker: TaskTracker,
     stop: CancellationToken,
-    tidied: Option<Instant>,
+    /// At the beginning nothing ends that waited while no server was there: first it is looked at.
+    tidied: Instant,
 }
 
 impl EndpointKeeper {
     /// `own_machine`: whether the server's own is asked. Pulls are left off with `stop`; another server, or the next start, goes on.
     pub fn new(own_machine: bool, tracker: TaskTracker, stop: CancellationToken) -> Self {
         let asker = Asker::new(Reach::Others { own_machine });
-        let (looks, pulls) = (Arc::new(Semaphore::new(LOOKS)), Arc::new(Semaphore::new(PULLS)));
-        Self { asker, looks, pulls, tracker, stop, tidied: None }
+        Self { asker, looks: Arc::new(Semaphore::new(LOOKS)), pulls: vec![], tracker, stop, tidied: Instant::now() }
     }
 }
 
@@ -56,17 +56,20 @@ impl Service for EndpointKeeper {
     const EVERY: Duration = Duration::from_secs(1);
 
     async fn tick(&mut self, engine: &Engine) -> engine::Result<Tick> {
-        for pull in engine.take_pulls(self.pulls.available_permits()).await? {
-            let room = Arc::clone(&self.pulls).try_acquire_owned().ok();
-            self.tracker.spawn(carry_out(engine.clone(), self.asker.clone(), pull, self.stop.clone(), room));
+        self.pulls.retain(|(_, pull)| !pull.is_finished());
+        let at_work: Vec<_> = self.pulls.iter().map(|(workspace, _)| *workspace).collect();
+        for pull in engine.take_pulls(PULLS_AT_ONCE.saturating_sub(at_work.len()), &at_work).await? {
+            let workspace = pull.workspace;
+            let carried_out = self.tracker.spawn(carry_out(engine.clone(), self.asker.clone(), pull, self.stop.clone()));
+            self.pulls.push((workspace, carried_out));
         }
         for (id, url) in engine.due_endpoints(self.looks.available_permits()).await? {
             let room = Arc::clone(&self.looks).try_acquire_owned().ok();
             self.tracker.spawn(look_at(engine.clone(), self.asker.clone(), id, url, self.stop.clone(), room));
         }
-        if self.tidied.is_none_or(|at| at.elapsed() >= TIDIES) {
+        if self.tidied.elapsed() >= TIDIES {
             engine.tidy_endpoints().await?;
-            self.tidied = Some(Instant::now());
+            self.tidied = Instant::now();
         }
         Ok(Tick::Idle)
     }
@@ -98,13 +101,7 @@ async fn look_at(
 }
 
 /// Until it has ended or nobody wants it any more.
-async fn carry_out(
-    engine: Engine,
-    asker: Result<Asker, String>,
-    pull: HeldPull,
-    stop: CancellationToken,
-    _room: Option<OwnedSemaphorePermit>,
-) {
+async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull, stop: CancellationToken) {
     let HeldPull { model, url, .. } = &pull;
     info!("{model} is pulled at {url}");
     let last = watch::Sender::new(PullProgress::default());

@@ -6,9 +6,9 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, EndpointId, Permission, PullId, RunnerId, Timestamp,
+    Actor, EndpointId, Permission, PullId, RunnerId, Timestamp, WorkspaceId,
     endpoint::{
-        NewPull, PULLS_MAX, Pull, PullState,
+        NewPull, PULLS_MAX, PULLS_OF_ONE, Pull, PullState,
         pull::{PullEnd, PullProgress, WantedPull},
     },
     runner::reading::STALE_AFTER_SECONDS,
@@ -22,9 +22,10 @@ use crate::{Engine, Error, Result, RunnerSession, error::hit_one, tx::Tx};
 
 /// For so long a server is believed to be at a pull that it has told something of.
 pub const PULL_HELD: TimeDelta = TimeDelta::seconds(30);
-/// A pull that nobody was at for so long has failed. It is longer than an endpoint that pulls may be silent.
+/// A pull has failed that nobody was at for so long, and whose endpoint has not answered for so long. It is longer than an endpoint that pulls
+/// may be silent. What only waits for those before it goes on waiting: each of them comes to an end.
 pub const PULL_WAITS: TimeDelta = TimeDelta::hours(1);
-const NOBODY_WAS_AT_IT: &str = "nobody was at it for an hour: its endpoint did not answer, or its runner was away";
+const NOBODY_WAS_AT_IT: &str = "nobody was at it for an hour: its endpoint did not answer, or its runner was away or said nothing of it";
 /// What a runner is told of together.
 const WANTED: i64 = 100;
 /// For so long those that have ended are kept, and endpoints that were removed.
@@ -34,6 +35,8 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldPull {
     pub id: PullId,
+    /// Whoever wants it.
+    pub workspace: WorkspaceId,
     pub model: String,
     /// Of its endpoint.
     pub url: String,
@@ -119,15 +122,23 @@ impl Engine {
         }
     }
 
-    /// Where nobody answers, no other than those that were begun.
+    /// Where nobody answers, no other than those that were begun. Of a workspace that shares the endpoint so many at a time, and those first that
+    /// were begun: what is named no more is left off.
     pub(super) async fn wanted_of(&self, runner: RunnerId) -> Result<Vec<WantedPull>> {
         let mut conn = self.database.system.acquire().await?;
         let rows = sqlx::query!(
-            r#"select pull.id as "id: PullId", pull.model from endpoint join endpoint_pull pull on pull.endpoint_id = endpoint.id
-               where endpoint.runner_id = $1 and pull.ended_at is null and (endpoint.healthy or pull.state = 'pulling')
-               order by pull.asked_at, pull.id limit $2"#,
+            r#"select id as "id!: PullId", model as "model!"
+               from (
+                 select pull.id, pull.model, pull.asked_at, endpoint.workspace_id is null as is_shared,
+                        row_number() over (partition by pull.workspace_id order by pull.state <> 'pulling', pull.asked_at, pull.id) as turn
+                 from endpoint join endpoint_pull pull on pull.endpoint_id = endpoint.id
+                 where endpoint.runner_id = $1 and pull.ended_at is null and (endpoint.healthy or pull.state = 'pulling')
+               ) as line
+               where not is_shared or turn <= $3
+               order by turn, asked_at, id limit $2"#,
             runner.0,
-            WANTED
+            WANTED,
+            PULLS_OF_ONE
         )
         .fetch_all(&mut *conn)
         .await?;
@@ -145,33 +156,47 @@ impl Engine {
         }
     }
 
-    /// What registered endpoints that answer are to pull and no server is at, so many at most, each for one server alone.
-    pub async fn take_pulls(&self, most: usize) -> Result<Vec<HeldPull>> {
+    /// What registered endpoints that answer are to pull and no server is at, so many at most, each for one server alone. Workspaces take turns, and
+    /// each has its part at most of what this server carries out: `at_work` names whoever wants what it is at, once for each.
+    pub async fn take_pulls(&self, most: usize, at_work: &[WorkspaceId]) -> Result<Vec<HeldPull>> {
         if most == 0 {
             return Ok(vec![]);
         }
         let holder = self.new_id();
+        let at_work: Vec<_> = at_work.iter().map(|workspace| workspace.0).collect();
         let mut conn = self.database.system.acquire().await?;
         let rows = sqlx::query!(
             r#"update endpoint_pull set held_until = clock.at + make_interval(secs => $2), holder = $4, state = 'pulling'
                from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock, endpoint
                where endpoint_pull.id in (
                    select pull.id from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id
-                   where endpoint.runner_id is null and endpoint.removed_at is null and pull.ended_at is null
+                   join (
+                     select waiting.id, row_number() over (partition by waiting.workspace_id order by waiting.asked_at, waiting.id)
+                                        + (select count(*) from unnest($6::uuid[]) as busy (workspace) where busy.workspace = waiting.workspace_id) as turn
+                     from endpoint_pull waiting join endpoint there on there.id = waiting.endpoint_id
+                     where there.runner_id is null and there.removed_at is null and waiting.ended_at is null
+                       and there.healthy and there.checked_at >= coalesce($1, clock_timestamp()) - make_interval(secs => $5)
+                       and coalesce(waiting.held_until <= coalesce($1, clock_timestamp()), true)
+                   ) as line on line.id = pull.id
+                   -- once more, as the row is when it is locked
+                   where line.turn <= $7 and endpoint.runner_id is null and endpoint.removed_at is null and pull.ended_at is null
                      and endpoint.healthy and endpoint.checked_at >= coalesce($1, clock_timestamp()) - make_interval(secs => $5)
                      and coalesce(pull.held_until <= coalesce($1, clock_timestamp()), true)
-                   order by pull.asked_at, pull.id limit $3 for update of pull skip locked)
+                   order by line.turn, pull.asked_at, pull.id limit $3 for update of pull skip locked)
                  and endpoint.id = endpoint_pull.endpoint_id
-               returning endpoint_pull.id as "id: PullId", endpoint_pull.model, endpoint.url"#,
+               returning endpoint_pull.id as "id: PullId", endpoint_pull.workspace_id as "workspace_id: WorkspaceId", endpoint_pull.model, endpoint.url"#,
             self.clock.by_hand(),
             PULL_HELD.num_seconds() as f64,
             i64::try_from(most).unwrap_or(i64::MAX),
             holder,
-            STALE_AFTER_SECONDS as f64
+            STALE_AFTER_SECONDS as f64,
+            &at_work,
+            PULLS_OF_ONE
         )
         .fetch_all(&mut *conn)
         .await?;
-        Ok(rows.into_iter().map(|row| HeldPull { id: row.id, model: row.model, url: row.url, holder }).collect())
+        let held = rows.into_iter().map(|row| HeldPull { id: row.id, workspace: row.workspace_id, model: row.model, url: row.url, holder });
+        Ok(held.collect())
     }
 
     /// How far one of these has come; whether it is still wanted of whoever says so.
@@ -180,14 +205,18 @@ impl Engine {
         note(&mut conn, held.id, progress.kept(), Teller::Server(held.holder), self.clock.by_hand()).await
     }
 
-    /// Pulls that nobody was at for an hour fail. Those that ended long ago are deleted, and endpoints that were removed long ago; how many.
+    /// Pulls that nobody was at for an hour fail, unless they only wait for those before them at an endpoint that answers. Those that ended long
+    /// ago are deleted, and endpoints that were removed long ago; how many.
     pub async fn tidy_endpoints(&self) -> Result<u64> {
         let by_hand = self.clock.by_hand();
         let mut conn = self.database.system.acquire().await?;
         sqlx::query!(
             "update endpoint_pull set state = 'failed', ended_at = clock.at, held_until = null, why = $3
-             from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
-             where ended_at is null and coalesce(held_until, asked_at) < clock.at - make_interval(secs => $2)",
+             from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock, endpoint
+             where endpoint.id = endpoint_id and ended_at is null and coalesce(held_until, asked_at) < clock.at - make_interval(secs => $2)
+               -- a runner says of what it is at that it is, and anybody may take up what another server was at
+               and (state = 'pulling' and endpoint.runner_id is not null
+                    or coalesce(case when healthy then checked_at else unhealthy_since end < clock.at - make_interval(secs => $2), true))",
             by_hand,
             PULL_WAITS.num_seconds() as f64,
             NOBODY_WAS_AT_IT

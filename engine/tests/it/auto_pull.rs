@@ -54,7 +54,7 @@ async fn awaited(test: &TestEngine, ada: &Actor, task: TaskId) -> Pull {
 
 /// Whoever is at the pulls says how far they have come.
 async fn comes(test: &TestEngine, completed: u64, end: Option<PullEnd>) {
-    for held in test.engine.take_pulls(MANY).await.unwrap() {
+    for held in test.engine.take_pulls(MANY, &[]).await.unwrap() {
         let progress = PullProgress { status: "pulling".into(), completed, total: 4 << 30, end: end.clone() };
         assert!(test.engine.pull_has_come(&held, progress).await.unwrap());
     }

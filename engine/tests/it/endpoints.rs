@@ -15,7 +15,7 @@ use domain::{
         reading::{CpuReading, STALE_AFTER_SECONDS},
     },
 };
-use engine::{Error, PULL_HELD, PULL_WAITS, testing::TestEngine};
+use engine::{Error, HeldPull, PULL_HELD, PULL_WAITS, testing::TestEngine};
 use sqlx::PgPool;
 
 use crate::{
@@ -293,21 +293,21 @@ async fn what_a_registered_endpoint_pulls_one_server_is_at_until_it_is_gone(pool
     let ada = test.owner().await;
     let id = registered(&test, &ada, "box").await;
     let pull = test.engine.pull_model(&ada, id, NewPull { model: "tiny".into() }).await.unwrap();
-    assert_eq!(test.engine.take_pulls(MANY).await.unwrap(), [], "nobody has looked whether it answers");
+    assert_eq!(test.engine.take_pulls(MANY, &[]).await.unwrap(), [], "nobody has looked whether it answers");
     test.engine.endpoint_looked(id, refuses()).await.unwrap();
-    assert_eq!(test.engine.take_pulls(MANY).await.unwrap(), [], "it does not answer");
+    assert_eq!(test.engine.take_pulls(MANY, &[]).await.unwrap(), [], "it does not answer");
     test.engine.endpoint_looked(id, warm()).await.unwrap();
-    let taken = test.engine.take_pulls(MANY).await.unwrap();
+    let taken = test.engine.take_pulls(MANY, &[]).await.unwrap();
     assert_eq!((taken[0].id, taken[0].model.as_str(), taken[0].url.as_str()), (pull.id, "tiny", "http://box:11434"));
-    assert_eq!(other.engine.take_pulls(MANY).await.unwrap(), []);
+    assert_eq!(other.engine.take_pulls(MANY, &[]).await.unwrap(), []);
     test.advance(PULL_HELD - TimeDelta::seconds(1));
     other.advance(PULL_HELD - TimeDelta::seconds(1));
     let half = PullProgress { status: "pulling".into(), completed: 1, total: 2, end: None };
     assert!(test.engine.pull_has_come(&taken[0], half).await.unwrap(), "it is wanted");
     other.advance(TimeDelta::seconds(1));
-    assert_eq!(other.engine.take_pulls(MANY).await.unwrap(), [], "whoever is at it has said so");
+    assert_eq!(other.engine.take_pulls(MANY, &[]).await.unwrap(), [], "whoever is at it has said so");
     other.advance(PULL_HELD);
-    let taken_over = other.engine.take_pulls(MANY).await.unwrap();
+    let taken_over = other.engine.take_pulls(MANY, &[]).await.unwrap();
     assert_eq!(taken_over.len(), 1, "and then no more");
     let end = PullProgress { end: Some(PullEnd::Failed { why: "late".into() }), ..PullProgress::default() };
     assert!(!test.engine.pull_has_come(&taken[0], end).await.unwrap(), "from whom it was taken says nothing any more");
@@ -337,6 +337,53 @@ async fn what_nobody_pulls_within_an_hour_fails_and_what_was_removed_is_deleted_
     assert_eq!(test.engine.tidy_endpoints().await.unwrap(), 0);
     test.advance(TimeDelta::days(31));
     assert_eq!(test.engine.tidy_endpoints().await.unwrap(), 2, "the pull, and the endpoint that nothing names then");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_waits_for_others_at_an_endpoint_that_answers_goes_on_waiting(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "box").await;
+    test.engine.pull_model(&ada, id, NewPull { model: "tiny".into() }).await.unwrap();
+    let state = async || {
+        test.engine.tidy_endpoints().await.unwrap();
+        only(&test, &ada).await.pulls[0].state
+    };
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    test.advance(PULL_WAITS * 3);
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    assert_eq!(state().await, PullState::Waiting, "it is in line, and somebody will be at it");
+    test.engine.endpoint_looked(id, refuses()).await.unwrap();
+    test.advance(PULL_WAITS);
+    test.engine.endpoint_looked(id, refuses()).await.unwrap();
+    assert_eq!(state().await, PullState::Waiting, "an hour is counted from when it answered last");
+    test.advance(TimeDelta::seconds(1));
+    assert_eq!(state().await, PullState::Failed);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn workspaces_take_turns_at_pulls_and_none_has_more_than_half(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, stranger) = (test.owner().await, test.stranger().await);
+    let (ours, theirs) = (registered(&test, &ada, "ours").await, registered(&test, &stranger, "theirs").await);
+    for id in [ours, theirs] {
+        test.engine.endpoint_looked(id, warm()).await.unwrap();
+    }
+    for number in 0..4 {
+        test.engine.pull_model(&ada, ours, NewPull { model: format!("m{number}:1b") }).await.unwrap();
+        test.advance(TimeDelta::seconds(1));
+    }
+    test.engine.pull_model(&stranger, theirs, NewPull { model: "tiny:1b".into() }).await.unwrap();
+    let models = |taken: &[HeldPull]| {
+        let mut models: Vec<_> = taken.iter().map(|pull| pull.model.clone()).collect();
+        models.sort();
+        models
+    };
+    assert_eq!(models(&test.engine.take_pulls(2, &[]).await.unwrap()), ["m0:1b", "tiny:1b"], "whoever came late is among the first");
+    let one_at_work = [ada.workspace_id];
+    assert_eq!(models(&test.engine.take_pulls(3, &one_at_work).await.unwrap()), ["m1:1b"]);
+    let two_at_work = [ada.workspace_id; 2];
+    assert_eq!(test.engine.take_pulls(2, &two_at_work).await.unwrap(), [], "the other half is for others");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
