@@ -33,8 +33,6 @@ const MODELS_BYTES: usize = 256 * 1024;
 pub const NAME_MAX: usize = 100;
 /// Characters of the name of a model.
 pub const MODEL_MAX: usize = 200;
-/// Characters of an address.
-const URL_MAX: usize = 500;
 /// Characters of why it does not answer.
 const WHY_MAX: usize = 500;
 
@@ -222,9 +220,10 @@ pub struct EndpointLook {
 }
 
 impl EndpointLook {
-    /// As far as it is kept: whoever says it may say anything.
-    pub fn kept(self) -> Self {
-        Self { url: clean(&self.url, URL_MAX), looked: self.looked.kept(), ..self }
+    /// As far as it is kept: whoever says it may say anything. Nothing of what is at no address: that is shown, and asked by agents.
+    pub fn kept(self) -> Option<Self> {
+        let url = address::checked(&self.url).ok()?;
+        Some(Self { url, looked: self.looked.kept(), ..self })
     }
 }
 
@@ -351,15 +350,25 @@ mod tests {
             vram: Some(u64::MAX),
         };
         let models = (0..2 * MODELS_MAX).map(longest).collect();
-        let look = EndpointLook { url: "x".repeat(10_000), is_said: true, looked: Looked::Answers { version: None, models } }.kept();
+        let url = format!("http://box/{}", "x".repeat(480));
+        let look = EndpointLook { url, is_said: true, looked: Looked::Answers { version: None, models } }.kept().unwrap();
         let bytes = serde_json::to_string(&look).unwrap().len();
-        assert!(bytes <= MODELS_BYTES + 2 * URL_MAX, "{bytes}");
+        assert!(bytes <= MODELS_BYTES + 1000, "{bytes}");
         let Looked::Answers { models, .. } = look.looked else { panic!() };
         assert!(models.len() > 50, "{}", models.len());
         let usual =
             |number: usize| EndpointModel { name: format!("model-{number:03}:latest"), quantization: None, parameters: None, ..longest(0) };
         let usual = Looked::Answers { version: None, models: (0..MODELS_MAX).map(usual).collect() };
         assert_eq!(usual.clone().kept(), usual, "of usual names nothing is left out");
+    }
+
+    #[test]
+    fn a_look_at_no_address_is_none() {
+        let at = |url: &str| EndpointLook { url: url.into(), is_said: true, looked: Looked::Fails { why: "refused".into() } }.kept();
+        for bad in ["", "http://ada:secret@box", "http://169.254.169.254", "javascript:alert(1)"] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+        assert_eq!(at("http://127.0.0.1:11434/").map(|look| look.url).as_deref(), Some("http://127.0.0.1:11434"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Asker {
 
     /// Nobody is asked yet; the reason when nobody will be.
     pub fn at(&self, url: &str) -> Result<Ollama, String> {
-        let url: Url = url.parse().map_err(|error| format!("{url} is no address: {error}"))?;
+        let url: Url = url.parse().map_err(|error| format!("its address cannot be read: {error}"))?;
         if let Reach::Others { own_machine } = self.reach {
             // an address is not looked up; however it is written, here it is in its one form
             let host = url.host_str().unwrap_or_default();

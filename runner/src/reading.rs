@@ -9,7 +9,7 @@ mod host;
 use std::{convert::Infallible, time::Duration};
 
 use domain::{
-    endpoint::{EndpointLook, Looked},
+    endpoint::{EndpointLook, Looked, address},
     runner::{HostReading, reading::SlotsReading},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -72,8 +72,11 @@ struct Neighbour {
 
 impl Neighbour {
     fn at(config: OllamaConfig) -> Option<Self> {
-        match Asker::new(Reach::Anybody).and_then(|asker| asker.at(&config.url)) {
-            Ok(ollama) => Some(Self { url: config.url, ollama, is_said: config.is_said, is_known: config.is_said }),
+        // it is told to others, so what is wrong with it is said without it
+        let checked = address::checked(&config.url).map_err(|(_, why)| format!("its address {why}"));
+        let found = checked.and_then(|url| Ok((Asker::new(Reach::Anybody)?.at(&url)?, url)));
+        match found {
+            Ok((ollama, url)) => Some(Self { url, ollama, is_said: config.is_said, is_known: config.is_said }),
             Err(why) => {
                 warn!("No endpoint is looked for on this machine: {why}");
                 None
@@ -88,7 +91,7 @@ impl Neighbour {
             info!("There is an Ollama at {}. It is given no prompts unless MUSTER_OLLAMA_URL names it", self.url);
             self.is_known = true;
         }
-        self.is_known.then(|| EndpointLook { url: self.url.clone(), is_said: self.is_said, looked }.kept())
+        self.is_known.then(|| EndpointLook { url: self.url.clone(), is_said: self.is_said, looked }.kept()).flatten()
     }
 }
 

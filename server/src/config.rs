@@ -3,14 +3,16 @@
 mod sandbox;
 
 use std::{
+    ffi::OsStr,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use chrono::TimeDelta;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::TypedValueParser, error::ErrorKind};
 use domain::{
     Backend,
+    endpoint::address,
     judgement::JUDGES,
     repository::{LFS, SUBMODULES},
     runner::owner_of,
@@ -60,7 +62,7 @@ pub struct AgentArgs {
     pub agents_dir: Option<PathBuf>,
     /// Where an Ollama on this machine is, which Muster looks at, has models pulled by, and tells agents of; `none` when it is not to be looked
     /// for. Without this it is looked for at http://127.0.0.1:11434, and agents are not told of it.
-    #[arg(long = "ollama-url", env = "MUSTER_OLLAMA_URL", value_name = "URL")]
+    #[arg(long = "ollama-url", env = "MUSTER_OLLAMA_URL", value_name = "URL", hide_env_values = true, value_parser = OllamaUrl)]
     #[serde(default)]
     pub ollama_url: Option<String>,
 }
@@ -127,6 +129,26 @@ impl AgentArgs {
             None | Some("") => Some(OllamaConfig { url: OLLAMA_URL.into(), is_said: false }),
             Some("none") => None,
             Some(url) => Some(OllamaConfig { url: url.to_owned(), is_said: true }),
+        }
+    }
+}
+
+/// The address of an Ollama, as it is kept. It is shown to whoever sees the endpoint, so it holds no password; and what is wrong with it is said
+/// without it, as it may hold one.
+#[derive(Clone)]
+struct OllamaUrl;
+
+impl TypedValueParser for OllamaUrl {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        let wrong = |why: String| {
+            let message = format!("--ollama-url (MUSTER_OLLAMA_URL) is not such as http://127.0.0.1:11434: {why}");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        };
+        match value.to_string_lossy().trim() {
+            word @ ("" | "none") => Ok(word.to_owned()),
+            url => address::checked(url).map_err(|(_, why)| wrong(format!("it {why}"))),
         }
     }
 }
@@ -304,6 +326,22 @@ mod tests {
         assert_eq!([ollama(None), ollama(Some(""))], [usual.clone(), usual]);
         assert_eq!(ollama(Some("none")), None);
         assert_eq!(ollama(Some("http://gpu:1")), Some(OllamaConfig { url: "http://gpu:1".into(), is_said: true }));
+    }
+
+    #[test]
+    fn the_address_of_an_ollama_is_one_and_what_is_wrong_with_it_is_said_without_it() {
+        let parse = |text: &str| OllamaUrl.parse_ref(&clap::Command::new("muster"), None, OsStr::new(text));
+        for (said, kept) in [("", ""), (" none ", "none"), ("http://GPU-box:11434/", "http://gpu-box:11434")] {
+            assert_eq!(parse(said).unwrap(), kept);
+        }
+        for (wrong, why) in
+            [("http://ada:secret@box", "a name or a password"), ("box:11434", "http://gpu-box"), ("http://box:22", "port 22")]
+        {
+            let error = parse(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation);
+            let told = error.to_string();
+            assert!(told.contains(why) && !told.contains("secret"), "{told}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn checked(text: &str) -> Result<String, (&'static str, String)> {
         return malformed("must end with its path, without a query");
     }
     if let Some(why) = ip_of(host).and_then(never_asked) {
-        return Err(("refused", format!("{host} {why}")));
+        return Err(("refused", format!("names {host}, which {why}")));
     }
     if let Some(port) = port.filter(|port| PORTS.contains(port)) {
         return Err(("refused", format!("has port {port}, which is for something else than an Ollama")));

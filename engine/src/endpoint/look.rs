@@ -37,10 +37,7 @@ impl Engine {
         let by_hand = self.clock.by_hand();
         let mut conn = self.database.system.acquire().await?;
         let Some(look) = look else { return store::note_nothing_found(&mut conn, session, NOTHING_THERE, by_hand).await };
-        let look = look.clone().kept();
-        if look.url.is_empty() {
-            return Ok(());
-        }
+        let Some(look) = look.clone().kept() else { return Ok(()) };
         store::note_found(&mut conn, session, self.new_id(), &look, by_hand).await
     }
 
