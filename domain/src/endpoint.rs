@@ -181,13 +181,17 @@ impl Endpoint {
     }
 }
 
-/// Ollama calls the model that it is given without a tag the latest.
+/// The one name of a model that may be written in several ways: Ollama calls the latest what it is given without a tag, and finds in its own library
+/// what is given without a place.
 pub fn whole_name(name: &str) -> String {
+    let name = name.strip_prefix("https://").unwrap_or(name);
+    let name = name.strip_prefix("registry.ollama.ai/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
     let last = name.rsplit('/').next().unwrap_or(name);
     if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
-/// All that the model of this name may be called where it is.
+/// All that the model of this name may be called where it is: Ollama tells of the shortest.
 pub fn names_of(name: &str) -> Vec<String> {
     let whole = whole_name(name);
     let bare = whole.strip_suffix(":latest").map(str::to_owned);
@@ -316,6 +320,11 @@ mod tests {
         assert_eq!(whole_name("llama3"), "llama3:latest");
         assert_eq!(whole_name("llama3:8b"), "llama3:8b");
         assert_eq!(whole_name("hub.example.org:5000/me/llama3"), "hub.example.org:5000/me/llama3:latest");
+        for same in ["library/llama3", "registry.ollama.ai/library/llama3:latest", "https://registry.ollama.ai/library/llama3"] {
+            assert_eq!(whole_name(same), "llama3:latest", "{same}");
+        }
+        assert_eq!(whole_name("registry.ollama.ai/me/llama3:8b"), "me/llama3:8b");
+        assert_eq!(whole_name("me/library/llama3"), "me/library/llama3:latest");
         assert_eq!(names_of("llama3:latest"), ["llama3", "llama3:latest"]);
         assert_eq!(names_of("llama3"), names_of("llama3:latest"));
         assert_eq!(names_of("llama3:8b"), ["llama3:8b"]);

@@ -182,7 +182,7 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
     assert_eq!(open, 2, "before it was looked at, nobody knows that it answers");
     keeper.looks(&app).await;
     let pulls = endpoint(&admin, &id).await["pulls"].clone();
-    let of = |model: &str| pulls.as_array().unwrap().iter().find(|pull| pull["model"] == model).unwrap();
+    let of = |model: &str| pulls.as_array().unwrap().iter().find(|pull| pull["model"] == format!("{model}:latest")).unwrap();
     assert_eq!(
         (&of("tiny")["state"], &of("tiny")["completed"], &of("tiny")["total"]),
         (&json!("done"), &json!(1_000_000), &json!(1_000_000))
@@ -191,7 +191,7 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
     assert_eq!(of("missing")["why"], "pull model manifest: file does not exist");
     app.test.advance(TimeDelta::seconds(CHECK_SECONDS));
     keeper.looks(&app).await;
-    assert!(states(&endpoint(&admin, &id).await).contains(&("tiny", "cold")));
+    assert!(states(&endpoint(&admin, &id).await).contains(&("tiny:latest", "cold")));
     let ended = of("tiny")["id"].as_str().unwrap();
     assert_eq!(admin.post(&format!("/api/v1/pulls/{ended}/cancel"), &json!({})).await.problem(), ["409 /problems/conflict"]);
 }
@@ -219,7 +219,7 @@ async fn a_task_waits_for_a_model_that_is_pulled_by_itself_and_its_page_says_so(
     let (tiny, missing) = (created("tiny").await, created("missing").await);
     assert!(runner.claims(2).await.is_empty());
     let page = ada.get(&format!("/tasks/{tiny}")).await.text;
-    assert!(page.contains("Waits for its model") && page.contains("box is to pull tiny, and has not begun"), "{page}");
+    assert!(page.contains("Waits for its model") && page.contains("box is to pull tiny:latest, and has not begun"), "{page}");
     let waiting = script.get(&format!("/api/v1/tasks/{tiny}")).await.json();
     assert_eq!(
         (&waiting["state"], &waiting["awaits_model"], &waiting["awaited_pull"]["endpoint"]),

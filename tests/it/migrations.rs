@@ -62,6 +62,19 @@ async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     .map(|row| row.get("relname"))
     .collect();
     assert_eq!(empty, Vec::<String>::new(), "tables without rows");
+    let pulls = "select model, state from endpoint_pull where id <> '00000000-0000-7000-8000-000000000b06' order by id";
+    let pulls: Vec<(String, String)> = sqlx::query_as(pulls).fetch_all(&mut *connection).await.unwrap();
+    let pulls: Vec<_> = pulls.iter().map(|(model, state)| (model.as_str(), state.as_str())).collect();
+    let whole = [
+        ("tiny:1b", "waiting"),
+        ("llama3:latest", "cancelled"),
+        ("llama3:latest", "pulling"),
+        ("hub.example.org:5000/me/tiny:latest", "done"),
+    ];
+    assert_eq!(pulls, whole, "a model is pulled once, however it was named");
+    let waits: String =
+        sqlx::query_scalar("select model_pull::text from task where model_pull is not null").fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(waits, "00000000-0000-7000-8000-000000000b04", "who waited for the one waits for the other");
     // roles belong to the cluster and would outlive the database
     let tidy = format!(r#"reassign owned by "{owner}" to current_user; drop owned by "{owner}"; drop role "{owner}";"#);
     sqlx::raw_sql(sqlx::AssertSqlSafe(tidy)).execute(&mut *connection).await.unwrap();

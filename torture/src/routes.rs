@@ -94,7 +94,7 @@ pub async fn prepare(world: &World, pool: &PgPool, api: &Api, address: &str, rou
         ("pulls", "{id}/cancel") => {
             // held by a server that there is not, or one of these would find that nobody answers before it is left off
             let pull = "insert into endpoint_pull (id, workspace_id, endpoint_id, model, state, asked_by, asked_at, held_until)
-                        select gen_random_uuid(), workspace_id, id, 'tiny', 'pulling', 'system', now(), now() + interval '1 day'
+                        select gen_random_uuid(), workspace_id, id, 'tiny:1b', 'pulling', 'system', now(), now() + interval '1 day'
                         from endpoint where id = $1::uuid returning id::text";
             let pull: String = sqlx::query_scalar(pull).bind(maker.endpoint().await?).fetch_one(pool).await?;
             ready(route.replace("{id}", &pull), json!({}))

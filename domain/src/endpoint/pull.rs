@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MODEL_MAX, clean};
+use super::{MODEL_MAX, clean, whole_name};
 use crate::{EndpointId, Invalid, PullId, error::Errors};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,8 +99,11 @@ pub struct NewPull {
 }
 
 impl NewPull {
+    /// By its one name, so that it is not pulled twice at once by two.
     pub fn validated(self) -> Result<Self, Invalid> {
-        let model = self.model.trim();
+        let asked = self.model.trim();
+        let whole = if asked.is_empty() { String::new() } else { whole_name(asked) };
+        let model = whole.as_str();
         let mut errors = Errors::default();
         errors.required_text("/model", model, MODEL_MAX);
         let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
@@ -108,7 +111,7 @@ impl NewPull {
             errors.add("/model", "malformed", "must be letters, digits and . _ - : /, as in llama3:8b");
         }
         errors.finish()?;
-        Ok(Self { model: model.to_owned() })
+        Ok(Self { model: whole })
     }
 }
 
@@ -176,7 +179,10 @@ mod tests {
         }
         assert_eq!(errors(""), ["required"]);
         assert_eq!([errors("two words"), errors("-x"), errors("a\"b")], [["malformed"], ["malformed"], ["malformed"]]);
-        assert_eq!(errors(&"x".repeat(MODEL_MAX + 1)), ["too_long"]);
+        assert_eq!(errors(&"x".repeat(MODEL_MAX)), ["too_long"], "with its tag");
+        assert_eq!(errors("registry.ollama.ai/"), ["malformed"]);
+        let kept = NewPull { model: " library/llama3 ".into() }.validated().unwrap();
+        assert_eq!(kept.model, "llama3:latest");
     }
 
     #[test]

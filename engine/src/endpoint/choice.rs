@@ -61,7 +61,9 @@ impl Engine {
     /// Which endpoint would be chosen for a model now, and why not the others.
     pub async fn choose_endpoint(&self, actor: &Actor, model: String) -> Result<EndpointChoice> {
         actor.may(Permission::ReadTasks)?;
-        let NewPull { model } = NewPull { model }.validated()?;
+        // it is told as it was asked for
+        let model = model.trim().to_owned();
+        NewPull { model: model.clone() }.validated()?;
         let mut tx = self.begin(actor).await?;
         let now = tx.now();
         let endpoints = store::list(&mut tx, now, None, None, &names_of(&model)).await?;

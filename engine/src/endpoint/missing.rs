@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, EndpointId, Failure, FailureCode, PullId, TaskId, Timestamp, WorkspaceId,
     account::SYSTEM,
-    endpoint::{NewPull, PULLS_MAX, PullState, names_of, whole_name},
+    endpoint::{NewPull, PULLS_MAX, PullState, whole_name},
 };
 use sqlx::PgConnection;
 
@@ -134,19 +134,18 @@ async fn waited_for(conn: &mut PgConnection, task: TaskId) -> Result<Option<Know
     Ok(found)
 }
 
-/// The pull of a model that goes on at an endpoint of a workspace, or at one that serves every one.
+/// The pull of a model, by its whole name, that goes on at an endpoint of a workspace, or at one that serves every one.
 async fn open_of_model(conn: &mut PgConnection, workspace: WorkspaceId, model: &str) -> Result<Option<Known>> {
-    let names = names_of(model);
     let found = sqlx::query_as!(
         Known,
         r#"select pull.id as "id!: PullId", pull.endpoint_id as "endpoint!: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!",
                   pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?"
            from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id left join runner on runner.id = endpoint.runner_id
-           where pull.ended_at is null and pull.model = any($2) and endpoint.removed_at is null
+           where pull.ended_at is null and pull.model = $2 and endpoint.removed_at is null
              and (endpoint.workspace_id is null or endpoint.workspace_id = $1)
            order by pull.asked_at, pull.id limit 1"#,
         workspace.0,
-        &names
+        model
     )
     .fetch_optional(conn)
     .await?;
@@ -239,7 +238,7 @@ pub(crate) async fn let_go(conn: &mut PgConnection, now: Timestamp) -> Result<u6
            where waiting.parked and pull.ended_at is not null
              and (pull.state <> 'done' or pull.ended_at <= $1 or exists (
                select from jsonb_array_elements(endpoint.models) as there (one)
-               where one->>'name' in (pull.model, pull.model || ':latest', regexp_replace(pull.model, ':latest$', ''))))
+               where one->>'name' in (pull.model, regexp_replace(pull.model, ':latest$', ''))))
            order by waiting.turn, waiting.id limit $2 for no key update of waiting skip locked
          ) as ready
          where task.id = ready.id",

@@ -66,7 +66,7 @@ async fn a_task_waits_until_its_model_is_there_and_is_charged_nothing(pool: PgPo
     let task = asked(&test, &ada, "x").await;
     assert!(runner.claims(1).await.is_empty(), "it is given to nobody");
     let pull = awaited(&test, &ada, task).await;
-    assert_eq!((pull.endpoint_id, pull.model.as_str(), pull.state), (endpoint, "llama3", PullState::Waiting));
+    assert_eq!((pull.endpoint_id, pull.model.as_str(), pull.state), (endpoint, "llama3:latest", PullState::Waiting));
     let put_off = test.engine.get_task(&ada, task).await.unwrap().attempt_list.remove(0);
     let reasons = vec!["no endpoint has llama3".to_owned(), "it is pulled at box first".to_owned()];
     assert_eq!((put_off.state, put_off.failure), (AttemptState::Cancelled, None));
@@ -74,7 +74,7 @@ async fn a_task_waits_until_its_model_is_there_and_is_charged_nothing(pool: PgPo
 
     comes(&test, 1 << 30, None).await;
     let words = test.engine.get_task(&ada, task).await.unwrap().awaited_pull.map(|awaited| awaited.in_words());
-    assert_eq!(words.as_deref(), Some("box pulls llama3: 25 % of 4.0 GiB"));
+    assert_eq!(words.as_deref(), Some("box pulls llama3:latest: 25 % of 4.0 GiB"));
     test.keep_time().await;
     assert!(runner.claims(1).await.is_empty(), "nobody takes it meanwhile");
 
@@ -153,11 +153,11 @@ async fn where_there_is_no_room_for_another_pull_one_of_those_before_is_waited_f
     let task = asked(&test, &ada, "x").await;
     assert!(runner.claims(1).await.is_empty());
     let before = awaited(&test, &ada, task).await;
-    assert_eq!(before.model, "m0");
+    assert_eq!(before.model, "m0:latest");
     test.engine.cancel_pull(&ada, before.id).await.unwrap();
     test.keep_time().await;
     assert!(runner.claims(1).await.is_empty());
-    assert_eq!(awaited(&test, &ada, task).await.model, "llama3", "that one came to nothing says nothing of it");
+    assert_eq!(awaited(&test, &ada, task).await.model, "llama3:latest", "that one came to nothing says nothing of it");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

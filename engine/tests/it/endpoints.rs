@@ -235,6 +235,8 @@ async fn a_runner_pulls_what_is_wanted_and_tells_how_far_that_is(pool: PgPool) {
     assert_eq!(wanted(&mut link).await, expected, "it is told at once");
     assert_eq!(sees(&test, &mut link, warm()).await, expected, "and with every reading");
     assert!(matches!(test.engine.pull_model(&ada, endpoint, new()).await, Err(Error::Conflict(_))), "one of a model at a time");
+    let same = NewPull { model: "registry.ollama.ai/library/tiny:1b".into() };
+    assert!(matches!(test.engine.pull_model(&ada, endpoint, same).await, Err(Error::Conflict(_))), "however it is written");
 
     let says = async |link: &mut Link, progress: PullProgress| {
         link.to_server.send(ToServer::Pulling { pull: pull.id, progress, optional: true }).await.unwrap();
@@ -298,7 +300,7 @@ async fn what_a_registered_endpoint_pulls_one_server_is_at_until_it_is_gone(pool
     assert_eq!(test.engine.take_pulls(MANY, &[]).await.unwrap(), [], "it does not answer");
     test.engine.endpoint_looked(id, warm()).await.unwrap();
     let taken = test.engine.take_pulls(MANY, &[]).await.unwrap();
-    assert_eq!((taken[0].id, taken[0].model.as_str(), taken[0].url.as_str()), (pull.id, "tiny", "http://box:11434"));
+    assert_eq!((taken[0].id, taken[0].model.as_str(), taken[0].url.as_str()), (pull.id, "tiny:latest", "http://box:11434"));
     assert_eq!(other.engine.take_pulls(MANY, &[]).await.unwrap(), []);
     test.advance(PULL_HELD - TimeDelta::seconds(1));
     other.advance(PULL_HELD - TimeDelta::seconds(1));
