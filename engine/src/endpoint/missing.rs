@@ -80,10 +80,15 @@ impl Engine {
     /// The pull that an attempt's task is to wait for, or what becomes of it otherwise.
     async fn pull_for(&self, tx: &mut Tx, workspace: WorkspaceId, missing: &Missing) -> Result<std::result::Result<Known, Then>> {
         let waited = waited_for(tx, missing.key.task_id).await?;
-        if let Some(failure) = waited.and_then(|pull| came_to_nothing(&pull, missing)) {
+        let spent = match &waited {
+            Some(pull) if pull.state == PullState::Failed => failed_before(tx, missing.key.task_id, &pull.model).await?,
+            _ => vec![],
+        };
+        let left: Vec<_> = missing.lacking.iter().filter(|(id, _)| !spent.contains(id)).collect();
+        if let Some(failure) = waited.and_then(|pull| came_to_nothing(&pull, missing, !left.is_empty())) {
             return Ok(Err(Then::Ends(failure)));
         }
-        let Some((endpoint, name)) = missing.lacking.first() else { return Ok(Err(Then::Begins)) };
+        let Some((endpoint, name)) = left.first() else { return Ok(Err(Then::Begins)) };
         // what Ollama cannot be asked for it has under no name
         let Ok(NewPull { model }) = (NewPull { model: missing.model.clone() }).validated() else { return Ok(Err(Then::Begins)) };
         if let Some(open) = open_of_model(tx, workspace, &model).await? {
@@ -102,8 +107,9 @@ impl Engine {
     }
 }
 
-/// Where a task has waited for its model, and that is not there all the same. What its runner does not reach may be pulled where it does.
-fn came_to_nothing(pull: &Known, missing: &Missing) -> Option<Failure> {
+/// Where a task has waited for its model, and that is not there all the same. What its runner does not reach may be pulled where it does, if there is
+/// anything left at which that has not failed.
+fn came_to_nothing(pull: &Known, missing: &Missing, may_go_on: bool) -> Option<Failure> {
     let Known { name, why, .. } = pull;
     let model = &missing.model;
     if whole_name(&pull.model) != whole_name(model) {
@@ -111,10 +117,12 @@ fn came_to_nothing(pull: &Known, missing: &Missing) -> Option<Failure> {
     }
     let is_lacking = missing.lacking.iter().any(|(id, _)| *id == pull.endpoint);
     let message = match pull.state {
-        PullState::Failed => format!("{model} could not be pulled at {name}: {}", why.as_deref().unwrap_or("it does not say why")),
+        PullState::Failed if is_lacking || !may_go_on => {
+            format!("{model} could not be pulled at {name}: {}", why.as_deref().unwrap_or("it does not say why"))
+        }
         PullState::Cancelled if is_lacking => format!("{model} was being pulled at {name}, and somebody has left that off"),
         PullState::Done if is_lacking => format!("{name} has pulled {model}, and does not have it"),
-        PullState::Waiting | PullState::Pulling | PullState::Done | PullState::Cancelled => return None,
+        PullState::Waiting | PullState::Pulling | PullState::Done | PullState::Failed | PullState::Cancelled => return None,
     };
     Some(Failure::new(FailureCode::ModelUnavailable, message))
 }
@@ -132,6 +140,20 @@ async fn waited_for(conn: &mut PgConnection, task: TaskId) -> Result<Option<Know
     .fetch_optional(conn)
     .await?;
     Ok(found)
+}
+
+/// Where a model could not be pulled since a task was made: for that one it is not begun there once more by itself, or two runners would have it
+/// begun over and over in turn.
+async fn failed_before(conn: &mut PgConnection, task: TaskId, model: &str) -> Result<Vec<EndpointId>> {
+    let endpoints = sqlx::query_scalar!(
+        r#"select distinct pull.endpoint_id as "id: EndpointId" from endpoint_pull pull join task on task.id = $1
+           where pull.model = $2 and pull.state = 'failed' and pull.ended_at >= task.created_at"#,
+        task.0,
+        model
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(endpoints)
 }
 
 /// The pull of a model, by its whole name, that goes on at an endpoint of a workspace, or at one that serves every one.
@@ -271,12 +293,17 @@ mod tests {
 
     #[test]
     fn what_was_waited_for_in_vain_ends_the_task_unless_it_can_be_pulled_elsewhere() {
-        let ends = |state, lacking: &[u128]| came_to_nothing(&pull(state), &missing(lacking)).map(|failure| failure.message);
-        assert_eq!(ends(PullState::Failed, &[2]).as_deref(), Some("tiny could not be pulled at box 1: file does not exist"));
+        let ends =
+            |state, lacking: &[u128]| came_to_nothing(&pull(state), &missing(lacking), !lacking.is_empty()).map(|failure| failure.message);
+        for nowhere_else in [vec![1], vec![1, 2], vec![]] {
+            let why = ends(PullState::Failed, &nowhere_else);
+            assert_eq!(why.as_deref(), Some("tiny could not be pulled at box 1: file does not exist"), "{nowhere_else:?}");
+        }
+        assert_eq!(ends(PullState::Failed, &[2]), None, "its runner does not reach where that was, and reaches another");
         assert_eq!(ends(PullState::Done, &[1]).as_deref(), Some("box 1 has pulled tiny, and does not have it"));
         assert!(ends(PullState::Cancelled, &[1]).unwrap().contains("left that off"));
         assert_eq!([ends(PullState::Done, &[2]), ends(PullState::Cancelled, &[2]), ends(PullState::Pulling, &[1])], [None, None, None]);
         let other = Known { model: "other".into(), ..pull(PullState::Failed) };
-        assert_eq!(came_to_nothing(&other, &missing(&[1])), None, "that was waited for as there was no room");
+        assert_eq!(came_to_nothing(&other, &missing(&[1]), true), None, "that was waited for as there was no room");
     }
 }

@@ -6,7 +6,7 @@ use domain::{
     TaskView,
     attempt::NoEndpoint,
     endpoint::{
-        ModelState, NewPull, PULLS_MAX, Pull, PullState,
+        Looked, ModelState, NewPull, PULLS_MAX, Pull, PullState,
         pull::{PullEnd, PullProgress},
     },
 };
@@ -108,6 +108,29 @@ async fn a_pull_that_fails_ends_the_task_and_a_retry_begins_another_one(pool: Pg
     test.engine.retry_task(&ada, task).await.unwrap();
     assert!(runner.claims(1).await.is_empty());
     assert_ne!(awaited(&test, &ada, task).await.id, first.id);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_pull_that_fails_elsewhere_is_begun_once_where_it_can_be_had(pool: PgPool) {
+    let (test, ada, box_, runner) = scene(&pool).await;
+    let second = lacking(&test, &ada, "second").await;
+    let task = asked(&test, &ada, "x").await;
+    let fails_and_goes_away = async |at: EndpointId| {
+        comes(&test, 0, Some(PullEnd::Failed { why: "no space left on device".into() })).await;
+        test.engine.endpoint_looked(at, Looked::Fails { why: "Connection refused".into() }).await.unwrap();
+        test.keep_time().await;
+    };
+    assert!(runner.claims(1).await.is_empty());
+    let first = awaited(&test, &ada, task).await.endpoint_id;
+    fails_and_goes_away(first).await;
+    assert!(runner.claims(1).await.is_empty());
+    let other = awaited(&test, &ada, task).await.endpoint_id;
+    assert_eq!([first.min(other), first.max(other)], [box_.min(second), box_.max(second)], "where its runner can ask for it now");
+    fails_and_goes_away(other).await;
+    test.engine.endpoint_looked(first, has(&[("other", ModelState::Warm)])).await.unwrap();
+    assert!(runner.claims(1).await.is_empty());
+    let failed = test.engine.get_task(&ada, task).await.unwrap();
+    assert_eq!(state(&failed), TaskStateName::Failed, "it has failed at both, and does not go back and forth");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
