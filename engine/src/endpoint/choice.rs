@@ -105,7 +105,9 @@ impl Engine {
                 let (id, endpoint_model) = (assignment.attempt.attempt_id, model.to_owned());
                 let Some(best) = choice.best() else {
                     let lacking = choice.lacking().map(|one| (one.id, one.name.clone())).collect();
-                    missing_here.push(Missing { key: assignment.attempt, model: endpoint_model, lacking, reasons: choice.why_none() });
+                    let reached = choice.considered.iter().map(|one| one.id).collect();
+                    let (key, reasons) = (assignment.attempt, choice.why_none());
+                    missing_here.push(Missing { key, model: endpoint_model, reached, lacking, reasons });
                     continue;
                 };
                 endpoints.iter_mut().filter(|(endpoint, _)| endpoint.id == best.id).for_each(|(endpoint, _)| endpoint.attempts += 1);

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 
 use crate::{Engine, Result, tx::Tx};
 
-/// A model that was pulled is seen with the next look at its endpoint; tasks wait for that no longer than this.
+/// A model that was pulled is seen with the next look at its endpoint, and one look may be missed; tasks wait for that no longer than this.
 const SEEN_WITHIN: TimeDelta = TimeDelta::seconds(60);
 /// Tasks that come back in one round.
 const BATCH: i64 = 1000;
@@ -23,6 +23,8 @@ const BATCH: i64 = 1000;
 pub(super) struct Missing {
     pub key: AttemptKey,
     pub model: String,
+    /// All that its runner reaches, as they may be.
+    pub reached: Vec<EndpointId>,
     /// Endpoints that could be asked if they had it, the best first, with their names.
     pub lacking: Vec<(EndpointId, String)>,
     /// Why no endpoint was chosen.
@@ -64,6 +66,7 @@ impl Engine {
             then.push(match self.pull_for(&mut tx, workspace, one).await? {
                 Ok(pull) => {
                     let words = match whole_name(&pull.model) == whole_name(&one.model) {
+                        true if pull.state == PullState::Done => format!("{} has pulled it, and is looked at again first", pull.name),
                         true => format!("it is pulled at {} first", pull.name),
                         false => format!("{PULLS_MAX} models are being pulled already, and it is one of the next"),
                     };
@@ -80,6 +83,10 @@ impl Engine {
     /// The pull that an attempt's task is to wait for, or what becomes of it otherwise.
     async fn pull_for(&self, tx: &mut Tx, workspace: WorkspaceId, missing: &Missing) -> Result<std::result::Result<Known, Then>> {
         let waited = waited_for(tx, missing.key.task_id).await?;
+        let waited = match waited {
+            Some(pull) if is_at(&pull, missing) && did_not_answer_lately(tx, &pull).await? => return Ok(Ok(pull)),
+            other => other,
+        };
         let spent = match &waited {
             Some(pull) if pull.state == PullState::Failed => failed_before(tx, missing.key.task_id, &pull.model).await?,
             _ => vec![],
@@ -105,6 +112,11 @@ impl Engine {
         // of an endpoint that serves several workspaces: another one has begun it in this moment
         Ok(open_of_model(tx, workspace, &model).await?.ok_or(Then::Begins))
     }
+}
+
+/// Its model has been pulled where its runner can ask for it.
+fn is_at(pull: &Known, missing: &Missing) -> bool {
+    pull.state == PullState::Done && whole_name(&pull.model) == whole_name(&missing.model) && missing.reached.contains(&pull.endpoint)
 }
 
 /// Where a task has waited for its model, and that is not there all the same. What its runner does not reach may be pulled where it does, if there is
@@ -138,6 +150,19 @@ async fn waited_for(conn: &mut PgConnection, task: TaskId) -> Result<Option<Know
         task.0
     )
     .fetch_optional(conn)
+    .await?;
+    Ok(found)
+}
+
+/// Whether its endpoint has missed a look a moment ago, and may answer the next one.
+async fn did_not_answer_lately(tx: &mut Tx, pull: &Known) -> Result<bool> {
+    let since = tx.now() - SEEN_WITHIN;
+    let found = sqlx::query_scalar!(
+        r#"select not healthy and coalesce(unhealthy_since > $2, false) as "is_so!" from endpoint where id = $1"#,
+        pull.endpoint.0,
+        since
+    )
+    .fetch_one(&mut **tx)
     .await?;
     Ok(found)
 }
@@ -251,14 +276,15 @@ pub(super) async fn forget_waiting(conn: &mut PgConnection, tasks: &[TaskId]) ->
     Ok(())
 }
 
-/// Brings back the tasks whose pulls have ended: of one that went well, once its endpoint is seen to have the model.
+/// Brings back the tasks whose pulls have ended: of one that went well, once its endpoint answers and is seen to have the model.
 pub(crate) async fn let_go(conn: &mut PgConnection, now: Timestamp) -> Result<u64> {
     let done = sqlx::query!(
         "update task set parked = false
          from (
            select waiting.id from task waiting join endpoint_pull pull on pull.id = waiting.model_pull join endpoint on endpoint.id = pull.endpoint_id
            where waiting.parked and pull.ended_at is not null
-             and (pull.state <> 'done' or pull.ended_at <= $1 or exists (
+             and (pull.state <> 'done' or pull.ended_at <= $1 and (endpoint.healthy or coalesce(endpoint.unhealthy_since <= $1, true))
+                  or endpoint.healthy and exists (
                select from jsonb_array_elements(endpoint.models) as there (one)
                where one->>'name' in (pull.model, regexp_replace(pull.model, ':latest$', ''))))
            order by waiting.turn, waiting.id limit $2 for no key update of waiting skip locked
@@ -282,7 +308,7 @@ mod tests {
     fn missing(lacking: &[u128]) -> Missing {
         let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
         let lacking = lacking.iter().map(|id| (EndpointId(Uuid::from_u128(*id)), format!("box {id}"))).collect();
-        Missing { key, model: "tiny".into(), lacking, reasons: vec![] }
+        Missing { key, model: "tiny".into(), reached: vec![], lacking, reasons: vec![] }
     }
 
     fn pull(state: PullState) -> Known {

@@ -6,7 +6,7 @@ use domain::{
     TaskView,
     attempt::NoEndpoint,
     endpoint::{
-        Looked, ModelState, NewPull, PULLS_MAX, Pull, PullState,
+        CHECK_SECONDS, Looked, ModelState, NewPull, PULLS_MAX, Pull, PullState,
         pull::{PullEnd, PullProgress},
     },
 };
@@ -131,6 +131,56 @@ async fn a_pull_that_fails_elsewhere_is_begun_once_where_it_can_be_had(pool: PgP
     assert!(runner.claims(1).await.is_empty());
     let failed = test.engine.get_task(&ada, task).await.unwrap();
     assert_eq!(state(&failed), TaskStateName::Failed, "it has failed at both, and does not go back and forth");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_look_that_is_missed_after_a_pull_has_nothing_pulled_again(pool: PgPool) {
+    let (test, ada, box_, runner) = scene(&pool).await;
+    let second = lacking(&test, &ada, "second").await;
+    let task = asked(&test, &ada, "x").await;
+    assert!(runner.claims(1).await.is_empty());
+    let pull = awaited(&test, &ada, task).await;
+    let at = pull.endpoint_id;
+    comes(&test, 1, Some(PullEnd::Done)).await;
+    let looked = async |looked| {
+        test.advance(TimeDelta::seconds(CHECK_SECONDS));
+        test.engine.endpoint_looked(at, looked).await.unwrap();
+        test.keep_time().await;
+    };
+    let refuses = || Looked::Fails { why: "Connection refused".into() };
+    looked(has(&[("llama3:latest", ModelState::Cold)])).await;
+    // it is back in the queue, and missed before it is given out
+    looked(refuses()).await;
+    assert!(runner.claims(1).await.is_empty());
+    assert_eq!(awaited(&test, &ada, task).await.id, pull.id, "that look may have been the only one");
+    looked(refuses()).await;
+    assert!(runner.claims(1).await.is_empty(), "it is out of sight until then");
+    looked(has(&[("llama3:latest", ModelState::Cold)])).await;
+    assert_eq!(runner.claims_one().await.endpoint.map(|chosen| chosen.id), Some(at));
+    let mut begun = 0;
+    for endpoint in [box_, second] {
+        begun += test.engine.find_endpoint(&ada, endpoint).await.unwrap().pulls.len();
+    }
+    assert_eq!(begun, 1);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn where_it_does_not_answer_for_longer_its_model_is_pulled_elsewhere(pool: PgPool) {
+    let (test, ada, box_, runner) = scene(&pool).await;
+    let second = lacking(&test, &ada, "second").await;
+    let task = asked(&test, &ada, "x").await;
+    assert!(runner.claims(1).await.is_empty());
+    let pull = awaited(&test, &ada, task).await;
+    let other = if pull.endpoint_id == box_ { second } else { box_ };
+    comes(&test, 1, Some(PullEnd::Done)).await;
+    for _ in 0..8 {
+        test.advance(TimeDelta::seconds(CHECK_SECONDS));
+        test.engine.endpoint_looked(pull.endpoint_id, Looked::Fails { why: "Connection refused".into() }).await.unwrap();
+        test.keep_time().await;
+    }
+    test.engine.endpoint_looked(other, has(&[("other", ModelState::Warm)])).await.unwrap();
+    assert!(runner.claims(1).await.is_empty());
+    assert_eq!(awaited(&test, &ada, task).await.endpoint_id, other);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
