@@ -55,6 +55,9 @@ pub struct Endpoint {
     /// listens there, and is given no prompts.
     #[serde(default)]
     pub is_confirmed: bool,
+    /// It serves every workspace, as the one on the server's own machine does.
+    #[serde(default)]
+    pub is_shared: bool,
     pub health: EndpointHealth,
     /// Why it does not answer, when it does not.
     pub why: Option<String>,

@@ -5,6 +5,7 @@ mod choice;
 pub(crate) mod look;
 mod missing;
 mod pull;
+mod shared;
 mod store;
 
 use domain::{
@@ -15,6 +16,7 @@ use domain::{
 pub(crate) use choice::{AttemptRow, told};
 pub(crate) use missing::let_go;
 pub use pull::{HeldPull, PULL_HELD, PULL_WAITS};
+pub use shared::SharedPulls;
 pub(crate) use store::{awaited_by, cancel_pulls_of};
 
 use crate::{Engine, Error, Result, tx::Tx};

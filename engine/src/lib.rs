@@ -33,14 +33,18 @@ mod together;
 mod tx;
 mod workflow;
 
-use std::{future::Future, ops::Deref, sync::Arc};
+use std::{
+    future::Future,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 pub use account::{ApiKeySecret, SessionRow};
 pub use approval::ApprovalKeeper;
 pub use attempt::Overseer;
 pub use clock::Clock;
 pub use database::{APP_CONNECTIONS, Database, DatabaseError};
-pub use endpoint::{HeldPull, PULL_HELD, PULL_WAITS};
+pub use endpoint::{HeldPull, PULL_HELD, PULL_WAITS, SharedPulls};
 pub use error::{Error, Result};
 pub use event::{EventBatch, EventCursor, EventStream, Followed, Tailer};
 pub use hints::Hint;
@@ -89,6 +93,8 @@ pub struct Parts {
     undisturbed: TaskTracker,
     /// When this process became able to hear its runners: no lease is taken away within one lease of it.
     listening_since: domain::Timestamp,
+    /// Once the settings have said.
+    shared_pulls: OnceLock<SharedPulls>,
 }
 
 impl Engine {
@@ -106,6 +112,7 @@ impl Engine {
             lines: Default::default(),
             undisturbed: TaskTracker::new(),
             listening_since,
+            shared_pulls: OnceLock::new(),
         })))
     }
 

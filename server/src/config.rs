@@ -17,7 +17,7 @@ use domain::{
     repository::{LFS, SUBMODULES},
     runner::owner_of,
 };
-use engine::Keep;
+use engine::{Keep, SharedPulls};
 use runner::{AgentConfig, Forge, LandingConfig, OLLAMA_URL, OllamaConfig};
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +222,10 @@ pub struct ServeConfig {
     /// finds there is looked at all the same.
     #[arg(long = "endpoints-here", env = "MUSTER_ENDPOINTS_HERE", value_name = "WORD", value_enum, default_value_t = EndpointsHere::Refused)]
     pub endpoints_here: EndpointsHere,
+    /// Whether workspaces may have models pulled by the Ollama of this machine, which serves all of them and fills one disk: always, never, or as long
+    /// as there is one workspace alone.
+    #[arg(long = "shared-pulls", env = "MUSTER_SHARED_PULLS", value_name = "WORD", value_enum, default_value_t = SharedPullsArg::Alone)]
+    pub shared_pulls: SharedPullsArg,
     /// Days after which what has ended is deleted, with its log, checks and history; `never`, or 0, keeps it.
     #[arg(long, env = "MUSTER_KEEP_DAYS", value_name = "DAYS", default_value = "365", value_parser = parse_days)]
     pub keep_days: Days,
@@ -237,6 +241,23 @@ pub struct ServeConfig {
 pub enum EndpointsHere {
     Allowed,
     Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SharedPullsArg {
+    Alone,
+    Allowed,
+    Refused,
+}
+
+impl From<SharedPullsArg> for SharedPulls {
+    fn from(said: SharedPullsArg) -> Self {
+        match said {
+            SharedPullsArg::Alone => Self::Alone,
+            SharedPullsArg::Allowed => Self::Allowed,
+            SharedPullsArg::Refused => Self::Refused,
+        }
+    }
 }
 
 /// So many days, or for ever.

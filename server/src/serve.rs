@@ -124,6 +124,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let state = State::open(&config.state).await?;
     let engine = state.engine.clone();
     engine.open_connections_ahead();
+    engine.set_shared_pulls(config.shared_pulls.into());
     let origin = config.origin(addr);
     let setup_url = engine.setup_token().await?.map(|token| format!("{origin}/setup?token={token}"));
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     missing::{Missing, Then, forget_waiting},
+    shared,
     store::{self, Asked},
 };
 use crate::{Engine, Result, RunnerSession};
@@ -64,11 +65,12 @@ impl Engine {
         // it is told as it was asked for
         let model = model.trim().to_owned();
         NewPull { model: model.clone() }.validated()?;
-        let mut tx = self.begin(actor).await?;
-        let now = tx.now();
-        let endpoints = store::list(&mut tx, now, None, None, &names_of(&model)).await?;
+        // as where the choice is made: attempts of all workspaces count at what serves several
+        let now = self.clock.now(&self.database).await?;
+        let mut conn = self.database.system.acquire().await?;
+        let endpoints = store::list(&mut conn, now, None, Some(actor.workspace_id), &names_of(&model)).await?;
         let candidates: Vec<_> = endpoints.iter().map(|asked| candidate(asked, &model)).collect();
-        tx.commit(choose(&model, &candidates)).await
+        Ok(choose(&model, &candidates))
     }
 
     /// Chooses for those of these that name a model that an endpoint has. What cannot be chosen for begins as its runner's settings say, or
@@ -92,6 +94,7 @@ impl Engine {
         for (place, workspace, auto_pull) in workspaces(&mut conn, claimed).await? {
             places.entry((workspace.0, auto_pull)).or_default().push(place);
         }
+        let may_share = places.keys().any(|(_, auto_pull)| *auto_pull) && self.may_pull_where_all_are_served(&mut conn).await?;
         let (mut rows, mut assigned, mut missing) = (vec![], vec![], vec![]);
         for ((workspace, auto_pull), places) in places {
             let mut missing_here = vec![];
@@ -104,9 +107,15 @@ impl Engine {
                 let choice = choose(model, &within_reach.map(|asked| candidate(asked, model)).collect::<Vec<_>>());
                 let (id, endpoint_model) = (assignment.attempt.attempt_id, model.to_owned());
                 let Some(best) = choice.best() else {
-                    let lacking = choice.lacking().map(|one| (one.id, one.name.clone())).collect();
+                    let is_refused =
+                        |id: EndpointId| !may_share && endpoints.iter().any(|(endpoint, _)| endpoint.id == id && endpoint.is_shared);
+                    let (not_there, lacking): (Vec<_>, Vec<_>) = choice.lacking().partition(|one| is_refused(one.id));
+                    let lacking: Vec<_> = lacking.into_iter().map(|one| (one.id, one.name.clone())).collect();
                     let reached = choice.considered.iter().map(|one| one.id).collect();
-                    let (key, reasons) = (assignment.attempt, choice.why_none());
+                    let (key, mut reasons) = (assignment.attempt, choice.why_none());
+                    if auto_pull && lacking.is_empty() {
+                        reasons.extend(not_there.first().map(|one| shared::refused(&one.name)));
+                    }
                     missing_here.push(Missing { key, model: endpoint_model, reached, lacking, reasons });
                     continue;
                 };

@@ -48,6 +48,8 @@ struct Known {
     model: String,
     state: PullState,
     why: Option<String>,
+    /// It is of the workspace whose task asks. What another one wants, that one may leave off.
+    is_ours: bool,
 }
 
 impl Engine {
@@ -107,7 +109,7 @@ impl Engine {
         let id = PullId(self.new_id());
         if insert(tx, workspace, id, *endpoint, &model).await? {
             let (endpoint, name, state) = (*endpoint, name.clone(), PullState::Waiting);
-            return Ok(Ok(Known { id, endpoint, name, model, state, why: None }));
+            return Ok(Ok(Known { id, endpoint, name, model, state, why: None, is_ours: true }));
         }
         // of an endpoint that serves several workspaces: another one has begun it in this moment
         Ok(open_of_model(tx, workspace, &model).await?.ok_or(Then::Begins))
@@ -132,7 +134,7 @@ fn came_to_nothing(pull: &Known, missing: &Missing, may_go_on: bool) -> Option<F
         PullState::Failed if is_lacking || !may_go_on => {
             format!("{model} could not be pulled at {name}: {}", why.as_deref().unwrap_or("it does not say why"))
         }
-        PullState::Cancelled if is_lacking => format!("{model} was being pulled at {name}, and somebody has left that off"),
+        PullState::Cancelled if is_lacking && pull.is_ours => format!("{model} was being pulled at {name}, and somebody has left that off"),
         PullState::Done if is_lacking => format!("{name} has pulled {model}, and does not have it"),
         PullState::Waiting | PullState::Pulling | PullState::Done | PullState::Failed | PullState::Cancelled => return None,
     };
@@ -144,7 +146,8 @@ async fn waited_for(conn: &mut PgConnection, task: TaskId) -> Result<Option<Know
     let found = sqlx::query_as!(
         Known,
         r#"select pull.id as "id!: PullId", pull.endpoint_id as "endpoint!: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!",
-                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?"
+                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?",
+                  pull.workspace_id = task.workspace_id as "is_ours!"
            from task join endpoint_pull pull on pull.id = task.model_pull join endpoint on endpoint.id = pull.endpoint_id
            left join runner on runner.id = endpoint.runner_id where task.id = $1"#,
         task.0
@@ -186,7 +189,8 @@ async fn open_of_model(conn: &mut PgConnection, workspace: WorkspaceId, model: &
     let found = sqlx::query_as!(
         Known,
         r#"select pull.id as "id!: PullId", pull.endpoint_id as "endpoint!: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!",
-                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?"
+                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?",
+                  pull.workspace_id = $1 as "is_ours!"
            from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id left join runner on runner.id = endpoint.runner_id
            where pull.ended_at is null and pull.model = $2 and endpoint.removed_at is null
              and (endpoint.workspace_id is null or endpoint.workspace_id = $1)
@@ -204,7 +208,8 @@ async fn in_the_way(conn: &mut PgConnection, workspace: WorkspaceId, endpoint: E
     let found = sqlx::query_as!(
         Known,
         r#"select pull.id as "id!: PullId", pull.endpoint_id as "endpoint!: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!",
-                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?"
+                  pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?",
+                  pull.workspace_id = $1 as "is_ours!"
            from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id left join runner on runner.id = endpoint.runner_id
            where pull.ended_at is null
              and (pull.workspace_id = $1 and (select count(*) from endpoint_pull here where here.workspace_id = $1 and here.ended_at is null) >= $3
@@ -314,7 +319,7 @@ mod tests {
     fn pull(state: PullState) -> Known {
         let why = (state == PullState::Failed).then(|| "file does not exist".to_owned());
         let (id, endpoint) = (PullId(Uuid::nil()), EndpointId(Uuid::from_u128(1)));
-        Known { id, endpoint, name: "box 1".into(), model: "tiny:latest".into(), state, why }
+        Known { id, endpoint, name: "box 1".into(), model: "tiny:latest".into(), state, why, is_ours: true }
     }
 
     #[test]
@@ -329,6 +334,8 @@ mod tests {
         assert_eq!(ends(PullState::Done, &[1]).as_deref(), Some("box 1 has pulled tiny, and does not have it"));
         assert!(ends(PullState::Cancelled, &[1]).unwrap().contains("left that off"));
         assert_eq!([ends(PullState::Done, &[2]), ends(PullState::Cancelled, &[2]), ends(PullState::Pulling, &[1])], [None, None, None]);
+        let of_others = Known { is_ours: false, ..pull(PullState::Cancelled) };
+        assert_eq!(came_to_nothing(&of_others, &missing(&[1]), true), None, "they have left off what they wanted");
         let other = Known { model: "other".into(), ..pull(PullState::Failed) };
         assert_eq!(came_to_nothing(&other, &missing(&[1]), true), None, "that was waited for as there was no room");
     }

@@ -6,7 +6,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, EndpointId, Permission, PullId, RunnerId, Timestamp, WorkspaceId,
+    Actor, Endpoint, EndpointId, Permission, PullId, RunnerId, Timestamp, WorkspaceId,
     endpoint::{
         NewPull, PULLS_MAX, PULLS_OF_ONE, Pull, PullState,
         pull::{PullEnd, PullProgress, WantedPull},
@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{find, store};
+use super::{find, shared, store};
 use crate::{Engine, Error, Result, RunnerSession, error::hit_one, tx::Tx};
 
 /// For so long a server is believed to be at a pull that it has told something of.
@@ -57,9 +57,12 @@ impl Engine {
     pub async fn pull_model(&self, actor: &Actor, endpoint: EndpointId, new: NewPull) -> Result<Pull> {
         actor.may(Permission::ManageEndpoints)?;
         let new = new.validated()?;
-        let there = self.open_pulls(endpoint).await?;
+        let (there, may_share) = self.open_pulls(endpoint).await?;
         let mut tx = self.begin(actor).await?;
-        let runner = find(&mut tx, endpoint).await?.runner_id;
+        let Endpoint { name, runner_id: runner, is_shared, .. } = find(&mut tx, endpoint).await?;
+        if is_shared && !may_share {
+            return Err(Error::Conflict(shared::refused(&name)));
+        }
         let wanted_here = open_pulls_of_workspace(&mut tx).await?;
         if there.max(wanted_here) >= PULLS_MAX {
             let whose = if there >= PULLS_MAX { "there" } else { "for this workspace" };
@@ -74,8 +77,8 @@ impl Engine {
         Ok(pull)
     }
 
-    /// One that serves several workspaces has those of all of them, which none of them sees.
-    async fn open_pulls(&self, endpoint: EndpointId) -> Result<i64> {
+    /// One that serves several workspaces has those of all of them, which none of them sees; with whether any may have something pulled there.
+    async fn open_pulls(&self, endpoint: EndpointId) -> Result<(i64, bool)> {
         let mut conn = self.database.system.acquire().await?;
         let count = sqlx::query_scalar!(
             r#"select count(*) as "count!" from endpoint_pull where endpoint_id = $1 and ended_at is null"#,
@@ -83,7 +86,7 @@ impl Engine {
         )
         .fetch_one(&mut *conn)
         .await?;
-        Ok(count)
+        Ok((count, self.may_pull_where_all_are_served(&mut conn).await?))
     }
 
     /// It is left off. What there is of the model stays where it is, and another pull goes on from there.

@@ -28,7 +28,7 @@ pub(super) async fn list(
     let rows = sqlx::query!(
         r#"select endpoint.id as "id: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!", url,
                   endpoint.runner_id as "runner_id?: RunnerId", machine_of as "machine_of?: RunnerId", registered_by, endpoint.created_at,
-                  endpoint.runner_id is null or is_said as "is_confirmed!", checked_at, healthy, unhealthy_since, why, version,
+                  endpoint.runner_id is null or is_said as "is_confirmed!", endpoint.workspace_id is null as "is_shared!", checked_at, healthy, unhealthy_since, why, version,
                   jsonb_array_length(models)::bigint as "model_count!",
                   (select count(*) from jsonb_array_elements(models) as model where model->>'state' = 'warm') as "warm_count!",
                   (select coalesce(jsonb_agg(model), '[]') from jsonb_array_elements(case when cardinality($3::text[]) > 0 then models else '[]' end) as model
@@ -58,6 +58,7 @@ pub(super) async fn list(
             registered_by: row.registered_by,
             created_at: row.created_at,
             is_confirmed: row.is_confirmed,
+            is_shared: row.is_shared,
             health: EndpointHealth::of(row.healthy, row.checked_at, now),
             why: row.why,
             unhealthy_since: row.unhealthy_since,

@@ -39,6 +39,7 @@ mod runner_log;
 mod saved_view;
 mod scenario;
 mod session;
+mod shared_endpoints;
 mod stuck;
 mod tasks;
 mod tenants;

@@ -331,6 +331,7 @@ mod tests {
             registered_by: Some("Ada".into()),
             created_at: Timestamp::UNIX_EPOCH,
             is_confirmed: true,
+            is_shared: false,
             health: EndpointHealth::Healthy,
             why: None,
             unhealthy_since: None,

@@ -1,0 +1,43 @@
+//! Endpoints that serve every workspace, as that on the server's own machine does. What is pulled there fills a disk that is everybody's, so it is
+//! not for one workspace alone to say, as soon as there is another.
+
+use sqlx::PgConnection;
+
+use crate::{Engine, Result};
+
+/// When a workspace may have models pulled at an endpoint that serves every one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SharedPulls {
+    /// As long as it is the only one.
+    #[default]
+    Alone,
+    Allowed,
+    Refused,
+}
+
+/// For whoever is refused it.
+pub(super) fn refused(endpoint: &str) -> String {
+    format!(
+        "{endpoint} serves every workspace, and its disk is everybody's: whoever runs the server lets workspaces pull models there, by MUSTER_SHARED_PULLS=allowed"
+    )
+}
+
+impl Engine {
+    /// As the settings of the server say; what is said first counts.
+    pub fn set_shared_pulls(&self, when: SharedPulls) {
+        let _ = self.shared_pulls.set(when);
+    }
+
+    /// Of whichever workspace; by a connection that sees them all.
+    pub(super) async fn may_pull_where_all_are_served(&self, conn: &mut PgConnection) -> Result<bool> {
+        match self.shared_pulls.get().copied().unwrap_or_default() {
+            SharedPulls::Allowed => Ok(true),
+            SharedPulls::Refused => Ok(false),
+            SharedPulls::Alone => {
+                let is_alone =
+                    sqlx::query_scalar!(r#"select not exists (select from workspace offset 1) as "is_alone!""#).fetch_one(conn).await?;
+                Ok(is_alone)
+            }
+        }
+    }
+}
