@@ -70,7 +70,7 @@ pub struct Endpoint {
     pub model_count: i64,
     /// How many of these were loaded.
     pub warm_count: i64,
-    /// Attempts that work with it now.
+    /// Attempts that work there now: with it, or with another one that is on the same machine, as it may be known twice.
     pub attempts: i64,
     /// How busy its machine is, where its runner has told that lately.
     pub busy_percent: Option<u32>,
@@ -178,6 +178,14 @@ impl EndpointModel {
 }
 
 impl Endpoint {
+    /// Whether it is on the same machine, as far as that is known: that of the same runner, or registered twice at the same address. What works with the
+    /// one counts for the other.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        let machine = |one: &Self| one.runner_id.or(one.machine_of);
+        let is_registered = self.runner_id.is_none() && other.runner_id.is_none();
+        self.id == other.id || machine(self).is_some() && machine(self) == machine(other) || is_registered && self.url == other.url
+    }
+
     /// For whoever sees that it was merely found.
     pub fn how_to_confirm(&self) -> String {
         format!("say that it is one by MUSTER_OLLAMA_URL={} where its runner runs, or have an admin register it", self.url)

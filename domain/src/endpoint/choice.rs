@@ -146,16 +146,16 @@ fn consider(candidate: &Candidate) -> Considered {
     }
 }
 
-/// `load 35: its machine is 10 % busy, 1 attempt works with it`
+/// `load 35: its machine is 10 % busy, 1 attempt works there`
 fn load_in_words(endpoint: &Endpoint) -> String {
     let machine = match endpoint.busy_percent {
         Some(percent) => format!("its machine is {percent} % busy"),
         None => format!("how busy its machine is nobody knows, which counts as {UNKNOWN_BUSY} %"),
     };
     let attempts = match endpoint.attempts {
-        0 => "no attempt works with it".to_owned(),
-        1 => "1 attempt works with it".to_owned(),
-        many => format!("{many} attempts work with it"),
+        0 => "no attempt works there".to_owned(),
+        1 => "1 attempt works there".to_owned(),
+        many => format!("{many} attempts work there"),
     };
     format!("load {}: {machine}, {attempts}", load(endpoint))
 }
@@ -206,7 +206,7 @@ mod tests {
         let choice = choose("llama3", &all);
         assert_eq!(choice.chosen, Some(all[2].endpoint.id));
         let told = &choice.best().unwrap().reasons;
-        assert_eq!(told[..], ["it has the model loaded", "load 10: its machine is 10 % busy, no attempt works with it"]);
+        assert_eq!(told[..], ["it has the model loaded", "load 10: its machine is 10 % busy, no attempt works there"]);
         assert_eq!(choice.considered[2].reasons[0], "it has to load the model first, 1.0 GiB");
     }
 
@@ -285,6 +285,19 @@ mod tests {
             [3, 2, 1],
             "the unknown is half busy"
         );
+    }
+
+    #[test]
+    fn one_that_is_known_twice_is_one() {
+        let runner = crate::RunnerId(Uuid::from_u128(7));
+        let of = |number: u128| candidate(number, Warm, None).endpoint;
+        let (found, registered) = (Endpoint { runner_id: Some(runner), ..of(1) }, Endpoint { machine_of: Some(runner), ..of(2) });
+        assert!(found.is_beside(&registered) && registered.is_beside(&found) && found.is_beside(&found));
+        let twice = Endpoint { url: of(2).url, ..of(3) };
+        assert!(twice.is_beside(&registered), "another workspace may have registered it as well");
+        assert!(!of(3).is_beside(&of(4)) && !of(3).is_beside(&found));
+        let local = |endpoint| Endpoint { url: "http://127.0.0.1:11434".into(), ..endpoint };
+        assert!(!local(found).is_beside(&local(of(3))), "each means its own machine by that");
     }
 
     #[test]

@@ -95,11 +95,13 @@ impl Engine {
             places.entry((workspace.0, auto_pull)).or_default().push(place);
         }
         let may_share = places.keys().any(|(_, auto_pull)| *auto_pull) && self.may_pull_where_all_are_served(&mut conn).await?;
-        let (mut rows, mut assigned, mut missing) = (vec![], vec![], vec![]);
+        let (mut rows, mut assigned, mut missing, mut given) = (vec![], vec![], vec![], vec![]);
         for ((workspace, auto_pull), places) in places {
             let mut missing_here = vec![];
             let models = places.iter().filter_map(|place| model_at_an_endpoint(&claimed[*place].1)).flat_map(names_of).collect::<Vec<_>>();
             let mut endpoints = store::list(&mut conn, now, None, Some(WorkspaceId(workspace)), &models).await?;
+            // what was given out to another workspace in this moment is not kept yet
+            given.iter().for_each(|chosen| count_for_all(&mut endpoints, chosen));
             for place in places {
                 let (runner, assignment) = &claimed[place];
                 let Some(model) = model_at_an_endpoint(assignment) else { continue };
@@ -119,7 +121,11 @@ impl Engine {
                     missing_here.push(Missing { key, model: endpoint_model, reached, lacking, reasons });
                     continue;
                 };
-                endpoints.iter_mut().filter(|(endpoint, _)| endpoint.id == best.id).for_each(|(endpoint, _)| endpoint.attempts += 1);
+                let chosen = endpoints.iter().map(|(endpoint, _)| endpoint).find(|endpoint| endpoint.id == best.id).cloned();
+                if let Some(chosen) = chosen {
+                    count_for_all(&mut endpoints, &chosen);
+                    given.push(chosen);
+                }
                 rows.push(Chosen { id, endpoint_id: Some(best.id), endpoint_model, endpoint_reasons: best.reasons.clone() });
                 assigned.push((place, AssignedEndpoint { id: best.id, name: best.name.clone(), url: best.url.clone() }));
             }
@@ -211,6 +217,11 @@ fn candidate((endpoint, models): &Asked, model: &str) -> Candidate {
     let found = models.iter().filter(|one| one.is_called(model));
     // under two names it is the same, and may be listed twice
     Candidate { endpoint: endpoint.clone(), model: found.min_by_key(|one| one.state).cloned() }
+}
+
+/// One more works there, under whichever name it is known.
+fn count_for_all(endpoints: &mut [Asked], chosen: &Endpoint) {
+    endpoints.iter_mut().filter(|(endpoint, _)| endpoint.is_beside(chosen)).for_each(|(endpoint, _)| endpoint.attempts += 1);
 }
 
 /// OpenCode alone is told where its model is. Which agent does it that no task names, its runner decides.

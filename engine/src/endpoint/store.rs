@@ -26,7 +26,13 @@ pub(super) async fn list(
     models: &[String],
 ) -> Result<Vec<Asked>> {
     let rows = sqlx::query!(
-        r#"select endpoint.id as "id: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!", url,
+        r#"with busy as materialized (
+             select endpoint.id, endpoint.runner_id, coalesce(endpoint.runner_id, endpoint.machine_of) as machine, endpoint.url,
+                    count(*) as attempts
+             from attempt join endpoint on endpoint.id = attempt.endpoint_id
+             where attempt.state in ('claimed', 'running', 'verifying') group by endpoint.id
+           )
+           select endpoint.id as "id: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!", url,
                   endpoint.runner_id as "runner_id?: RunnerId", machine_of as "machine_of?: RunnerId", registered_by, endpoint.created_at,
                   endpoint.runner_id is null or is_said as "is_confirmed!", endpoint.workspace_id is null as "is_shared!", checked_at, healthy, unhealthy_since, why, version,
                   jsonb_array_length(models)::bigint as "model_count!",
@@ -34,7 +40,10 @@ pub(super) async fn list(
                   (select coalesce(jsonb_agg(model), '[]') from jsonb_array_elements(case when cardinality($3::text[]) > 0 then models else '[]' end) as model
                    where model->>'name' = any($3)) as "models!: Json<Vec<EndpointModel>>",
                   reading.at as "read_at?", reading.host as "host?: Json<HostReading>",
-                  (select count(*) from attempt where attempt.endpoint_id = endpoint.id and state in ('claimed', 'running', 'verifying')) as "attempts!"
+                  -- as Endpoint::is_beside has it
+                  (select coalesce(sum(busy.attempts), 0)::bigint from busy
+                   where busy.id = endpoint.id or busy.machine = coalesce(endpoint.runner_id, endpoint.machine_of)
+                         or busy.runner_id is null and endpoint.runner_id is null and busy.url = endpoint.url) as "attempts!"
            from endpoint left join runner on runner.id = endpoint.runner_id
            left join runner_reading reading on reading.runner_id = coalesce(endpoint.runner_id, endpoint.machine_of)
            where endpoint.removed_at is null and (endpoint.runner_id is null or runner.id is not null and runner.removed_at is null)

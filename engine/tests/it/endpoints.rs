@@ -525,6 +525,31 @@ async fn attempts_share_two_endpoints_towards_the_one_with_less_to_do(pool: PgPo
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_known_twice_is_no_second_one_that_is_idle(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let machine = Machine::new();
+    let on = machine.joins(&test, &ada, "gpu").await.id;
+    let mut ids = vec![];
+    for (name, machine_of) in [("twin", Some(on)), ("twin-again", Some(on)), ("other", None)] {
+        let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of };
+        let id = test.engine.register_endpoint(&ada, new).await.unwrap().id;
+        test.engine.endpoint_looked(id, warm()).await.unwrap();
+        ids.push(id);
+    }
+    let runner = test.runner_with("able", &["opencode"]).await;
+    for number in 0..4 {
+        test.create(&ada, asks(&format!("task {number}"), Backend::OpenCode)).await;
+    }
+    let given = names(&runner.claims(4).await).into_iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>();
+    let of_other = given.iter().filter(|name| name.as_deref() == Some("other")).count();
+    assert_eq!(of_other, 2, "the twins are one machine, and have half of the work together: {given:?}");
+    let loads = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
+    assert!(loads.considered.iter().all(|one| one.load == 100), "as those count that are kept: {loads:?}");
+    assert_eq!(test.engine.find_endpoint(&ada, ids[1]).await.unwrap().endpoint.attempts, 2);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn an_attempt_is_given_no_endpoint_that_does_not_answer_or_that_it_does_not_reach(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
