@@ -65,6 +65,9 @@ pub enum ToServer {
         reading: Box<HostReading>,
         #[serde(default)]
         endpoint: Option<Box<EndpointLook>>,
+        /// How long ago that was, as a link begins with the last one there is. Of a runner that does not say so it counts as of now.
+        #[serde(default)]
+        age_seconds: u32,
         optional: bool,
     },
     /// How far a pull has come that the server wants. `optional` is true, as whoever wants it knows this.

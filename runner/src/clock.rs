@@ -37,6 +37,12 @@ impl Moment {
     pub fn elapsed(self) -> Duration {
         Self::now().0.saturating_sub(self.0)
     }
+
+    /// So long before this one.
+    #[cfg(test)]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(by))
+    }
 }
 
 #[cfg(test)]

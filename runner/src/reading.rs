@@ -10,6 +10,7 @@ use std::{convert::Infallible, time::Duration};
 
 use domain::{
     endpoint::{EndpointLook, Looked, address},
+    protocol::ToServer,
     runner::{HostReading, reading::SlotsReading},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     OllamaConfig,
+    clock::Moment,
     life::Runner,
     ollama::{Asker, Ollama, Reach},
     process::program_path,
@@ -33,6 +35,16 @@ pub(crate) struct Seen {
     pub host: HostReading,
     /// Absent when there is no endpoint on this machine.
     pub endpoint: Option<EndpointLook>,
+    pub at: Moment,
+}
+
+impl Seen {
+    /// As a server is told of it, with how old it is by now, the machine's sleep included.
+    pub fn told(self) -> ToServer {
+        let Self { host, endpoint, at } = self;
+        let age_seconds = u32::try_from(at.elapsed().as_secs()).unwrap_or(u32::MAX);
+        ToServer::Reading { reading: Box::new(host), endpoint: endpoint.map(Box::new), age_seconds, optional: true }
+    }
 }
 
 /// For as long as the runner lives.
@@ -56,7 +68,7 @@ pub(crate) async fn keep_looking(runner: &Runner) -> Infallible {
             }
         };
         let (host, endpoint) = tokio::join!(look(runner, &mut host, &mut gpus), see);
-        runner.reading.send_replace(Some(Seen { host, endpoint }));
+        runner.reading.send_replace(Some(Seen { host, endpoint, at: Moment::now() }));
     }
 }
 
@@ -101,4 +113,20 @@ async fn look(runner: &Runner, host: &mut Host, gpus: &mut Gpus) -> HostReading 
     let used = u32::try_from(runner.held.keys().len()).unwrap_or(u32::MAX);
     let slots = Some(SlotsReading { used, total: runner.config.slots.max(1) });
     HostReading { cpu, memory, disk, gpus, gpus_unread, slots }.kept()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_long_ago_is_told_as_that() {
+        let age = |by: Duration| match (Seen { host: HostReading::default(), endpoint: None, at: Moment::now().before(by) }).told() {
+            ToServer::Reading { age_seconds, .. } => age_seconds,
+            other => panic!("{other:?}"),
+        };
+        assert!(age(Duration::ZERO) < 7);
+        // no machine that builds this was started a moment ago
+        assert!((7..60).contains(&age(Duration::from_secs(7))));
+    }
 }

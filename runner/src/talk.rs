@@ -23,7 +23,6 @@ use crate::{
     landing, lfs,
     life::Runner,
     pulls::pull_what_is_wanted,
-    reading::Seen,
 };
 
 /// For the last word of a runner that stops, and for the server to close the link after it.
@@ -237,8 +236,8 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             Ok(()) = readings.changed() => {
                 let reading = readings.borrow_and_update().clone();
                 // the first look may not be over
-                let Some(Seen { host, endpoint }) = reading else { continue };
-                ToServer::Reading { reading: Box::new(host), endpoint: endpoint.map(Box::new), optional: true }
+                let Some(seen) = reading else { continue };
+                seen.told()
             }
             message = runner.pulls.next() => message,
             message = &mut next => {

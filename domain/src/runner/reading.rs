@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const READING_SECONDS: u32 = 10;
 /// A reading that is older says nothing of how the machine is now.
 pub const STALE_AFTER_SECONDS: i64 = 90;
+/// Seconds that a reading is said to be old at most: what is older is as stale.
+pub const AGE_MAX_SECONDS: u32 = 24 * 60 * 60;
 /// GPUs that are told of one machine.
 pub const GPUS_MAX: usize = 16;
 /// Characters of a name, and of why something could not be read.

@@ -14,9 +14,9 @@ use crate::{Engine, Result, RunnerSession};
 const NOTHING_THERE: &str = "its runner finds nothing where it was";
 
 impl Engine {
-    /// Keeps what a runner sees of the endpoint on its machine, and answers what that is to pull. Nothing is pulled where there is none.
-    pub(crate) async fn answer_look(&self, session: &RunnerSession, look: Option<&EndpointLook>) -> Option<ToRunner> {
-        match self.keep_look(session, look).await {
+    /// Keeps what a runner has seen of the endpoint on its machine so many seconds ago, and answers what that is to pull. Nothing is pulled where there is none.
+    pub(crate) async fn answer_look(&self, session: &RunnerSession, look: Option<&EndpointLook>, age: f64) -> Option<ToRunner> {
+        match self.keep_look(session, look, age).await {
             Ok(()) => {}
             Err(error) => {
                 warn!(runner.id = %session.id(), "What runner {} sees of its endpoint could not be kept: {error}", session.name());
@@ -33,12 +33,12 @@ impl Engine {
         }
     }
 
-    async fn keep_look(&self, session: &RunnerSession, look: Option<&EndpointLook>) -> Result<()> {
+    async fn keep_look(&self, session: &RunnerSession, look: Option<&EndpointLook>, age: f64) -> Result<()> {
         let by_hand = self.clock.by_hand();
         let mut conn = self.database.system.acquire().await?;
-        let Some(look) = look else { return store::note_nothing_found(&mut conn, session, NOTHING_THERE, by_hand).await };
+        let Some(look) = look else { return store::note_nothing_found(&mut conn, session, NOTHING_THERE, age, by_hand).await };
         let Some(look) = look.clone().kept() else { return Ok(()) };
-        store::note_found(&mut conn, session, self.new_id(), &look, by_hand).await
+        store::note_found(&mut conn, session, self.new_id(), &look, age, by_hand).await
     }
 
     /// The registered endpoints that it is time to look at, so many at most, each for one server alone, with where they are.

@@ -236,12 +236,13 @@ fn columns(looked: &Looked) -> Columns<'_> {
     }
 }
 
-/// What a runner sees of the endpoint on its machine, if this is its newest link. Models that are as they were are not written again.
+/// What a runner has seen of the endpoint on its machine so many seconds ago, if this is its newest link. Models that are as they were are not written again.
 pub(super) async fn note_found(
     conn: &mut PgConnection,
     session: &RunnerSession,
     id: Uuid,
     look: &EndpointLook,
+    age: f64,
     by_hand: Option<Timestamp>,
 ) -> Result<()> {
     let Columns { healthy, why, version, models } = columns(&look.looked);
@@ -250,7 +251,7 @@ pub(super) async fn note_found(
                                         is_said)
          select $3::uuid, workspace_id, runner.id, $4::text, clock.at, clock.at, $5::boolean, case when $5 then null else clock.at end,
                 $6::text, $7::text, coalesce($8::jsonb, '[]'), $10::boolean
-         from runner cross join (select coalesce($9::timestamptz, clock_timestamp()) as at) as clock
+         from runner cross join (select coalesce($9::timestamptz, clock_timestamp()) - make_interval(secs => $11) as at) as clock
          where runner.id = $1 and ticket = $2 and removed_at is null
          on conflict (runner_id) do update set url = excluded.url, is_said = excluded.is_said, checked_at = excluded.checked_at,
            healthy = excluded.healthy,
@@ -266,7 +267,8 @@ pub(super) async fn note_found(
         version,
         models as _,
         by_hand,
-        look.is_said
+        look.is_said,
+        age
     )
     .execute(conn)
     .await?;
@@ -278,16 +280,18 @@ pub(super) async fn note_nothing_found(
     conn: &mut PgConnection,
     session: &RunnerSession,
     why: &str,
+    age: f64,
     by_hand: Option<Timestamp>,
 ) -> Result<()> {
     sqlx::query!(
         "update endpoint set healthy = false, why = $3, checked_at = clock.at, unhealthy_since = coalesce(unhealthy_since, clock.at)
-         from runner cross join (select coalesce($4::timestamptz, clock_timestamp()) as at) as clock
+         from runner cross join (select coalesce($4::timestamptz, clock_timestamp()) - make_interval(secs => $5) as at) as clock
          where endpoint.runner_id = $1 and runner.id = endpoint.runner_id and runner.ticket = $2",
         session.id().0,
         session.ticket(),
         why,
-        by_hand
+        by_hand,
+        age
     )
     .execute(conn)
     .await?;

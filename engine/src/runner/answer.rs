@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use domain::{
     AttemptKey,
     protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
+    runner::reading::AGE_MAX_SECONDS,
     session::EVENT_MAX,
 };
 use tokio::time::Instant;
@@ -45,9 +46,10 @@ impl Engine {
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
                 ToServer::Stops { .. } => self.note_stop(session).await,
-                ToServer::Reading { reading, endpoint, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
-                    self.note_reading(session, reading).await;
-                    answers.extend(self.answer_look(session, endpoint.as_deref()).await);
+                ToServer::Reading { reading, endpoint, age_seconds, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
+                    let age = f64::from((*age_seconds).min(AGE_MAX_SECONDS));
+                    self.note_reading(session, reading, age).await;
+                    answers.extend(self.answer_look(session, endpoint.as_deref(), age).await);
                 }
                 ToServer::Reading { .. } => {}
                 ToServer::Pulling { pull, progress, .. } => self.note_pulling(session, *pull, progress).await,

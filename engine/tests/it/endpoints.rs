@@ -56,7 +56,7 @@ fn reading(looked: Option<Looked>) -> ToServer {
 
 fn reading_of(looked: Option<Looked>, is_said: bool) -> ToServer {
     let look = looked.map(|looked| Box::new(EndpointLook { url: "http://127.0.0.1:11434".into(), is_said, looked }));
-    ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: look, optional: true }
+    ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: look, age_seconds: 0, optional: true }
 }
 
 /// The models that its endpoint, which its settings name, is to pull, as the answer says. A second later than whatever was before.
@@ -461,7 +461,7 @@ async fn how_busy_the_machine_of_a_registered_endpoint_is_counts(pool: PgPool) {
         let mut link = Link::of(&test, &machine, runner).await;
         let cpu = CpuReading { percent, millicores: 4000, is_limited: false, load_percent: None };
         let reading = Box::new(HostReading { cpu: Some(cpu), ..HostReading::default() });
-        link.to_server.send(ToServer::Reading { reading, endpoint: None, optional: true }).await.unwrap();
+        link.to_server.send(ToServer::Reading { reading, endpoint: None, age_seconds: 0, optional: true }).await.unwrap();
         link.beats(&[]).await;
         let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of: Some(runner) };
         let endpoint = test.engine.register_endpoint(&ada, new).await.unwrap();

@@ -20,7 +20,7 @@ fn busy(percent: u32) -> HostReading {
 }
 
 fn reading(host: HostReading) -> ToServer {
-    ToServer::Reading { reading: Box::new(host), endpoint: None, optional: true }
+    ToServer::Reading { reading: Box::new(host), endpoint: None, age_seconds: 0, optional: true }
 }
 
 /// It has no answer of its own; that of the next sign of life comes when it is kept.
@@ -55,6 +55,23 @@ async fn the_last_reading_is_told_until_it_is_stale_and_then_as_what_it_is(pool:
     assert!(last.is_stale && last.host == busy(20), "it is kept, and said to be old: {last:?}");
     let listed = test.engine.list_runners(&ada).await.unwrap();
     assert_eq!(listed[0].reading.as_ref(), Some(&last), "in the list as on its page");
+}
+
+/// As after a night with its lid closed, or a disk that hung.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_read_long_ago_is_stale_over_whichever_link_it_comes(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    for (age_seconds, expected, is_stale) in [(60, 60, false), (91, 91, true), (u32::MAX, 24 * 60 * 60, true)] {
+        let reading = ToServer::Reading { reading: Box::new(busy(10)), endpoint: None, age_seconds, optional: true };
+        link.to_server.send(reading).await.unwrap();
+        link.beats(&[]).await;
+        let now: chrono::DateTime<chrono::Utc> = engine::testing::START.parse().unwrap();
+        let kept = read_of(&test, &ada, id).await.unwrap();
+        assert_eq!((now - kept.at, kept.is_stale), (TimeDelta::seconds(expected), is_stale));
+        link = Link::of(&test, &machine, id).await;
+    }
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

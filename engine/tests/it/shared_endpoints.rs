@@ -25,7 +25,8 @@ async fn scene(test: &TestEngine, ada: &Actor, models: &[(&str, ModelState)]) ->
     let (mut link, ..) = Link::welcome(test, 1, &[]).await;
     test.advance(TimeDelta::seconds(1));
     let look = EndpointLook { url: "http://127.0.0.1:11434".into(), is_said: true, looked: has(models) };
-    let reading = ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: Some(Box::new(look)), optional: true };
+    let reading =
+        ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: Some(Box::new(look)), age_seconds: 0, optional: true };
     assert!(matches!(link.asks(reading).await, ToRunner::Pulls { .. }));
     let found = test.engine.list_endpoints(ada).await.unwrap().into_iter().find(|one| one.runner_id.is_some()).unwrap();
     assert!(found.is_shared);
