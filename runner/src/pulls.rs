@@ -17,7 +17,10 @@ use domain::{
     },
     protocol::ToServer,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
@@ -29,6 +32,8 @@ use crate::{
 
 /// Between two words about one pull, unless it comes to something else.
 const TELLS: Duration = Duration::from_secs(1);
+/// Also then, unless it has ended: its endpoint may say as much as it likes, and what attempts have to say goes down the same link.
+const APART: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 pub(crate) struct Pulls {
@@ -40,7 +45,8 @@ struct One {
     progress: PullProgress,
     /// It was not among what the server wanted when that said so last. That may have been said before it was wanted, and heard after.
     is_missed: bool,
-    is_said: bool,
+    /// When it is to be told of next; nothing when all of it is told.
+    due: Option<Instant>,
     said_at: Option<Instant>,
     /// Leaves it off when it is dropped.
     _off: DropGuard,
@@ -49,7 +55,8 @@ struct One {
 impl Pulls {
     /// Another link: all of it is told again.
     pub fn begin_again(&self) {
-        lock(&self.book).values_mut().for_each(|one| one.is_said = false);
+        let now = Instant::now();
+        lock(&self.book).values_mut().for_each(|one| one.due = Some(now));
         self.to_say.notify_one();
     }
 
@@ -60,32 +67,46 @@ impl Pulls {
             if let Some(message) = self.unsaid() {
                 return message;
             }
-            to_say.await;
+            match self.next_due() {
+                Some(at) => {
+                    let _ = timeout_at(at, to_say).await;
+                }
+                None => to_say.await,
+            }
         }
     }
 
     fn unsaid(&self) -> Option<ToServer> {
+        let now = Instant::now();
         let mut book = lock(&self.book);
-        let (id, one) = book.iter_mut().find(|(_, one)| !one.is_said)?;
-        (one.is_said, one.said_at) = (true, Some(Instant::now()));
+        let (id, one) = book.iter_mut().find(|(_, one)| one.due.is_some_and(|due| due <= now))?;
+        (one.due, one.said_at) = (None, Some(now));
         Some(ToServer::Pulling { pull: *id, progress: one.progress.clone(), optional: true })
     }
 
-    /// As far as a message holds it; nothing when it was left off meanwhile. What comes soon after the last word is told with the next that does not.
+    fn next_due(&self) -> Option<Instant> {
+        lock(&self.book).values().filter_map(|one| one.due).min()
+    }
+
+    /// As far as a message holds it; nothing when it was left off meanwhile. What comes soon after the last word is told a little later, as it is then.
     fn note(&self, id: PullId, progress: PullProgress) {
         let progress = progress.kept();
         let mut book = lock(&self.book);
         let Some(one) = book.get_mut(&id) else { return };
-        let is_news = progress.end.is_some() || progress.status != one.progress.status;
-        let is_time = one.said_at.is_none_or(|at| at.elapsed() >= TELLS);
+        let apart = match (progress.end.is_some(), progress.status != one.progress.status) {
+            (true, _) => Duration::ZERO,
+            (false, true) => APART,
+            (false, false) => TELLS,
+        };
+        let now = Instant::now();
+        let due = one.said_at.map_or(now, |at| at + apart);
+        one.due = Some(one.due.map_or(due, |before| before.min(due)));
         one.progress = progress;
-        if is_news || is_time {
-            one.is_said = false;
-            self.to_say.notify_one();
-        }
+        self.to_say.notify_one();
     }
 
-    /// Those that are to be begun; whatever is not wanted twice in a row is left off. What has ended and is wanted still is told again.
+    /// Those that are to be begun; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server may not have heard
+    /// of its end, and of what has not ended it hears that somebody is at it.
     fn set_wanted(&self, wanted: Vec<WantedPull>) -> Vec<(WantedPull, CancellationToken)> {
         let mut book = lock(&self.book);
         book.retain(|id, known| {
@@ -95,7 +116,7 @@ impl Pulls {
         let mut begun = vec![];
         for one in wanted {
             if let Some(known) = book.get_mut(&one.id) {
-                known.is_said &= known.progress.end.is_none();
+                known.due = known.due.or(Some(Instant::now()));
                 continue;
             }
             let is_open = |one: &&One| one.progress.end.is_none();
@@ -105,7 +126,10 @@ impl Pulls {
             }
             let off = CancellationToken::new();
             let guard = off.clone().drop_guard();
-            book.insert(one.id, One { progress: PullProgress::default(), is_missed: false, is_said: false, said_at: None, _off: guard });
+            book.insert(
+                one.id,
+                One { progress: PullProgress::default(), is_missed: false, due: Some(Instant::now()), said_at: None, _off: guard },
+            );
             begun.push((one, off));
         }
         self.to_say.notify_one();
@@ -203,6 +227,27 @@ mod tests {
         assert_eq!(said(&pulls), []);
         pulls.note(PullId(Uuid::from_u128(1)), done());
         assert_eq!(said(&pulls), [], "nobody wants it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_says_much_is_told_of_four_times_a_second_and_its_last_word_and_its_end_are_told() {
+        let pulls = Pulls::default();
+        let _begun = begins(&pulls, &[1]);
+        said(&pulls);
+        let at = |number: u64| PullProgress { status: format!("part {number}"), completed: number, total: 1000, end: None };
+        let mut told = vec![];
+        for number in 0..1000 {
+            pulls.note(PullId(Uuid::from_u128(1)), at(number));
+            told.extend(said(&pulls));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert!((3..=4).contains(&told.len()), "{told:?}");
+        let last = tokio::time::timeout(APART, pulls.next()).await.expect("before the silence it had come further");
+        assert!(matches!(last, ToServer::Pulling { progress, .. } if progress == at(999)));
+        pulls.note(PullId(Uuid::from_u128(1)), at(1000));
+        pulls.note(PullId(Uuid::from_u128(1)), done());
+        assert_eq!(said(&pulls), [(1, done())], "an end waits for nothing");
+        assert!(tokio::time::timeout(TELLS * 2, pulls.next()).await.is_err(), "and nothing is told after it");
     }
 
     #[test]

@@ -52,7 +52,13 @@ impl Engine {
                     answers.extend(self.answer_look(session, endpoint.as_deref(), age).await);
                 }
                 ToServer::Reading { .. } => {}
-                ToServer::Pulling { pull, progress, .. } => self.note_pulling(session, *pull, progress).await,
+                // an end is heard whenever it comes
+                ToServer::Pulling { pull, progress, .. }
+                    if progress.end.is_some() || self.hub.takes_pulling(session, *pull, self.clock.by_hand()) =>
+                {
+                    self.note_pulling(session, *pull, progress).await;
+                }
+                ToServer::Pulling { .. } => {}
                 ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }

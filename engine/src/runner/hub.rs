@@ -9,7 +9,7 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, RunnerId, Timestamp, WorkspaceId,
+    AttemptKey, PullId, RunnerId, Timestamp, WorkspaceId,
     endpoint::pull::WantedPull,
     protocol::{Assignment, LandingOrder, Telling, ToRunner},
     runner::owner_of,
@@ -21,6 +21,14 @@ use super::RunnerSession;
 
 /// Between two readings of one link that are taken.
 const READINGS_APART: TimeDelta = TimeDelta::seconds(1);
+
+/// Between two words about one pull that are taken, unless it has ended. A runner leaves more than that between them.
+const PULLING_APART: TimeDelta = TimeDelta::milliseconds(100);
+/// Pulls of which one runner tells within that time; it carries out fewer.
+const PULLING_AT_ONCE: usize = 16;
+
+/// A moment, and where the hand stands that moves a test's clock.
+type Taken = (Instant, Option<Timestamp>);
 
 #[derive(Default)]
 pub(crate) struct Hub {
@@ -68,8 +76,10 @@ struct Connected {
     /// It has said hello, and is to be told at once what it was told to land over an earlier link.
     asks_what_is_to_land: bool,
     superseded: CancellationToken,
-    /// When what it read of its machine was taken last, also by the hand that moves a test's clock.
-    read_at: Option<(Instant, Option<Timestamp>)>,
+    /// When what it read of its machine was taken last.
+    read_at: Option<Taken>,
+    /// When what it said of pulls was, as far as that was a moment ago.
+    pulling_at: HashMap<PullId, Taken>,
 }
 
 impl Connected {
@@ -160,6 +170,7 @@ impl Hub {
                 asks_what_is_to_land: lands,
                 superseded,
                 read_at: None,
+                pulling_at: HashMap::new(),
             };
             links.connected.insert(id, one);
         } else {
@@ -305,14 +316,23 @@ impl Hub {
     pub(crate) fn takes_reading(&self, session: &RunnerSession, by_hand: Option<Timestamp>) -> bool {
         let mut links = self.lock();
         let Some(one) = links.of(session) else { return false };
-        let is_soon = one.read_at.is_some_and(|(at, hand)| match by_hand.zip(hand) {
-            Some((now, then)) => now - then < READINGS_APART,
-            None => TimeDelta::from_std(at.elapsed()).is_ok_and(|elapsed| elapsed < READINGS_APART),
-        });
+        let is_soon = one.read_at.is_some_and(|taken| is_within(taken, READINGS_APART, by_hand));
         if !is_soon {
             one.read_at = Some((Instant::now(), by_hand));
         }
         !is_soon
+    }
+
+    /// Whether it is time that this link tells again how far a pull has come. What comes sooner is passed over: what is at work is told again and again.
+    pub(crate) fn takes_pulling(&self, session: &RunnerSession, pull: PullId, by_hand: Option<Timestamp>) -> bool {
+        let mut links = self.lock();
+        let Some(one) = links.of(session) else { return false };
+        one.pulling_at.retain(|_, taken| is_within(*taken, PULLING_APART, by_hand));
+        if one.pulling_at.contains_key(&pull) || one.pulling_at.len() >= PULLING_AT_ONCE {
+            return false;
+        }
+        one.pulling_at.insert(pull, (Instant::now(), by_hand));
+        true
     }
 
     /// Tells the runner what its endpoint is to pull. When it is not connected here, the answer to its next reading tells it.
@@ -368,17 +388,41 @@ impl Hub {
     }
 }
 
+fn is_within((at, hand): Taken, span: TimeDelta, by_hand: Option<Timestamp>) -> bool {
+    match by_hand.zip(hand) {
+        Some((now, then)) => now - then < span,
+        None => TimeDelta::from_std(at.elapsed()).is_ok_and(|elapsed| elapsed < span),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runner::Taker;
 
+    fn session() -> RunnerSession {
+        let taker = Taker { workspace: None, paths: true, capabilities: vec![] };
+        let id = RunnerId(uuid::Uuid::nil());
+        RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION }
+    }
+
+    #[test]
+    fn of_pulls_a_runner_has_little_written() {
+        let hub = Arc::new(Hub::default());
+        let (session, (outgoing, _told)) = (session(), mpsc::channel(9));
+        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0), true);
+        let at = |milliseconds| Some(Timestamp::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds));
+        let takes = |number: u128, milliseconds| hub.takes_pulling(&session, PullId(uuid::Uuid::from_u128(number)), at(milliseconds));
+        assert!(takes(1, 0) && takes(2, 0) && !takes(1, 99) && takes(1, 100));
+        let taken = (0..1000).filter(|number| takes(1000 + number, 1000)).count();
+        assert_eq!(taken, PULLING_AT_ONCE, "whatever it makes up");
+    }
+
     #[test]
     fn what_was_read_before_somebody_said_otherwise_counts_no_more() {
         let hub = Arc::new(Hub::default());
-        let taker = Taker { workspace: None, paths: true, capabilities: vec![] };
-        let id = RunnerId(uuid::Uuid::nil());
-        let session = RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION };
+        let session = session();
+        let id = session.id;
         let (outgoing, _told) = mpsc::channel(9);
         let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::Nothing, 0), true);
         let before = hub.said(&session);
