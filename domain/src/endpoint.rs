@@ -314,6 +314,12 @@ mod tests {
     use super::*;
     use crate::runner::reading::STALE_AFTER_SECONDS;
 
+    /// They are promised: to people in the pages, to runners in the docs.
+    #[test]
+    fn a_look_every_ten_seconds_and_stale_after_ninety() {
+        assert_eq!((crate::runner::reading::READING_SECONDS, STALE_AFTER_SECONDS, CHECK_SECONDS), (10, 90, 10));
+    }
+
     #[test]
     fn what_was_seen_long_ago_says_nothing_of_now() {
         let at = DateTime::UNIX_EPOCH;

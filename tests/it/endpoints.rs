@@ -1,8 +1,16 @@
 //! Endpoints from the outside: two that play Ollama, looked at and made to pull by the server, share the work.
 
 use chrono::TimeDelta;
-use domain::{Role, endpoint::CHECK_SECONDS};
-use engine::Service;
+use domain::{
+    Role, RunnerId,
+    endpoint::CHECK_SECONDS,
+    protocol::{Hello, ToRunner, ToServer, VERSION},
+    runner::{
+        HostReading,
+        reading::{CpuReading, STALE_AFTER_SECONDS},
+    },
+};
+use engine::{Entrance, Service};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::{
@@ -14,6 +22,7 @@ use tests::{Client, TestApp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -82,8 +91,44 @@ impl Keeper {
     }
 }
 
+/// A machine whose runner says over its link how busy the processors are.
+async fn machine(app: &TestApp, number: u32, percent: u32) -> RunnerId {
+    let (to_server, from_runner) = mpsc::channel(9);
+    let (to_runner, mut told) = mpsc::channel(9);
+    TaskTracker::new().spawn(engine::serve_runner(app.test.engine.clone(), Entrance::Here, from_runner, to_runner));
+    assert!(matches!(told.recv().await, Some(ToRunner::Opened { .. })));
+    let runner_id = format!("00000000-0000-7000-8000-{number:012}").parse().unwrap();
+    let hello = Hello {
+        version: VERSION,
+        runner_id,
+        name: format!("machine {number}"),
+        slots: 1,
+        capabilities: vec![],
+        attempts: vec![],
+        lost: vec![],
+        proof: String::new(),
+        no_sandbox: None,
+        lands: false,
+        backends: vec![],
+        rooms: None,
+        left_behind: None,
+    };
+    to_server.send(ToServer::Hello(hello)).await.unwrap();
+    assert!(matches!(told.recv().await, Some(ToRunner::Welcome { .. })));
+    let cpu = CpuReading { percent, millicores: 4000, is_limited: false, load_percent: None };
+    let reading = Box::new(HostReading { cpu: Some(cpu), ..HostReading::default() });
+    to_server.send(ToServer::Reading { reading, endpoint: None, age_seconds: 0, optional: true }).await.unwrap();
+    to_server.send(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await.unwrap();
+    assert!(matches!(told.recv().await, Some(ToRunner::Renewed { .. })), "the reading is kept by now");
+    runner_id
+}
+
 async fn register(admin: &Client, name: &str, url: &str) -> String {
-    let answer = admin.post("/api/v1/endpoints", &json!({"name": name, "url": url})).await;
+    register_as(admin, &json!({"name": name, "url": url})).await
+}
+
+async fn register_as(admin: &Client, new: &Value) -> String {
+    let answer = admin.post("/api/v1/endpoints", new).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(answer.header("location"), format!("/api/v1/endpoints/{id}"));
@@ -140,6 +185,48 @@ async fn two_hosts_with_the_same_warm_model_share_the_work_towards_the_less_load
     let task = script.get(&format!("/api/v1/tasks/{}", next[0].attempt.task_id)).await.json();
     let kept = &task["attempt_list"][0]["endpoint"];
     assert_eq!((&kept["name"], kept["reasons"].as_array().unwrap().len()), (&json!("other"), 2), "{task}");
+}
+
+/// By what the runners of their machines read, with real Ollamas' answers on both sides.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn six_tasks_go_where_the_processors_have_less_to_do(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let (admin, script) = (app.script(Role::Admin).await, app.script(Role::Member).await);
+    let (idle, busy) = (Fake::start().await, Fake::start().await);
+    for (fake, name, percent) in [(&busy, "busy", 90), (&idle, "idle", 5)] {
+        let runner = machine(&app, percent, percent).await;
+        register_as(&admin, &json!({"name": name, "url": fake.url(), "machine_of": runner.to_string()})).await;
+        fake.loads("fake-large").await;
+    }
+    Keeper::new(true).looks(&app).await;
+    let runner = app.test.runner_with("able", &["opencode"]).await;
+    for number in 0..6 {
+        let agent = json!({"backend": "opencode", "model": "fake-large"});
+        let new = json!({"title": format!("Task {number}"), "repository": "/srv/app", "prompt": "Tidy up", "agent": agent});
+        assert_eq!(script.post("/api/v1/tasks", &new).await.status, StatusCode::CREATED);
+    }
+    let given: Vec<_> = runner.claims(6).await.into_iter().map(|assignment| assignment.endpoint.unwrap().name).collect();
+    // 5, 30, 55 and 80 are less than 90, and then 105 is more
+    assert_eq!(given, ["idle", "idle", "idle", "idle", "busy", "idle"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_machine_of_which_nothing_newer_has_come_is_shown_as_stale(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.ada().await.with("accept", "text/html");
+    let id = machine(&app, 5, 35).await;
+    let pages = ["/runners".to_owned(), format!("/runners/{id}")];
+    let says = format!("Nothing newer has come for more than {STALE_AFTER_SECONDS} s");
+    for page in &pages {
+        let text = ada.get(page).await.text;
+        assert!(text.contains("35 %") && !text.contains("Stale"), "{text}");
+    }
+    app.test.advance(TimeDelta::seconds(STALE_AFTER_SECONDS + 1));
+    for page in &pages {
+        let text = ada.get(page).await.text;
+        assert!(text.contains("35 %") && text.contains("Stale"), "what was read last is shown as that: {text}");
+        assert_eq!(text.contains(&says), *page != pages[0], "{text}");
+    }
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -148,6 +148,61 @@ mod tests {
         assert_eq!(Gpus::default().look(folder.path().as_os_str()).await, (vec![], None));
     }
 
+    /// A program of this name that does what the real one does. Another process writes it: whoever is begun by this one meanwhile would hold it open.
+    fn plays(folder: &std::path::Path, name: &str, text: &str) {
+        use std::io::Write;
+        let mut writes = std::process::Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(folder.join(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writes.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(writes.wait().unwrap().success());
+    }
+
+    const NVIDIA: &str = r#"#!/bin/sh
+case "$*" in
+  "--query-gpu=name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits")
+    echo "NVIDIA GeForce RTX 4090, 37, 10240, 24564"
+    echo "NVIDIA GeForce RTX 4090, [N/A], 0, 24564" ;;
+  *) echo "Invalid combination of input arguments. Please run 'nvidia-smi -h' for help."; exit 1 ;;
+esac
+"#;
+
+    const ROCM: &str = r#"#!/bin/sh
+case "$*" in
+  "--showproductname --showuse --showmeminfo vram --json")
+    echo "WARNING: AMD GPU device(s) is/are in a low-power state. Check power control/runtime_status" >&2
+    echo '{"card0": {"GPU use (%)": "12", "VRAM Total Memory (B)": "17163091968", "VRAM Total Used Memory (B)": "8581545984", "Card Series": "AMD Radeon PRO V620", "Card Model": "0x73a1", "Card Vendor": "Advanced Micro Devices, Inc. [AMD/ATI]"}}' ;;
+  *) echo "usage: rocm-smi [-h]"; exit 2 ;;
+esac
+"#;
+
+    #[tokio::test]
+    async fn the_programs_of_both_makers_are_found_asked_and_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        plays(folder.path(), "nvidia-smi", NVIDIA);
+        plays(folder.path(), "rocm-smi", ROCM);
+        let (gpus, unread) = Gpus::default().look(folder.path().as_os_str()).await;
+        assert_eq!(unread, None);
+        let told: Vec<_> = gpus
+            .iter()
+            .map(|gpu| (gpu.name.as_str(), gpu.percent, gpu.memory.map(|memory| (memory.used >> 20, memory.percent()))))
+            .collect();
+        let expected = [
+            ("NVIDIA GeForce RTX 4090", Some(37), Some((10_240, 41))),
+            ("NVIDIA GeForce RTX 4090", None, Some((0, 0))),
+            ("AMD Radeon PRO V620", Some(12), Some((8184, 50))),
+        ];
+        assert_eq!(told, expected);
+        // as where the driver is older than the program
+        plays(folder.path(), "nvidia-smi", "#!/bin/sh\necho 'Failed to initialize NVML: Driver/library version mismatch'\nexit 18\n");
+        let (gpus, unread) = Gpus::default().look(folder.path().as_os_str()).await;
+        assert_eq!(gpus.len(), 1, "the other maker's are told all the same");
+        assert_eq!(unread.as_deref(), Some("nvidia-smi: Failed to initialize NVML: Driver/library version mismatch"));
+    }
+
     #[tokio::test]
     async fn each_line_is_a_gpu_and_what_is_not_known_is_no_zero() {
         let says = script("echo 'NVIDIA L4, rev 2, 12, 1024, 24576'; echo 'Tesla, [N/A], [N/A], [N/A]'");
