@@ -5,6 +5,8 @@
 
 use std::{
     error::Error,
+    fmt,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
@@ -74,7 +76,7 @@ impl Asker {
                 return Err(format!("{host} {why}"));
             }
         }
-        Ok(Ollama { http: self.http.clone(), url })
+        Ok(Ollama { http: self.http.clone(), url, reach: self.reach })
     }
 }
 
@@ -110,6 +112,7 @@ fn is_own(ip: IpAddr) -> bool {
 pub struct Ollama {
     http: Client,
     url: Url,
+    reach: Reach,
 }
 
 impl Ollama {
@@ -117,30 +120,30 @@ impl Ollama {
     pub async fn look(&self) -> Looked {
         match timeout(ANSWERS, self.ask_all()).await {
             Ok(Ok(looked)) => looked,
-            Ok(Err(why)) => Looked::Fails { why },
+            Ok(Err(why)) => Looked::Fails { why: why.told(self.reach) },
             Err(_) => Looked::Fails { why: format!("it does not answer within {} s", ANSWERS.as_secs()) },
         }
     }
 
-    async fn ask_all(&self) -> Result<Looked, String> {
+    async fn ask_all(&self) -> Result<Looked, Why> {
         let (tags, running, version) = tokio::join!(self.get("api/tags"), self.get("api/ps"), self.get("api/version"));
-        let models = ollama::models(&tags?, &running?)?;
+        let models = ollama::models(&tags?, &running?).map_err(Why::OfOthers)?;
         // one that does not say may have another way of saying it
         let version = version.ok().and_then(|text| ollama::version(&text));
         Ok(Looked::Answers { version, models })
     }
 
-    async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
+    async fn get(&self, path: &str) -> Result<Vec<u8>, Why> {
         let mut response = sent(self.http.get(self.below(path))).await?;
         // what it says of that is not told: it may be another service
         if let Some(no) = refusal(&response) {
-            return Err(no);
+            return Err(Why::OfOthers(no));
         }
         let mut body = vec![];
         while let Some(piece) = response.chunk().await.map_err(|error| broke_off(&error))? {
             body.extend_from_slice(&piece);
             if body.len() > ANSWER_BYTES {
-                return Err(format!("/{path} goes on for more than {ANSWER_BYTES} bytes"));
+                return Err(Why::OfOthers(format!("/{path} goes on for more than {ANSWER_BYTES} bytes")));
             }
         }
         Ok(body)
@@ -160,13 +163,14 @@ impl Ollama {
     async fn pull_telling(&self, model: &str, told: &mut (impl FnMut(PullProgress) + Send)) -> Result<PullEnd, String> {
         // an earlier Ollama knows it by its name
         let body = json!({ "model": model, "name": model, "stream": true });
-        let mut response = sent(self.http.post(self.below("api/pull")).json(&body)).await?;
+        let sent = sent(self.http.post(self.below("api/pull")).json(&body)).await;
+        let mut response = sent.map_err(|why| why.told(self.reach))?;
         if let Some(no) = refusal(&response) {
             let why = timeout(ANSWERS, said_why(&mut response)).await.unwrap_or_default();
             return Err(format!("{no}{why}"));
         }
         let (mut pulling, mut waiting, mut way) = (Pulling::default(), Vec::<u8>::new(), Way::begun());
-        while let Some(piece) = response.chunk().await.map_err(|error| broke_off(&error))? {
+        while let Some(piece) = response.chunk().await.map_err(|error| broke_off(&error).told(self.reach))? {
             let whole = piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| waiting.len() + last + 1);
             waiting.extend_from_slice(&piece);
             for line in waiting[..whole].split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
@@ -218,7 +222,25 @@ impl Way {
     }
 }
 
-async fn sent(request: RequestBuilder) -> Result<Response, String> {
+/// Why nothing came of asking.
+enum Why {
+    /// This machine's own reason, which is told.
+    Own(String),
+    /// What was answered, or how that broke off: whoever names an address may learn by it what is there.
+    OfOthers(String),
+}
+
+impl Why {
+    /// To whoever has named the address.
+    fn told(self, reach: Reach) -> String {
+        match (self, reach) {
+            (Self::Own(why), _) | (Self::OfOthers(why), Reach::Anybody) => why,
+            (Self::OfOthers(_), Reach::Others { .. }) => "it does not answer as Ollama does".to_owned(),
+        }
+    }
+}
+
+async fn sent(request: RequestBuilder) -> Result<Response, Why> {
     request.send().await.map_err(|error| broke_off(&error))
 }
 
@@ -235,22 +257,43 @@ async fn said_why(response: &mut Response) -> String {
     why.unwrap_or_default()
 }
 
-fn broke_off(error: &reqwest::Error) -> String {
-    match error.is_timeout() {
-        true => "it takes too long".to_owned(),
-        false => root_cause(error),
+fn broke_off(error: &reqwest::Error) -> Why {
+    if error.is_timeout() {
+        return Why::Own("it takes too long".to_owned());
     }
+    let (cause, text) = (innermost(error), root_cause(error));
+    let is_refused = cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+    match is_refused || cause.is::<NotLookedUp>() {
+        true => Why::Own(text),
+        false => Why::OfOthers(text),
+    }
+}
+
+fn innermost(error: &reqwest::Error) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }
 
 /// The innermost reason, which is the one a person can act on: "Connection refused".
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let text = cause.to_string();
+    let text = innermost(error).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
+
+/// A name that leads to nobody who is asked.
+#[derive(Debug)]
+struct NotLookedUp(String);
+
+impl fmt::Display for NotLookedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NotLookedUp {}
 
 /// Looks names up, and leaves out the machines that are not asked.
 struct Guarded {
@@ -262,11 +305,13 @@ impl Resolve for Guarded {
         let own_machine = self.own_machine;
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let looked_up = tokio::net::lookup_host((host.as_str(), 0)).await;
+            let unknown = |_| NotLookedUp(format!("{host} is no name that this machine knows"));
+            let found: Vec<SocketAddr> = looked_up.map_err(unknown)?.collect();
             let why_not = |address: &SocketAddr| refused(address.ip(), own_machine);
             let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| why_not(address).is_none());
             if let (true, Some(why)) = (good.is_empty(), bad.first().and_then(why_not)) {
-                return Err(format!("{host} {why}").into());
+                return Err(NotLookedUp(format!("{host} {why}")).into());
             }
             let addresses: Addrs = Box::new(good.into_iter());
             Ok(addresses)

@@ -17,9 +17,10 @@ const LAYERS: usize = 1000;
 /// Characters of what names a layer.
 const DIGEST: usize = 200;
 
+/// It says that it has none by nothing, and says it: what has no such key is another service's.
 #[derive(Deserialize)]
 struct Tags {
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     models: Option<Vec<Tag>>,
 }
 
@@ -42,7 +43,7 @@ struct Details {
 
 #[derive(Deserialize)]
 struct Running {
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     models: Option<Vec<Loaded>>,
 }
 
@@ -150,9 +151,14 @@ mod tests {
 
     #[test]
     fn a_machine_without_models_has_none_and_another_program_is_no_ollama() {
-        assert_eq!(models(br#"{"models": null}"#, b"{}"), Ok(vec![]));
-        assert_eq!(models(br#"{"models": "secret"}"#, b"{}").unwrap_err(), "/api/tags is not as Ollama writes it");
-        assert_eq!(models(b"{}", b"[\"secret\"]").unwrap_err(), "/api/ps is not as Ollama writes it");
+        let none = br#"{"models": null}"#;
+        assert_eq!(models(none, none), Ok(vec![]));
+        for tags in [br#"{"models": "secret"}"#.as_slice(), b"{}", br#"{"name": "another service"}"#] {
+            assert_eq!(models(tags, none).unwrap_err(), "/api/tags is not as Ollama writes it");
+        }
+        for running in [b"[\"secret\"]".as_slice(), b"{}"] {
+            assert_eq!(models(none, running).unwrap_err(), "/api/ps is not as Ollama writes it");
+        }
         assert_eq!((version(br#"{"version": "0.9.1"}"#).as_deref(), version(b"no")), (Some("0.9.1"), None));
     }
 

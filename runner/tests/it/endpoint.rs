@@ -157,6 +157,15 @@ async fn a_server_asks_nobody_on_its_own_machine_whatever_the_address_is_written
     }
     let by_name = others(false).at(&format!("http://localhost:{port}")).unwrap();
     assert!(matches!(by_name.look().await, Looked::Fails { why } if why.contains("own machine")));
+    let another = format!("{}/another-service", ollama.url);
+    let fails = async |reach| Asker::new(reach).unwrap().at(&another).unwrap().look().await;
+    let in_short = Looked::Fails { why: "it does not answer as Ollama does".into() };
+    assert_eq!(fails(Reach::Others { own_machine: true }).await, in_short, "what is there is nobody's business");
+    assert_eq!(fails(Reach::Anybody).await, Looked::Fails { why: "/api/tags is not as Ollama writes it".into() });
+    let refuses = others(true).at(&nobodys_port()).unwrap().look().await;
+    assert_eq!(refuses, Looked::Fails { why: "Connection refused".into() });
+    let nowhere = others(true).at("http://nowhere.invalid:11434").unwrap().look().await;
+    assert!(matches!(&nowhere, Looked::Fails { why } if why.contains("no name") || why.contains("within")), "{nowhere:?}");
     let allowed = others(true).at(&ollama.url).unwrap();
     assert_eq!(models(Some(allowed.look().await)), [("tiny".to_owned(), "warm")]);
     for never in ["169.254.169.254", "[fe80::1]", "0.0.0.0"] {
