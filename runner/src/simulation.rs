@@ -20,6 +20,7 @@ pub(crate) mod work;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    ffi::OsStr,
     fs::File,
     io,
     os::unix::fs::MetadataExt,
@@ -214,7 +215,19 @@ impl Scene {
 
 /// What the environment says instead of a constant.
 fn setting(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    std::env::var_os(name).map_or(usual, |said| number(name, &said))
+}
+
+/// What cannot be read is no wish for the usual: whoever has mistyped it would believe that it was played.
+fn number(name: &str, said: &OsStr) -> u64 {
+    let read = said.to_str().and_then(|text| text.parse().ok());
+    read.unwrap_or_else(|| panic!("{name} is {}, and has to be a number", said.display()))
+}
+
+#[test]
+#[should_panic(expected = "MUSTER_SIMULATION_SEEDS is 100_000, and has to be a number")]
+fn seeds_that_cannot_be_read_are_not_the_usual_ones() {
+    number("MUSTER_SIMULATION_SEEDS", OsStr::new("100_000"));
 }
 
 /// Of the seeds, which are as many as somebody asks for, those that are in this part of four; the parts run beside each other.
