@@ -77,8 +77,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         OpenApiRouter::new().routes(routes!(approval::make_approval_rule, approval::list_approval_rules)).layer(made(approval::PLACE));
     let endpoints =
         OpenApiRouter::new().routes(routes!(endpoint::register_endpoint, endpoint::list_endpoints)).layer(made(endpoint::PLACE));
-    // A pull is found with its endpoint, and has no place of its own.
-    let pulls = OpenApiRouter::new().routes(routes!(endpoint::pull_model)).layer(once(StatusCode::CREATED, None));
+    let pulls = OpenApiRouter::new().routes(routes!(endpoint::pull_model)).layer(made(endpoint::PULL_PLACE));
     let one_task = OpenApiRouter::new()
         .routes(routes!(task::cancel_task))
         .routes(routes!(task::retry_task))
@@ -127,6 +126,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(approval::remove_approval_rule))
         .routes(routes!(artifact::get_artifact))
         .routes(routes!(endpoint::choose_endpoint))
+        .routes(routes!(endpoint::get_pull))
         .routes(routes!(endpoint::get_endpoint, endpoint::remove_endpoint))
         .routes(routes!(event::follow_events))
         .routes(routes!(queue::get_queue))

@@ -261,6 +261,9 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
     let pull = async |model: &str| admin.post(&format!("/api/v1/endpoints/{id}/pulls"), &json!({"model": model})).await;
     let waiting = pull("tiny").await;
     assert_eq!((waiting.status, &waiting.json()["state"]), (StatusCode::CREATED, &json!("waiting")));
+    let place = waiting.header("location").to_owned();
+    assert_eq!(admin.get(&place).await.json(), waiting.json(), "{place}");
+    assert_eq!(app.stranger(&pool).await.get(&place).await.problem(), ["404 /problems/not-found"]);
     assert_eq!(pull("tiny").await.problem(), ["409 /problems/conflict"]);
     assert_eq!(pull("two words").await.problem(), ["422 /problems/invalid", "/model malformed"]);
     assert_eq!(pull("missing").await.status, StatusCode::CREATED);
@@ -275,6 +278,7 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
         (&json!("done"), &json!(1_000_000), &json!(1_000_000))
     );
     assert_eq!(of("missing")["state"], "failed");
+    assert_eq!(admin.get(&place).await.json()["state"], "done");
     assert_eq!(of("missing")["why"], "pull model manifest: file does not exist");
     app.test.advance(TimeDelta::seconds(CHECK_SECONDS));
     keeper.looks(&app).await;

@@ -89,6 +89,18 @@ impl Engine {
         Ok((count, self.may_pull_where_all_are_served(&mut conn).await?))
     }
 
+    /// One that the actor's workspace wants, however long ago it ended, as long as it is kept.
+    pub async fn find_pull(&self, actor: &Actor, id: PullId) -> Result<Pull> {
+        actor.may(Permission::ReadTasks)?;
+        let mut tx = self.begin(actor).await?;
+        let endpoint = sqlx::query_scalar!(r#"select endpoint_id as "endpoint_id: EndpointId" from endpoint_pull where id = $1"#, id.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::not_found("pull", id))?;
+        let pull = one(&mut tx, endpoint, id).await?;
+        tx.commit(pull).await
+    }
+
     /// It is left off. What there is of the model stays where it is, and another pull goes on from there.
     pub async fn cancel_pull(&self, actor: &Actor, id: PullId) -> Result<Pull> {
         actor.may(Permission::ManageEndpoints)?;

@@ -26,6 +26,9 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// Where an endpoint is found.
 pub const PLACE: Place = Place { below: "/api/v1/endpoints", by: "id" };
 
+/// Where a pull is found.
+pub const PULL_PLACE: Place = Place { below: "/api/v1/pulls", by: "id" };
+
 /// Servers of models: those that runners have found on their machines, and those that were registered, with how many models each has.
 #[utoipa::path(
     get, path = "/endpoints", tag = "endpoints", operation_id = "list_endpoints",
@@ -110,7 +113,7 @@ pub async fn choose_endpoint(State(engine): State<Engine>, Who(actor): Who, ApiQ
     Ok(Json(engine.choose_endpoint(&actor, wanted.model).await?))
 }
 
-/// Have an endpoint pull a model. Admins may. How far that has come stands with the endpoint. It begins when the endpoint answers, and fails
+/// Have an endpoint pull a model. Admins may. How far that has come `GET /api/v1/pulls/{id}` says. It begins when the endpoint answers, and fails
 /// when nobody was at it for an hour.
 #[utoipa::path(
     post, path = "/endpoints/{id}/pulls", tag = "endpoints", operation_id = "pull_model", params(("id" = EndpointId, Path)),
@@ -120,7 +123,7 @@ pub async fn choose_endpoint(State(engine): State<Engine>, Who(actor): Who, ApiQ
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It is being pulled there already, or as many others are as may be.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is being pulled there already, or as many others are as may be; or the endpoint serves every workspace, and nobody has said that one may fill its disk.", body = Problem, content_type = "application/problem+json"),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Nothing is stored; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
     )
@@ -130,8 +133,23 @@ pub async fn pull_model(
     Who(actor): Who,
     Id(id): Id<EndpointId>,
     ApiJson(new): ApiJson<NewPull>,
-) -> Result<(StatusCode, Json<Pull>), Problem> {
-    Ok((StatusCode::CREATED, Json(engine.pull_model(&actor, id, new).await?)))
+) -> Result<Response, Problem> {
+    let pull = engine.pull_model(&actor, id, new).await?;
+    let location = format!("{}/{}", PULL_PLACE.below, pull.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(pull)).into_response())
+}
+
+/// How far a pull has come, or how it ended. Those that ended are kept for 30 days.
+#[utoipa::path(
+    get, path = "/pulls/{id}", tag = "endpoints", operation_id = "get_pull", params(("id" = PullId, Path)),
+    responses(
+        (status = 200, body = Pull),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get_pull(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<PullId>) -> Answer<Pull> {
+    Ok(Json(engine.find_pull(&actor, id).await?))
 }
 
 /// Leave a pull off. Admins may. What there is of the model stays where it is.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use domain::{
-    EndpointId, Pull, PullId,
+    Pull, PullId,
     endpoint::{NewPull, PullState},
     exact_text::in_a_line,
     runner::reading::bytes,
@@ -60,7 +60,7 @@ pub async fn pull(args: &PullArgs) -> Result<Exit, CliError> {
     }
     let spinner = spinner(progress(&pull), Instant::now());
     let waited = tokio::select! {
-        waited = until_it_has_ended(&client, endpoint, pull.id, spinner.as_ref()) => waited.map(Some),
+        waited = until_it_has_ended(&client, pull.id, spinner.as_ref()) => waited.map(Some),
         pressed = tokio::signal::ctrl_c() => pressed.map(|()| None).map_err(CliError::Output),
     };
     if let Some(spinner) = spinner {
@@ -75,15 +75,14 @@ pub async fn pull(args: &PullArgs) -> Result<Exit, CliError> {
 }
 
 /// A server that restarts meanwhile is waited for.
-async fn until_it_has_ended(client: &Client, endpoint: EndpointId, id: PullId, spinner: Option<&ProgressBar>) -> Result<Pull, CliError> {
+async fn until_it_has_ended(client: &Client, id: PullId, spinner: Option<&ProgressBar>) -> Result<Pull, CliError> {
     let mut connection = Connection::default();
     // it has answered a moment ago
     connection.is_up(Instant::now());
     loop {
-        let wait = match client.endpoint(endpoint).await {
-            Ok(endpoint) => {
+        let wait = match client.pull(id).await {
+            Ok(pull) => {
                 connection.is_up(Instant::now());
-                let Some(pull) = endpoint.pulls.into_iter().find(|pull| pull.id == id) else { return Err(gone()) };
                 if !pull.state.is_open() {
                     return Ok(pull);
                 }
@@ -95,13 +94,6 @@ async fn until_it_has_ended(client: &Client, endpoint: EndpointId, id: PullId, s
             Err(error) => connection.lost(Some(error), Instant::now())?.wait,
         };
         sleep(wait).await;
-    }
-}
-
-fn gone() -> CliError {
-    CliError::Failed {
-        message: "many others were pulled there since, so that this one is not told any more".into(),
-        remedy: Some("`muster endpoint show` tells which models are there".into()),
     }
 }
 

@@ -34,6 +34,10 @@ impl Client {
         self.json(self.http.post(self.api(&["endpoints", &id.to_string(), "pulls"])).json(new)).await
     }
 
+    pub async fn pull(&self, id: PullId) -> Result<Pull, CliError> {
+        self.json(self.http.get(self.api(&["pulls", &id.to_string()]))).await
+    }
+
     pub async fn cancel_pull(&self, id: PullId) -> Result<Pull, CliError> {
         self.json(self.http.post(self.api(&["pulls", &id.to_string(), "cancel"]))).await
     }
