@@ -319,8 +319,9 @@ pub(super) async fn note_registered(conn: &mut PgConnection, id: EndpointId, loo
     Ok(())
 }
 
-/// Those that are registered and due, each for one server, with where they are. They are due again after so many seconds. Workspaces take
-/// turns, so that nobody waits for all of somebody else's.
+/// Those that are registered and due, each for one server, with where they are. They are due again after so many seconds; those that have not
+/// answered for long, each of which is waited for, after more, and never so late that they are stale. Workspaces take turns, so that nobody waits
+/// for all of somebody else's.
 pub(super) async fn take_due(
     conn: &mut PgConnection,
     seconds: i64,
@@ -328,7 +329,11 @@ pub(super) async fn take_due(
     by_hand: Option<Timestamp>,
 ) -> Result<Vec<(EndpointId, String)>> {
     let rows = sqlx::query!(
-        r#"update endpoint set next_check_at = clock.at + make_interval(secs => $2)
+        r#"update endpoint set next_check_at = clock.at + make_interval(secs => least(60, $2::double precision * case
+               when unhealthy_since < clock.at - interval '20 minutes' then 8
+               when unhealthy_since < clock.at - interval '10 minutes' then 4
+               when unhealthy_since < clock.at - interval '5 minutes' then 2
+               else 1 end))
            from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
            where id in (
              select due.id
