@@ -185,6 +185,9 @@ async fn two_hosts_with_the_same_warm_model_share_the_work_towards_the_less_load
     let task = script.get(&format!("/api/v1/tasks/{}", next[0].attempt.task_id)).await.json();
     let kept = &task["attempt_list"][0]["endpoint"];
     assert_eq!((&kept["name"], kept["reasons"].as_array().unwrap().len()), (&json!("other"), 2), "{task}");
+    let ada = app.ada().await.with("accept", "text/html");
+    let page = ada.get(&format!("/tasks/{}?view=attempts", next[0].attempt.task_id)).await.text;
+    assert!(page.contains(", as it has the model loaded; load 50: "), "why it was chosen is read without a pointer: {page}");
 }
 
 /// By what the runners of their machines read, with real Ollamas' answers on both sides.

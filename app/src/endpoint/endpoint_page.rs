@@ -25,13 +25,15 @@ use crate::{
     document_title::document_title,
     fetched::fetched,
     layout::Who,
-    live::look_every,
+    live::{look_every, look_while},
     page_json::fetch,
     part::{NotLoaded, part},
 };
 
-/// So that a pull is seen to go on; nothing tells of it.
-const LOOK: Duration = Duration::from_secs(2);
+/// As often as it is looked at itself; nothing tells of it.
+const LOOK: Duration = Duration::from_secs(10);
+/// So that a pull is seen to go on, and whether it answers as soon as that is known.
+const LOOK_SOON: Duration = Duration::from_secs(2);
 
 pub struct EndpointPage;
 
@@ -85,6 +87,9 @@ fn Content(detail: Signal<EndpointDetail>, refresh: Callback<()>) -> impl IntoVi
     let registered = Memo::new(move |_| endpoint.with(|endpoint| endpoint.registered_by.is_some()));
     let models = Memo::new(move |_| detail.with(|detail| detail.models.clone()));
     let pulls = Memo::new(move |_| detail.with(|detail| detail.pulls.clone()));
+    let is_pulling = move || pulls.with(|pulls| pulls.iter().any(|pull| pull.state.is_open()));
+    let changes_soon = Memo::new(move |_| health.get() == EndpointHealth::Unknown || is_pulling());
+    look_while(changes_soon, move || refresh.run(()), LOOK_SOON);
     view! {
         <Title text=document_title(name) />
         <div class="l-head">
@@ -145,7 +150,7 @@ fn facts(endpoint: &Endpoint) -> impl IntoView + use<> {
     let machine_of = endpoint.machine_of.map(|id| fact("Machine of", view! { <a href=format!("/runners/{id}")>{id.short()}</a> }));
     let (url, load) = (endpoint.url.clone(), load_words(endpoint));
     view! {
-        <dl class="c-facts p-runner__facts">
+        <dl class="c-facts p-endpoint__facts">
             {fact("Address", view! { <code>{url}</code> })}
             {runner}
             {machine_of}
@@ -169,13 +174,14 @@ fn model_table(models: Vec<EndpointModel>, may_pull: bool) -> AnyView {
 }
 
 fn model_row(model: EndpointModel) -> impl IntoView {
+    let in_gpus = model.vram.filter(|vram| *vram > 0).map_or_else(|| "none".to_owned(), bytes);
     let kind = [model.parameters, model.quantization].into_iter().flatten().collect::<Vec<_>>().join(", ");
     view! {
         <tr class="c-table__row">
             <th class="c-table__main" scope="row" data-label="Model"><code>{model.name}</code></th>
             <td class="c-table__state" data-label="State">{model_badge(model.state)}</td>
             <td class="c-table__short" data-label="Size">{bytes(model.size)}</td>
-            <td class="c-table__short" data-label="In GPUs">{model.vram.map(bytes)}</td>
+            <td class="c-table__short" data-label="In GPUs">{in_gpus}</td>
             <td class="c-table__place" data-label="Kind">{kind}</td>
         </tr>
     }

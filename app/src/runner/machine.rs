@@ -47,7 +47,7 @@ fn whole(reading: &RunnerReading) -> impl IntoView + use<> {
 /// In a cell of the list.
 pub(super) fn machine_cell(reading: Option<&RunnerReading>) -> AnyView {
     let Some(reading) = reading else { return view! { <span class="u-quiet">"no reading"</span> }.into_any() };
-    let parts = reading.host.parts().into_iter().map(|part| {
+    let parts = reading.host.parts_in_short().into_iter().map(|part| {
         let words = match part.percent {
             Some(percent) => format!("{percent} %"),
             None => part.words,
@@ -64,6 +64,7 @@ pub(super) fn machine_cell(reading: Option<&RunnerReading>) -> AnyView {
 
 fn gauge(part: Part) -> impl IntoView {
     let Part { name, percent, words } = part;
+    let name = name.into_owned();
     let bar = percent.map(|percent| {
         let label = format!("{name}: {percent} %");
         view! { <meter class="c-meter" min="0" max="100" value=percent aria-label=label></meter> }

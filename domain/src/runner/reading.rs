@@ -2,6 +2,8 @@
 //!
 //! What cannot be read is absent and never 0: a machine without a GPU has none, and does not have one that is idle.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -135,11 +137,12 @@ impl CpuReading {
 }
 
 impl GpuReading {
-    /// One for how busy it is, and one for its memory where it tells of that.
-    fn parts(&self) -> impl Iterator<Item = Part> {
+    /// One for how busy it is, and one for its memory where it tells of that; with its number where there are several.
+    fn parts(&self, number: Option<usize>) -> impl Iterator<Item = Part> {
+        let name = number.map_or_else(|| "GPU".to_owned(), |number| format!("GPU {number}"));
         let busy = self.percent.map_or_else(|| "does not say how busy it is".to_owned(), |percent| format!("{percent} %"));
-        let itself = Part { name: "GPU", percent: self.percent, words: format!("{}: {busy}", self.name) };
-        let memory = self.memory.map(|memory| Part::of_amount("GPU memory", memory));
+        let memory = self.memory.map(|memory| Part::of_amount(format!("{name} memory"), memory));
+        let itself = Part { name: name.into(), percent: self.percent, words: format!("{}: {busy}", self.name) };
         std::iter::once(itself).chain(memory)
     }
 }
@@ -147,7 +150,7 @@ impl GpuReading {
 /// One thing that was read, as people are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How much of it is used; absent when that was not read.
     pub percent: Option<u32>,
     /// All that is known of it, or that it was not read.
@@ -155,12 +158,12 @@ pub struct Part {
 }
 
 impl Part {
-    fn of_amount(name: &'static str, amount: Amount) -> Self {
-        Self { name, percent: Some(amount.percent()), words: amount.in_words() }
+    fn of_amount(name: impl Into<Cow<'static, str>>, amount: Amount) -> Self {
+        Self { name: name.into(), percent: Some(amount.percent()), words: amount.in_words() }
     }
 
     fn unread(name: &'static str) -> Self {
-        Self { name, percent: None, words: "not read on this machine".to_owned() }
+        Self { name: name.into(), percent: None, words: "not read on this machine".to_owned() }
     }
 }
 
@@ -190,16 +193,33 @@ impl HostReading {
 
     /// Each thing with what is said of it. What could not be read is among them.
     pub fn parts(&self) -> Vec<Part> {
-        let cpu = |cpu: CpuReading| Part { name: "CPU", percent: Some(cpu.percent), words: cpu.in_words() };
+        let cpu = |cpu: CpuReading| Part { name: "CPU".into(), percent: Some(cpu.percent), words: cpu.in_words() };
         let amount = |name, amount: Option<Amount>| amount.map_or_else(|| Part::unread(name), |amount| Part::of_amount(name, amount));
         let mut parts = vec![self.cpu.map_or_else(|| Part::unread("CPU"), cpu), amount("Memory", self.memory), amount("Disk", self.disk)];
-        parts.extend(self.gpus.iter().flat_map(GpuReading::parts));
-        let no_gpu = |words: String| Part { name: "GPU", percent: None, words };
+        let number = |place: usize| (self.gpus.len() > 1).then_some(place + 1);
+        parts.extend(self.gpus.iter().enumerate().flat_map(|(place, gpu)| gpu.parts(number(place))));
+        let no_gpu = |words: String| Part { name: "GPU".into(), percent: None, words };
         match &self.gpus_unread {
             Some(why) => parts.push(no_gpu(format!("not read: {why}"))),
             None if self.gpus.is_empty() => parts.push(no_gpu("none found".to_owned())),
             None => {}
         }
+        parts
+    }
+
+    /// As [`parts`](Self::parts), for where there is little room: of several GPUs how busy the busiest is, and how full the fullest.
+    pub fn parts_in_short(&self) -> Vec<Part> {
+        if self.gpus.len() < 2 {
+            return self.parts();
+        }
+        let part = |name: &'static str, percent: u32| Part { name: name.into(), percent: Some(percent), words: format!("{percent} %") };
+        let busiest = self.gpus.iter().filter_map(|gpu| gpu.percent).max().map(|percent| part("Busiest GPU", percent));
+        let fullest = self.gpus.iter().filter_map(|gpu| gpu.memory.map(Amount::percent)).max();
+        let mut parts = Self { gpus: vec![], gpus_unread: None, ..self.clone() }.parts();
+        // that there is none
+        parts.retain(|part| part.name != "GPU");
+        parts.extend(busiest.into_iter().chain(fullest.map(|percent| part("Fullest GPU", percent))));
+        parts.extend(self.gpus_unread.as_ref().map(|why| Part { name: "GPU".into(), percent: None, words: format!("not read: {why}") }));
         parts
     }
 }
@@ -256,18 +276,24 @@ mod tests {
         assert_eq!(told, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1023.9 KiB", "16.0 GiB", "16383.9 PiB"]);
     }
 
-    fn told(host: &HostReading) -> Vec<(&'static str, Option<u32>, String)> {
-        host.parts().into_iter().map(|part| (part.name, part.percent, part.words)).collect()
+    type Told = (String, Option<u32>, String);
+
+    fn told(host: &HostReading) -> Vec<Told> {
+        host.parts().into_iter().map(|part| (part.name.into_owned(), part.percent, part.words)).collect()
+    }
+
+    fn told_as(name: &str, percent: Option<u32>, words: &str) -> Told {
+        (name.to_owned(), percent, words.to_owned())
     }
 
     #[test]
     fn what_is_not_there_is_said_and_is_no_zero() {
-        let unread = |name| (name, None, "not read on this machine".to_owned());
-        let none = ("GPU", None, "none found".to_owned());
+        let unread = |name| told_as(name, None, "not read on this machine");
+        let none = told_as("GPU", None, "none found");
         assert_eq!(told(&HostReading::default()), [unread("CPU"), unread("Memory"), unread("Disk"), none]);
         assert_eq!(HostReading::default().busy_percent(), None);
         let failed = HostReading { gpus_unread: Some("nvidia-smi ended with 9".into()), ..HostReading::default() };
-        assert_eq!(told(&failed)[3], ("GPU", None, "not read: nvidia-smi ended with 9".to_owned()));
+        assert_eq!(told(&failed)[3], told_as("GPU", None, "not read: nvidia-smi ended with 9"));
     }
 
     #[test]
@@ -283,11 +309,24 @@ mod tests {
         ];
         let host = HostReading { gpus, ..HostReading::default() };
         let expected = [
-            ("GPU", Some(40), "RTX: 40 %".to_owned()),
-            ("GPU memory", Some(25), "4.0 GiB of 16.0 GiB, 25 %".to_owned()),
-            ("GPU", None, "Old: does not say how busy it is".to_owned()),
+            told_as("GPU 1", Some(40), "RTX: 40 %"),
+            told_as("GPU 1 memory", Some(25), "4.0 GiB of 16.0 GiB, 25 %"),
+            told_as("GPU 2", None, "Old: does not say how busy it is"),
         ];
         assert_eq!(told(&host)[3..], expected);
+        let alone = HostReading { gpus: host.gpus[..1].to_vec(), ..HostReading::default() };
+        assert_eq!(told(&alone)[3].0, "GPU", "one needs no number");
+    }
+
+    #[test]
+    fn of_many_gpus_a_table_tells_of_the_busiest_and_the_fullest() {
+        let gpu = |percent, used| GpuReading { name: "L4".into(), percent, memory: Some(Amount { used, total: 10, is_limited: false }) };
+        let host = HostReading { gpus: vec![gpu(Some(5), 9), gpu(Some(80), 1), gpu(None, 2)], ..HostReading::default() };
+        let short =
+            |host: &HostReading| host.parts_in_short().into_iter().map(|part| (part.name.into_owned(), part.percent)).collect::<Vec<_>>();
+        assert_eq!(short(&host)[3..], [("Busiest GPU".to_owned(), Some(80)), ("Fullest GPU".to_owned(), Some(90))]);
+        let one = HostReading { gpus: vec![gpu(Some(5), 9)], ..HostReading::default() };
+        assert_eq!(one.parts_in_short(), one.parts());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub fn reading_lines(reading: Option<&RunnerReading>, now: Timestamp) -> Vec<Str
     let Some(reading) = reading else { return vec!["no reading".into()] };
     let dim = dim();
     let line = |name: &str, words: &str| format!("{dim}{name:<10}{dim:#} {}", shown(words));
-    let mut lines: Vec<_> = reading.host.parts().iter().map(|part| line(part.name, &part.words)).collect();
+    let mut lines: Vec<_> = reading.host.parts().iter().map(|part| line(&part.name, &part.words)).collect();
     lines.extend(reading.host.slots.map(|slots| line("Slots", &format!("{} of {} in use", slots.used, slots.total))));
     lines.push(line("read", &age_in_words(reading, now)));
     lines

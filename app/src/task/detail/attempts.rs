@@ -58,8 +58,9 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
     let has_session = attempt.session_events > 0;
     let failure = attempt.failure.as_ref().map(|failure| (capitalised(&failure.message), failure.code));
     let endpoint = attempt.endpoint.map(|endpoint| {
-        let why = format!("chosen as {}", endpoint.reasons.join("; "));
-        view! { <p title=why>"Model at " <a class="c-table__other" href=format!("/endpoints/{}", endpoint.id)>{endpoint.name}</a></p> }
+        let why = format!(", as {}", endpoint.reasons.join("; "));
+        let href = format!("/endpoints/{}", endpoint.id);
+        view! { <p>"Model at " <a class="c-table__other" href=href>{endpoint.name}</a> <span class="u-quiet">{why}</span></p> }
     });
     let no_endpoint = attempt.no_endpoint.map(|none| {
         let (why, href) = (format!("{}. ", capitalised(&none.reasons.join("; "))), choice_of(&none.model));
