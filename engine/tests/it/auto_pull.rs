@@ -17,7 +17,8 @@ use engine::{
 use sqlx::PgPool;
 
 use crate::{
-    endpoints::{asks, has, registered},
+    endpoint_choice::asks,
+    endpoints::{has, registered},
     scenario::state,
 };
 

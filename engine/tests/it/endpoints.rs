@@ -1,26 +1,22 @@
-//! Endpoints: what is seen of them, what they pull, and which one an attempt's model is at.
+//! Endpoints: what is seen of them, and what they pull.
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, AgentTerms, Backend, EndpointId, NewTask, Permission, PullId, Role, TaskId, UserId,
-    attempt::{AttemptEndpoint, NoEndpoint},
+    Actor, ActorKind, EndpointId, Permission, PullId, Role, UserId,
     endpoint::{
         CHECK_SECONDS, EndpointDetail, EndpointHealth, EndpointLook, EndpointModel, Looked, ModelState, NewEndpoint, NewPull, PULLS_MAX,
         PullState,
         pull::{PullEnd, PullProgress},
     },
-    protocol::{Assignment, ToRunner, ToServer},
-    runner::{
-        HostReading,
-        reading::{CpuReading, STALE_AFTER_SECONDS},
-    },
+    protocol::{ToRunner, ToServer},
+    runner::{HostReading, reading::STALE_AFTER_SECONDS},
 };
 use engine::{Error, HeldPull, PULL_HELD, PULL_WAITS, testing::TestEngine};
 use sqlx::PgPool;
 
 use crate::{
     far::{Link, Machine},
-    scenario::{checked, refused},
+    scenario::refused,
 };
 
 fn member(of: &Actor) -> Actor {
@@ -39,11 +35,11 @@ pub fn has(models: &[(&str, ModelState)]) -> Looked {
     Looked::Answers { version: Some("0.9.1".into()), models: models.iter().map(model).collect() }
 }
 
-fn warm() -> Looked {
+pub fn warm() -> Looked {
     has(&[("llama3:latest", ModelState::Warm)])
 }
 
-fn refuses() -> Looked {
+pub fn refuses() -> Looked {
     Looked::Fails { why: "Connection refused".into() }
 }
 
@@ -54,26 +50,26 @@ fn reading(looked: Option<Looked>) -> ToServer {
     reading_of(looked, true)
 }
 
-fn reading_of(looked: Option<Looked>, is_said: bool) -> ToServer {
+pub fn reading_of(looked: Option<Looked>, is_said: bool) -> ToServer {
     let look = looked.map(|looked| Box::new(EndpointLook { url: "http://127.0.0.1:11434".into(), is_said, looked }));
     ToServer::Reading { reading: Box::new(HostReading::default()), endpoint: look, age_seconds: 0, optional: true }
 }
 
 /// The models that its endpoint, which its settings name, is to pull, as the answer says. A second later than whatever was before.
-async fn sees(test: &TestEngine, link: &mut Link, looked: Looked) -> Vec<(PullId, String)> {
+pub async fn sees(test: &TestEngine, link: &mut Link, looked: Looked) -> Vec<(PullId, String)> {
     test.advance(TimeDelta::seconds(1));
     link.to_server.send(reading(Some(looked))).await.unwrap();
     wanted(link).await
 }
 
-async fn wanted(link: &mut Link) -> Vec<(PullId, String)> {
+pub async fn wanted(link: &mut Link) -> Vec<(PullId, String)> {
     match link.told.recv().await {
         Some(ToRunner::Pulls { wanted, optional: true }) => wanted.into_iter().map(|one| (one.id, one.model)).collect(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn only(test: &TestEngine, actor: &Actor) -> EndpointDetail {
+pub async fn only(test: &TestEngine, actor: &Actor) -> EndpointDetail {
     let all = test.engine.list_endpoints(actor).await.unwrap();
     assert_eq!(all.len(), 1);
     let detail = test.engine.find_endpoint(actor, all[0].id).await.unwrap();
@@ -454,158 +450,4 @@ async fn workspaces_take_turns_at_being_looked_for(pool: PgPool) {
     let due = test.engine.due_endpoints(2).await.unwrap();
     assert!(due.len() == 2 && due.iter().any(|(id, _)| *id == theirs), "{due:?}");
     assert_eq!(test.engine.due_endpoints(MANY).await.unwrap().len(), 4, "and the others with the next room");
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_was_merely_found_is_given_no_prompt_until_its_runner_is_told_that_it_is_one(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
-    let ada = test.owner().await;
-    let (_, _, mut link) = Link::joined(&test, &ada).await;
-    let looks = async |link: &mut Link, is_said| {
-        test.advance(TimeDelta::seconds(1));
-        link.to_server.send(reading_of(Some(warm()), is_said)).await.unwrap();
-        wanted(link).await;
-        test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap()
-    };
-    let found = looks(&mut link, false).await;
-    assert_eq!(found.chosen, None);
-    assert!(found.considered[0].reasons[0].starts_with("it was found, not confirmed"), "{found:?}");
-    assert!(!only(&test, &ada).await.endpoint.is_confirmed);
-    assert!(looks(&mut link, true).await.chosen.is_some());
-    assert_eq!(looks(&mut link, false).await.chosen, None, "and what its settings say no more counts no more");
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn how_busy_the_machine_of_a_registered_endpoint_is_counts(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
-    let ada = test.owner().await;
-    let mut ids = vec![];
-    for (name, percent) in [("one", 90), ("other", 5)] {
-        let machine = Machine::new();
-        let runner = machine.joins(&test, &ada, name).await.id;
-        let mut link = Link::of(&test, &machine, runner).await;
-        let cpu = CpuReading { percent, millicores: 4000, is_limited: false, load_percent: None };
-        let reading = Box::new(HostReading { cpu: Some(cpu), ..HostReading::default() });
-        link.to_server.send(ToServer::Reading { reading, endpoint: None, age_seconds: 0, optional: true }).await.unwrap();
-        link.beats(&[]).await;
-        let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of: Some(runner) };
-        let endpoint = test.engine.register_endpoint(&ada, new).await.unwrap();
-        assert_eq!((endpoint.machine_of, endpoint.busy_percent), (Some(runner), Some(percent)));
-        test.engine.endpoint_looked(endpoint.id, warm()).await.unwrap();
-        ids.push(endpoint.id);
-    }
-    let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
-    assert_eq!(choice.considered.iter().map(|one| (one.id, one.load)).collect::<Vec<_>>(), [(ids[1], 5), (ids[0], 90)]);
-    test.advance(TimeDelta::seconds(STALE_AFTER_SECONDS + 1));
-    for id in &ids {
-        test.engine.endpoint_looked(*id, warm()).await.unwrap();
-    }
-    let later = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
-    assert!(later.considered.iter().all(|one| one.load == 50), "what was read long ago says nothing: {later:?}");
-}
-
-/// A prompt for OpenCode with this model.
-pub fn asks(title: &str, backend: Backend) -> NewTask {
-    let agent = AgentTerms { backend: Some(backend), model: Some("llama3".into()), ..AgentTerms::default() };
-    NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
-}
-
-async fn chosen_for(test: &TestEngine, ada: &Actor, task: TaskId) -> Option<AttemptEndpoint> {
-    test.engine.get_task(ada, task).await.unwrap().attempt_list.pop().unwrap().endpoint
-}
-
-fn names(assignments: &[Assignment]) -> Vec<Option<&str>> {
-    assignments.iter().map(|assignment| assignment.endpoint.as_ref().map(|endpoint| endpoint.name.as_str())).collect()
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn attempts_share_two_endpoints_towards_the_one_with_less_to_do(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
-    let ada = test.owner().await;
-    let (one, other) = (registered(&test, &ada, "one").await, registered(&test, &ada, "other").await);
-    for id in [one, other] {
-        test.engine.endpoint_looked(id, warm()).await.unwrap();
-    }
-    let runner = test.runner_with("able", &["opencode"]).await;
-    for number in 0..4 {
-        test.create(&ada, asks(&format!("task {number}"), Backend::OpenCode)).await;
-    }
-    let claimed = runner.claims(4).await;
-    assert_eq!(names(&claimed), [Some("one"), Some("other"), Some("one"), Some("other")]);
-    assert_eq!(claimed[0].endpoint.as_ref().unwrap().url, "http://one:11434");
-    let kept = chosen_for(&test, &ada, claimed[1].attempt.task_id).await.unwrap();
-    assert_eq!((kept.id, kept.name.as_str()), (other, "other"));
-    assert!(kept.reasons[0] == "it has the model loaded" && kept.reasons[1].starts_with("load 50: "), "{kept:?}");
-    assert_eq!(test.engine.find_endpoint(&ada, one).await.unwrap().endpoint.attempts, 2);
-
-    // two of one's end, so that it has less to do
-    for assignment in [&claimed[0], &claimed[2]] {
-        runner.fails(assignment).await.unwrap();
-    }
-    for number in 4..6 {
-        test.create(&ada, NewTask { repository: "/srv/another".into(), ..asks(&format!("task {number}"), Backend::OpenCode) }).await;
-    }
-    let claimed: Vec<_> = runner.claims(9).await.into_iter().filter(|assignment| assignment.repository == "/srv/another").collect();
-    assert_eq!(names(&claimed), [Some("one"), Some("one")]);
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_is_known_twice_is_no_second_one_that_is_idle(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
-    let ada = test.owner().await;
-    let machine = Machine::new();
-    let on = machine.joins(&test, &ada, "gpu").await.id;
-    let mut ids = vec![];
-    for (name, machine_of) in [("twin", Some(on)), ("twin-again", Some(on)), ("other", None)] {
-        let new = NewEndpoint { name: name.into(), url: format!("http://{name}:11434"), machine_of };
-        let id = test.engine.register_endpoint(&ada, new).await.unwrap().id;
-        test.engine.endpoint_looked(id, warm()).await.unwrap();
-        ids.push(id);
-    }
-    let runner = test.runner_with("able", &["opencode"]).await;
-    for number in 0..4 {
-        test.create(&ada, asks(&format!("task {number}"), Backend::OpenCode)).await;
-    }
-    let given = names(&runner.claims(4).await).into_iter().map(|name| name.map(str::to_owned)).collect::<Vec<_>>();
-    let of_other = given.iter().filter(|name| name.as_deref() == Some("other")).count();
-    assert_eq!(of_other, 2, "the twins are one machine, and have half of the work together: {given:?}");
-    let loads = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
-    assert!(loads.considered.iter().all(|one| one.load == 100), "as those count that are kept: {loads:?}");
-    assert_eq!(test.engine.find_endpoint(&ada, ids[1]).await.unwrap().endpoint.attempts, 2);
-}
-
-#[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn an_attempt_is_given_no_endpoint_that_does_not_answer_or_that_it_does_not_reach(pool: PgPool) {
-    let test = TestEngine::new(&pool).await;
-    let ada = test.owner().await;
-    let id = registered(&test, &ada, "one").await;
-    let runner = test.runner_with("able", &["opencode", "codex"]).await;
-    let given = async |backend| {
-        let task = test.create(&ada, asks("x", backend)).await.summary.id;
-        let claimed = runner.claims_one().await;
-        let kept = chosen_for(&test, &ada, task).await;
-        assert_eq!(kept.map(|kept| kept.id), claimed.endpoint.as_ref().map(|endpoint| endpoint.id), "what is kept is what it is given");
-        claimed.endpoint.map(|endpoint| endpoint.name)
-    };
-    assert_eq!(given(Backend::OpenCode).await, None, "nobody has looked at it");
-    test.engine.endpoint_looked(id, refuses()).await.unwrap();
-    assert_eq!(given(Backend::OpenCode).await, None);
-    test.engine.endpoint_looked(id, has(&[("other", ModelState::Warm)])).await.unwrap();
-    assert_eq!(given(Backend::OpenCode).await, None, "it does not have the model");
-    let lacking = test.create(&ada, asks("lacking", Backend::OpenCode)).await.summary.id;
-    runner.claims_one().await;
-    let attempt = test.engine.get_task(&ada, lacking).await.unwrap().attempt_list.pop().unwrap();
-    let expected = NoEndpoint { model: "llama3".into(), reasons: vec!["no endpoint has llama3".into()] };
-    assert_eq!((attempt.endpoint, attempt.no_endpoint), (None, Some(expected)), "that it was missed is kept");
-    test.engine.endpoint_looked(id, warm()).await.unwrap();
-    assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
-    assert_eq!(given(Backend::Codex).await, None, "Codex does not speak with one");
-
-    // what a runner has found is for its own machine, also when it is the better one
-    test.engine.endpoint_looked(id, has(&[("llama3", ModelState::Cold)])).await.unwrap();
-    let (_, _, mut link) = Link::joined(&test, &ada).await;
-    sees(&test, &mut link, warm()).await;
-    let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
-    assert_eq!(choice.best().map(|best| best.name.as_str()), Some("Ollama of box"));
-    assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
 }

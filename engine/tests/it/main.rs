@@ -13,6 +13,7 @@ mod creates;
 mod day;
 mod draining;
 mod edit;
+mod endpoint_choice;
 mod endpoints;
 mod events;
 mod far;

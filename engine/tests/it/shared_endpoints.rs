@@ -14,11 +14,7 @@ use engine::{
 };
 use sqlx::PgPool;
 
-use crate::{
-    endpoints::{asks, has},
-    link::Link,
-    scenario::state,
-};
+use crate::{endpoint_choice::asks, endpoints::has, link::Link, scenario::state};
 
 /// What the runner on the server's machine has found there, and that runner, which has OpenCode.
 async fn scene(test: &TestEngine, ada: &Actor, models: &[(&str, ModelState)]) -> (EndpointId, TestRunner) {
