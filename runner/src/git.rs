@@ -121,29 +121,18 @@ pub(crate) enum Place<'a> {
     /// One without a worktree, or of which the worktree does not matter.
     Repository(&'a Path),
     /// A worktree with its repository, found by what the runner knows and not by files that the work could have changed.
-    Worktree {
-        git_dir: &'a Path,
-        path: &'a Path,
-        index: &'a Path,
-        /// Where its objects are, when not in the repository.
-        objects: Option<&'a Path>,
-    },
+    Worktree { git_dir: &'a Path, path: &'a Path, index: &'a Path },
+    /// A repository of the runner's own, looked at where the work's worktree is. It is a worktree in which nothing is: neither the work's
+    /// repository nor its files have a say in what is read there.
+    Store(&'a Path),
 }
 
 impl<'a> Place<'a> {
     fn stands_in(self) -> &'a Path {
         match self {
-            Self::Folder(path) | Self::Worktree { path, .. } => path,
+            Self::Folder(path) | Self::Worktree { path, .. } | Self::Store(path) => path,
             // what is named from the root on is found from anywhere
             Self::Repository(_) => Path::new("/"),
-        }
-    }
-
-    /// The same worktree, with these objects instead of those of its repository.
-    pub fn with_objects(self, objects: &'a Path) -> Self {
-        match self {
-            Self::Worktree { git_dir, path, index, .. } => Self::Worktree { git_dir, path, index, objects: Some(objects) },
-            other => other,
         }
     }
 }
@@ -301,7 +290,7 @@ impl Git {
 
     async fn start(&self, place: Place<'_>, arguments: &[Argument<'_>], files: (Option<File>, Option<File>)) -> io::Result<Running> {
         match (place, &self.room) {
-            (Place::Worktree { path, .. }, Room::Closed(_)) => {
+            (Place::Worktree { path, .. } | Place::Store(path), Room::Closed(_)) => {
                 let Program { mut command, made, meter, bridge } = self.room.program("git", Guest::Git { writes: self.writes }, path)?;
                 self.complete(&mut command, place, arguments, files);
                 Ok(Running { child: process::start_alone(command).await?, made, meter, bridge })
@@ -349,12 +338,10 @@ impl Git {
         match place {
             Place::Folder(_) => &mut *command,
             Place::Repository(git_dir) => command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir),
-            Place::Worktree { git_dir, path, index, objects } => {
-                if let Some(objects) = objects {
-                    command.env("GIT_OBJECT_DIRECTORY", objects);
-                }
+            Place::Worktree { git_dir, path, index } => {
                 command.env("GIT_DIR", git_dir).env("GIT_COMMON_DIR", git_dir).env("GIT_WORK_TREE", path).env("GIT_INDEX_FILE", index)
             }
+            Place::Store(path) => command.env("GIT_DIR", path).env("GIT_COMMON_DIR", path).env("GIT_WORK_TREE", path),
         };
         command.args(arguments.iter().map(|argument| argument.as_ref()));
         command.stdin(from.map_or_else(Stdio::piped, Stdio::from)).stdout(into.map_or_else(Stdio::piped, Stdio::from));

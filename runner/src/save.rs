@@ -123,9 +123,9 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
     let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
     let (mut diff, mut stand) = (vec![], Stand { head, tree: now, inside: within::stands(&inside) });
     if !branches.is_empty() {
-        let objects = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
+        let store = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
         if changed {
-            let saving = saving.reading(&objects);
+            let saving = saving.reading(&store);
             diff = saving.diff(&tip).await?;
             // of the commit, and not of what was to be in it
             stand.tree = saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await?;
@@ -143,9 +143,9 @@ impl<'a> Saving<'a> {
         Self { git, outside, entry, checkout, location, mirror, place: worktree::place(checkout, index), number: 0, links }
     }
 
-    /// The same, with these objects instead of those that the work could write.
-    fn reading(self, objects: &'a Path) -> Self {
-        Self { place: self.place.with_objects(objects), ..self }
+    /// The same, looking into the store alone: beside its objects a repository says which history it has, and what of its files is shown.
+    fn reading(self, store: &'a Path) -> Self {
+        Self { place: Place::Store(store), ..self }
     }
 
     async fn run(&self, arguments: &[Argument<'_>]) -> Result<(), GitError> {
@@ -253,10 +253,10 @@ impl<'a> Saving<'a> {
         }
     }
 
-    /// Where the index holds a repository that a commit does not.
-    async fn new_repository(&self, commit: &str) -> Result<Option<String>, GitError> {
-        let arguments: [Argument<'_>; 7] =
-            [&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &commit];
+    /// Where a tree holds a repository that a commit does not.
+    async fn new_repository(&self, commit: &str, tree: &str) -> Result<Option<String>, GitError> {
+        let arguments: [Argument<'_>; 8] =
+            [&"diff-tree", &"-r", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &commit, &tree];
         let new = self.ask(&arguments).await?;
         let line = new.lines().find(|line| line.split(' ').nth(1) == Some("160000"));
         Ok(line.map(|line| line.split_once('\t').map_or(line, |(_, path)| path).to_owned()))

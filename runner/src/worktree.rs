@@ -56,7 +56,7 @@ pub(crate) async fn add(git: &Git, checks_out: &Git, entry: &Entry, checkout: &C
         let git_dir = submodule.git_dir(&checkout.git_dir);
         fs::write(folder.join(".git"), format!("gitdir: {}\n", git_dir.display()))?;
         let index = git_dir.join("index");
-        let place = Place::Worktree { git_dir: &git_dir, path: &folder, index: &index, objects: None };
+        let place = Place::Worktree { git_dir: &git_dir, path: &folder, index: &index };
         read_tree(checks_out, place, &submodule.commit).await?;
         copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index(submodule.number))?)?;
     }
@@ -212,7 +212,7 @@ fn more_settings(entry: &Entry, checkout: &Checkout, number: usize) -> String {
 
 /// The worktree as git is to see it, whatever the work did to its `.git` file and its index.
 pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
-    Place::Worktree { git_dir: &checkout.git_dir, path: &checkout.path, index, objects: None }
+    Place::Worktree { git_dir: &checkout.git_dir, path: &checkout.path, index }
 }
 
 /// Makes an index of the runner's own that holds the last commit. It knows the files as they were before the work began, so that

@@ -59,9 +59,9 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
-    let objects = saving.take(&[&head, &now]).await?;
-    let saving = saving.reading(&objects);
-    if let Some(path) = saving.new_repository(base).await? {
+    let store = saving.take(&[&head, &now]).await?;
+    let saving = saving.reading(&store);
+    if let Some(path) = saving.new_repository(base, &now).await? {
         return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
     }
     let large = saving.large_files(&[&head, &now], &inside).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
     let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
     // after it, as what is cut goes on
     let rest = if diff.cut { 0 } else { SHOWN - diff.bytes.len() };
-    let (more, more_is_cut) = within::shown_diff(git, (entry, checkout), &inside, ALL_TEXT, rest).await?;
+    let (more, more_is_cut) = within::shown_diff(git, entry, &inside, ALL_TEXT, rest).await?;
     let is_cut = diff.cut || more_is_cut;
     let mut whole = None;
     if reads && is_cut {
@@ -81,7 +81,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
         let name = format!("change-{}.diff", Alphanumeric.sample_string(&mut rand::rng(), 16));
         let file = File::create_new(AttemptFolder::of(&entry.folder).judged().join(&name))?;
         saving.git.run_into(saving.place, &arguments, b"", file.try_clone()?, Bounds::LOCAL).await?;
-        within::write_diffs(git, (entry, checkout), &inside, ALL_TEXT, &file).await?;
+        within::write_diffs(git, entry, &inside, ALL_TEXT, &file).await?;
         whole = Some(name);
     }
     let mut touched = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;

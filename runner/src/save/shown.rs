@@ -71,7 +71,7 @@ impl Saving<'_> {
 async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<String>) -> Result<(), SaveError> {
     remove(index)?;
     let Part { repository, tree, folder, kept } = part;
-    let place = Place::Worktree { git_dir: repository, path: folder, index, objects: None };
+    let place = Place::Worktree { git_dir: repository, path: folder, index };
     let listed = outside.run(place, &[&"ls-tree", &"-r", &"-z", &tree], LISTING).await?;
     let behind = Alphanumeric.sample_string(&mut rand::rng(), BEHIND);
     let (entries, renamed) = without_attributes(&listed.bytes, &behind);
@@ -152,7 +152,7 @@ mod tests {
     /// A repository, and the tree of these files in it.
     async fn tree(git: &Git, folder: &Path, files: &[(&str, &str)]) -> (PathBuf, String) {
         let (path, git_dir, index) = (folder.join("from"), folder.join("git"), folder.join("from.index"));
-        let place = Place::Worktree { git_dir: &git_dir, path: &path, index: &index, objects: None };
+        let place = Place::Worktree { git_dir: &git_dir, path: &path, index: &index };
         for (name, content) in files {
             fs::create_dir_all(path.join(name).parent().unwrap()).unwrap();
             fs::write(path.join(name), content).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! git works an id out when it takes an object in, and believes it when it reads one that is there. What lies in the work's repository is
 //! the work's to write: one text under the id of another is what git shows of it, and whoever has the other already is pushed that. So what
-//! is shown to anybody, and what is pushed, is read from here. It comes as one pack, of which git works all ids out anew; everything else
+//! is shown to anybody, and what is pushed, is read from here, as a repository by itself: what lies beside the work's objects could cut
+//! history off (`shallow`, `info/grafts`) or say what is not to be shown (`info/attributes`). It comes as one pack, of which git works all ids out anew; everything else
 //! is the mirror's. What was not what its id says is missing then, and that is an error.
 
 use std::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 impl Saving<'_> {
-    /// Takes these commits and trees in, with all that they lead to and that the base commit does not. Says where the objects are.
+    /// Takes these commits and trees in, with all that they lead to and that the base commit does not. Says where the store is.
     pub(super) async fn take(&self, tips: &[&str]) -> Result<PathBuf, SaveError> {
         let folder = AttemptFolder::of(&self.entry.folder);
         let (store, pack) = (folder.store(self.number), folder.taken());
@@ -39,7 +40,7 @@ impl Saving<'_> {
         fs::remove_file(&pack)?;
         let arguments: [Argument<'_>; 4] = [&"rev-list", &"--objects", &"--quiet", &"--stdin"];
         match self.outside.run_with_input(place, &arguments, wanted.as_bytes(), Bounds::TRANSFER).await {
-            Ok(_) => Ok(store.join("objects")),
+            Ok(_) => Ok(store),
             Err(error @ GitError::Failed { .. }) => Err(SaveError::Untrue(error.to_string())),
             Err(error) => Err(error.into()),
         }

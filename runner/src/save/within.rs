@@ -15,7 +15,7 @@ use domain::artifact::ARTIFACT_LIMIT;
 use super::{ALL_REPOSITORIES, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
-    git::{Argument, Bounds, Git, GitError, Output},
+    git::{Argument, Bounds, Git, GitError, Output, Place},
     journal::{Checkout, Entry},
     lfs, mirror,
     submodule::{Submodule, shown},
@@ -95,13 +95,6 @@ pub(super) async fn look<'a>(
             Some(notes) => saving.take_in(tree.as_deref(), notes).await?,
             None => saving.add_all().await?,
         };
-        // those that are moved away are none any more
-        if let Some(name) = saving.new_repository(&submodule.commit).await?.filter(|_| notes.is_none()) {
-            return Err(SaveError::LeftOver(format!(
-                "{}/{name}, a repository within a submodule, whose files no diff shows",
-                submodule.path
-            )));
-        }
         saving.nothing_is_left().await?;
         let is_dirty = tree.as_deref() != Some(now.as_str());
         let has_moved = head != submodule.commit;
@@ -109,7 +102,14 @@ pub(super) async fn look<'a>(
         let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
         let is_changed = is_dirty || !is_theirs;
         if is_changed && notes.is_none() {
-            saving.take(&[&head, &now]).await?;
+            let store = saving.take(&[&head, &now]).await?;
+            // where it is to be saved those are moved away
+            if let Some(name) = saving.reading(&store).new_repository(&submodule.commit, &now).await? {
+                return Err(SaveError::LeftOver(format!(
+                    "{}/{name}, a repository within a submodule, whose files no diff shows",
+                    submodule.path
+                )));
+            }
         }
         let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });
         all.push(Within { submodule, link, changed });
@@ -142,7 +142,7 @@ pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]
 /// What was changed in them, behind what is there already.
 pub(super) async fn write_diffs(
     git: &Git,
-    (entry, checkout): (&Entry, &Checkout),
+    entry: &Entry,
     all: &[Within<'_>],
     manner: Argument<'_>,
     mut file: &File,
@@ -150,10 +150,8 @@ pub(super) async fn write_diffs(
     for one in all {
         let Some(changed) = &one.changed else { continue };
         file.write_all(one.head().as_bytes())?;
-        let (own, folder) = (own_checkout(checkout, one.submodule), AttemptFolder::of(&entry.folder));
-        let (index, objects) = (folder.index(), folder.store(one.submodule.number).join("objects"));
-        let place = worktree::place(&own, &index).with_objects(&objects);
-        git.run_into(place, &one.diff_arguments(changed, manner), b"", file.try_clone()?, Bounds::LOCAL).await?;
+        let store = AttemptFolder::of(&entry.folder).store(one.submodule.number);
+        git.run_into(Place::Store(&store), &one.diff_arguments(changed, manner), b"", file.try_clone()?, Bounds::LOCAL).await?;
     }
     Ok(())
 }
@@ -161,7 +159,7 @@ pub(super) async fn write_diffs(
 /// What was changed in them, as a judge is shown it. Whether it goes on.
 pub(super) async fn shown_diff(
     git: &Git,
-    (entry, checkout): (&Entry, &Checkout),
+    entry: &Entry,
     all: &[Within<'_>],
     manner: Argument<'_>,
     most: usize,
@@ -169,7 +167,7 @@ pub(super) async fn shown_diff(
     let mut text = vec![];
     for one in all {
         let Some(changed) = &one.changed else { continue };
-        let output = one.diff(git, (entry, checkout), changed, manner, most.saturating_sub(text.len())).await?;
+        let output = one.diff(git, entry, changed, manner, most.saturating_sub(text.len())).await?;
         text.extend_from_slice(one.head().as_bytes());
         text.extend_from_slice(&output.bytes);
         if output.cut || text.len() > most {
@@ -199,7 +197,7 @@ pub(super) async fn save(saving: &Saving<'_>, all: &[Within<'_>], notes: &mut Ve
         let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
         let commit = if changed.is_dirty { inner.commit(&changed.tree, &changed.head).await? } else { changed.head.clone() };
         inner.take(&[&commit]).await?;
-        let diff = one.diff(git, (entry, checkout), changed, &"--binary", room).await?;
+        let diff = one.diff(git, entry, changed, &"--binary", room).await?;
         let content = if diff.cut { vec![] } else { diff.bytes };
         room -= content.len();
         if entry.lfs {
@@ -236,17 +234,8 @@ impl Within<'_> {
     }
 
     /// As the store has it.
-    async fn diff(
-        &self,
-        git: &Git,
-        (entry, checkout): (&Entry, &Checkout),
-        changed: &Changed,
-        manner: Argument<'_>,
-        most: usize,
-    ) -> Result<Output, GitError> {
-        let (own, folder) = (own_checkout(checkout, self.submodule), AttemptFolder::of(&entry.folder));
-        let (index, objects) = (folder.index(), folder.store(self.submodule.number).join("objects"));
-        let place = worktree::place(&own, &index).with_objects(&objects);
-        git.run(place, &self.diff_arguments(changed, manner), Bounds { output: most, ..Bounds::LOCAL }).await
+    async fn diff(&self, git: &Git, entry: &Entry, changed: &Changed, manner: Argument<'_>, most: usize) -> Result<Output, GitError> {
+        let store = AttemptFolder::of(&entry.folder).store(self.submodule.number);
+        git.run(Place::Store(&store), &self.diff_arguments(changed, manner), Bounds { output: most, ..Bounds::LOCAL }).await
     }
 }

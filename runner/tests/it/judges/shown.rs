@@ -7,7 +7,7 @@ use domain::{CheckKind, CheckStatus, FailureCode, Isolation, protocol::Assignmen
 use super::{Ran, agent, carried_out, judged, of_judges, prompts};
 use crate::{
     agents::{failure, session},
-    harness::{Repository, State, check_output, outcome, statuses, without_a_sandbox},
+    harness::{Repository, State, check_output, diff, outcome, statuses, without_a_sandbox},
 };
 
 /// Not in a file that git takes in, nor in one that it is told to ignore, nor by a byte that text does not have.
@@ -91,6 +91,27 @@ async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
     let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
     assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
     assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
+}
+
+/// A commit that the mirror has from elsewhere is pushed with the branch like any other. What the work has put beside its history, by a program that
+/// git runs once everything there is as it has to be, hides none of it, and no file either.
+#[tokio::test]
+async fn what_lies_beside_the_history_of_the_work_hides_nothing_of_it() {
+    let repository = with_a_submodule();
+    repository.git(&["checkout", "--quiet", "-b", "idea"]);
+    repository.commit(&[("key.txt", "of-a-provider\n")]);
+    repository.git(&["checkout", "--quiet", "main"]);
+    let commits = r#"git merge -q --ff-only origin/idea; git rm -q key.txt; git commit -qm 'Without it'
+echo "$(git rev-parse HEAD) $(git rev-parse HEAD~2)" > "$(git rev-parse --git-dir)/own""#;
+    let hides = runs_in_lib(r#"cp ../../git/own ../../git/info/grafts; echo "* -diff" > ../../git/info/attributes"#);
+    let agent = agent(&format!("{commits}\n{hides}"), r#"verdict "$word" pass x"#);
+    let assignment = Assignment { isolation: Isolation::Sandbox, ..judged(&repository, &[(CheckKind::Review, None)]) };
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    let told = of_judges(&session(&server, &assignment));
+    let told = prompts(&told)[0];
+    assert!(told.contains("\n+of-a-provider\n") && told.contains("\n-of-a-provider\n"), "{told}");
+    assert!(diff(&report).contains("\n+harmless\n"), "{}", diff(&report));
 }
 
 #[tokio::test]
