@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     git::{Argument, Bounds, Git, GitError, Place, without_credentials},
     mirror::Refused,
+    worktree::is_folder_below,
 };
 
 /// For an attempt's repository, as `git lfs install` would write them, and without what git-lfs would write itself.
@@ -81,7 +82,7 @@ pub(crate) async fn keep(
     base: &str,
 ) -> Result<Added, GitError> {
     let named = named(git, commits_of, commits, &[base]).await?;
-    let (from, to) = (store(git_dir), store(mirror));
+    let (from, to) = (git_dir.to_owned(), mirror.to_owned());
     let kept = tokio::task::spawn_blocking(move || {
         let mut added = Added { objects: vec![], missing: 0 };
         for oid in named {
@@ -99,13 +100,13 @@ pub(crate) async fn keep(
 pub(crate) async fn deliver(git: &Git, mirror: &Path, repository: &str, objects: Vec<String>) -> Result<bool, GitError> {
     let asked: [Argument<'_>; 3] = [&"rev-parse", &"--path-format=absolute", &"--git-common-dir"];
     let git_dir = PathBuf::from(git.run(Place::Folder(Path::new(repository)), &asked, Bounds::LOCAL).await?.text());
-    let (from, to) = (store(mirror), store(&git_dir));
+    let from = mirror.to_owned();
     let delivered = tokio::task::spawn_blocking(move || {
         // what root would write there its owner could not change, and its owner says where links lead
         if fs::metadata(&git_dir)?.uid() != rustix::process::geteuid().as_raw() {
             return Ok(false);
         }
-        objects.iter().try_for_each(|oid| copy(&from, &to, oid).map(drop))?;
+        objects.iter().try_for_each(|oid| copy(&from, &git_dir, oid).map(drop))?;
         io::Result::Ok(true)
     });
     Ok(delivered.await.map_err(io::Error::other)??)
@@ -114,8 +115,7 @@ pub(crate) async fn deliver(git: &Git, mirror: &Path, repository: &str, objects:
 /// Pushes what a commit names that the repository did not when it was fetched.
 pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
     let objects = named(git, mirror, &[commit], &["--remotes", "--tags"]).await?;
-    let store = store(mirror);
-    let here: Vec<_> = objects.into_iter().filter(|oid| object(&store, oid).is_file()).collect();
+    let here: Vec<_> = objects.into_iter().filter(|oid| object(mirror, oid).is_file()).collect();
     if remote.starts_with('/') {
         return deliver(git, mirror, remote, here).await.map(drop);
     }
@@ -133,8 +133,8 @@ pub(crate) async fn put_in_place(files: Vec<PathBuf>, repositories: [PathBuf; 2]
     let put = move || {
         for file in files {
             let Some(oid) = pointer(&file)?.filter(|oid| objects.contains(oid)) else { continue };
-            for from in repositories.iter().map(|git_dir| object(&store(git_dir), &oid)) {
-                if is_plain(&from) && replace(&from, &file, &oid)? {
+            for git_dir in &repositories {
+                if is_kept(git_dir, &oid) && replace(&object(git_dir, &oid), &file, &oid)? {
                     break;
                 }
             }
@@ -199,32 +199,31 @@ fn pointed_to(content: &[u8]) -> Option<&str> {
     (oid.len() == 64 && oid.bytes().all(is_hex) && is_size).then_some(oid)
 }
 
-/// Where git-lfs keeps what belongs to a repository.
-fn store(git_dir: &Path) -> PathBuf {
-    git_dir.join("lfs")
+/// In which folder of a repository git-lfs keeps it.
+fn folder(oid: &str) -> String {
+    format!("lfs/objects/{}/{}", &oid[..2], &oid[2..4])
 }
 
-fn object(store: &Path, oid: &str) -> PathBuf {
-    store.join("objects").join(&oid[..2]).join(&oid[2..4]).join(oid)
+fn object(git_dir: &Path, oid: &str) -> PathBuf {
+    git_dir.join(folder(oid)).join(oid)
 }
 
 /// Whether it is there now. In one step for everybody else, and only if it is what its name says: the work could have written anything.
 fn copy(from: &Path, to: &Path, oid: &str) -> io::Result<bool> {
-    let (from, to) = (object(from, oid), object(to, oid));
-    if to.is_file() {
+    let into = object(to, oid);
+    if into.is_file() {
         return Ok(true);
     }
-    if !is_plain(&from) {
+    if !is_kept(from, oid) {
         return Ok(false);
     }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    replace(&from, &to, oid)
+    fs::create_dir_all(to.join(folder(oid)))?;
+    replace(&object(from, oid), &into, oid)
 }
 
-fn is_plain(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
+/// Whether it is a file of the repository itself. The work can have put a link in its place, or in that of a folder around it.
+fn is_kept(git_dir: &Path, oid: &str) -> bool {
+    is_folder_below(git_dir, &folder(oid)) && fs::symlink_metadata(object(git_dir, oid)).is_ok_and(|about| about.is_file())
 }
 
 /// Whatever is there, with the rights that it has. Whether what came is what its name says, and is there now.
@@ -266,8 +265,8 @@ mod tests {
         Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn put(store: &Path, oid: &str, content: &[u8]) {
-        let path = object(store, oid);
+    fn put(git_dir: &Path, oid: &str, content: &[u8]) {
+        let path = object(git_dir, oid);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
@@ -292,6 +291,27 @@ mod tests {
         assert_eq!(left, 0, "no draft of it stays");
     }
 
+    /// It would be another repository's, which whoever reads the result may not see.
+    #[tokio::test]
+    async fn a_link_on_the_way_to_a_file_leads_nobody_out() {
+        let place = tempfile::tempdir().unwrap();
+        let [other, own, mirror] = ["other", "own", "mirror"].map(|name| place.path().join(name));
+        let (oid, file) = (sum(b"theirs\n"), place.path().join("file"));
+        put(&other, &oid, b"theirs\n");
+        let below = ["lfs".to_owned(), "lfs/objects".to_owned(), format!("lfs/objects/{}", &oid[..2]), folder(&oid)];
+        for name in below {
+            let link = own.join(&name);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(other.join(&name), &link).unwrap();
+            assert_eq!(fs::read(object(&own, &oid)).unwrap(), b"theirs\n", "without that this shows nothing");
+            assert!(!copy(&own, &mirror, &oid).unwrap() && !object(&mirror, &oid).exists(), "{name}");
+            fs::write(&file, format!("{BEGINNING}{oid}\nsize 7\n")).unwrap();
+            put_in_place(vec![file.clone()], [own.clone(), mirror.clone()], BTreeSet::from([oid.clone()])).await.unwrap();
+            assert!(fs::read_to_string(&file).unwrap().starts_with(BEGINNING), "{name}");
+            fs::remove_dir_all(&own).unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn what_stands_for_something_is_replaced_by_it_where_that_is_wanted() {
         use std::os::unix::fs::PermissionsExt;
@@ -299,10 +319,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [own, mirror] = ["own", "mirror"].map(|name| folder.path().join(name));
         let (new, known, old) = (sum(b"new\n"), sum(b"known\n"), sum(b"old\n"));
-        put(&store(&own), &new, b"new\n");
-        put(&store(&own), &known, b"something else");
-        put(&store(&mirror), &known, b"known\n");
-        put(&store(&mirror), &old, b"old\n");
+        put(&own, &new, b"new\n");
+        put(&own, &known, b"something else");
+        put(&mirror, &known, b"known\n");
+        put(&mirror, &old, b"old\n");
         let files = ["a.sh", "b", "c", "d"].map(|name| folder.path().join(name));
         for (file, oid) in files.iter().zip([&new, &known, &old, &sum(b"nowhere")]) {
             fs::write(file, format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 6\n")).unwrap();
