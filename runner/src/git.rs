@@ -203,6 +203,16 @@ impl Git {
         self.give_up.cancelled().await;
     }
 
+    /// What ends its calls early.
+    pub fn give_up(&self) -> &CancellationToken {
+        &self.give_up
+    }
+
+    /// Bytes of the longest file of whoever works where it looks.
+    pub fn longest_file(&self) -> Option<u64> {
+        self.room.longest_file()
+    }
+
     /// The same, looking at the attempt's worktree from inside its room.
     pub fn inside(&self, room: &Room) -> Self {
         Self { room: room.clone(), ..self.clone() }

@@ -8,13 +8,14 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use domain::{Failure, FailureCode};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -34,6 +35,20 @@ const LONGEST_POINTER: u64 = 1024;
 const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:";
 /// So many are named in one call.
 const AT_ONCE: usize = 200;
+/// Bytes that are read at once: of a file with holes fewer, so that these can be told from what is there.
+const CHUNK: usize = 256 * 1024;
+const BLOCK: usize = 4096;
+/// The extension of what is on its way into a repository.
+const DRAFT: &str = "new";
+
+/// What stands for a file in a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pointer {
+    /// The SHA-256 of the file.
+    pub oid: String,
+    /// Its bytes.
+    pub size: u64,
+}
 
 /// Whether the program is on this machine.
 pub(crate) async fn is_here(git: &Git, folder: &Path) -> bool {
@@ -66,94 +81,117 @@ pub(crate) async fn fetch(git: &Git, mirror: &Path, location: &str, commit: &str
 
 /// What an attempt has added.
 pub(crate) struct Added {
-    /// The SHA-256 of each that its commits name and that is in the mirror now.
-    pub objects: Vec<String>,
+    /// What its commits name and is in the mirror now.
+    pub objects: Vec<Pointer>,
     /// How many they name that are nowhere on this machine.
     pub missing: usize,
 }
 
-/// Takes what commits name that the base commit does not from the attempt's repository into the mirror. The commits are read from one in which
-/// every object is what its id says.
+/// Takes what commits name that the base commit does not from the attempt's repository into the mirror, as far as nothing of it is longer than
+/// the work's files may be. The commits are read from one in which every object is what its id says.
 pub(crate) async fn keep(
     git: &Git,
     (commits_of, git_dir): (&Path, &Path),
     mirror: &Path,
     commits: &[&str],
     base: &str,
+    longest: Option<u64>,
 ) -> Result<Added, GitError> {
     let named = named(git, commits_of, commits, &[base]).await?;
     let (from, to) = (git_dir.to_owned(), mirror.to_owned());
-    let kept = tokio::task::spawn_blocking(move || {
+    until_given_up(git, move |give_up| {
         let mut added = Added { objects: vec![], missing: 0 };
-        for oid in named {
-            match copy(&from, &to, &oid)? {
-                true => added.objects.push(oid),
+        for one in named {
+            match one.is_at_most(longest) && copy(&from, &to, &one, give_up)? {
+                true => added.objects.push(one),
                 false => added.missing += 1,
             }
         }
-        io::Result::Ok(added)
-    });
-    Ok(kept.await.map_err(io::Error::other)??)
+        Ok(added)
+    })
+    .await
 }
 
 /// Puts objects of the mirror where git-lfs looks for them in a repository that is a path. Whether it is the runner's own to write to.
-pub(crate) async fn deliver(git: &Git, mirror: &Path, repository: &str, objects: Vec<String>) -> Result<bool, GitError> {
+pub(crate) async fn deliver(git: &Git, mirror: &Path, repository: &str, objects: Vec<Pointer>) -> Result<bool, GitError> {
     let asked: [Argument<'_>; 3] = [&"rev-parse", &"--path-format=absolute", &"--git-common-dir"];
     let git_dir = PathBuf::from(git.run(Place::Folder(Path::new(repository)), &asked, Bounds::LOCAL).await?.text());
     let from = mirror.to_owned();
-    let delivered = tokio::task::spawn_blocking(move || {
+    until_given_up(git, move |give_up| {
         // what root would write there its owner could not change, and its owner says where links lead
         if fs::metadata(&git_dir)?.uid() != rustix::process::geteuid().as_raw() {
             return Ok(false);
         }
-        objects.iter().try_for_each(|oid| copy(&from, &git_dir, oid).map(drop))?;
-        io::Result::Ok(true)
+        objects.iter().try_for_each(|one| copy(&from, &git_dir, one, give_up).map(drop))?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Files can be long, and who waits for them may have to end.
+async fn until_given_up<T: Send + 'static>(
+    git: &Git,
+    work: impl FnOnce(&CancellationToken) -> io::Result<T> + Send + 'static,
+) -> Result<T, GitError> {
+    let give_up = git.give_up().clone();
+    let done = tokio::task::spawn_blocking({
+        let give_up = give_up.clone();
+        move || work(&give_up)
     });
-    Ok(delivered.await.map_err(io::Error::other)??)
+    match done.await.map_err(io::Error::other)? {
+        Err(_) if give_up.is_cancelled() => Err(GitError::GivenUp),
+        done => Ok(done?),
+    }
 }
 
 /// Pushes what a commit names that the repository did not when it was fetched.
 pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
     let objects = named(git, mirror, &[commit], &["--remotes", "--tags"]).await?;
-    let here: Vec<_> = objects.into_iter().filter(|oid| object(mirror, oid).is_file()).collect();
+    let here: Vec<_> = objects.into_iter().filter(|one| is_there(mirror, one)).collect();
     if remote.starts_with('/') {
         return deliver(git, mirror, remote, here).await.map(drop);
     }
     for objects in here.chunks(AT_ONCE) {
         let mut arguments: Vec<Argument<'_>> = vec![&"lfs", &"push", &"--object-id", &remote];
-        arguments.extend(objects.iter().map(|oid| oid as Argument<'_>));
+        arguments.extend(objects.iter().map(|one| &one.oid as Argument<'_>));
         git.run(Place::Repository(mirror), &arguments, Bounds::TRANSFER).await?;
     }
     Ok(())
 }
 
 /// Puts these into the place of what stands for them in these files, which are some that Git LFS keeps. What is in neither of these
-/// repositories, or is not what its name says, stays as it is.
-pub(crate) async fn put_in_place(files: Vec<PathBuf>, repositories: [PathBuf; 2], objects: BTreeSet<String>) -> io::Result<()> {
-    let put = move || {
+/// repositories, is longer than the work's files may be, or is not what its name says, stays as it is.
+pub(crate) async fn put_in_place(
+    git: &Git,
+    files: Vec<PathBuf>,
+    repositories: [PathBuf; 2],
+    objects: BTreeSet<Pointer>,
+    longest: Option<u64>,
+) -> Result<(), GitError> {
+    until_given_up(git, move |give_up| {
         for file in files {
-            let Some(oid) = pointer(&file)?.filter(|oid| objects.contains(oid)) else { continue };
+            let Some(one) = pointer(&file)?.filter(|one| objects.contains(one) && one.is_at_most(longest)) else { continue };
             for git_dir in &repositories {
-                if is_kept(git_dir, &oid) && replace(&object(git_dir, &oid), &file, &oid)? {
+                if is_kept(git_dir, &one) && replace(&object(git_dir, &one.oid), &file, &one, give_up)? {
                     break;
                 }
             }
         }
-        io::Result::Ok(())
-    };
-    tokio::task::spawn_blocking(put).await.map_err(io::Error::other)?
+        Ok(())
+    })
+    .await
 }
 
 /// What a file stands for, where it stands for anything.
-fn pointer(file: &Path) -> io::Result<Option<String>> {
+fn pointer(file: &Path) -> io::Result<Option<Pointer>> {
     if fs::symlink_metadata(file)?.len() > LONGEST_POINTER {
         return Ok(None);
     }
-    Ok(pointed_to(&fs::read(file)?).map(str::to_owned))
+    Ok(pointed_to(&fs::read(file)?))
 }
 
 /// What commits and trees name, and what is before them does not.
-pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &[&str]) -> Result<BTreeSet<String>, GitError> {
+pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &[&str]) -> Result<BTreeSet<Pointer>, GitError> {
     if commits.is_empty() {
         return Ok(BTreeSet::new());
     }
@@ -168,7 +206,7 @@ pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &
     let small = about.lines().filter_map(small_file).flat_map(|id| [id, "\n"]).collect::<String>();
     let contents = git.run_with_input(place, &[&"cat-file", &"--batch"], small.as_bytes(), LISTING).await?.bytes;
     let contents = each(&contents).ok_or_else(|| io::Error::other("what git has said of files that may be pointers cannot be read"))?;
-    Ok(contents.into_iter().filter_map(pointed_to).map(str::to_owned).collect())
+    Ok(contents.into_iter().filter_map(pointed_to).collect())
 }
 
 /// What each object holds, of what `cat-file --batch` says: a line that ends with the size, all of it, and the end of a line.
@@ -191,12 +229,18 @@ fn small_file(line: &str) -> Option<&str> {
 }
 
 /// What it stands for, when all of it is a pointer as git-lfs writes them. What only has such a line among others lands as it is.
-fn pointed_to(content: &[u8]) -> Option<&str> {
+fn pointed_to(content: &[u8]) -> Option<Pointer> {
     let rest = std::str::from_utf8(content).ok()?.strip_prefix(BEGINNING)?;
     let (oid, size) = rest.strip_suffix('\n')?.split_once("\nsize ")?;
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_size = size.parse::<u64>().is_ok_and(|number| number.to_string() == size);
-    (oid.len() == 64 && oid.bytes().all(is_hex) && is_size).then_some(oid)
+    let bytes = size.parse::<u64>().ok().filter(|bytes| bytes.to_string() == size)?;
+    (oid.len() == 64 && oid.bytes().all(is_hex)).then(|| Pointer { oid: oid.to_owned(), size: bytes })
+}
+
+impl Pointer {
+    fn is_at_most(&self, longest: Option<u64>) -> bool {
+        longest.is_none_or(|longest| self.size <= longest)
+    }
 }
 
 /// In which folder of a repository git-lfs keeps it.
@@ -209,52 +253,93 @@ fn object(git_dir: &Path, oid: &str) -> PathBuf {
 }
 
 /// Whether it is there now. In one step for everybody else, and only if it is what its name says: the work could have written anything.
-fn copy(from: &Path, to: &Path, oid: &str) -> io::Result<bool> {
-    let into = object(to, oid);
-    if into.is_file() {
+fn copy(from: &Path, to: &Path, one: &Pointer, give_up: &CancellationToken) -> io::Result<bool> {
+    if is_there(to, one) {
         return Ok(true);
     }
-    if !is_kept(from, oid) {
+    if !is_kept(from, one) {
         return Ok(false);
     }
-    fs::create_dir_all(to.join(folder(oid)))?;
-    replace(&object(from, oid), &into, oid)
+    fs::create_dir_all(to.join(folder(&one.oid)))?;
+    replace(&object(from, &one.oid), &object(to, &one.oid), one, give_up)
+}
+
+/// Wherever links lead there.
+fn is_there(git_dir: &Path, one: &Pointer) -> bool {
+    fs::metadata(object(git_dir, &one.oid)).is_ok_and(|about| about.is_file() && about.len() == one.size)
 }
 
 /// Whether it is a file of the repository itself. The work can have put a link in its place, or in that of a folder around it.
-fn is_kept(git_dir: &Path, oid: &str) -> bool {
-    is_folder_below(git_dir, &folder(oid)) && fs::symlink_metadata(object(git_dir, oid)).is_ok_and(|about| about.is_file())
+fn is_kept(git_dir: &Path, one: &Pointer) -> bool {
+    let about = || fs::symlink_metadata(object(git_dir, &one.oid));
+    is_folder_below(git_dir, &folder(&one.oid)) && about().is_ok_and(|about| about.is_file() && about.len() == one.size)
 }
 
 /// Whatever is there, with the rights that it has. Whether what came is what its name says, and is there now.
-fn replace(from: &Path, to: &Path, oid: &str) -> io::Result<bool> {
-    let draft = to.with_file_name(format!("{}.new", Uuid::now_v7()));
-    let is_whole = copy_and_hash(from, &draft)? == oid;
-    match is_whole {
-        true => {
-            if let Ok(before) = fs::symlink_metadata(to) {
-                fs::set_permissions(&draft, before.permissions())?;
-            }
-            fs::rename(&draft, to)?;
+fn replace(from: &Path, to: &Path, one: &Pointer, give_up: &CancellationToken) -> io::Result<bool> {
+    let draft = to.with_file_name(format!("{}.{DRAFT}", Uuid::now_v7()));
+    let replaced = copy_and_hash(from, &draft, one.size, give_up).and_then(|hash| {
+        if hash != one.oid {
+            return Ok(false);
         }
-        false => fs::remove_file(&draft)?,
+        if let Ok(before) = fs::symlink_metadata(to) {
+            fs::set_permissions(&draft, before.permissions())?;
+        }
+        fs::rename(&draft, to)?;
+        Ok(true)
+    });
+    if !matches!(replaced, Ok(true)) {
+        // what went wrong counts, and it may never have been there
+        let _ = fs::remove_file(&draft);
     }
-    Ok(is_whole)
+    replaced
 }
 
-fn copy_and_hash(from: &Path, to: &Path) -> io::Result<String> {
-    let (mut from, mut to) = (File::open(from)?, File::create_new(to)?);
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 256 * 1024]);
+/// So many bytes of it at most. What takes no room in the one takes none in the other: the work can name files that are long and hold nothing.
+fn copy_and_hash(from: &Path, to: &Path, size: u64, give_up: &CancellationToken) -> io::Result<String> {
+    let (from, mut to) = (File::open(from)?, File::create_new(to)?);
+    let about = from.metadata()?;
+    let has_holes = about.blocks() * 512 < about.len();
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; if has_holes { BLOCK } else { CHUNK }]);
+    let (mut from, mut length) = (from.take(size), 0);
     loop {
+        if give_up.is_cancelled() {
+            return Err(io::Error::other("it was told to end"));
+        }
         let read = from.read(&mut buffer)?;
         if read == 0 {
             break;
         }
-        hash.update(&buffer[..read]);
-        to.write_all(&buffer[..read])?;
+        let read = &buffer[..read];
+        hash.update(read);
+        length += read.len() as u64;
+        if has_holes && read.iter().all(|byte| *byte == 0) {
+            to.seek(SeekFrom::Start(length))?;
+        } else {
+            to.write_all(read)?;
+        }
     }
+    to.set_len(length)?;
     to.sync_all()?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Removes what a runner that was killed has left on its way into a repository.
+pub(crate) fn clear_drafts(git_dir: &Path) -> io::Result<()> {
+    let mut folders = vec![git_dir.join("lfs/objects")];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == DRAFT) {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -271,6 +356,23 @@ mod tests {
         fs::write(path, content).unwrap();
     }
 
+    fn one(oid: &str, size: u64) -> Pointer {
+        Pointer { oid: oid.to_owned(), size }
+    }
+
+    fn copied(from: &Path, to: &Path, one: &Pointer) -> bool {
+        copy(from, to, one, &CancellationToken::new()).unwrap()
+    }
+
+    /// How many files there are in the folder of one.
+    fn files_beside(git_dir: &Path, oid: &str) -> usize {
+        fs::read_dir(git_dir.join(folder(oid))).map_or(0, Iterator::count)
+    }
+
+    fn git() -> Git {
+        Git::new(PathBuf::new())
+    }
+
     #[test]
     fn only_what_is_what_its_name_says_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
@@ -281,14 +383,60 @@ mod tests {
         fs::write(folder.path().join("secret"), "secret").unwrap();
         fs::create_dir_all(object(&from, &link).parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(folder.path().join("secret"), object(&from, &link)).unwrap();
-        assert!(copy(&from, &to, &right).unwrap() && copy(&from, &to, &right).unwrap());
+        for size in [5, 7, u64::MAX] {
+            assert!(!copied(&from, &to, &one(&right, size)) && !object(&to, &right).exists(), "it says {size} and is 6");
+        }
+        assert!(copied(&from, &to, &one(&right, 6)) && copied(&from, &to, &one(&right, 6)));
+        assert!(!copied(&from, &to, &one(&right, 7)), "that is not what is there");
         assert_eq!(fs::read(object(&to, &right)).unwrap(), b"large\n");
         for other in [&wrong, &link, &sum(b"nowhere")] {
-            assert!(!copy(&from, &to, other).unwrap());
+            assert!(!copied(&from, &to, &one(other, 6)));
             assert!(!object(&to, other).exists());
         }
-        let left = fs::read_dir(object(&to, &wrong).parent().unwrap()).map_or(0, Iterator::count);
-        assert_eq!(left, 0, "no draft of it stays");
+        assert_eq!(files_beside(&to, &wrong), 0, "no draft of it stays");
+    }
+
+    #[test]
+    fn of_what_does_not_come_to_its_end_nothing_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| place.path().join(name));
+        let pointer = one(&sum(b"large\n"), 6);
+        put(&from, &pointer.oid, b"large\n");
+        let given_up = CancellationToken::new();
+        given_up.cancel();
+        assert!(copy(&from, &to, &pointer, &given_up).is_err());
+        assert_eq!(files_beside(&to, &pointer.oid), 0);
+        // where something is in its way
+        fs::create_dir(object(&to, &pointer.oid)).unwrap();
+        assert!(copy(&from, &to, &pointer, &CancellationToken::new()).is_err());
+        assert_eq!(files_beside(&to, &pointer.oid), 1);
+        // a runner that was killed could not see to it
+        fs::write(to.join(folder(&pointer.oid)).join(format!("{}.{DRAFT}", Uuid::now_v7())), "la").unwrap();
+        put(&to, &sum(b"other"), b"other");
+        clear_drafts(&to).unwrap();
+        assert_eq!((files_beside(&to, &pointer.oid), files_beside(&to, &sum(b"other"))), (1, 1));
+        clear_drafts(&place.path().join("nowhere")).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_long_and_takes_no_room_takes_none_elsewhere() {
+        const LONG: u64 = 64 * 1024 * 1024;
+        let place = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| place.path().join(name));
+        let draft = place.path().join("draft");
+        let mut file = File::create(&draft).unwrap();
+        file.write_all(b"beginning").unwrap();
+        file.seek(SeekFrom::Start(LONG / 2)).unwrap();
+        file.write_all(b"middle").unwrap();
+        file.set_len(LONG).unwrap();
+        let content = fs::read(&draft).unwrap();
+        let pointer = one(&sum(&content), LONG);
+        put(&from, &pointer.oid, b"");
+        fs::rename(&draft, object(&from, &pointer.oid)).unwrap();
+        assert!(copied(&from, &to, &pointer));
+        let copy = object(&to, &pointer.oid);
+        assert!(fs::read(&copy).unwrap() == content);
+        assert!(fs::metadata(&copy).unwrap().blocks() * 512 < LONG / 8);
     }
 
     /// It would be another repository's, which whoever reads the result may not see.
@@ -304,9 +452,10 @@ mod tests {
             fs::create_dir_all(link.parent().unwrap()).unwrap();
             std::os::unix::fs::symlink(other.join(&name), &link).unwrap();
             assert_eq!(fs::read(object(&own, &oid)).unwrap(), b"theirs\n", "without that this shows nothing");
-            assert!(!copy(&own, &mirror, &oid).unwrap() && !object(&mirror, &oid).exists(), "{name}");
+            assert!(!copied(&own, &mirror, &one(&oid, 7)) && !object(&mirror, &oid).exists(), "{name}");
             fs::write(&file, format!("{BEGINNING}{oid}\nsize 7\n")).unwrap();
-            put_in_place(vec![file.clone()], [own.clone(), mirror.clone()], BTreeSet::from([oid.clone()])).await.unwrap();
+            let wanted = BTreeSet::from([one(&oid, 7)]);
+            put_in_place(&git(), vec![file.clone()], [own.clone(), mirror.clone()], wanted, None).await.unwrap();
             assert!(fs::read_to_string(&file).unwrap().starts_with(BEGINNING), "{name}");
             fs::remove_dir_all(&own).unwrap();
         }
@@ -318,21 +467,24 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let [own, mirror] = ["own", "mirror"].map(|name| folder.path().join(name));
-        let (new, known, old) = (sum(b"new\n"), sum(b"known\n"), sum(b"old\n"));
+        let (new, known, old, long) = (sum(b"new\n"), sum(b"known\n"), sum(b"old\n"), sum(b"longer\n"));
         put(&own, &new, b"new\n");
-        put(&own, &known, b"something else");
+        put(&own, &known, b"other\n");
         put(&mirror, &known, b"known\n");
         put(&mirror, &old, b"old\n");
-        let files = ["a.sh", "b", "c", "d"].map(|name| folder.path().join(name));
-        for (file, oid) in files.iter().zip([&new, &known, &old, &sum(b"nowhere")]) {
-            fs::write(file, format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 6\n")).unwrap();
+        put(&own, &long, b"longer\n");
+        let files = ["a.sh", "b", "c", "d", "e"].map(|name| folder.path().join(name));
+        let [new, known, old, nowhere, long] = [one(&new, 4), one(&known, 6), one(&old, 4), one(&sum(b"nowhere"), 6), one(&long, 7)];
+        for (file, Pointer { oid, size }) in files.iter().zip([&new, &known, &old, &nowhere, &long]) {
+            fs::write(file, format!("{BEGINNING}{oid}\nsize {size}\n")).unwrap();
         }
         fs::set_permissions(&files[0], fs::Permissions::from_mode(0o755)).unwrap();
-        let wanted = BTreeSet::from([new, known, sum(b"nowhere")]);
-        put_in_place(files.to_vec(), [own, mirror], wanted).await.unwrap();
+        let wanted = BTreeSet::from([new, known, nowhere, long]);
+        put_in_place(&git(), files.to_vec(), [own, mirror], wanted, Some(6)).await.unwrap();
         let read = |at: usize| fs::read_to_string(&files[at]).unwrap();
         assert_eq!((read(0), read(1)), ("new\n".to_owned(), "known\n".to_owned()));
         assert!(read(2).contains("oid sha256") && read(3).contains("oid sha256"), "the one was there before, the other is nowhere");
+        assert!(read(4).contains("oid sha256"), "the work may have no such file");
         assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o755);
     }
 
@@ -340,7 +492,7 @@ mod tests {
     fn a_pointer_names_a_hash_and_is_nothing_else() {
         let oid = "0".repeat(64);
         let with = |oid: &str, size: &str| format!("{BEGINNING}{oid}\nsize {size}\n");
-        assert_eq!(pointed_to(with(&oid, "12").as_bytes()), Some(oid.as_str()));
+        assert_eq!(pointed_to(with(&oid, "12").as_bytes()), Some(one(&oid, 12)));
         let fits = with(&oid, "12");
         for other in [
             with(&format!("{oid}0"), "12"),
@@ -371,7 +523,7 @@ mod tests {
         let said = [object(&script), object(""), object("version 1"), object(&pointer)].concat();
         let contents = each(said.as_bytes()).unwrap();
         assert_eq!(contents, [script.as_bytes(), b"", b"version 1", pointer.as_bytes()]);
-        assert_eq!(contents.into_iter().filter_map(pointed_to).collect::<Vec<_>>(), [oid.as_str()]);
+        assert_eq!(contents.into_iter().filter_map(pointed_to).collect::<Vec<_>>(), [one(&oid, 6)]);
         assert_eq!(each(&said.as_bytes()[..said.len() - 2]), None, "what is cut is nothing");
         assert_eq!(each(b"abc missing\n"), None);
     }

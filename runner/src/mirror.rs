@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::{
     disk::on_disk,
     git::{Argument, Bounds, Git, GitError, Place},
-    lock,
+    lfs, lock,
 };
 
 const HEAD: &str = "refs/muster/head";
@@ -85,14 +85,15 @@ impl Mirrors {
         }
     }
 
-    /// Removes what git calls that were killed have left in the way, and has the `HEAD` of every mirror lead to nothing, also of one that an
-    /// earlier version has made. Only for a runner of which nothing runs.
+    /// Removes what git calls that were killed have left in the way, and files of Git LFS that have come in part; and has the `HEAD` of every
+    /// mirror lead to nothing, also of one that an earlier version has made. Only for a runner of which nothing runs.
     pub async fn clear_up(&self, git: &Git) {
         let folder = self.folder.clone();
         let cleared = on_disk(move || {
             let mut leading = vec![];
             for mirror in fs::read_dir(&folder)?.flatten().map(|entry| entry.path()) {
                 clear_locks(&mirror)?;
+                lfs::clear_drafts(&mirror)?;
                 let is_whole = mirror.extension().is_some_and(|word| word == "git");
                 if is_whole && fs::read_to_string(mirror.join("HEAD")).is_ok_and(|head| head.trim_end() != format!("ref: {NOBODYS}")) {
                     leading.push(mirror);

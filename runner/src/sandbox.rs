@@ -381,6 +381,14 @@ impl Room {
         Ok(program)
     }
 
+    /// Bytes of the longest file that anybody may write in it.
+    pub fn longest_file(&self) -> Option<u64> {
+        match self {
+            Self::Open => None,
+            Self::Closed(closed) => closed.sandbox.config.limits.file,
+        }
+    }
+
     /// For the log of the attempt.
     pub fn about(&self, guest: Guest) -> String {
         match self {

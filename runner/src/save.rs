@@ -358,7 +358,8 @@ impl<'a> Saving<'a> {
     /// Into the mirror, by what is in the store.
     async fn keep_lfs(&self, commits: &[&str]) -> Result<Added, GitError> {
         let store = AttemptFolder::of(&self.entry.folder).store(self.number);
-        lfs::keep(self.outside, (&store, &self.checkout.git_dir), self.mirror, commits, &self.checkout.base_commit).await
+        let (repositories, base) = ((store.as_path(), self.checkout.git_dir.as_path()), &self.checkout.base_commit);
+        lfs::keep(self.outside, repositories, self.mirror, commits, base, self.git.longest_file()).await
     }
 
     async fn push_to(&self, repository: &str, branches: &[Branch]) -> Result<(), GitError> {

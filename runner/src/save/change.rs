@@ -13,7 +13,7 @@ use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},
     journal::{Checkout, Entry},
-    lfs,
+    lfs::{self, Pointer},
     sandbox::Room,
     worktree,
 };
@@ -105,7 +105,7 @@ fn legible(bytes: &[u8]) -> String {
 
 impl Saving<'_> {
     /// What Git LFS keeps that was not named before, in the worktree and inside submodules.
-    async fn large_files(&self, tips: &[&str], inside: &[within::Within<'_>]) -> Result<BTreeSet<String>, GitError> {
+    async fn large_files(&self, tips: &[&str], inside: &[within::Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
         if !self.entry.lfs {
             return Ok(BTreeSet::new());
         }

@@ -20,7 +20,7 @@ use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place},
-    lfs,
+    lfs::{self, Pointer},
     worktree::is_folder_below,
 };
 
@@ -40,7 +40,8 @@ struct Part<'a> {
 
 impl Saving<'_> {
     /// Writes the files of a tree of the store, and those inside submodules, to where a judge sees them, these `large` ones of Git LFS among them.
-    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<String>) -> Result<(), SaveError> {
+    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<Pointer>) -> Result<(), SaveError> {
+        let large = (large, self.git.longest_file());
         let folder = AttemptFolder::of(&self.entry.folder);
         let (judged, index) = (folder.judged(), folder.judged_index());
         let made = tokio::task::spawn_blocking({
@@ -68,7 +69,7 @@ impl Saving<'_> {
     }
 }
 
-async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<String>) -> Result<(), SaveError> {
+async fn write(outside: &Git, index: &Path, part: Part<'_>, (large, longest): (&BTreeSet<Pointer>, Option<u64>)) -> Result<(), SaveError> {
     remove(index)?;
     let Part { repository, tree, folder, kept } = part;
     let place = Place::Worktree { git_dir: repository, path: folder, index };
@@ -86,7 +87,7 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, large: &BTreeSet<Str
     if !large.is_empty() {
         let files = kept_by_lfs(outside, place, files(&listed.bytes)).await?;
         let files = files.into_iter().map(|path| folder.join(path)).collect();
-        lfs::put_in_place(files, kept.map(Path::to_owned), large.clone()).await?;
+        lfs::put_in_place(outside, files, kept.map(Path::to_owned), large.clone(), longest).await?;
     }
     Ok(())
 }
@@ -188,7 +189,8 @@ mod tests {
         let judged = place.path().join("judged");
         fs::create_dir(&judged).unwrap();
         let part = Part { repository: &repository, tree: &tree, folder: &judged, kept: [&kept, &kept] };
-        write(&git, &place.path().join("index"), part, &BTreeSet::from([oid])).await.unwrap();
+        let large = BTreeSet::from([Pointer { oid, size: 9 }]);
+        write(&git, &place.path().join("index"), part, (&large, None)).await.unwrap();
         for (name, content) in files {
             let content = if name == "a b.bin" { "harmless\n" } else { content };
             assert_eq!(fs::read_to_string(judged.join(name)).unwrap(), content, "{name}");

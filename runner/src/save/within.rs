@@ -17,7 +17,8 @@ use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Output, Place},
     journal::{Checkout, Entry},
-    lfs, mirror,
+    lfs::{self, Pointer},
+    mirror,
     submodule::{Submodule, shown},
     worktree::{self, is_folder_below},
 };
@@ -129,7 +130,7 @@ fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
 }
 
 /// What Git LFS keeps that was not named before.
-pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<String>, GitError> {
+pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
     let mut large = BTreeSet::new();
     for Within { submodule, changed, .. } in all {
         let Some(changed) = changed else { continue };
