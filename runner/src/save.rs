@@ -7,6 +7,7 @@
 //! [`store`]. What the work changed inside submodules is saved beside it as well; see [`within`].
 
 mod change;
+mod diff;
 mod shown;
 mod store;
 mod within;
@@ -18,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::artifact::ARTIFACT_LIMIT;
 use thiserror::Error;
 
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) struct Saved {
     pub commit: Option<String>,
     /// How the work stood. Nothing when nobody has looked.
     pub stand: Option<Stand>,
-    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`]; empty when there is no difference.
+    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT); empty when there is no difference.
     pub diff: Vec<u8>,
     /// What was changed inside submodules and is no part of it.
     pub patches: Vec<Patch>,
@@ -300,20 +300,6 @@ impl<'a> Saving<'a> {
             left.push(Branch { name: beside, commit: commit.to_owned() });
         }
         Ok(left)
-    }
-
-    async fn diff(&self, tip: &str) -> Result<Vec<u8>, GitError> {
-        let base = &self.checkout.base_commit;
-        let arguments: [Argument<'_>; 9] =
-            [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_REPOSITORIES, &"-M", base, &tip, &"--"];
-        let marker = format!("\nMuster: the diff is longer than {ARTIFACT_LIMIT} bytes; the rest is on {}\n", self.checkout.branch);
-        let bounds = Bounds { output: ARTIFACT_LIMIT, ..Bounds::LOCAL };
-        let mut diff = self.git.run(self.place, &arguments, bounds).await?;
-        if diff.cut {
-            diff.bytes.truncate(ARTIFACT_LIMIT - marker.len());
-            diff.bytes.extend_from_slice(marker.as_bytes());
-        }
-        Ok(diff.bytes)
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.

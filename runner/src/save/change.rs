@@ -23,7 +23,7 @@ pub(crate) const SHOWN: usize = 200 * 1024;
 /// Bytes of a list of files.
 pub(crate) const LISTED: usize = 16 * 1024;
 /// Whatever a `.gitattributes`, even one that git itself is told to ignore, or a byte in a file says: nothing is too binary to be shown.
-const ALL_TEXT: Argument<'_> = &"--text";
+pub(super) const ALL_TEXT: Argument<'_> = &"--text";
 
 pub(crate) struct Change {
     /// What has to be saved for a judgement of this to be one of what is saved.

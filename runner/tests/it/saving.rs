@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use domain::{FailureCode, LogStream};
+use domain::{FailureCode, FindingKind, LogStream};
 
 use crate::harness::{Repository, Server, State, diff, failure_code, outcome, without_a_sandbox};
 
@@ -161,6 +161,29 @@ async fn attempts_on_one_repository_do_not_see_each_others_git() {
     assert_eq!(outcome(&second), "completed");
     let expected = format!("{}\n{}\n", repository.git(&["rev-parse", "main"]), repository.path.display());
     assert_eq!(server.output(look.attempt, LogStream::Stdout), expected);
+}
+
+#[tokio::test]
+async fn neither_a_byte_nor_an_attribute_hides_what_was_text() {
+    let tests = "def test_one():\n    assert True\n\n\ndef test_two():\n    assert True\n";
+    let (state, repository) = (State::new(), Repository::with(&[("a.py", tests), ("picture", "\0one\n"), ("empty", "")]));
+    let server = Server::with(&state).await;
+    for command in [
+        "printf 'x = 1\\n\\0\\n' > a.py",
+        "mv a.py b.py; sed -i '/def test_two/d' b.py; printf '\\0' >> b.py",
+        "printf '* -diff\\n' > .gitattributes; echo 'x = 1' > a.py",
+    ] {
+        let report = server.carry_out(&repository.command(command)).await;
+        assert_eq!(outcome(&report), "completed");
+        assert!(diff(&report).contains("\n-def test_two():\n"), "{command}: {}", diff(&report));
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(found, [FindingKind::TestsRemoved], "{command}");
+    }
+    // what was no text, or nothing
+    let report =
+        server.carry_out(&repository.command("printf '\\0two\\n' > picture; printf '\\0two' > empty; printf '\\0two' > new")).await;
+    let diff = diff(&report);
+    assert!(diff.matches("Binary files").count() == 3 && !diff.contains("two"), "{diff}");
 }
 
 /// What git finds by an id in the work's repository is what the work has put there.
