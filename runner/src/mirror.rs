@@ -178,6 +178,12 @@ pub(crate) async fn has_commit(git: &Git, mirror: &Path, commit: &str) -> Result
     }
 }
 
+/// The files of a commit that it has.
+pub(crate) async fn tree(git: &Git, mirror: &Path, commit: &str) -> Result<String, GitError> {
+    let tree = format!("{commit}^{{tree}}");
+    Ok(git.run(Place::Repository(mirror), &[&"rev-parse", &"--verify", &tree], Bounds::LOCAL).await?.text())
+}
+
 /// Whether the repository itself has a commit, on a branch or behind a tag: not what attempts have left in the mirror.
 pub(crate) async fn is_theirs(git: &Git, mirror: &Path, commit: &str) -> Result<bool, GitError> {
     if !has_commit(git, mirror, commit).await? {

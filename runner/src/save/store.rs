@@ -23,13 +23,7 @@ use crate::{
 impl Saving<'_> {
     /// Takes these commits and trees in, with all that they lead to and that the base commit does not. Says where the store is.
     pub(super) async fn take(&self, tips: &[&str]) -> Result<PathBuf, SaveError> {
-        let folder = AttemptFolder::of(&self.entry.folder);
-        let (store, pack) = (folder.store(self.number), folder.taken());
-        let made = tokio::task::spawn_blocking({
-            let (location, mirror, store) = (self.location.to_owned(), self.mirror.to_owned(), store.clone());
-            move || make(&location, &mirror, &store)
-        });
-        made.await.map_err(io::Error::other)??;
+        let (store, pack) = (self.empty_store().await?, AttemptFolder::of(&self.entry.folder).taken());
         let base = &self.checkout.base_commit;
         let wanted: String = tips.iter().map(|tip| format!("{tip}\n")).chain([format!("^{base}\n^{base}^{{tree}}\n")]).collect();
         // nothing of it is sent anywhere, so that it need not be short
@@ -44,6 +38,17 @@ impl Saving<'_> {
             Err(error @ GitError::Failed { .. }) => Err(SaveError::Untrue(error.to_string())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One that has nothing but what the mirror has. Says where it is.
+    pub(super) async fn empty_store(&self) -> Result<PathBuf, SaveError> {
+        let store = AttemptFolder::of(&self.entry.folder).store(self.number);
+        let made = tokio::task::spawn_blocking({
+            let (location, mirror, store) = (self.location.to_owned(), self.mirror.to_owned(), store.clone());
+            move || make(&location, &mirror, &store)
+        });
+        made.await.map_err(io::Error::other)??;
+        Ok(store)
     }
 }
 

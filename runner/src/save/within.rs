@@ -2,7 +2,8 @@
 //!
 //! A submodule is another repository, and where its own changes are to go nobody has said. So what is in its worktree, and no commit of its
 //! repository holds, is saved on a branch in its mirror and as a patch, and is no part of the result. The result says that a submodule is at
-//! a commit which its repository has: the one that the work has moved it to, or else the one that it was at.
+//! a commit which its repository has: the one that the work has moved it to, or else the one that it was at. Who judges is shown both, what is
+//! changed inside and what comes with another commit: by the ids of two commits nobody can judge anything.
 
 use std::{
     collections::BTreeSet,
@@ -41,6 +42,14 @@ pub(super) struct Changed {
     head: String,
     /// Something is in the worktree that is in no commit.
     is_dirty: bool,
+}
+
+/// What there is of one to be shown: as it is called, and as it is marked in a list.
+struct Difference<'a> {
+    title: String,
+    mark: &'static str,
+    from: &'a str,
+    to: &'a str,
 }
 
 /// Where a submodule is, for the one around it.
@@ -97,15 +106,19 @@ pub(super) async fn look<'a>(
             None => saving.add_all().await?,
         };
         saving.nothing_is_left().await?;
-        let is_dirty = tree.as_deref() != Some(now.as_str());
-        let has_moved = head != submodule.commit;
-        let is_theirs = !has_moved || mirror::is_theirs(outside, &submodule.mirror, &head).await?;
+        let is_theirs = head == submodule.commit || mirror::is_theirs(outside, &submodule.mirror, &head).await?;
         let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
+        // what the work's repository says of a commit that the mirror has, the work may have put there
+        let tree = if is_theirs { Some(mirror::tree(outside, &submodule.mirror, &head).await?) } else { tree };
+        let is_dirty = tree.as_deref() != Some(now.as_str());
         let is_changed = is_dirty || !is_theirs;
-        if is_changed && notes.is_none() {
-            let store = saving.take(&[&head, &now]).await?;
+        if notes.is_none() && (is_changed || link != submodule.commit) {
+            let (store, tree) = match is_changed {
+                true => (saving.take(&[&head, &now]).await?, &now),
+                false => (saving.empty_store().await?, &link),
+            };
             // where it is to be saved those are moved away
-            if let Some(name) = saving.reading(&store).new_repository(&submodule.commit, &now).await? {
+            if let Some(name) = saving.reading(&store).new_repository(&submodule.commit, tree).await? {
                 return Err(SaveError::LeftOver(format!(
                     "{}/{name}, a repository within a submodule, whose files no diff shows",
                     submodule.path
@@ -132,15 +145,16 @@ fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
 /// What Git LFS keeps that was not named before.
 pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
     let mut large = BTreeSet::new();
-    for Within { submodule, changed, .. } in all {
-        let Some(changed) = changed else { continue };
-        let (store, base) = (AttemptFolder::of(&entry.folder).store(submodule.number), &submodule.commit);
-        large.append(&mut lfs::named(outside, &store, &[&changed.tree], &[base, &format!("{base}^{{tree}}")]).await?);
+    for one in all {
+        let Some(Difference { to, .. }) = one.differences().last() else { continue };
+        let (store, base) = (AttemptFolder::of(&entry.folder).store(one.submodule.number), &one.submodule.commit);
+        let tree = format!("{to}^{{tree}}");
+        large.append(&mut lfs::named(outside, &store, &[&tree], &[base, &format!("{base}^{{tree}}")]).await?);
     }
     Ok(large)
 }
 
-/// What was changed in them, behind what is there already.
+/// What there is of them to be shown, behind what is there already.
 pub(super) async fn write_diffs(
     git: &Git,
     entry: &Entry,
@@ -149,15 +163,16 @@ pub(super) async fn write_diffs(
     mut file: &File,
 ) -> Result<(), GitError> {
     for one in all {
-        let Some(changed) = &one.changed else { continue };
-        file.write_all(one.head().as_bytes())?;
         let store = AttemptFolder::of(&entry.folder).store(one.submodule.number);
-        git.run_into(Place::Store(&store), &one.diff_arguments(changed, manner), b"", file.try_clone()?, Bounds::LOCAL).await?;
+        for difference in one.differences() {
+            file.write_all(difference.head().as_bytes())?;
+            git.run_into(Place::Store(&store), &difference.arguments(manner), b"", file.try_clone()?, Bounds::LOCAL).await?;
+        }
     }
     Ok(())
 }
 
-/// What was changed in them, as a judge is shown it. Whether it goes on.
+/// What there is of them to be shown, as a judge is shown it. Whether it goes on.
 pub(super) async fn shown_diff(
     git: &Git,
     entry: &Entry,
@@ -167,22 +182,23 @@ pub(super) async fn shown_diff(
 ) -> Result<(Vec<u8>, bool), GitError> {
     let mut text = vec![];
     for one in all {
-        let Some(changed) = &one.changed else { continue };
-        let output = one.diff(git, entry, changed, manner, most.saturating_sub(text.len())).await?;
-        text.extend_from_slice(one.head().as_bytes());
-        text.extend_from_slice(&output.bytes);
-        if output.cut || text.len() > most {
-            text.truncate(most);
-            return Ok((text, true));
+        for difference in one.differences() {
+            let output = one.diff(git, entry, (&difference, manner), most.saturating_sub(text.len())).await?;
+            text.extend_from_slice(difference.head().as_bytes());
+            text.extend_from_slice(&output.bytes);
+            if output.cut || text.len() > most {
+                text.truncate(most);
+                return Ok((text, true));
+            }
         }
     }
     Ok((text, false))
 }
 
-/// A line for each that was changed.
+/// A line for each of which there is something to be shown.
 pub(super) fn touched(all: &[Within<'_>]) -> String {
-    let changed = all.iter().filter(|one| one.changed.is_some());
-    changed.map(|one| format!("\nM\t{} (inside the submodule)", shown(&one.submodule.path))).collect()
+    let line = |one: &Within<'_>, mark: &str| format!("\nM\t{} ({mark})", shown(&one.submodule.path));
+    all.iter().flat_map(|one| one.differences().map(move |difference| line(one, difference.mark))).collect()
 }
 
 /// Saves what was changed in them: on a branch in the mirror of each, and as patches.
@@ -191,14 +207,14 @@ pub(super) async fn save(saving: &Saving<'_>, all: &[Within<'_>], notes: &mut Ve
     let mut room = ARTIFACT_LIMIT;
     let mut patches = vec![];
     for one in all {
-        let Some(changed) = &one.changed else { continue };
+        let (Some(changed), Some(inside)) = (&one.changed, one.inside()) else { continue };
         let (submodule, own) = (one.submodule, own_checkout(checkout, one.submodule));
         let index = AttemptFolder::of(&entry.folder).index();
         let (place, location, mirror) = (worktree::place(&own, &index), submodule.location.as_str(), submodule.mirror.as_path());
         let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
         let commit = if changed.is_dirty { inner.commit(&changed.tree, &changed.head).await? } else { changed.head.clone() };
         inner.take(&[&commit]).await?;
-        let diff = one.diff(git, entry, changed, &"--binary", room).await?;
+        let diff = one.diff(git, entry, (&inside, &"--binary"), room).await?;
         let content = if diff.cut { vec![] } else { diff.bytes };
         room -= content.len();
         if entry.lfs {
@@ -225,18 +241,43 @@ fn file_name(submodule: &Submodule) -> String {
 }
 
 impl Within<'_> {
-    fn head(&self) -> String {
-        format!("\nInside the submodule {}:\n", shown(&self.submodule.path))
+    /// Between what it was at and what the result says that it is at.
+    fn moved(&self) -> Option<Difference<'_>> {
+        let (from, to) = (self.submodule.commit.as_str(), self.link.as_str());
+        let title = format!("The submodule {} was moved to another commit", shown(&self.submodule.path));
+        (from != to).then_some(Difference { title, mark: "moved to another commit", from, to })
     }
 
-    /// Between what the result says and what is there.
-    fn diff_arguments<'a>(&'a self, changed: &'a Changed, manner: Argument<'a>) -> [Argument<'a>; 9] {
-        [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", manner, ALL_REPOSITORIES, &self.link, &changed.tree, &"--"]
+    /// Between that and what is there.
+    fn inside(&self) -> Option<Difference<'_>> {
+        let to = self.changed.as_ref()?.tree.as_str();
+        let title = format!("Inside the submodule {}", shown(&self.submodule.path));
+        Some(Difference { title, mark: "inside the submodule", from: &self.link, to })
+    }
+
+    fn differences(&self) -> impl Iterator<Item = Difference<'_>> {
+        self.moved().into_iter().chain(self.inside())
     }
 
     /// As the store has it.
-    async fn diff(&self, git: &Git, entry: &Entry, changed: &Changed, manner: Argument<'_>, most: usize) -> Result<Output, GitError> {
+    async fn diff(
+        &self,
+        git: &Git,
+        entry: &Entry,
+        (difference, manner): (&Difference<'_>, Argument<'_>),
+        most: usize,
+    ) -> Result<Output, GitError> {
         let store = AttemptFolder::of(&entry.folder).store(self.submodule.number);
-        git.run(Place::Store(&store), &self.diff_arguments(changed, manner), Bounds { output: most, ..Bounds::LOCAL }).await
+        git.run(Place::Store(&store), &difference.arguments(manner), Bounds { output: most, ..Bounds::LOCAL }).await
+    }
+}
+
+impl Difference<'_> {
+    fn head(&self) -> String {
+        format!("\n{}:\n", self.title)
+    }
+
+    fn arguments<'a>(&'a self, manner: Argument<'a>) -> [Argument<'a>; 9] {
+        [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", manner, ALL_REPOSITORIES, &self.from, &self.to, &"--"]
     }
 }

@@ -85,7 +85,7 @@ fn data(change: &Change, reads: bool) -> String {
         None => {}
     }
     if change.large > 0 {
-        text.push_str("[of files that Git LFS keeps it shows what stands for them; the files themselves are where you stand]\n");
+        text.push_str("[of files that Git LFS keeps it shows what stands for them; the files themselves are where you stand, as far as they are on this machine]\n");
     }
     if !change.commits.text.trim().is_empty() {
         let commits = change.commits.text.trim_end();

@@ -134,6 +134,32 @@ async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
     }
 }
 
+/// The result says that it is at another commit, and by the ids of the two nobody knows what that brings.
+#[tokio::test]
+async fn a_judge_is_shown_what_comes_with_a_submodule_that_was_moved() {
+    let (lib, repository) = (Repository::with(&[("lib.txt", "one\n")]), Repository::sample());
+    let commit = lib.git(&["rev-parse", "HEAD"]);
+    lib.commit(&[("lib.txt", "two\n"), ("new.txt", "of another commit\n")]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    let judge = r#"[ "$(cat lib/lib.txt)" = "$expected" ] && [ -e lib/new.txt ] && verdict "$word" pass x"#;
+    let moves = "git -C lib checkout --quiet origin/main";
+    for (works, expected, inside) in [(moves.to_owned(), "two", false), (format!("{moves}; echo three > lib/lib.txt"), "three", true)] {
+        let agent = agent(&works, &format!("expected={expected}; {judge}"));
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("M\tlib (moved to another commit)"), "{told}");
+        assert!(told.contains("\nThe submodule lib was moved to another commit:\n") && told.contains("\n+of another commit\n"), "{told}");
+        assert!(told.contains("\n-one\n+two\n"), "{told}");
+        assert_eq!(told.contains("\nInside the submodule lib:\n") && told.contains("\n-two\n+three\n"), inside, "{told}");
+        server.stop().await;
+    }
+}
+
 /// A branch is pushed with all of its commits.
 #[tokio::test]
 async fn a_judge_is_shown_what_the_work_has_committed_on_the_way() {
