@@ -12,6 +12,7 @@ use std::{
 };
 
 use domain::{Failure, FailureCode};
+use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
@@ -22,6 +23,9 @@ use crate::{
     mirror::{self, Refused},
     submodule::{self, Submodule},
 };
+
+/// How a repository is called that was in the place of a submodule's.
+const SET_ASIDE: &str = "own-";
 
 /// What the worktree is to be.
 pub(crate) fn planned(entry: &Entry, base_commit: String, submodules: Vec<Submodule>) -> Checkout {
@@ -126,10 +130,30 @@ fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
         let folder = checkout.path.join(&submodule.path);
         // one that is gone, or was emptied, is a change as any other
         if is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
-            replace(&folder.join(".git"), &format!("gitdir: {}\n", git_dir.display()))?;
+            let own = folder.join(".git");
+            set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
+            replace(&own, &format!("gitdir: {}\n", git_dir.display()))?;
         }
     }
     Ok(())
+}
+
+/// A repository that the work has made in the place of a submodule's.
+fn set_aside(own: &Path, aside: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(own).is_ok_and(|about| about.is_dir()) {
+        return Ok(());
+    }
+    fs::create_dir_all(aside)?;
+    fs::rename(own, aside.join(format!("{SET_ASIDE}{}", Uuid::now_v7())))
+}
+
+/// Whether there has been one, in this look at the work or in an earlier one.
+pub(crate) fn was_set_aside(aside: &Path) -> io::Result<bool> {
+    match fs::read_dir(aside) {
+        Ok(mut entries) => Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(SET_ASIDE)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// What git reads of a repository that is nobody's history.

@@ -13,7 +13,7 @@ use std::{
 
 use domain::artifact::ARTIFACT_LIMIT;
 
-use super::{ALL_REPOSITORIES, SaveError, Saving};
+use super::{ALL_REPOSITORIES, Branch, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Output, Place},
@@ -93,6 +93,14 @@ pub(super) async fn look<'a>(
     // those inside others first
     for submodule in checkout.submodules.iter().rev() {
         let own = own_checkout(checkout, submodule);
+        if let Some(notes) = notes.as_deref_mut()
+            && worktree::was_set_aside(&AttemptFolder::of(&entry.folder).nested(submodule.number))?
+        {
+            let path = shown(&submodule.path);
+            notes.push(format!(
+                "The submodule {path} was made a repository of its own: its files are saved, the history that it had there is not"
+            ));
+        }
         let is_there = is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&own.path)?.next().is_some();
         if !is_there {
             continue;
@@ -201,37 +209,79 @@ pub(super) fn touched(all: &[Within<'_>]) -> String {
     all.iter().flat_map(|one| one.differences().map(move |difference| line(one, difference.mark))).collect()
 }
 
-/// Saves what was changed in them: on a branch in the mirror of each, and as patches.
+/// Saves what was changed in them, on a branch in the mirror of each and as patches; and what the work has committed there on other branches, or in
+/// one that is gone, on branches alone.
 pub(super) async fn save(saving: &Saving<'_>, all: &[Within<'_>], notes: &mut Vec<String>) -> Result<Vec<Patch>, SaveError> {
-    let Saving { git, entry, checkout, .. } = *saving;
     let mut room = ARTIFACT_LIMIT;
     let mut patches = vec![];
-    for one in all {
-        let (Some(changed), Some(inside)) = (&one.changed, one.inside()) else { continue };
-        let (submodule, own) = (one.submodule, own_checkout(checkout, one.submodule));
-        let index = AttemptFolder::of(&entry.folder).index();
-        let (place, location, mirror) = (worktree::place(&own, &index), submodule.location.as_str(), submodule.mirror.as_path());
-        let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
-        let commit = if changed.is_dirty { inner.commit(&changed.tree, &changed.head).await? } else { changed.head.clone() };
-        inner.take(&[&commit]).await?;
-        let diff = one.diff(git, entry, (&inside, &"--binary"), room).await?;
-        let content = if diff.cut { vec![] } else { diff.bytes };
-        room -= content.len();
-        if entry.lfs {
-            // before anything names them there
-            inner.keep_lfs(&[&commit]).await?;
-        }
-        let branch = super::Branch { name: own.branch.clone(), commit };
-        inner.push_to(&mirror.display().to_string(), &[branch]).await?;
-        let (path, mirror) = (shown(&submodule.path), mirror.display());
-        let cut = if diff.cut { ", and is too long for a patch" } else { "" };
-        notes.push(format!(
-            "The submodule {path} was changed inside, which is no part of the result: that is saved on {} in the runner's mirror of it, {mirror}{cut}",
-            own.branch
-        ));
-        patches.push(Patch { path, name: file_name(submodule), content, branch: own.branch });
+    for submodule in &saving.checkout.submodules {
+        let one = all.iter().find(|one| one.submodule.number == submodule.number);
+        patches.extend(save_one(saving, (submodule, one), &mut room, notes).await?);
     }
     Ok(patches)
+}
+
+async fn save_one(
+    saving: &Saving<'_>,
+    (submodule, one): (&Submodule, Option<&Within<'_>>),
+    room: &mut usize,
+    notes: &mut Vec<String>,
+) -> Result<Option<Patch>, SaveError> {
+    let Saving { git, outside, entry, checkout, .. } = *saving;
+    let (own, index) = (own_checkout(checkout, submodule), AttemptFolder::of(&entry.folder).index());
+    let (location, mirror) = (submodule.location.as_str(), submodule.mirror.as_path());
+    // where one is gone there is nowhere to stand
+    let stands_in = if one.is_some() { &own.path } else { &checkout.path };
+    let place = Place::Worktree { git_dir: &own.git_dir, path: stands_in, index: &index };
+    let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
+    let (path, in_mirror) = (shown(&submodule.path), format!("in the runner's mirror of it, {}", mirror.display()));
+    let (tip, is_new) = match one {
+        Some(Within { changed: Some(changed), .. }) if changed.is_dirty => (inner.commit(&changed.tree, &changed.head).await?, true),
+        Some(Within { changed: Some(changed), .. }) => (changed.head.clone(), true),
+        Some(unchanged) => (unchanged.link.clone(), false),
+        None => match inner.look().await {
+            Ok((head, _)) => {
+                let is_theirs = head == submodule.commit || mirror::is_theirs(outside, mirror, &head).await?;
+                (head, !is_theirs)
+            }
+            Err(GitError::Failed { .. }) => {
+                notes.push(format!("The submodule {path} is gone with its repository: what was committed there alone is not saved"));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut left = vec![];
+    let mut branches = inner.left_elsewhere(&tip, &mut left).await?;
+    notes.extend(left.into_iter().map(|note| format!("In the submodule {path}: {note} {in_mirror}")));
+    if is_new {
+        branches.push(Branch { name: own.branch.clone(), commit: tip });
+    }
+    if branches.is_empty() {
+        return Ok(None);
+    }
+    let commits: Vec<_> = branches.iter().map(|branch| branch.commit.as_str()).collect();
+    inner.take(&commits).await?;
+    if entry.lfs {
+        // before anything names them there
+        inner.keep_lfs(&commits).await?;
+    }
+    inner.push_to(&mirror.display().to_string(), &branches).await?;
+    let Some((one, inside)) = one.and_then(|one| Some((one, one.inside()?))) else {
+        if is_new {
+            notes.push(format!("The submodule {path} is gone: what was committed there is saved on {} {in_mirror}", own.branch));
+        }
+        return Ok(None);
+    };
+    let diff = one.diff(git, entry, (&inside, &"--binary"), *room).await?;
+    let content = if diff.cut { vec![] } else { diff.bytes };
+    *room -= content.len();
+    let cut = if diff.cut { ", and is too long for a patch" } else { "" };
+    notes.push(format!(
+        "The submodule {path} was changed inside, which is no part of the result: that is saved on {} {in_mirror}{cut}",
+        own.branch
+    ));
+    Ok(Some(Patch { path, name: file_name(submodule), content, branch: own.branch }))
 }
 
 fn file_name(submodule: &Submodule) -> String {

@@ -129,6 +129,44 @@ async fn what_is_changed_inside_a_submodule_is_saved_beside_the_result() {
     assert_eq!((outcome(&report).as_str(), &report.branch, kinds(&report)), ("completed", &None, vec![ArtifactKind::Patch]));
 }
 
+/// Also where nothing is changed in its worktree, or there is none any more.
+#[tokio::test]
+async fn what_is_committed_in_a_submodule_beside_what_it_is_at_is_kept() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let branch = |assignment: &Assignment| format!("muster/{}-1-left/submodule-1", assignment.attempt.task_id.short());
+    let beside = "cd vendor/lib; git checkout --quiet -b idea; echo idea > idea.txt; git add .; git commit --quiet -m Idea
+        git checkout --quiet --detach HEAD~1; echo stashed > lib.txt; git stash --quiet";
+    for (more, kinds_of_it) in [("", vec![]), ("; echo two > lib.txt", vec![ArtifactKind::Patch])] {
+        let assignment = with_submodules(&app, &format!("{beside}{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!((outcome(&report).as_str(), kinds(&report)), ("completed", kinds_of_it), "{}", server.log(assignment.attempt));
+        let branch = branch(&assignment);
+        assert_eq!(in_mirrors(&server, &format!("{branch}-left/idea"), "idea.txt"), ["idea\n"]);
+        assert_eq!(in_mirrors(&server, &format!("{branch}-left/stash"), "lib.txt"), ["stashed\n"]);
+        let log = server.log(assignment.attempt);
+        assert!(log.contains("In the submodule vendor/lib: The work left commits on idea"), "{log}");
+    }
+
+    let gone = "cd vendor/lib; echo two > lib.txt; git commit --quiet -am Two; cd ../..; rm -rf vendor/lib";
+    let assignment = with_submodules(&app, gone);
+    assert_eq!(outcome(&server.carry_out(&assignment).await), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!(in_mirrors(&server, &branch(&assignment), "lib.txt"), ["two\n"]);
+    assert!(server.log(assignment.attempt).contains("The submodule vendor/lib is gone: "));
+
+    let remade = "cd vendor/lib; rm .git; git init --quiet; git add .; git commit --quiet -m Own; echo two > lib.txt";
+    let mut assignment = with_submodules(&app, remade);
+    assert_eq!(kinds(&server.carry_out(&assignment).await), [ArtifactKind::Patch], "{}", server.log(assignment.attempt));
+    assert_eq!(in_mirrors(&server, &branch(&assignment), "lib.txt"), ["two\n"]);
+    assert!(server.log(assignment.attempt).contains("The submodule vendor/lib was made a repository of its own"));
+
+    // of one whose repository is gone as well the rest is saved
+    assignment = with_submodules(&app, "echo own > own.txt; rm -rf \"$(git -C vendor/lib rev-parse --git-dir)/HEAD\" vendor/lib");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(app.show(&report.branch.unwrap(), "own.txt").as_deref(), Some("own"), "{}", server.log(assignment.attempt));
+    assert!(server.log(assignment.attempt).contains("is gone with its repository"));
+}
+
 #[tokio::test]
 async fn a_submodule_may_be_moved_to_what_its_repository_has() {
     let (state, (lib, app)) = (State::new(), app());
