@@ -96,6 +96,7 @@ const USERS_OWN: [&str; 6] = ["HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_C
 /// From asking git to end until it is killed. Asked, it removes its lock files.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_ERROR_BYTES: usize = 64 * 1024;
+const MEBIBYTE: usize = 1024 * 1024;
 
 pub(crate) type Argument<'a> = &'a (dyn AsRef<OsStr> + Sync);
 
@@ -149,6 +150,8 @@ impl Bounds {
     pub const LOCAL: Self = Self { time: Duration::from_secs(600), output: 1024 * 1024 };
     /// For calls that move a repository. A transfer that stands still ends much earlier.
     pub const TRANSFER: Self = Self { time: Duration::from_secs(3600), output: 1024 * 1024 };
+    /// For lists, which count as a whole: see [`whole`](Git::whole).
+    pub const LISTING: Self = Self { output: 256 * MEBIBYTE, ..Self::LOCAL };
     /// For calls that ask another host for a few lines.
     pub const LOOK: Self = Self { time: Duration::from_secs(60), output: 1024 * 1024 };
 }
@@ -177,6 +180,8 @@ pub(crate) enum GitError {
     TimedOut(Duration),
     #[error("git was told to end")]
     GivenUp,
+    #[error("git has more to say than the {} MiB that are read of a list", .0 / MEBIBYTE)]
+    TooLong(usize),
     #[error("git, or what it was made to run, {0}, and was ended")]
     TookTooMuch(String),
     #[error("the sandbox in which git was to look could not be made: {0}")]
@@ -225,6 +230,13 @@ impl Git {
 
     pub async fn run(&self, place: Place<'_>, arguments: &[Argument<'_>], bounds: Bounds) -> Result<Output, GitError> {
         self.run_with_input(place, arguments, b"", bounds).await
+    }
+
+    /// As [`run_with_input`](Self::run_with_input), for what counts as a whole. A list that ends too early says of all that follows that it is not
+    /// there.
+    pub async fn whole(&self, place: Place<'_>, arguments: &[Argument<'_>], input: &[u8], bounds: Bounds) -> Result<Output, GitError> {
+        let output = self.run_with_input(place, arguments, input, bounds).await?;
+        if output.cut { Err(GitError::TooLong(bounds.output)) } else { Ok(output) }
     }
 
     pub async fn run_with_input(
@@ -469,7 +481,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let git = Git::new(folder.path().join("gitconfig"));
         let bounds = Bounds { output: 10, ..Bounds::LOCAL };
-        let output = git.run(Place::Folder(folder.path()), &[&"help", &"--all"], bounds).await.unwrap();
+        let (place, arguments): (_, [Argument<'_>; 2]) = (Place::Folder(folder.path()), [&"help", &"--all"]);
+        let output = git.run(place, &arguments, bounds).await.unwrap();
         assert_eq!((output.bytes.len(), output.cut), (10, true));
+        assert!(matches!(git.whole(place, &arguments, b"", bounds).await, Err(GitError::TooLong(10))), "a list is not a part of it");
+        assert!(git.whole(place, &arguments, b"", Bounds::LISTING).await.is_ok());
     }
 }

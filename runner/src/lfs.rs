@@ -27,8 +27,6 @@ use crate::{
 /// For an attempt's repository, as `git lfs install` would write them, and without what git-lfs would write itself.
 pub(crate) const SETTINGS: &str = "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
                                    \tprocess = git-lfs filter-process\n\trequired = true\n[lfs]\n\trepositoryformatversion = 0\n";
-/// For lists of what commits hold.
-const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
 /// Bytes of the longest file that is taken for a pointer, as git-lfs has it.
 const LONGEST_POINTER: u64 = 1024;
 /// How one begins.
@@ -200,11 +198,11 @@ pub(crate) async fn named(git: &Git, git_dir: &Path, commits: &[&str], before: &
     arguments.extend(commits.iter().map(|commit| commit as Argument<'_>));
     arguments.push(&"--not");
     arguments.extend(before.iter().map(|commit| commit as Argument<'_>));
-    let all = git.run(place, &arguments, LISTING).await?.bytes;
+    let all = git.whole(place, &arguments, b"", Bounds::LISTING).await?.bytes;
     let about: [Argument<'_>; 2] = [&"cat-file", &"--batch-check=%(objecttype) %(objectsize) %(objectname)"];
-    let about = git.run_with_input(place, &about, &all, LISTING).await?.text();
+    let about = git.whole(place, &about, &all, Bounds::LISTING).await?.text();
     let small = about.lines().filter_map(small_file).flat_map(|id| [id, "\n"]).collect::<String>();
-    let contents = git.run_with_input(place, &[&"cat-file", &"--batch"], small.as_bytes(), LISTING).await?.bytes;
+    let contents = git.whole(place, &[&"cat-file", &"--batch"], small.as_bytes(), Bounds::LISTING).await?.bytes;
     let contents = each(&contents).ok_or_else(|| io::Error::other("what git has said of files that may be pointers cannot be read"))?;
     Ok(contents.into_iter().filter_map(pointed_to).collect())
 }

@@ -204,7 +204,8 @@ async fn create(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>
     fetch(git, &fresh, location, base_ref).await?;
     // A clone makes branches of the repository's; here they belong to the attempts.
     let place = Place::Repository(&fresh);
-    let delete = git.run(place, &[&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"], Bounds::LOCAL).await?;
+    let branches: [Argument<'_>; 3] = [&"for-each-ref", &"--format=delete %(refname)", &"refs/heads/"];
+    let delete = git.whole(place, &branches, b"", Bounds::LISTING).await?;
     git.run_with_input(place, &[&"update-ref", &"--stdin"], &delete.bytes, Bounds::LOCAL).await?;
     lead_nowhere(git, &fresh).await?;
     fs::rename(&fresh, mirror)?;
@@ -281,8 +282,7 @@ fn candidates(name: &str) -> Vec<String> {
 /// What the repository has, in the form of git's file of packed references.
 pub(crate) async fn packed_refs(git: &Git, mirror: &Path) -> Result<Vec<u8>, Refused> {
     let arguments: [Argument<'_>; 4] = [&"for-each-ref", &"--format=%(objectname) %(refname)", &"refs/remotes/origin", &"refs/tags"];
-    let bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
-    let listed = git.run(Place::Repository(mirror), &arguments, bounds).await?;
+    let listed = git.whole(Place::Repository(mirror), &arguments, b"", Bounds::LISTING).await?;
     Ok([b"# pack-refs with: sorted \n", listed.bytes.as_slice()].concat())
 }
 

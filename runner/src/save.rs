@@ -34,8 +34,6 @@ use within::At;
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
 pub(crate) use within::Patch;
 
-/// For lists of all files of a repository.
-const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 
@@ -153,7 +151,7 @@ impl<'a> Saving<'a> {
     }
 
     async fn ask(&self, arguments: &[Argument<'_>]) -> Result<String, GitError> {
-        self.git.run(self.place, arguments, LISTING).await.map(|output| output.text())
+        self.git.whole(self.place, arguments, b"", Bounds::LISTING).await.map(|output| output.text())
     }
 
     /// The commit that is checked out, with its tree; the base commit when the work left something that is no commit.
@@ -225,7 +223,7 @@ impl<'a> Saving<'a> {
     async fn staged(&self) -> Result<Vec<u8>, GitError> {
         let index = self.checkout.git_dir.join("index");
         let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
-        let paths = match self.git.run(worktree::place(self.checkout, &index), &arguments, LISTING).await {
+        let paths = match self.git.whole(worktree::place(self.checkout, &index), &arguments, b"", Bounds::LISTING).await {
             Ok(output) => output.bytes,
             // An index that cannot be read holds nothing that is not in the worktree as well.
             Err(GitError::Failed { .. }) => vec![],

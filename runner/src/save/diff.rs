@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use domain::artifact::ARTIFACT_LIMIT;
 
-use super::{ALL_REPOSITORIES, LISTING, Saving, change::ALL_TEXT};
+use super::{ALL_REPOSITORIES, Saving, change::ALL_TEXT};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, GitError, Output, Place},
@@ -56,11 +56,12 @@ impl Saving<'_> {
             &tip,
             &"--",
         ];
-        let listed = self.git.run(self.place, &arguments, LISTING).await?.bytes;
+        let listed = self.git.whole(self.place, &arguments, b"", Bounds::LISTING).await?.bytes;
         // as the files of one tree, so that git looks at all of them at once
         let before: Vec<_> = before(&listed).into_iter().enumerate().map(|(number, id)| format!("100644 blob {id}\t{number}\0")).collect();
         let (nothing, before) = (self.made_tree("").await?, self.made_tree(&before.concat()).await?);
-        let lines = self.git.run(self.place, &[&"diff", &"--numstat", &"-z", &nothing, &before, &"--"], LISTING).await?.bytes;
+        let arguments: [Argument<'_>; 6] = [&"diff", &"--numstat", &"-z", &nothing, &before, &"--"];
+        let lines = self.git.whole(self.place, &arguments, b"", Bounds::LISTING).await?.bytes;
         // what has no lines has hidden none
         let is_text = |line: &[u8]| !line.is_empty() && !line.starts_with(b"-\t") && !line.starts_with(b"0\t");
         Ok(lines.split(|byte| *byte == 0).any(is_text))

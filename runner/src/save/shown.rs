@@ -15,7 +15,7 @@ use std::{
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::{LISTING, SaveError, Saving, within::Within};
+use super::{SaveError, Saving, within::Within};
 use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
@@ -73,7 +73,7 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, (large, longest): (&
     remove(index)?;
     let Part { repository, tree, folder, kept } = part;
     let place = Place::Worktree { git_dir: repository, path: folder, index };
-    let listed = outside.run(place, &[&"ls-tree", &"-r", &"-z", &tree], LISTING).await?;
+    let listed = outside.whole(place, &[&"ls-tree", &"-r", &"-z", &tree], b"", Bounds::LISTING).await?;
     let behind = Alphanumeric.sample_string(&mut rand::rng(), BEHIND);
     let (entries, renamed) = without_attributes(&listed.bytes, &behind);
     outside.run_with_input(place, &[&"update-index", &"-z", &"--index-info"], &entries, Bounds::LOCAL).await?;
@@ -102,7 +102,7 @@ fn files(entries: &[u8]) -> impl Iterator<Item = &Path> {
 async fn kept_by_lfs<'a>(outside: &Git, place: Place<'_>, paths: impl Iterator<Item = &'a Path>) -> Result<Vec<PathBuf>, GitError> {
     let asked: Vec<u8> = paths.flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
     let arguments: [Argument<'_>; 4] = [&"check-attr", &"-z", &"--stdin", &"filter"];
-    let said = outside.run_with_input(place, &arguments, &asked, LISTING).await?.bytes;
+    let said = outside.whole(place, &arguments, &asked, Bounds::LISTING).await?.bytes;
     let (mut words, mut kept) = (said.split(|byte| *byte == 0), vec![]);
     while let (Some(path), Some(_), Some(value)) = (words.next(), words.next(), words.next()) {
         if value == b"lfs" {

@@ -13,8 +13,6 @@ use crate::{
     mirror::Refused,
 };
 
-/// For lists of all files of a repository.
-const LISTING: Bounds = Bounds { output: 256 * 1024 * 1024, ..Bounds::LOCAL };
 /// Bytes of a path or a name.
 const LONGEST: usize = 500;
 
@@ -62,12 +60,9 @@ pub(super) async fn in_commit(git: &Git, around: &Around) -> Result<Vec<Describe
 }
 
 async fn listed(git: &Git, place: Place<'_>, arguments: &[Argument<'_>]) -> Result<String, Refused> {
-    let output = git.run(place, arguments, LISTING).await?;
-    match output.cut {
-        true => Err(Refused::Runner("the repository has more files than are listed".into())),
-        // a path that is no text matches nothing that is described
-        false => Ok(String::from_utf8_lossy(&output.bytes).into_owned()),
-    }
+    let output = git.whole(place, arguments, b"", Bounds::LISTING).await?;
+    // a path that is no text matches nothing that is described
+    Ok(String::from_utf8_lossy(&output.bytes).into_owned())
 }
 
 /// The mode, the object and the path of each line of a tree.

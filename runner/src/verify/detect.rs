@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::git::{Bounds, Git, GitError, Place};
+use crate::git::{Argument, Bounds, Git, GitError, Place};
 
 pub(super) const NOTHING_FOUND: &str = "no test command was found at the base commit. Looked for, in this order: Cargo.toml; \
 package.json with a test script; pyproject.toml, pytest.ini or Python files below tests/; go.mod; a Makefile with a target named test. \
@@ -13,7 +13,7 @@ Give the command itself instead of auto.";
 /// The first that fits. The order is that of [`NOTHING_FOUND`].
 pub(super) async fn test_command(git: &Git, mirror: &Path, commit: &str) -> Result<Option<&'static str>, GitError> {
     let place = Place::Repository(mirror);
-    let listing = git.run(place, &[&"ls-tree", &"-z", &"--name-only", &commit], Bounds::LOCAL).await?;
+    let listing = git.whole(place, &[&"ls-tree", &"-z", &"--name-only", &commit], b"", Bounds::LISTING).await?;
     let names: Vec<_> = listing.bytes.split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok()).collect();
     let has = |name: &str| names.contains(&name);
     let content = async |name: &str| {
@@ -42,7 +42,8 @@ pub(super) async fn test_command(git: &Git, mirror: &Path, commit: &str) -> Resu
 }
 
 async fn has_python_tests(git: &Git, place: Place<'_>, commit: &str) -> Result<bool, GitError> {
-    let listing = git.run(place, &[&"ls-tree", &"-r", &"-z", &"--name-only", &commit, &"--", &"tests/"], Bounds::LOCAL).await?;
+    let arguments: [Argument<'_>; 7] = [&"ls-tree", &"-r", &"-z", &"--name-only", &commit, &"--", &"tests/"];
+    let listing = git.whole(place, &arguments, b"", Bounds::LISTING).await?;
     Ok(listing.bytes.split(|byte| *byte == 0).any(|name| name.ends_with(b".py")))
 }
 
