@@ -479,7 +479,7 @@ impl Closed {
             // all the way down: of what the work could move away, another thing would be shown next time, by a link of its own
             for place in &inner {
                 let objects = place.strip_prefix(&git).map_err(io::Error::other)?.join("objects");
-                if !is_folder_below(&git, &objects.to_string_lossy()) {
+                if !is_folder_below(&git, &objects) {
                     return Err(io::Error::other("the repository of a submodule is no folder any more"));
                 }
             }

@@ -69,6 +69,9 @@ pub(crate) enum SaveError {
     Io(#[from] io::Error),
     #[error("git cannot take in {0}")]
     LeftOver(String),
+    /// As a folder git writes only a part of it, and says nothing of the rest.
+    #[error("names in what the work has left lead out of it, or stand for two things at once")]
+    Misshapen,
     #[error("something in the work's repository is not what its id says, or is missing: {0}")]
     Untrue(String),
 }

@@ -8,7 +8,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Component, Path},
 };
 
 use domain::{Failure, FailureCode};
@@ -73,11 +73,11 @@ async fn read_tree(git: &Git, place: Place<'_>, commit: &str) -> Result<(), GitE
 }
 
 /// Whether it is a folder, and all on the way to it are: a link would lead whoever writes there out of the worktree.
-pub(crate) fn is_folder_below(root: &Path, path: &str) -> bool {
+pub(crate) fn is_folder_below(root: &Path, path: impl AsRef<Path>) -> bool {
     let mut at = root.to_owned();
-    path.split('/').all(|part| {
+    path.as_ref().components().all(|part| {
         at.push(part);
-        fs::symlink_metadata(&at).is_ok_and(|about| about.is_dir())
+        matches!(part, Component::Normal(_)) && fs::symlink_metadata(&at).is_ok_and(|about| about.is_dir())
     })
 }
 

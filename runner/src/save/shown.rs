@@ -77,19 +77,35 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, (large, longest): (&
     let behind = Alphanumeric.sample_string(&mut rand::rng(), BEHIND);
     let (entries, renamed) = without_attributes(&listed.bytes, &behind);
     outside.run_with_input(place, &[&"update-index", &"-z", &"--index-info"], &entries, Bounds::LOCAL).await?;
+    // nobody else makes a tree with a name that git passes over, or of which it takes the last of two
+    let taken = outside.whole(place, &[&"ls-files", &"--stage", &"-z"], b"", Bounds::LISTING).await?;
+    let count = |entries: &[u8]| entries.iter().filter(|byte| **byte == 0).count();
+    if count(&taken.bytes) != count(&entries) {
+        return Err(SaveError::Misshapen);
+    }
     let arguments: [Argument<'_>; 6] = [&"-c", &"core.autocrlf=false", &"checkout-index", &"--all", &"--force", &"--quiet"];
     outside.run(place, &arguments, Bounds::TRANSFER).await?;
     for path in renamed {
+        stays_below(folder, &path)?;
         let mut from = folder.join(&path).into_os_string();
         from.push(&behind);
         fs::rename(from, folder.join(path))?;
     }
     if !large.is_empty() {
         let files = kept_by_lfs(outside, place, files(&listed.bytes)).await?;
+        files.iter().try_for_each(|path| stays_below(folder, path))?;
         let files = files.into_iter().map(|path| folder.join(path)).collect();
         lfs::put_in_place(outside, files, kept.map(Path::to_owned), large.clone(), longest).await?;
     }
     Ok(())
+}
+
+/// What is written there is written where the judge sees it.
+fn stays_below(folder: &Path, path: &Path) -> Result<(), SaveError> {
+    match path.parent().is_some_and(|around| is_folder_below(folder, around)) {
+        true => Ok(()),
+        false => Err(SaveError::Misshapen),
+    }
 }
 
 /// The paths of what is neither a link nor another repository.
@@ -194,6 +210,55 @@ mod tests {
         for (name, content) in files {
             let content = if name == "a b.bin" { "harmless\n" } else { content };
             assert_eq!(fs::read_to_string(judged.join(name)).unwrap(), content, "{name}");
+        }
+    }
+
+    /// As work can put one into its repository, and git itself makes none.
+    async fn forged(git: &Git, repository: &Path, entries: &[(&str, &str, &str)]) -> String {
+        let byte = |id: &str, at: usize| u8::from_str_radix(&id[at..at + 2], 16).unwrap();
+        let ids = |id: &str| (0..id.len()).step_by(2).map(|at| byte(id, at)).collect::<Vec<_>>();
+        let entry = |(mode, name, id): &(&str, &str, &str)| [format!("{mode} {name}\0").as_bytes(), &ids(id)].concat();
+        let content: Vec<u8> = entries.iter().flat_map(entry).collect();
+        let arguments: [Argument<'_>; 6] = [&"hash-object", &"-t", &"tree", &"-w", &"--literally", &"--stdin"];
+        git.run_with_input(Place::Repository(repository), &arguments, &content, Bounds::LOCAL).await.unwrap().text()
+    }
+
+    #[tokio::test]
+    async fn what_no_folder_can_hold_is_not_shown_in_part() {
+        let place = tempfile::tempdir().unwrap();
+        let git = git_in(place.path());
+        let (repository, folder) = tree(&git, place.path(), &[(".gitattributes", "theirs\n")]).await;
+        let arguments: [Argument<'_>; 3] = [&"hash-object", &"-w", &"--stdin"];
+        let elsewhere = place.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        let target = elsewhere.display().to_string();
+        let link = git.run_with_input(Place::Repository(&repository), &arguments, target.as_bytes(), Bounds::LOCAL).await.unwrap().text();
+        let judged = place.path().join("judged/files");
+        let usual = [("120000", "a", link.as_str()), ("40000", "b", folder.as_str())];
+        let cases: [(&[(&str, &str, &str)], bool); 6] = [
+            (&usual, true),
+            (&[("120000", "a", link.as_str()), ("40000", "a", folder.as_str())], false),
+            (&[("120000", "a", link.as_str()), ("120000", "a", link.as_str())], false),
+            (&[("120000", "../a", link.as_str())], false),
+            (&[("40000", "..", folder.as_str())], false),
+            (&[("40000", ".git", folder.as_str())], false),
+        ];
+        for (entries, is_written) in cases {
+            let tree = forged(&git, &repository, entries).await;
+            fs::create_dir_all(&judged).unwrap();
+            let part = Part { repository: &repository, tree: &tree, folder: &judged, kept: [&repository, &repository] };
+            let written = write(&git, &place.path().join("index"), part, (&BTreeSet::new(), None)).await;
+            assert_eq!(written.is_ok(), is_written, "{entries:?}");
+            assert!(is_written || matches!(written, Err(SaveError::Misshapen)), "{entries:?}");
+            assert!(fs::read_dir(&elsewhere).unwrap().next().is_none() && !place.path().join("judged/.gitattributes").exists());
+            fs::remove_dir_all(&judged).unwrap();
+        }
+        for (path, stays) in
+            [("a/.gitattributes", false), ("b/c", true), ("top", true), ("../b", false), ("/etc/passwd", false), ("b/no/d", false)]
+        {
+            fs::create_dir_all(judged.join("b")).unwrap();
+            let _ = std::os::unix::fs::symlink(&elsewhere, judged.join("a"));
+            assert_eq!(stays_below(&judged, Path::new(path)).is_ok(), stays, "{path}");
         }
     }
 }
