@@ -85,7 +85,8 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
         whole = Some(name);
     }
     let mut touched = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
-    touched.text = format!("{}{}", touched.text, within::touched(&inside)).trim().to_owned();
+    let more = within::touched(git, entry, &inside, LISTED.saturating_sub(touched.text.len())).await?;
+    touched = List { text: format!("{}{}", touched.text, more.text).trim().to_owned(), is_cut: touched.is_cut || more.is_cut };
     Ok(Change {
         whole,
         diff: legible(&[diff.bytes, more].concat()),

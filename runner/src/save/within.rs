@@ -13,7 +13,7 @@ use std::{
 
 use domain::artifact::ARTIFACT_LIMIT;
 
-use super::{ALL_REPOSITORIES, Branch, SaveError, Saving};
+use super::{ALL_REPOSITORIES, Branch, List, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Output, Place},
@@ -203,10 +203,25 @@ pub(super) async fn shown_diff(
     Ok((text, false))
 }
 
-/// A line for each of which there is something to be shown.
-pub(super) fn touched(all: &[Within<'_>]) -> String {
-    let line = |one: &Within<'_>, mark: &str| format!("\nM\t{} ({mark})", shown(&one.submodule.path));
-    all.iter().flat_map(|one| one.differences().map(move |difference| line(one, difference.mark))).collect()
+/// A line for each of which there is something to be shown, and below it the files that this touches, as far as there is room for their names.
+pub(super) async fn touched(git: &Git, entry: &Entry, all: &[Within<'_>], most: usize) -> Result<List, GitError> {
+    let mut list = List { text: String::new(), is_cut: false };
+    for one in all {
+        let store = AttemptFolder::of(&entry.folder).store(one.submodule.number);
+        for difference in one.differences() {
+            list.text.push_str(&format!("\nM\t{} ({})", shown(&one.submodule.path), difference.mark));
+            let arguments: [Argument<'_>; 7] =
+                [&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", &difference.from, &difference.to, &"--"];
+            let bounds = Bounds { output: most.saturating_sub(list.text.len()), ..Bounds::LOCAL };
+            let names = git.run(Place::Store(&store), &arguments, bounds).await?;
+            names.text().lines().for_each(|line| list.text.push_str(&format!("\n\t{line}")));
+            list.is_cut = names.cut || list.text.len() > most;
+            if list.is_cut {
+                return Ok(list);
+            }
+        }
+    }
+    Ok(list)
 }
 
 /// Saves what was changed in them, on a branch in the mirror of each and as patches; and what the work has committed there on other branches, or in

@@ -114,13 +114,19 @@ echo "$(git rev-parse HEAD) $(git rev-parse HEAD~2)" > "$(git rev-parse --git-di
     assert!(diff(&report).contains("\n+harmless\n"), "{}", diff(&report));
 }
 
-#[tokio::test]
-async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
-    let (lib, repository) = (Repository::with(&[("lib.txt", "one\n"), ("other.txt", "other\n")]), Repository::sample());
-    let commit = lib.git(&["rev-parse", "HEAD"]);
+/// One that has this other at `lib`, as it is now.
+fn that_has(lib: &Repository) -> Repository {
+    let (repository, commit) = (Repository::sample(), lib.git(&["rev-parse", "HEAD"]));
     fs::create_dir(repository.path.join("lib")).unwrap();
     repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
     repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    repository
+}
+
+#[tokio::test]
+async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
+    let lib = Repository::with(&[("lib.txt", "one\n"), ("other.txt", "other\n")]);
+    let repository = that_has(&lib);
     let judge = r#"[ "$(cat lib/lib.txt lib/other.txt)" = "$(printf 'two\nother')" ] && [ -e Makefile ] && verdict "$word" pass x"#;
     for works in ["echo two > lib/lib.txt", "echo two > lib/lib.txt; git -C lib commit -qam Two; echo made > made.txt"] {
         let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
@@ -128,7 +134,7 @@ async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
         assert_eq!(statuses(&report), [CheckStatus::Passed], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
         let told = of_judges(&session(&server, &assignment));
         let told = prompts(&told)[0];
-        assert!(told.contains("M\tlib (inside the submodule)") && told.contains("\nInside the submodule lib:\n"), "{told}");
+        assert!(told.contains("M\tlib (inside the submodule)\n\tM\tlib.txt") && told.contains("\nInside the submodule lib:\n"), "{told}");
         assert!(told.contains("\n-one\n+two\n"), "{told}");
         server.stop().await;
     }
@@ -137,12 +143,9 @@ async fn a_judge_is_shown_and_reads_what_was_changed_inside_a_submodule() {
 /// The result says that it is at another commit, and by the ids of the two nobody knows what that brings.
 #[tokio::test]
 async fn a_judge_is_shown_what_comes_with_a_submodule_that_was_moved() {
-    let (lib, repository) = (Repository::with(&[("lib.txt", "one\n")]), Repository::sample());
-    let commit = lib.git(&["rev-parse", "HEAD"]);
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let repository = that_has(&lib);
     lib.commit(&[("lib.txt", "two\n"), ("new.txt", "of another commit\n")]);
-    fs::create_dir(repository.path.join("lib")).unwrap();
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
-    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
     let judge = r#"[ "$(cat lib/lib.txt)" = "$expected" ] && [ -e lib/new.txt ] && verdict "$word" pass x"#;
     let moves = "git -C lib checkout --quiet origin/main";
     for (works, expected, inside) in [(moves.to_owned(), "two", false), (format!("{moves}; echo three > lib/lib.txt"), "three", true)] {
@@ -152,10 +155,26 @@ async fn a_judge_is_shown_what_comes_with_a_submodule_that_was_moved() {
         assert_eq!(statuses(&report), [CheckStatus::Passed], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
         let told = of_judges(&session(&server, &assignment));
         let told = prompts(&told)[0];
-        assert!(told.contains("M\tlib (moved to another commit)"), "{told}");
+        assert!(told.contains("M\tlib (moved to another commit)\n\tM\tlib.txt\n\tA\tnew.txt"), "{told}");
         assert!(told.contains("\nThe submodule lib was moved to another commit:\n") && told.contains("\n+of another commit\n"), "{told}");
         assert!(told.contains("\n-one\n+two\n"), "{told}");
         assert_eq!(told.contains("\nInside the submodule lib:\n") && told.contains("\n-two\n+three\n"), inside, "{told}");
+        server.stop().await;
+    }
+}
+
+/// As it is of the worktree's own.
+#[tokio::test]
+async fn where_what_is_inside_a_submodule_is_neither_shown_nor_named_nobody_judges() {
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > lib/long.txt";
+    let many = format!("mkdir lib/a; for n in $(seq 900); do echo $n > lib/a/generated_file_$n; done; {long}");
+    for (works, status) in [(long, CheckStatus::Passed), (many.as_str(), CheckStatus::Error)] {
+        let (agent, repository) = (agent(works, r#"verdict "$word" pass x"#), that_has(&lib));
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [status], "{works}: {}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        assert_eq!(check_output(&report, 0).contains("nobody would know what to read"), status == CheckStatus::Error);
         server.stop().await;
     }
 }
