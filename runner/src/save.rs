@@ -67,12 +67,17 @@ pub(crate) enum SaveError {
     Git(#[from] GitError),
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("git cannot take in {0}")]
-    LeftOver(String),
+    #[error("git cannot take in {what}; {advice}")]
+    LeftOver { what: String, advice: &'static str },
     /// As a folder git writes only a part of it, and says nothing of the rest.
-    #[error("names in what the work has left lead out of it, or stand for two things at once")]
+    #[error(
+        "names in what the work has left lead out of it, or stand for two things at once; `git fsck --full` in its worktree says which"
+    )]
     Misshapen,
-    #[error("something in the work's repository is not what its id says, or is missing: {0}")]
+    #[error(
+        "something in the work's repository is not what its id says, or is missing: {0}; `git fsck --full` in its worktree says what, the files \
+         there are as they were left, and a new attempt begins without it"
+    )]
     Untrue(String),
 }
 
@@ -135,6 +140,13 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
     }
     let patches = within::save(&saving, &inside, &mut notes).await?;
     Ok(Saved { commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
+}
+
+impl SaveError {
+    /// What nobody could judge, as a repository is shown by the id of its commit.
+    fn unseen(what: String) -> Self {
+        Self::LeftOver { what, advice: "remove its .git to have its files taken in and shown" }
+    }
 }
 
 impl<'a> Saving<'a> {
@@ -277,7 +289,10 @@ impl<'a> Saving<'a> {
         let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
         match left.next() {
             None => Ok(()),
-            Some(path) => Err(SaveError::LeftOver(format!("{path}, which has changes of its own that are not committed"))),
+            Some(path) => Err(SaveError::LeftOver {
+                what: format!("{path}, which has changes of its own that are not committed"),
+                advice: "commit them there, or remove its .git to have its files taken in",
+            }),
         }
     }
 

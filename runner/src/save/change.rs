@@ -62,7 +62,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
     let store = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&store);
     if let Some(path) = saving.new_repository(base, &now).await? {
-        return Err(SaveError::LeftOver(format!("{path}, a repository within this one, whose files no diff shows")));
+        return Err(SaveError::unseen(format!("{path}, a repository within this one, whose files no diff shows")));
     }
     let large = saving.large_files(&[&head, &now], &inside).await?;
     if reads {

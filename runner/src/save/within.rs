@@ -127,10 +127,8 @@ pub(super) async fn look<'a>(
             };
             // where it is to be saved those are moved away
             if let Some(name) = saving.reading(&store).new_repository(&submodule.commit, tree).await? {
-                return Err(SaveError::LeftOver(format!(
-                    "{}/{name}, a repository within a submodule, whose files no diff shows",
-                    submodule.path
-                )));
+                let what = format!("{}/{name}, a repository within a submodule, whose files no diff shows", submodule.path);
+                return Err(SaveError::unseen(what));
             }
         }
         let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });

@@ -195,6 +195,7 @@ async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "what is only in the inner repository is kept: {report:?}");
+    assert!(outcome(&report).contains("commit them there"), "what helps is said: {}", outcome(&report));
     assert!(server.folder(assignment.attempt).join("work/sub/a").exists());
     assert!(!trace.exists(), "a program that the work named ran outside");
 

@@ -207,5 +207,5 @@ harmless=$(printf 'fixed # comment\n' | git hash-object -w --stdin)"#;
     let unknown = format!("{place}\necho unheard of > a.txt; put $(git hash-object a.txt) $harmless");
     let report = server.carry_out(&repository.command(&unknown)).await;
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
-    assert!(outcome(&report).contains("is not what its id says"), "{}", outcome(&report));
+    assert!(outcome(&report).contains("is not what its id says") && outcome(&report).contains("`git fsck --full`"), "{}", outcome(&report));
 }

@@ -28,7 +28,8 @@ async fn what_nobody_can_judge_is_not_judged() {
     for hides in [hides.to_owned(), format!("{hides}; {says_not_to_look}")] {
         let Ran { report, .. } = carried_out(&agent(&hides, usual), &usual_task()).await;
         assert_eq!(statuses(&report), [CheckStatus::Error], "{hides}: {report:#?}");
-        assert!(check_output(&report, 0).contains("a repository within this one"), "{}", check_output(&report, 0));
+        let said = check_output(&report, 0);
+        assert!(said.contains("a repository within this one") && said.contains("remove its .git"), "{said}");
     }
     let long = "head -c 300000 /dev/zero | tr '\\0' 'x' | fold -w 80 > long.txt";
     let Ran { report, .. } = carried_out(&agent(long, usual), &judged(&repository, &[(CheckKind::Model, Some("Is it well?"))])).await;
