@@ -6,6 +6,7 @@
 use std::{borrow::Cow, ffi::OsString};
 
 use domain::SessionEventKind;
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 /// Bytes. What is shorter is a switch or a number, and hides nothing.
@@ -13,28 +14,33 @@ const SHORTEST: usize = 8;
 const INSTEAD: &str = "[removed]";
 
 #[derive(Default)]
-pub(crate) struct Secrets(Vec<String>);
+pub(crate) struct Secrets(Vec<Secret>);
+
+struct Secret {
+    value: String,
+    /// Made once: every piece of what is printed is gone through for each of them.
+    finder: Finder<'static>,
+}
 
 impl Secrets {
     pub fn of(given: &[(OsString, OsString)]) -> Self {
         let mut values: Vec<_> = given.iter().filter_map(|(_, value)| value.to_str()).filter(|value| value.len() >= SHORTEST).collect();
         // one that begins as another does goes as a whole
         values.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
-        Self(values.into_iter().map(str::to_owned).collect())
+        Self(values.into_iter().map(Secret::new).collect())
     }
 
     pub fn out_of(&self, text: &mut String) {
-        for secret in &self.0 {
-            if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), INSTEAD);
+        for Secret { value, .. } in &self.0 {
+            if text.contains(value.as_str()) {
+                *text = text.replace(value.as_str(), INSTEAD);
             }
         }
     }
 
     /// Out of a piece of what a program has printed.
     pub fn out_of_output<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        let holds = |secret: &String| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-        if !self.0.iter().any(holds) {
+        if !self.0.iter().any(|secret| secret.finder.find(bytes).is_some()) {
             return Cow::Borrowed(bytes);
         }
         let mut text = String::from_utf8_lossy(bytes).into_owned();
@@ -68,6 +74,12 @@ impl Secrets {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+}
+
+impl Secret {
+    fn new(value: &str) -> Self {
+        Self { value: value.to_owned(), finder: Finder::new(value).into_owned() }
     }
 }
 
