@@ -66,12 +66,8 @@ impl FarRunner {
     pub async fn join(client: &mut HttpClient, address: &str, number: u32, slots: u32, shared: Shared) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let key = Key::open_or_make(folder.path())?;
-        let made = client.create("/api/v1/runner-tokens", Bytes::from_static(b"{}")).await?;
-        let token = serde_json::from_slice::<NewRunnerToken>(&made)?.token;
-        let join = JoinRunner { token, public_key: key.public(), name: Some(format!("far {number}")), paths: true };
-        let joined = client.create("/api/v1/runners", serde_json::to_vec(&join)?.into()).await?;
-        let JoinedRunner { id, name, .. } = serde_json::from_slice(&joined)?;
-        Ok(Self { id, name, key, url: format!("ws://{address}/api/v1/runners/link"), slots, shared, held: HashMap::new() })
+        let JoinedRunner { id, name, .. } = register(client, &key, format!("far {number}")).await?;
+        Ok(Self { id, name, key, url: link_url(address), slots, shared, held: HashMap::new() })
     }
 
     /// One link after the other, for ever.
@@ -183,6 +179,20 @@ impl FarRunner {
             }
         }
     }
+}
+
+/// A machine with this key becomes a runner that may be given paths.
+pub async fn register(client: &mut HttpClient, key: &Key, name: String) -> anyhow::Result<JoinedRunner> {
+    let made = client.create("/api/v1/runner-tokens", Bytes::from_static(b"{}")).await?;
+    let token = serde_json::from_slice::<NewRunnerToken>(&made)?.token;
+    let join = JoinRunner { token, public_key: key.public(), name: Some(name), paths: true };
+    let joined = client.create("/api/v1/runners", serde_json::to_vec(&join)?.into()).await?;
+    Ok(serde_json::from_slice(&joined)?)
+}
+
+/// Where a server has its links opened.
+pub fn link_url(address: &str) -> String {
+    format!("ws://{address}/api/v1/runners/link")
 }
 
 /// What comes after this number, up to that one; whether the link is open.

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use serde::Deserialize;
 use tokio::{
     sync::Mutex,
     task::JoinSet,
@@ -16,7 +15,7 @@ use crate::{
     seen::Seen,
     serve::now_nanos,
     server_process::ServerProcess,
-    work,
+    work::{self, Created},
 };
 
 const TASKS_PER_SECOND: u32 = 100;
@@ -36,12 +35,6 @@ pub struct Latency {
     /// From the request's first byte: the acceptance itself is in it, so it is more than any reading of the goal asks for.
     pub sent_p50: f64,
     pub sent_p99: f64,
-}
-
-/// The one field of an answer that is needed.
-#[derive(Deserialize)]
-struct Created {
-    id: domain::TaskId,
 }
 
 struct Handed {

@@ -3,9 +3,8 @@
 //! runner alone is measured. The limit is what has to be done by whoever does it: `git worktree add`, and `sh`.
 
 use std::{
-    fs,
     future::ready,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -20,7 +19,10 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::figures::Figure;
+use crate::{
+    figures::Figure,
+    repository::{self, git},
+};
 
 const FILES: usize = 1_000;
 /// The first ones are not counted: they fill caches and make the mirror.
@@ -37,7 +39,7 @@ pub async fn figures(folder: &Path) -> anyhow::Result<Vec<Figure>> {
     eprintln!("  overhead of an attempt");
     // not below a folder that sandboxes replace by one of their own
     let folder = tempfile::tempdir_in(folder)?;
-    let repository = repository(folder.path())?;
+    let repository = repository::make(folder.path(), FILES)?;
     let limit = median(by_hand(folder.path(), &repository)?);
     let open = measure(&folder.path().join("open"), &repository, Isolation::None).await?;
     let closed = measure(&folder.path().join("closed"), &repository, Isolation::Sandbox).await?;
@@ -52,25 +54,6 @@ pub async fn figures(folder: &Path) -> anyhow::Result<Vec<Figure>> {
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1000.0
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let done = Command::new("git").args(arguments).current_dir(folder).output().context("git")?;
-    ensure!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    Ok(())
-}
-
-fn repository(folder: &Path) -> anyhow::Result<PathBuf> {
-    let path = folder.join("repository");
-    for number in 0..FILES {
-        let file = path.join(format!("src/{}/{number}.txt", number % 50));
-        fs::create_dir_all(file.parent().context("it has a parent")?)?;
-        fs::write(file, format!("file {number}\n").repeat(50))?;
-    }
-    git(&path, &["init", "--quiet"])?;
-    git(&path, &["add", "--all"])?;
-    git(&path, &["-c", "user.name=Bench", "-c", "user.email=bench@example.org", "commit", "--quiet", "--message", "A beginning"])?;
-    Ok(path)
 }
 
 /// The least that somebody has to do.

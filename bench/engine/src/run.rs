@@ -11,7 +11,7 @@ use crate::{
     figures::{Figure, table},
     fill, graphs, latency, limit,
     load::introduce,
-    overhead, peers, runners,
+    log, overhead, peers, runners,
     server_process::{RUNNERS, ServerProcess},
     sizes::Sizes,
     stream, throughput,
@@ -53,6 +53,8 @@ enum Part {
     Runners,
     /// What an attempt costs before its command runs.
     Overhead,
+    /// What work can write, and what becomes of it.
+    Log,
     Bloat,
 }
 
@@ -99,6 +101,9 @@ async fn measure(cluster: &Cluster, sizes: Sizes, only: Option<Part>) -> anyhow:
     }
     if wanted(Part::Overhead) {
         figures.extend(overhead::figures(cluster.folder()).await?);
+    }
+    if wanted(Part::Log) {
+        figures.extend(log::figures(cluster).await?);
     }
     if wanted(Part::Bloat) {
         figures.extend(bloat::figures(cluster, sizes.bloat).await?);

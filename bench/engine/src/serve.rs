@@ -23,8 +23,8 @@ use crate::no_op_runner::{self, SLOTS_MAX, Tally};
 
 /// How often it says how many attempts have ended.
 const SAY_EVERY: Duration = Duration::from_millis(20);
-/// As the server logs.
-const LOG: &str = "info,sqlx=warn,hyper=warn,tower_sessions=warn";
+/// As the server and a runner log.
+pub const LOG: &str = "info,sqlx=warn,hyper=warn,tower_sessions=warn";
 
 #[derive(Args)]
 pub struct ServeArgs {

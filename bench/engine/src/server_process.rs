@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::seen::Seen;
+use crate::{memory, seen::Seen};
 
 /// Runners that do nothing, for the figures that need any. Each is heard one message at a time, as every runner is.
 pub const RUNNERS: u32 = 16;
@@ -64,21 +64,21 @@ impl ServerProcess {
 
     /// Bytes of memory.
     pub fn resident(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory figure")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+        memory::resident(self.child.id())
+    }
+
+    /// The most that it ever had of it.
+    pub fn peak(&self) -> anyhow::Result<u64> {
+        memory::peak(self.child.id())
     }
 
     /// Processor time that it has used since it started (`/proc/PID/stat`, in hundredths of a second).
     pub fn processor_time(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
+        let pid = self.child.id().context("the server is gone")?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<_> = stat.rsplit_once(')').context("no figures of the process")?.1.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).context("no processor time");
         Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
-    }
-
-    fn pid(&self) -> anyhow::Result<u32> {
-        self.child.id().context("the server is gone")
     }
 
     pub async fn stop(mut self) -> anyhow::Result<()> {

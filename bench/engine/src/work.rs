@@ -1,6 +1,10 @@
-//! The tasks that are handed in. Nobody carries them out, so the repositories need not exist.
+//! The tasks that are handed in. Most are carried out by nobody, so their repositories need not exist.
 
+use std::path::Path;
+
+use domain::TaskId;
 use hyper::body::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The API's routes that take them.
@@ -12,6 +16,12 @@ pub const RESUME: &str = "/api/v1/queue/resume";
 
 /// The repository whose tasks wait, for the figures with many rows.
 pub const WAITING_REPOSITORY: &str = "/srv/bench-waiting";
+
+/// The one field of an answer that is needed.
+#[derive(Deserialize)]
+pub struct Created {
+    pub id: TaskId,
+}
 
 fn task(repository: &str) -> Value {
     json!({ "title": "Measured", "repository": repository, "command": "true" })
@@ -25,13 +35,18 @@ pub fn one_of(repository: &str) -> Bytes {
     Bytes::from(task(repository).to_string())
 }
 
+/// One that is really carried out, once.
+pub fn command(repository: &Path, command: &str) -> Bytes {
+    Bytes::from(json!({ "title": "Measured", "repository": repository, "command": command, "max_attempts": 1 }).to_string())
+}
+
 pub fn many(count: usize) -> Bytes {
     let tasks: Vec<_> = (0..count).map(|_| task("/srv/bench")).collect();
     Bytes::from(json!({ "tasks": tasks }).to_string())
 }
 
 /// So many nodes, all of which wait for this one.
-pub fn level(count: usize, ahead: Option<domain::TaskId>) -> Bytes {
+pub fn level(count: usize, ahead: Option<TaskId>) -> Bytes {
     let mut node = task("/srv/bench");
     if let Some(ahead) = ahead {
         node["depends_on"] = json!([ahead]);
