@@ -31,5 +31,10 @@ pub enum ArtifactKind {
     Patch,
 }
 
+/// What the diff of a repository is called: of the first, or of the one with this folder.
+pub fn diff_name(folder: Option<&str>) -> String {
+    folder.map_or_else(|| "changes.diff".to_owned(), |folder| format!("changes-{folder}.diff"))
+}
+
 /// Bytes of one artifact.
 pub const ARTIFACT_LIMIT: usize = 8 * 1024 * 1024;

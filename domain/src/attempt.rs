@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, AttemptId, EndpointId, Failure, Finding, TaskId, VerificationReport, failure};
+use crate::{Artifact, AttemptId, EndpointId, Failure, Finding, TaskId, VerificationReport, failure, task::RepositoryResult};
 
 /// Names an attempt in everything a runner says about it. The number is the fence: a write that carries an old one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Attempt {
     pub branch: Option<String>,
     /// The commit on that branch, absent when nothing changed.
     pub commit: Option<String>,
+    /// What it came to in the repositories beside the first, once it has ended.
+    pub repositories: Vec<RepositoryResult>,
     pub exit_code: Option<i32>,
     #[serde(serialize_with = "failure::explain_if_any")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<failure::ExplainedFailure>))]

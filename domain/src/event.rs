@@ -141,6 +141,9 @@ pub enum EventKind {
         /// Where its pull request is.
         pull_request: Option<String>,
         why: Option<String>,
+        /// Of the repository in which it is, as the task calls it; absent for the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        folder: Option<String>,
     },
     CancelRequested,
     /// Somebody holds it.
@@ -275,13 +278,14 @@ impl EventKind {
                 let what = if *how == Land::PullRequest { ", and a pull request opened" } else { "" };
                 format!("Attempt {attempt}: its branch is to be pushed{what}")
             }
-            Self::LandingTried { attempt, state, pull_request, why, .. } => {
+            Self::LandingTried { attempt, state, pull_request, why, folder, .. } => {
                 let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let what = folder.as_ref().map_or_else(|| format!("Attempt {attempt}"), |folder| format!("Attempt {attempt}, {folder}"));
                 match (state, pull_request) {
-                    (LandingState::Landed, Some(url)) => format!("Attempt {attempt}: its pull request is {url}"),
-                    (LandingState::Landed, None) => format!("Attempt {attempt}: its branch is pushed"),
-                    (LandingState::Waiting, _) => format!("Attempt {attempt}: not landed yet{why}"),
-                    (LandingState::Failed, _) => format!("Attempt {attempt}: not landed{why}"),
+                    (LandingState::Landed, Some(url)) => format!("{what}: its pull request is {url}"),
+                    (LandingState::Landed, None) => format!("{what}: its branch is pushed"),
+                    (LandingState::Waiting, _) => format!("{what}: not landed yet{why}"),
+                    (LandingState::Failed, _) => format!("{what}: not landed{why}"),
                 }
             }
             Self::CancelRequested => "Cancellation asked for".into(),
@@ -339,6 +343,7 @@ mod tests {
                 state: LandingState::Failed,
                 pull_request: None,
                 why: Some("no".into()),
+                folder: Some("api".into()),
             },
         ];
         for kind in kinds {

@@ -80,6 +80,8 @@ impl LandingState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Landing {
+    /// Of the repository in which it is, as the task calls it; absent for the first.
+    pub folder: Option<String>,
     pub how: Land,
     pub state: LandingState,
     /// The attempt whose result it is.

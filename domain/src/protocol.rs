@@ -15,7 +15,7 @@ use crate::{
         pull::{PullProgress, WantedPull},
     },
     runner::{HostReading, Rooms},
-    task::{Inputs, Tier},
+    task::{Inputs, RepositoryResult, TaskRepository, Tier},
 };
 
 /// Raised when a message changes in a way that an older side would misread. What is only added raises nothing: an older side leaves it out,
@@ -241,6 +241,10 @@ pub struct LandingOrder {
     pub attempt: AttemptKey,
     /// Which time it is asked for, from 1 on; the answer carries it.
     pub number: i32,
+    /// Which of the task's repositories it is: 0 is the first, and others are for runners alone that have
+    /// [`SEVERAL`](crate::repository::SEVERAL). The answer carries it as well.
+    #[serde(default)]
+    pub position: i32,
     /// A path or URL.
     pub repository: String,
     pub commit: String,
@@ -255,6 +259,9 @@ pub struct LandingOrder {
     pub lfs: bool,
     #[serde(default)]
     pub pull_request: Option<WantedPullRequest>,
+    /// It has landed. What its pull request says is brought up to date while that is open, and nothing else is done.
+    #[serde(default)]
+    pub says_anew: bool,
     #[serde(default)]
     pub credentials: Credentials,
 }
@@ -285,6 +292,8 @@ pub struct WantedPullRequest {
 pub struct Landed {
     pub attempt: AttemptKey,
     pub number: i32,
+    #[serde(default)]
+    pub position: i32,
     /// Where the branch was pushed: it is at the commit there. Absent when it was not.
     pub remote: Option<String>,
     pub pull_request: Option<PullRequest>,
@@ -389,6 +398,10 @@ pub struct Assignment {
     pub repository: String,
     /// The repository's default branch when absent.
     pub base_ref: Option<String>,
+    /// Those beside it, each with a worktree of its own. Only runners are given any that have [`SEVERAL`](crate::repository::SEVERAL), which older
+    /// ones do not.
+    #[serde(default)]
+    pub repositories: Vec<TaskRepository>,
     /// What of the repository is fetched beside its files and their history. Only runners are given it that say that they have what it takes
     /// ([`SUBMODULES`](crate::repository::SUBMODULES), [`LFS`](crate::repository::LFS)), which older ones do not.
     #[serde(default)]
@@ -432,6 +445,9 @@ pub struct AttemptReport {
     /// The branch and commit that hold what was changed; absent when nothing was.
     pub branch: Option<String>,
     pub commit: Option<String>,
+    /// What it has come to in the repositories beside the first, in the order of the assignment.
+    #[serde(default)]
+    pub repositories: Vec<RepositoryResult>,
     /// Present exactly when the work completed.
     pub verification: Option<VerificationReport>,
     pub artifacts: Vec<NewArtifact>,

@@ -18,6 +18,8 @@ pub struct Repository {
 pub const SUBMODULES: &str = "submodules";
 /// What a runner has that has found the program `git-lfs`.
 pub const LFS: &str = "git-lfs";
+/// What a runner has that gives a task worktrees of several repositories.
+pub const SEVERAL: &str = "several-repositories";
 
 /// What of a repository is fetched beside its files and their history, for people.
 pub fn also_fetched(submodules: bool, lfs: bool) -> Option<&'static str> {

@@ -18,6 +18,7 @@ mod new;
 mod parents;
 mod preview;
 mod priority;
+mod repositories;
 mod retry;
 mod state;
 mod stop;
@@ -39,6 +40,8 @@ pub use new::{ATTEMPTS_MAX, ESTIMATE_SECONDS_MAX, NewTask, QUEUE_SECONDS_MAX, TA
 pub use parents::{Broken, Parents};
 pub use preview::TaskPreview;
 pub use priority::Priority;
+pub(crate) use repositories::last_part;
+pub use repositories::{NewRepository, REPOSITORIES_MAX, RepositoryResult, TaskRepository, check_folder};
 pub use retry::{
     ClassRetry, RETRY_AFTER_SECONDS_MAX, RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryByClass, RetryPolicy, RetryStrategy, Waits,
 };

@@ -10,6 +10,7 @@ mod finding;
 mod overseer;
 pub(crate) mod query;
 pub(crate) mod report_part;
+mod repository;
 mod session;
 pub(crate) mod store;
 pub(crate) mod telling;

@@ -15,18 +15,21 @@ use domain::{
     landing::{AGAIN_SECONDS_MAX, BRANCHES, TELLS_MAX, TRIES_MAX, TROUBLE_MAX},
     protocol::{AttemptReport, Landed, Trouble},
     repository::check_ref,
+    task::REPOSITORIES_MAX,
 };
 use tracing::{info, warn};
 
 pub use lander::Lander;
 
 use crate::{Engine, Error, Result, RunnerSession, event::store::Fact, task};
-use store::{Outcome, Waiting};
+use store::{Outcome, Saved, Waiting};
 
-/// A result that is to land.
+/// A result that is to land, in one of its task's repositories.
 pub(crate) struct NewLanding {
     pub workspace: WorkspaceId,
     pub attempt: AttemptKey,
+    /// 0 is the first.
+    pub position: i32,
     pub how: Land,
     pub branch: String,
     pub commit: String,
@@ -35,17 +38,31 @@ pub(crate) struct NewLanding {
 }
 
 impl NewLanding {
-    /// Of a report with which a task has succeeded; nothing where nobody wants it to land, or nothing was changed.
-    pub fn of(task: &Task, attempt: AttemptKey, report: &AttemptReport) -> Option<Self> {
+    /// Of a report with which a task has succeeded, one for each repository in which something was changed; none where nobody wants it to land.
+    pub fn of(task: &Task, attempt: AttemptKey, report: &AttemptReport) -> Vec<Self> {
         if task.land == Land::None || !matches!(task.state, TaskState::Succeeded { .. }) {
-            return None;
+            return vec![];
         }
-        let (branch, commit) = (report.branch.clone()?, report.commit.clone()?);
-        if !can_be_pushed(&branch, &commit) {
-            warn!(task.id = %task.id, "What the runner of task {} says of its branch and commit cannot be", task.id);
-            return None;
-        }
-        Some(Self { workspace: task.workspace_id, attempt, how: task.land, branch, commit, by: task.created_by.clone() })
+        let beside = report.repositories.iter().map(|one| (&one.branch, &one.commit));
+        let results = std::iter::once((&report.branch, &report.commit)).chain(beside).take(1 + REPOSITORIES_MAX);
+        let changed = (0..).zip(results).filter_map(|(position, (branch, commit))| Some((position, branch.clone()?, commit.clone()?)));
+        let sound = changed.filter(|(_, branch, commit)| {
+            let can_be = can_be_pushed(branch, commit);
+            if !can_be {
+                warn!(task.id = %task.id, "What the runner of task {} says of its branch and commit cannot be", task.id);
+            }
+            can_be
+        });
+        let new = |(position, branch, commit)| Self {
+            workspace: task.workspace_id,
+            attempt,
+            position,
+            how: task.land,
+            branch,
+            commit,
+            by: task.created_by.clone(),
+        };
+        sound.map(new).collect()
     }
 
     pub fn fact(&self) -> Fact {
@@ -55,17 +72,19 @@ impl NewLanding {
 }
 
 /// As git and the table take it.
-fn can_be_pushed(branch: &str, commit: &str) -> bool {
+pub(crate) fn can_be_pushed(branch: &str, commit: &str) -> bool {
+    branch.starts_with(BRANCHES) && check_ref(branch).is_ok() && (1..=250).contains(&branch.len()) && is_commit(commit)
+}
+
+/// Its id, as git and the table take it.
+pub(crate) fn is_commit(id: &str) -> bool {
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    branch.starts_with(BRANCHES)
-        && check_ref(branch).is_ok()
-        && (1..=250).contains(&branch.len())
-        && (7..=64).contains(&commit.len())
-        && commit.chars().all(is_hex)
+    (7..=64).contains(&id.len()) && id.chars().all(is_hex)
 }
 
 impl Engine {
-    /// Wants the result of a task that has succeeded to land, or to be tried again. What has landed is brought up to date.
+    /// Wants the result of a task that has succeeded to land, or to be tried again: in all its repositories, or as long as there are some in which it
+    /// has not landed, in those. What has landed in all of them is brought up to date.
     pub async fn land_task(&self, actor: &Actor, id: TaskId, land: LandTask) -> Result<TaskView> {
         actor.may(Permission::ChangeTasks)?;
         land.validate()?;
@@ -75,19 +94,26 @@ impl Engine {
             let state = task.state.name().name();
             return Err(Error::Conflict(format!("only a result that has passed its checks lands, and this task is {state}")));
         }
-        let saved = store::saved(&mut tx, id).await?.filter(|saved| can_be_pushed(&saved.branch, &saved.commit));
-        let saved = saved.ok_or_else(|| Error::Conflict("it has changed nothing, so there is nothing to land".into()))?;
-        let new = NewLanding {
+        let mut saved = store::saved(&mut tx, id, land.how).await?;
+        saved.retain(|saved| can_be_pushed(&saved.branch, &saved.commit));
+        if saved.iter().any(|saved| !saved.has_landed) {
+            saved.retain(|saved| !saved.has_landed);
+        }
+        let new = |saved: Saved| NewLanding {
             workspace: task.workspace_id,
             attempt: saved.attempt,
+            position: saved.position,
             how: land.how,
             branch: saved.branch,
             commit: saved.commit,
             by: actor.label(),
         };
+        let new: Vec<_> = saved.into_iter().map(new).collect();
+        let first = new.first().ok_or_else(|| Error::Conflict("it has changed nothing, so there is nothing to land".into()))?;
+        let fact = first.fact();
         let now = tx.now();
-        store::ask(&mut tx, std::slice::from_ref(&new), now).await?;
-        tx.record_all(&[new.fact()]).await?;
+        store::ask(&mut tx, &new, now).await?;
+        tx.record_all(&[fact]).await?;
         let view = task::query::view(&mut tx, id).await?;
         let view = tx.answer(actor, view).await?;
         self.hints.landings.notify_one();
@@ -103,22 +129,38 @@ impl Engine {
     /// `by` is what the event is signed with; Muster itself when absent.
     async fn note_landed(&self, by: Option<String>, runner: RunnerId, said: &Landed) -> Result<()> {
         let mut tx = self.begin_system(by.clone()).await?;
-        let task = said.attempt.task_id;
+        let (task, position) = (said.attempt.task_id, said.position);
         let Some(workspace) = store::lock_task(&mut tx, task).await? else { return Ok(()) };
         let Some(waiting) = store::lock_waiting(&mut tx, said, runner).await? else { return Ok(()) };
         let now = tx.now();
+        if waiting.says_anew && said.remote.is_some() {
+            // about the push, once more
+            return Ok(());
+        }
+        if waiting.says_anew {
+            // whatever came of it, the result is where it was
+            store::has_said_anew(&mut tx, task, position).await?;
+            return tx.commit(()).await;
+        }
         let is_given_up = by.is_none() && waiting.tells >= TELLS_MAX;
         let outcome = Outcome { is_given_up, ..outcome(&waiting, said, now) };
-        store::save(&mut tx, task, &outcome, now).await?;
+        store::save(&mut tx, (task, position), &outcome, now).await?;
+        let pull_request = outcome.pull_request.as_ref().map(|one| one.url.clone());
+        let is_new = pull_request.is_some() && pull_request != waiting.pull_request;
+        let say_anew = store::link_to_each_other(&mut tx, (task, position), is_new, now).await?;
         let kind = EventKind::LandingTried {
             attempt: said.attempt.number,
             how: waiting.how,
             state: outcome.state,
-            pull_request: outcome.pull_request.as_ref().map(|one| one.url.clone()),
+            pull_request,
             why: outcome.trouble.as_ref().map(|trouble| trouble.message.clone()),
+            folder: waiting.folder,
         };
         tx.record(workspace, task, &kind).await?;
         tx.commit(()).await?;
+        if say_anew {
+            self.hints.landings.notify_one();
+        }
         info!(task.id = %task, "The result of task {task} is {}", outcome.state.name());
         Ok(())
     }

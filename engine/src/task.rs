@@ -19,6 +19,7 @@ pub(crate) mod plant;
 mod preview;
 pub(crate) mod query;
 mod release;
+mod repositories;
 mod rescuer;
 pub(crate) mod rewire;
 mod row;
@@ -29,7 +30,7 @@ mod unreadable;
 use domain::{
     Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskView, Timestamp, Work,
     error::Errors,
-    task::{Dependency, On, Parents, Standing, TaskLink},
+    task::{Dependency, On, Parents, Standing, TaskLink, TaskRepository},
 };
 
 pub use dispatcher::Dispatcher;
@@ -152,8 +153,8 @@ async fn check_new(tx: &mut Tx, new: &NewTask) -> Result<()> {
 
 fn seed(actor: &Actor, new: NewTask, work: Work, repository: RepositoryId, now: Timestamp) -> Seed {
     let of = Origin { workspace: actor.workspace_id, repository, created_by: actor.label(), created_at: now };
-    let waits = new.depends_on.clone();
-    Seed { task: new_task(new, work, of), waits, by: actor.label() }
+    let (waits, repositories) = (new.depends_on.clone(), TaskRepository::all(&new.repositories));
+    Seed { task: new_task(new, work, of), repositories, waits, by: actor.label() }
 }
 
 /// Compiles what is to be asked later.

@@ -342,6 +342,7 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         exit_code: Some(0),
         branch: Some("muster/test-1".into()),
         commit: Some("fedcba9876543210".into()),
+        repositories: vec![],
         verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
         artifacts: vec![],
         output: None,

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::{
     clock::Moment,
     held::{Order, Orders, Why},
-    journal::Entry,
+    journal::{Beside, Entry},
     life::Runner,
     outbox::{Answer, Closed},
     process::{self, Trace},
@@ -117,10 +117,17 @@ pub(crate) async fn note(runner: &Runner, entry: &Entry) {
 
 /// An attempt as it is before anything is done about it.
 fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
+    let mirror = |location: &str| runner.mirrors.path(location, &assignment.credentials);
+    let beside = assignment.repositories.iter().map(|one| Beside {
+        name: one.folder.clone(),
+        repository: one.url.clone(),
+        mirror: mirror(&one.url),
+        worktree: None,
+    });
     Entry {
         attempt: assignment.attempt,
         title: assignment.title.clone(),
-        mirror: runner.mirrors.path(&assignment.repository, &assignment.credentials),
+        mirror: mirror(&assignment.repository),
         repository: assignment.repository.clone(),
         folder: runner.folders.attempt(assignment.attempt.attempt_id),
         worktree: None,
@@ -133,6 +140,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         },
         group: None,
         lfs: assignment.lfs,
+        beside: beside.collect(),
     }
 }
 
@@ -171,6 +179,7 @@ fn without_work(outcome: WorkOutcome) -> AttemptReport {
         exit_code: None,
         branch: None,
         commit: None,
+        repositories: vec![],
         verification: None,
         artifacts: vec![],
         output: None,
@@ -275,6 +284,7 @@ mod tests {
             isolation: Isolation::None,
             group: None,
             lfs: false,
+            beside: vec![],
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");

@@ -7,7 +7,7 @@ use domain::{
     agent::MANIFESTS_MAX,
     check::VERIFICATION_TIMEOUT_SECONDS,
     judgement::JUDGES,
-    repository::{LFS, SUBMODULES},
+    repository::{LFS, SEVERAL, SUBMODULES},
     runner::{FETCH_SECONDS, reading::READING_SECONDS},
     task::RUNNER_CAPABILITIES_MAX,
 };
@@ -186,22 +186,23 @@ impl Paths {
 impl RunnerConfig {
     /// How many manifests are read at most: a runner that says that it has more than fits is not taken at all.
     pub(crate) fn most_manifests(&self) -> usize {
-        // its system, its processor, that it has judges, and what it fetches
-        let others = 5 + Backend::KNOWN.len() + self.capabilities.len();
+        // its system, its processor, that it has judges, and what it fetches and gives
+        let others = 6 + Backend::KNOWN.len() + self.capabilities.len();
         RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
     }
 
     /// All that it has, each once. Of agents and judges those that were found, whatever it was started with: a task that needs one is given to
-    /// no other. An agent judges in a sandbox alone. It fetches submodules as it is of a version that does, and what Git LFS keeps where that is.
+    /// no other. An agent judges in a sandbox alone. It fetches submodules and gives worktrees of several
+    /// repositories as it is of a version that does, and fetches what Git LFS keeps where that is.
     pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool, has_lfs: bool) -> Vec<String> {
         let judges = (has_sandbox && agents.iter().any(|found| found.backend.may_judge())).then_some(JUDGES);
-        let found = [std::env::consts::OS, std::env::consts::ARCH, SUBMODULES]
+        let found = [std::env::consts::OS, std::env::consts::ARCH, SUBMODULES, SEVERAL]
             .into_iter()
             .chain(judges)
             .chain(has_lfs.then_some(LFS))
             .map(str::to_owned);
         let agents = agents.iter().map(|found| found.backend.name().into_owned());
-        let is_found = |word: &str| [JUDGES, SUBMODULES, LFS].contains(&word) || Backend::parse(word).is_ok();
+        let is_found = |word: &str| [JUDGES, SUBMODULES, SEVERAL, LFS].contains(&word) || Backend::parse(word).is_ok();
         let said = self.capabilities.iter().filter(|word| !is_found(word)).cloned();
         let mut all: Vec<_> = found.chain(agents).chain(said).collect();
         all.sort_unstable();
@@ -281,7 +282,7 @@ mod tests {
         };
         let mine = Backend::parse("own:mine").unwrap();
         let found = Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
-        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine", SUBMODULES];
+        let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine", SUBMODULES, SEVERAL];
         expected.sort_unstable();
         assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true, false), expected, "nor has it judges, nor Git LFS");
         let has_judges = |backend: Backend, has_sandbox| {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::{
+    attempt::folder::AttemptFolder,
     disk::on_disk,
     process::{Leader, Trace, boot},
     submodule::Submodule,
@@ -48,6 +49,36 @@ pub(crate) struct Entry {
     /// Git LFS keeps files for it, which the work is given.
     #[serde(default)]
     pub lfs: bool,
+    /// The repositories beside the first, in the order of the assignment.
+    #[serde(default)]
+    pub beside: Vec<Beside>,
+}
+
+/// A repository of an attempt beside its first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Beside {
+    /// What its worktree is called.
+    pub name: String,
+    pub repository: String,
+    pub mirror: PathBuf,
+    pub worktree: Option<Checkout>,
+}
+
+/// One repository of an attempt, as if the attempt had no other: what Muster keeps for it lies in a folder of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// What its worktree is called; absent for the first.
+    pub name: Option<String>,
+    pub entry: Entry,
+    /// Where its worktree is, or is to be.
+    pub work: PathBuf,
+}
+
+impl Part {
+    /// For messages: which repository it is about, where there are others.
+    pub fn says(&self, message: &str) -> String {
+        self.name.as_ref().map_or_else(|| message.to_owned(), |name| format!("{name}: {message}"))
+    }
 }
 
 fn without_a_sandbox() -> Isolation {
@@ -55,6 +86,34 @@ fn without_a_sandbox() -> Isolation {
 }
 
 impl Entry {
+    /// Its repositories, the first one first.
+    pub fn parts(&self) -> Vec<Part> {
+        let folder = AttemptFolder::of(&self.folder);
+        let first = Part { name: None, entry: Self { beside: vec![], ..self.clone() }, work: folder.work() };
+        let beside = self.beside.iter().enumerate().map(|(index, one)| Part {
+            name: Some(one.name.clone()),
+            entry: Self {
+                repository: one.repository.clone(),
+                mirror: one.mirror.clone(),
+                folder: folder.beside(index + 1),
+                worktree: one.worktree.clone(),
+                beside: vec![],
+                ..self.clone()
+            },
+            work: folder.work_beside(&one.name),
+        });
+        std::iter::once(first).chain(beside).collect()
+    }
+
+    /// Notes where the worktrees of its parts are, in their order.
+    pub fn keep(&mut self, checkouts: Vec<Checkout>) {
+        let mut checkouts = checkouts.into_iter();
+        self.worktree = checkouts.next();
+        for one in &mut self.beside {
+            one.worktree = checkouts.next();
+        }
+    }
+
     /// What the attempt's processes have in common. Of an earlier start of the machine none are left.
     pub fn trace(&self) -> Trace {
         Trace {

@@ -36,13 +36,20 @@ const AGAIN_IN: u32 = 60;
 
 pub(crate) struct Landings {
     /// Told again meanwhile, they are not begun anew.
-    at_work: Mutex<HashMap<TaskId, Turn>>,
+    at_work: Mutex<HashMap<Which, Turn>>,
     said: Mutex<VecDeque<Landed>>,
     to_say: Notify,
     turns: Semaphore,
 }
 
-/// What is at work for a task.
+/// The result of a task in one of its repositories.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Which {
+    task: TaskId,
+    position: i32,
+}
+
+/// What is at work for one.
 struct Turn {
     number: i32,
     /// Somebody has asked for it anew meanwhile.
@@ -69,31 +76,31 @@ impl Landings {
 
     fn say(&self, landed: Landed) {
         let mut said = lock(&self.said);
-        // without a link it waits; of each task the last word counts
-        said.retain(|earlier| earlier.attempt.task_id != landed.attempt.task_id);
+        // without a link it waits; of each result the last word counts
+        said.retain(|earlier| (earlier.attempt.task_id, earlier.position) != (landed.attempt.task_id, landed.position));
         said.push_back(landed);
         self.to_say.notify_one();
     }
 }
 
-/// Lets go of the task also when what it does panics.
+/// Lets go of it also when what it does panics.
 struct AtWork {
     runner: Arc<Runner>,
-    task: TaskId,
+    which: Which,
     is_over: bool,
 }
 
 impl AtWork {
-    /// What was asked for meanwhile; without anything the task is let go of.
+    /// What was asked for meanwhile; without anything it is let go of.
     fn next(&mut self) -> Option<LandingOrder> {
         let mut at_work = lock(&self.runner.landings.at_work);
-        if let Some(turn) = at_work.get_mut(&self.task)
+        if let Some(turn) = at_work.get_mut(&self.which)
             && let Some(next) = turn.next.take()
         {
             turn.number = next.number;
             return Some(next);
         }
-        at_work.remove(&self.task);
+        at_work.remove(&self.which);
         self.is_over = true;
         None
     }
@@ -102,14 +109,15 @@ impl AtWork {
 impl Drop for AtWork {
     fn drop(&mut self) {
         if !self.is_over {
-            lock(&self.runner.landings.at_work).remove(&self.task);
+            lock(&self.runner.landings.at_work).remove(&self.which);
         }
     }
 }
 
 pub(crate) fn begin(runner: &Arc<Runner>, order: LandingOrder) {
     let task = order.attempt.task_id;
-    match lock(&runner.landings.at_work).entry(task) {
+    let which = Which { task, position: order.position };
+    match lock(&runner.landings.at_work).entry(which) {
         Entry::Occupied(mut turn) => {
             if order.number > turn.get().number {
                 turn.get_mut().next = Some(order);
@@ -118,7 +126,7 @@ pub(crate) fn begin(runner: &Arc<Runner>, order: LandingOrder) {
         }
         Entry::Vacant(place) => place.insert(Turn { number: order.number, next: None }),
     };
-    let mut at_work = AtWork { runner: Arc::clone(runner), task, is_over: false };
+    let mut at_work = AtWork { runner: Arc::clone(runner), which, is_over: false };
     runner.tracker.spawn(async move {
         let runner = Arc::clone(&at_work.runner);
         let mut order = order;
@@ -147,8 +155,19 @@ async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
     };
     let git = runner.git_for(&order.credentials).for_attempt((MARKER, order.attempt.attempt_id.to_string()), runner.stop.clone());
     let landed = |remote: Option<String>, pull_request: Option<PullRequest>, trouble: Option<Trouble>| {
-        Some(Landed { attempt: order.attempt, number: order.number, remote, pull_request, trouble })
+        Some(Landed { attempt: order.attempt, number: order.number, position: order.position, remote, pull_request, trouble })
     };
+    if order.says_anew {
+        let said = tokio::select! {
+            said = say_anew(&git, runner, order) => said,
+            () = runner.stop.cancelled() => Err(NotDone::Stopped),
+        };
+        return match said {
+            Ok(pull_request) => landed(None, pull_request, None),
+            Err(NotDone::Trouble(trouble) | NotDone::NoToken(trouble)) => landed(None, None, Some(trouble)),
+            Err(NotDone::Stopped) => None,
+        };
+    }
     let Pushed { remote, base } = match push(&git, runner, order).await {
         Ok(pushed) => pushed,
         Err(NotDone::Trouble(trouble)) => return landed(None, None, Some(trouble)),
@@ -167,6 +186,13 @@ async fn carry_out(runner: &Runner, order: &LandingOrder) -> Option<Landed> {
         Err(NotDone::NoToken(trouble)) => landed(Some(remote), None, Some(of_whom(trouble, &order.credentials))),
         Err(NotDone::Stopped) => None,
     }
+}
+
+/// Nothing where its pull request is open no more.
+async fn say_anew(git: &Git, runner: &Runner, order: &LandingOrder) -> Result<Option<PullRequest>, NotDone> {
+    let Some(wanted) = &order.pull_request else { return Ok(None) };
+    let remote = push::remote(git, runner, order).await?;
+    forge::say_anew(git, runner, &remote, &order.branch, wanted).await
 }
 
 /// What helps a workspace that this machine is not for is another thing.

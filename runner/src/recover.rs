@@ -61,8 +61,11 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
             Err(error) => error!(attempt.id = %id, "What was said about attempt {id} of an earlier life cannot be read: {error}"),
         }
         match put_away(runner, entry).await {
-            Ok(Some(Saved { commit: Some(commit), .. })) => info!(attempt.id = %id, "Saved the work of an earlier life as {commit}"),
-            Ok(_) => {}
+            Ok(saved) => {
+                for commit in saved.iter().filter_map(|one| one.commit.as_ref()) {
+                    info!(attempt.id = %id, "Saved the work of an earlier life as {commit}");
+                }
+            }
             Err(error) => {
                 warn!(attempt.id = %id, "Attempt {id} of an earlier life is not cleared up, its folder {} stays: {error}", entry.folder.display());
             }
@@ -72,18 +75,16 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
 }
 
 /// Ends what runs of it, saves what it did, and removes its folder. On an error the folder stays.
-pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Option<Saved>, NotPutAway> {
+pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Vec<Saved>, NotPutAway> {
     process::kill(&entry.trace(), &runner.limits).await?;
-    let mut saved = None;
-    if let Some(checkout) = &entry.worktree
-        && checkout.path.exists()
-    {
+    let mut saved = vec![];
+    if entry.parts().iter().any(|part| part.entry.worktree.is_some() && part.work.exists()) {
         let marker = (MARKER, entry.attempt.attempt_id.to_string());
         let git = runner.git.for_attempt(marker, tokio_util::sync::CancellationToken::new());
         let room = runner.sandbox.same_room(entry).await.map_err(NotPutAway::NoSandbox)?;
-        let done = save(&git, &room, entry, checkout).await;
+        let done = save(&git, &room, entry).await;
         room.let_go(runner.limits.kill).await.map_err(NotPutAway::Group)?;
-        saved = Some(done?);
+        saved = done?;
     }
     if let Some(group) = &entry.group {
         group::remove(group, runner.limits.kill).await.map_err(NotPutAway::Group)?;

@@ -38,8 +38,15 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    network::bridge::Bridge, process::program_path, submodule::Submodule, worktree::is_folder_below,
+    Network, SandboxConfig,
+    attempt::folder::AttemptFolder,
+    backend::found::Found,
+    folders::private_folder,
+    journal::{Entry, Part},
+    network::bridge::Bridge,
+    process::program_path,
+    submodule::Submodule,
+    worktree::is_folder_below,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -82,9 +89,18 @@ pub(crate) enum Room {
 pub(crate) struct Closed {
     sandbox: Arc<Sandbox>,
     folder: PathBuf,
-    mirror: PathBuf,
     group: Option<Group>,
-    /// Those of the attempt, once they are known.
+    /// The repositories of the attempt, the first one first.
+    repositories: Vec<Repository>,
+}
+
+/// What there is of one repository.
+struct Repository {
+    work: PathBuf,
+    /// What belongs to it but for its worktree.
+    folder: PathBuf,
+    mirror: PathBuf,
+    /// Those in it, once they are known.
     submodules: OnceLock<Vec<Submodule>>,
 }
 
@@ -143,12 +159,8 @@ impl Sandbox {
         let base = self.tried.get_or_try_init(|| self.make_one()).await?;
         let group = base.as_ref().map(|base| base.group(&group_name(entry.attempt.attempt_id), &self.config.limits));
         let group = group.transpose().map_err(|error| format!("the attempt gets no control group: {error}"))?;
-        let (folder, mirror) = (entry.folder.clone(), entry.mirror.clone());
-        let room = Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder, mirror, group, submodules: OnceLock::new() }));
-        if let Some(checkout) = &entry.worktree {
-            room.show_submodules(&checkout.submodules);
-        }
-        Ok(room)
+        let repositories = entry.parts().into_iter().map(Repository::of).collect();
+        Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder: entry.folder.clone(), group, repositories })))
     }
 
     /// What attempts may use and reach, for the server.
@@ -329,10 +341,12 @@ impl Room {
         matches!(self, Self::Closed(_))
     }
 
-    /// From now on, what the submodules of the attempt borrow is there as well. Of an attempt they stay the same.
-    pub fn show_submodules(&self, submodules: &[Submodule]) {
-        if let Self::Closed(closed) = self {
-            closed.submodules.get_or_init(|| submodules.to_vec());
+    /// From now on, what the submodules of the attempt's repository with this number borrow is there as well. Of an attempt they stay the same.
+    pub fn show_submodules(&self, number: usize, submodules: &[Submodule]) {
+        if let Self::Closed(closed) = self
+            && let Some(repository) = closed.repositories.get(number)
+        {
+            repository.submodules.get_or_init(|| submodules.to_vec());
         }
     }
 
@@ -412,7 +426,7 @@ impl Closed {
     }
 
     fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<&Found>) -> io::Result<Program> {
-        let mut own = self.places(guest)?;
+        let mut own = self.places(guest, worktree)?;
         if let Some(found) = agent {
             own.shown = found.shown().to_vec();
             own.rest.read_only(&found.needs, &found.needs);
@@ -425,12 +439,15 @@ impl Closed {
         }
     }
 
-    fn submodules(&self) -> &[Submodule] {
-        self.submodules.get().map(Vec::as_slice).unwrap_or_default()
+    /// Those that somebody who stands there sees. git looks at one of them, or at what was taken of it: nothing that it runs of the work's
+    /// reaches into another.
+    fn seen(&self, guest: Guest, worktree: &Path) -> impl Iterator<Item = &Repository> {
+        let looks = matches!(guest, Guest::Git { .. });
+        self.repositories.iter().filter(move |one| !looks || one.is_at(worktree))
     }
 
     /// What there is of the attempt.
-    fn places(&self, guest: Guest) -> io::Result<Own> {
+    fn places(&self, guest: Guest, worktree: &Path) -> io::Result<Own> {
         let folder = AttemptFolder::of(&self.folder);
         let mut room = Places::default();
         let home_and_tmp = folder.home_and_tmp(guest);
@@ -444,30 +461,46 @@ impl Closed {
                 room.read_only(&folder.given(), &folder.given());
             }
             Guest::Check { .. } => room.read_only(&folder.given(), &folder.given()),
-            Guest::Git { .. } => {
-                room.writable(&folder.index_folder(), &folder.index_folder());
-                // not what its user has added to it, which is how it proves who it is elsewhere
-                room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig"));
-                let numbers = std::iter::once(0).chain(self.submodules().iter().map(|one| one.number));
-                numbers.for_each(|number| room.read_only_if_there(&folder.store(number)));
-            }
+            // not what its user has added to it, which is how it proves who it is elsewhere
+            Guest::Git { .. } => room.read_only_if_there(&self.sandbox.state_dir.join("gitconfig")),
             // it is told all that it needs
-            Guest::Judge { .. } => {}
-        }
-        let (work, git) = (folder.work(), folder.git());
-        if let Guest::Judge { reads, .. } = guest {
-            if reads {
-                room.read_only(&folder.judged(), &work);
+            Guest::Judge { reads, .. } => {
+                if reads {
+                    room.read_only(&folder.judged(), &folder.work());
+                }
+                return Ok(Own { home_and_tmp, shown: vec![], rest: room });
             }
-            return Ok(Own { home_and_tmp, shown: vec![], rest: room });
         }
+        self.seen(guest, worktree).try_for_each(|repository| repository.show(guest, &mut room))?;
+        Ok(Own { home_and_tmp, shown: vec![], rest: room })
+    }
+}
+
+impl Repository {
+    fn of(Part { entry, work, .. }: Part) -> Self {
+        let submodules = entry.worktree.map_or_else(OnceLock::new, |checkout| OnceLock::from(checkout.submodules));
+        Self { work, folder: entry.folder, mirror: entry.mirror, submodules }
+    }
+
+    /// Whether this is in its worktree, or a store of its own.
+    fn is_at(&self, place: &Path) -> bool {
+        place.starts_with(&self.work) || place.parent() == Some(self.folder.as_path())
+    }
+
+    fn show(&self, guest: Guest, room: &mut Places) -> io::Result<()> {
+        let (folder, submodules) = (AttemptFolder::of(&self.folder), self.submodules.get().map(Vec::as_slice).unwrap_or_default());
+        if let Guest::Git { .. } = guest {
+            room.writable(&folder.index_folder(), &folder.index_folder());
+            let numbers = std::iter::once(0).chain(submodules.iter().map(|one| one.number));
+            numbers.for_each(|number| room.read_only_if_there(&folder.store(number)));
+        }
+        let (work, git) = (&self.work, folder.git());
         match guest {
             // it takes in what there is, and what it runs of the work's may change none of that
-            Guest::Git { writes: false } => room.read_only(&work, &work),
-            _ => room.writable(&work, &work),
+            Guest::Git { writes: false } => room.read_only(work, work),
+            _ => room.writable(work, work),
         }
         room.writable(&git, &git);
-        let submodules = self.submodules();
         for mirror in std::iter::once(&self.mirror).chain(submodules.iter().map(|one| &one.mirror)) {
             let objects = mirror.join("objects");
             room.read_only(&objects, &objects);
@@ -495,7 +528,7 @@ impl Closed {
             }
         }
         room.read_only_if_there(&work.join(".git"));
-        Ok(Own { home_and_tmp, shown: vec![], rest: room })
+        Ok(())
     }
 }
 
@@ -544,13 +577,7 @@ mod tests {
         let agents: Network = "api.example.org".parse().unwrap();
         let config = SandboxConfig { network: Network::None, agent_network: agents.clone(), ..SandboxConfig::default() };
         let sandbox = Arc::new(Sandbox::new(config, "/srv/muster".into()));
-        let closed = Closed {
-            sandbox,
-            folder: "/srv/muster/attempts/1".into(),
-            mirror: "/srv/muster/mirrors/1".into(),
-            group: None,
-            submodules: OnceLock::new(),
-        };
+        let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), group: None, repositories: vec![] };
         let judge = |reads| Guest::Judge { round: 1, number: 1, reads };
         for guest in [Guest::Agent, judge(true), judge(false)] {
             assert_eq!(closed.network(guest), &agents, "{guest:?}");

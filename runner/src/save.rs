@@ -14,17 +14,22 @@ mod within;
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fmt, fs, io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
+use domain::{
+    ArtifactKind,
+    artifact::{ARTIFACT_LIMIT, diff_name},
+    protocol::NewArtifact,
+};
 use thiserror::Error;
 
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Place},
-    journal::{Checkout, Entry},
+    journal::{Checkout, Entry, Part},
     lfs::{self, Added},
     sandbox::Room,
     worktree,
@@ -37,13 +42,16 @@ pub(crate) use within::Patch;
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 
+/// What was done about one repository.
 #[derive(Default)]
 pub(crate) struct Saved {
+    /// What its worktree is called; absent for the first.
+    pub name: Option<String>,
     /// The branch's tip; nothing when the work changed nothing.
     pub commit: Option<String>,
     /// How the work stood. Nothing when nobody has looked.
     pub stand: Option<Stand>,
-    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT); empty when there is no difference.
+    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`] for all of them together; empty when there is no difference.
     pub diff: Vec<u8>,
     /// What was changed inside submodules and is no part of it.
     pub patches: Vec<Patch>,
@@ -51,7 +59,23 @@ pub(crate) struct Saved {
     pub notes: Vec<String>,
 }
 
-/// What the work has come to: the history that it has made itself, and the files that there are.
+impl Saved {
+    /// What there is to say in the log.
+    pub fn told(&self) -> Vec<String> {
+        self.notes.iter().map(|note| self.name.as_ref().map_or_else(|| note.clone(), |name| format!("{name}: {note}"))).collect()
+    }
+
+    pub fn into_artifacts(self) -> Vec<NewArtifact> {
+        let Self { name, diff, patches, .. } = self;
+        let diff = NewArtifact { kind: ArtifactKind::Diff, name: diff_name(name.as_deref()), content: diff };
+        let called = |own: String| name.as_ref().map_or_else(|| own.clone(), |name| format!("{name}-{own}"));
+        let patches =
+            patches.into_iter().map(|patch| NewArtifact { kind: ArtifactKind::Patch, name: called(patch.name), content: patch.content });
+        std::iter::once(diff).chain(patches).filter(|artifact| !artifact.content.is_empty()).collect()
+    }
+}
+
+/// What the work has come to in a repository: the history that it has made itself, and the files that there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stand {
     /// The commit that is checked out.
@@ -59,6 +83,13 @@ pub(crate) struct Stand {
     pub tree: String,
     /// What was changed inside submodules, of each its number, its commit and its files.
     pub inside: Vec<String>,
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the files {} on the commit {}", self.tree, self.head)?;
+        self.inside.iter().try_for_each(|one| write!(f, ", {one}"))
+    }
 }
 
 #[derive(Debug, Error)]
@@ -79,6 +110,19 @@ pub(crate) enum SaveError {
          there are as they were left, and a new attempt begins without it"
     )]
     Untrue(String),
+    /// In one of several repositories.
+    #[error("{name}: {error}")]
+    In { name: String, error: Box<SaveError> },
+}
+
+impl SaveError {
+    /// With which of the attempt's repositories it is about. What was given up was so as a whole.
+    fn of(self, part: &Part) -> Self {
+        match (self, &part.name) {
+            (error @ Self::Git(GitError::GivenUp), _) | (error, None) => error,
+            (error, Some(name)) => Self::In { name: name.clone(), error: Box::new(error) },
+        }
+    }
 }
 
 /// A worktree to be saved, with what it takes to do so.
@@ -100,13 +144,40 @@ struct Saving<'a> {
     links: &'a [At],
 }
 
+/// Bytes that a report still has room for.
+#[derive(Clone, Copy)]
+struct Left {
+    diff: usize,
+    patches: usize,
+}
+
 /// A branch and the commit that it is to point to.
 struct Branch {
     name: String,
     commit: String,
 }
 
-pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &Checkout) -> Result<Saved, SaveError> {
+/// Saves every repository of an attempt, the first one first. One of which that does not go keeps none of the others from being saved.
+pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, SaveError> {
+    let (mut all, mut failed, mut left) = (vec![], None, Left { diff: ARTIFACT_LIMIT, patches: ARTIFACT_LIMIT });
+    for part in entry.parts() {
+        let Some(checkout) = &part.entry.worktree else { continue };
+        match save_one(outside, room, (&part.entry, checkout), left).await {
+            Ok(mut saved) => {
+                left.diff = left.diff.saturating_sub(saved.diff.len());
+                left.patches = left.patches.saturating_sub(saved.patches.iter().map(|patch| patch.content.len()).sum());
+                if let Some(name) = &part.name {
+                    saved.patches.iter_mut().for_each(|patch| patch.path = format!("{name}/{}", patch.path));
+                }
+                all.push(Saved { name: part.name, ..saved });
+            }
+            Err(error) => failed = failed.or(Some(error.of(&part))),
+        }
+    }
+    failed.map_or(Ok(all), Err)
+}
+
+async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
     worktree::restore(entry, checkout).await?;
@@ -132,14 +203,14 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry, checkout: &C
         let store = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
         if changed {
             let saving = saving.reading(&store);
-            diff = saving.diff(&tip).await?;
+            diff = saving.diff(&tip, left.diff).await?;
             // of the commit, and not of what was to be in it
             stand.tree = saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await?;
         }
         notes.push(saving.push(&branches).await?);
     }
-    let patches = within::save(&saving, &inside, &mut notes).await?;
-    Ok(Saved { commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
+    let patches = within::save(&saving, &inside, left.patches, &mut notes).await?;
+    Ok(Saved { name: None, commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
 }
 
 impl SaveError {
@@ -190,10 +261,10 @@ impl<'a> Saving<'a> {
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let submodules = self.submodules().await?;
-        let (path, folder) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder));
-        let (aside, work) = (folder.nested(self.number), folder.work());
+        let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested(self.number));
         let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
-        let around = self.checkout.path.strip_prefix(&work).unwrap_or(Path::new(""));
+        let root = self.entry.worktree.as_ref().map_or(&self.checkout.path, |own| &own.path);
+        let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
         for name in moved.await.map_err(io::Error::other)?? {
             let name = around.join(name);
             notes.push(format!("{} is a repository of its own: its files are saved, its history is not", name.display()));

@@ -24,14 +24,14 @@ use described::Described;
 /// How deep they may lie in each other.
 const DEEPEST: usize = 5;
 /// How many there may be in one worktree.
-const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 /// Characters of a text of somebody else's that is shown.
 const SHOWN: usize = 200;
 
 /// One of a worktree. Those that lie within others come after them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Submodule {
-    /// Among those of its worktree, from 1 on. Its repository is called by it.
+    /// Among those of its attempt, from 1 on. Its repository is called by it.
     pub number: usize,
     /// The number of the one that it lies in; 0 where that is the worktree itself.
     pub within: usize,
@@ -60,6 +60,8 @@ pub(crate) struct Reach<'a> {
     pub credentials: &'a Credentials,
     /// Folders in which no repository of its is.
     pub not_these: &'a [PathBuf],
+    /// Their numbers come after this one: those of one attempt are told apart by them, whichever of its repositories they lie in.
+    pub numbered_after: usize,
 }
 
 /// Whether a location is a path into one of these folders.
@@ -79,7 +81,7 @@ struct Around {
 
 /// All submodules of a commit, each with its commit in its mirror.
 pub(crate) async fn fetch(git: &Git, reach: Reach<'_>, (location, mirror, commit): (&str, &Path, &str)) -> Result<Vec<Submodule>, Refused> {
-    let Reach { mirrors, paths, credentials, not_these } = reach;
+    let Reach { mirrors, paths, credentials, not_these, numbered_after } = reach;
     let mut all: Vec<Submodule> = vec![];
     let mut around = vec![Around {
         number: 0,
@@ -109,7 +111,7 @@ pub(crate) async fn fetch(git: &Git, reach: Reach<'_>, (location, mirror, commit
             }
             let mirror = mirrors.path(&location, credentials);
             bring(git, mirrors, &mirror, &location, &one.commit).await.map_err(|error| about(&path, error))?;
-            let (number, depth, within) = (all.len() + 1, outer.depth + 1, outer.number);
+            let (number, depth, within) = (numbered_after + all.len() + 1, outer.depth + 1, outer.number);
             let Described { name, path: inner_path, commit, .. } = one;
             around.push(Around {
                 number,

@@ -72,7 +72,7 @@ pub(crate) struct Verified {
     /// What its judges have cost, in millionths of a dollar, as far as that can be known.
     pub judged_micros: u64,
     /// How the work stood when it was judged.
-    pub judged: Option<Stand>,
+    pub judged: Option<Vec<Stand>>,
 }
 
 /// Why there is no report.
@@ -224,15 +224,27 @@ impl Verification<'_> {
         }
     }
 
+    /// Of all repositories, one after the other.
     async fn git_status(&self, git: &Git, time: Duration) -> Result<String, GitError> {
-        worktree::restore(self.entry, self.checkout).await?;
-        let index = AttemptFolder::of(&self.entry.folder).index();
-        let place = worktree::place(self.checkout, &index);
-        worktree::fresh_index(git, place, &self.entry.folder, 0).await?;
-        let bounds = Bounds { time, ..Bounds::LOCAL };
-        let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
-        Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
+        let (began, mut dirty) = (Instant::now(), vec![]);
+        for part in self.entry.parts() {
+            let Some(checkout) = &part.entry.worktree else { continue };
+            let left = time.saturating_sub(began.elapsed());
+            let status = status_of(git, (&part.entry, checkout), left).await?;
+            dirty.extend(status.lines().map(|line| part.says(line)));
+        }
+        Ok(dirty.join("\n"))
     }
+}
+
+async fn status_of(git: &Git, (entry, checkout): (&Entry, &Checkout), time: Duration) -> Result<String, GitError> {
+    worktree::restore(entry, checkout).await?;
+    let index = AttemptFolder::of(&entry.folder).index();
+    let place = worktree::place(checkout, &index);
+    worktree::fresh_index(git, place, &entry.folder, 0).await?;
+    let bounds = Bounds { time, ..Bounds::LOCAL };
+    let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
+    Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
 }
 
 /// Whether a check that runs or looks something up has not passed, though it has to.

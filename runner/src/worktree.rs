@@ -18,7 +18,7 @@ use crate::{
     attempt::folder::AttemptFolder,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place, quoted},
-    journal::{Checkout, Entry},
+    journal::{Checkout, Entry, Part},
     lfs,
     mirror::{self, Refused},
     submodule::{self, Submodule},
@@ -28,9 +28,9 @@ use crate::{
 const SET_ASIDE: &str = "own-";
 
 /// What the worktree is to be.
-pub(crate) fn planned(entry: &Entry, base_commit: String, submodules: Vec<Submodule>) -> Checkout {
+pub(crate) fn planned(Part { entry, work, .. }: &Part, base_commit: String, submodules: Vec<Submodule>) -> Checkout {
     Checkout {
-        path: AttemptFolder::of(&entry.folder).work(),
+        path: work.clone(),
         git_dir: AttemptFolder::of(&entry.folder).git(),
         base_commit,
         branch: format!("muster/{}-{}", entry.attempt.task_id.short(), entry.attempt.number),

@@ -14,7 +14,7 @@ use domain::{
     Backend,
     endpoint::address,
     judgement::JUDGES,
-    repository::{LFS, SUBMODULES},
+    repository::{LFS, SEVERAL, SUBMODULES},
     runner::owner_of,
 };
 use engine::{Keep, SharedPulls};
@@ -305,7 +305,7 @@ pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
         word if owner_of(word).is_some() => Err("stands for one runner, and is given to it by Muster"),
         word if Backend::parse(word).is_ok() => Err("is an agent, which a runner has when it has found it"),
         JUDGES => Err("is what a runner has that has found an agent that can judge, and makes sandboxes"),
-        SUBMODULES => Err("is what every runner of this version has"),
+        SUBMODULES | SEVERAL => Err("is what every runner of this version has"),
         LFS => Err("is what a runner has that has found the program git-lfs"),
         _ => parse_capability(text),
     }
@@ -383,7 +383,7 @@ mod tests {
         }
         assert!(parse_own_capability("judges").is_err_and(|why| why.contains("an agent that can judge")));
         assert!(parse_own_capability("git-lfs").is_err_and(|why| why.contains("has found the program")));
-        assert!(parse_own_capability("submodules").is_err());
+        assert!(parse_own_capability("submodules").is_err() && parse_own_capability("several-repositories").is_err());
         assert_eq!([parse_own_capability(""), parse_own_capability("gpu")], [Ok(String::new()), Ok("gpu".to_owned())]);
         assert_eq!(parse_capability("acp:goose").as_deref(), Ok("acp:goose"), "a task may need it");
     }

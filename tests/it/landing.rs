@@ -395,8 +395,14 @@ async fn a_page_lands_a_result_and_says_what_came_of_it_without_scripts(pool: Pg
     app.test.land().await;
     let order = runner.told_to_land().remove(0);
     let trouble = Trouble { message: "example.org says no".into(), advice: "Ask it why.".into(), again_in: None };
-    let failed =
-        Landed { attempt: order.attempt, number: 1, remote: Some(order.repository.clone()), pull_request: None, trouble: Some(trouble) };
+    let failed = Landed {
+        attempt: order.attempt,
+        number: 1,
+        position: 0,
+        remote: Some(order.repository.clone()),
+        pull_request: None,
+        trouble: Some(trouble),
+    };
     runner.runner.has_landed(&failed).await.unwrap();
     let shown = page().await;
     for words in ["It has not landed", "Example.org says no.", "Ask it why.", "Try again", "https://example.org/a.git"] {

@@ -60,6 +60,7 @@ pub fn life(assignment: &Assignment) -> [Said; REPORT as usize] {
         exit_code: Some(0),
         branch: None,
         commit: None,
+        repositories: vec![],
         verification: Some(verification),
         artifacts: vec![],
         output: None,

@@ -139,6 +139,7 @@ impl Server {
             agent: Default::default(),
             repository: repository.to_str().context("a path of text")?.into(),
             base_ref: None,
+            repositories: vec![],
             submodules: false,
             lfs: false,
             files: vec![],

@@ -1,7 +1,11 @@
 //! What a pull request says. Whatever people, agents and programs wrote is shown as code, so that none of it is markup there, or calls
 //! anybody by name.
 
-use crate::{Attempt, CheckResult, TaskView, VerificationReport, Work, agent::dollars};
+use crate::{
+    Attempt, CheckResult, Landing, LandingState, PullRequest, TaskView, VerificationReport, Work,
+    agent::dollars,
+    task::{TaskRepository, last_part},
+};
 
 /// Characters of the work, of the criteria and of what is worth a look that are shown.
 const SHOWN: usize = 4000;
@@ -19,8 +23,8 @@ pub struct Usage {
     pub cost_micros: Option<u64>,
 }
 
-/// In Markdown. `page` is where people see the task.
-pub fn body(task: &TaskView, attempt: &Attempt, usage: Option<Usage>, page: &str) -> String {
+/// In Markdown. `page` is where people see the task; `own` is the repository in which it is, when that is not the first.
+pub fn body(task: &TaskView, attempt: &Attempt, own: Option<&TaskRepository>, usage: Option<Usage>, page: &str) -> String {
     let mut parts = vec![asked_for(task)];
     if !task.success_criteria.is_empty() {
         parts.push(format!("**Counts as done**\n\n{}", block(&task.success_criteria.join("\n"))));
@@ -31,6 +35,7 @@ pub fn body(task: &TaskView, attempt: &Attempt, usage: Option<Usage>, page: &str
         parts.push(format!("**Worth a look**\n\n{}", block(&found.join("\n"))));
     }
     parts.extend(usage.map(used));
+    parts.extend(together(task, own));
     parts.push(origin(task, attempt, page));
     parts.join("\n\n") + "\n"
 }
@@ -41,6 +46,30 @@ fn asked_for(task: &TaskView) -> String {
         _ => "Asked for",
     };
     format!("**{what}**\n\n{}", block(task.work.text()))
+}
+
+/// What the task has come to in its other repositories; nothing where it has no others, or has changed nothing there.
+fn together(task: &TaskView, own: Option<&TaskRepository>) -> Option<String> {
+    let own = own.map(|own| own.folder.as_str());
+    let others = task.landing.iter().chain(&task.more_landings).filter(|landing| landing.folder.as_deref() != own);
+    let lines: Vec<_> = others.map(|landing| other(landing, last_part(&task.summary.repository))).collect();
+    (!lines.is_empty()).then(|| format!("**Belongs together with**\n\n{}", lines.join("\n")))
+}
+
+fn other(landing: &Landing, first: &str) -> String {
+    let what = match (&landing.pull_request, landing.state) {
+        (Some(request), _) => link(request),
+        (None, LandingState::Landed) => "its branch is pushed".to_owned(),
+        (None, LandingState::Waiting) => "on its way".to_owned(),
+        (None, LandingState::Failed) => "not landed".to_owned(),
+    };
+    format!("- {}: {what}", cell(landing.folder.as_deref().unwrap_or(first)))
+}
+
+/// One that a forge has named, as far as nothing in it ends the link.
+fn link(request: &PullRequest) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+    if request.is_fit() && request.url.chars().all(fits) { format!("<{}>", request.url) } else { cell(&request.url) }
 }
 
 fn checks(report: Option<&VerificationReport>) -> String {
@@ -126,6 +155,14 @@ mod tests {
             block(&"x".repeat(SHOWN + 1)).chars().filter(|c| *c == 'x' || *c == '…').count(),
             SHOWN + 1 + "text".matches('x').count()
         );
+    }
+
+    #[test]
+    fn a_link_is_one_and_nothing_more() {
+        let of = |url: &str| link(&PullRequest { number: 7, url: url.into() });
+        assert_eq!(of("https://example.org/acme/api/pull/7"), "<https://example.org/acme/api/pull/7>");
+        assert_eq!(of("https://example.org/a>b"), "` https://example.org/a>b `");
+        assert_eq!(of("javascript:alert(1)"), "` javascript:alert(1) `");
     }
 
     #[test]

@@ -4,15 +4,15 @@ use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, On, Priority, RetryPolicy, Tier, Work,
-    check_capabilities, is_input_name,
+    CAPABILITIES_MAX, CONDITION_MAX, Concurrency, Dependency, INPUTS_MAX, Inputs, NewRepository, On, Priority, RetryPolicy, Tier, Work,
+    check_capabilities, is_input_name, repositories,
 };
 use crate::{
     AgentTerms, Backend, CheckSpec, Land,
     check::MAX_CHECKS,
     error::{Errors, Invalid},
     judgement::{JUDGES, JUDGES_MAX},
-    repository::{self, LFS, SUBMODULES},
+    repository::{self, LFS, SEVERAL, SUBMODULES},
 };
 
 /// What a person, a script or a service asks for.
@@ -35,6 +35,9 @@ pub struct NewTask {
     /// A branch, tag or commit; the repository's default branch when absent.
     #[serde(default)]
     pub base_ref: Option<String>,
+    /// Repositories that it works on beside that one, at most 8. Each has a worktree, `../more/FOLDER` from that of the first, and a result.
+    #[serde(default)]
+    pub repositories: Vec<NewRepository>,
     /// Its submodules are fetched as well, into the worktree.
     #[serde(default)]
     pub submodules: bool,
@@ -137,6 +140,7 @@ impl NewTask {
             agent: AgentTerms::default(),
             repository: repository.into(),
             base_ref: None,
+            repositories: vec![],
             submodules: false,
             lfs: false,
             files: vec![],
@@ -225,12 +229,13 @@ impl NewTask {
     }
 
     /// What its runner must have: what it says, the agents that it names for the work and for its judges or that alone can judge as they are
-    /// to, that it has any judges, and that it fetches what is wanted of the repository.
+    /// to, that it has any judges, and that it fetches what is wanted of the repository, and others beside it.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
         let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
         let agents = self.agent.backend.iter().cloned().chain(judges().filter_map(|check| self.judge_of(check)));
-        let fetched = [(self.submodules, SUBMODULES), (self.lfs, LFS)].into_iter().filter(|(wanted, _)| *wanted);
+        let has_several = !self.repositories.is_empty();
+        let fetched = [(self.submodules, SUBMODULES), (self.lfs, LFS), (has_several, SEVERAL)].into_iter().filter(|(wanted, _)| *wanted);
         let words = agents.map(|agent| agent.name()).chain(judges().map(|_| Cow::Borrowed(JUDGES)));
         for word in words.chain(fetched.map(|(_, word)| Cow::Borrowed(word))) {
             if !needed.iter().any(|known| *known == *word) {
@@ -261,6 +266,7 @@ impl NewTask {
                 errors.add("/base_ref", "malformed", reason);
             }
         }
+        repositories::validate(errors, &self.repository, &self.repositories);
     }
 
     fn validate_times(&self, errors: &mut Errors) {
@@ -470,8 +476,12 @@ mod tests {
         let needs = |submodules, lfs| NewTask { submodules, lfs, capabilities: vec!["gpu".into()], ..good() }.needed_capabilities();
         assert_eq!(needs(false, false), ["gpu"]);
         assert_eq!(needs(true, true), ["gpu", "submodules", "git-lfs"]);
-        for word in [SUBMODULES, LFS] {
+        let beside = vec![NewRepository { url: "/srv/api".into(), base_ref: None, folder: None }];
+        assert_eq!(NewTask { repositories: beside, ..good() }.needed_capabilities(), [SEVERAL]);
+        for word in [SUBMODULES, LFS, SEVERAL] {
             assert!(super::check_tag(word).is_ok(), "a runner that has it says so");
+        }
+        for word in [SUBMODULES, LFS] {
             let said = NewTask { submodules: true, lfs: true, capabilities: vec![word.to_owned()], ..good() };
             assert_eq!(said.needed_capabilities().len(), 2, "each once");
         }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskState, TaskStateName, Work};
+use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskRepository, TaskState, TaskStateName, Work};
 use crate::{AgentTerms, Attempt, CheckSpec, Land, Landing, TaskId, WorkflowRunId, endpoint::AwaitedPull};
 
 /// A row of a list.
@@ -46,6 +46,8 @@ pub struct TaskView {
     pub version: i64,
     pub work: Work,
     pub base_ref: Option<String>,
+    /// The repositories that it works on beside that one.
+    pub repositories: Vec<TaskRepository>,
     /// Whether its repository's submodules are fetched as well.
     pub submodules: bool,
     /// Whether the files that Git LFS keeps for it are.
@@ -77,6 +79,8 @@ pub struct TaskView {
     pub land: Land,
     /// How that goes; absent as long as there is no result to land, or nobody wants it to.
     pub landing: Option<Landing>,
+    /// How that goes in the repositories beside the first, of those that have changed.
+    pub more_landings: Vec<Landing>,
     pub correlation_id: Option<String>,
     /// Who holds it.
     pub paused_by: Option<String>,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     AgentTerms, CheckSpec, Land, NewTask, Priority,
-    task::{Concurrency, Judge, On, RetryPolicy, Tier},
+    task::{Concurrency, Judge, NewRepository, On, RetryPolicy, Tier},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +107,9 @@ pub struct Step {
     pub repository: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_ref: Option<String>,
+    /// Repositories that it works on beside that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<NewRepository>,
     /// Its repository's submodules are fetched as well.
     #[serde(default, skip_serializing_if = "is_false")]
     pub submodules: bool,
@@ -302,6 +305,7 @@ impl Step {
             command: self.command.clone(),
             prompt: self.prompt.clone(),
             base_ref: self.base_ref.clone(),
+            repositories: self.repositories.clone(),
             submodules: self.submodules,
             lfs: self.lfs,
             files: self.files.clone(),

@@ -116,7 +116,11 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
         Some(Kind::Command(_) | Kind::Prompt(_)) => {
             let base_ref = step.base_ref.clone().filter(|name| !name.contains("${{"));
             // The location is looked at apart, as it may come with the run.
-            let body = Step { base_ref, ..step.clone() }.new_task("/");
+            let mut body = Step { base_ref, ..step.clone() }.new_task("/");
+            // as it is for the first
+            for one in &mut body.repositories {
+                one.base_ref = one.base_ref.take().filter(|name| !name.contains("${{"));
+            }
             if let Err(invalid) = body.validate() {
                 errors.add_all(invalid);
             }
@@ -143,6 +147,7 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
                 ("files", !step.files.is_empty()),
                 ("success_criteria", !step.success_criteria.is_empty()),
                 ("base_ref", step.base_ref.is_some()),
+                ("repositories", !step.repositories.is_empty()),
                 ("submodules", step.submodules),
                 ("lfs", step.lfs),
                 ("max_attempts", step.max_attempts.is_some()),
@@ -281,6 +286,8 @@ fn texts(step: &Step) -> Vec<(String, &str)> {
     for (pointer, text) in [("/title", &step.title), ("/prompt", &step.prompt), ("/base_ref", &step.base_ref)] {
         texts.extend(one(pointer, text).zip(text.as_deref()));
     }
+    let beside = step.repositories.iter().enumerate();
+    texts.extend(beside.filter_map(|(index, one)| Some((format!("/repositories/{index}/base_ref"), one.base_ref.as_deref()?))));
     if let Some(message) = step.approval.as_ref().and_then(|approval| approval.message.as_deref()) {
         texts.push(("/approval/message".into(), message));
     }

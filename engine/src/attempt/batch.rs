@@ -20,7 +20,7 @@ use domain::{
 };
 use tracing::warn;
 
-use super::{Verdict, finding, judge, lease_until, may_be_kept, overdue, predict, report_part, session, store, telling};
+use super::{Verdict, finding, judge, lease_until, may_be_kept, overdue, predict, report_part, repository, session, store, telling};
 use crate::{
     Engine, Error, Result, RunnerSession,
     approval::asked::{self, NewQuestion},
@@ -204,6 +204,9 @@ impl Written<'_> {
             .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
             .collect();
         artifact::insert(tx, &artifacts, now).await?;
+        let results: Vec<_> =
+            self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.repositories.as_slice())).collect();
+        repository::insert(tx, &results).await?;
         landing::store::ask(tx, &self.landings, now).await?;
         let findings: Vec<_> = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.findings.as_slice())).collect();
         finding::insert(tx, &findings).await?;
@@ -310,10 +313,10 @@ impl Held {
                 let changed = self.end(tx, self.judged(report), report.verification.as_ref(), written)?;
                 self.row.report(report);
                 written.reports.push((self.task.workspace_id, self.key, report));
-                if let Some(landing) = NewLanding::of(&self.task, self.key, report) {
-                    written.facts.push(landing.fact());
-                    written.landings.push(landing);
-                }
+                let landings = NewLanding::of(&self.task, self.key, report);
+                // one is asked for them all
+                written.facts.extend(landings.first().map(NewLanding::fact));
+                written.landings.extend(landings);
                 Ok(Some(changed))
             }
             Said::GivenUp => self.end(tx, self.lost("its runner gave it up"), None, written).map(Some),

@@ -3,7 +3,7 @@
 use domain::{Attempt, AttemptId, CheckResult, CheckStatus, EndpointId, Failure, JudgeTerms, Judgement, TaskId, VerificationReport};
 use sqlx::{PgConnection, types::Json};
 
-use super::{finding, store::check_spec};
+use super::{finding, repository, store::check_spec};
 use crate::{Error, Result, endpoint};
 
 /// A task's attempts, oldest first, with their verifications; the artifacts are added by who knows them.
@@ -32,6 +32,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let mut checks = checks(conn, &ids).await?;
     let mut rounds = earlier_rounds(conn, &ids).await?;
     let mut findings = finding::of(conn, &ids).await?;
+    let mut results = repository::of(conn, &ids).await?;
     let attempts = rows.into_iter().map(|row| {
         let verification = row.verified_at.zip(row.verified_in).map(|(started_at, duration_ms)| VerificationReport {
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
@@ -56,6 +57,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             base_commit: row.base_commit,
             branch: row.branch,
             commit: row.commit_id,
+            repositories: results.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, result)| result).collect(),
             exit_code: row.exit_code,
             failure: row.failure.map(|failure| failure.0),
             verification,

@@ -8,7 +8,7 @@ use domain::{
     Judgement, KeptTerms, RunnerId, TaskId, Timestamp, VerificationReport, Work, WorkspaceId,
     protocol::{Assignment, AttemptReport, Credentials, Heard, Telling},
     runner::{ACCEPT_SECONDS, TRIAL_SECONDS},
-    task::{Inputs, Tier, fill},
+    task::{Inputs, TaskRepository, Tier, fill},
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
@@ -33,7 +33,10 @@ pub(super) async fn assignments(conn: &mut PgConnection, attempts: &[AttemptKey]
                   coalesce(tier, inferred ->> 'tier', 'standard') as "tier!: Tier", isolation,
                   -- a runner of the installation has what it has for its first workspace, and of the others what was put there for them
                   case when runner.workspace_id is null and workspace.id <> (select id from workspace order by created_at, id limit 1)
-                       then slug end as guest
+                       then slug end as guest,
+                  (select jsonb_agg(jsonb_build_object('url', other.location, 'base_ref', beside.base_ref, 'folder', folder) order by position)
+                   from task_repository beside join repository other on other.id = beside.repository_id
+                   where beside.task_id = task.id) as "beside?: Json<Vec<TaskRepository>>"
            from attempt join task on task.id = task_id join repository on repository.id = task.repository_id
              join workspace on workspace.id = task.workspace_id join runner on runner.id = attempt.runner_id
            where attempt.id = any($1)"#,
@@ -74,6 +77,7 @@ struct AssignmentRow {
     isolation: Isolation,
     /// The workspace's short name, where the runner's machine is not its own.
     guest: Option<String>,
+    beside: Option<Json<Vec<TaskRepository>>>,
 }
 
 fn unreadable(attempt: AttemptKey, reason: impl Into<String>) -> Failure {
@@ -87,11 +91,10 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         (None, None) => return Err(unreadable(attempt, "it has no work")),
     };
     let filled = |texts: Vec<String>| texts.iter().map(|text| fill(text, &row.inputs.0)).collect();
-    let base_ref = row.base_ref.map(|name| fill(&name, &row.inputs.0).trim().to_owned()).filter(|name| !name.is_empty());
-    if let Some(base_ref) = &base_ref
-        && let Err(reason) = domain::repository::check_ref(base_ref)
-    {
-        return Err(Failure::new(FailureCode::RefMalformed, format!("“{base_ref}”, from which it was to start, {reason}")));
+    let base_ref = base(row.base_ref, &row.inputs.0)?;
+    let mut repositories = row.beside.map(|beside| beside.0).unwrap_or_default();
+    for one in &mut repositories {
+        one.base_ref = base(one.base_ref.take(), &row.inputs.0)?;
     }
     let KeptTerms { terms, unknown } = row.agent.map(|agent| agent.0).unwrap_or_default();
     if let Some(word) = unknown {
@@ -105,6 +108,7 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         agent: terms,
         repository: row.location,
         base_ref,
+        repositories,
         submodules: row.submodules,
         lfs: row.lfs,
         files: filled(row.files),
@@ -119,6 +123,18 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         // chosen once it is known who carries it out
         endpoint: None,
     })
+}
+
+/// What is to be started from, with the task's inputs in their places.
+fn base(name: Option<String>, inputs: &Inputs) -> std::result::Result<Option<String>, Failure> {
+    let name = name.map(|name| fill(&name, inputs).trim().to_owned()).filter(|name| !name.is_empty());
+    match name.as_deref().map(domain::repository::check_ref) {
+        Some(Err(reason)) => {
+            let name = name.unwrap_or_default();
+            Err(Failure::new(FailureCode::RefMalformed, format!("“{name}”, from which it was to start, {reason}")))
+        }
+        _ => Ok(name),
+    }
 }
 
 /// What is given to a workspace by the machine of a runner.

@@ -83,6 +83,10 @@ impl Engine {
             let message = format!("its runner was told {TELLS_MAX} times, and has not said what came of it");
             return self.cannot_land(&due, &message, advice).await;
         }
+        if due.position > 0 && !due.knows_several {
+            let advice = "Update Muster on that machine, and try again.";
+            return self.cannot_land(&due, "its runner is of a version of Muster that knows one repository of a task", advice).await;
+        }
         let order = match order::of(self, &due, origin).await {
             Ok(order) => order,
             Err(error @ Error::Unavailable(_)) => return Err(error),
@@ -107,7 +111,8 @@ impl Engine {
 
     async fn cannot_land(&self, due: &Due, message: &str, advice: &str) -> Result<()> {
         let trouble = Trouble { message: message.into(), advice: advice.into(), again_in: None };
-        let said = Landed { attempt: due.attempt, number: due.number, remote: None, pull_request: None, trouble: Some(trouble) };
+        let Due { attempt, number, position, .. } = *due;
+        let said = Landed { attempt, number, position, remote: None, pull_request: None, trouble: Some(trouble) };
         self.note_landed(None, due.runner, &said).await
     }
 }

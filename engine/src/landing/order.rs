@@ -22,6 +22,7 @@ pub(super) async fn of(engine: &Engine, due: &Due, origin: &str) -> Result<Landi
     Ok(LandingOrder {
         attempt: due.attempt,
         number: due.number,
+        position: due.position,
         repository: due.repository.clone(),
         commit: due.commit.clone(),
         saved_on: due.saved_on.clone(),
@@ -29,6 +30,7 @@ pub(super) async fn of(engine: &Engine, due: &Due, origin: &str) -> Result<Landi
         left_at: due.left_at.clone(),
         lfs: due.lfs,
         pull_request,
+        says_anew: due.says_anew,
         credentials: due.credentials.clone(),
     })
 }
@@ -41,10 +43,15 @@ async fn pull_request(engine: &Engine, due: &Due, origin: &str) -> Result<Wanted
     let task = tx.commit(task).await?;
     let attempt = task.attempt_list.iter().find(|attempt| attempt.id == due.attempt.attempt_id);
     let attempt = attempt.ok_or_else(|| Error::not_found("attempt", due.attempt.attempt_id))?;
+    let beside = usize::try_from(due.position - 1).ok().and_then(|index| task.repositories.get(index));
+    let base_ref = match due.position {
+        0 => task.base_ref.as_deref(),
+        _ => beside.and_then(|one| one.base_ref.as_deref()),
+    };
     Ok(WantedPullRequest {
         title: task.summary.title.clone(),
-        body: landing::body(&task, attempt, usage, &format!("{origin}/tasks/{id}")),
-        base: task.base_ref.as_deref().map(|base| fill(base, &task.inputs).trim().to_owned()).filter(|base| !base.is_empty()),
+        body: landing::body(&task, attempt, beside, usage, &format!("{origin}/tasks/{id}")),
+        base: base_ref.map(|base| fill(base, &task.inputs).trim().to_owned()).filter(|base| !base.is_empty()),
     })
 }
 

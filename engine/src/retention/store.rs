@@ -55,6 +55,10 @@ pub(super) async fn not_needed(conn: &mut PgConnection, locked: &[Uuid]) -> Resu
 /// Deletes tasks with everything that names them. Their events are gone already, and the horizon knows.
 pub(super) async fn delete_tasks(conn: &mut PgConnection, tasks: &[Uuid]) -> Result<()> {
     sqlx::query!("delete from landing where task_id = any($1)", tasks).execute(&mut *conn).await?;
+    sqlx::query!("delete from attempt_repository using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("delete from task_repository where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from runner_log where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from artifact using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)

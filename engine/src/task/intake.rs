@@ -137,7 +137,11 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     let Some(workspace) = asked.first().map(|one| one.actor.workspace_id) else { return Ok(vec![]) };
     let now = tx.now();
     let mut known = Repositories::default();
-    known.find_all(tx, workspace, asked.iter().map(|one| one.new.repository.trim()), now).await?;
+    let named = asked.iter().flat_map(|one| {
+        let beside = one.new.repositories.iter().map(|beside| beside.url.trim());
+        std::iter::once(one.new.repository.trim()).chain(beside)
+    });
+    known.find_all(tx, workspace, named, now).await?;
     let mut seeds = Vec::with_capacity(asked.len());
     for one in asked {
         let repository = known.find(tx, workspace, one.new.repository.trim(), now).await?;
@@ -157,7 +161,7 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     for (one, task) in asked.iter().zip(tasks) {
         let name = names.get(&task.created_by).unwrap_or(&task.created_by).clone();
         views.push(match one.waits_for_nothing() {
-            true => query::fresh_view(task, one.new.repository.trim().to_owned(), name, &runners),
+            true => query::fresh_view(task, &one.new, name, &runners),
             false => query::view(tx, task.id).await?,
         });
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{
     EventKind, Land, NewTask, RepositoryId, Task, TaskId, TaskState, Timestamp, Work, WorkspaceId,
     account::SYSTEM,
-    task::{Complexity, Dependency, Inferred, On, Parents, Standing, infer},
+    task::{Complexity, Dependency, Inferred, On, Parents, Standing, TaskRepository, infer},
 };
 
-use super::{edge, edge::Asked, open, record_end, store};
+use super::{edge, edge::Asked, open, record_end, repositories, store};
 use crate::{
     Result,
     event::{self, store::Fact},
@@ -19,6 +19,8 @@ use crate::{
 /// A task that is to be stored, with what it waits for. Its state is decided here.
 pub(crate) struct Seed {
     pub task: Task,
+    /// Those beside its first.
+    pub repositories: Vec<TaskRepository>,
     pub waits: Vec<Dependency>,
     /// Who has it stored; its first event is signed with that.
     pub by: String,
@@ -109,8 +111,8 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
     let mut standing = outside(tx, &seeds).await?;
     let now = tx.now();
     let mut tasks = Vec::with_capacity(seeds.len());
-    let (mut rows, mut edges, mut to_open, mut facts) = (vec![], vec![], vec![], vec![]);
-    for Seed { mut task, waits, by } in seeds {
+    let (mut rows, mut edges, mut to_open, mut facts, mut beside) = (vec![], vec![], vec![], vec![], vec![]);
+    for Seed { mut task, repositories, waits, by } in seeds {
         let mut waiting_for = 0;
         let mut broken = None;
         for dependency in &waits {
@@ -148,9 +150,13 @@ pub(crate) async fn store_all(tx: &mut Tx, seeds: Vec<Seed>, group: Option<&Task
         }
         rows.push(store::NewRow::of(&task, waiting_for, group.map(|group| group.id)));
         facts.push((task.id, by, EventKind::TaskCreated { state: task.state.name() }));
+        beside.push((task.id, if task.work.is_executed() { repositories } else { vec![] }));
         tasks.push(task);
     }
     store::insert(tx, &rows).await?;
+    if let Some(first) = tasks.first() {
+        repositories::insert(tx, first.workspace_id, &beside).await?;
+    }
     store::insert_edges(tx, &edges, now).await?;
     event::store::append_first(tx, tasks.first().map(|task| task.workspace_id), &facts).await?;
     // said by Muster, whoever wanted the tasks

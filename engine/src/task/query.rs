@@ -4,16 +4,17 @@ use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
-    Actor, CheckSpec, Failure, Invalid, KeptTerms, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName, TaskSummary,
-    TaskView, Timestamp, Work, WorkflowRunId,
+    Actor, CheckSpec, Failure, Invalid, KeptTerms, NewTask, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName,
+    TaskSummary, TaskView, Timestamp, Work, WorkflowRunId,
     page::PAGE_LIMIT_MAX,
-    task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, Tier, unmet},
+    task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, TaskRepository, Tier, unmet},
 };
 use sqlx::{PgConnection, types::Json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    repositories,
     row::work,
     store::{StateColumns, concurrency, on, retry_policy},
 };
@@ -217,11 +218,15 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
     }
     let unmet_capabilities = unmet_capabilities(tx, summary.state.name(), &row.capabilities).await?;
     let awaited_pull = if summary.awaits_model { endpoint::awaited_by(tx, id).await? } else { None };
+    let (of_first, more_landings): (Vec<_>, Vec<_>) =
+        landing::store::of_task(tx, id).await?.into_iter().partition(|landing| landing.folder.is_none());
+    let landing = of_first.into_iter().next();
     Ok(TaskView {
         summary,
         version,
         work,
         base_ref: row.base_ref,
+        repositories: repositories::of_task(tx, id).await?,
         submodules: row.submodules,
         lfs: row.lfs,
         files: row.files,
@@ -241,7 +246,8 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         complexity: Complexity::of(row.tier, row.inferred.0),
         estimate_seconds: row.estimate_seconds,
         land: row.land,
-        landing: landing::store::of_task(tx, id).await?,
+        landing,
+        more_landings,
         paused_by: row.paused_by,
         created_by: row.creator,
         inputs: row.inputs.0,
@@ -268,7 +274,7 @@ async fn unmet_capabilities(tx: &mut Tx, state: TaskStateName, needed: &[String]
 
 /// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back. `runners` are
 /// the capabilities of each runner, for a task that needs any.
-pub(super) fn fresh_view(task: Task, location: String, created_by: String, runners: &[Vec<String>]) -> TaskView {
+pub(super) fn fresh_view(task: Task, asked: &NewTask, created_by: String, runners: &[Vec<String>]) -> TaskView {
     let is_queued = task.state.name() == TaskStateName::Queued;
     let unmet_capabilities = if is_queued { unmet(&task.capabilities, runners) } else { vec![] };
     TaskView {
@@ -282,7 +288,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
             asks: false,
             parked: false,
             awaits_model: false,
-            repository: location,
+            repository: asked.repository.trim().to_owned(),
             attempts: task.attempts,
             max_attempts: task.max_attempts,
             checks: task.checks.len(),
@@ -293,6 +299,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
         version: 1 + i64::from(task.complexity.disputed().is_some()),
         work: task.work,
         base_ref: task.base_ref,
+        repositories: TaskRepository::all(&asked.repositories),
         submodules: task.submodules,
         lfs: task.lfs,
         files: task.files,
@@ -313,6 +320,7 @@ pub(super) fn fresh_view(task: Task, location: String, created_by: String, runne
         estimate_seconds: task.estimate_seconds,
         land: task.land,
         landing: None,
+        more_landings: vec![],
         paused_by: None,
         created_by,
         inputs: task.inputs,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::{
     Invalid, Task, TaskId, Timestamp, Work, WorkflowRunId, WorkspaceId,
-    task::{Dependency, Gate, Group, Inputs, fill, plain},
+    task::{Dependency, Gate, Group, Inputs, TaskRepository, fill, plain},
     workflow::{Definition, Kind, Step, parameters_given},
 };
 use serde_json::{Value, json};
@@ -248,6 +248,8 @@ pub(super) async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, r
     let location = step.repository.as_deref().unwrap_or(&common.repository).trim().to_owned();
     let now: Timestamp = tx.now();
     let repository = repositories.find(tx, common.workspace, &location, now).await?;
+    let new = step.new_task(&location);
+    let beside = TaskRepository::all(&new.repositories);
     let of = Origin { workspace: common.workspace, repository, created_by: common.created_by.clone(), created_at: now };
     let task = Task {
         title: title(step, &inputs, label.as_deref()),
@@ -257,11 +259,11 @@ pub(super) async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, r
         delay_seconds: delay_seconds.map(whole_seconds),
         correlation_id: common.correlation_id.clone(),
         paused_by: common.paused_by.clone(),
-        ..new_task(step.new_task(&location), work, of)
+        ..new_task(new, work, of)
     };
     let task = Task { work: filled(task.work, &task.inputs), ..task };
     let row = NewStep { key, group_key, task: task.id, reused: false };
-    Ok((Seed { task, waits, by: tx.actor().to_owned() }, row))
+    Ok((Seed { task, repositories: beside, waits, by: tx.actor().to_owned() }, row))
 }
 
 /// With its inputs in their places, as far as they are known now; on one line and not too long.

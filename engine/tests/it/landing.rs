@@ -67,7 +67,7 @@ impl Scene {
 
 fn landed(order: &LandingOrder) -> Landed {
     let remote = Some(order.repository.clone());
-    Landed { attempt: order.attempt, number: order.number, remote, pull_request: None, trouble: None }
+    Landed { attempt: order.attempt, number: order.number, position: order.position, remote, pull_request: None, trouble: None }
 }
 
 fn troubled(order: &LandingOrder, again_in: Option<u32>) -> Landed {

@@ -1,5 +1,6 @@
 //! What lies where in an attempt's folder. In a sandbox the work writes in [`work`](AttemptFolder::work), [`git`](AttemptFolder::git),
-//! [its home and `/tmp`](AttemptFolder::home_and_tmp) and [`left`](AttemptFolder::left), and sees the rest not at all or read-only.
+//! [its home and `/tmp`](AttemptFolder::home_and_tmp) and [`left`](AttemptFolder::left), and sees the rest not at all or read-only. Worktrees of
+//! further repositories lie in [`more`](AttemptFolder::more), and what belongs to each of them [in a folder like this one](AttemptFolder::beside).
 
 use std::{
     io,
@@ -21,6 +22,29 @@ impl<'a> AttemptFolder<'a> {
             private_folder(&folder)?;
         }
         Ok(())
+    }
+
+    /// As [`make`](Self::make), for what belongs to a repository beside the first, the worktree of which is `work`.
+    pub fn make_beside(&self, work: &Path) -> io::Result<()> {
+        for folder in [work.to_owned(), self.git(), self.index_folder(), self.kept()] {
+            private_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// The worktrees of the repositories beside the first, each by its name.
+    pub fn more(&self) -> PathBuf {
+        self.0.join("more")
+    }
+
+    /// The worktree of the one of this name.
+    pub fn work_beside(&self, name: &str) -> PathBuf {
+        self.more().join(name)
+    }
+
+    /// What belongs to the one with this number, from 1 on, but for its worktree.
+    pub fn beside(&self, number: usize) -> PathBuf {
+        self.0.join("beside").join(number.to_string())
     }
 
     /// The worktree.

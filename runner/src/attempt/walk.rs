@@ -5,8 +5,9 @@ mod work;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{
-    ArtifactKind, Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
-    protocol::{Assignment, AttemptReport, Credentials, NewArtifact, Said, WorkOutcome},
+    Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
+    protocol::{Assignment, AttemptReport, Credentials, Said, WorkOutcome},
+    task::{RepositoryResult, check_folder},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use crate::{
     credentials::whose_tokens,
     git::Git,
     held::{Order, Orders},
-    journal::{Checkout, Entry},
+    journal::{Checkout, Entry, Part},
     lfs,
     life::Runner,
     log::Log,
@@ -56,7 +57,7 @@ struct Attempt {
 /// How the work and its checks ended.
 enum Ended {
     /// With how the work stood that was judged, where it was.
-    Completed(VerificationReport, Option<Stand>),
+    Completed(VerificationReport, Option<Vec<Stand>>),
     Failed(Failure),
     /// Nothing of it has run, so that there is nothing to save.
     NotBegun(Failure),
@@ -173,43 +174,84 @@ impl Attempt {
         Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default() }
     }
 
-    /// The journal first, then the mirrors, then a worktree on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
+    /// The journal first, then the mirrors, then worktrees on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
     async fn prepare(&mut self, git: &Git, own: &Git) -> Result<Checkout, Refused> {
-        if !self.runner.config.paths.include(&self.entry.repository) {
-            let reason = "this runner works on no repository that is a path; it would when it had joined with --paths";
-            return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
+        let parts = self.entry.parts();
+        for (number, part) in parts.iter().enumerate() {
+            // its branch would be there twice
+            let is_known = parts[..number].iter().any(|other| other.entry.mirror == part.entry.mirror);
+            self.refuse(part, is_known).map_err(|refused| of_part(part, refused))?;
         }
-        self.refuse_our_own()?;
         AttemptFolder::of(&self.entry.folder).make()?;
         let fetched = async {
-            let _turn = self.runner.mirrors.turn_for(git, &self.entry.mirror).await?;
-            mirror::refresh(git, &self.entry.mirror, &self.entry.repository, self.assignment.base_ref.as_deref()).await
+            for (number, part) in parts.iter().enumerate() {
+                self.fetch(git, part, self.base_ref(number)).await.map_err(|refused| of_part(part, self.told_whose_tokens(refused)))?;
+            }
+            Ok::<_, Refused>(())
         };
         let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
         written?;
-        fetched.map_err(|refused| self.told_whose_tokens(refused))?;
-        let resolved = mirror::resolve(git, &self.entry.mirror, self.assignment.base_ref.as_deref());
-        let (base_commit, refs) = tokio::join!(resolved, mirror::packed_refs(git, &self.entry.mirror));
+        fetched?;
+        let mut checkouts = Vec::with_capacity(parts.len());
+        for (number, part) in parts.iter().enumerate() {
+            checkouts.push(self.check_out((git, own), number, part).await.map_err(|refused| of_part(part, refused))?);
+        }
+        let first = checkouts.first().cloned().ok_or_else(|| Refused::Runner("it has no repository".into()))?;
+        self.entry.keep(checkouts);
+        self.runner.journal.write(&self.entry).await?;
+        Ok(first)
+    }
+
+    /// What the worktree of the repository with this number is to start from.
+    fn base_ref(&self, number: usize) -> Option<&str> {
+        match number.checked_sub(1) {
+            None => self.assignment.base_ref.as_deref(),
+            Some(index) => self.assignment.repositories.get(index).and_then(|one| one.base_ref.as_deref()),
+        }
+    }
+
+    /// Into its mirror.
+    async fn fetch(&self, git: &Git, Part { entry, .. }: &Part, base_ref: Option<&str>) -> Result<(), Refused> {
+        let _turn = self.runner.mirrors.turn_for(git, &entry.mirror).await?;
+        mirror::refresh(git, &entry.mirror, &entry.repository, base_ref).await
+    }
+
+    /// A worktree of what its mirror holds.
+    async fn check_out(&self, (git, own): (&Git, &Git), number: usize, part: &Part) -> Result<Checkout, Refused> {
+        let entry = &part.entry;
+        let resolved = mirror::resolve(git, &entry.mirror, self.base_ref(number));
+        let (base_commit, refs) = tokio::join!(resolved, mirror::packed_refs(git, &entry.mirror));
         let (base_commit, refs) = (base_commit?, refs?);
-        let submodules = self.more_of(git, &base_commit).await.map_err(|refused| self.told_whose_tokens(refused))?;
-        self.room.show_submodules(&submodules);
-        let checkout = worktree::planned(&self.entry, base_commit, submodules);
+        let submodules = self.more_of((git, number), entry, &base_commit).await.map_err(|refused| self.told_whose_tokens(refused))?;
+        self.room.show_submodules(number, &submodules);
+        if number > 0 {
+            AttemptFolder::of(&entry.folder).make_beside(&part.work)?;
+        }
+        let checkout = worktree::planned(part, base_commit, submodules);
         // what is put through a program is put through it where that reaches nothing
         let checks_out = match self.room.isolation() {
-            Isolation::Sandbox if self.entry.lfs => own.inside_to_write(&self.room),
+            Isolation::Sandbox if entry.lfs => own.inside_to_write(&self.room),
             _ => git.clone(),
         };
-        worktree::add(git, &checks_out, &self.entry, &checkout, &refs).await?;
-        self.entry.worktree = Some(checkout.clone());
-        self.runner.journal.write(&self.entry).await?;
+        worktree::add(git, &checks_out, entry, &checkout, &refs).await?;
         Ok(checkout)
     }
 
-    /// What Muster keeps on its machine, the mirrors of others among it, is no repository of a workspace that the machine is not for.
-    fn refuse_our_own(&self) -> Result<(), Refused> {
-        if self.assignment.credentials != Credentials::Machine && leads_into(&self.entry.repository, &self.our_own()) {
-            let reason = "its path leads into what Muster keeps for itself; name the repository where people work on it";
-            return Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
+    /// A repository that this runner works on for nobody, or not for whoever it is for: what Muster keeps on its machine, the mirrors of others
+    /// among it, is none of a workspace that the machine is not for.
+    fn refuse(&self, Part { name, entry, .. }: &Part, is_known: bool) -> Result<(), Refused> {
+        let refused = |reason: &str| Err(Refused::Task(Failure::new(FailureCode::RepositoryUnavailable, reason)));
+        if let Some(Err(why)) = name.as_deref().map(check_folder) {
+            return refused(&format!("its folder {why}"));
+        }
+        if is_known {
+            return refused("it is another repository of the task as well; name it once");
+        }
+        if !self.runner.config.paths.include(&entry.repository) {
+            return refused("this runner works on no repository that is a path; it would when it had joined with --paths");
+        }
+        if self.assignment.credentials != Credentials::Machine && leads_into(&entry.repository, &self.our_own()) {
+            return refused("its path leads into what Muster keeps for itself; name the repository where people work on it");
         }
         Ok(())
     }
@@ -232,21 +274,21 @@ impl Attempt {
         }
     }
 
-    /// What the task wants of the repository beside its files and their history, into the mirrors.
-    async fn more_of(&self, git: &Git, commit: &str) -> Result<Vec<Submodule>, Refused> {
-        let (mirrors, mirror, location) = (&self.runner.mirrors, &self.entry.mirror, &self.entry.repository);
-        if self.entry.lfs && !lfs::is_here(git, mirror).await {
+    /// What the task wants of a repository beside its files and their history, into the mirrors.
+    async fn more_of(&self, (git, number): (&Git, usize), entry: &Entry, commit: &str) -> Result<Vec<Submodule>, Refused> {
+        let (mirrors, mirror, location) = (&self.runner.mirrors, &entry.mirror, &entry.repository);
+        if entry.lfs && !lfs::is_here(git, mirror).await {
             return Err(lfs::missing());
         }
         let submodules = match self.assignment.submodules {
             true => {
                 let (paths, credentials, not_these) = (&self.runner.config.paths, &self.assignment.credentials, &self.our_own());
-                let reach = Reach { mirrors, paths, credentials, not_these };
+                let reach = Reach { mirrors, paths, credentials, not_these, numbered_after: number * submodule::MOST };
                 submodule::fetch(git, reach, (location.as_str(), mirror.as_path(), commit)).await?
             }
             false => vec![],
         };
-        if self.entry.lfs {
+        if entry.lfs {
             let turn = mirrors.turn_for(git, mirror).await?;
             lfs::fetch(git, mirror, location, commit).await?;
             drop(turn);
@@ -356,15 +398,15 @@ impl Attempt {
         };
         crash::point("save.before");
         let saved = match &ended {
-            Ended::NotBegun(_) => Ok(Saved::default()),
-            _ => save(&git, &self.room, &self.entry, checkout).await,
+            Ended::NotBegun(_) => Ok(vec![]),
+            _ => save(&git, &self.room, &self.entry).await,
         };
         crash::point("save.after");
         self.let_go_of_the_room().await;
         let (ended, saved) = match saved {
             Ok(saved) => {
-                for note in &saved.notes {
-                    self.log.say(note).await;
+                for note in saved.iter().flat_map(Saved::told) {
+                    self.log.say(&note).await;
                 }
                 if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
                     warn!("Could not remove {}: {error}", self.entry.folder.display());
@@ -372,14 +414,14 @@ impl Attempt {
                 (as_judged(ended, &saved), saved)
             }
             Err(error) => {
-                let folder = checkout.path.display();
+                let folder = if self.entry.beside.is_empty() { &checkout.path } else { &self.entry.folder }.display();
                 warn!("The work of attempt {} could not be saved, it stays in {folder}: {error}", self.entry.attempt.attempt_id);
                 let message =
                     format!("the work could not be saved ({error}); it is kept in {folder} on the runner {}", self.runner.config.name);
                 let unsaved = Ended::Failed(Failure::new(FailureCode::WorkNotSaved, message));
                 // Nobody hears of an abandoned attempt; the warning above has to do.
                 let ended = if matches!(ended, Ended::Told(Order::Abandon(_))) { ended } else { unsaved };
-                (ended, Saved::default())
+                (ended, vec![])
             }
         };
         let (outcome, verification) = match ended {
@@ -393,25 +435,44 @@ impl Attempt {
             WorkOutcome::Completed => findings(&self.assignment, &self.written, &saved),
             _ => vec![],
         };
-        let diff =
-            (!saved.diff.is_empty()).then(|| NewArtifact { kind: ArtifactKind::Diff, name: "changes.diff".into(), content: saved.diff });
-        let branch = saved.commit.as_ref().map(|_| checkout.branch.clone());
-        let patches = saved.patches.into_iter().filter(|patch| !patch.content.is_empty());
-        let patches = patches.map(|patch| NewArtifact { kind: ArtifactKind::Patch, name: patch.name, content: patch.content });
-        let artifacts = diff.into_iter().chain(patches).collect();
-        Some(AttemptReport { outcome, exit_code, branch, commit: saved.commit, verification, artifacts, output, findings })
+        let repositories = self.entry.parts().iter().skip(1).filter_map(|part| result(part, &saved)).collect();
+        let first = saved.first().and_then(|first| first.commit.clone());
+        let branch = first.as_ref().map(|_| checkout.branch.clone());
+        let artifacts = saved.into_iter().flat_map(Saved::into_artifacts).collect();
+        Some(AttemptReport { outcome, exit_code, branch, commit: first, repositories, verification, artifacts, output, findings })
+    }
+}
+
+/// What it has come to in a repository beside the first.
+fn result(part: &Part, saved: &[Saved]) -> Option<RepositoryResult> {
+    let (folder, checkout) = (part.name.clone()?, part.entry.worktree.as_ref()?);
+    let commit = saved.iter().find(|one| one.name == part.name).and_then(|one| one.commit.clone());
+    let branch = commit.as_ref().map(|_| checkout.branch.clone());
+    Some(RepositoryResult { folder, base_commit: checkout.base_commit.clone(), branch, commit })
+}
+
+/// What is said of one of several repositories says of which.
+fn of_part(part: &Part, refused: Refused) -> Refused {
+    match refused {
+        Refused::Task(failure) => {
+            let message = part.says(&failure.message);
+            Refused::Task(Failure { message, ..failure })
+        }
+        Refused::Runner(reason) => Refused::Runner(part.says(&reason)),
+        Refused::GivenUp => Refused::GivenUp,
     }
 }
 
 /// No verdict is about anything but what was judged. What the work has left can have changed since, by what git ran of it.
-fn as_judged(ended: Ended, saved: &Saved) -> Ended {
+fn as_judged(ended: Ended, saved: &[Saved]) -> Ended {
+    let stands: Vec<_> = saved.iter().filter_map(|one| one.stand.clone()).collect();
     match ended {
-        Ended::Completed(_, Some(judged)) if saved.stand.as_ref() != Some(&judged) => {
-            let words = |Stand { head, tree, inside }: &Stand| {
-                let inside: String = inside.iter().map(|one| format!(", {one}")).collect();
-                format!("the files {tree} on the commit {head}{inside}")
+        Ended::Completed(_, Some(judged)) if stands != judged => {
+            let words = |stands: &[Stand]| match stands {
+                [] => "nothing".to_owned(),
+                some => some.iter().map(Stand::to_string).collect::<Vec<_>>().join("; "),
             };
-            let (was, is) = (words(&judged), saved.stand.as_ref().map_or_else(|| "nothing".to_owned(), words));
+            let (was, is) = (words(&judged), words(&stands));
             let message = format!("what was judged is not what there was to save: {was} were judged, and there is {is}");
             Ended::Failed(Failure::new(FailureCode::CommandFailed, message))
         }
@@ -420,19 +481,20 @@ fn as_judged(ended: Ended, saved: &Saved) -> Ended {
 }
 
 /// What an agent is expected to do, and what nobody is expected to do.
-fn findings(assignment: &Assignment, session: &Written, saved: &Saved) -> Vec<Finding> {
+fn findings(assignment: &Assignment, session: &Written, saved: &[Saved]) -> Vec<Finding> {
     let mut found = vec![];
-    if matches!(assignment.work, Work::Prompt(_)) && saved.commit.is_none() && saved.patches.is_empty() {
+    let has_changed = saved.iter().any(|one| one.commit.is_some() || !one.patches.is_empty());
+    if matches!(assignment.work, Work::Prompt(_)) && !has_changed {
         found.push(Finding::new(FindingKind::NoChange, "the agent changed nothing"));
     }
     if session.tool_calls == Some(0) {
         found.push(Finding::new(FindingKind::NoToolCall, "the agent used no tool: it has looked at nothing"));
     }
-    if !saved.patches.is_empty() {
-        let inside: Vec<_> = saved.patches.iter().map(|patch| format!("{} ({})", patch.path, patch.branch)).collect();
+    let inside: Vec<_> = saved.iter().flat_map(|one| &one.patches).map(|patch| format!("{} ({})", patch.path, patch.branch)).collect();
+    if !inside.is_empty() {
         let what = "changed inside submodules, which the checks have seen and the result does not hold; each is on a branch in the runner's mirror of it";
         found.push(Finding::new(FindingKind::SubmoduleChanged, format!("{what}: {}", inside.join(", "))));
     }
-    found.extend(finding::in_diff(&String::from_utf8_lossy(&saved.diff)));
+    found.extend(saved.iter().flat_map(|one| finding::in_diff(&String::from_utf8_lossy(&one.diff))));
     found
 }

@@ -302,6 +302,7 @@ mod tests {
             agent: AgentTerms { backend, ..AgentTerms::default() },
             repository: "/srv/app".into(),
             base_ref: None,
+            repositories: vec![],
             submodules: false,
             lfs: false,
             files: vec![],

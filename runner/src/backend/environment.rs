@@ -103,8 +103,17 @@ pub(super) fn environment(assignment: &Assignment, place: Place<'_>) -> io::Resu
         ("MUSTER_FILES", lines(&assignment.files).into()),
         ("MUSTER_SUCCESS_CRITERIA", lines(&assignment.success_criteria).into()),
     ];
-    let own = own.into_iter().chain(surroundings(place)?).map(|(name, value)| (name.into(), value));
+    let own = own.into_iter().chain(beside(assignment, place)).chain(surroundings(place)?).map(|(name, value)| (name.into(), value));
     Ok(inherited.chain(own).chain(inputs).collect())
+}
+
+/// Where the worktrees of further repositories lie, and what they are called.
+fn beside(assignment: &Assignment, place: Place<'_>) -> Vec<(&'static str, OsString)> {
+    if assignment.repositories.is_empty() {
+        return vec![];
+    }
+    let names: Vec<_> = assignment.repositories.iter().map(|one| one.folder.as_str()).collect();
+    vec![("MUSTER_MORE", place.folder().more().into()), ("MUSTER_REPOSITORIES", names.join(" ").into())]
 }
 
 /// Who and where it is.

@@ -3,10 +3,18 @@
 use domain::{CheckSpec, protocol::Assignment};
 
 use super::environment::summary;
+use crate::git::without_credentials;
+
+/// What is changed there is as much a part of the result as what is changed in the first.
+const BESIDE: &str = "It is about these repositories as well. Each lies beside the folder that you stand in, and what you change in it counts as what \
+                      you change here does:";
 
 /// The prompt as it was written, with what the task is about and how it will be judged below it.
 pub(crate) fn words(assignment: &Assignment, prompt: &str) -> String {
     let mut text = prompt.trim_end().to_owned();
+    let beside: Vec<_> =
+        assignment.repositories.iter().map(|one| format!("../more/{}: {}", one.folder, without_credentials(&one.url))).collect();
+    list(&mut text, BESIDE, &beside);
     list(&mut text, "It is about these files:", &assignment.files);
     list(&mut text, "It is done when:", &assignment.success_criteria);
     let checks: Vec<_> = assignment.checks.iter().filter_map(in_words).collect();
@@ -48,7 +56,7 @@ fn in_words(check: &CheckSpec) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{AttemptId, AttemptKey, CheckKind, CheckResult, CheckStatus, TaskId, Work};
+    use domain::{AttemptId, AttemptKey, CheckKind, CheckResult, CheckStatus, TaskId, Work, task::TaskRepository};
     use uuid::Uuid;
 
     use super::*;
@@ -72,6 +80,7 @@ mod tests {
             agent: domain::AgentTerms::default(),
             repository: "/srv/app".into(),
             base_ref: None,
+            repositories: vec![],
             submodules: false,
             lfs: false,
             files: vec!["src/a.rs".into()],
@@ -91,6 +100,10 @@ mod tests {
              Afterwards these checks are run on the result, in a place of their own:\n- command succeeds: make test\n- review: somebody else reads the change\n\n\
              An earlier attempt did not pass these checks:\n\ncommand_succeeds make test: failed\n2 failed"
         );
+        assignment.repositories = vec![TaskRepository { url: "/srv/api".into(), base_ref: None, folder: "api".into() }];
+        let told = words(&assignment, "Tidy up.\n");
+        assert!(told.starts_with(&format!("Tidy up.\n\n{BESIDE}\n- ../more/api: /srv/api\n\nIt is about these files:")), "{told}");
+        assignment.repositories.clear();
         assignment.files.clear();
         assignment.success_criteria.clear();
         assignment.checks.clear();

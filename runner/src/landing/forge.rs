@@ -47,13 +47,7 @@ pub(super) async fn open(
     base: Option<&str>,
     wanted: &WantedPullRequest,
 ) -> Result<PullRequest, NotDone> {
-    let remote = Remote::parse(location).ok_or_else(|| {
-        let message = "its repository is on no forge, so that no pull request can be opened; its branch is pushed".to_owned();
-        trouble(message, "Give the repository an origin on GitHub or GitLab, or let its results be pushed alone.")
-    })?;
-    let forge = forge_of(&remote, &runner.config.landing.forges)?;
-    let token = token(git, runner, &remote).await?;
-    let spoken = Spoken::new(&forge, &remote, &token)?;
+    let spoken = spoken(git, runner, location).await?;
     let base = match base {
         Some(base) => base.to_owned(),
         None => spoken.default_branch().await?,
@@ -71,6 +65,32 @@ pub(super) async fn open(
         Err(no) => Err(spoken.api().why(no, "a pull request be opened").into()),
         Ok(made) => Ok(made),
     }
+}
+
+/// What the pull request of a branch says, as long as it is open.
+pub(super) async fn say_anew(
+    git: &Git,
+    runner: &Runner,
+    location: &str,
+    branch: &str,
+    wanted: &WantedPullRequest,
+) -> Result<Option<PullRequest>, NotDone> {
+    let spoken = spoken(git, runner, location).await?;
+    let Some(open) = spoken.find(branch).await? else { return Ok(None) };
+    // where it goes stays as it is
+    let wanted = Wanted { title: &wanted.title, body: &wanted.body, branch, base: "" };
+    Ok(Some(spoken.update(&open, &wanted).await?))
+}
+
+/// The forge that a repository is on, as this machine may speak with it.
+async fn spoken(git: &Git, runner: &Runner, location: &str) -> Result<Spoken, NotDone> {
+    let remote = Remote::parse(location).ok_or_else(|| {
+        let message = "its repository is on no forge, so that no pull request can be opened; its branch is pushed".to_owned();
+        trouble(message, "Give the repository an origin on GitHub or GitLab, or let its results be pushed alone.")
+    })?;
+    let forge = forge_of(&remote, &runner.config.landing.forges)?;
+    let token = token(git, runner, &remote).await?;
+    Ok(Spoken::new(&forge, &remote, &token)?)
 }
 
 impl Spoken {

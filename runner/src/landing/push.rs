@@ -49,8 +49,7 @@ fn step<'a>(there: Option<&'a str>, wanted: &str, left_at: Option<&str>) -> Step
 
 /// Puts the commit on its branch there, or finds that it is.
 pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Result<Pushed, NotDone> {
-    check(order)?;
-    let remote = remote_of(git, runner, &order.repository).await?;
+    let remote = remote(git, runner, order).await?;
     let mirror = runner.mirrors.path(&order.repository, &order.credentials);
     bring_commit(git, runner, &mirror, order).await?;
     let place = Place::Repository(&mirror);
@@ -84,6 +83,12 @@ pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Re
     }
     let base = base.filter(|_| base_ref.as_deref().and_then(at).is_some()).map(str::to_owned);
     Ok(Pushed { remote, base })
+}
+
+/// Where the commit is to go, or has gone.
+pub(super) async fn remote(git: &Git, runner: &Runner, order: &LandingOrder) -> Result<String, NotDone> {
+    check(order)?;
+    remote_of(git, runner, &order.repository).await
 }
 
 /// These refs as they are there, each as its commit, a tab and its name.

@@ -4,6 +4,8 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    io,
+    path::PathBuf,
 };
 
 use rand::distr::{Alphanumeric, SampleString};
@@ -26,13 +28,15 @@ pub(crate) const LISTED: usize = 16 * 1024;
 pub(super) const ALL_TEXT: Argument<'_> = &"--text";
 
 pub(crate) struct Change {
-    /// What has to be saved for a judgement of this to be one of what is saved.
-    pub stand: Stand,
+    /// What has to be saved for a judgement of this to be one of what is saved, of each repository.
+    pub stands: Vec<Stand>,
     /// From the base commit to what there is now.
     pub diff: String,
-    /// It goes on; to whoever reads files all of it is shown in one of this name among them.
+    /// It goes on; to whoever reads files all of it is shown in those of these names among them.
     pub is_cut: bool,
-    pub whole: Option<String>,
+    pub whole: Vec<String>,
+    /// The repositories beside the first, each with the folder among the files of that in which its own are shown.
+    pub beside: Vec<(String, String)>,
     /// How many files of Git LFS are new, of which a diff shows only what stands for them.
     pub large: usize,
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
@@ -47,9 +51,45 @@ pub(crate) struct List {
     pub is_cut: bool,
 }
 
-/// Fails where something would be saved that its diff does not show, and where something is not what its id says. Somebody `reads` its files
-/// as well: then they are written to where a judge sees them.
-pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), reads: bool) -> Result<Change, SaveError> {
+/// Where somebody who reads finds the files of a repository.
+struct Shown {
+    folder: PathBuf,
+    /// What stands before their names there.
+    prefix: String,
+}
+
+/// Of all repositories of an attempt. Fails where something would be saved that its diff does not show, and where something is not what its id
+/// says. Somebody `reads` its files as well: then they are written to where a judge sees them, those of the first repository where it stands
+/// and those of the others in a folder below, which is called as nothing of the change is.
+pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, reads: bool) -> Result<Change, SaveError> {
+    let judged = AttemptFolder::of(&entry.folder).judged();
+    let beside = format!("beside-{}", Alphanumeric.sample_string(&mut rand::rng(), 16));
+    let mut all: Option<Change> = None;
+    for part in entry.parts() {
+        let Some(checkout) = &part.entry.worktree else { continue };
+        let shown = match &part.name {
+            None => Shown { folder: judged.clone(), prefix: String::new() },
+            Some(name) => Shown { folder: judged.join(&beside).join(name), prefix: format!("{beside}/{name}/") },
+        };
+        let rest = SHOWN.saturating_sub(all.as_ref().map_or(0, |all| all.diff.len()));
+        let shown_to = reads.then_some(&shown);
+        let one = change_of(outside, room, (&part.entry, checkout), shown_to, rest).await.map_err(|error| error.of(&part))?;
+        all = Some(match (all, &part.name) {
+            (Some(all), Some(name)) => all.with(name, one, &shown.prefix),
+            _ => one,
+        });
+    }
+    all.ok_or_else(|| io::Error::other("there is no worktree").into())
+}
+
+/// Of one of them, with so many bytes of its diff.
+async fn change_of(
+    outside: &Git,
+    room: &Room,
+    (entry, checkout): (&Entry, &Checkout),
+    shown: Option<&Shown>,
+    most: usize,
+) -> Result<Change, SaveError> {
     fs::create_dir_all(&checkout.path)?;
     worktree::restore(entry, checkout).await?;
     let index = AttemptFolder::of(&entry.folder).index();
@@ -65,38 +105,71 @@ pub(crate) async fn change(outside: &Git, room: &Room, (entry, checkout): (&Entr
         return Err(SaveError::unseen(format!("{path}, a repository within this one, whose files no diff shows")));
     }
     let large = saving.large_files(&[&head, &now], &inside).await?;
-    if reads {
-        saving.show(&now, &inside, &large).await?;
+    if let Some(shown) = shown {
+        saving.show(&now, &inside, &large, &shown.folder).await?;
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
-    let diff = saving.git.run(saving.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
+    let diff = saving.git.run(saving.place, &arguments, Bounds { output: most, ..Bounds::LOCAL }).await?;
     // after it, as what is cut goes on
-    let rest = if diff.cut { 0 } else { SHOWN - diff.bytes.len() };
+    let rest = if diff.cut { 0 } else { most - diff.bytes.len() };
     let (more, more_is_cut) = within::shown_diff(git, entry, &inside, ALL_TEXT, rest).await?;
     let is_cut = diff.cut || more_is_cut;
-    let mut whole = None;
-    if reads && is_cut {
+    let mut whole = vec![];
+    if let Some(shown) = shown.filter(|_| is_cut) {
         // what was there before can be read nowhere else; no file of the change is called so
         let name = format!("change-{}.diff", Alphanumeric.sample_string(&mut rand::rng(), 16));
-        let file = File::create_new(AttemptFolder::of(&entry.folder).judged().join(&name))?;
+        let file = File::create_new(shown.folder.join(&name))?;
         saving.git.run_into(saving.place, &arguments, b"", file.try_clone()?, Bounds::LOCAL).await?;
         within::write_diffs(git, entry, &inside, ALL_TEXT, &file).await?;
-        whole = Some(name);
+        whole.push(format!("{}{name}", shown.prefix));
     }
     let mut touched = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
     let more = within::touched(git, entry, &inside, LISTED.saturating_sub(touched.text.len())).await?;
     touched = List { text: format!("{}{}", touched.text, more.text).trim().to_owned(), is_cut: touched.is_cut || more.is_cut };
     Ok(Change {
         whole,
+        beside: vec![],
         diff: legible(&[diff.bytes, more].concat()),
         is_cut,
         large: large.len(),
         touched,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
         commits: saving.commits(&head, &now).await?,
-        stand: Stand { head, tree: now, inside: within::stands(&inside) },
+        stands: vec![Stand { head, tree: now, inside: within::stands(&inside) }],
     })
+}
+
+impl Change {
+    /// Together with that of another repository, the files of which are found behind `prefix`.
+    fn with(mut self, name: &str, other: Self, prefix: &str) -> Self {
+        let head = format!("In the repository {name}:\n");
+        if !other.diff.is_empty() {
+            self.diff.push_str(&format!("\n{head}{}", other.diff));
+        }
+        self.touched.add(&head, other.touched);
+        self.files.add(&head, other.files);
+        self.commits.add(&head, other.commits);
+        // all that is shown of commits, together
+        self.commits.is_cut |= self.commits.text.len() > SHOWN;
+        self.is_cut |= other.is_cut;
+        self.large += other.large;
+        self.whole.extend(other.whole);
+        self.stands.extend(other.stands);
+        self.beside.push((name.to_owned(), prefix.trim_end_matches('/').to_owned()));
+        self
+    }
+}
+
+impl List {
+    /// Whatever there is of another repository comes behind its head.
+    fn add(&mut self, head: &str, other: Self) {
+        if !other.text.is_empty() {
+            let gap = if self.text.is_empty() { "" } else { "\n" };
+            self.text.push_str(&format!("{gap}{head}{}", other.text));
+        }
+        self.is_cut |= other.is_cut;
+    }
 }
 
 /// As text that every agent takes.

@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use domain::artifact::ARTIFACT_LIMIT;
-
 use super::{ALL_REPOSITORIES, Saving, change::ALL_TEXT};
 use crate::{
     attempt::folder::AttemptFolder,
@@ -17,26 +15,26 @@ use crate::{
 const NOT_SHOWN: &[u8] = b"Binary files ";
 
 impl Saving<'_> {
-    /// From the base commit to the tip, by what is in the store.
-    pub(super) async fn diff(&self, tip: &str) -> Result<Vec<u8>, GitError> {
-        let mut diff = self.diff_in(&"--no-color", tip).await?;
+    /// From the base commit to the tip, by what is in the store; cut at so many bytes.
+    pub(super) async fn diff(&self, tip: &str, most: usize) -> Result<Vec<u8>, GitError> {
+        let mut diff = self.diff_in(&"--no-color", tip, most).await?;
         let leaves_out = diff.bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(NOT_SHOWN));
         if leaves_out && self.hides_text(tip).await? {
-            diff = self.diff_in(ALL_TEXT, tip).await?;
+            diff = self.diff_in(ALL_TEXT, tip, most).await?;
         }
         if diff.cut {
-            let marker = format!("\nMuster: the diff is longer than {ARTIFACT_LIMIT} bytes; the rest is on {}\n", self.checkout.branch);
-            diff.bytes.truncate(ARTIFACT_LIMIT - marker.len());
+            let marker = format!("\nMuster: the diff is longer than {most} bytes; the rest is on {}\n", self.checkout.branch);
+            diff.bytes.truncate(most.saturating_sub(marker.len()));
             diff.bytes.extend_from_slice(marker.as_bytes());
         }
         Ok(diff.bytes)
     }
 
-    async fn diff_in(&self, manner: Argument<'_>, tip: &str) -> Result<Output, GitError> {
+    async fn diff_in(&self, manner: Argument<'_>, tip: &str, most: usize) -> Result<Output, GitError> {
         let base = &self.checkout.base_commit;
         let arguments: [Argument<'_>; 10] =
             [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", manner, ALL_REPOSITORIES, &"-M", base, &tip, &"--"];
-        self.git.run(self.place, &arguments, Bounds { output: ARTIFACT_LIMIT, ..Bounds::LOCAL }).await
+        self.git.run(self.place, &arguments, Bounds { output: most, ..Bounds::LOCAL }).await
     }
 
     /// Whether something that was text is none any more.

@@ -40,21 +40,21 @@ struct Part<'a> {
 
 impl Saving<'_> {
     /// Writes the files of a tree of the store, and those inside submodules, to where a judge sees them, these `large` ones of Git LFS among them.
-    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<Pointer>) -> Result<(), SaveError> {
+    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<Pointer>, judged: &Path) -> Result<(), SaveError> {
         let large = (large, self.git.longest_file());
         let folder = AttemptFolder::of(&self.entry.folder);
-        let (judged, index) = (folder.judged(), folder.judged_index());
+        let index = folder.judged_index();
         let made = tokio::task::spawn_blocking({
-            let judged = judged.clone();
+            let judged = judged.to_owned();
             move || remove(&judged).and_then(|()| private_folder(&judged))
         });
         made.await.map_err(io::Error::other)??;
         let (repository, kept) = (&folder.store(0), [self.checkout.git_dir.as_path(), self.mirror]);
-        write(self.outside, &index, Part { repository, tree, folder: &judged, kept }, large).await?;
+        write(self.outside, &index, Part { repository, tree, folder: judged, kept }, large).await?;
         for one in inside {
             let path = judged.join(&one.submodule.path);
             // what is there instead lands, and stays
-            if !is_folder_below(&judged, &one.submodule.path) || fs::read_dir(&path)?.next().is_some() {
+            if !is_folder_below(judged, &one.submodule.path) || fs::read_dir(&path)?.next().is_some() {
                 continue;
             }
             let (git_dir, mirror) = (one.submodule.git_dir(&self.checkout.git_dir), &one.submodule.mirror);

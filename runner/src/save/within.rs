@@ -11,8 +11,6 @@ use std::{
     io::Write,
 };
 
-use domain::artifact::ARTIFACT_LIMIT;
-
 use super::{ALL_REPOSITORIES, Branch, List, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
@@ -222,10 +220,14 @@ pub(super) async fn touched(git: &Git, entry: &Entry, all: &[Within<'_>], most: 
     Ok(list)
 }
 
-/// Saves what was changed in them, on a branch in the mirror of each and as patches; and what the work has committed there on other branches, or in
-/// one that is gone, on branches alone.
-pub(super) async fn save(saving: &Saving<'_>, all: &[Within<'_>], notes: &mut Vec<String>) -> Result<Vec<Patch>, SaveError> {
-    let mut room = ARTIFACT_LIMIT;
+/// Saves what was changed in them, on a branch in the mirror of each and as patches, of which there is room for so many bytes; and what the work
+/// has committed there on other branches, or in one that is gone, on branches alone.
+pub(super) async fn save(
+    saving: &Saving<'_>,
+    all: &[Within<'_>],
+    mut room: usize,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Patch>, SaveError> {
     let mut patches = vec![];
     for submodule in &saving.checkout.submodules {
         let one = all.iter().find(|one| one.submodule.number == submodule.number);

@@ -277,6 +277,7 @@ fn assignment(key: AttemptKey, task: &Task) -> Assignment {
         agent: AgentTerms::default(),
         repository: "/srv/app".into(),
         base_ref: None,
+        repositories: vec![],
         submodules: false,
         lfs: false,
         files: vec![],

@@ -65,7 +65,17 @@ pub(crate) async fn walk(
 
 fn report(outcome: WorkOutcome, artifacts: Vec<NewArtifact>) -> AttemptReport {
     let verification = matches!(outcome, WorkOutcome::Completed).then(nothing_to_check);
-    AttemptReport { outcome, exit_code: Some(0), branch: None, commit: None, verification, artifacts, output: None, findings: vec![] }
+    AttemptReport {
+        outcome,
+        exit_code: Some(0),
+        branch: None,
+        commit: None,
+        repositories: vec![],
+        verification,
+        artifacts,
+        output: None,
+        findings: vec![],
+    }
 }
 
 fn nothing_to_check() -> VerificationReport {

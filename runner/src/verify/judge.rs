@@ -66,9 +66,9 @@ impl<'a> Bench<'a> {
     }
 
     /// How the work stood that they were shown, where there was something to be shown.
-    pub fn judged(&self) -> Option<Stand> {
+    pub fn judged(&self) -> Option<Vec<Stand>> {
         let change = self.change.as_ref()?.as_ref().ok()?;
-        (!change.touched.text.is_empty()).then(|| change.stand.clone())
+        (!change.touched.text.is_empty()).then(|| change.stands.clone())
     }
 }
 
@@ -216,7 +216,7 @@ impl Verification<'_> {
         let give_up = CancellationToken::new();
         let git = self.git.for_attempt((MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
         let reads = self.assignment.checks.iter().any(|check| check.kind == CheckKind::Review);
-        let mut looking = pin!(orders.or_give_up(&give_up, save::change(&git, self.room, (self.entry, self.checkout), reads)));
+        let mut looking = pin!(orders.or_give_up(&give_up, save::change(&git, self.room, self.entry, reads)));
         let in_time = tokio::time::timeout(time, &mut looking).await;
         match in_time {
             Ok(looked) => looked,

@@ -53,6 +53,7 @@ fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
     LandingOrder {
         attempt: assignment.attempt,
         number: 1,
+        position: 0,
         repository: assignment.repository.clone(),
         commit: report.commit.clone().unwrap(),
         saved_on: branch.clone(),
@@ -60,6 +61,7 @@ fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
         left_at: None,
         lfs: false,
         pull_request: None,
+        says_anew: false,
         credentials: assignment.credentials.clone(),
     }
 }

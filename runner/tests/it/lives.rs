@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use domain::{
     protocol::{Refusal, Said, ToRunner, ToServer, VERSION},
-    repository::{LFS, SUBMODULES},
+    repository::{LFS, SEVERAL, SUBMODULES},
 };
 use runner::{Limits, Link, NotLinked, RunnerConfig, RunnerError};
 use tempfile::NamedTempFile;
@@ -83,7 +83,7 @@ async fn a_runner_says_what_it_has() {
     let state = State::new();
     let config = RunnerConfig { capabilities: vec!["gpu".into(), std::env::consts::OS.into()], ..config(state.path()) };
     let server = Server::with_config(config, Limits::default()).await;
-    let mut expected = vec![std::env::consts::ARCH, std::env::consts::OS, "gpu", SUBMODULES];
+    let mut expected = vec![std::env::consts::ARCH, std::env::consts::OS, "gpu", SUBMODULES, SEVERAL];
     expected.sort_unstable();
     // whether there is git-lfs is a matter of the machine
     let said: Vec<_> = server.capabilities().into_iter().filter(|word| word != LFS).collect();

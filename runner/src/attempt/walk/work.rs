@@ -26,7 +26,7 @@ use crate::{
         shell::{self, Script},
     },
     held::{Order, Orders, Why},
-    journal::Checkout,
+    journal::{Beside, Checkout},
     log::pump::pump,
     network::bridge::{Bridge, while_it_reaches},
     process::{self, Allowance, End, Time, Trace},
@@ -238,9 +238,16 @@ impl Attempt {
         let (base_commit, branch) = (checkout.base_commit.clone(), checkout.branch.clone());
         let start = base_commit.get(..12).unwrap_or(&base_commit);
         let mut lines = format!("Fetched {} at {start}\nBranch {branch}", self.entry.repository);
-        for submodule in &checkout.submodules {
-            let (path, at) = (shown(&submodule.path), submodule.commit.get(..12).unwrap_or(&submodule.commit));
-            lines.push_str(&format!("\nSubmodule {path} at {at}"));
+        let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+        let submodules = |of: &Checkout, around: &str| {
+            let each = of.submodules.iter();
+            each.map(|one| format!("\nSubmodule {around}{} at {}", shown(&one.path), short(&one.commit))).collect::<String>()
+        };
+        lines.push_str(&submodules(checkout, ""));
+        for Beside { name, repository, worktree, .. } in &self.entry.beside {
+            let Some(own) = worktree else { continue };
+            lines.push_str(&format!("\nFetched {repository} at {}, into ../more/{name}", short(&own.base_commit)));
+            lines.push_str(&submodules(own, &format!("../more/{name}/")));
         }
         if !self.assignment.failed_checks.is_empty() {
             let count = self.assignment.failed_checks.len();

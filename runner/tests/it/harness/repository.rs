@@ -65,6 +65,7 @@ impl Repository {
             agent: Default::default(),
             repository: self.path.to_str().unwrap().into(),
             base_ref: None,
+            repositories: vec![],
             submodules: false,
             lfs: false,
             files: vec![],

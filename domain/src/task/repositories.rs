@@ -1,0 +1,207 @@
+//! The repositories of a task beside its first: each has a worktree of its own, beside that of the first, and what is changed in it is saved and
+//! lands there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Errors,
+    repository::{check_location, check_ref},
+};
+
+/// How many there may be beside the first.
+pub const REPOSITORIES_MAX: usize = 8;
+/// Characters of a folder's name.
+const FOLDER_MAX: usize = 50;
+
+/// A repository that a task is to work on beside its first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewRepository {
+    /// An absolute path on the runner's machine, or a URL that git understands.
+    pub url: String,
+    /// A branch, tag or commit; the repository's default branch when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_ref: Option<String>,
+    /// What its worktree is called: `../more/api` from the worktree of the first. The last part of its address when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+/// One that it works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskRepository {
+    /// A path or URL.
+    pub url: String,
+    /// The repository's default branch when absent.
+    pub base_ref: Option<String>,
+    /// What its worktree is called.
+    pub folder: String,
+}
+
+/// What an attempt has come to in one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RepositoryResult {
+    /// What its worktree was called.
+    pub folder: String,
+    /// The commit the work started from.
+    pub base_commit: String,
+    /// The branch and commit that hold what was changed; absent when nothing was.
+    pub branch: Option<String>,
+    pub commit: Option<String>,
+}
+
+impl NewRepository {
+    /// What its worktree is called.
+    pub fn folder(&self) -> &str {
+        self.folder.as_deref().map_or_else(|| last_part(&self.url), str::trim)
+    }
+}
+
+impl TaskRepository {
+    pub fn all(new: &[NewRepository]) -> Vec<Self> {
+        new.iter()
+            .map(|one| Self {
+                url: one.url.trim().to_owned(),
+                base_ref: one.base_ref.as_deref().map(|name| name.trim().to_owned()),
+                folder: one.folder().to_owned(),
+            })
+            .collect()
+    }
+}
+
+/// What an address ends with, without `.git`.
+pub(crate) fn last_part(url: &str) -> &str {
+    let url = without_ending(url);
+    url.rsplit(['/', ':']).next().unwrap_or(url)
+}
+
+/// Two that differ in this alone are one repository.
+fn without_ending(url: &str) -> &str {
+    let url = url.trim().trim_end_matches('/');
+    url.strip_suffix(".git").unwrap_or(url).trim_end_matches('/')
+}
+
+/// Whether a worktree may be called so.
+pub fn check_folder(name: &str) -> Result<(), &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.len() > FOLDER_MAX || !name.chars().all(fits) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err("must be 1 to 50 letters, digits or . _ -, with a letter or digit in front");
+    }
+    Ok(())
+}
+
+/// `first` is the repository that they are beside.
+pub(super) fn validate(errors: &mut Errors, first: &str, all: &[NewRepository]) {
+    if all.len() > REPOSITORIES_MAX {
+        errors.add("/repositories", "too_many", format!("at most {REPOSITORIES_MAX} are allowed beside the first"));
+    }
+    for (index, one) in all.iter().enumerate() {
+        let (pointer, before) = (format!("/repositories/{index}"), &all[..index]);
+        let url = one.url.trim();
+        errors.required_text(format!("{pointer}/url"), &one.url, 2000);
+        if !url.is_empty() {
+            if let Err(reason) = check_location(url) {
+                errors.add(format!("{pointer}/url"), "malformed", reason);
+            }
+            let is_known = |other: &str| without_ending(other) == without_ending(url);
+            if is_known(first) || before.iter().any(|other| is_known(&other.url)) {
+                // its branch would be there twice
+                errors.add(format!("{pointer}/url"), "duplicate", "is named twice; a task has one worktree of each repository");
+            }
+        }
+        if let Some(base_ref) = &one.base_ref {
+            errors.required_text(format!("{pointer}/base_ref"), base_ref, 250);
+            if let Err(reason) = check_ref(base_ref) {
+                errors.add(format!("{pointer}/base_ref"), "malformed", reason);
+            }
+        }
+        validate_folder(errors, &format!("{pointer}/folder"), one, before);
+    }
+}
+
+fn validate_folder(errors: &mut Errors, pointer: &str, one: &NewRepository, before: &[NewRepository]) {
+    // an address that is wrong says nothing about where it lies
+    if one.folder.is_none() && check_location(one.url.trim()).is_err() {
+        return;
+    }
+    let name = one.folder();
+    match check_folder(name) {
+        Err(reason) if one.folder.is_none() => {
+            errors.add(pointer, "required", format!("the address ends with “{name}”: say how its folder is called, which {reason}"))
+        }
+        Err(reason) => errors.add(pointer, "malformed", reason),
+        // some machines take both for one
+        Ok(()) if before.iter().any(|other| other.folder().eq_ignore_ascii_case(name)) => {
+            errors.add(pointer, "duplicate", format!("two of them would be called “{name}”; give this one another folder"));
+        }
+        Ok(()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(url: &str, folder: Option<&str>) -> NewRepository {
+        NewRepository { url: url.into(), base_ref: None, folder: folder.map(str::to_owned) }
+    }
+
+    fn pointers(all: &[NewRepository]) -> Vec<String> {
+        let mut errors = Errors::default();
+        validate(&mut errors, "/srv/app", all);
+        let invalid = errors.finish().err().map(|invalid| invalid.errors).unwrap_or_default();
+        invalid.into_iter().map(|error| format!("{} {}", error.pointer, error.code)).collect()
+    }
+
+    #[test]
+    fn a_folder_is_called_as_its_address_ends() {
+        for (url, folder) in [
+            ("https://example.org/acme/api.git", "api"),
+            ("https://example.org/acme/api/", "api"),
+            ("git@example.org:api", "api"),
+            ("/srv/git/web.git/", "web"),
+            ("https://example.org/a/b.github.io", "b.github.io"),
+        ] {
+            assert_eq!(one(url, None).folder(), folder, "{url}");
+        }
+        assert_eq!(one("/srv/api", Some(" server ")).folder(), "server");
+        let all = TaskRepository::all(&[NewRepository { base_ref: Some(" v1 ".into()), ..one(" /srv/api ", None) }]);
+        assert_eq!(all, [TaskRepository { url: "/srv/api".into(), base_ref: Some("v1".into()), folder: "api".into() }]);
+    }
+
+    #[test]
+    fn each_is_there_once_and_has_a_folder_of_its_own() {
+        assert_eq!(pointers(&[one("/srv/api", None), one("/srv/web", None), one("/lib/api", Some("lib"))]), Vec::<String>::new());
+        let bad = [
+            one("/srv/app.git", None),
+            one("/srv/api", Some("..")),
+            one("/srv/api/", Some("a/b")),
+            one("/srv/web", None),
+            one("/lib/Web", None),
+            one("/srv/é", None),
+            one("", None),
+            NewRepository { base_ref: Some("-x".into()), ..one("here", Some("-x")) },
+        ];
+        assert_eq!(
+            pointers(&bad),
+            [
+                "/repositories/0/url duplicate",
+                "/repositories/1/folder malformed",
+                "/repositories/2/url duplicate",
+                "/repositories/2/folder malformed",
+                "/repositories/4/folder duplicate",
+                "/repositories/5/folder required",
+                "/repositories/6/url required",
+                "/repositories/7/url malformed",
+                "/repositories/7/base_ref malformed",
+                "/repositories/7/folder malformed",
+            ]
+        );
+        let many = |count: usize| (0..count).map(|number| one(&format!("/srv/r{number}"), None)).collect::<Vec<_>>();
+        assert_eq!(pointers(&many(8)), Vec::<String>::new());
+        assert_eq!(pointers(&many(9)), ["/repositories too_many"]);
+    }
+}
