@@ -174,10 +174,10 @@ pub async fn task_log(id: TaskId, from: i64) -> Result<LogStart, Problem> {
     crate::ssr::call(async |engine, actor| engine.task_log(&actor, id, from).await).await.map(|chunks| detail::log::start(from, &chunks))
 }
 
-/// What an attempt changed, cut where it gets too long for a page.
-#[server(prefix = "/_fn", endpoint = "task_diff")]
-pub async fn task_diff(id: TaskId, attempt: i32) -> Result<Option<DiffText>, Problem> {
-    crate::ssr::call(async |engine, actor| engine.task_diff(&actor, id, attempt).await).await.map(|diff| diff.map(DiffText::cut))
+/// What an attempt changed in each repository, cut where it gets too long for a page.
+#[server(prefix = "/_fn", endpoint = "task_diffs")]
+pub async fn task_diffs(id: TaskId, attempt: i32) -> Result<Vec<DiffText>, Problem> {
+    crate::ssr::call(async |engine, actor| engine.task_diffs(&actor, id, attempt).await).await.map(DiffText::all)
 }
 
 /// What an agent said and did in an attempt, after the event of that number.

@@ -36,5 +36,21 @@ pub fn diff_name(folder: Option<&str>) -> String {
     folder.map_or_else(|| "changes.diff".to_owned(), |folder| format!("changes-{folder}.diff"))
 }
 
+/// The folder of the repository whose diff is called so; nothing for the first.
+pub fn folder_of(name: &str) -> Option<&str> {
+    name.strip_prefix("changes-")?.strip_suffix(".diff")
+}
+
 /// Bytes of one artifact.
 pub const ARTIFACT_LIMIT: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_says_by_its_name_where_it_belongs() {
+        assert_eq!([diff_name(None), diff_name(Some("api.v2"))], ["changes.diff", "changes-api.v2.diff"]);
+        assert_eq!([folder_of("changes.diff"), folder_of("changes-api.v2.diff")], [None, Some("api.v2")]);
+    }
+}

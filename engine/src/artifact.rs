@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use domain::{
-    Actor, Artifact, ArtifactId, ArtifactKind, AttemptId, AttemptKey, Permission, TaskId, Timestamp, WorkspaceId, artifact::ARTIFACT_LIMIT,
+    Actor, Artifact, ArtifactId, ArtifactKind, AttemptId, AttemptKey, Permission, TaskId, Timestamp, WorkspaceId,
+    artifact::{ARTIFACT_LIMIT, diff_name},
     protocol::NewArtifact,
 };
 use sha2::{Digest, Sha256};
@@ -36,20 +37,35 @@ impl Engine {
         tx.commit((artifact, row.content)).await
     }
 
-    /// What an attempt changed, as a unified diff; nothing when it changed nothing.
-    pub async fn task_diff(&self, actor: &Actor, task: TaskId, attempt: i32) -> Result<Option<String>> {
+    /// What an attempt changed, as a unified diff for each repository, that of the first one first; none when it changed nothing.
+    pub async fn task_diffs(&self, actor: &Actor, task: TaskId, attempt: i32) -> Result<Vec<(Artifact, String)>> {
         actor.may(Permission::ReadTasks)?;
         let mut tx = self.begin(actor).await?;
         crate::task::store::exists(&mut tx, task).await?;
-        let content = sqlx::query_scalar!(
-            "select content from artifact join attempt on attempt.id = artifact.attempt_id
-             where task_id = $1 and number = $2 and kind = 'diff'",
+        let rows = sqlx::query!(
+            r#"select artifact.id, number, kind, name, length(content) as "size!", sha256, created_at, content
+               from artifact join attempt on attempt.id = artifact.attempt_id
+               where task_id = $1 and number = $2 and kind = 'diff' order by name <> $3, artifact.id"#,
             task.0,
-            attempt
+            attempt,
+            diff_name(None)
         )
-        .fetch_optional(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
-        tx.commit(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())).await
+        let diffs = rows.into_iter().map(|row| {
+            let artifact = Artifact {
+                id: row.id,
+                attempt: row.number,
+                kind: row.kind,
+                name: row.name,
+                size: row.size.into(),
+                sha256: row.sha256,
+                created_at: row.created_at,
+            };
+            (artifact, String::from_utf8_lossy(&row.content).into_owned())
+        });
+        let diffs = diffs.collect();
+        tx.commit(diffs).await
     }
 }
 

@@ -11,7 +11,7 @@ use chrono::NaiveDateTime;
 use domain::{
     Ask, CheckKind, FieldError, Invalid, Land, NewTask, Priority, TaskView, Timestamp, Work,
     agent::{self, COST_CENTS_MAX},
-    task::{Concurrency, RetryStrategy, Tier},
+    task::{Concurrency, NewRepository, RetryStrategy, TaskRepository, Tier},
 };
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
@@ -48,6 +48,8 @@ pub struct TaskForm {
     pub prompt: String,
     pub repository: String,
     pub base_ref: String,
+    /// Those beside it, one per line as [`NewRepository::parse`] reads it.
+    pub repositories: String,
     /// What is fetched beside the files of the repository: `submodules`, `lfs`, both with a space between, or nothing.
     pub also_fetched: String,
     /// One per line, as are the criteria.
@@ -107,6 +109,7 @@ impl Default for TaskForm {
             prompt: String::new(),
             repository: String::new(),
             base_ref: String::new(),
+            repositories: String::new(),
             also_fetched: String::new(),
             files: String::new(),
             success_criteria: String::new(),
@@ -156,6 +159,7 @@ impl TaskForm {
             prompt,
             repository: task.summary.repository.clone(),
             base_ref: task.base_ref.clone().unwrap_or_default(),
+            repositories: task.repositories.iter().map(TaskRepository::text).collect::<Vec<_>>().join("\n"),
             also_fetched: fetched_word(task.submodules, task.lfs).into(),
             files: task.files.join("\n"),
             success_criteria: task.success_criteria.join("\n"),
@@ -229,6 +233,7 @@ impl TaskForm {
             new.prompt = Some(String::new());
         }
         new.base_ref = Some(self.base_ref.trim().to_owned()).filter(|name| !name.is_empty());
+        new.repositories = lines(&self.repositories).map(|(_, line)| NewRepository::parse(line)).collect();
         match ALSO_FETCHED.into_iter().find(|one| fetched_word(one.0, one.1) == self.also_fetched) {
             Some((submodules, lfs)) => (new.submodules, new.lfs) = (submodules, lfs),
             None => note("/also_fetched", "unknown", "is nothing that is fetched"),
@@ -343,6 +348,15 @@ impl TaskForm {
                 let field = parts.next().map_or_else(|| rest.to_owned(), |part| format!("{rest}/{part}"));
                 return check_row::relocate(error, row, &field);
             }
+            "repositories" => {
+                let line = lines(&self.repositories).nth(index).map_or(index, |(line, _)| line) + 1;
+                let what = match rest {
+                    "base_ref" => "its base",
+                    "folder" => "its folder",
+                    _ => "the repository",
+                };
+                return FieldError { pointer: "/repositories".into(), message: format!("line {line}: {what} {}", error.message), ..error };
+            }
             "files" => &self.files,
             "success_criteria" => &self.success_criteria,
             _ => return FieldError { pointer: format!("/{field}"), ..error },
@@ -404,6 +418,7 @@ mod tests {
     fn what_is_typed_becomes_a_task() {
         let form = TaskForm {
             base_ref: " main ".into(),
+            repositories: "/srv/api\r\n\n web=https://example.org/site.git#v2 ".into(),
             also_fetched: "submodules lfs".into(),
             files: "src/a.rs\n\n  src/b.rs  \n".into(),
             success_criteria: "It builds\nIt is quick".into(),
@@ -433,6 +448,11 @@ mod tests {
         assert_eq!(new.title, "Tidy up");
         assert_eq!(new.command.as_deref(), Some("make tidy\nmake test"));
         assert_eq!((new.prompt, new.base_ref), (None, Some("main".into())));
+        assert_eq!(new.repositories.iter().map(NewRepository::folder).collect::<Vec<_>>(), ["api", "web"]);
+        assert_eq!(
+            (new.repositories[1].url.as_str(), new.repositories[1].base_ref.as_deref()),
+            ("https://example.org/site.git", Some("v2"))
+        );
         assert_eq!((new.submodules, new.lfs), (true, true));
         assert_eq!(new.files, ["src/a.rs", "src/b.rs"]);
         assert_eq!(new.success_criteria.len(), 2);
@@ -462,6 +482,12 @@ mod tests {
         let fetched = |word: &str| TaskForm { also_fetched: word.into(), ..filled() }.to_new_task().map(|new| (new.submodules, new.lfs));
         assert_eq!(["", "submodules", "lfs"].map(|word| fetched(word).unwrap()), [(false, false), (true, false), (false, true)]);
         assert_eq!(wrong(&TaskForm { work: "prompt".into(), ..filled() })[0].0, "/prompt");
+        let beside = wrong(&TaskForm { repositories: "/srv/api\n\n/srv/app\n-x=/lib/api\n".into(), ..filled() });
+        let expected = [
+            ("/repositories".to_owned(), "line 3: the repository is named twice; a task has one worktree of each repository".to_owned()),
+            ("/repositories".to_owned(), "line 4: the repository must not start with a dash".to_owned()),
+        ];
+        assert_eq!(beside, expected);
     }
 
     #[test]

@@ -15,8 +15,8 @@ where
     // anything but what is usual is shown
     let shown = |form: &TaskForm| {
         let unusual = TaskForm { title: String::new(), ..form.clone() };
-        let TaskForm { work, command, prompt, repository, base_ref, success_criteria, checks, .. } = TaskForm::default();
-        TaskForm { work, command, prompt, repository, base_ref, success_criteria, checks, ..unusual }
+        let TaskForm { work, command, prompt, repository, base_ref, repositories, success_criteria, checks, .. } = TaskForm::default();
+        TaskForm { work, command, prompt, repository, base_ref, repositories, success_criteria, checks, ..unusual }
     };
     let is_open = shown(&form) != usual;
     let field = In { form: "form", errors: &errors };

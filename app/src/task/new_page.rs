@@ -161,6 +161,17 @@ fn NewTaskForm(form: TaskForm, agents: Agents) -> impl IntoView {
                         errors=errors("/base_ref")
                     />
                 </div>
+                <TextAreaField
+                    id="repositories"
+                    label="More repositories"
+                    name="form[repositories]"
+                    value=form.repositories.clone()
+                    optional=true
+                    code=true
+                    rows=2
+                    hint="One per line, such as https://example.org/api.git or api=/srv/git/server#v2. Each has a worktree beside that of the first."
+                    errors=errors("/repositories")
+                />
                 <KnownRepositories />
             </section>
             <section class="p-new__part" aria-labelledby="done">

@@ -54,6 +54,19 @@ pub struct RepositoryResult {
 }
 
 impl NewRepository {
+    /// `[FOLDER=]URL[#REF]`. What is in front of the first `=` is a folder when it can be one, which no address begins with.
+    pub fn parse(text: &str) -> Self {
+        let (folder, rest) = match text.split_once('=') {
+            Some((folder, rest)) if check_folder(folder.trim()).is_ok() => (Some(folder.trim().to_owned()), rest),
+            _ => (None, text),
+        };
+        let (url, base_ref) = match rest.split_once('#') {
+            Some((url, name)) => (url, Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
+            None => (rest, None),
+        };
+        Self { url: url.trim().to_owned(), base_ref, folder }
+    }
+
     /// What its worktree is called.
     pub fn folder(&self) -> &str {
         self.folder.as_deref().map_or_else(|| last_part(&self.url), str::trim)
@@ -61,6 +74,13 @@ impl NewRepository {
 }
 
 impl TaskRepository {
+    /// As [`NewRepository::parse`] reads it.
+    pub fn text(&self) -> String {
+        let folder = if self.folder == last_part(&self.url) { String::new() } else { format!("{}=", self.folder) };
+        let base = self.base_ref.as_ref().map(|name| format!("#{name}")).unwrap_or_default();
+        format!("{folder}{}{base}", self.url)
+    }
+
     pub fn all(new: &[NewRepository]) -> Vec<Self> {
         new.iter()
             .map(|one| Self {
@@ -130,12 +150,12 @@ fn validate_folder(errors: &mut Errors, pointer: &str, one: &NewRepository, befo
     let name = one.folder();
     match check_folder(name) {
         Err(reason) if one.folder.is_none() => {
-            errors.add(pointer, "required", format!("the address ends with “{name}”: say how its folder is called, which {reason}"))
+            errors.add(pointer, "required", format!("cannot be told from “{name}”, with which the address ends: it {reason}"))
         }
         Err(reason) => errors.add(pointer, "malformed", reason),
         // some machines take both for one
         Ok(()) if before.iter().any(|other| other.folder().eq_ignore_ascii_case(name)) => {
-            errors.add(pointer, "duplicate", format!("two of them would be called “{name}”; give this one another folder"));
+            errors.add(pointer, "duplicate", format!("is called “{name}” as another one is; give this one another"));
         }
         Ok(()) => {}
     }
@@ -170,6 +190,23 @@ mod tests {
         assert_eq!(one("/srv/api", Some(" server ")).folder(), "server");
         let all = TaskRepository::all(&[NewRepository { base_ref: Some(" v1 ".into()), ..one(" /srv/api ", None) }]);
         assert_eq!(all, [TaskRepository { url: "/srv/api".into(), base_ref: Some("v1".into()), folder: "api".into() }]);
+    }
+
+    #[test]
+    fn one_is_written_on_a_line() {
+        for (text, folder, url, base_ref) in [
+            ("https://example.org/acme/api.git", None, "https://example.org/acme/api.git", None),
+            (" api=git@example.org:acme/server#fix/#12 ", Some("api"), "git@example.org:acme/server", Some("fix/#12")),
+            ("/srv/a=b#", None, "/srv/a=b", None),
+            ("https://example.org/?a=b#v1", None, "https://example.org/?a=b", Some("v1")),
+            ("=/srv/api", None, "=/srv/api", None),
+        ] {
+            let read = NewRepository { url: url.into(), base_ref: base_ref.map(str::to_owned), folder: folder.map(str::to_owned) };
+            assert_eq!(NewRepository::parse(text), read, "{text}");
+        }
+        for text in ["https://example.org/acme/api.git#v1", "api=/srv/server"] {
+            assert_eq!(TaskRepository::all(&[NewRepository::parse(text)])[0].text(), text);
+        }
     }
 
     #[test]

@@ -371,8 +371,12 @@ async fn what_an_attempt_left_is_kept_with_it(pool: PgPool) {
     let artifact = &attempt.artifacts[0];
     let (found, content) = test.engine.artifact(&ada, artifact.id).await.unwrap();
     assert_eq!((&found, content.as_slice(), found.size), (artifact, b"+hello\n".as_slice(), 7));
-    assert_eq!(test.engine.task_diff(&ada, task, 1).await.unwrap().as_deref(), Some("+hello\n"));
-    assert_eq!(test.engine.task_diff(&ada, task, 2).await.unwrap(), None);
+    let diffs = async |attempt| {
+        let diffs = test.engine.task_diffs(&ada, task, attempt).await.unwrap();
+        diffs.into_iter().map(|(artifact, text)| (artifact.name, text)).collect::<Vec<_>>()
+    };
+    assert_eq!(diffs(1).await, [("changes.diff".to_owned(), "+hello\n".to_owned())]);
+    assert_eq!(diffs(2).await, []);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

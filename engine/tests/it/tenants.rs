@@ -115,7 +115,7 @@ async fn a_strangers_task_is_like_one_that_does_not_exist(pool: PgPool) {
             engine.retry_task(who, id).await.err(),
             engine.task_events(who, id).await.err(),
             engine.task_log(who, id, 0).await.err(),
-            engine.task_diff(who, id, 1).await.err(),
+            engine.task_diffs(who, id, 1).await.err(),
             engine.task_state(who, id).await.err(),
             engine.add_dependencies(who, id, &[]).await.err(),
             engine.create_task(who, domain::NewTask { depends_on: vec![id.into()], ..checked("x") }).await.err(),

@@ -1,7 +1,7 @@
 //! `muster task land`
 
 use clap::{Args, builder::PossibleValuesParser};
-use domain::Land;
+use domain::{Land, LandingState};
 
 use super::{
     connection::ConnectionArgs,
@@ -45,7 +45,8 @@ pub async fn land(args: &LandArgs) -> Result<Exit, CliError> {
     match args.output.output() {
         Output::Json => print_json(&task)?,
         Output::Pipe => {
-            let state = task.landing.as_ref().map(|landing| landing.state.name()).unwrap_or_default();
+            let landing = task.landing.iter().chain(&task.more_landings).find(|landing| landing.state == LandingState::Waiting);
+            let state = landing.or(task.landing.as_ref()).map(|landing| landing.state.name()).unwrap_or_default();
             print_tab_separated(&[vec![task.summary.id.to_string(), how.name().to_owned(), state.to_owned()]])?;
         }
         Output::Terminal => {
@@ -58,6 +59,6 @@ pub async fn land(args: &LandArgs) -> Result<Exit, CliError> {
 
 /// As it was tried the last time, or as the task says.
 fn as_asked_for(task: &domain::TaskView) -> Land {
-    let asked = task.landing.as_ref().map_or(task.land, |landing| landing.how);
+    let asked = task.landing.iter().chain(&task.more_landings).next().map_or(task.land, |landing| landing.how);
     if asked == Land::None { Land::Push } else { asked }
 }

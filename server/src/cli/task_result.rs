@@ -1,6 +1,6 @@
 //! How a task turned out, for a person: state, checks, why it failed, what to do, and where the work is.
 
-use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, Landing, LandingState, TaskView};
+use domain::{Attempt, CheckResult, CheckSpec, CheckStatus, Landing, LandingState, TaskView, task::RepositoryResult};
 
 use super::{
     terminal_text::TerminalText,
@@ -37,7 +37,9 @@ pub fn result_lines(task: &TaskView) -> Vec<String> {
         lines.push(format!("  {dim}try:{dim:#} {}", failure.code.advice()));
     }
     lines.extend(latest.and_then(place_of_work));
-    lines.extend(task.landing.iter().flat_map(|landing| landing_lines(landing, &summary.id.short())));
+    lines.extend(latest.into_iter().flat_map(|attempt| &attempt.repositories).filter_map(place_beside));
+    let landings = task.landing.iter().chain(&task.more_landings);
+    lines.extend(landings.flat_map(|landing| landing_lines(landing, &summary.id.short())));
     lines
 }
 
@@ -45,15 +47,16 @@ pub fn result_lines(task: &TaskView) -> Vec<String> {
 fn landing_lines(landing: &Landing, id: &str) -> Vec<String> {
     let dim = dim();
     let remote = landing.remote.as_deref().unwrap_or_default();
+    let of = landing.folder.as_deref().map(|folder| format!("{}, ", shown(folder))).unwrap_or_default();
     let mut lines = match (landing.state, &landing.pull_request) {
-        (LandingState::Landed, Some(request)) => vec![format!("  {dim}pull request:{dim:#} {}", shown(&request.url))],
-        (LandingState::Landed, None) => vec![format!("  {dim}pushed to:{dim:#} {}", shown(remote))],
-        (LandingState::Waiting, _) => vec![format!("  {dim}lands:{dim:#} as soon as {} has pushed it", shown(&landing.runner))],
-        (LandingState::Failed, _) => vec![format!("  {dim}lands:{dim:#} not; `muster task land {id}` tries again")],
+        (LandingState::Landed, Some(request)) => vec![format!("  {dim}{of}pull request:{dim:#} {}", shown(&request.url))],
+        (LandingState::Landed, None) => vec![format!("  {dim}{of}pushed to:{dim:#} {}", shown(remote))],
+        (LandingState::Waiting, _) => vec![format!("  {dim}{of}lands:{dim:#} as soon as {} has pushed it", shown(&landing.runner))],
+        (LandingState::Failed, _) => vec![format!("  {dim}{of}lands:{dim:#} not; `muster task land {id}` tries again")],
     };
     if let Some(trouble) = &landing.trouble {
         lines.push(format!(
-            "  {dim}why not{}:{dim:#} {}",
+            "  {dim}{of}why not{}:{dim:#} {}",
             if landing.state == LandingState::Waiting { " yet" } else { "" },
             shown(&trouble.message)
         ));
@@ -90,6 +93,12 @@ pub fn check_output(check: &CheckResult) -> Vec<String> {
         return lines.iter().take(OUTPUT_LINES).map(indented).chain(left_out("more")).collect();
     }
     left_out("before").into_iter().chain(lines[skipped..].iter().map(indented)).collect()
+}
+
+fn place_beside(one: &RepositoryResult) -> Option<String> {
+    let (branch, commit) = (one.branch.as_ref()?, one.commit.as_ref()?);
+    let commit: String = commit.chars().take(10).collect();
+    Some(format!("  {dim}and in{dim:#} {} {dim}on{dim:#} {} {dim}({commit}){dim:#}", shown(&one.folder), shown(branch), dim = dim()))
 }
 
 fn place_of_work(attempt: &Attempt) -> Option<String> {

@@ -6,8 +6,8 @@ use domain::{
     AgentTerms, Ask, Backend, CheckSpec, JudgeTerms, Land, NewTask, Priority, TaskView,
     agent::{self, ANSWER_MINUTES_MAX, NoBackend, VERIFICATION_RETRIES_MAX},
     task::{
-        ATTEMPTS_MAX, Concurrency, Dependency, Inputs, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX, TaskPreview,
-        Tier, no_runner_has,
+        ATTEMPTS_MAX, Concurrency, Dependency, Inputs, NewRepository, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX,
+        TaskPreview, Tier, no_runner_has,
     },
 };
 
@@ -45,6 +45,7 @@ Examples:
   muster task run --repo https://example.org/app.git --command ./release.sh --after 0c1d2e3f
   muster task run Write a test for the date parser --check test_passes=auto --land pull_request
   muster task run --command 'make firmware' --submodules --lfs --check file_exists=firmware.bin
+  muster task run Give every order a note, in the site and in its API --also https://example.org/api.git --also lib=../lib#v2
   muster task run --command './clean-up.sh \"$MUSTER_INPUT_FOLDER\"' --input folder=build --after 0c1d2e3f:end")]
 pub struct RunArgs {
     /// What to do, in words, for the agent of the runner.
@@ -74,6 +75,9 @@ pub struct RunArgs {
     /// The branch, tag or commit to start from [default: the repository's default branch].
     #[arg(long, value_name = "REF")]
     base: Option<String>,
+    /// A repository that it works on beside that one, with a worktree in ../more/FOLDER; may be given more than once.
+    #[arg(long, value_name = "[FOLDER=]PATH|URL[#REF]")]
+    also: Vec<String>,
     /// Fetch the repository's submodules as well.
     #[arg(long)]
     submodules: bool,
@@ -233,6 +237,7 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         command: args.command.clone(),
         prompt: args.command.is_none().then_some(prompt),
         base_ref: args.base.clone(),
+        repositories: args.also.iter().map(|text| also(text)).collect::<Result<_, _>>()?,
         submodules: args.submodules,
         lfs: args.lfs,
         files: args.files.clone(),
@@ -271,6 +276,12 @@ fn new_task(args: &RunArgs) -> Result<NewTask, CliError> {
         correlation_id: args.correlation.clone(),
         ..usual
     })
+}
+
+/// As it is written; a path is made absolute, and its folder is called as it ends then.
+fn also(text: &str) -> Result<NewRepository, CliError> {
+    let named = NewRepository::parse(text);
+    Ok(NewRepository { url: location(&named.url)?, ..named })
 }
 
 /// What has to hold, each judge as all of them are to be.

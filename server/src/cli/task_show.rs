@@ -7,7 +7,7 @@ use domain::{
     Attempt, Event, FailureCode, Land, TaskView, Timestamp, Work,
     endpoint::AwaitedPull,
     repository::also_fetched,
-    task::{Gate, TaskLink, TierSource, no_runner_has, plain},
+    task::{Gate, RepositoryResult, TaskLink, TaskRepository, TierSource, no_runner_has, plain},
 };
 
 use super::{
@@ -77,6 +77,7 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
         ("repository", summary.repository.clone()),
         ("base_ref", task.base_ref.clone().unwrap_or_default()),
+        ("repositories", task.repositories.iter().map(TaskRepository::text).collect::<Vec<_>>().join(" ")),
         ("submodules", task.submodules.to_string()),
         ("lfs", task.lfs.to_string()),
         ("created_at", moment(summary.created_at)),
@@ -97,9 +98,20 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         fields.push(("trouble", landing.trouble.as_ref().map(|trouble| trouble.message.clone()).unwrap_or_default()));
         fields.push(("advice", landing.trouble.as_ref().map(|trouble| trouble.advice.clone()).unwrap_or_default()));
     }
+    for landing in &task.more_landings {
+        let request = landing.pull_request.as_ref().map(|one| one.url.as_str()).unwrap_or_default();
+        let trouble = landing.trouble.as_ref().map(|trouble| trouble.message.as_str()).unwrap_or_default();
+        let text = [landing.folder.as_deref().unwrap_or_default(), landing.state.name(), request, trouble].map(shown).join(" ");
+        fields.push(("more_landing", text.trim().to_owned()));
+    }
     if let Some(attempt) = task.attempt_list.last() {
         fields.push(("ends_by", attempt.ends_by.map(moment).unwrap_or_default()));
         fields.push(("taken_away", attempt.taken_away.to_string()));
+        let more = |of: fn(&RepositoryResult) -> Option<&String>| {
+            attempt.repositories.iter().filter_map(|one| Some(format!("{}={}", one.folder, of(one)?))).collect::<Vec<_>>().join(" ")
+        };
+        fields.push(("more_branches", more(|one| one.branch.as_ref())));
+        fields.push(("more_commits", more(|one| one.commit.as_ref())));
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
         fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
@@ -130,6 +142,7 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.push(field("page", address));
     lines.push(field("repository", &summary.repository));
     lines.extend(task.base_ref.as_ref().map(|base| field("base", base)));
+    lines.extend(task.repositories.iter().map(|one| field("and", &one.text())));
     lines.extend(also_fetched(task.submodules, task.lfs).map(|what| field("also fetched", what)));
     lines.extend(work(task));
     lines.push(field("priority", summary.priority.name()));

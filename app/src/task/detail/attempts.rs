@@ -67,6 +67,9 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
         view! { <p>{why} <a class="c-table__other" href=href>"Where it could be pulled"</a></p> }
     });
     let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
+    let beside =
+        attempt.repositories.iter().filter_map(|one| Some((one.folder.clone(), one.commit.as_ref()?.chars().take(10).collect::<String>())));
+    let beside = beside.map(|(folder, commit)| view! { {folder} " " <code>{commit}</code> " " }).collect_view();
     view! {
         <tr class="c-table__row">
             <th class="c-table__number" scope="row" data-label="Attempt">{number}</th>
@@ -94,6 +97,7 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
                 {attempt.blocked_since.map(|since| view! { <p class="u-warn">"Its agent waits for an answer since " <TimeOfDay at=since /></p> })}
                 {failure.map(|(message, code)| view! { <p>{message} " " <code title=code.cause()>{code.name()}</code></p> })}
                 {commit.map(|commit| view! { <code>{commit}</code> " " })}
+                {beside}
                 {has_session
                     .then(|| {
                         let label = format!("Session of attempt {number}");

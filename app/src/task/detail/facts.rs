@@ -3,7 +3,7 @@
 use domain::{
     Attempt, CheckStatus, TaskId, TaskView,
     repository::also_fetched,
-    task::{Complexity, On, TaskDependency, TaskLink, TierSource},
+    task::{Complexity, On, TaskDependency, TaskLink, TaskRepository, TierSource},
 };
 use leptos::prelude::*;
 
@@ -75,6 +75,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {is_executed.then(|| wide_fact("Base", base(task, latest)))}
         {also_fetched(task.submodules, task.lfs).map(|what| wide_fact("Also fetched", what))}
         {latest.filter(|attempt| attempt.commit.is_some()).and_then(|attempt| attempt.branch.clone()).map(|branch| branch_facts(&repository, branch))}
+        {task.repositories.iter().map(|one| beside(one, latest)).collect_view()}
         {is_executed.then(|| fact("Attempts", format!("{}{}", task.summary.attempts, of_most(&task.summary).unwrap_or_default())))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
@@ -112,6 +113,24 @@ fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
     let name = task.base_ref.clone().unwrap_or_else(|| "default branch".to_owned());
     let commit = latest.and_then(|attempt| attempt.base_commit.as_ref()).map(|commit| commit.chars().take(10).collect::<String>());
     view! { {name} {commit.map(|commit| view! { " " <code>{commit}</code> })} }
+}
+
+/// A repository beside the first, with what it started from and where its result is.
+fn beside(one: &TaskRepository, latest: Option<&Attempt>) -> impl IntoView + use<> {
+    let result = latest.and_then(|attempt| attempt.repositories.iter().find(|result| result.folder == one.folder));
+    let base = one.base_ref.clone().unwrap_or_else(|| "default branch".to_owned());
+    let commit = result.map(|result| result.base_commit.chars().take(10).collect::<String>());
+    let branch = result.filter(|result| result.commit.is_some()).and_then(|result| result.branch.clone());
+    let url = one.url.clone();
+    let about = view! {
+        <span title=url.clone()>{short_location(&url)}</span>
+        <CopyButton text=url.clone() label="Copy the repository's address" />
+        <span class="u-quiet">{base} {commit.map(|commit| view! { " " <code>{commit}</code> })}</span>
+    };
+    view! {
+        {wide_fact("And", view! { <span>{one.folder.clone()} ": "</span> {about} })}
+        {branch.map(|branch| branch_facts(&url, branch))}
+    }
 }
 
 fn branch_facts(repository: &str, branch: String) -> impl IntoView + use<> {

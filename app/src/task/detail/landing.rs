@@ -1,14 +1,14 @@
 //! What becomes of a result: where it was pushed, its pull request, why it is not there, and a way to have it tried again. Forms, so they work
 //! without scripts.
 
-use domain::{Land, LandingState, LandingTrouble, Permission, PullRequest, TaskId, TaskState, TaskView, landing};
+use domain::{Attempt, Land, LandingState, LandingTrouble, Permission, PullRequest, TaskId, TaskState, TaskView, landing};
 use leptos::{form::ActionForm, prelude::*};
 
 use crate::{
     approval::acts::use_role,
     components::{Notice, Time, Tone, toast::tell},
     task::LandTask,
-    text::capitalised,
+    text::{capitalised, short_location},
 };
 
 #[component]
@@ -20,11 +20,12 @@ pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
         problem.map(|problem| view! { <Notice tone=Tone::Bad title=problem.title><p>{capitalised(&problem.detail)}</p></Notice> })
     };
     // while it is fetched again, what is there stays
-    let landing = Memo::new(move |_| task.with(|task| task.landing.clone()));
+    let landings = Memo::new(move |_| task.with(|task| task.landing.iter().chain(&task.more_landings).cloned().collect::<Vec<_>>()));
+    let first = Memo::new(move |_| task.with(|task| (!task.repositories.is_empty()).then(|| short_location(&task.summary.repository))));
     let can_land = Memo::new(move |_| task.with(can_land));
     // a no from before says nothing of what has come of it since
-    Effect::new(move |before: Option<Option<landing::Landing>>| {
-        let now = landing.get();
+    Effect::new(move |before: Option<Vec<landing::Landing>>| {
+        let now = landings.get();
         if before.is_some_and(|before| before != now) {
             land.clear();
         }
@@ -34,14 +35,23 @@ pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
     let may_land = Memo::new(move |_| role.get().is_some_and(|role| role.may(Permission::ChangeTasks)));
     view! {
         {refusal}
-        {move || match landing.get() {
-            Some(landing) => shown(id, landing, may_land.get().then_some(land)),
-            None if can_land.get() && may_land.get() => {
+        {move || match landings.get() {
+            all if !all.is_empty() => {
+                // to have one tried again leaves alone those that have landed
+                let all_landed = all.iter().all(|landing| landing.state == LandingState::Landed);
+                let may = |landing: &landing::Landing| may_land.get() && (all_landed || landing.state != LandingState::Landed);
+                let one = |landing: landing::Landing| {
+                    let land = may(&landing).then_some(land);
+                    shown(id, landing, first.get(), land)
+                };
+                all.into_iter().map(one).collect_view().into_any()
+            }
+            _ if can_land.get() && may_land.get() => {
                 let how = [(Land::Push, "Push it"), (Land::PullRequest, "Open a pull request")];
                 view! { <div class="p-task__land"><span class="u-quiet">"Its result is on its branch alone."</span> {form(id, &how, land)}</div> }.into_any()
             }
-            None if can_land.get() => view! { <p class="u-quiet">"Its result is on its branch alone."</p> }.into_any(),
-            None => ().into_any(),
+            _ if can_land.get() => view! { <p class="u-quiet">"Its result is on its branch alone."</p> }.into_any(),
+            _ => ().into_any(),
         }}
     }
 }
@@ -49,16 +59,23 @@ pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
 /// A result that has passed, and that nobody has wanted to land.
 fn can_land(task: &TaskView) -> bool {
     let has_succeeded = matches!(task.summary.state, TaskState::Succeeded { .. }) && task.work.is_executed();
-    has_succeeded && task.attempt_list.last().is_some_and(|attempt| attempt.commit.is_some())
+    has_succeeded && task.attempt_list.last().is_some_and(has_changed)
 }
 
-/// With a way to have it tried for whoever may.
-fn shown(id: TaskId, landing: landing::Landing, land: Option<ServerAction<LandTask>>) -> AnyView {
+/// Something, in any of its repositories.
+fn has_changed(attempt: &Attempt) -> bool {
+    attempt.commit.is_some() || attempt.repositories.iter().any(|one| one.commit.is_some())
+}
+
+/// With a way to have it tried for whoever may. `first` is what the first repository is called, where there are several.
+fn shown(id: TaskId, landing: landing::Landing, first: Option<String>, land: Option<ServerAction<LandTask>>) -> AnyView {
+    let name = landing.folder.clone().or(first);
+    let of = |whole: &'static str, rest: &str| name.as_ref().map_or_else(|| whole.to_owned(), |name| format!("{name} {rest}"));
     let where_it_is = where_it_is(&landing);
     let act = move |how: Land, text: &'static str| land.map(|land| form(id, &[(how, text)], land));
     match (landing.state, landing.pull_request) {
         (LandingState::Landed, Some(request)) => view! {
-            <Notice tone=Tone::Good title="It has a pull request">
+            <Notice tone=Tone::Good title=of("It has a pull request", "has a pull request")>
                 <p>{link(&request)}</p>
                 {where_it_is}
                 {act(Land::PullRequest, "Bring it up to date")}
@@ -66,7 +83,7 @@ fn shown(id: TaskId, landing: landing::Landing, land: Option<ServerAction<LandTa
         }
         .into_any(),
         (LandingState::Landed, None) => view! {
-            <Notice tone=Tone::Good title="Its branch is pushed">
+            <Notice tone=Tone::Good title=of("Its branch is pushed", "is pushed")>
                 {where_it_is}
                 {act(Land::PullRequest, "Open a pull request")}
             </Notice>
@@ -78,13 +95,13 @@ fn shown(id: TaskId, landing: landing::Landing, land: Option<ServerAction<LandTa
             let at_it = landing.told_at.map(|at| view! { <p>"Its runner has been told to try, " <Time at=at /> "."</p> });
             match landing.trouble {
                 None => view! {
-                    <Notice tone=Tone::Info title="On its way">
+                    <Notice tone=Tone::Info title=of("On its way", "is on its way")>
                         <p>"The runner " {runner} " has the commit, and is told to push it as soon as it is connected."</p>
                     </Notice>
                 }
                 .into_any(),
                 Some(trouble) => view! {
-                    <Notice tone=Tone::Warn title="It has not landed yet">
+                    <Notice tone=Tone::Warn title=of("It has not landed yet", "has not landed yet")>
                         {why(trouble)}
                         {again}
                         {at_it}
@@ -97,7 +114,7 @@ fn shown(id: TaskId, landing: landing::Landing, land: Option<ServerAction<LandTa
             }
         }
         (LandingState::Failed, request) => view! {
-            <Notice tone=Tone::Bad title="It has not landed">
+            <Notice tone=Tone::Bad title=of("It has not landed", "has not landed")>
                 {landing.trouble.map(why)}
                 {where_it_is}
                 {request.as_ref().map(link)}
