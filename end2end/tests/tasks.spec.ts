@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test, unique } from "../fixtures.ts";
 import { badge, fillTask, log, openView } from "../pages.ts";
 import { processesWith } from "../processes.ts";
@@ -31,6 +35,31 @@ test("a task from the form to a proven result: log, checks, diff", async ({ page
   const readme = page.getByRole("region", { name: "Changes of README.md" });
   await expect(readme.getByRole("row", { name: "A third line." })).toContainText("+A third line.");
   await expect(page.getByRole("region", { name: "Changes of added.txt" })).toContainText("+new");
+});
+
+test("a task works on several repositories, and shows what it has changed in each", async ({ page, visit, api, arrives }) => {
+  const folder = mkdtempSync(join(tmpdir(), "muster-api-"));
+  const git = (...words: string[]): void => {
+    execFileSync("git", ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...words], { cwd: folder });
+  };
+  git("init", "--quiet", "--initial-branch=main");
+  git("commit", "--quiet", "--allow-empty", "--message=Begin");
+  await visit("/tasks/new");
+  await fillTask(page, {
+    title: unique("Change both"),
+    repository: api.repository,
+    command: "echo new > added.txt\necho beside > ../more/server/beside.txt",
+    checks: [["command_succeeds", "test -f ../more/server/beside.txt"]],
+  });
+  await page.getByLabel("More repositories").fill(`server=${folder}`);
+  await page.getByRole("button", { name: "Create task" }).click();
+  await expect(page).toHaveURL(/\/tasks\/[0-9a-f-]{36}$/);
+
+  await arrives((timeout) => expect(badge(page, "Verified")).toBeVisible({ timeout }));
+  await openView(page, "Diff");
+  await expect(page.getByRole("region", { name: "Changes of added.txt" })).toContainText("+new");
+  await expect(page.getByRole("heading", { name: "server", exact: true })).toBeVisible();
+  await expect(page.getByRole("region", { name: "Changes of beside.txt" })).toContainText("+beside");
 });
 
 test.describe("a task that cannot be", () => {

@@ -573,6 +573,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn git_sees_the_repository_that_it_looks_at_and_the_work_sees_all() {
+        let sandbox = Arc::new(Sandbox::new(SandboxConfig::default(), "/srv/muster".into()));
+        let repository = |work: &str| Repository {
+            work: work.into(),
+            folder: "/srv/muster/attempts/1".into(),
+            mirror: "/srv/muster/mirrors/1".into(),
+            submodules: OnceLock::new(),
+        };
+        let repositories = ["/a/work", "/a/more/api", "/a/more/api2"].map(repository).into();
+        let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), group: None, repositories };
+        let seen =
+            |guest, worktree: &str| closed.seen(guest, Path::new(worktree)).map(|one| one.work.display().to_string()).collect::<Vec<_>>();
+        for writes in [true, false] {
+            assert_eq!(seen(Guest::Git { writes }, "/a/work/vendor/lib"), ["/a/work"]);
+            assert_eq!(seen(Guest::Git { writes }, "/a/more/api"), ["/a/more/api"]);
+        }
+        for guest in [Guest::Command, Guest::Agent, Guest::Check { round: 1, number: 1 }] {
+            assert_eq!(seen(guest, "/a/work").len(), 3, "{guest:?}");
+        }
+    }
+
+    #[test]
     fn who_judges_reaches_what_agents_reach() {
         let agents: Network = "api.example.org".parse().unwrap();
         let config = SandboxConfig { network: Network::None, agent_network: agents.clone(), ..SandboxConfig::default() };

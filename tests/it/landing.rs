@@ -96,6 +96,43 @@ fn text<'a>(value: &'a Value, place: &str) -> &'a str {
 }
 
 #[test]
+fn a_task_with_two_repositories_becomes_two_pull_requests_that_name_each_other() {
+    let machine = Machine::new();
+    let (hub, lab) = (machine.forges("hub"), machine.forges("lab"));
+    let server = machine.serves_landing(&[(&hub, "github"), (&lab, "gitlab")], &[]);
+    let scene = Scene::at(&machine, &server);
+    let (first, beside) = (hub.location(), format!("lab={}#main", lab.location()));
+    let command = "echo x > made.txt; echo y > ../more/lab/made.txt";
+    let check = "command_succeeds=grep x made.txt && grep y \"$MUSTER_MORE/lab/made.txt\"";
+    let run = ["task", "run", "--repo", &first, "--also", &beside, "--command", command, "--check", check, "--title", "Make both"];
+    let ran = scene.client.run(&[&run[..], &["--land", "pull_request", "--watch"]].concat());
+    assert_eq!(ran.status.code(), Some(0), "{}{}", stdout(&ran), stderr(&ran));
+    let id = stdout(&scene.client.run(&["task", "list"])).split('\t').next().unwrap().to_owned();
+    scene.lands(&id);
+    let deadline = Instant::now() + PATIENCE;
+    let (task, bodies) = loop {
+        let task = scene.task(&id);
+        let urls = ["/landing/pull_request/url", "/more_landings/0/pull_request/url"].map(|place| text(&task, place).to_owned());
+        let bodies = [&hub, &lab].map(|forge| forge.pulls().first().map(|pull| text(pull, "/body").to_owned()).unwrap_or_default());
+        let is_linked = urls.iter().all(|url| !url.is_empty()) && bodies[0].contains(&urls[1]) && bodies[1].contains(&urls[0]);
+        if is_linked {
+            break (task, bodies);
+        }
+        assert!(Instant::now() < deadline, "{task} {bodies:?}");
+        std::thread::yield_now();
+    };
+    let branch = text(&task, "/landing/branch");
+    for (forge, commit) in [(&hub, "/attempt_list/0/commit"), (&lab, "/attempt_list/0/repositories/0/commit")] {
+        assert_eq!(git(&forge.repository(), &["rev-parse", &format!("refs/heads/{branch}")]), text(&task, commit));
+        assert_eq!(forge.pulls().len(), 1, "{bodies:?}");
+    }
+    assert_eq!(git(&lab.repository(), &["show", &format!("{branch}:made.txt")]), "y");
+    let shown = stdout(&scene.client.run(&["task", "show", &id]));
+    assert!(shown.contains(&format!("repositories\t{beside}\n")) && shown.contains("more_landing\tlab landed http"), "{shown}");
+    server.stops();
+}
+
+#[test]
 fn a_result_becomes_one_pull_request_on_github_and_on_gitlab() {
     let machine = Machine::new();
     let forges = [(machine.forges("hub"), "github"), (machine.forges("lab"), "gitlab")];

@@ -2,14 +2,16 @@
 
 use chrono::TimeDelta;
 use domain::{
-    NewTask, Priority, TaskStateName,
+    CheckStatus, NewTask, Priority, TaskStateName,
+    protocol::AttemptReport,
     queue::UnmetCapabilities,
-    repository::{LFS, SUBMODULES},
+    repository::{LFS, SEVERAL, SUBMODULES},
     runner::OFFLINE_AFTER_SECONDS,
+    task::{NewRepository, RepositoryResult, TaskRepository},
 };
 use engine::{
     Error,
-    testing::{TestEngine, TestRunner},
+    testing::{TestEngine, TestRunner, report},
 };
 use sqlx::PgPool;
 
@@ -60,6 +62,42 @@ async fn what_is_fetched_beside_the_files_is_told_to_a_runner_that_fetches_it(po
     test.create(&ada, checked("as usual")).await;
     let assignment = test.runner("older").await.claims_one().await;
     assert_eq!((assignment.submodules, assignment.lfs), (false, false));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn several_repositories_are_told_to_a_runner_that_knows_that_there_can_be(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let beside = ["/srv/api#${{version}}", "web=https://example.org/site.git"].map(NewRepository::parse);
+    let new = NewTask { repositories: beside.into(), inputs: [("version".into(), "v2".into())].into(), ..checked("all of them") };
+    let task = test.create(&ada, new.clone()).await;
+    assert_eq!(task.capabilities, [SEVERAL]);
+    assert_eq!(test.engine.get_task(&ada, task.summary.id).await.unwrap().repositories, task.repositories);
+    let known = test.engine.list_repositories(&ada).await.unwrap();
+    assert!(["/srv/api", "https://example.org/site.git"].iter().all(|url| known.iter().any(|one| one.location == *url)), "{known:?}");
+    // an older one would work on the first alone
+    assert!(test.runner("older").await.claims(1).await.is_empty());
+    let able = test.runner_with("able", &[SEVERAL]).await;
+    let assignment = able.claims_one().await;
+    let told: Vec<_> = assignment.repositories.iter().map(TaskRepository::text).collect();
+    assert_eq!(told, ["/srv/api#v2", "web=https://example.org/site.git"]);
+
+    let result = |folder: &str, commit: Option<&str>| RepositoryResult {
+        folder: folder.into(),
+        base_commit: "0123456789abcdef".into(),
+        branch: commit.map(|_| "muster/test-1".into()),
+        commit: commit.map(str::to_owned),
+    };
+    able.starts(assignment.attempt).await.unwrap();
+    able.verifies(assignment.attempt).await.unwrap();
+    // and of one that the task does not have
+    let repositories = vec![result("api", Some("fedcba9876543210")), result("web", None), result("none", Some("fedcba9876543210"))];
+    able.reports(assignment.attempt, AttemptReport { repositories, ..report(&assignment, CheckStatus::Passed) }).await.unwrap();
+    let done = test.engine.get_task(&ada, task.summary.id).await.unwrap();
+    assert_eq!(done.attempt_list[0].repositories, [result("api", Some("fedcba9876543210")), result("web", None)]);
+
+    test.create(&ada, NewTask { inputs: [("version".into(), "-x".into())].into(), ..new }).await;
+    assert!(able.claims(1).await.is_empty(), "what it was to start from cannot be");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

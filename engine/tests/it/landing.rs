@@ -6,7 +6,9 @@ use domain::{
     TaskId, TaskStateName,
     landing::{TELLS_MAX, TRIES_MAX},
     protocol::{AttemptReport, Credentials, Landed, LandingOrder, Trouble},
+    repository::SEVERAL,
     session::SessionEnd,
+    task::{NewRepository, RepositoryResult},
 };
 use engine::{
     Error,
@@ -389,4 +391,100 @@ async fn only_who_may_change_tasks_lands_them_and_only_their_own(pool: PgPool) {
     let view = scene.asks(id, Land::PullRequest).await.unwrap();
     let landing = view.landing.unwrap();
     assert_eq!((landing.how, landing.asked_by.as_str(), landing.runner.as_str()), (Land::PullRequest, "Ada", "r1"));
+}
+
+fn request(number: i64, name: &str) -> PullRequest {
+    PullRequest { number, url: format!("https://example.org/{name}/pull/{number}") }
+}
+
+/// A task that has succeeded and changed something in all of its three repositories.
+async fn done_in_three(scene: &mut Scene, land: Land) -> TaskId {
+    scene.runner = scene.test.connected_runner_with("r1", 9, &[SEVERAL]).await;
+    let repositories = ["https://example.org/api.git#next", "https://example.org/web.git"].map(NewRepository::parse).into();
+    let new = NewTask { land, repositories, repository: "https://example.org/a.git".into(), ..checked("Tidy up") };
+    let id = scene.test.create(&scene.ada, new).await.summary.id;
+    let (runner, assignment) = (&scene.runner.runner, scene.runner.runner.claims_one().await);
+    runner.starts(assignment.attempt).await.unwrap();
+    runner.verifies(assignment.attempt).await.unwrap();
+    let result = |(folder, commit): (&str, &str)| RepositoryResult {
+        folder: folder.into(),
+        base_commit: "0123456789abcdef".into(),
+        branch: Some("muster/test-1".into()),
+        commit: Some(commit.into()),
+    };
+    let repositories = [("api", "a111111111"), ("web", "b222222222")].map(result).into();
+    runner.reports(assignment.attempt, AttemptReport { repositories, ..report(&assignment, CheckStatus::Passed) }).await.unwrap();
+    id
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_in_three(&mut scene, Land::PullRequest).await;
+    let mut told = scene.told().await;
+    told.sort_unstable_by_key(|order| order.position);
+    let of = |order: &LandingOrder| {
+        (order.position, order.repository.clone(), order.commit.clone(), order.pull_request.as_ref().unwrap().base.clone())
+    };
+    let expected = [
+        (0, "https://example.org/a.git".to_owned(), COMMIT.to_owned(), None),
+        (1, "https://example.org/api.git".to_owned(), "a111111111".to_owned(), Some("next".to_owned())),
+        (2, "https://example.org/web.git".to_owned(), "b222222222".to_owned(), None),
+    ];
+    assert_eq!(told.iter().map(of).collect::<Vec<_>>(), expected);
+    let body = |order: &LandingOrder| order.pull_request.as_ref().unwrap().body.clone();
+    assert!(body(&told[0]).contains("**Belongs together with**\n\n- ` api `: on its way\n- ` web `: on its way"), "{}", body(&told[0]));
+
+    // one fails for good, and the others do not wait for it
+    for (order, name) in [(&told[0], "a"), (&told[1], "api")] {
+        let done = Landed { pull_request: Some(request(i64::from(order.position) + 1, name)), ..landed(order) };
+        scene.runner.runner.has_landed(&done).await.unwrap();
+    }
+    assert_eq!(scene.told().await, [], "what they say is brought up to date once all have ended");
+    scene.runner.runner.has_landed(&troubled(&told[2], None)).await.unwrap();
+    let task = scene.test.engine.get_task(&scene.ada, id).await.unwrap();
+    assert_eq!((state(&task), task.landing.unwrap().state), (TaskStateName::Succeeded, LandingState::Landed));
+    let states = |landings: &[Landing]| landings.iter().map(|one| (one.folder.clone().unwrap(), one.state)).collect::<Vec<_>>();
+    assert_eq!(states(&task.more_landings), [("api".to_owned(), LandingState::Landed), ("web".to_owned(), LandingState::Failed)]);
+
+    let mut anew = scene.told().await;
+    anew.sort_unstable_by_key(|order| order.position);
+    assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true)]);
+    assert!(body(&anew[0]).contains("- ` api `: <https://example.org/api/pull/2>\n- ` web `: not landed"), "{}", body(&anew[0]));
+    assert!(body(&anew[1]).contains("- ` a `: <https://example.org/a/pull/1>"), "{}", body(&anew[1]));
+    // it is open no more, or something is in the way: what has landed has landed
+    let said = |order: &LandingOrder, trouble| Landed { remote: None, trouble, ..landed(order) };
+    scene.runner.runner.has_landed(&said(&anew[0], None)).await.unwrap();
+    scene.runner.runner.has_landed(&said(&anew[1], troubled(&anew[1], Some(5)).trouble)).await.unwrap();
+    scene.test.advance(TimeDelta::hours(1));
+    assert_eq!(scene.told().await, []);
+
+    // only what has not landed is tried again, and then all of them name it
+    let view = scene.asks(id, Land::PullRequest).await.unwrap();
+    assert_eq!(view.landing.unwrap().state, LandingState::Landed);
+    let again = scene.is_told().await;
+    assert_eq!((again.position, again.number, again.says_anew), (2, 2, false));
+    let done = Landed { pull_request: Some(request(3, "web")), ..landed(&again) };
+    scene.runner.runner.has_landed(&done).await.unwrap();
+    let mut anew = scene.told().await;
+    anew.sort_unstable_by_key(|order| order.position);
+    assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true), (2, true)]);
+    assert!(body(&anew[0]).contains("- ` web `: <https://example.org/web/pull/3>"), "{}", body(&anew[0]));
+    let said = scene.test.timeline(&scene.ada, id).await;
+    assert!(said.iter().any(|line| line == "Attempt 1, web: its pull request is https://example.org/web/pull/3"), "{said:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_knows_one_repository_of_a_task_lands_no_other(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_in_three(&mut scene, Land::Push).await;
+    scene.runner = scene.test.connected_runner("r1", 9).await;
+    let order = scene.is_told().await;
+    assert_eq!(order.position, 0);
+    scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+    let task = scene.test.engine.get_task(&scene.ada, id).await.unwrap();
+    for landing in &task.more_landings {
+        let trouble = landing.trouble.as_ref().unwrap();
+        assert_eq!((landing.state, trouble.advice.contains("Update Muster")), (LandingState::Failed, true), "{trouble:?}");
+    }
 }

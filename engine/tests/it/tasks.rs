@@ -345,6 +345,7 @@ async fn the_answer_to_a_new_task_is_what_is_stored(pool: PgPool) {
         land: domain::Land::Push,
         submodules: true,
         lfs: true,
+        repositories: vec![domain::task::NewRepository::parse(" api=/srv/server#main ")],
         retry: serde_json::from_value(serde_json::json!({"by_class": {"provider_limit": {"base_seconds": 30}}})).unwrap(),
         ..checked(" Trimmed ")
     };

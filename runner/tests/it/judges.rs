@@ -8,6 +8,7 @@ use domain::{
     CheckKind, CheckStatus, SessionEvent, SessionEventKind as Event,
     judgement::{JUDGES, Ruling},
     protocol::{Assignment, AttemptReport, Said, WorkOutcome},
+    task::TaskRepository,
 };
 
 use crate::{
@@ -108,6 +109,24 @@ async fn a_judge_is_told_the_change_and_stands_in_it() {
     assert_eq!(told.len(), 1);
     for part in ["Tidy up", "Look for races.", "+made", "+more", "A\tmade.txt", "M\tREADME.md", "\nMakefile\n"] {
         assert!(told[0].contains(part), "{part} is missing in {}", told[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_to_several_repositories_is_judged_as_one() {
+    let agent = agent(
+        "echo made > ../more/api/made.txt",
+        r#"[ "$(cat beside-*/api/made.txt)" = made ] && [ -e Makefile ] && [ ! -e ../more ] && verdict "$word" pass read"#,
+    );
+    let (repository, api) = (Repository::sample(), Repository::sample());
+    let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    assignment.repositories = vec![TaskRepository { url: api.path.to_str().unwrap().into(), base_ref: None, folder: "api".into() }];
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
+    assert_eq!((report.branch.is_none(), report.repositories[0].commit.is_some()), (true, true));
+    let told = of_judges(&session(&server, &assignment));
+    for part in ["In the repository api:\nA\tmade.txt", "+made", "judged with it: api, in beside-"] {
+        assert!(prompts(&told)[0].contains(part), "{part} is missing in {}", prompts(&told)[0]);
     }
 }
 

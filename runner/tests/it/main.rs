@@ -26,5 +26,6 @@ mod remains;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod saving;
+mod several;
 mod submodules;
 mod work;

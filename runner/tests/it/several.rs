@@ -1,0 +1,229 @@
+//! A task may work on several repositories: each has a worktree beside that of the first, and what is changed in it is looked at, saved and
+//! landed there.
+
+use std::{fs, path::Path, process::Command};
+
+use domain::{
+    CheckKind, CheckStatus, FailureCode, LogStream,
+    protocol::{Assignment, AttemptReport, Landed, LandingOrder, ToRunner, ToServer},
+    repository::SEVERAL,
+    task::TaskRepository,
+};
+use runner::RunnerConfig;
+
+use crate::harness::{Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses};
+
+/// As the task calls it.
+fn called(folder: &str, repository: &Repository) -> TaskRepository {
+    TaskRepository { url: repository.path.to_str().unwrap().into(), base_ref: None, folder: folder.into() }
+}
+
+fn beside(first: &Repository, command: &str, others: &[(&str, &Repository)]) -> Assignment {
+    let repositories = others.iter().map(|(folder, one)| called(folder, one)).collect();
+    Assignment { repositories, ..first.command(command) }
+}
+
+fn names(report: &AttemptReport) -> Vec<&str> {
+    report.artifacts.iter().map(|artifact| artifact.name.as_str()).collect()
+}
+
+/// What the work has come to in one beside the first.
+fn branch_in(report: &AttemptReport, folder: &str) -> Option<String> {
+    report.repositories.iter().find(|one| one.folder == folder).unwrap().branch.clone()
+}
+
+#[tokio::test]
+async fn each_repository_has_a_worktree_beside_the_first_and_a_result_of_its_own() {
+    let (state, app, api, web) = (State::new(), Repository::sample(), Repository::sample(), Repository::sample());
+    web.git(&["checkout", "--quiet", "-b", "next"]);
+    let next = web.commit(&[("next.txt", "next\n")]);
+    web.git(&["checkout", "--quiet", "main"]);
+    let server = Server::with(&state).await;
+    assert!(server.capabilities().contains(&SEVERAL.to_owned()));
+    let command = "cat ../more/web/next.txt; echo own > own.txt; cd ../more/api && echo changed >> README.md && git commit --quiet -am Mine \
+                   && echo new > new.txt; for name in $MUSTER_REPOSITORIES; do git -C \"$MUSTER_MORE/$name\" status --porcelain; done";
+    let mut assignment = beside(&app, command, &[("api", &api), ("web", &web)]);
+    assignment.repositories[1].base_ref = Some("next".into());
+    let look = "grep changed ../more/api/README.md && grep new \"$MUSTER_MORE/api/new.txt\" && git -C ../more/web log -1";
+    assignment.checks = checks(&[(CheckKind::CommandSucceeds, Some(look))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{report:#?}");
+    assert_eq!(server.output(assignment.attempt, LogStream::Stdout), "next\n?? new.txt\n");
+    server.until_muster_says(assignment.attempt, "into ../more/web").await;
+
+    let branch = report.branch.clone().unwrap();
+    assert_eq!(app.show(&branch, "own.txt").as_deref(), Some("own"));
+    assert_eq!(app.show(&branch, "new.txt"), None);
+    assert_eq!(branch_in(&report, "api"), Some(branch.clone()));
+    assert_eq!((api.show(&branch, "new.txt").as_deref(), api.show(&branch, "own.txt")), (Some("new"), None));
+    assert_eq!(api.show(&branch, "README.md").as_deref(), Some("# Sample\nchanged"));
+    let [of_api, of_web] = report.repositories.as_slice() else { panic!("{report:#?}") };
+    assert_eq!(of_api.commit.as_deref(), Some(api.git(&["rev-parse", &branch]).as_str()));
+    assert_eq!(of_api.base_commit, api.git(&["rev-parse", "main"]));
+    assert_eq!((&of_web.base_commit, &of_web.branch, &of_web.commit), (&next, &None, &None), "nothing was changed there");
+    assert_eq!(web.branches(), Vec::<String>::new());
+    assert_eq!(names(&report), ["changes.diff", "changes-api.diff"]);
+    let diff = String::from_utf8_lossy(&report.artifacts[1].content);
+    assert!(diff.contains("+changed") && diff.contains("+new") && !diff.contains("+own"), "{diff}");
+    assert!(server.log(assignment.attempt).contains("api: Saved on "));
+}
+
+#[tokio::test]
+async fn what_is_left_uncommitted_anywhere_is_not_clean() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    for (command, said) in [("true", ""), ("touch ../more/api/new.txt", "api: ?? new.txt"), ("touch a.txt", "?? a.txt")] {
+        let mut assignment = beside(&app, command, &[("api", &api)]);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        let status = if said.is_empty() { CheckStatus::Passed } else { CheckStatus::Failed };
+        assert_eq!(statuses(&report), [status], "{command}: {}", server.log(assignment.attempt));
+        assert_eq!(check_output(&report, 0).trim(), said);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_of_them_says_with_which() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    let refused = async |change: &dyn Fn(&mut TaskRepository)| {
+        let mut assignment = beside(&app, "echo one > own.txt", &[("api", &api)]);
+        change(&mut assignment.repositories[0]);
+        let report = server.carry_out(&assignment).await;
+        (failure_code(&report), outcome(&report))
+    };
+    let (code, said) = refused(&|one| one.base_ref = Some("nowhere".into())).await;
+    assert_eq!(code, Some(FailureCode::RefNotFound));
+    assert!(said.contains("api: the repository has no branch, tag or commit 'nowhere'"), "{said}");
+    let (code, said) = refused(&|one| one.url = "/nowhere/at/all".into()).await;
+    assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
+    assert!(said.contains("api: there is no folder /nowhere/at/all"), "{said}");
+    // whatever a server says
+    let (code, said) = refused(&|one| one.folder = "../../x".into()).await;
+    assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
+    assert!(said.contains("its folder must be"), "{said}");
+    let own = app.path.to_str().unwrap();
+    let (code, said) = refused(&|one| one.url = own.into()).await;
+    assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
+    assert!(said.contains("is another repository of the task as well"), "{said}");
+    assert_eq!((app.branches(), api.branches()), (vec![], vec![]));
+
+    // one that takes no paths takes none for a further one either
+    let other = State::new();
+    let paths = runner::Paths::Only(app.path.clone());
+    let server = Server::with_config(RunnerConfig { paths, ..config(other.path()) }, short()).await;
+    let report = server.carry_out(&beside(&app, "true", &[("api", &api)])).await;
+    assert!(outcome(&report).contains("api: this runner works on no repository that is a path"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn what_was_done_in_any_of_them_is_saved_however_the_work_ends() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = beside(&app, "echo half > half.txt; echo half > ../more/api/half.txt; exit 3", &[("api", &api)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::CommandFailed));
+    let branch = report.branch.clone().unwrap();
+    assert_eq!(branch_in(&report, "api"), Some(branch.clone()));
+    assert_eq!([&app, &api].map(|one| one.show(&branch, "half.txt")), [Some("half".into()), Some("half".into())]);
+
+    // also when the runner stops in the middle
+    let command = "rm -rf ../more/api/*; trap '' INT; echo half > half.txt; echo ready; while :; do sleep 0.05; done";
+    let attempt = server.assign(&beside(&app, command, &[("api", &api)])).await;
+    server.until_output(attempt, "ready").await;
+    let folder = server.folder(attempt);
+    server.stop().await;
+    let branch = format!("muster/{}-1", attempt.task_id.short());
+    assert_eq!(app.show(&branch, "half.txt").as_deref(), Some("half"));
+    assert_eq!((api.git(&["rev-parse", "--verify", &branch]).is_empty(), api.show(&branch, "README.md")), (false, None));
+    assert!(!folder.exists());
+}
+
+/// A commit in which there is another repository at `vendor/lib`.
+fn takes_in(outer: &Repository, lib: &Repository) {
+    let (url, commit) = (lib.path.display(), lib.git(&["rev-parse", "HEAD"]));
+    fs::write(outer.path.join(".gitmodules"), format!("[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = {url}\n")).unwrap();
+    outer.git(&["add", ".gitmodules"]);
+    fs::create_dir_all(outer.path.join("vendor/lib")).unwrap();
+    outer.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},vendor/lib")]);
+    outer.git(&["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", "Take it in"]);
+}
+
+/// Which branches that begin like this the runner's mirrors have.
+fn left_in_mirrors(state: &Path, start: &str) -> Vec<String> {
+    let mirrors = fs::read_dir(state.join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let branches = mirrors.flat_map(|mirror| {
+        let listed = Command::new("git").args(["-c", "safe.directory=*", "--git-dir"]).arg(mirror).args(["branch", "--list"]).output();
+        let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+        listed.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    });
+    let mut branches: Vec<_> = branches.filter(|name| name.starts_with(start)).collect();
+    branches.sort_unstable();
+    branches
+}
+
+#[tokio::test]
+async fn a_submodule_that_two_of_them_have_is_saved_for_each() {
+    let (state, lib) = (State::new(), Repository::with(&[("lib.txt", "one\n")]));
+    let (app, api) = (Repository::sample(), Repository::sample());
+    takes_in(&app, &lib);
+    takes_in(&api, &lib);
+    let server = Server::with(&state).await;
+    let command = "echo two >> vendor/lib/lib.txt; echo three >> ../more/api/vendor/lib/lib.txt";
+    let assignment = Assignment { submodules: true, ..beside(&app, command, &[("api", &api)]) };
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!(names(&report), ["submodule-1-vendor-lib.patch", "api-submodule-101-vendor-lib.patch"]);
+    let patches: Vec<_> = report.artifacts.iter().map(|one| String::from_utf8_lossy(&one.content).into_owned()).collect();
+    assert!(patches[0].contains("+two") && patches[1].contains("+three") && !patches[1].contains("+two"), "{patches:?}");
+    let left = format!("muster/{}-1-left/", assignment.attempt.task_id.short());
+    let expected = ["submodule-1", "submodule-101"].map(|name| format!("{left}{name}"));
+    assert_eq!(left_in_mirrors(&server.state, &left), expected);
+    assert!(report.findings[0].detail.contains("api/vendor/lib"), "{:?}", report.findings);
+}
+
+#[tokio::test]
+async fn each_of_them_lands_by_itself() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = beside(&app, "echo one > one.txt; echo two > ../more/api/two.txt", &[("api", &api)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let order = |position, repository: &Repository, commit: &Option<String>| {
+        let branch = report.branch.clone().unwrap();
+        LandingOrder {
+            attempt: assignment.attempt,
+            number: 1,
+            position,
+            repository: repository.path.to_str().unwrap().into(),
+            commit: commit.clone().unwrap(),
+            saved_on: branch.clone(),
+            branch,
+            left_at: None,
+            lfs: false,
+            pull_request: None,
+            says_anew: false,
+            credentials: assignment.credentials.clone(),
+        }
+    };
+    let orders = [order(0, &app, &report.commit), order(1, &api, &report.repositories[0].commit)];
+    // the second while the first is at work
+    for order in &orders {
+        server.tell(ToRunner::Land { order: Box::new(order.clone()), optional: true }).await;
+    }
+    let said = |heard: &[ToServer]| {
+        let landed =
+            heard.iter().filter_map(|message| if let ToServer::Landed { landed, .. } = message { Some(landed.clone()) } else { None });
+        let mut landed: Vec<Landed> = landed.collect();
+        landed.sort_unstable_by_key(|landed| landed.position);
+        landed
+    };
+    server.until("both", |heard| said(heard).len() == 2).await;
+    let landed = said(&server.heard());
+    assert_eq!(
+        landed.iter().map(|one| (one.position, one.remote.clone())).collect::<Vec<_>>(),
+        [(0, app.path.to_str().map(str::to_owned)), (1, api.path.to_str().map(str::to_owned)),]
+    );
+    assert!(landed.iter().all(|one| one.trouble.is_none()), "{landed:?}");
+}
