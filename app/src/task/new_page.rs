@@ -162,7 +162,7 @@ fn NewTaskForm(form: TaskForm, agents: Agents) -> impl IntoView {
                     />
                 </div>
                 <TextAreaField
-                    id="repositories"
+                    id="more-repositories"
                     label="More repositories"
                     name="form[repositories]"
                     value=form.repositories.clone()

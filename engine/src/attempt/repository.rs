@@ -1,6 +1,10 @@
-//! What attempts have come to in the repositories beside the first: written with the reports that say so.
+//! What attempts start from in repositories, and what they have come to in those beside the first: written with the reports that say so.
 
-use domain::{AttemptId, AttemptKey, TaskId, WorkspaceId, task::RepositoryResult};
+use domain::{
+    AttemptId, AttemptKey, Failure, FailureCode, TaskId, WorkspaceId,
+    repository::check_ref,
+    task::{Inputs, RepositoryResult, fill},
+};
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
@@ -73,4 +77,16 @@ pub(super) async fn of(conn: &mut PgConnection, attempts: &[AttemptId]) -> Resul
         (row.attempt_id, result)
     });
     Ok(results.collect())
+}
+
+/// What is to be started from, with the task's inputs in their places.
+pub(super) fn base_ref(name: Option<String>, inputs: &Inputs) -> std::result::Result<Option<String>, Failure> {
+    let name = name.map(|name| fill(&name, inputs).trim().to_owned()).filter(|name| !name.is_empty());
+    match name.as_deref().map(check_ref) {
+        Some(Err(reason)) => {
+            let name = name.unwrap_or_default();
+            Err(Failure::new(FailureCode::RefMalformed, format!("“{name}”, from which it was to start, {reason}")))
+        }
+        _ => Ok(name),
+    }
 }

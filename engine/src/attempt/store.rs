@@ -14,7 +14,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{lease_until, telling};
+use super::{lease_until, repository, telling};
 use crate::{
     Error, Result, RunnerSession,
     error::hit,
@@ -91,10 +91,10 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         (None, None) => return Err(unreadable(attempt, "it has no work")),
     };
     let filled = |texts: Vec<String>| texts.iter().map(|text| fill(text, &row.inputs.0)).collect();
-    let base_ref = base(row.base_ref, &row.inputs.0)?;
+    let base_ref = repository::base_ref(row.base_ref, &row.inputs.0)?;
     let mut repositories = row.beside.map(|beside| beside.0).unwrap_or_default();
     for one in &mut repositories {
-        one.base_ref = base(one.base_ref.take(), &row.inputs.0)?;
+        one.base_ref = repository::base_ref(one.base_ref.take(), &row.inputs.0)?;
     }
     let KeptTerms { terms, unknown } = row.agent.map(|agent| agent.0).unwrap_or_default();
     if let Some(word) = unknown {
@@ -123,18 +123,6 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         // chosen once it is known who carries it out
         endpoint: None,
     })
-}
-
-/// What is to be started from, with the task's inputs in their places.
-fn base(name: Option<String>, inputs: &Inputs) -> std::result::Result<Option<String>, Failure> {
-    let name = name.map(|name| fill(&name, inputs).trim().to_owned()).filter(|name| !name.is_empty());
-    match name.as_deref().map(domain::repository::check_ref) {
-        Some(Err(reason)) => {
-            let name = name.unwrap_or_default();
-            Err(Failure::new(FailureCode::RefMalformed, format!("“{name}”, from which it was to start, {reason}")))
-        }
-        _ => Ok(name),
-    }
 }
 
 /// What is given to a workspace by the machine of a runner.

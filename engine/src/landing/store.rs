@@ -53,8 +53,8 @@ pub(super) async fn saved(conn: &mut PgConnection, task: TaskId, how: Land) -> R
     Ok(saved.collect())
 }
 
-/// Asks for them; their tasks are locked. What is of no repository of its task is left out. A branch that a pull request was opened for stays its branch, so that a later result comes into the
-/// same one.
+/// Asks for them; their tasks are locked. What is of no repository of its task is left out. A branch that a pull request was opened for stays
+/// its branch, so that a later result comes into the same one.
 pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: Timestamp) -> Result<()> {
     if landings.is_empty() {
         return Ok(());

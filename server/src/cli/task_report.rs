@@ -79,6 +79,7 @@ mod tests {
             started_at: None,
             ended_at: None,
             base_commit: None,
+            repositories: vec![],
             branch: None,
             commit: None,
             exit_code: None,

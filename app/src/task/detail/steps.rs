@@ -146,6 +146,7 @@ mod tests {
             started_at: Some(NOW),
             ended_at: None,
             base_commit: None,
+            repositories: vec![],
             branch: None,
             commit: None,
             exit_code: None,
