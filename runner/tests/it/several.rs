@@ -126,7 +126,7 @@ async fn what_was_done_in_any_of_them_is_saved_however_the_work_ends() {
     assert_eq!(failure_code(&report), Some(FailureCode::CommandFailed));
     let branch = report.branch.clone().unwrap();
     assert_eq!(branch_in(&report, "api"), Some(branch.clone()));
-    assert_eq!([&app, &api].map(|one| one.show(&branch, "half.txt")), [Some("half".into()), Some("half".into())]);
+    assert_eq!([&app, &api].map(|one| one.show(&branch, "half.txt")), [Some("half".to_owned()), Some("half".to_owned())]);
 
     // also when the runner stops in the middle
     let command = "rm -rf ../more/api/*; trap '' INT; echo half > half.txt; echo ready; while :; do sleep 0.05; done";

@@ -181,7 +181,7 @@ pub async fn retry_task(State(engine): State<Engine>, Who(actor): Who, Id(id): I
     Ok(Tagged(engine.retry_task(&actor, id).await?))
 }
 
-/// Push the result of a task that has succeeded, and open a pull request for it when that is asked for. What came of it is in `landing` of the
+/// Push the result of a task that has succeeded, and open a pull request for it when that is asked for. What came of it is in `landing` and `more_landings` of the
 /// task; asked for again it is tried again, or brought up to date.
 #[utoipa::path(
     post, path = "/tasks/{id}/land", tag = "tasks", operation_id = "land_task", params(("id" = TaskId, Path)), request_body = LandTask,
