@@ -249,7 +249,10 @@ pub const TRIAL_SECONDS: i64 = 300;
 
 /// Seconds within which a runner has to begin what it has taken, however much there is to be fetched for it: submodules and Git LFS included.
 pub const BEGIN_SECONDS: u32 = 7200;
-/// Seconds after which the runner itself gives up what it has not fetched: the rest is for putting that away, and for saying so.
+/// Seconds more that it has for each repository of the task beside the first: as long as one fetch may take.
+pub const BEGIN_BESIDE_SECONDS: u32 = 3600;
+/// Seconds after which the runner itself gives up what it has not fetched, and the same more for each further repository: the rest is for putting
+/// that away, and for saying so.
 pub const FETCH_SECONDS: u32 = BEGIN_SECONDS - 600;
 /// Seconds that an attempt may go on after its time is over: what it has started is ended, and what it has done is saved.
 pub const LINGER_SECONDS: u32 = 900;

@@ -8,7 +8,7 @@ use domain::{
     check::VERIFICATION_TIMEOUT_SECONDS,
     judgement::JUDGES,
     repository::{LFS, SEVERAL, SUBMODULES},
-    runner::{FETCH_SECONDS, reading::READING_SECONDS},
+    runner::{BEGIN_BESIDE_SECONDS, FETCH_SECONDS, reading::READING_SECONDS},
     task::RUNNER_CAPABILITIES_MAX,
 };
 
@@ -224,8 +224,9 @@ pub struct Limits {
     pub pipes: Duration,
     /// For a program to end by itself when it has said all that there was to say.
     pub goodbye: Duration,
-    /// For everything that is fetched for an attempt together, from when it was taken.
+    /// For everything that is fetched for an attempt together, from when it was taken; and for each repository beside its first so much more.
     pub begin: Duration,
+    pub begin_beside: Duration,
     /// For all checks of an attempt together.
     pub verification: Duration,
     /// For everything of an attempt that has ended to be gone, once its folder is deleted. What is not is looked at again as often.
@@ -242,6 +243,13 @@ pub struct Limits {
     pub look: Duration,
 }
 
+impl Limits {
+    /// For everything that is fetched for an attempt with so many repositories beside its first.
+    pub fn to_begin(&self, beside: usize) -> Duration {
+        self.begin.saturating_add(self.begin_beside.saturating_mul(u32::try_from(beside).unwrap_or(u32::MAX)))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -251,6 +259,7 @@ impl Default for Limits {
             pipes: Duration::from_secs(5),
             goodbye: Duration::from_secs(30),
             begin: Duration::from_secs(FETCH_SECONDS.into()),
+            begin_beside: Duration::from_secs(BEGIN_BESIDE_SECONDS.into()),
             verification: Duration::from_secs(VERIFICATION_TIMEOUT_SECONDS as u64),
             gone: Duration::from_secs(15),
             last_report: Duration::from_secs(5),
@@ -264,7 +273,17 @@ impl Default for Limits {
 
 #[cfg(test)]
 mod tests {
+    use domain::runner::BEGIN_SECONDS;
+
     use super::*;
+
+    #[test]
+    fn who_fetches_several_repositories_has_an_hour_more_for_each_and_ends_sooner_than_it_is_asked_to() {
+        for beside in [0, 1, 7] {
+            let asked = u64::from(BEGIN_SECONDS) + beside * u64::from(BEGIN_BESIDE_SECONDS);
+            assert_eq!(Limits::default().to_begin(beside as usize), Duration::from_secs(asked - 600), "{beside}");
+        }
+    }
 
     #[test]
     fn an_agent_that_was_not_found_is_none_of_what_it_has() {

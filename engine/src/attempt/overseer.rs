@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptId, AttemptKey, AttemptState, EventKind, RunnerId, Timestamp, WorkspaceId,
     check::VERIFICATION_TIMEOUT_SECONDS,
-    runner::{BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS},
+    runner::{BEGIN_BESIDE_SECONDS, BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS},
 };
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -146,6 +146,7 @@ async fn to_be_asked(
            where attempt.state in ('claimed', 'running', 'verifying') and attempt.ends_by is null and ($2::uuid is null or attempt.id = $2)
              and (task.stop is not null or $1 >= case attempt.state
                     when 'claimed' then greatest(claimed_at, $6) + make_interval(secs => $3)
+                      + (select count(*) from task_repository beside where beside.task_id = task.id) * make_interval(secs => $7)
                     when 'verifying' then make_interval(secs => $4) + greatest($6, coalesce(
                       (select max(event.at) from event where event.task_id = attempt.task_id and event.kind = 'attempt_verifying'), started_at))
                     else greatest(started_at, $6) + make_interval(secs => timeout_seconds) + make_interval(secs => $4) + coalesce(
@@ -159,7 +160,8 @@ async fn to_be_asked(
         f64::from(BEGIN_SECONDS),
         f64::from(VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS),
         limit,
-        since
+        since,
+        f64::from(BEGIN_BESIDE_SECONDS)
     )
     .fetch_all(conn)
     .await?;

@@ -8,7 +8,9 @@ use domain::{
     check::VERIFICATION_TIMEOUT_SECONDS,
     landing::TELLS_MAX,
     protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
-    runner::{BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS, lease_seconds},
+    repository::SEVERAL,
+    runner::{BEGIN_BESIDE_SECONDS, BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS, lease_seconds},
+    task::NewRepository,
 };
 use engine::{
     Overseer, Service,
@@ -40,7 +42,7 @@ impl Scene {
         let test = TestEngine::new(pool).await;
         let ada = test.owner().await;
         test.advance(TimeDelta::seconds(200));
-        let mut runner = test.connected_runner("r1", 2).await;
+        let mut runner = test.connected_runner_with("r1", 2, &[SEVERAL]).await;
         let task = test.create(&ada, new).await.summary.id;
         test.dispatch().await;
         let assigned = |told| if let ToRunner::Assign { assignment } = told { Some(*assignment) } else { None };
@@ -238,6 +240,15 @@ async fn what_is_named_and_not_begun_does_not_stay_for_ever(pool: PgPool) {
     scene.test.rescue().await;
     assert_eq!(scene.failure().await, stuck("its runner took it and had not begun it 120 minutes later"));
     assert_eq!(scene.losses(&pool).await, (1, 0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_fetches_several_repositories_has_more_time_to_begin(pool: PgPool) {
+    let repositories = ["/srv/api", "/srv/web"].map(NewRepository::parse).into();
+    let scene = Scene::new(&pool, NewTask { repositories, ..checked("one") }).await;
+    let most = seconds(BEGIN_SECONDS + 2 * BEGIN_BESIDE_SECONDS);
+    assert_eq!(scene.is_overseen_after(most - seconds(1)).await, (true, false));
+    assert_eq!(scene.is_overseen_after(seconds(1)).await, (true, true));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -124,7 +124,7 @@ pub(super) async fn walk(
     let give_up = CancellationToken::new();
     let for_attempt = |git: Git| git.for_attempt((MARKER, attempt.entry.attempt.attempt_id.to_string()), give_up.clone());
     let (git, own) = (for_attempt(runner.git_for(&attempt.assignment.credentials)), for_attempt(runner.git.clone()));
-    let left = runner.limits.begin.saturating_sub(taken_at.elapsed());
+    let left = attempt.may_take_to_begin().saturating_sub(taken_at.elapsed());
     let prepared = within(left, &give_up, orders.or_give_up(&give_up, attempt.prepare(&git, &own))).await;
     let checkout = match prepared {
         Ok(checkout) => checkout,
@@ -200,6 +200,11 @@ impl Attempt {
         self.entry.keep(checkouts);
         self.runner.journal.write(&self.entry).await?;
         Ok(first)
+    }
+
+    /// For all that is fetched for it.
+    fn may_take_to_begin(&self) -> Duration {
+        self.runner.limits.to_begin(self.assignment.repositories.len())
     }
 
     /// What the worktree of the repository with this number is to start from.
@@ -312,7 +317,7 @@ impl Attempt {
             Refused::Runner(reason) => Failure::new(FailureCode::RunnerFault, format!("the runner could not make a worktree: {reason}")),
             // nobody has told it to: its time was over
             Refused::GivenUp if orders.current() == Order::Work => {
-                let minutes = self.runner.limits.begin.as_secs() / 60;
+                let minutes = self.may_take_to_begin().as_secs() / 60;
                 let message = format!("what is to be fetched for it took longer than {minutes} minutes");
                 Failure::new(FailureCode::RepositoryUnreachable, message)
             }
