@@ -138,9 +138,15 @@ impl Engine {
             return Ok(());
         }
         if waiting.says_anew {
-            // whatever came of it, the result is where it was
-            store::has_said_anew(&mut tx, task, position).await?;
-            return tx.commit(()).await;
+            // whatever comes of it, the result is where it was
+            let tries = waiting.tries + 1;
+            let again = again_at(tries, said.trouble.as_ref(), now);
+            store::said_anew(&mut tx, (task, position), tries, again).await?;
+            tx.commit(()).await?;
+            if let (Some(trouble), None) = (&said.trouble, again) {
+                warn!(task.id = %task, "A pull request of task {task} does not name all that belong to it: {}", trouble.message);
+            }
+            return Ok(());
         }
         let is_given_up = by.is_none() && waiting.tells >= TELLS_MAX;
         let outcome = Outcome { is_given_up, ..outcome(&waiting, said, now) };
@@ -169,8 +175,7 @@ impl Engine {
 /// What it comes to: a trouble that may pass is tried again, but not for ever.
 fn outcome(waiting: &Waiting, said: &Landed, now: domain::Timestamp) -> Outcome {
     let tries = waiting.tries + 1;
-    let again = said.trouble.as_ref().and_then(|trouble| trouble.again_in).filter(|_| tries < TRIES_MAX);
-    let again = again.filter(|seconds| *seconds <= AGAIN_SECONDS_MAX);
+    let again = again_at(tries, said.trouble.as_ref(), now);
     let state = match (&said.trouble, again) {
         (None, _) => LandingState::Landed,
         (Some(_), Some(_)) => LandingState::Waiting,
@@ -183,8 +188,14 @@ fn outcome(waiting: &Waiting, said: &Landed, now: domain::Timestamp) -> Outcome 
         remote: said.remote.as_deref().map(|remote| kept(remote, "the repository")),
         pull_request: said.pull_request.clone().filter(|one| one.is_fit()),
         trouble: said.trouble.as_ref().map(kept_trouble),
-        due_at: again.map_or(now, |seconds| now + TimeDelta::seconds(wait(seconds, tries).into())),
+        due_at: again.unwrap_or(now),
     }
+}
+
+/// When it is tried again after so many tries; nothing when it has gone well, and when trying again would not help, or is somebody's to ask for.
+fn again_at(tries: i32, trouble: Option<&Trouble>, now: domain::Timestamp) -> Option<domain::Timestamp> {
+    let seconds = trouble?.again_in.filter(|seconds| tries < TRIES_MAX && *seconds <= AGAIN_SECONDS_MAX)?;
+    Some(now + TimeDelta::seconds(wait(seconds, tries).into()))
 }
 
 /// Each try waits twice as long as the one before, and never less than was asked for.

@@ -83,7 +83,8 @@ impl Engine {
             let message = format!("its runner was told {TELLS_MAX} times, and has not said what came of it");
             return self.cannot_land(&due, &message, advice).await;
         }
-        if due.position > 0 && !due.knows_several {
+        // an older one would push anew what is to be said anew
+        if (due.position > 0 || due.says_anew) && !due.knows_several {
             let advice = "Update Muster on that machine, and try again.";
             return self.cannot_land(&due, "its runner is of a version of Muster that knows one repository of a task", advice).await;
         }

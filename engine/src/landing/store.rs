@@ -226,7 +226,7 @@ pub(super) async fn unanswered(conn: &mut PgConnection, runners: &[RunnerId], no
            join workspace on workspace.id = landing.workspace_id
            where runner_id = any($1)
              and (landing.state = 'waiting' and landing.due_at > $2 and (landing.message is null or landing.told_at is not null)
-                  or says_anew_at > $2)
+                  or says_anew_at > $2 and landing.tells > 0)
            order by landing.due_at limit $3"#,
         &runners,
         now,
@@ -355,10 +355,23 @@ pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner:
     }))
 }
 
-/// Its pull request says what it is to say, or is open no more.
-pub(super) async fn has_said_anew(conn: &mut PgConnection, task: TaskId, position: i32) -> Result<()> {
-    let done =
-        sqlx::query!("update landing set says_anew_at = null where task_id = $1 and position = $2", task.0, position).execute(conn).await?;
+/// Its pull request says what it is to say, or is open no more, or something is in the way: then it is to be said `again`, unless it was tried
+/// too often.
+pub(super) async fn said_anew(
+    conn: &mut PgConnection,
+    (task, position): (TaskId, i32),
+    tries: i32,
+    again: Option<Timestamp>,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "update landing set says_anew_at = $3, tries = $4, tells = 0 where task_id = $1 and position = $2",
+        task.0,
+        position,
+        again,
+        tries
+    )
+    .execute(conn)
+    .await?;
     hit_one(&done, || Error::not_found("landing", task))
 }
 
@@ -374,7 +387,7 @@ pub(super) async fn link_to_each_other(
         sqlx::query!("update landing set links = 0 where task_id = $1 and position <> $2", task.0, position).execute(&mut *conn).await?;
     }
     let done = sqlx::query!(
-        "update landing set says_anew_at = $2, links = requests - 1
+        "update landing set says_anew_at = $2, tries = 0, tells = 0, links = requests - 1
          from (select count(*) filter (where state = 'waiting') as waiting, count(pull_request_url)::int as requests
                from landing where task_id = $1) as all_of_it
          where task_id = $1 and waiting = 0 and state = 'landed' and pull_request_url is not null and links < requests - 1",

@@ -452,12 +452,20 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
     assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true)]);
     assert!(body(&anew[0]).contains("- ` api `: <https://example.org/api/pull/2>\n- ` web `: not landed"), "{}", body(&anew[0]));
     assert!(body(&anew[1]).contains("- ` a `: <https://example.org/a/pull/1>"), "{}", body(&anew[1]));
-    // it is open no more, or something is in the way: what has landed has landed
-    let said = |order: &LandingOrder, trouble| Landed { remote: None, trouble, ..landed(order) };
-    scene.runner.runner.has_landed(&said(&anew[0], None)).await.unwrap();
-    scene.runner.runner.has_landed(&said(&anew[1], troubled(&anew[1], Some(5)).trouble)).await.unwrap();
+    // it is said, or open no more
+    scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&anew[0]) }).await.unwrap();
+    // something is in the way: what has landed has landed
+    let mut order = anew.remove(1);
+    for _ in 1..TRIES_MAX {
+        scene.runner.runner.has_landed(&troubled(&order, Some(5))).await.unwrap();
+        assert_eq!(scene.told().await, [], "not at once");
+        scene.test.advance(TimeDelta::hours(1));
+        order = scene.is_told().await;
+        assert_eq!((order.position, order.says_anew), (1, true));
+    }
+    scene.runner.runner.has_landed(&troubled(&order, Some(5))).await.unwrap();
     scene.test.advance(TimeDelta::hours(1));
-    assert_eq!(scene.told().await, []);
+    assert_eq!(scene.told().await, [], "nor for ever");
 
     // only what has not landed is tried again, and then all of them name it
     let view = scene.asks(id, Land::PullRequest).await.unwrap();
@@ -472,6 +480,26 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
     assert!(body(&anew[0]).contains("- ` web `: <https://example.org/web/pull/3>"), "{}", body(&anew[0]));
     let said = scene.test.timeline(&scene.ada, id).await;
     assert!(said.iter().any(|line| line == "Attempt 1, web: its pull request is https://example.org/web/pull/3"), "{said:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_text_that_its_runner_never_answers_is_given_up(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_in_three(&mut scene, Land::PullRequest).await;
+    for order in scene.told().await {
+        let done = Landed { pull_request: Some(request(i64::from(order.position) + 1, "a")), ..landed(&order) };
+        scene.runner.runner.has_landed(&done).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(scene.told().await.len(), 3, "told, and told again");
+        scene.test.advance(TimeDelta::seconds(61));
+    }
+    sqlx::query("update landing set tells = $1").bind(TELLS_MAX).execute(&pool).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(scene.told().await, []);
+        scene.test.advance(TimeDelta::hours(1));
+    }
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Landed);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
