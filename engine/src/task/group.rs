@@ -175,7 +175,8 @@ pub(super) async fn chosen(
     let result = store::result(tx, winner).await?;
     let of = |name: &str| result.get(name).cloned().unwrap_or(Value::Null);
     let output = json!({
-        "winner": number, "task": winner, "branch": of("branch"), "commit": of("commit"), "output": of("output"),
+        "winner": number, "task": winner, "branch": of("branch"), "commit": of("commit"), "repositories": of("repositories"),
+        "output": of("output"),
         "by": by, "why": why, "judge": judge,
     });
     store::save_output(tx, group.id, &output).await?;

@@ -83,7 +83,8 @@ fn ended_badly(result: &Value, state: TaskStateName) -> String {
     }
 }
 
-/// What the judge is given: number, task, branch, commit, output and checks of each. An output that is too long is left out.
+/// What the judge is given: number, task, branch, commit, those of further repositories, output and checks of each. An output that is too long is
+/// left out.
 async fn candidates(tx: &mut Tx, passed: &[Passed<'_>]) -> Result<Value> {
     let share = SHOWN_MAX / passed.len().max(1);
     let mut list = Vec::with_capacity(passed.len());
@@ -92,7 +93,7 @@ async fn candidates(tx: &mut Tx, passed: &[Passed<'_>]) -> Result<Value> {
         let of = |name: &str| result.get(name).cloned().unwrap_or(Value::Null);
         let output = Some(of("output")).filter(|output| output.to_string().len() <= share);
         list.push(json!({
-            "number": number, "task": member.id, "branch": of("branch"), "commit": of("commit"),
+            "number": number, "task": member.id, "branch": of("branch"), "commit": of("commit"), "repositories": of("repositories"),
             "output_left_out": output.is_none(), "output": output, "checks": checks(tx, member.id).await?,
         }));
     }

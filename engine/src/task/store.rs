@@ -198,7 +198,13 @@ pub(super) async fn result(conn: &mut PgConnection, id: TaskId) -> Result<Value>
                     'exit_code', attempt.exit_code,
                     -- a branch that holds no commit of its own was never made
                     'branch', coalesce(case when attempt.commit_id is not null then to_jsonb(attempt.branch) end, task.output -> 'branch'),
-                    'commit', coalesce(to_jsonb(attempt.commit_id), task.output -> 'commit')) as "result!: Json<Value>"
+                    'commit', coalesce(to_jsonb(attempt.commit_id), task.output -> 'commit'),
+                    -- of those beside the first, by their folders; a group has those of the one that it has chosen
+                    'repositories', coalesce(
+                      (select jsonb_object_agg(folder, jsonb_build_object('branch', part.branch, 'commit', part.commit_id))
+                       from attempt_repository part join task_repository beside on beside.task_id = task.id and beside.position = part.position
+                       where part.attempt_id = attempt.id),
+                      case when attempt.id is null then task.output -> 'repositories' end, '{}')) as "result!: Json<Value>"
            from task left join attempt on attempt.task_id = task.id and attempt.number = task.attempts where task.id = $1"#,
         id.0
     )

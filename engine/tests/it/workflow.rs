@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use domain::{
     Actor, TaskId, TaskStateName, WorkflowRunId,
     protocol::{Assignment, AttemptReport},
-    task::Inputs,
+    repository::SEVERAL,
+    task::{Inputs, RepositoryResult},
     workflow::{CheckWorkflow, GateAnswer, GateEvent, NewRun, RestartRun, RunFilter, RunState, RunView, SaveWorkflow},
 };
 use engine::{
@@ -294,6 +295,54 @@ steps:
     world.runner.reports(claimed[2].attempt, stopped(&claimed[2])).await.unwrap();
     world.all_succeed(&[]).await;
     assert_eq!(world.state(&run).await, RunState::Succeeded);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_follows_goes_on_in_every_repository(pool: PgPool) {
+    let source = |candidates: &str| {
+        format!(
+            "
+name: both
+repository: /srv/app
+steps:
+  - {{id: make, prompt: Make it, repositories: [{{url: /srv/api}}, {{url: /srv/web}}]{candidates}}}
+  - id: use
+    inputs:
+      api: {{from: make, pointer: /repositories/api/branch}}
+      commit: {{from: make, pointer: /repositories/api/commit}}
+      web: {{from: make, pointer: /repositories/web/commit}}
+      own: {{from: make, pointer: /commit}}
+    repositories: [{{url: /srv/api, base_ref: '${{{{ api }}}}'}}]
+    command: x
+"
+        )
+    };
+    let mut world = World::new(&pool).await;
+    world.runner = world.test.runner_with("both", &[SEVERAL]).await;
+    for candidates in ["", ", candidates: {count: 2}"] {
+        let run = world.begun(&source(candidates), json!({})).await;
+        let made = world.runner.claims_one().await;
+        let result = |folder: &str, commit: Option<&str>| RepositoryResult {
+            folder: folder.into(),
+            base_commit: "0123456789abcdef".into(),
+            branch: commit.map(|_| "muster/api-1".into()),
+            commit: commit.map(str::to_owned),
+        };
+        let repositories = vec![result("api", Some("a111111111")), result("web", None)];
+        world.runner.starts(made.attempt).await.unwrap();
+        world.runner.verifies(made.attempt).await.unwrap();
+        let passed = report(&made, domain::CheckStatus::Passed);
+        world.runner.reports(made.attempt, AttemptReport { repositories, ..passed }).await.unwrap();
+        let used = world.runner.claims(9).await.into_iter().find(|one| one.title == "use").unwrap();
+        let of = |name: &str| used.inputs.get(name).cloned();
+        assert_eq!([of("api"), of("commit")], [Some(json!("muster/api-1")), Some(json!("a111111111"))], "{candidates}");
+        assert_eq!([of("web"), of("own")], [Some(json!(null)), Some(json!("fedcba9876543210"))], "{candidates}");
+        assert_eq!(used.repositories[0].base_ref.as_deref(), Some("muster/api-1"));
+        let group = world.step(&run, "make").await;
+        let output = world.test.engine.get_task(&world.ada, group).await.unwrap().output.unwrap_or_default();
+        let chosen = json!({"api": {"branch": "muster/api-1", "commit": "a111111111"}, "web": {"branch": null, "commit": null}});
+        assert_eq!(output.get("repositories"), (!candidates.is_empty()).then_some(&chosen));
+    }
 }
 
 fn stopped(assignment: &Assignment) -> AttemptReport {
