@@ -37,6 +37,8 @@ use question::{Leave, Question};
 /// With what a conversation is begun.
 pub(crate) struct Beginning<'a> {
     pub worktree: PathBuf,
+    /// The folder around the worktrees of further repositories, where the work has any.
+    pub more: Option<PathBuf>,
     /// Where the program keeps what is its own: settings, what was said.
     pub config: PathBuf,
     /// The session of an earlier round, which goes on.

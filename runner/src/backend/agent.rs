@@ -180,7 +180,10 @@ pub(crate) fn begin(
     let own = place.home().join(name);
     let is_new = own.symlink_metadata().is_err();
     let config = place.own_folder(name)?;
-    let beginning = Beginning { worktree: place.worktree.to_owned(), config, session, spent_micros, terms, leave, in_sandbox, given };
+    // a judge has what it reads where it stands
+    let more = (!assignment.repositories.is_empty() && !leave.is_a_judges()).then(|| place.folder().more());
+    let worktree = place.worktree.to_owned();
+    let beginning = Beginning { worktree, more, config, session, spent_micros, terms, leave, in_sandbox, given };
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match (&found.backend, &found.manifest) {
         (Backend::ClaudeCode, _) => boxed(claude_code::open(beginning, words)),
         (Backend::Codex, _) => boxed(codex::open(beginning, words)),

@@ -118,6 +118,10 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
         Leave::Speak => arguments.extend(["--tools".into(), "".into()]),
         Leave::Anything | Leave::Nothing | Leave::Ask(_) => {}
     }
+    if let Some(more) = &place.more {
+        // not each of them: of a folder that is added so it takes more than files, such as skills
+        arguments.extend(["--add-dir".into(), more.into()]);
+    }
     let (option, session) = match place.session {
         None => ("--session-id", Uuid::now_v7().to_string()),
         Some(session) => ("--resume", session),

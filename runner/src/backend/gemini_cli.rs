@@ -21,6 +21,10 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
     if let Some(model) = &place.terms.model {
         arguments.extend(["--model".into(), model.into()]);
     }
+    // or its own tools for files reach nothing there; a comma is the end of one to it
+    if let Some(more) = place.more.as_ref().filter(|more| !more.to_string_lossy().contains(',')) {
+        arguments.extend(["--include-directories".into(), more.into()]);
+    }
     let variables = vec![
         ("GEMINI_CLI_HOME", place.config.clone().into()),
         ("GEMINI_CLI_TRUST_WORKSPACE", "false".into()),

@@ -115,8 +115,9 @@ async fn a_judge_is_told_the_change_and_stands_in_it() {
 #[tokio::test]
 async fn a_change_to_several_repositories_is_judged_as_one() {
     let agent = agent(
-        "echo made > ../more/api/made.txt",
-        r#"[ "$(cat beside-*/api/made.txt)" = made ] && [ -e Makefile ] && [ ! -e ../more ] && verdict "$word" pass read"#,
+        r#"case "$arguments" in *"--add-dir $MUSTER_MORE "*) echo made > ../more/api/made.txt ;; esac"#,
+        r#"case "$arguments" in *--add-dir*) exit 9 ;; esac
+[ "$(cat beside-*/api/made.txt)" = made ] && [ -e Makefile ] && [ ! -e ../more ] && verdict "$word" pass read"#,
     );
     let (repository, api) = (Repository::sample(), Repository::sample());
     let mut assignment = judged(&repository, &[(CheckKind::Review, None)]);

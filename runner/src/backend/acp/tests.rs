@@ -30,6 +30,7 @@ fn exit(code: i32) -> Option<ExitStatus> {
 fn beginning(terms: &AgentTerms) -> Beginning<'_> {
     Beginning {
         worktree: "/home/dev/run".into(),
+        more: None,
         config: "/home/dev/.own".into(),
         session: None,
         spent_micros: 0,

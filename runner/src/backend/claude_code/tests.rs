@@ -23,7 +23,7 @@ fn exit(code: i32) -> Option<ExitStatus> {
 
 fn beginning(terms: &AgentTerms, leave: Leave) -> Beginning<'_> {
     let (worktree, config) = ("/home/dev/run".into(), "/home/dev/.claude".into());
-    Beginning { worktree, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given: &[] }
+    Beginning { worktree, more: None, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given: &[] }
 }
 
 fn conversation(leave: Leave) -> ClaudeCode {

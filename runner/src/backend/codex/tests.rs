@@ -22,6 +22,7 @@ fn beginning(terms: &AgentTerms) -> Beginning<'_> {
     let leave = Leave::Anything;
     Beginning {
         worktree: "/home/dev/run".into(),
+        more: None,
         config: "/home/dev/.codex".into(),
         session: None,
         spent_micros: 0,

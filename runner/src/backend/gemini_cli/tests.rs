@@ -5,9 +5,10 @@ use domain::{AgentTerms, Ask};
 use super::*;
 use crate::backend::question::Leave;
 
-fn opening(terms: &AgentTerms, session: Option<&str>, leave: Leave) -> Opening {
-    let place = Beginning {
+fn beginning<'a>(terms: &'a AgentTerms, session: Option<&str>, leave: Leave) -> Beginning<'a> {
+    Beginning {
         worktree: "/home/dev/run".into(),
+        more: None,
         config: "/home/dev/.gemini-cli".into(),
         session: session.map(Into::into),
         spent_micros: 0,
@@ -15,8 +16,19 @@ fn opening(terms: &AgentTerms, session: Option<&str>, leave: Leave) -> Opening {
         leave,
         in_sandbox: true,
         given: &[],
-    };
-    open(place, "tidy up").0
+    }
+}
+
+fn opening(terms: &AgentTerms, session: Option<&str>, leave: Leave) -> Opening {
+    open(beginning(terms, session, leave), "tidy up").0
+}
+
+#[test]
+fn its_tools_reach_further_repositories() {
+    let terms = AgentTerms::default();
+    let arguments = |more: &str| open(Beginning { more: Some(more.into()), ..beginning(&terms, None, Leave::Anything) }, "x").0.arguments;
+    assert_eq!(arguments("/home/dev/more"), ["--acp", "--include-directories", "/home/dev/more"]);
+    assert_eq!(arguments("/home/dev,eve/more"), ["--acp"], "it would take that for two");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::backend::Dialogue;
 
 fn begins(terms: &AgentTerms, worktree: PathBuf, leave: Leave, given: &[(OsString, OsString)]) -> (Opening, Acp) {
     let config = "/home/dev/.opencode".into();
-    let place = Beginning { worktree, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given };
+    let place = Beginning { worktree, more: None, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given };
     open(place, "tidy up")
 }
 

@@ -52,6 +52,7 @@ fn opened(manifest: &str, prompt: &str, session: Option<&str>) -> (Opening, Own)
     let terms = AgentTerms::default();
     let place = Beginning {
         worktree: "/home/dev/run".into(),
+        more: None,
         config: "/home/dev/.agent".into(),
         session: session.map(str::to_owned),
         spent_micros: 0,
