@@ -21,6 +21,7 @@ mod limits;
 mod machine;
 mod made;
 mod meter;
+mod repository;
 
 use std::{
     ffi::OsString,
@@ -28,7 +29,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,15 +39,8 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    Network, SandboxConfig,
-    attempt::folder::AttemptFolder,
-    backend::found::Found,
-    folders::private_folder,
-    journal::{Entry, Part},
-    network::bridge::Bridge,
-    process::program_path,
-    submodule::Submodule,
-    worktree::is_folder_below,
+    Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
+    network::bridge::Bridge, process::program_path, submodule::Submodule,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -55,6 +49,7 @@ pub use limits::RoomLimits;
 pub(crate) use machine::tools;
 pub(crate) use made::{Made, Program, Running};
 pub(crate) use meter::Meter;
+use repository::Repository;
 
 /// What everybody is inside, whoever runs the runner: programs that refuse to run as root do not, and nothing of it has rights there.
 pub(crate) const USER: &str = "muster";
@@ -92,16 +87,6 @@ pub(crate) struct Closed {
     group: Option<Group>,
     /// The repositories of the attempt, the first one first.
     repositories: Vec<Repository>,
-}
-
-/// What there is of one repository.
-struct Repository {
-    work: PathBuf,
-    /// What belongs to it but for its worktree.
-    folder: PathBuf,
-    mirror: PathBuf,
-    /// Those in it, once they are known.
-    submodules: OnceLock<Vec<Submodule>>,
 }
 
 /// Who is in the room.
@@ -346,7 +331,7 @@ impl Room {
         if let Self::Closed(closed) = self
             && let Some(repository) = closed.repositories.get(number)
         {
-            repository.submodules.get_or_init(|| submodules.to_vec());
+            repository.show_submodules(submodules);
         }
     }
 
@@ -476,62 +461,6 @@ impl Closed {
     }
 }
 
-impl Repository {
-    fn of(Part { entry, work, .. }: Part) -> Self {
-        let submodules = entry.worktree.map_or_else(OnceLock::new, |checkout| OnceLock::from(checkout.submodules));
-        Self { work, folder: entry.folder, mirror: entry.mirror, submodules }
-    }
-
-    /// Whether this is in its worktree, or a store of its own.
-    fn is_at(&self, place: &Path) -> bool {
-        place.starts_with(&self.work) || place.parent() == Some(self.folder.as_path())
-    }
-
-    fn show(&self, guest: Guest, room: &mut Places) -> io::Result<()> {
-        let (folder, submodules) = (AttemptFolder::of(&self.folder), self.submodules.get().map(Vec::as_slice).unwrap_or_default());
-        if let Guest::Git { .. } = guest {
-            room.writable(&folder.index_folder(), &folder.index_folder());
-            let numbers = std::iter::once(0).chain(submodules.iter().map(|one| one.number));
-            numbers.for_each(|number| room.read_only_if_there(&folder.store(number)));
-        }
-        let (work, git) = (&self.work, folder.git());
-        match guest {
-            // it takes in what there is, and what it runs of the work's may change none of that
-            Guest::Git { writes: false } => room.read_only(work, work),
-            _ => room.writable(work, work),
-        }
-        room.writable(&git, &git);
-        for mirror in std::iter::once(&self.mirror).chain(submodules.iter().map(|one| &one.mirror)) {
-            let objects = mirror.join("objects");
-            room.read_only(&objects, &objects);
-            // what Git LFS keeps, where it does
-            room.read_only_if_there(&mirror.join("lfs"));
-        }
-        let inner: Vec<_> = submodules.iter().map(|one| one.git_dir(&git)).collect();
-        if let Some(around) = inner.first().and_then(|place| place.parent()) {
-            // all the way down: of what the work could move away, another thing would be shown next time, by a link of its own
-            for place in &inner {
-                let objects = place.strip_prefix(&git).map_err(io::Error::other)?.join("objects");
-                if !is_folder_below(&git, &objects) {
-                    return Err(io::Error::other("the repository of a submodule is no folder any more"));
-                }
-            }
-            room.writable(around, around);
-        }
-        inner.iter().for_each(|place| room.writable(place, place));
-        for git in std::iter::once(&git).chain(&inner) {
-            // a place of its own, so that it cannot be moved away from under what is kept in it
-            room.writable(&git.join("objects"), &git.join("objects"));
-            // what git does beside the history is the runner's to say
-            for kept in [git.join("config"), git.join("hooks"), git.join("objects/info")] {
-                room.read_only_if_there(&kept);
-            }
-        }
-        room.read_only_if_there(&work.join(".git"));
-        Ok(())
-    }
-}
-
 /// What there is in a room beside the machine. A home and a folder for what is temporary that are not given are empty.
 struct Own {
     home_and_tmp: Option<(PathBuf, PathBuf)>,
@@ -570,24 +499,29 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
 
     #[test]
     fn git_sees_the_repository_that_it_looks_at_and_the_work_sees_all() {
         let sandbox = Arc::new(Sandbox::new(SandboxConfig::default(), "/srv/muster".into()));
-        let repository = |work: &str| Repository {
+        let repository = |(work, folder): (&str, &str)| Repository {
             work: work.into(),
-            folder: "/srv/muster/attempts/1".into(),
+            folder: folder.into(),
             mirror: "/srv/muster/mirrors/1".into(),
             submodules: OnceLock::new(),
         };
-        let repositories = ["/a/work", "/a/more/api", "/a/more/api2"].map(repository).into();
-        let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), group: None, repositories };
+        let repositories = [("/a/work", "/a"), ("/a/more/api", "/a/beside/1"), ("/a/more/api2", "/a/beside/2")].map(repository).into();
+        let closed = Closed { sandbox, folder: "/a".into(), group: None, repositories };
         let seen =
             |guest, worktree: &str| closed.seen(guest, Path::new(worktree)).map(|one| one.work.display().to_string()).collect::<Vec<_>>();
         for writes in [true, false] {
             assert_eq!(seen(Guest::Git { writes }, "/a/work/vendor/lib"), ["/a/work"]);
             assert_eq!(seen(Guest::Git { writes }, "/a/more/api"), ["/a/more/api"]);
+            // and in what was taken of it
+            assert_eq!(seen(Guest::Git { writes }, "/a/store.1"), ["/a/work"]);
+            assert_eq!(seen(Guest::Git { writes }, "/a/beside/1/store"), ["/a/more/api"]);
         }
         for guest in [Guest::Command, Guest::Agent, Guest::Check { round: 1, number: 1 }] {
             assert_eq!(seen(guest, "/a/work").len(), 3, "{guest:?}");
