@@ -440,16 +440,31 @@ pub fn stderr(output: &Output) -> String {
 
 /// The command lines of running processes that hold one of these.
 pub fn running(wanted: &[&str]) -> Vec<String> {
-    command_lines().filter(|line| wanted.iter().any(|text| line == text)).collect()
+    processes().map(|process| process.line).filter(|line| wanted.iter().any(|text| line == text)).collect()
 }
 
-/// Of every process; one that ends in between has none.
-fn command_lines() -> impl Iterator<Item = String> {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    processes.map(|line| String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned())
+struct Process {
+    id: u32,
+    parent: u32,
+    line: String,
 }
 
-/// The command lines of running processes in which this text is.
+/// Every one that runs; of one that ends in between nothing can be read.
+fn processes() -> impl Iterator<Item = Process> {
+    fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let folder = entry.ok()?.path();
+        let id = folder.file_name()?.to_str()?.parse().ok()?;
+        let line = String::from_utf8_lossy(&fs::read(folder.join("cmdline")).ok()?).replace('\0', " ").trim().to_owned();
+        let status = fs::read_to_string(folder.join("status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+        Some(Process { id, parent, line })
+    })
+}
+
+/// The command lines of running processes in which this text is. A child that has not started its own program yet still has its
+/// parent's line, and is not one more.
 pub fn running_with(text: &str) -> Vec<String> {
-    command_lines().filter(|line| line.contains(text)).collect()
+    let found: Vec<_> = processes().filter(|process| process.line.contains(text)).collect();
+    let is_before_its_own_program = |child: &Process| found.iter().any(|parent| parent.id == child.parent && parent.line == child.line);
+    found.iter().filter(|process| !is_before_its_own_program(process)).map(|process| process.line.clone()).collect()
 }
