@@ -23,7 +23,7 @@ use domain::{
 use tokio::sync::{Notify, Semaphore};
 use tracing::{info, warn};
 
-use crate::{credentials::whose_tokens, life::Runner, lock};
+use crate::{credentials::whose_tokens, git::Git, life::Runner, lock};
 use push::{Pushed, push};
 pub(crate) use remote::is_here;
 

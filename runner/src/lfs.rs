@@ -270,7 +270,7 @@ fn is_there(git_dir: &Path, one: &Pointer) -> bool {
 /// Whether it is a file of the repository itself. The work can have put a link in its place, or in that of a folder around it.
 fn is_kept(git_dir: &Path, one: &Pointer) -> bool {
     let about = || fs::symlink_metadata(object(git_dir, &one.oid));
-    is_folder_below(git_dir, &folder(&one.oid)) && about().is_ok_and(|about| about.is_file() && about.len() == one.size)
+    is_folder_below(git_dir, folder(&one.oid)) && about().is_ok_and(|about| about.is_file() && about.len() == one.size)
 }
 
 /// Whatever is there, with the rights that it has. Whether what came is what its name says, and is there now.

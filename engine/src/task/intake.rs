@@ -137,10 +137,11 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     let Some(workspace) = asked.first().map(|one| one.actor.workspace_id) else { return Ok(vec![]) };
     let now = tx.now();
     let mut known = Repositories::default();
-    let named = asked.iter().flat_map(|one| {
-        let beside = one.new.repositories.iter().map(|beside| beside.url.trim());
-        std::iter::once(one.new.repository.trim()).chain(beside)
-    });
+    let mut named = vec![];
+    for one in asked {
+        named.push(one.new.repository.trim());
+        named.extend(one.new.repositories.iter().map(|beside| beside.url.trim()));
+    }
     known.find_all(tx, workspace, named, now).await?;
     let mut seeds = Vec::with_capacity(asked.len());
     for one in asked {

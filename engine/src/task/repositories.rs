@@ -24,7 +24,8 @@ pub(super) async fn insert(tx: &mut Tx, workspace: WorkspaceId, beside: &[(TaskI
     }
     let now = tx.now();
     let mut known = Repositories::default();
-    known.find_all(tx, workspace, beside.iter().flat_map(|(_, all)| all).map(|one| one.url.as_str()), now).await?;
+    let named: Vec<_> = beside.iter().flat_map(|(_, all)| all).map(|one| one.url.as_str()).collect();
+    known.find_all(tx, workspace, named, now).await?;
     let mut rows = vec![];
     for (task, all) in beside {
         for (index, one) in all.iter().enumerate() {

@@ -113,8 +113,8 @@ async fn change_of(
     let diff = saving.git.run(saving.place, &arguments, Bounds { output: most, ..Bounds::LOCAL }).await?;
     // after it, as what is cut goes on
     let rest = if diff.cut { 0 } else { most - diff.bytes.len() };
-    let (more, more_is_cut) = within::shown_diff(git, entry, &inside, ALL_TEXT, rest).await?;
-    let is_cut = diff.cut || more_is_cut;
+    let (inside_diff, inside_is_cut) = within::shown_diff(git, entry, &inside, ALL_TEXT, rest).await?;
+    let is_cut = diff.cut || inside_is_cut;
     let mut whole = vec![];
     if let Some(shown) = shown.filter(|_| is_cut) {
         // what was there before can be read nowhere else; no file of the change is called so
@@ -124,13 +124,13 @@ async fn change_of(
         within::write_diffs(git, entry, &inside, ALL_TEXT, &file).await?;
         whole.push(format!("{}{name}", shown.prefix));
     }
-    let mut touched = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
-    let more = within::touched(git, entry, &inside, LISTED.saturating_sub(touched.text.len())).await?;
-    touched = List { text: format!("{}{}", touched.text, more.text).trim().to_owned(), is_cut: touched.is_cut || more.is_cut };
+    let own = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
+    let more = within::touched(git, entry, &inside, LISTED.saturating_sub(own.text.len())).await?;
+    let touched = List { text: format!("{}{}", own.text, more.text).trim().to_owned(), is_cut: own.is_cut || more.is_cut };
     Ok(Change {
         whole,
         beside: vec![],
-        diff: legible(&[diff.bytes, more].concat()),
+        diff: legible(&[diff.bytes, inside_diff].concat()),
         is_cut,
         large: large.len(),
         touched,

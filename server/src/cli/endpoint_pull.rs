@@ -133,7 +133,7 @@ fn progress(pull: &Pull) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::Timestamp;
+    use domain::{EndpointId, Timestamp};
     use uuid::Uuid;
 
     use super::*;
