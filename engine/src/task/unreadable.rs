@@ -135,7 +135,7 @@ async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>
 }
 
 /// Whether it is a row that cannot be read, and not something that was refused.
-fn is_of_a_row(error: &Error) -> bool {
+pub(crate) fn is_of_a_row(error: &Error) -> bool {
     matches!(error, Error::Inconsistent { .. } | Error::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))
 }
 
