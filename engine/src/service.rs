@@ -69,8 +69,8 @@ impl Presence {
     }
 }
 
-/// Tasks, or whatever else a service sees to one by one, about which it could do nothing a moment ago. For a minute it sees to the others: what is refused each time would be all that it
-/// ever gets to.
+/// Tasks, or whatever else a service sees to one by one, about which it could do nothing a moment ago. For a minute it sees to the others: what
+/// is refused each time would be all that it ever gets to.
 #[derive(Default)]
 pub(crate) struct PassedOver(HashMap<Uuid, Timestamp>);
 

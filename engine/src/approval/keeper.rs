@@ -36,7 +36,7 @@ impl Service for ApprovalKeeper {
                 Err(error) => {
                     warn!("The question {id} could not be closed at its deadline: {error}");
                     all = false;
-                    // what the database had no time for is tried again at once
+                    // what the database had no time for is tried again with the next tick
                     if !matches!(error, Error::Unavailable(_)) {
                         self.passed_over.note(id.0, now);
                     }
