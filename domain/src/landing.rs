@@ -135,7 +135,8 @@ pub const TROUBLE_MAX: usize = 2000;
 /// How often a landing is tried before somebody has to ask for it again.
 pub const TRIES_MAX: i32 = 6;
 /// How often the runner of a landing is told of one try, a minute apart, before it is taken for one that will not answer: longer than git and
-/// forges may take. What it is told at once, as it has come back, does not count.
+/// forges may take for one. What has to wait there for its turn behind others has no more time, and may be given up before it begins. What its
+/// runner is told at once, as it has come back, does not count.
 pub const TELLS_MAX: i32 = 240;
 /// The longest wait before the next try, in seconds: two hours. A forge that asks for more is not asked again by itself.
 pub const AGAIN_SECONDS_MAX: u32 = 7200;

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, EventKind, Land, LandTask, LandingState, LandingTrouble, Permission, RunnerId, Task, TaskId, TaskState, TaskView,
     WorkspaceId,
-    landing::{AGAIN_SECONDS_MAX, BRANCHES, TELLS_MAX, TRIES_MAX, TROUBLE_MAX},
+    landing::{AGAIN_SECONDS_MAX, BRANCHES, TRIES_MAX, TROUBLE_MAX},
     protocol::{AttemptReport, Landed, Trouble},
     repository::check_ref,
     task::REPOSITORIES_MAX,
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// What a runner says came of it. What it says about another time than the latest, or about what has landed already, has no effect. That
-    /// it has landed counts also when it was given up, as nothing was heard of it.
+    /// it has landed counts also when Muster itself has said that it has failed: whoever was told may have been at it.
     pub(crate) async fn landed(&self, session: &RunnerSession, said: &Landed) -> Result<()> {
         self.note_landed(Some(session.label()), session.id(), said).await
     }
@@ -148,8 +148,7 @@ impl Engine {
             }
             return Ok(());
         }
-        let is_given_up = by.is_none() && waiting.tells >= TELLS_MAX;
-        let outcome = Outcome { is_given_up, ..outcome(&waiting, said, now) };
+        let outcome = Outcome { is_its_runners: by.is_some(), ..outcome(&waiting, said, now) };
         store::save(&mut tx, (task, position), &outcome, now).await?;
         let pull_request = outcome.pull_request.as_ref().map(|one| one.url.clone());
         let is_new = pull_request.is_some() && pull_request != waiting.pull_request;
@@ -184,7 +183,7 @@ fn outcome(waiting: &Waiting, said: &Landed, now: domain::Timestamp) -> Outcome 
     Outcome {
         state,
         tries,
-        is_given_up: false,
+        is_its_runners: true,
         remote: said.remote.as_deref().map(|remote| kept(remote, "the repository")),
         pull_request: said.pull_request.clone().filter(|one| one.is_fit()),
         trouble: said.trouble.as_ref().map(kept_trouble),

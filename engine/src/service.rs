@@ -4,7 +4,7 @@
 use std::{collections::HashMap, future::Future, time::Duration};
 
 use chrono::TimeDelta;
-use domain::{TaskId, Timestamp, runner::lease_seconds};
+use domain::{Timestamp, runner::lease_seconds};
 use rand::Rng;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -69,10 +69,10 @@ impl Presence {
     }
 }
 
-/// Tasks about which a service could do nothing a moment ago. For a minute it sees to the others: what is refused each time would be all that it
-/// ever gets to.
+/// Tasks, or whatever else a service sees to one by one, about which it could do nothing a moment ago. For a minute it sees to the others: what
+/// is refused each time would be all that it ever gets to.
 #[derive(Default)]
-pub(crate) struct PassedOver(HashMap<TaskId, Timestamp>);
+pub(crate) struct PassedOver(HashMap<Uuid, Timestamp>);
 
 const PASSED_OVER_FOR: TimeDelta = TimeDelta::minutes(1);
 
@@ -80,11 +80,16 @@ impl PassedOver {
     /// Those that are left alone at this time. Of a clock that was set back nobody waits for what it said before.
     pub fn at(&mut self, now: Timestamp) -> Vec<Uuid> {
         self.0.retain(|_, until| *until > now && *until <= now + PASSED_OVER_FOR);
-        self.0.keys().map(|id| id.0).collect()
+        self.0.keys().copied().collect()
     }
 
-    pub fn note(&mut self, task: TaskId, now: Timestamp) {
-        self.0.insert(task, now + PASSED_OVER_FOR);
+    pub fn note(&mut self, id: Uuid, now: Timestamp) {
+        self.0.insert(id, now + PASSED_OVER_FOR);
+    }
+
+    /// Something could be done about it after all.
+    pub fn forget(&mut self, id: Uuid) {
+        self.0.remove(&id);
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) mod rewire;
 mod row;
 pub(crate) mod store;
 mod timekeeper;
-mod unreadable;
+pub(crate) mod unreadable;
 
 use domain::{
     Actor, EventKind, Invalid, NewTask, NewTasks, Permission, RepositoryId, Task, TaskId, TaskView, Timestamp, Work,

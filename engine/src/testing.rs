@@ -135,7 +135,7 @@ impl TestEngine {
     /// One round of the timekeeper, and of whoever keeps the deadlines of questions.
     pub async fn keep_time(&self) {
         Timekeeper::default().tick(&self.engine).await.expect("the timekeeper works");
-        ApprovalKeeper.tick(&self.engine).await.expect("the approval keeper works");
+        ApprovalKeeper::default().tick(&self.engine).await.expect("the approval keeper works");
     }
 
     /// One round of the lander, of a server that people reach at <http://muster.test>.

@@ -203,6 +203,11 @@ impl Git {
         Self { marker: Some(marker), give_up, room: Room::Open, ..self.clone() }
     }
 
+    /// The same, of which calls end early once this is cancelled.
+    pub fn until(&self, give_up: CancellationToken) -> Self {
+        Self { give_up, ..self.clone() }
+    }
+
     /// Until its calls end early.
     pub async fn given_up(&self) {
         self.give_up.cancelled().await;

@@ -29,7 +29,7 @@ pub(crate) use remote::is_here;
 
 /// The environment variable that marks what git starts for a landing.
 const MARKER: &str = "MUSTER_LANDING";
-/// At once; the rest waits.
+/// At once; the rest waits, and is told again meanwhile.
 const AT_ONCE: usize = 4;
 /// Before the first try again, where nobody says how long.
 const AGAIN_IN: u32 = 60;

@@ -11,6 +11,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use domain::{Failure, FailureCode};
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     git::{Argument, Bounds, Git, GitError, Place, without_credentials},
     mirror::Refused,
+    within,
     worktree::is_folder_below,
 };
 
@@ -142,8 +144,19 @@ async fn until_given_up<T: Send + 'static>(
     }
 }
 
-/// Pushes what a commit names that the repository did not when it was fetched.
-pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
+/// Pushes what a commit names that the repository did not when it was fetched, in so much time for all of it. What is there by then is there
+/// the next time.
+pub(crate) async fn push(git: &Git, mirror: &Path, remote: &str, commit: &str, time: Duration) -> Result<(), GitError> {
+    let give_up = git.give_up().child_token();
+    let until = git.until(give_up.clone());
+    match within(time, &give_up, push_all(&until, mirror, remote, commit)).await {
+        // nobody has told it to end: its time was over
+        Err(GitError::GivenUp) if !git.give_up().is_cancelled() => Err(GitError::TimedOut(time)),
+        done => done,
+    }
+}
+
+async fn push_all(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Result<(), GitError> {
     let objects = named(git, mirror, &[commit], &["--remotes", "--tags"]).await?;
     let here: Vec<_> = objects.into_iter().filter(|one| is_there(mirror, one)).collect();
     if remote.starts_with('/') {
@@ -369,6 +382,24 @@ mod tests {
 
     fn git() -> Git {
         Git::new(PathBuf::new())
+    }
+
+    #[tokio::test]
+    async fn all_that_is_pushed_has_one_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = folder.path().join("mirror");
+        fs::create_dir(&mirror).unwrap();
+        // git waits for whoever would write it
+        let made = std::process::Command::new("mkfifo").arg(mirror.join("HEAD")).status().unwrap();
+        assert!(made.success());
+        let stop = CancellationToken::new();
+        let git = git().until(stop.clone());
+        let pushed = async |time| push(&git, &mirror, "https://forge.test/a.git", "0123456789abcdef", time).await;
+        let short = Duration::from_millis(100);
+        assert!(matches!(pushed(short).await, Err(GitError::TimedOut(time)) if time == short));
+        assert!(!stop.is_cancelled(), "the rest of it goes on");
+        stop.cancel();
+        assert!(matches!(pushed(Duration::from_secs(600)).await, Err(GitError::GivenUp)));
     }
 
     #[test]

@@ -136,3 +136,14 @@ where
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Does something that can be cut short: when its time is over it hears of it through `give_up`, and is seen to its end all the same.
+pub(crate) async fn within<T>(time: Duration, give_up: &CancellationToken, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(time) => give_up.cancel(),
+    }
+    work.await
+}

@@ -135,7 +135,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     start_service(Rescuer::default(), &engine, &stop, &tracker);
     start_service(Overseer::default(), &engine, &stop, &tracker);
     start_service(Timekeeper::default(), &engine, &stop, &tracker);
-    start_service(ApprovalKeeper, &engine, &stop, &tracker);
+    start_service(ApprovalKeeper::default(), &engine, &stop, &tracker);
     start_service(Lander::new(origin.clone()), &engine, &stop, &tracker);
     start_service(Retention(config.keep()), &engine, &stop, &tracker);
     start_service(Sweeper, &engine, &stop, &tracker);

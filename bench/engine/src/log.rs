@@ -27,10 +27,10 @@ use crate::{
 };
 
 const MIB: usize = 1024 * 1024;
-/// What is written first, so that both processes have what they always need.
-const FIRST: usize = 16 * MIB;
+/// What is written first, so that both processes have what they always need: little, as what it fills is not seen to grow afterwards.
+const FIRST: usize = 2 * MIB;
 /// MB that a process may take more at most for all that comes after it.
-const FLAT: f64 = 24.0;
+const FLAT: f64 = 8.0;
 /// Of what a log holds, more than Muster keeps for what it says itself.
 const OWN: u64 = 1024 * 1024;
 /// Of the pace that is asked for.
@@ -130,8 +130,8 @@ fn figures_of(case: &Case, limit: Wrote, written: &Written, grown: &Grown) -> Ve
         Figure::below(name("its last byte to the last one stored or said to be left out"), "s", written.until_stored),
         Figure::above(name("stored"), "MB", megabytes(written.stored)).goal(megabytes(holds)),
         Figure::below(name("left out, as the log says"), "MB", megabytes(written.left_out)),
-        Figure::below(name("the runner's peak beyond that after 16 MiB"), "MB", megabytes(grown.runner)).goal(FLAT),
-        Figure::below(name("the server's peak beyond that after 16 MiB"), "MB", megabytes(grown.server)).goal(FLAT),
+        Figure::below(name(&format!("the runner's peak beyond that after {} MiB", FIRST / MIB)), "MB", megabytes(grown.runner)).goal(FLAT),
+        Figure::below(name(&format!("the server's peak beyond that after {} MiB", FIRST / MIB)), "MB", megabytes(grown.server)).goal(FLAT),
     ]
 }
 

@@ -9,12 +9,14 @@ use super::{
     expired, lock, say,
     store::{self, Close},
 };
-use crate::{Engine, Error, Result, Service, Tick};
+use crate::{Engine, Error, Result, Service, Tick, service::PassedOver};
 
 const BATCH: i64 = 100;
 
 #[derive(Default)]
-pub struct ApprovalKeeper;
+pub struct ApprovalKeeper {
+    passed_over: PassedOver,
+}
 
 impl Service for ApprovalKeeper {
     const NAME: &'static str = "approval keeper";
@@ -23,17 +25,25 @@ impl Service for ApprovalKeeper {
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
         let now = engine.clock.now(&engine.database).await?;
         let mut conn = engine.database.system.acquire().await?;
-        let overdue = store::overdue(&mut conn, now, BATCH).await?;
+        let overdue = store::overdue(&mut conn, now, &self.passed_over.at(now), BATCH).await?;
         drop(conn);
+        let mut all = true;
         for id in &overdue {
             match engine.approval_expired(*id).await {
                 // it is gone with its task, or somebody was faster
                 Ok(()) | Err(Error::NotFound { .. } | Error::Conflict(_)) => {}
                 // those after it wait for nothing of this one
-                Err(error) => warn!("The question {id} could not be closed at its deadline: {error}"),
+                Err(error) => {
+                    warn!("The question {id} could not be closed at its deadline: {error}");
+                    all = false;
+                    // what the database had no time for is tried again with the next tick
+                    if !matches!(error, Error::Unavailable(_)) {
+                        self.passed_over.note(id.0, now);
+                    }
+                }
             }
         }
-        Ok(if overdue.len() as i64 == BATCH { Tick::Busy } else { Tick::Idle })
+        Ok(if overdue.len() as i64 == BATCH && all { Tick::Busy } else { Tick::Idle })
     }
 }
 

@@ -120,11 +120,15 @@ pub(crate) async fn withdraw(
 }
 
 /// Questions whose time is over, the oldest first.
-pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<ApprovalId>> {
-    let ids =
-        sqlx::query_scalar!("select id from approval where state = 'pending' and deadline <= $1 order by deadline limit $2", now, limit)
-            .fetch_all(conn)
-            .await?;
+pub(super) async fn overdue(conn: &mut PgConnection, now: Timestamp, passed: &[Uuid], limit: i64) -> Result<Vec<ApprovalId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from approval where state = 'pending' and deadline <= $1 and id <> all($3) order by deadline limit $2",
+        now,
+        limit,
+        passed
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(ids)
 }
 

@@ -16,11 +16,12 @@ use domain::{
 use sqlx::PgConnection;
 use tokio::time::Instant;
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::{
     Engine, Error, Result, Service, Tick,
     error::hit_one,
-    service::{Presence, RESTS},
+    service::{PassedOver, Presence, RESTS},
     task::followers::{self, End, Ending},
     tx::Tx,
 };
@@ -31,6 +32,7 @@ const BATCH: i64 = 100;
 #[derive(Default)]
 pub struct Overseer {
     presence: Presence,
+    passed_over: PassedOver,
     rests_until: Option<Instant>,
 }
 
@@ -55,16 +57,18 @@ impl Service for Overseer {
         let mut conn = engine.database.system.acquire().await?;
         let began = Instant::now();
         let since = self.presence.since(engine);
-        let to_be_asked = to_be_asked(&mut conn, (since, now), None, BATCH).await?;
-        let unheeding = if has_listened { unheeding(&mut conn, now, BATCH).await? } else { vec![] };
+        let passed = self.passed_over.at(now);
+        let to_be_asked = to_be_asked(&mut conn, (since, now), None, (&passed, BATCH)).await?;
+        let unheeding = if has_listened { unheeding(&mut conn, now, (&passed, BATCH)).await? } else { vec![] };
         drop(conn);
         let rest = began.elapsed() * RESTS;
         self.rests_until = (rest > Self::EVERY).then(|| Instant::now() + rest);
         for one in to_be_asked {
-            passing_over(one.attempt, engine.ask_for_its_end(one.attempt, since).await)?;
+            let outcome = engine.ask_for_its_end(one.attempt, since).await;
+            note(&mut self.passed_over, now, one.attempt, outcome)?;
         }
         for attempt in unheeding {
-            passing_over(attempt, engine.renew_no_more(attempt).await)?;
+            note(&mut self.passed_over, now, attempt, engine.renew_no_more(attempt).await)?;
         }
         if has_listened {
             engine.end_silent_links(now).await?;
@@ -73,12 +77,13 @@ impl Service for Overseer {
     }
 }
 
-/// Those after it wait for nothing of this one.
-fn passing_over(attempt: AttemptKey, outcome: Result<()>) -> Result<()> {
+/// Those after it wait for nothing of this one, and neither do those of the next ticks.
+fn note(passed_over: &mut PassedOver, now: Timestamp, attempt: AttemptKey, outcome: Result<()>) -> Result<()> {
     match outcome {
         Err(error @ Error::Unavailable(_)) => Err(error),
         Err(error) => {
             warn!(task.id = %attempt.task_id, "Attempt {} of task {} is passed over for now: {error}", attempt.number, attempt.task_id);
+            passed_over.note(attempt.attempt_id.0, now);
             Ok(())
         }
         Ok(()) => Ok(()),
@@ -91,7 +96,7 @@ impl Engine {
         let mut tx = self.begin_system(None).await?;
         followers::lock_all(&mut tx, &[Ending { task: attempt.task_id, attempt: Some(attempt.attempt_id), end: End::None }]).await?;
         let now = tx.now();
-        let Some(found) = to_be_asked(&mut tx, (since, now), Some(attempt.attempt_id), 1).await?.pop() else { return Ok(()) };
+        let Some(found) = to_be_asked(&mut tx, (since, now), Some(attempt.attempt_id), (&[], 1)).await?.pop() else { return Ok(()) };
         set_end(&mut tx, attempt).await?;
         if !found.is_asked {
             let kind = EventKind::AttemptOverdue { attempt: attempt.number, state: found.state };
@@ -138,12 +143,13 @@ async fn to_be_asked(
     conn: &mut PgConnection,
     (since, now): (Timestamp, Timestamp),
     only: Option<AttemptId>,
-    limit: i64,
+    (passed, limit): (&[Uuid], i64),
 ) -> Result<Vec<ToBeAsked>> {
     let rows = sqlx::query!(
         r#"select attempt.id, task_id, number, attempt.workspace_id, runner_id, attempt.state, task.stop is not null as "is_asked!"
            from attempt join task on task.id = task_id and task.attempts = number
            where attempt.state in ('claimed', 'running', 'verifying') and attempt.ends_by is null and ($2::uuid is null or attempt.id = $2)
+             and attempt.id <> all($8)
              and (task.stop is not null or $1 >= case attempt.state
                     when 'claimed' then greatest(claimed_at, $6) + make_interval(secs => $3)
                       + (select count(*) from task_repository beside where beside.task_id = task.id) * make_interval(secs => $7)
@@ -161,7 +167,8 @@ async fn to_be_asked(
         f64::from(VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS),
         limit,
         since,
-        f64::from(BEGIN_BESIDE_SECONDS)
+        f64::from(BEGIN_BESIDE_SECONDS),
+        passed
     )
     .fetch_all(conn)
     .await?;
@@ -191,12 +198,14 @@ async fn set_end(tx: &mut Tx, attempt: AttemptKey) -> Result<()> {
 }
 
 /// Attempts that are still there although they were to have ended.
-async fn unheeding(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<AttemptKey>> {
+async fn unheeding(conn: &mut PgConnection, now: Timestamp, (passed, limit): (&[Uuid], i64)) -> Result<Vec<AttemptKey>> {
     let rows = sqlx::query!(
         "select id, task_id, number from attempt
-         where state in ('claimed', 'running', 'verifying') and renewable and ends_by <= $1 order by ends_by limit $2",
+         where state in ('claimed', 'running', 'verifying') and renewable and ends_by <= $1 and id <> all($3)
+         order by ends_by limit $2",
         now,
-        limit
+        limit,
+        passed
     )
     .fetch_all(conn)
     .await?;

@@ -14,7 +14,7 @@ use super::{
     order,
     store::{self, Due},
 };
-use crate::{Engine, Error, Result, Service, Tick};
+use crate::{Engine, Error, Result, Service, Tick, task::unreadable::is_of_a_row};
 
 /// Told in one round.
 const BATCH: i64 = 20;
@@ -90,9 +90,12 @@ impl Engine {
         }
         let order = match order::of(self, &due, origin).await {
             Ok(order) => order,
-            Err(error @ Error::Unavailable(_)) => return Err(error),
             // it would be so each time
-            Err(error) => return self.cannot_be_told(&due, &error).await,
+            Err(error) if is_of_a_row(&error) || matches!(error, Error::NotFound { .. }) => {
+                return self.cannot_be_told(&due, &error).await;
+            }
+            // it may be at it, and is told again in a minute
+            Err(error) => return Err(error),
         };
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();

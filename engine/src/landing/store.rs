@@ -2,7 +2,6 @@
 
 use domain::{
     AttemptId, AttemptKey, Land, Landing, LandingState, LandingTrouble, PullRequest, RunnerId, TaskId, Timestamp, WorkspaceId,
-    landing::TELLS_MAX,
     protocol::{Credentials, Landed},
     repository::SEVERAL,
 };
@@ -324,15 +323,15 @@ pub(super) struct Waiting {
     pub folder: Option<String>,
 }
 
-/// Locked; nothing when this is not what waits now, or not this runner's. Of what was given up, as its runner had said nothing, it waits for a
-/// success. Its task is locked.
+/// Locked; nothing when this is not what waits now, or not this runner's. Of what Muster itself has given up after its runner was told, and not
+/// on its runner's word, it waits for a success. Its task is locked.
 pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner: RunnerId) -> Result<Option<Waiting>> {
     let row = sqlx::query!(
         r#"select how, tries, tells, says_anew_at is not null as "says_anew!", pull_request_url,
                   (select folder from task_repository beside where beside.task_id = $1 and beside.position = $5) as "folder?"
            from landing
            where task_id = $1 and attempt_id = $2 and number = $3 and position = $5
-             and (state = 'waiting' or says_anew_at is not null or state = 'failed' and tells >= $6 and $7)
+             and (state = 'waiting' or says_anew_at is not null or state = 'failed' and tells > 0 and $6)
              and exists (select from attempt where attempt.id = $2 and runner_id = $4)
            for no key update of landing"#,
         said.attempt.task_id.0,
@@ -340,7 +339,6 @@ pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner:
         said.number,
         runner.0,
         said.position,
-        TELLS_MAX,
         said.trouble.is_none()
     )
     .fetch_optional(conn)
@@ -403,8 +401,8 @@ pub(super) async fn link_to_each_other(
 pub(super) struct Outcome {
     pub state: LandingState,
     pub tries: i32,
-    /// Its runner has said nothing, for too long: how often it was told is kept, and says so.
-    pub is_given_up: bool,
+    /// Its runner has said so. As long as it has not, how often it was told is kept: it may be at it.
+    pub is_its_runners: bool,
     /// Where the branch was pushed; it is at the commit now.
     pub remote: Option<String>,
     pub pull_request: Option<PullRequest>,
@@ -417,7 +415,7 @@ pub(super) async fn save(conn: &mut PgConnection, (task, position): (TaskId, i32
         "update landing set state = $2, tries = $3, remote = coalesce($4, remote),
                             left_at = case when $4::text is null then left_at else commit_id end,
                             pull_request_number = coalesce($5, pull_request_number), pull_request_url = coalesce($6, pull_request_url),
-                            message = $7, advice = $8, due_at = $9, told_at = null, tells = case when $12 then tells else 0 end,
+                            message = $7, advice = $8, due_at = $9, told_at = null, tells = case when $12 then 0 else tells end,
                             ended_at = case when $2 = 'waiting' then null else $10::timestamptz end
          where task_id = $1 and position = $11",
         task.0,
@@ -431,7 +429,7 @@ pub(super) async fn save(conn: &mut PgConnection, (task, position): (TaskId, i32
         outcome.due_at,
         now,
         position,
-        outcome.is_given_up
+        outcome.is_its_runners
     )
     .execute(conn)
     .await?;

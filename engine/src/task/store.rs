@@ -520,8 +520,8 @@ pub(super) struct Pair {
 
 /// Of each workspace the urgent tasks that have waited since before `since`, the first of each that needs the same: with the youngest
 /// that runs in its low lane, on a runner that has what is needed. One at a time: a workspace in which something makes room already is
-/// left out.
-pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Pair>> {
+/// left out. None of those that were `passed` over is asked to.
+pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp, passed: &[Uuid]) -> Result<Vec<Pair>> {
     let pairs = sqlx::query_as!(
         Pair,
         r#"select urgent.workspace_id as "workspace!: WorkspaceId", victim.id as "victim!: TaskId", urgent.id as "urgent!: TaskId",
@@ -539,13 +539,14 @@ pub(super) async fn to_pre_empt(conn: &mut PgConnection, since: Timestamp) -> Re
              join runner on runner.id = attempt.runner_id
              where task.workspace_id = urgent.workspace_id and task.state = 'running' and task.priority = 'low' and task.stop is null
                and urgent.capabilities <@ (runner.capabilities || ('runner:' || runner.id)) and (runner.paths or not urgent.is_path)
-               and runner.draining_since is null
+               and runner.draining_since is null and task.id <> all($2)
              order by attempt.claimed_at desc, task.id desc limit 1
            ) as victim
            where not exists (select from task making where making.workspace_id = urgent.workspace_id
                              and making.state in ('running', 'verifying') and making.stop ->> 'why' = 'pre_empt')
            order by urgent.workspace_id, urgent.turn"#,
-        since
+        since,
+        passed
     )
     .fetch_all(conn)
     .await?;

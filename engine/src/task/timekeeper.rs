@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::TimeDelta;
 use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{concurrency, followers, followers::End, record_end, release, store};
 use crate::{Engine, Error, Result, Service, Tick, endpoint, service::PassedOver};
@@ -48,7 +48,7 @@ impl Service for Timekeeper {
             all &= engine.done_or_passed_over(passed_over, now, id, engine.cancel_left_behind(id).await).await?;
         }
         engine.go_on_cancelling(passed_over, now).await?;
-        engine.make_room(now).await?;
+        engine.make_room(passed_over, now).await?;
         let full = overdue.len().max(expired.len()) as i64 == BATCH;
         Ok(if full && all { Tick::Busy } else { Tick::Idle })
     }
@@ -74,12 +74,12 @@ impl Engine {
     }
 
     /// Stops the youngest task of the low lane for an urgent one that waits, when every slot here that could be its own is taken.
-    async fn make_room(&self, now: Timestamp) -> Result<()> {
+    async fn make_room(&self, passed_over: &mut PassedOver, now: Timestamp) -> Result<()> {
         if self.hub.is_empty() {
             return Ok(());
         }
         let mut conn = self.database.system.acquire().await?;
-        let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER).await?;
+        let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER, &passed_over.at(now)).await?;
         drop(conn);
         let mut served = BTreeSet::new();
         for store::Pair { workspace, victim, urgent: for_task, needs, is_path } in pairs {
@@ -88,12 +88,8 @@ impl Engine {
             }
             info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");
             let pre_empt = |task: Task, _| Ok((task.pre_empt(for_task)?, Some(EventKind::PreEmptionRequested { for_task })));
-            match self.change_by_time(victim, pre_empt).await {
-                Err(error) if !matches!(error, Error::Unavailable(_)) => {
-                    warn!(task.id = %victim, "Task {victim} makes no room for now: {error}");
-                }
-                done => done?,
-            }
+            // the next youngest makes room for as long as this one cannot
+            self.done_or_passed_over(passed_over, now, victim, self.change_by_time(victim, pre_empt).await).await?;
         }
         Ok(())
     }

@@ -39,10 +39,12 @@ impl Engine {
             Err(error) => error,
         };
         warn!(task.id = %id, "Task {id} is passed over for now: {error}");
+        // first, so that nobody waits for it either when the database does not answer what is asked of it now
+        passed_over.note(id.0, now);
         let is_done = is_of_a_row(&error) && self.has_ended_unreadable(id).await?;
         let some_ended = is_of_a_row(&error) && self.have_followers_ended_unreadable(id).await?;
-        if !is_done && !some_ended {
-            passed_over.note(id, now);
+        if is_done || some_ended {
+            passed_over.forget(id.0);
         }
         Ok(is_done)
     }
@@ -135,7 +137,7 @@ async fn followers_of(conn: &mut PgConnection, id: TaskId) -> Result<Vec<TaskId>
 }
 
 /// Whether it is a row that cannot be read, and not something that was refused.
-fn is_of_a_row(error: &Error) -> bool {
+pub(crate) fn is_of_a_row(error: &Error) -> bool {
     matches!(error, Error::Inconsistent { .. } | Error::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))
 }
 
@@ -148,9 +150,11 @@ fn unreadable(id: TaskId, error: Error) -> Result<String> {
     }
 }
 
-/// The attempt that is at work on it, as long as its lease lasts. Once it is asked for, it has no more time than it had.
+/// The attempt that is at work on it, as long as its lease lasts. Once it is asked for, it has no more time than it had. Its row is locked, and
+/// read afterwards: a heartbeat that comes now has renewed it, or comes too late.
 async fn ask_its_runner(tx: &mut Tx, id: TaskId) -> Result<Option<(RunnerId, AttemptKey)>> {
     let now = tx.now();
+    sqlx::query!("select from attempt where task_id = $1 and ended_at is null for no key update", id.0).execute(&mut **tx).await?;
     let row = sqlx::query!(
         "update attempt set ends_by = coalesce(ends_by, $3) where task_id = $1 and ended_at is null and lease_until >= $2
          returning id, number, runner_id",

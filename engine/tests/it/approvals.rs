@@ -9,7 +9,7 @@ use domain::{
     session::TellAgent,
 };
 use engine::{
-    Error,
+    ApprovalKeeper, Error, Service, Tick,
     testing::{ConnectedRunner, TestEngine, Words},
 };
 use serde_json::json;
@@ -121,6 +121,32 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     let timeline = scene.test.timeline(&scene.ada, scene.task).await;
     assert!(timeline.contains(&"Attempt 1: the agent asks for leave to use Bash, and waits".into()), "{timeline:?}");
     assert!(timeline.contains(&"Attempt 1: allowed by Ada, after 7 s".into()), "{timeline:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_question_that_is_refused_each_time_hides_no_other(pool: PgPool) {
+    let scene = scene(&pool).await;
+    for number in 1..=100 {
+        scene.asks(number, "refused").await;
+    }
+    scene.test.advance(TimeDelta::seconds(1));
+    scene.asks(101, "after them").await;
+    let refuse = "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$";
+    sqlx::query(refuse).execute(&pool).await.unwrap();
+    let trigger = "create trigger refuse before update on approval for each row when (old.subject = 'refused') execute function refuse()";
+    sqlx::query(trigger).execute(&pool).await.unwrap();
+    scene.test.advance(TimeDelta::minutes(10));
+    let mut keeper = ApprovalKeeper::default();
+    let mut pending = async || {
+        let tick = keeper.tick(&scene.test.engine).await.unwrap();
+        (tick, scene.test.engine.pending_approvals(&scene.ada).await.unwrap())
+    };
+    assert_eq!(pending().await, (Tick::Idle, 101), "there is no hurry to be refused again");
+    assert_eq!(pending().await, (Tick::Idle, 100));
+    sqlx::query("drop trigger refuse on approval").execute(&pool).await.unwrap();
+    assert_eq!(pending().await, (Tick::Idle, 100), "they are left alone");
+    scene.test.advance(TimeDelta::seconds(61));
+    assert_eq!(pending().await, (Tick::Busy, 0), "and tried again");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

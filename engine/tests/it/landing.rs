@@ -142,6 +142,39 @@ async fn what_nobody_can_be_told_of_fails_and_says_so(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_the_database_refuses_for_a_moment_fails_no_landing(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::PullRequest).await;
+    let order = scene.is_told().await;
+    // what is read of it for the text of its pull request is refused, with no word of whether that will be so again
+    sqlx::query("alter table session_event rename to elsewhere").execute(&pool).await.unwrap();
+    scene.test.advance(TimeDelta::seconds(61));
+    assert_eq!(scene.told().await, []);
+    sqlx::query("alter table elsewhere rename to session_event").execute(&pool).await.unwrap();
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Waiting);
+    scene.test.advance(TimeDelta::seconds(61));
+    scene.is_told().await;
+    scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Landed);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_told_and_cannot_be_told_again_may_have_landed(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::PullRequest).await;
+    let order = scene.is_told().await;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(id.0).execute(&pool).await.unwrap();
+    scene.test.advance(TimeDelta::seconds(61));
+    assert_eq!(scene.told().await, []);
+    let state = async || sqlx::query_scalar::<_, String>("select state from landing").fetch_one(&pool).await.unwrap();
+    assert_eq!(state().await, "failed");
+    scene.runner.runner.has_landed(&troubled(&order, Some(60))).await.unwrap();
+    assert_eq!(state().await, "failed");
+    scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+    assert_eq!(state().await, "landed", "its runner was at it");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn the_servers_runner_has_for_another_workspace_what_was_put_there_for_it(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let eve = scene.test.stranger().await;

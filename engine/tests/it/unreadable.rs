@@ -2,14 +2,14 @@
 
 use chrono::TimeDelta;
 use domain::{
-    AgentTerms, Ask, AskedKind, CheckStatus, FailureCode, Isolation, NewTask, TaskId, TaskStateName, Timestamp,
+    AgentTerms, Ask, AskedKind, CheckStatus, FailureCode, Isolation, NewTask, Priority, TaskId, TaskStateName, Timestamp,
     approval::Asked,
     check::VERIFICATION_TIMEOUT_SECONDS,
     runner::{END_SECONDS, LINGER_SECONDS, lease_seconds},
     task::Concurrency,
 };
 use engine::{
-    Service, Timekeeper,
+    Error, Overseer, Service, Timekeeper,
     testing::{TestEngine, Words, report},
 };
 use serde_json::json;
@@ -174,6 +174,130 @@ async fn what_is_refused_each_time_hides_nobody(pool: PgPool) {
     assert_eq!(failed().await, 1, "they are left alone");
     test.advance(seconds(61));
     assert_eq!(failed().await, 101, "and tried again");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_refused_each_time_keeps_no_other_attempt_with_its_runner(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, runner) = (test.owner().await, test.runner("r1").await);
+    for _ in 0..101 {
+        test.create(&ada, checked("refused")).await;
+    }
+    let held = runner.claims(101).await;
+    assert_eq!(held.len(), 101);
+    for one in &held {
+        test.engine.cancel_task(&ada, one.attempt.task_id).await.unwrap();
+    }
+    let last = "update task set title = 'after them' where id = (select task_id from attempt order by id desc limit 1)";
+    sqlx::query(last).execute(&pool).await.unwrap();
+    let refuse = "create function refuse() returns trigger language plpgsql as $$ begin
+                    if exists (select from task where id = old.task_id and title = 'refused') then raise exception 'no'; end if;
+                    return new;
+                  end $$";
+    sqlx::query(refuse).execute(&pool).await.unwrap();
+    let trigger = "create trigger refuse before update on attempt for each row execute function refuse()";
+    let mut overseer = Overseer::default();
+    let mut after = async |seconds: i64| {
+        test.advance(TimeDelta::seconds(seconds));
+        overseer.tick(&test.engine).await.unwrap();
+        let counts = "select count(*) filter (where ends_by is not null), count(*) filter (where not renewable) from attempt";
+        sqlx::query_as::<_, (i64, i64)>(counts).fetch_one(&pool).await.unwrap()
+    };
+    sqlx::query(trigger).execute(&pool).await.unwrap();
+    assert_eq!(after(0).await, (0, 0));
+    assert_eq!(after(0).await, (1, 0), "the one after them is asked to end");
+    sqlx::query("drop trigger refuse on attempt").execute(&pool).await.unwrap();
+    assert_eq!(after(59).await, (1, 0), "they are left alone");
+    assert_eq!(after(2).await, (101, 0), "and tried again");
+
+    // by now they were to have ended, and the last one at last
+    let by_now =
+        "update attempt set ends_by = attempt.claimed_at + case title when 'refused' then interval '0' else interval '1 second' end
+                  from task where task.id = attempt.task_id";
+    sqlx::query(by_now).execute(&pool).await.unwrap();
+    sqlx::query(trigger).execute(&pool).await.unwrap();
+    after(58).await;
+    assert_eq!(after(1).await, (101, 0));
+    assert_eq!(after(0).await, (101, 1), "its lease is renewed no more");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_cannot_make_room_keeps_nobody_urgent_waiting(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let _runner = test.connected_runner("r1", 2).await;
+    for title in ["older low", "younger low"] {
+        test.create(&ada, NewTask { priority: Priority::Low, ..checked(title) }).await;
+        test.dispatch().await;
+        test.advance(seconds(1));
+    }
+    test.create(&ada, NewTask { priority: Priority::Urgent, ..checked("urgent") }).await;
+    test.dispatch().await;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where title = 'younger low'"#).execute(&pool).await.unwrap();
+    test.advance(seconds(1));
+    let mut keeper = Timekeeper::default();
+    let mut making = async || {
+        keeper.tick(&test.engine).await.unwrap();
+        let making = "select title from task where stop ->> 'why' = 'pre_empt'";
+        sqlx::query_scalar::<_, String>(making).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(making().await, Vec::<String>::new(), "the youngest cannot");
+    assert_eq!(making().await, ["older low"]);
+    assert_eq!(making().await, ["older low"], "one makes room for one");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_is_renewed_in_the_last_moment_is_asked_first(pool: PgPool) {
+    let over = Some("2026-11-20T09:10:00Z".parse().unwrap());
+    let scene = Scene::new(&pool, NewTask { complete_by: over, ..checked("one") }).await;
+    scene.runner.runner.starts(scene.held.attempt).await.unwrap();
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where id = $1"#).bind(scene.task.0).execute(&pool).await.unwrap();
+    scene.test.advance(TimeDelta::minutes(30));
+    let mut heartbeat = pool.begin().await.unwrap();
+    let renew = "update attempt set lease_until = lease_until + interval '1 hour' where task_id = $1";
+    sqlx::query(renew).bind(scene.task.0).execute(&mut *heartbeat).await.unwrap();
+    let arrives = async {
+        let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        heartbeat.commit().await.unwrap();
+    };
+    let mut keeper = Timekeeper::default();
+    let (ticked, ()) = tokio::join!(keeper.tick(&scene.test.engine), arrives);
+    ticked.unwrap();
+    let attempt: (bool, bool) = sqlx::query_as("select ended_at is null, ends_by is not null from attempt").fetch_one(&pool).await.unwrap();
+    assert_eq!(attempt, (true, true), "it is at work, and asked to end it");
+    assert_eq!(scene.test.engine.task_state(&scene.ada, scene.task).await.unwrap(), TaskStateName::Running);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_there_is_no_time_for_is_passed_over_as_well(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let by = |time: &str| Some(format!("2026-11-20T{time}Z").parse().unwrap());
+    let first = test.create(&ada, NewTask { complete_by: by("09:02:00"), ..checked("first") }).await.summary.id;
+    test.create(&ada, NewTask { depends_on: vec![first.into()], ..checked("held") }).await;
+    let other = test.create(&ada, NewTask { complete_by: by("09:02:01"), ..checked("other") }).await.summary.id;
+    sqlx::query(r#"update task set checks = '[{"kind": "no such kind"}]' where title = 'held'"#).execute(&pool).await.unwrap();
+    // as of a row that somebody else does not let go of
+    let hold = "create function hold() returns trigger language plpgsql as $$ begin raise exception using errcode = '55P03'; end $$";
+    sqlx::query(hold).execute(&pool).await.unwrap();
+    let trigger = "create trigger hold before update on task for each row when (old.title = 'held') execute function hold()";
+    sqlx::query(trigger).execute(&pool).await.unwrap();
+    test.advance(TimeDelta::minutes(3));
+    let mut keeper = Timekeeper::default();
+    let ticked = keeper.tick(&test.engine).await;
+    assert!(matches!(&ticked, Err(Error::Unavailable(_))), "{ticked:?}");
+    keeper.tick(&test.engine).await.unwrap();
+    let state = async |id| test.engine.task_state(&ada, id).await.unwrap();
+    assert_eq!((state(first).await, state(other).await), (TaskStateName::Queued, TaskStateName::Failed));
+
+    sqlx::query("drop trigger hold on task").execute(&pool).await.unwrap();
+    test.advance(seconds(61));
+    keeper.tick(&test.engine).await.unwrap();
+    keeper.tick(&test.engine).await.unwrap();
+    assert_eq!(state(first).await, TaskStateName::Failed);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -37,7 +37,7 @@ use crate::{
     submodule::{self, Reach, Submodule, leads_into},
     tellings::Tellings,
     verify::{Interrupted, Judges, Verification},
-    worktree,
+    within, worktree,
 };
 
 struct Attempt {
@@ -138,17 +138,6 @@ pub(super) async fn walk(
         order => (Ended::Told(order), None),
     };
     Ok(attempt.finish(ended, exit_code, &checkout).await)
-}
-
-/// Does something that can be cut short: when its time is over it hears of it through `give_up`, and is seen to its end all the same.
-async fn within<T>(time: Duration, give_up: &CancellationToken, work: impl Future<Output = T>) -> T {
-    tokio::pin!(work);
-    tokio::select! {
-        biased;
-        done = &mut work => return done,
-        () = tokio::time::sleep(time) => give_up.cancel(),
-    }
-    work.await
 }
 
 /// Where it is done, once it is known that what it takes is here.

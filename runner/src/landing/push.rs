@@ -1,6 +1,6 @@
 //! The push: from the runner's mirror, where the commit is or is fetched to, and with a lease.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use domain::{
     landing::BRANCHES,
@@ -17,6 +17,8 @@ use crate::{
     save::receive_as_owner,
 };
 
+/// For all files of Git LFS of a landing. With what else git does for it, it is less than the server waits for its runner.
+const LFS_TIME: Duration = Bounds::TRANSFER.time;
 /// What is left of a complaint of the other side.
 const COMPLAINT: usize = 300;
 
@@ -203,7 +205,7 @@ async fn push_lfs(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Resul
         let message = "the result has files of Git LFS, and there is no git-lfs on the runner's machine any more";
         return Err(trouble(message, "Install it there, and try again.").into());
     }
-    lfs::push(git, mirror, remote, commit).await.map_err(|error| why(&error, "cannot push the files of Git LFS to", remote))
+    lfs::push(git, mirror, remote, commit, LFS_TIME).await.map_err(|error| why(&error, "cannot push the files of Git LFS to", remote))
 }
 
 /// The branch that a ref means; a tag or a commit means none.
@@ -274,6 +276,8 @@ fn refusal(said: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use domain::landing::TELLS_MAX;
+
     use super::*;
 
     fn said(text: &str) -> Trouble {
@@ -281,6 +285,15 @@ mod tests {
             NotDone::Trouble(trouble) | NotDone::NoToken(trouble) => trouble,
             NotDone::Stopped => panic!("it is not to stop"),
         }
+    }
+
+    #[test]
+    fn a_landing_at_work_ends_before_it_is_given_up() {
+        let [local, look, transfer] = [Bounds::LOCAL, Bounds::LOOK, Bounds::TRANSFER].map(|bounds| bounds.time);
+        // its remote, and whether the commit is there before it is brought and after; what is there before and after the push, and git-lfs
+        let git = local * 3 + look * 3 + transfer * 2 + LFS_TIME;
+        let forge = Duration::from_secs(600);
+        assert!(git + forge < Duration::from_secs(60) * TELLS_MAX.unsigned_abs(), "{git:?}");
     }
 
     #[test]
