@@ -2,7 +2,8 @@
 //!
 //! A runner is told all that its endpoint is to pull, over and over; so nothing is lost with a link, and what nobody wants any more it leaves
 //! off. What a registered endpoint is to pull one server takes, for half a minute at a time: when it is gone, another goes on, and what the
-//! first says from then on counts no more. Nothing is begun where nobody answers.
+//! first says from then on counts no more. Nothing is begun where nobody answers, and that nobody does ends nothing: what was begun ends here when it
+//! leads nowhere, whoever takes it up.
 
 use chrono::TimeDelta;
 use domain::{
