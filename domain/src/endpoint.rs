@@ -371,7 +371,7 @@ mod tests {
         let model =
             EndpointModel { name: "x:Q4_K_M".into(), state: ModelState::Cold, size: 1, quantization: None, parameters: None, vram: None };
         assert!(model.is_called("x:q4_k_m") && !model.is_called("x:q4_k_s"));
-        assert_eq!(whole_name("\u{fc}\u{fc}\u{fc}\u{fc}"), "\u{fc}\u{fc}\u{fc}\u{fc}:latest", "whatever its letters are");
+        assert_eq!(whole_name("a\u{fc}\u{fc}\u{fc}\u{fc}"), "a\u{fc}\u{fc}\u{fc}\u{fc}:latest", "whatever its letters are");
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Pulls {
         lock(&self.book).remove(&id);
     }
 
-    /// Those that are to be begun, if any may be; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server may not have heard
-    /// of its end, and of what has not ended it hears that somebody is at it.
+    /// Those that are to be begun, if any may be; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server
+    /// may not have heard of its end, and of what has not ended it hears that somebody is at it.
     fn set_wanted(&self, wanted: Vec<WantedPull>, may_begin: bool) -> Vec<(WantedPull, CancellationToken)> {
         let mut book = lock(&self.book);
         book.retain(|id, known| {
