@@ -19,7 +19,7 @@ pub use pull::{AwaitedPull, NewPull, Pull, PullState};
 pub const CHECK_SECONDS: i64 = 10;
 /// Endpoints that one workspace may register.
 pub const ENDPOINTS_MAX: i64 = 100;
-/// Pulls that one endpoint, and one workspace, may have open.
+/// Pulls that one workspace may have open, wherever they are.
 pub const PULLS_MAX: i64 = 10;
 /// Pulls that one runner, and one server, carries out at the same time.
 pub const PULLS_AT_ONCE: usize = 4;
@@ -167,7 +167,7 @@ impl EndpointModel {
 
     /// Whether it is the one of this name, as Ollama understands names.
     pub fn is_called(&self, name: &str) -> bool {
-        whole_name(&self.name) == whole_name(name)
+        is_same_model(&self.name, name)
     }
 
     /// As it is written in a message, about: each letter may come to two.
@@ -193,18 +193,32 @@ impl Endpoint {
 }
 
 /// The one name of a model that may be written in several ways: Ollama calls the latest what it is given without a tag, and finds in its own library
-/// what is given without a place.
+/// what is given without a place. Its letters stay as they are: so it is asked for.
 pub fn whole_name(name: &str) -> String {
-    let name = name.strip_prefix("https://").unwrap_or(name);
-    let name = name.strip_prefix("registry.ollama.ai/").unwrap_or(name);
-    let name = name.strip_prefix("library/").unwrap_or(name);
+    let name = ["https://", "registry.ollama.ai/", "library/"].into_iter().fold(name, without);
     let last = name.rsplit('/').next().unwrap_or(name);
     if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }
 
-/// All that the model of this name may be called where it is: Ollama tells of the shortest.
+fn without<'a>(name: &'a str, beginning: &str) -> &'a str {
+    match name.split_at_checked(beginning.len()) {
+        Some((first, rest)) if first.eq_ignore_ascii_case(beginning) => rest,
+        _ => name,
+    }
+}
+
+/// By what names are compared. Ollama gives whoever asks for `x:q4_k_m` the `x:Q4_K_M` that it has.
+pub fn folded_name(name: &str) -> String {
+    whole_name(name).to_ascii_lowercase()
+}
+
+pub fn is_same_model(one: &str, other: &str) -> bool {
+    folded_name(one) == folded_name(other)
+}
+
+/// All that the model of this name may be called where it is, in small letters: Ollama tells of the shortest.
 pub fn names_of(name: &str) -> Vec<String> {
-    let whole = whole_name(name);
+    let whole = folded_name(name);
     let bare = whole.strip_suffix(":latest").map(str::to_owned);
     bare.into_iter().chain([whole]).collect()
 }
@@ -345,6 +359,19 @@ mod tests {
         assert_eq!(names_of("llama3:latest"), ["llama3", "llama3:latest"]);
         assert_eq!(names_of("llama3"), names_of("llama3:latest"));
         assert_eq!(names_of("llama3:8b"), ["llama3:8b"]);
+    }
+
+    #[test]
+    fn a_name_in_other_letters_is_the_same_and_is_asked_for_as_it_is_written() {
+        assert!(is_same_model("hf.co/me/x:q4_k_m", "HF.co/me/X:Q4_K_M"));
+        assert!(is_same_model("Registry.Ollama.AI/Library/LLaMA3", "llama3:LATEST"));
+        assert!(!is_same_model("llama3:8b", "llama3:8c"));
+        assert_eq!(whole_name("hf.co/me/x:Q4_K_M"), "hf.co/me/x:Q4_K_M");
+        assert_eq!(names_of("LLaMA3"), ["llama3", "llama3:latest"]);
+        let model =
+            EndpointModel { name: "x:Q4_K_M".into(), state: ModelState::Cold, size: 1, quantization: None, parameters: None, vram: None };
+        assert!(model.is_called("x:q4_k_m") && !model.is_called("x:q4_k_s"));
+        assert_eq!(whole_name("a\u{fc}\u{fc}\u{fc}\u{fc}"), "a\u{fc}\u{fc}\u{fc}\u{fc}:latest", "whatever its letters are");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A runner asks the one on its own machine, wherever its settings say that is. A server asks what people have registered, and nobody that
 //! [`not_asked`] names: not by a redirect, not by a proxy, and not by a name that stands for another machine the next time.
 
+mod pulled;
+
 use std::{
     error::Error,
     fmt,
@@ -15,15 +17,17 @@ use domain::endpoint::{
     Looked,
     address::{OWN_MACHINE, not_asked, plain},
     ollama::{self, Pulling},
-    pull::{PullEnd, PullProgress},
+    pull::PullProgress,
 };
+pub use pulled::Pulled;
+use pulled::Way;
 use reqwest::{
-    Client, ClientBuilder, RequestBuilder, Response, Url,
+    Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// For an endpoint to say what it has.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -36,6 +40,9 @@ const LASTS: Duration = Duration::from_hours(24);
 const ANSWER_BYTES: usize = 1024 * 1024;
 /// Bytes of a line of a pull.
 const LINE_BYTES: usize = 64 * 1024;
+const TOO_LONG: &str = "it takes too long";
+/// Of what another service may have answered.
+const NOT_AS_OLLAMA: &str = "it does not answer as Ollama does";
 
 /// Whom whoever asks may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,76 +156,85 @@ impl Ollama {
         Ok(body)
     }
 
-    /// Has it pull a model, and tells how far that has come after each of its lines. Whoever does not wait for the end has it left off.
-    pub async fn pull(&self, model: &str, mut told: impl FnMut(PullProgress) + Send) -> PullEnd {
+    /// Has it pull a model, and tells how far that has come with whatever comes of it. Whoever does not wait for the end has it left off.
+    pub async fn pull(&self, model: &str, mut told: impl FnMut(PullProgress) + Send) -> Pulled {
         match timeout(LASTS, self.pull_telling(model, &mut told)).await {
-            Ok(Ok(end)) => end,
-            Ok(Err(why)) => PullEnd::Failed { why },
-            Err(_) => {
-                PullEnd::Failed { why: format!("it was not done within {} h; another pull goes on from there", LASTS.as_secs() / 3600) }
+            Ok(pulled) => pulled,
+            Err(_) => Pulled::failed(format!("it was not done within {} h; another pull goes on from there", LASTS.as_secs() / 3600)),
+        }
+    }
+
+    async fn pull_telling(&self, model: &str, told: &mut (impl FnMut(PullProgress) + Send)) -> Pulled {
+        // an earlier Ollama knows it by its name
+        let body = json!({ "model": model, "name": model, "stream": true });
+        let mut response = match self.http.post(self.below("api/pull")).json(&body).send().await {
+            Ok(response) => response,
+            // it was reached, and says nothing
+            Err(error) if error.is_timeout() && !error.is_connect() => return Pulled::failed(TOO_LONG),
+            Err(error) => return Pulled::Unanswered(broke_off(&error).told(self.reach)),
+        };
+        if let Some(no) = refusal(&response) {
+            // whatever stands before it has found nobody there
+            let is_away =
+                matches!(response.status(), StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+            return match is_away {
+                true => Pulled::Unanswered(Why::OfOthers(no).told(self.reach)),
+                false => Pulled::failed(self.why_not(&mut response, no).await),
+            };
+        }
+        let (mut pulling, mut waiting, mut way) = (Pulling::default(), Vec::<u8>::new(), Way::begun());
+        loop {
+            let piece = match response.chunk().await {
+                Ok(Some(piece)) => piece,
+                Err(error) if error.is_timeout() => return Pulled::failed(TOO_LONG),
+                Ok(None) | Err(_) => return Pulled::BrokeOff,
+            };
+            let whole = piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| waiting.len() + last + 1);
+            waiting.extend_from_slice(&piece);
+            let (mut lines, mut last) = (0, None::<PullProgress>);
+            for line in waiting[..whole].split(|byte| *byte == b'\n') {
+                lines += 1;
+                if last.as_ref().is_some_and(|progress| progress.end.is_some()) {
+                    break;
+                }
+                if !line.trim_ascii().is_empty() {
+                    last = Some(pulling.line(line));
+                }
+            }
+            waiting.drain(..whole);
+            way.hears(lines, piece.len());
+            if let Some(progress) = last {
+                way.comes_to(&progress);
+                let end = progress.end.clone();
+                told(progress);
+                if let Some(end) = end {
+                    return Pulled::Ended(end);
+                }
+            }
+            if let Some(why) = way.leads_nowhere() {
+                return Pulled::failed(why);
+            }
+            if waiting.len() > LINE_BYTES {
+                return Pulled::failed(format!("a line goes on for more than {LINE_BYTES} bytes"));
             }
         }
     }
 
-    async fn pull_telling(&self, model: &str, told: &mut (impl FnMut(PullProgress) + Send)) -> Result<PullEnd, String> {
-        // an earlier Ollama knows it by its name
-        let body = json!({ "model": model, "name": model, "stream": true });
-        let sent = sent(self.http.post(self.below("api/pull")).json(&body)).await;
-        let mut response = sent.map_err(|why| why.told(self.reach))?;
-        if let Some(no) = refusal(&response) {
-            let why = timeout(ANSWERS, said_why(&mut response)).await.unwrap_or_default();
-            return Err(format!("{no}{why}"));
+    /// In Ollama's own words where these are all that it says. It may be another service: what that answers is not for whoever names its address.
+    async fn why_not(&self, response: &mut Response, no: String) -> String {
+        let said = timeout(ANSWERS, said_why(response)).await.ok().flatten();
+        match (self.reach, said) {
+            (Reach::Anybody, Some(why)) => format!("{no}: {why}"),
+            (Reach::Anybody, None) => no,
+            (Reach::Others { .. }, Some(why)) => why,
+            (Reach::Others { .. }, None) => NOT_AS_OLLAMA.to_owned(),
         }
-        let (mut pulling, mut waiting, mut way) = (Pulling::default(), Vec::<u8>::new(), Way::begun());
-        while let Some(piece) = response.chunk().await.map_err(|error| broke_off(&error).told(self.reach))? {
-            let whole = piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| waiting.len() + last + 1);
-            waiting.extend_from_slice(&piece);
-            for line in waiting[..whole].split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-                let progress = pulling.line(line);
-                let ended = progress.end.clone();
-                let stands = way.stands_still(&progress);
-                told(progress);
-                if let Some(end) = ended {
-                    return Ok(end);
-                }
-                if stands {
-                    return Err(format!("it has come no further for {} min", SILENT.as_secs() / 60));
-                }
-            }
-            waiting.drain(..whole);
-            if waiting.len() > LINE_BYTES {
-                return Err(format!("a line goes on for more than {LINE_BYTES} bytes"));
-            }
-        }
-        Err("it broke off before it was done".to_owned())
     }
 
     fn below(&self, path: &str) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
         url
-    }
-}
-
-/// How far a pull has come at most, and since when.
-struct Way {
-    moved: Instant,
-    most: u64,
-    status: String,
-}
-
-impl Way {
-    fn begun() -> Self {
-        Self { moved: Instant::now(), most: 0, status: String::new() }
-    }
-
-    /// Whether it has come no further for too long. What it begins anew has to pass what there was before.
-    fn stands_still(&mut self, progress: &PullProgress) -> bool {
-        if progress.completed > self.most || progress.status != self.status {
-            (self.moved, self.most) = (Instant::now(), self.most.max(progress.completed));
-            self.status.clone_from(&progress.status);
-        }
-        self.moved.elapsed() >= SILENT
     }
 }
 
@@ -235,7 +251,7 @@ impl Why {
     fn told(self, reach: Reach) -> String {
         match (self, reach) {
             (Self::Own(why), _) | (Self::OfOthers(why), Reach::Anybody) => why,
-            (Self::OfOthers(_), Reach::Others { .. }) => "it does not answer as Ollama does".to_owned(),
+            (Self::OfOthers(_), Reach::Others { .. }) => NOT_AS_OLLAMA.to_owned(),
         }
     }
 }
@@ -250,16 +266,18 @@ fn refusal(response: &Response) -> Option<String> {
     (!status.is_success()).then(|| format!("it answers {path} with {status}"))
 }
 
-/// In Ollama's own words. The beginning is enough for these, and more is not read of anybody.
-async fn said_why(response: &mut Response) -> String {
-    let said = response.chunk().await.ok().flatten().unwrap_or_default();
-    let why = serde_json::from_slice::<Value>(&said).ok().and_then(|said| Some(format!(": {}", said.get("error")?.as_str()?)));
-    why.unwrap_or_default()
+/// An object with that one key, as Ollama writes it. The beginning is enough for these, and more is not read of anybody.
+async fn said_why(response: &mut Response) -> Option<String> {
+    let said = response.chunk().await.ok().flatten()?;
+    match serde_json::from_slice::<Value>(&said).ok()? {
+        Value::Object(said) if said.len() == 1 => Some(said.get("error")?.as_str()?.to_owned()),
+        _ => None,
+    }
 }
 
 fn broke_off(error: &reqwest::Error) -> Why {
     if error.is_timeout() {
-        return Why::Own("it takes too long".to_owned());
+        return Why::Own(TOO_LONG.to_owned());
     }
     let (cause, text) = (innermost(error), root_cause(error));
     let is_refused = cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);

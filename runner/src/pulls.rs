@@ -1,7 +1,7 @@
 //! What the endpoint on this machine is pulling, as the server wants it.
 //!
 //! The server says again and again what is to be pulled, all of it; so what was said over a link that broke need not be kept. What has ended
-//! is told until the server no longer wants it.
+//! is told until the server no longer wants it. Where nobody answers nothing ends: it is begun again with the next time that it is wanted.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,8 @@ use std::{
 use domain::{
     PullId,
     endpoint::{
-        PULLS_AT_ONCE,
-        pull::{PullEnd, PullProgress, WantedPull},
+        Looked, PULLS_AT_ONCE,
+        pull::{PullProgress, WantedPull},
     },
     protocol::ToServer,
 };
@@ -27,7 +27,7 @@ use tracing::info;
 use crate::{
     life::Runner,
     lock,
-    ollama::{Asker, Reach},
+    ollama::{Asker, Pulled, Reach},
 };
 
 /// Between two words about one pull, unless it comes to something else.
@@ -105,9 +105,14 @@ impl Pulls {
         self.to_say.notify_one();
     }
 
-    /// Those that are to be begun; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server may not have heard
-    /// of its end, and of what has not ended it hears that somebody is at it.
-    fn set_wanted(&self, wanted: Vec<WantedPull>) -> Vec<(WantedPull, CancellationToken)> {
+    /// Nothing came of it: it is begun again when it is wanted again.
+    fn forget(&self, id: PullId) {
+        lock(&self.book).remove(&id);
+    }
+
+    /// Those that are to be begun, if any may be; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server
+    /// may not have heard of its end, and of what has not ended it hears that somebody is at it.
+    fn set_wanted(&self, wanted: Vec<WantedPull>, may_begin: bool) -> Vec<(WantedPull, CancellationToken)> {
         let mut book = lock(&self.book);
         book.retain(|id, known| {
             let was_missed = std::mem::replace(&mut known.is_missed, !wanted.iter().any(|one| one.id == *id));
@@ -121,14 +126,15 @@ impl Pulls {
             }
             let is_open = |one: &&One| one.progress.end.is_none();
             // it waits for the next time that the server says what it wants
-            if book.values().filter(is_open).count() >= PULLS_AT_ONCE {
+            if !may_begin || book.values().filter(is_open).count() >= PULLS_AT_ONCE {
                 continue;
             }
             let off = CancellationToken::new();
             let guard = off.clone().drop_guard();
             book.insert(
                 one.id,
-                One { progress: PullProgress::default(), is_missed: false, due: Some(Instant::now()), said_at: None, _off: guard },
+                // before anybody has answered there is nothing to tell
+                One { progress: PullProgress::default(), is_missed: false, due: None, said_at: None, _off: guard },
             );
             begun.push((one, off));
         }
@@ -137,9 +143,11 @@ impl Pulls {
     }
 }
 
-/// Begins what is wanted and not at work, and leaves off what is at work and not wanted.
+/// Begins what is wanted and not at work, unless the last look has found nobody, and leaves off what is at work and not wanted.
 pub(crate) fn pull_what_is_wanted(runner: &Arc<Runner>, wanted: Vec<WantedPull>) {
-    for (one, off) in runner.pulls.set_wanted(wanted) {
+    let looked = runner.reading.borrow().as_ref().and_then(|seen| seen.endpoint.as_ref().map(|look| look.looked.clone()));
+    let may_begin = !matches!(looked, Some(Looked::Fails { .. }));
+    for (one, off) in runner.pulls.set_wanted(wanted, may_begin) {
         runner.tracker.spawn(pull(Arc::clone(runner), one, off));
     }
 }
@@ -148,28 +156,39 @@ pub(crate) fn pull_what_is_wanted(runner: &Arc<Runner>, wanted: Vec<WantedPull>)
 async fn pull(runner: Arc<Runner>, wanted: WantedPull, off: CancellationToken) {
     let WantedPull { id, model } = wanted;
     info!("The endpoint on this machine is to pull {model}");
-    let end = tokio::select! {
-        end = pulled(&runner, id, &model) => end,
+    let pulled = tokio::select! {
+        pulled = pulled(&runner, id, &model) => pulled,
         () = off.cancelled() => return info!("Pulling {model} is left off"),
         () = runner.stop.cancelled() => return,
+    };
+    let end = match pulled {
+        Pulled::Ended(end) => end,
+        Pulled::Unanswered(why) => {
+            info!("Pulling {model} has not begun, and is tried again: {why}");
+            return runner.pulls.forget(id);
+        }
+        Pulled::BrokeOff => {
+            info!("Pulling {model} has broken off, and is begun again");
+            return runner.pulls.forget(id);
+        }
     };
     info!("Pulling {model} has ended: {end:?}");
     let last = lock(&runner.pulls.book).get(&id).map(|one| one.progress.clone()).unwrap_or_default();
     runner.pulls.note(id, PullProgress { end: Some(end), ..last });
 }
 
-async fn pulled(runner: &Runner, id: PullId, model: &str) -> PullEnd {
-    let failed = |why: &str| PullEnd::Failed { why: why.to_owned() };
-    let Some(config) = &runner.config.agents.ollama else { return failed("this runner was told to use no endpoint") };
+async fn pulled(runner: &Runner, id: PullId, model: &str) -> Pulled {
+    let Some(config) = &runner.config.agents.ollama else { return Pulled::failed("this runner was told to use no endpoint") };
     match Asker::new(Reach::Anybody).and_then(|asker| asker.at(&config.url)) {
         // its end is noted by whoever waits for it
         Ok(ollama) => ollama.pull(model, |progress| runner.pulls.note(id, PullProgress { end: None, ..progress })).await,
-        Err(why) => failed(&why),
+        Err(why) => Pulled::failed(why),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::endpoint::pull::PullEnd;
     use uuid::Uuid;
 
     use super::*;
@@ -179,7 +198,7 @@ mod tests {
     }
 
     fn begins(pulls: &Pulls, numbers: &[u128]) -> Vec<(String, CancellationToken)> {
-        pulls.set_wanted(wanted(numbers)).into_iter().map(|(one, off)| (one.model, off)).collect()
+        pulls.set_wanted(wanted(numbers), true).into_iter().map(|(one, off)| (one.model, off)).collect()
     }
 
     fn said(pulls: &Pulls) -> Vec<(u128, PullProgress)> {
@@ -209,6 +228,19 @@ mod tests {
         assert!(begun[0].1.is_cancelled() && !begun[1].1.is_cancelled());
         let many = begins(&pulls, &[2, 3, 4, 5, 6, 7]);
         assert_eq!(many.len(), PULLS_AT_ONCE - 2, "the others wait");
+    }
+
+    #[test]
+    fn where_nobody_answers_nothing_is_begun_told_or_ended() {
+        let pulls = Pulls::default();
+        assert!(pulls.set_wanted(wanted(&[1]), false).is_empty(), "the last look has found nobody");
+        assert_eq!(begins(&pulls, &[1]).len(), 1);
+        assert_eq!(said(&pulls), [], "nobody has answered yet");
+        pulls.forget(PullId(Uuid::from_u128(1)));
+        assert_eq!(begins(&pulls, &[1]).len(), 1, "once more");
+        pulls.note(PullId(Uuid::from_u128(1)), PullProgress { total: 2, ..PullProgress::default() });
+        assert_eq!(said(&pulls).len(), 1);
+        assert!(pulls.set_wanted(wanted(&[1]), false).is_empty() && said(&pulls).len() == 1, "what is at work goes on, and is told");
     }
 
     #[test]

@@ -8,13 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     EndpointId, WorkspaceId,
-    endpoint::{
-        Looked, PULLS_AT_ONCE,
-        pull::{PullEnd, PullProgress},
-    },
+    endpoint::{Looked, PULLS_AT_ONCE, pull::PullProgress},
 };
 use engine::{Engine, HeldPull, Service, Tick};
-use runner::ollama::{Asker, Reach};
+use runner::ollama::{Asker, Pulled, Reach};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinHandle,
@@ -100,7 +97,8 @@ async fn look_at(
     }
 }
 
-/// Until it has ended or nobody wants it any more.
+/// Until it has ended or nobody wants it any more. One that nobody answers has not ended, nor has one that breaks off: once the endpoint answers
+/// and this server is believed to be at it no more, it is taken again.
 async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull, stop: CancellationToken) {
     let HeldPull { model, url, .. } = &pull;
     info!("{model} is pulled at {url}");
@@ -115,7 +113,7 @@ async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull,
                 };
                 ollama.pull(model, tell).await
             }
-            Err(why) => PullEnd::Failed { why },
+            Err(why) => Pulled::failed(why),
         }
     };
     let told = async {
@@ -131,10 +129,22 @@ async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull,
             tokio::time::sleep(TELLS).await;
         }
     };
-    let end = tokio::select! {
-        end = pulled => end,
+    let pulled = tokio::select! {
+        pulled = pulled => pulled,
         () = told => return info!("{model} is no longer wanted at {url}"),
         () = stop.cancelled() => return,
+    };
+    let end = match pulled {
+        Pulled::Ended(end) => end,
+        Pulled::Unanswered(why) => {
+            info!("Pulling {model} at {url} has not begun, and is tried again: {why}");
+            // or what waits there would be taken as well, one after the other
+            if let Err(error) = engine.endpoint_looked(pull.endpoint, Looked::Fails { why }).await {
+                warn!("That the endpoint at {url} does not answer could not be kept: {error}");
+            }
+            return;
+        }
+        Pulled::BrokeOff => return info!("Pulling {model} at {url} has broken off, and is begun again"),
     };
     info!("Pulling {model} at {url} has ended: {end:?}");
     let progress = last.borrow().clone();

@@ -266,10 +266,10 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
     assert_eq!((waiting.status, &waiting.json()["state"]), (StatusCode::CREATED, &json!("waiting")));
     let place = waiting.header("location").to_owned();
     assert_eq!(admin.get(&place).await.json(), waiting.json(), "{place}");
-    assert_eq!(app.stranger(&pool).await.get(&place).await.problem(), ["404 /problems/not-found"]);
-    assert_eq!(pull("tiny").await.problem(), ["409 /problems/conflict"]);
+    assert_eq!(pull("Tiny:Latest").await.problem(), ["409 /problems/conflict"]);
     assert_eq!(pull("two words").await.problem(), ["422 /problems/invalid", "/model malformed"]);
     assert_eq!(pull("missing").await.status, StatusCode::CREATED);
+    assert_eq!(app.stranger(&pool).await.get(&place).await.problem(), ["404 /problems/not-found"]);
     keeper.looks(&app).await;
     let open = endpoint(&admin, &id).await["pulls"].as_array().unwrap().iter().filter(|pull| pull["state"] == "waiting").count();
     assert_eq!(open, 2, "before it was looked at, nobody knows that it answers");
@@ -288,6 +288,42 @@ async fn a_missing_model_is_pulled_or_it_is_said_why_not(pool: PgPool) {
     assert!(states(&endpoint(&admin, &id).await).contains(&("tiny:latest", "cold")));
     let ended = of("tiny")["id"].as_str().unwrap();
     assert_eq!(admin.post(&format!("/api/v1/pulls/{ended}/cancel"), &json!({})).await.problem(), ["409 /problems/conflict"]);
+}
+
+/// As one that is updated: it is down for seconds, and was seen healthy just before.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_line_of_pulls_outlives_an_endpoint_that_is_away_for_a_moment(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let admin = app.script(Role::Admin).await;
+    let fake = Fake::start().await;
+    let (id, mut keeper) = (register(&admin, "box", &fake.url()).await, Keeper::new(true));
+    keeper.looks(&app).await;
+    assert_eq!(endpoint(&admin, &id).await["health"], "healthy");
+    for model in ["tiny", "small", "third"] {
+        let answer = admin.post(&format!("/api/v1/endpoints/{id}/pulls"), &json!({"model": model})).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+    }
+    let states = async || {
+        let endpoint = endpoint(&admin, &id).await;
+        let mut states: Vec<_> =
+            endpoint["pulls"].as_array().unwrap().iter().map(|pull| pull["state"].as_str().unwrap().to_owned()).collect();
+        states.sort();
+        states
+    };
+    let address = fake.goes_away().await;
+    keeper.looks(&app).await;
+    assert_eq!(states().await, ["pulling", "pulling", "waiting"], "nobody answered, so nothing has ended");
+    let away = endpoint(&admin, &id).await;
+    assert_eq!((&away["health"], &away["why"]), (&json!("unhealthy"), &json!("Connection refused")), "nor is the next one tried");
+    keeper.looks(&app).await;
+    assert_eq!(states().await, ["pulling", "pulling", "waiting"]);
+
+    let _back = Fake::at(&address).await;
+    app.test.advance(engine::PULL_HELD);
+    for _ in 0..3 {
+        keeper.looks(&app).await;
+    }
+    assert_eq!(states().await, ["done", "done", "done"]);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -67,7 +67,7 @@ async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     let pulls: Vec<_> = pulls.iter().map(|(model, state)| (model.as_str(), state.as_str())).collect();
     let whole = [
         ("tiny:1b", "waiting"),
-        ("llama3:latest", "cancelled"),
+        ("LLaMA3:latest", "cancelled"),
         ("llama3:latest", "pulling"),
         ("hub.example.org:5000/me/tiny:latest", "done"),
     ];

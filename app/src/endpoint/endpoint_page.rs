@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Endpoint,
-    endpoint::{EndpointDetail, EndpointHealth, EndpointModel},
+    endpoint::{EndpointDetail, EndpointHealth, EndpointModel, ModelState},
     runner::reading::bytes,
 };
 use leptos::{prelude::*, wasm_split::wasm_split};
@@ -173,8 +173,17 @@ fn model_table(models: Vec<EndpointModel>, may_pull: bool) -> AnyView {
     view! { <DataTable caption="Models of this endpoint, by name" columns=COLUMNS>{rows}</DataTable> }.into_any()
 }
 
+/// What is not loaded is in none; of what is, not every Ollama tells.
+fn in_gpus(model: &EndpointModel) -> String {
+    match (model.vram, model.state) {
+        (None, ModelState::Warm) => "not told".to_owned(),
+        (None | Some(0), _) => "none".to_owned(),
+        (Some(vram), _) => bytes(vram),
+    }
+}
+
 fn model_row(model: EndpointModel) -> impl IntoView {
-    let in_gpus = model.vram.filter(|vram| *vram > 0).map_or_else(|| "none".to_owned(), bytes);
+    let in_gpus = in_gpus(&model);
     let kind = [model.parameters, model.quantization].into_iter().flatten().collect::<Vec<_>>().join(", ");
     view! {
         <tr class="c-table__row">
@@ -184,5 +193,21 @@ fn model_row(model: EndpointModel) -> impl IntoView {
             <td class="c-table__short" data-label="In GPUs">{in_gpus}</td>
             <td class="c-table__place" data-label="Kind">{kind}</td>
         </tr>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_of_a_model_is_in_gpus_is_said_where_it_is_told() {
+        let model = |state, vram| EndpointModel { name: "tiny".into(), state, size: 1, quantization: None, parameters: None, vram };
+        let said = |state, vram| in_gpus(&model(state, vram));
+        assert_eq!(
+            [said(ModelState::Warm, None), said(ModelState::Warm, Some(0)), said(ModelState::Cold, None)],
+            ["not told", "none", "none"]
+        );
+        assert_eq!(said(ModelState::Warm, Some(1 << 30)), "1.0 GiB");
     }
 }

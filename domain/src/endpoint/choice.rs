@@ -22,6 +22,8 @@ pub struct Candidate {
     pub endpoint: Endpoint,
     /// Absent when it does not have it.
     pub model: Option<EndpointModel>,
+    /// Of the attempts that work there, those of other workspaces. They count, and how many they are is not told.
+    pub of_others: i64,
 }
 
 /// Which endpoint is chosen for a model, and why not the others.
@@ -48,7 +50,8 @@ pub struct Considered {
     pub state: Option<ModelState>,
     /// It could be asked if it had the model: it may pull it.
     pub lacks_the_model: bool,
-    /// How much there is to do: the less, the better among those that have it loaded, and among those that do not.
+    /// How much there is to do: the less, the better among those that have it loaded, and among those that do not. What other workspaces have to do
+    /// there counts too, and is not told.
     pub load: u32,
     /// In words.
     pub reasons: Vec<String>,
@@ -93,10 +96,10 @@ pub fn choose(model: &str, candidates: &[Candidate]) -> EndpointChoice {
 type Rank = (bool, bool, u32, Reverse<Option<i64>>, EndpointId);
 
 fn rank(candidate: &Candidate) -> Rank {
-    let Candidate { endpoint, model } = candidate;
+    let Candidate { endpoint, model, .. } = candidate;
     let is_warm = model.as_ref().is_some_and(|model| model.state == ModelState::Warm);
     let looked = endpoint.checked_at.map(|at| at.timestamp());
-    (!fits(candidate), !is_warm, load(endpoint), Reverse(looked), endpoint.id)
+    (!fits(candidate), !is_warm, load(endpoint, endpoint.attempts), Reverse(looked), endpoint.id)
 }
 
 fn fits(candidate: &Candidate) -> bool {
@@ -107,13 +110,13 @@ fn may_be_asked(endpoint: &Endpoint) -> bool {
     endpoint.health == EndpointHealth::Healthy && endpoint.is_confirmed
 }
 
-fn load(endpoint: &Endpoint) -> u32 {
-    let attempts = u32::try_from(endpoint.attempts).unwrap_or(u32::MAX);
+fn load(endpoint: &Endpoint, attempts: i64) -> u32 {
+    let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     endpoint.busy_percent.unwrap_or(UNKNOWN_BUSY).saturating_add(attempts.saturating_mul(OF_AN_ATTEMPT))
 }
 
 fn consider(candidate: &Candidate) -> Considered {
-    let Candidate { endpoint, model } = candidate;
+    let Candidate { endpoint, model, .. } = candidate;
     let mut reasons = vec![];
     if !endpoint.is_confirmed {
         reasons.push(format!("it was found, not confirmed: {}", endpoint.how_to_confirm()));
@@ -132,7 +135,7 @@ fn consider(candidate: &Candidate) -> Considered {
         Some(model) => reasons.push(format!("it has to load the model first, {}", bytes(model.size))),
     }
     if fits(candidate) {
-        reasons.push(load_in_words(endpoint));
+        reasons.push(load_in_words(candidate));
     }
     Considered {
         id: endpoint.id,
@@ -141,23 +144,29 @@ fn consider(candidate: &Candidate) -> Considered {
         fits: fits(candidate),
         state: model.as_ref().map(|model| model.state),
         lacks_the_model: may_be_asked(endpoint) && model.is_none(),
-        load: load(endpoint),
+        load: load(endpoint, own_attempts(candidate)),
         reasons,
     }
 }
 
+fn own_attempts(candidate: &Candidate) -> i64 {
+    candidate.endpoint.attempts.saturating_sub(candidate.of_others)
+}
+
 /// `load 35: its machine is 10 % busy, 1 attempt works there`
-fn load_in_words(endpoint: &Endpoint) -> String {
+fn load_in_words(candidate: &Candidate) -> String {
+    let (endpoint, attempts) = (&candidate.endpoint, own_attempts(candidate));
     let machine = match endpoint.busy_percent {
         Some(percent) => format!("its machine is {percent} % busy"),
         None => format!("how busy its machine is nobody knows, which counts as {UNKNOWN_BUSY} %"),
     };
-    let attempts = match endpoint.attempts {
+    let working = match attempts {
         0 => "no attempt works there".to_owned(),
         1 => "1 attempt works there".to_owned(),
         many => format!("{many} attempts work there"),
     };
-    format!("load {}: {machine}, {attempts}", load(endpoint))
+    let others = if candidate.of_others > 0 { ", beside what other workspaces do" } else { "" };
+    format!("load {}: {machine}, {working}{others}", load(endpoint, attempts))
 }
 
 #[cfg(test)]
@@ -190,7 +199,7 @@ mod tests {
             attempts: 0,
             busy_percent,
         };
-        Candidate { endpoint, model: Some(model) }
+        Candidate { endpoint, model: Some(model), of_others: 0 }
     }
 
     fn order(candidates: &[Candidate]) -> Vec<u128> {
@@ -213,8 +222,8 @@ mod tests {
     #[test]
     fn what_does_not_answer_or_was_not_looked_at_is_never_chosen() {
         let of = |health| {
-            let Candidate { endpoint, model } = candidate(1, Warm, Some(0));
-            Candidate { endpoint: Endpoint { health, why: Some("refused".into()), ..endpoint }, model }
+            let Candidate { endpoint, model, of_others } = candidate(1, Warm, Some(0));
+            Candidate { endpoint: Endpoint { health, why: Some("refused".into()), ..endpoint }, model, of_others }
         };
         let mut worse = candidate(2, Cold, Some(100));
         worse.endpoint.attempts = 100;
@@ -233,8 +242,8 @@ mod tests {
     #[test]
     fn where_it_could_be_and_is_not_that_is_said() {
         let without = |is_confirmed, health| {
-            let Candidate { endpoint, .. } = candidate(1, Warm, None);
-            Candidate { endpoint: Endpoint { is_confirmed, health, ..endpoint }, model: None }
+            let Candidate { endpoint, of_others, .. } = candidate(1, Warm, None);
+            Candidate { endpoint: Endpoint { is_confirmed, health, ..endpoint }, model: None, of_others }
         };
         let lacking = choose("other", &[without(true, EndpointHealth::Healthy)]);
         assert_eq!(lacking.considered[0].reasons, ["it does not have the model"]);
@@ -249,8 +258,8 @@ mod tests {
 
     #[test]
     fn what_was_merely_found_is_given_no_prompts_and_it_is_said_how_that_is_changed() {
-        let Candidate { endpoint, model } = candidate(1, Warm, Some(0));
-        let found = Candidate { endpoint: Endpoint { is_confirmed: false, ..endpoint }, model };
+        let Candidate { endpoint, model, of_others } = candidate(1, Warm, Some(0));
+        let found = Candidate { endpoint: Endpoint { is_confirmed: false, ..endpoint }, model, of_others };
         let choice = choose("llama3", &[found.clone(), candidate(2, Cold, Some(100))]);
         assert_eq!(choice.chosen, Some(EndpointId(Uuid::from_u128(2))));
         let why = &choice.considered[1].reasons[0];
@@ -284,6 +293,19 @@ mod tests {
             order(&[candidate(1, Warm, Some(60)), candidate(2, Warm, None), candidate(3, Warm, Some(40))]),
             [3, 2, 1],
             "the unknown is half busy"
+        );
+    }
+
+    #[test]
+    fn what_others_do_there_counts_and_how_much_it_is_is_not_told() {
+        let mut busy = candidate(1, Warm, Some(10));
+        (busy.endpoint.attempts, busy.of_others) = (3, 2);
+        let choice = choose("llama3", &[busy, candidate(2, Warm, Some(50))]);
+        assert_eq!(choice.chosen, Some(EndpointId(Uuid::from_u128(2))), "85 is more than 50");
+        let told = &choice.considered[1];
+        assert_eq!(
+            (told.load, told.reasons[1].as_str()),
+            (35, "load 35: its machine is 10 % busy, 1 attempt works there, beside what other workspaces do")
         );
     }
 

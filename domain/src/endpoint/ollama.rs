@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    EndpointModel, ModelState,
+    EndpointModel, ModelState, folded_name,
     pull::{PullEnd, PullProgress},
-    whole_name,
 };
 
 /// Layers of a model that are counted. The largest have some dozens.
@@ -58,10 +57,11 @@ struct Loaded {
 pub fn models(tags: &[u8], running: &[u8]) -> Result<Vec<EndpointModel>, String> {
     let tags: Tags = serde_json::from_slice(tags).map_err(|_| "/api/tags is not as Ollama writes it")?;
     let running: Running = serde_json::from_slice(running).map_err(|_| "/api/ps is not as Ollama writes it")?;
-    let loaded: BTreeMap<_, _> = running.models.unwrap_or_default().into_iter().map(|one| (whole_name(&one.name), one.size_vram)).collect();
+    let loaded: BTreeMap<_, _> =
+        running.models.unwrap_or_default().into_iter().map(|one| (folded_name(&one.name), one.size_vram)).collect();
     let told = |text: Option<String>| text.filter(|text| !text.is_empty());
     let model = |tag: Tag| {
-        let warm = loaded.get(&whole_name(&tag.name));
+        let warm = loaded.get(&folded_name(&tag.name));
         let details = tag.details.unwrap_or_default();
         EndpointModel {
             name: tag.name,
@@ -101,6 +101,9 @@ struct Line {
 #[derive(Default)]
 pub struct Pulling {
     layers: BTreeMap<String, (u64, u64)>,
+    /// Of all of these: they are not added up anew with every line.
+    completed: u128,
+    total: u128,
 }
 
 impl Pulling {
@@ -115,7 +118,10 @@ impl Pulling {
         if let (Some(digest), Some(total)) = (line.digest, line.total) {
             let digest: String = digest.chars().take(DIGEST).collect();
             if self.layers.len() < LAYERS || self.layers.contains_key(&digest) {
-                self.layers.insert(digest, (line.completed.unwrap_or(0).min(total), total));
+                let completed = line.completed.unwrap_or(0).min(total);
+                let before = self.layers.insert(digest, (completed, total)).unwrap_or_default();
+                self.completed = self.completed + u128::from(completed) - u128::from(before.0);
+                self.total = self.total + u128::from(total) - u128::from(before.1);
             }
         }
         let end = (line.status == "success").then_some(PullEnd::Done);
@@ -123,8 +129,8 @@ impl Pulling {
     }
 
     fn progress(&self, status: &str, end: Option<PullEnd>) -> PullProgress {
-        let sum = |of: fn(&(u64, u64)) -> u64| self.layers.values().map(of).fold(0, u64::saturating_add);
-        PullProgress { status: status.to_owned(), completed: sum(|layer| layer.0), total: sum(|layer| layer.1), end }
+        let bytes = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
+        PullProgress { status: status.to_owned(), completed: bytes(self.completed), total: bytes(self.total), end }
     }
 }
 
@@ -138,7 +144,7 @@ mod tests {
             {"name": "llama3:latest", "model": "llama3:latest", "size": 4661224676, "digest": "x",
              "details": {"parameter_size": "8.0B", "quantization_level": "Q4_0", "families": null}},
             {"name": "tiny:1b", "size": 7}]}"#;
-        let running = br#"{"models": [{"name": "llama3", "size_vram": 5137025024, "expires_at": "2026-01-01T00:00:00Z"}]}"#;
+        let running = br#"{"models": [{"name": "Llama3", "size_vram": 5137025024, "expires_at": "2026-01-01T00:00:00Z"}]}"#;
         let models = models(tags, running).unwrap();
         assert_eq!(
             models.iter().map(|model| (model.name.as_str(), model.state)).collect::<Vec<_>>(),
@@ -174,6 +180,8 @@ mod tests {
         assert_eq!((half.completed, half.total, half.end), (200, 400, None));
         let nothing_yet = pulling.line(br#"{"status": "pulling c", "digest": "c", "total": 100}"#);
         assert_eq!((nothing_yet.completed, nothing_yet.total), (200, 500));
+        let anew = pulling.line(br#"{"status": "pulling b", "digest": "b", "total": 200, "completed": 50}"#);
+        assert_eq!((anew.completed, anew.total), (150, 400), "each counts as it was told last");
         assert_eq!(pulling.line(br#"{"status": "success"}"#).end, Some(PullEnd::Done));
     }
 

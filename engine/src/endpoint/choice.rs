@@ -101,16 +101,17 @@ impl Engine {
             let models = places.iter().filter_map(|place| model_at_an_endpoint(&claimed[*place].1)).flat_map(names_of).collect::<Vec<_>>();
             let mut endpoints = store::list(&mut conn, now, None, Some(WorkspaceId(workspace)), &models).await?;
             // what was given out to another workspace in this moment is not kept yet
-            given.iter().for_each(|chosen| count_for_all(&mut endpoints, chosen));
+            given.iter().for_each(|chosen| count_for_all(&mut endpoints, chosen, 1));
             for place in places {
                 let (runner, assignment) = &claimed[place];
                 let Some(model) = model_at_an_endpoint(assignment) else { continue };
-                let within_reach = endpoints.iter().filter(|(endpoint, _)| is_within_reach(runner, endpoint));
+                let within_reach = endpoints.iter().filter(|asked| is_within_reach(runner, &asked.endpoint));
                 let choice = choose(model, &within_reach.map(|asked| candidate(asked, model)).collect::<Vec<_>>());
                 let (id, endpoint_model) = (assignment.attempt.attempt_id, model.to_owned());
                 let Some(best) = choice.best() else {
-                    let is_refused =
-                        |id: EndpointId| !may_share && endpoints.iter().any(|(endpoint, _)| endpoint.id == id && endpoint.is_shared);
+                    let is_refused = |id: EndpointId| {
+                        !may_share && endpoints.iter().any(|one| one.endpoint.id == id && shared::is_everybodys(&one.endpoint))
+                    };
                     let (not_there, lacking): (Vec<_>, Vec<_>) = choice.lacking().partition(|one| is_refused(one.id));
                     let lacking: Vec<_> = lacking.into_iter().map(|one| (one.id, one.name.clone())).collect();
                     let reached = choice.considered.iter().map(|one| one.id).collect();
@@ -121,9 +122,9 @@ impl Engine {
                     missing_here.push(Missing { key, model: endpoint_model, reached, lacking, reasons });
                     continue;
                 };
-                let chosen = endpoints.iter().map(|(endpoint, _)| endpoint).find(|endpoint| endpoint.id == best.id).cloned();
+                let chosen = endpoints.iter().map(|one| &one.endpoint).find(|endpoint| endpoint.id == best.id).cloned();
                 if let Some(chosen) = chosen {
-                    count_for_all(&mut endpoints, &chosen);
+                    count_for_all(&mut endpoints, &chosen, 0);
                     given.push(chosen);
                 }
                 rows.push(Chosen { id, endpoint_id: Some(best.id), endpoint_model, endpoint_reasons: best.reasons.clone() });
@@ -213,15 +214,18 @@ async fn keep(conn: &mut PgConnection, rows: &[Chosen]) -> Result<Vec<AttemptId>
     Ok(kept)
 }
 
-fn candidate((endpoint, models): &Asked, model: &str) -> Candidate {
+fn candidate(Asked { endpoint, models, of_others }: &Asked, model: &str) -> Candidate {
     let found = models.iter().filter(|one| one.is_called(model));
     // under two names it is the same, and may be listed twice
-    Candidate { endpoint: endpoint.clone(), model: found.min_by_key(|one| one.state).cloned() }
+    Candidate { endpoint: endpoint.clone(), model: found.min_by_key(|one| one.state).cloned(), of_others: *of_others }
 }
 
-/// One more works there, under whichever name it is known.
-fn count_for_all(endpoints: &mut [Asked], chosen: &Endpoint) {
-    endpoints.iter_mut().filter(|(endpoint, _)| endpoint.is_beside(chosen)).for_each(|(endpoint, _)| endpoint.attempts += 1);
+/// One more works there, under whichever name it is known; so many of that are another workspace's.
+fn count_for_all(endpoints: &mut [Asked], chosen: &Endpoint, of_others: i64) {
+    for one in endpoints.iter_mut().filter(|one| one.endpoint.is_beside(chosen)) {
+        one.endpoint.attempts += 1;
+        one.of_others += of_others;
+    }
 }
 
 /// OpenCode alone is told where its model is. Which agent does it that no task names, its runner decides.

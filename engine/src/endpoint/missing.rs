@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use domain::{
     AttemptKey, EndpointId, Failure, FailureCode, PullId, TaskId, Timestamp, WorkspaceId,
     account::SYSTEM,
-    endpoint::{NewPull, PULLS_MAX, PullState, whole_name},
+    endpoint::{NewPull, PULLS_MAX, PullState, is_same_model},
 };
 use sqlx::PgConnection;
 
@@ -67,7 +67,7 @@ impl Engine {
         for one in missing {
             then.push(match self.pull_for(&mut tx, workspace, one).await? {
                 Ok(pull) => {
-                    let words = match whole_name(&pull.model) == whole_name(&one.model) {
+                    let words = match is_same_model(&pull.model, &one.model) {
                         true if pull.state == PullState::Done => format!("{} has pulled it, and is looked at again first", pull.name),
                         true => format!("it is pulled at {} first", pull.name),
                         false => format!("{PULLS_MAX} models are being pulled already, and it is one of the next"),
@@ -103,7 +103,7 @@ impl Engine {
         if let Some(open) = open_of_model(tx, workspace, &model).await? {
             return Ok(Ok(open));
         }
-        if let Some(before) = in_the_way(tx, workspace, *endpoint).await? {
+        if let Some(before) = in_the_way(tx, workspace).await? {
             return Ok(Ok(before));
         }
         let id = PullId(self.new_id());
@@ -118,7 +118,7 @@ impl Engine {
 
 /// Its model has been pulled where its runner can ask for it.
 fn is_at(pull: &Known, missing: &Missing) -> bool {
-    pull.state == PullState::Done && whole_name(&pull.model) == whole_name(&missing.model) && missing.reached.contains(&pull.endpoint)
+    pull.state == PullState::Done && is_same_model(&pull.model, &missing.model) && missing.reached.contains(&pull.endpoint)
 }
 
 /// Where a task has waited for its model, and that is not there all the same. What its runner does not reach may be pulled where it does, if there is
@@ -126,7 +126,7 @@ fn is_at(pull: &Known, missing: &Missing) -> bool {
 fn came_to_nothing(pull: &Known, missing: &Missing, may_go_on: bool) -> Option<Failure> {
     let Known { name, why, .. } = pull;
     let model = &missing.model;
-    if whole_name(&pull.model) != whole_name(model) {
+    if !is_same_model(&pull.model, model) {
         return None;
     }
     let is_lacking = missing.lacking.iter().any(|(id, _)| *id == pull.endpoint);
@@ -175,7 +175,7 @@ async fn did_not_answer_lately(tx: &mut Tx, pull: &Known) -> Result<bool> {
 async fn failed_before(conn: &mut PgConnection, task: TaskId, model: &str) -> Result<Vec<EndpointId>> {
     let endpoints = sqlx::query_scalar!(
         r#"select distinct pull.endpoint_id as "id: EndpointId" from endpoint_pull pull join task on task.id = $1
-           where pull.model = $2 and pull.state = 'failed' and pull.ended_at >= task.created_at"#,
+           where lower(pull.model collate "C") = lower($2::text collate "C") and pull.state = 'failed' and pull.ended_at >= task.created_at"#,
         task.0,
         model
     )
@@ -192,7 +192,7 @@ async fn open_of_model(conn: &mut PgConnection, workspace: WorkspaceId, model: &
                   pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?",
                   pull.workspace_id = $1 as "is_ours!"
            from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id left join runner on runner.id = endpoint.runner_id
-           where pull.ended_at is null and pull.model = $2 and endpoint.removed_at is null
+           where pull.ended_at is null and lower(pull.model collate "C") = lower($2::text collate "C") and endpoint.removed_at is null
              and (endpoint.workspace_id is null or endpoint.workspace_id = $1)
            order by pull.asked_at, pull.id limit 1"#,
         workspace.0,
@@ -203,20 +203,18 @@ async fn open_of_model(conn: &mut PgConnection, workspace: WorkspaceId, model: &
     Ok(found)
 }
 
-/// The oldest of those that have to end before a workspace has another one pulled at an endpoint; nothing when there is room.
-async fn in_the_way(conn: &mut PgConnection, workspace: WorkspaceId, endpoint: EndpointId) -> Result<Option<Known>> {
+/// The oldest of those that have to end before a workspace has another one pulled; nothing when there is room. It is one of its own, wherever that is.
+async fn in_the_way(conn: &mut PgConnection, workspace: WorkspaceId) -> Result<Option<Known>> {
     let found = sqlx::query_as!(
         Known,
         r#"select pull.id as "id!: PullId", pull.endpoint_id as "endpoint!: EndpointId", coalesce(endpoint.name, 'Ollama of ' || runner.name) as "name!",
                   pull.model as "model!", pull.state as "state!: PullState", pull.why as "why?",
                   pull.workspace_id = $1 as "is_ours!"
            from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id left join runner on runner.id = endpoint.runner_id
-           where pull.ended_at is null
-             and (pull.workspace_id = $1 and (select count(*) from endpoint_pull here where here.workspace_id = $1 and here.ended_at is null) >= $3
-                  or pull.endpoint_id = $2 and (select count(*) from endpoint_pull there where there.endpoint_id = $2 and there.ended_at is null) >= $3)
+           where pull.ended_at is null and pull.workspace_id = $1
+             and (select count(*) from endpoint_pull here where here.workspace_id = $1 and here.ended_at is null) >= $2
            order by pull.asked_at, pull.id limit 1"#,
         workspace.0,
-        endpoint.0,
         PULLS_MAX
     )
     .fetch_optional(conn)
@@ -228,8 +226,8 @@ async fn in_the_way(conn: &mut PgConnection, workspace: WorkspaceId, endpoint: E
 async fn insert(tx: &mut Tx, workspace: WorkspaceId, id: PullId, endpoint: EndpointId, model: &str) -> Result<bool> {
     let now = tx.now();
     let done = sqlx::query!(
-        "insert into endpoint_pull (id, workspace_id, endpoint_id, model, asked_by, asked_at) values ($1, $2, $3, $4, $5, $6)
-         on conflict (endpoint_id, model) where ended_at is null do nothing",
+        r#"insert into endpoint_pull (id, workspace_id, endpoint_id, model, asked_by, asked_at) values ($1, $2, $3, $4, $5, $6)
+           on conflict (endpoint_id, lower(model collate "C")) where ended_at is null do nothing"#,
         id.0,
         workspace.0,
         endpoint.0,
@@ -284,17 +282,18 @@ pub(super) async fn forget_waiting(conn: &mut PgConnection, tasks: &[TaskId]) ->
 /// Brings back the tasks whose pulls have ended: of one that went well, once its endpoint answers and is seen to have the model.
 pub(crate) async fn let_go(conn: &mut PgConnection, now: Timestamp) -> Result<u64> {
     let done = sqlx::query!(
-        "update task set parked = false
-         from (
-           select waiting.id from task waiting join endpoint_pull pull on pull.id = waiting.model_pull join endpoint on endpoint.id = pull.endpoint_id
-           where waiting.parked and pull.ended_at is not null
-             and (pull.state <> 'done' or pull.ended_at <= $1 and (endpoint.healthy or coalesce(endpoint.unhealthy_since <= $1, true))
-                  or endpoint.healthy and exists (
-               select from jsonb_array_elements(endpoint.models) as there (one)
-               where one->>'name' in (pull.model, regexp_replace(pull.model, ':latest$', ''))))
-           order by waiting.turn, waiting.id limit $2 for no key update of waiting skip locked
-         ) as ready
-         where task.id = ready.id",
+        r#"update task set parked = false
+           from (
+             select waiting.id from task waiting join endpoint_pull pull on pull.id = waiting.model_pull join endpoint on endpoint.id = pull.endpoint_id
+             where waiting.parked and pull.ended_at is not null
+               and (pull.state <> 'done' or pull.ended_at <= $1 and (endpoint.healthy or coalesce(endpoint.unhealthy_since <= $1, true))
+                    or endpoint.healthy and exists (
+                 select from jsonb_array_elements(endpoint.models) as there (one)
+                 where lower((one->>'name') collate "C")
+                       in (lower(pull.model collate "C"), regexp_replace(lower(pull.model collate "C"), ':latest$', ''))))
+             order by waiting.turn, waiting.id limit $2 for no key update of waiting skip locked
+           ) as ready
+           where task.id = ready.id"#,
         now - SEEN_WITHIN,
         BATCH
     )
@@ -336,6 +335,8 @@ mod tests {
         assert_eq!([ends(PullState::Done, &[2]), ends(PullState::Cancelled, &[2]), ends(PullState::Pulling, &[1])], [None, None, None]);
         let of_others = Known { is_ours: false, ..pull(PullState::Cancelled) };
         assert_eq!(came_to_nothing(&of_others, &missing(&[1]), true), None, "they have left off what they wanted");
+        let in_other_letters = Known { model: "Tiny:Latest".into(), ..pull(PullState::Failed) };
+        assert!(came_to_nothing(&in_other_letters, &missing(&[1]), true).is_some(), "it is the same");
         let other = Known { model: "other".into(), ..pull(PullState::Failed) };
         assert_eq!(came_to_nothing(&other, &missing(&[1]), true), None, "that was waited for as there was no room");
     }

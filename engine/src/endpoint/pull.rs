@@ -2,11 +2,12 @@
 //!
 //! A runner is told all that its endpoint is to pull, over and over; so nothing is lost with a link, and what nobody wants any more it leaves
 //! off. What a registered endpoint is to pull one server takes, for half a minute at a time: when it is gone, another goes on, and what the
-//! first says from then on counts no more. Nothing is begun where nobody answers.
+//! first says from then on counts no more. Nothing is begun where nobody answers, and that nobody does ends nothing: what was begun ends here when it
+//! leads nowhere, whoever takes it up.
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, Endpoint, EndpointId, Permission, PullId, RunnerId, Timestamp, WorkspaceId,
+    Actor, EndpointId, Permission, PullId, RunnerId, Timestamp, WorkspaceId,
     endpoint::{
         NewPull, PULLS_MAX, PULLS_OF_ONE, Pull, PullState,
         pull::{PullEnd, PullProgress, WantedPull},
@@ -23,8 +24,13 @@ use crate::{Engine, Error, Result, RunnerSession, error::hit_one, tx::Tx};
 /// For so long a server is believed to be at a pull that it has told something of.
 pub const PULL_HELD: TimeDelta = TimeDelta::seconds(30);
 /// A pull has failed that nobody was at for so long, and whose endpoint has not answered for so long. It is longer than an endpoint that pulls
-/// may be silent. What only waits for those before it goes on waiting: each of them comes to an end.
+/// may be silent. What only waits for those before it goes on waiting: each of them comes to an end. So has one that was begun, and has come no
+/// further for so long, however often somebody was at it.
 pub const PULL_WAITS: TimeDelta = TimeDelta::hours(1);
+/// From when somebody was at it first, whoever it was then.
+pub const PULL_LASTS: TimeDelta = TimeDelta::days(1);
+const NO_FURTHER: &str = "it has come no further for an hour; another pull goes on from there";
+const NOT_DONE: &str = "it was not done within a day; another pull goes on from there";
 const NOBODY_WAS_AT_IT: &str = "nobody was at it for an hour: its endpoint did not answer, or its runner was away or said nothing of it";
 /// What a runner is told of together.
 const WANTED: i64 = 100;
@@ -35,6 +41,7 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldPull {
     pub id: PullId,
+    pub endpoint: EndpointId,
     /// Whoever wants it.
     pub workspace: WorkspaceId,
     pub model: String,
@@ -57,36 +64,26 @@ impl Engine {
     pub async fn pull_model(&self, actor: &Actor, endpoint: EndpointId, new: NewPull) -> Result<Pull> {
         actor.may(Permission::ManageEndpoints)?;
         let new = new.validated()?;
-        let (there, may_share) = self.open_pulls(endpoint).await?;
+        let may_share = {
+            let mut conn = self.database.system.acquire().await?;
+            self.may_pull_where_all_are_served(&mut conn).await?
+        };
         let mut tx = self.begin(actor).await?;
-        let Endpoint { name, runner_id: runner, is_shared, .. } = find(&mut tx, endpoint).await?;
-        if is_shared && !may_share {
-            return Err(Error::Conflict(shared::refused(&name)));
+        let there = find(&mut tx, endpoint).await?;
+        if shared::is_everybodys(&there) && !may_share {
+            return Err(Error::Conflict(shared::refused(&there.name)));
         }
-        let wanted_here = open_pulls_of_workspace(&mut tx).await?;
-        if there.max(wanted_here) >= PULLS_MAX {
-            let whose = if there >= PULLS_MAX { "there" } else { "for this workspace" };
-            let message = format!("{PULLS_MAX} models are being pulled {whose} already; wait for one of them, or leave one off");
+        // what others have pulled there is theirs: it closes nothing to this workspace
+        if open_pulls_of_workspace(&mut tx).await? >= PULLS_MAX {
+            let message = format!("{PULLS_MAX} models are being pulled for this workspace already; wait for one of them, or leave one off");
             return Err(Error::Conflict(message));
         }
         let id = PullId(self.new_id());
         insert(&mut tx, actor, id, endpoint, &new.model).await.map_err(|error| at_work(error, &new.model))?;
         let pull = one(&mut tx, endpoint, id).await?;
         let pull = tx.answer(actor, pull).await?;
-        self.tell_pulls(runner).await;
+        self.tell_pulls(there.runner_id).await;
         Ok(pull)
-    }
-
-    /// One that serves several workspaces has those of all of them, which none of them sees; with whether any may have something pulled there.
-    async fn open_pulls(&self, endpoint: EndpointId) -> Result<(i64, bool)> {
-        let mut conn = self.database.system.acquire().await?;
-        let count = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from endpoint_pull where endpoint_id = $1 and ended_at is null"#,
-            endpoint.0
-        )
-        .fetch_one(&mut *conn)
-        .await?;
-        Ok((count, self.may_pull_where_all_are_served(&mut conn).await?))
     }
 
     /// One that the actor's workspace wants, however long ago it ended, as long as it is kept.
@@ -181,7 +178,10 @@ impl Engine {
         let at_work: Vec<_> = at_work.iter().map(|workspace| workspace.0).collect();
         let mut conn = self.database.system.acquire().await?;
         let rows = sqlx::query!(
-            r#"update endpoint_pull set held_until = clock.at + make_interval(secs => $2), holder = $4, state = 'pulling'
+            r#"update endpoint_pull set held_until = clock.at + make_interval(secs => $2), holder = $4, state = 'pulling',
+                                        begun_at = coalesce(begun_at, clock.at),
+                                        -- while nobody could be at it, it could come no further
+                                        moved_at = case when moved_at is null or held_until < clock.at - interval '5 minutes' then clock.at else moved_at end
                from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock, endpoint
                where endpoint_pull.id in (
                    select pull.id from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id
@@ -199,7 +199,7 @@ impl Engine {
                      and coalesce(pull.held_until <= coalesce($1, clock_timestamp()), true)
                    order by line.turn, pull.asked_at, pull.id limit $3 for update of pull skip locked)
                  and endpoint.id = endpoint_pull.endpoint_id
-               returning endpoint_pull.id as "id: PullId", endpoint_pull.workspace_id as "workspace_id: WorkspaceId", endpoint_pull.model, endpoint.url"#,
+               returning endpoint_pull.id as "id: PullId", endpoint_pull.endpoint_id as "endpoint: EndpointId", endpoint_pull.workspace_id as "workspace_id: WorkspaceId", endpoint_pull.model, endpoint.url"#,
             self.clock.by_hand(),
             PULL_HELD.num_seconds() as f64,
             i64::try_from(most).unwrap_or(i64::MAX),
@@ -210,7 +210,14 @@ impl Engine {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let held = rows.into_iter().map(|row| HeldPull { id: row.id, workspace: row.workspace_id, model: row.model, url: row.url, holder });
+        let held = rows.into_iter().map(|row| HeldPull {
+            id: row.id,
+            endpoint: row.endpoint,
+            workspace: row.workspace_id,
+            model: row.model,
+            url: row.url,
+            holder,
+        });
         Ok(held.collect())
     }
 
@@ -220,8 +227,8 @@ impl Engine {
         note(&mut conn, held.id, progress.kept(), Teller::Server(held.holder), self.clock.by_hand()).await
     }
 
-    /// Pulls that nobody was at for an hour fail, unless they only wait for those before them at an endpoint that answers. Those that ended long
-    /// ago are deleted, and endpoints that were removed long ago; how many.
+    /// Pulls that nobody was at for an hour fail, unless they only wait for those before them at an endpoint that answers; and so do those that were
+    /// begun and lead nowhere, or last too long. Those that ended long ago are deleted, and endpoints that were removed long ago; how many.
     pub async fn tidy_endpoints(&self) -> Result<u64> {
         let by_hand = self.clock.by_hand();
         let mut conn = self.database.system.acquire().await?;
@@ -235,6 +242,20 @@ impl Engine {
             by_hand,
             PULL_WAITS.num_seconds() as f64,
             NOBODY_WAS_AT_IT
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query!(
+            "update endpoint_pull set state = 'failed', ended_at = clock.at, held_until = null,
+                                      why = case when begun_at < clock.at - make_interval(secs => $2) then $4 else $5 end
+             from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
+             where state = 'pulling'
+               and (begun_at < clock.at - make_interval(secs => $2) or moved_at < clock.at - make_interval(secs => $3))",
+            by_hand,
+            PULL_LASTS.num_seconds() as f64,
+            PULL_WAITS.num_seconds() as f64,
+            NOT_DONE,
+            NO_FURTHER
         )
         .execute(&mut *conn)
         .await?;
@@ -303,7 +324,9 @@ async fn note(conn: &mut PgConnection, id: PullId, progress: PullProgress, telle
     let most = i64::MAX.unsigned_abs();
     let bytes = |number: u64| i64::try_from(number.min(most)).unwrap_or(i64::MAX);
     let done = sqlx::query!(
-        "update endpoint_pull set state = $2, status = $3, completed = $4, total = $5, why = $6,
+        "update endpoint_pull set state = $2, status = $3, completed = $4, total = $5, why = $6, begun_at = coalesce(begun_at, clock.at),
+                                  moved_at = case when moved_at is null or $4 > completed or held_until < clock.at - interval '5 minutes'
+                                                  then clock.at else moved_at end,
                                   ended_at = case when $7 then clock.at end,
                                   held_until = case when $7 then null else clock.at + make_interval(secs => $8) end
          from (select coalesce($9::timestamptz, clock_timestamp()) as at) as clock, endpoint left join runner on runner.id = endpoint.runner_id

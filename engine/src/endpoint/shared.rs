@@ -1,6 +1,7 @@
-//! Endpoints that serve every workspace, as that on the server's own machine does. What is pulled there fills a disk that is everybody's, so it is
-//! not for one workspace alone to say, as soon as there is another.
+//! Endpoints whose disk is everybody's: those that serve every workspace, as that on the server's own machine does, and that one where a workspace
+//! has registered it. What is pulled there is not for one workspace alone to say, as soon as there is another.
 
+use domain::{Endpoint, endpoint::address::is_local};
 use sqlx::PgConnection;
 
 use crate::{Engine, Result};
@@ -15,10 +16,16 @@ pub enum SharedPulls {
     Refused,
 }
 
+/// Whether what is pulled there is on everybody's disk: it serves every workspace, or one has registered the server's own machine by an address
+/// that leads to whatever machine reads it. By which others that is reached nobody knows here.
+pub(super) fn is_everybodys(endpoint: &Endpoint) -> bool {
+    endpoint.is_shared || endpoint.runner_id.is_none() && is_local(&endpoint.url)
+}
+
 /// For whoever is refused it.
 pub(super) fn refused(endpoint: &str) -> String {
     format!(
-        "{endpoint} serves every workspace, and its disk is everybody's: whoever runs the server lets workspaces pull models there, by MUSTER_SHARED_PULLS=allowed"
+        "what {endpoint} pulls is on a disk that is everybody's: whoever runs the server lets workspaces pull models there, by MUSTER_SHARED_PULLS=allowed"
     )
 }
 

@@ -13,11 +13,17 @@ use crate::{Error, Result, RunnerSession, error::hit_one, task::query::names_of,
 /// Pulls of one endpoint that are told.
 const PULLS_TOLD: i64 = 20;
 
-/// An endpoint with those of its models that were asked for.
-pub(super) type Asked = (Endpoint, Vec<EndpointModel>);
+/// An endpoint as it stands for whoever asks.
+pub(super) struct Asked {
+    pub endpoint: Endpoint,
+    /// Those that were asked for.
+    pub models: Vec<EndpointModel>,
+    /// Of the attempts that work there, those of other workspaces than the one that is named.
+    pub of_others: i64,
+}
 
-/// By name, all or this one alone; of one workspace and what serves every one, when it is named. Each with its models of these names, and
-/// with the label of whoever has registered it.
+/// By name, all or this one alone; of one workspace and what serves every one, when it is named. Each with its models of these names, in small
+/// letters, and with the label of whoever has registered it.
 pub(super) async fn list(
     conn: &mut PgConnection,
     now: Timestamp,
@@ -28,7 +34,7 @@ pub(super) async fn list(
     let rows = sqlx::query!(
         r#"with busy as materialized (
              select endpoint.id, endpoint.runner_id, coalesce(endpoint.runner_id, endpoint.machine_of) as machine, endpoint.url,
-                    count(*) as attempts
+                    count(*) as attempts, count(*) filter (where attempt.workspace_id <> $2) as of_others
              from attempt join endpoint on endpoint.id = attempt.endpoint_id
              where attempt.state in ('claimed', 'running', 'verifying') group by endpoint.id
            )
@@ -38,14 +44,16 @@ pub(super) async fn list(
                   jsonb_array_length(models)::bigint as "model_count!",
                   (select count(*) from jsonb_array_elements(models) as model where model->>'state' = 'warm') as "warm_count!",
                   (select coalesce(jsonb_agg(model), '[]') from jsonb_array_elements(case when cardinality($3::text[]) > 0 then models else '[]' end) as model
-                   where model->>'name' = any($3)) as "models!: Json<Vec<EndpointModel>>",
-                  reading.at as "read_at?", reading.host as "host?: Json<HostReading>",
-                  -- as Endpoint::is_beside has it
-                  (select coalesce(sum(busy.attempts), 0)::bigint from busy
-                   where busy.id = endpoint.id or busy.machine = coalesce(endpoint.runner_id, endpoint.machine_of)
-                         or busy.runner_id is null and endpoint.runner_id is null and busy.url = endpoint.url) as "attempts!"
+                   where lower((model->>'name') collate "C") = any($3)) as "models!: Json<Vec<EndpointModel>>",
+                  reading.at as "read_at?", reading.host as "host?: Json<HostReading>", here.attempts as "attempts!", here.of_others as "of_others!"
            from endpoint left join runner on runner.id = endpoint.runner_id
            left join runner_reading reading on reading.runner_id = coalesce(endpoint.runner_id, endpoint.machine_of)
+           -- as Endpoint::is_beside has it
+           cross join lateral (
+             select coalesce(sum(busy.attempts), 0)::bigint as attempts, coalesce(sum(busy.of_others), 0)::bigint as of_others from busy
+             where busy.id = endpoint.id or busy.machine = coalesce(endpoint.runner_id, endpoint.machine_of)
+                   or busy.runner_id is null and endpoint.runner_id is null and busy.url = endpoint.url
+           ) as here
            where endpoint.removed_at is null and (endpoint.runner_id is null or runner.id is not null and runner.removed_at is null)
              and ($1::uuid is null or endpoint.id = $1)
              and ($2::uuid is null or endpoint.workspace_id is null or endpoint.workspace_id = $2)
@@ -78,14 +86,14 @@ pub(super) async fn list(
             attempts: row.attempts,
             busy_percent: reading.and_then(|reading| reading.host.busy_percent()),
         };
-        (endpoint, row.models.0)
+        Asked { endpoint, models: row.models.0, of_others: row.of_others }
     });
     Ok(endpoints.collect())
 }
 
 /// By name, all or this one alone, with names of people, as far as the actor's workspace sees them.
 pub(super) async fn told(conn: &mut PgConnection, now: Timestamp, only: Option<EndpointId>) -> Result<Vec<Endpoint>> {
-    let mut endpoints: Vec<_> = list(conn, now, only, None, &[]).await?.into_iter().map(|(endpoint, _)| endpoint).collect();
+    let mut endpoints: Vec<_> = list(conn, now, only, None, &[]).await?.into_iter().map(|asked| asked.endpoint).collect();
     let labels = endpoints.iter().filter_map(|endpoint| endpoint.registered_by.clone()).collect();
     let names = names_of(conn, labels).await?;
     for endpoint in &mut endpoints {

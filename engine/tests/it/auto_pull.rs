@@ -218,6 +218,26 @@ async fn a_model_is_pulled_at_one_endpoint_at_a_time_for_all_who_ask(pool: PgPoo
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_model_in_other_letters_is_the_one_that_was_pulled(pool: PgPool) {
+    let (test, ada, endpoint, runner) = scene(&pool).await;
+    let asked_as = async |model: &str| {
+        let agent = AgentTerms { model: Some(model.into()), ..asks("", Backend::OpenCode).agent };
+        test.create(&ada, NewTask { agent, ..asks(model, Backend::OpenCode) }).await.summary.id
+    };
+    let (one, other) = (asked_as("hf.co/me/x:q4_k_m").await, asked_as("HF.co/me/X:Q4_K_M").await);
+    assert!(runner.claims(2).await.is_empty());
+    let pull = awaited(&test, &ada, one).await;
+    assert_eq!((pull.model.as_str(), awaited(&test, &ada, other).await.id), ("hf.co/me/x:q4_k_m", pull.id), "as it was asked for first");
+    let twice = test.engine.pull_model(&ada, endpoint, NewPull { model: "hf.co/me/x:Q4_K_M".into() }).await;
+    assert!(matches!(twice, Err(Error::Conflict(_))), "{twice:?}");
+    comes(&test, 1, Some(PullEnd::Done)).await;
+    test.engine.endpoint_looked(endpoint, has(&[("hf.co/me/X:Q4_K_M", ModelState::Cold)])).await.unwrap();
+    test.keep_time().await;
+    let begun = runner.claims(2).await;
+    assert!(begun.len() == 2 && begun.iter().all(|one| one.endpoint.is_some()), "at once, as it is there: {begun:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn where_there_is_no_room_for_another_pull_one_of_those_before_is_waited_for(pool: PgPool) {
     let (test, ada, endpoint, runner) = scene(&pool).await;
     for number in 0..PULLS_MAX {

@@ -11,7 +11,7 @@ use domain::{
     protocol::{ToRunner, ToServer},
     runner::{HostReading, reading::STALE_AFTER_SECONDS},
 };
-use engine::{Error, HeldPull, PULL_HELD, PULL_WAITS, testing::TestEngine};
+use engine::{Error, HeldPull, PULL_HELD, PULL_LASTS, PULL_WAITS, testing::TestEngine};
 use sqlx::PgPool;
 
 use crate::{
@@ -384,6 +384,62 @@ async fn what_waits_for_others_at_an_endpoint_that_answers_goes_on_waiting(pool:
     assert_eq!(state().await, PullState::Failed);
 }
 
+/// A pull that one server has taken, of an endpoint that answers.
+async fn taken(test: &TestEngine, ada: &Actor) -> HeldPull {
+    let id = registered(test, ada, "box").await;
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    test.engine.pull_model(ada, id, NewPull { model: "tiny".into() }).await.unwrap();
+    let held = test.engine.take_pulls(MANY, &[]).await.unwrap().remove(0);
+    assert_eq!(held.endpoint, id);
+    held
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_pull_that_is_taken_again_and_again_and_comes_no_further_fails(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let first = taken(&test, &ada).await;
+    let at = |completed| PullProgress { status: "pulling a1".into(), completed, total: 100, end: None };
+    // whoever is at it goes away, and it is begun anew
+    let again = async || {
+        test.advance(PULL_HELD * 2);
+        test.engine.endpoint_looked(first.endpoint, warm()).await.unwrap();
+        let held = test.engine.take_pulls(MANY, &[]).await.unwrap().remove(0);
+        assert!(test.engine.pull_has_come(&held, at(50)).await.unwrap());
+        test.engine.tidy_endpoints().await.unwrap();
+        only(&test, &ada).await.pulls.remove(0)
+    };
+    // the first of these came further, and no other
+    for _ in 0..=PULL_WAITS.num_minutes() {
+        assert_eq!(again().await.state, PullState::Pulling);
+    }
+    let failed = again().await;
+    assert_eq!(
+        (failed.state, failed.why.as_deref()),
+        (PullState::Failed, Some("it has come no further for an hour; another pull goes on from there"))
+    );
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn no_pull_lasts_longer_than_a_day_whoever_takes_it_up(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let held = taken(&test, &ada).await;
+    for completed in 1..=24 {
+        test.advance(PULL_LASTS / 24);
+        assert!(test.engine.pull_has_come(&held, PullProgress { completed, total: 100, ..PullProgress::default() }).await.unwrap());
+        test.engine.tidy_endpoints().await.unwrap();
+        assert_eq!(only(&test, &ada).await.pulls[0].state, PullState::Pulling, "{completed}");
+    }
+    test.advance(TimeDelta::seconds(1));
+    test.engine.tidy_endpoints().await.unwrap();
+    let failed = only(&test, &ada).await.pulls.remove(0);
+    assert_eq!(
+        (failed.state, failed.why.as_deref()),
+        (PullState::Failed, Some("it was not done within a day; another pull goes on from there"))
+    );
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn workspaces_take_turns_at_pulls_and_none_has_more_than_half(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
@@ -422,7 +478,7 @@ async fn the_pulls_of_a_runner_that_is_removed_are_cancelled(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn no_endpoint_and_no_workspace_has_more_than_ten_pulls_open(pool: PgPool) {
+async fn no_workspace_has_more_than_ten_pulls_open_wherever_they_are(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let (one, other) = (registered(&test, &ada, "one").await, registered(&test, &ada, "other").await);

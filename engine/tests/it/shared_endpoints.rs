@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, Backend, EndpointId, TaskStateName,
     attempt::NoEndpoint,
-    endpoint::{EndpointLook, ModelState, NewEndpoint, NewPull, PullState},
+    endpoint::{EndpointLook, ModelState, NewEndpoint, NewPull, PULLS_MAX, PullState},
     protocol::{ToRunner, ToServer},
     runner::HostReading,
 };
@@ -49,6 +49,47 @@ async fn whose_disk_is_everybodys_one_workspace_alone_does_not_fill(pool: PgPool
     let allowed = TestEngine::new(&pool).await;
     allowed.engine.set_shared_pulls(SharedPulls::Allowed);
     allowed.engine.pull_model(&stranger, endpoint, llama3()).await.expect("whoever runs the server lets them");
+}
+
+/// Which addresses lead to it from elsewhere nobody knows; these are known.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn whoever_registers_the_servers_own_machine_fills_its_disk_no_sooner(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let new = |name: &str, url: &str| NewEndpoint { name: name.into(), url: url.into(), machine_of: None };
+    let here = test.engine.register_endpoint(&ada, new("here", "http://127.0.0.1:11434")).await.unwrap();
+    test.engine.endpoint_looked(here.id, has(&[("other", ModelState::Warm)])).await.unwrap();
+    let pull = test.engine.pull_model(&ada, here.id, llama3()).await.expect("there is nobody else");
+    test.engine.cancel_pull(&ada, pull.id).await.unwrap();
+    test.stranger().await;
+    let refused = test.engine.pull_model(&ada, here.id, llama3()).await;
+    assert!(matches!(&refused, Err(Error::Conflict(why)) if why.contains("MUSTER_SHARED_PULLS=allowed")), "{refused:?}");
+
+    test.engine.set_auto_pull(&ada, true).await.unwrap();
+    let runner = test.runner_with("able", &["opencode"]).await;
+    test.create(&ada, asks("x", Backend::OpenCode)).await;
+    assert_eq!(runner.claims_one().await.endpoint, None, "nor by itself");
+    let elsewhere = test.engine.register_endpoint(&ada, new("elsewhere", "http://box:11434")).await.unwrap();
+    test.engine.pull_model(&ada, elsewhere.id, llama3()).await.expect("that disk is another's");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_others_have_pulled_there_closes_nothing_to_this_workspace(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    test.engine.set_shared_pulls(SharedPulls::Allowed);
+    let (ada, stranger) = (test.owner().await, test.stranger().await);
+    let (endpoint, runner) = scene(&test, &ada, &[("other", ModelState::Warm)]).await;
+    test.engine.set_auto_pull(&ada, true).await.unwrap();
+    for number in 0..PULLS_MAX {
+        test.engine.pull_model(&stranger, endpoint, NewPull { model: format!("m{number}") }).await.unwrap();
+    }
+    let more = test.engine.pull_model(&stranger, endpoint, NewPull { model: "more".into() }).await;
+    assert!(matches!(&more, Err(Error::Conflict(why)) if why.contains("for this workspace")), "{more:?}");
+    test.engine.pull_model(&ada, endpoint, NewPull { model: "tiny".into() }).await.expect("its own are few");
+    let task = test.create(&ada, asks("x", Backend::OpenCode)).await.summary.id;
+    assert!(runner.claims(1).await.is_empty());
+    let awaited = test.engine.get_task(&ada, task).await.unwrap().awaited_pull.expect("it waits for none of theirs, which it does not see");
+    assert_eq!(awaited.pull.model, "llama3:latest");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -96,7 +137,9 @@ async fn attempts_of_other_workspaces_count_where_the_choice_is_made(pool: PgPoo
     let own = test.engine.register_endpoint(&ada, new).await.unwrap().id;
     test.engine.endpoint_looked(own, has(&[("llama3", ModelState::Warm)])).await.unwrap();
     let told = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
-    assert_eq!(told.considered.iter().map(|one| (one.id, one.load)).collect::<Vec<_>>(), [(own, 50), (shared, 75)]);
+    let loads: Vec<_> = told.considered.iter().map(|one| (one.id, one.load)).collect();
+    assert_eq!(loads, [(own, 50), (shared, 50)], "it is no business of this workspace how much others do there");
+    assert!(told.considered[1].reasons[1].ends_with("no attempt works there, beside what other workspaces do"), "{told:?}");
     test.create(&ada, asks("x", Backend::OpenCode)).await;
     assert_eq!(runner.claims_one().await.endpoint.map(|chosen| chosen.id), Some(own), "as it is told");
 }

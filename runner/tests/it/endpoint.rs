@@ -12,7 +12,7 @@ use domain::{
 };
 use runner::{
     AgentConfig, Limits, OllamaConfig, RunnerConfig,
-    ollama::{Asker, Reach},
+    ollama::{Asker, Pulled, Reach},
 };
 use uuid::Uuid;
 
@@ -139,12 +139,71 @@ async fn a_pull_that_fails_says_why_and_what_has_ended_is_told_over_the_next_lin
 #[tokio::test(start_paused = true)]
 async fn a_pull_that_says_the_same_again_and_again_ends() {
     let ollama = FakeOllama::with(&[]).await;
-    let began = tokio::time::Instant::now();
-    let mut told = 0;
-    let end = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap().pull("hangs", |_| told += 1).await;
-    assert_eq!(end, PullEnd::Failed { why: "it has come no further for 30 min".into() });
-    assert!(told > 100, "it has said something all the while: {told}");
-    assert!(began.elapsed() < Duration::from_mins(31), "{:?}", began.elapsed());
+    for (model, says_something) in [("hangs", true), ("hangs-in-turn", true), ("hangs-silently", false)] {
+        let began = tokio::time::Instant::now();
+        let mut told = 0;
+        let end = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap().pull(model, |_| told += 1).await;
+        assert_eq!(end, Pulled::failed("it has come no further for 30 min"), "{model}");
+        assert_eq!(told > 100, says_something, "{model} has said something all the while: {told}");
+        assert!(began.elapsed() < Duration::from_mins(31), "{model}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_pull_that_says_more_than_an_ollama_does_ends() {
+    let ollama = FakeOllama::with(&[]).await;
+    let end = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap().pull("floods", |_| ()).await;
+    assert!(matches!(&end, Pulled::Ended(PullEnd::Failed { why }) if why.contains("says more than an Ollama does")), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_pull_that_nobody_answers_or_that_breaks_off_has_not_ended_and_is_begun_again() {
+    let nobody = Asker::new(Reach::Others { own_machine: true }).unwrap().at(&nobodys_port()).unwrap();
+    assert_eq!(nobody.pull("tiny", |_| ()).await, Pulled::Unanswered("Connection refused".into()));
+    let (state, ollama) = (State::new(), FakeOllama::with(&[]).await);
+    let ask = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap();
+    for status in [502, 503, 504] {
+        let behind_a_proxy = ask.pull(&format!("refused{status} <html>"), |_| ()).await;
+        assert!(matches!(behind_a_proxy, Pulled::Unanswered(_)), "{behind_a_proxy:?}");
+    }
+
+    let server = at(&state, &ollama.url, true).await;
+    ollama.breaks(true);
+    server.until("that it does not answer", |heard| matches!(last(heard), Some(Looked::Fails { .. }))).await;
+    wants(&server, &[wanted(4, "cut")]).await;
+    ollama.breaks(false);
+    server.until("that it answers", |heard| matches!(last(heard), Some(Looked::Answers { .. }))).await;
+    let mut asked = 0;
+    while asked < 2 {
+        // as the server says it, over and over
+        wants(&server, &[wanted(4, "cut")]).await;
+        let before = looks(&server.heard()).len();
+        server.until("another look", |heard| looks(heard).len() > before).await;
+        asked = ollama.pulls().len();
+    }
+    assert_eq!(ollama.pulls(), ["cut", "cut"]);
+    assert_eq!(progress(&server.heard(), 4).and_then(|told| told.end), None);
+    ollama.goes_on();
+    server.until("its end", |heard| progress(heard, 4).is_some_and(|told| told.end == Some(PullEnd::Done))).await;
+}
+
+#[tokio::test]
+async fn of_a_pull_that_is_refused_only_what_ollama_says_is_told_to_whoever_named_the_address() {
+    let ollama = FakeOllama::with(&[]).await;
+    let pull = async |reach, said: &str| {
+        let pulled = Asker::new(reach).unwrap().at(&ollama.url).unwrap().pull(&format!("refused{said}"), |_| ()).await;
+        match pulled {
+            Pulled::Ended(PullEnd::Failed { why }) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let others = Reach::Others { own_machine: true };
+    assert_eq!(pull(others, "400 {\"error\":\"invalid model name\"}").await, "invalid model name");
+    for said in ["403 {\"error\":\"no\",\"user\":\"ada\"}", "401 <html>", "404 [\"error\"]", "500 {\"error\":{\"secret\":1}}"] {
+        assert_eq!(pull(others, said).await, "it does not answer as Ollama does", "{said}");
+    }
+    let own = pull(Reach::Anybody, "400 {\"error\":\"invalid model name\"}").await;
+    assert!(own.starts_with("it answers /api/pull with 400") && own.ends_with(": invalid model name"), "{own}");
 }
 
 #[tokio::test]

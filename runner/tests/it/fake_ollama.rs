@@ -13,8 +13,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// Between two lines that say the same, about a model whose name begins with `hangs`.
+/// Between two lines that say nothing new, about a model whose name begins with `hangs`.
 const REPEATS: Duration = Duration::from_secs(10);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+const HALF: &[u8] = b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":50}\n";
 
 pub struct FakeOllama {
     pub url: String,
@@ -61,6 +63,11 @@ impl FakeOllama {
         self.known.go_on.notify_one();
     }
 
+    /// What was asked for, the first first.
+    pub fn pulls(&self) -> Vec<String> {
+        self.known.pulls.borrow().0.clone()
+    }
+
     /// Until so many pulls were asked for, and so many of those who asked have gone away.
     pub async fn until_pulls(&self, asked: usize, gone: usize) {
         let mut pulls = self.known.pulls.subscribe();
@@ -83,7 +90,13 @@ async fn serve(listener: TcpListener, known: Arc<Known>, tracker: TaskTracker) {
 
 async fn answer(mut stream: TcpStream, known: &Known) -> std::io::Result<()> {
     let (path, body) = request(&mut stream).await?;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n").await?;
+    // what is refused, with what the model's name says
+    if let Some(said) = body["model"].as_str().and_then(|model| model.strip_prefix("refused")) {
+        let (status, said) = said.split_once(' ').unwrap_or_default();
+        stream.write_all(format!("HTTP/1.1 {status} No\r\nconnection: close\r\n\r\n{said}").as_bytes()).await?;
+        return stream.shutdown().await;
+    }
+    stream.write_all(OK).await?;
     let models = known.models.lock().unwrap().clone();
     let listed = |name: &str| json!({"name": name, "size": 1024, "size_vram": 512, "details": {"quantization_level": "Q4_0"}});
     let text = match path.as_str() {
@@ -107,13 +120,27 @@ async fn pull(mut stream: TcpStream, known: &Known, body: &Value) -> std::io::Re
         stream.write_all(b"{\"error\":\"file does not exist\"}\n").await?;
         return stream.shutdown().await;
     }
-    let half = b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":50}\n";
-    stream.write_all(half).await?;
-    // as an Ollama does whose registry sends nothing more
-    if model.starts_with("hangs") {
-        loop {
+    stream.write_all(HALF).await?;
+    // as one that is begun anew
+    if model == "cut" && known.pulls.borrow().0.iter().filter(|asked| **asked == model).count() == 1 {
+        return stream.shutdown().await;
+    }
+    // as an Ollama does whose registry sends nothing more, or as whoever wants to be listened to for ever
+    let again: Option<&[&[u8]]> = match model.as_str() {
+        "hangs" => Some(&[HALF]),
+        "hangs-in-turn" => Some(&[HALF, b"{\"status\":\"waiting\"}\n"]),
+        "hangs-silently" => Some(&[b"\n"]),
+        _ => None,
+    };
+    if let Some(again) = again {
+        for line in again.iter().cycle() {
             tokio::time::sleep(REPEATS).await;
-            stream.write_all(half).await?;
+            stream.write_all(line).await?;
+        }
+    }
+    if model == "floods" {
+        loop {
+            stream.write_all(&[b'\n'; 64 * 1024]).await?;
         }
     }
     let mut nothing = [0];
