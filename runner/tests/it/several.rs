@@ -107,6 +107,14 @@ async fn what_is_wrong_with_one_of_them_says_with_which() {
     let (code, said) = refused(&|one| one.url = own.into()).await;
     assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
     assert!(said.contains("is another repository of the task as well"), "{said}");
+    // by another spelling, and by a link
+    let link = state.path().join("link");
+    std::os::unix::fs::symlink(&app.path, &link).unwrap();
+    for again in [format!("{own}/./"), link.to_str().unwrap().to_owned()] {
+        let (code, said) = refused(&|one| one.url = again.clone()).await;
+        assert_eq!(code, Some(FailureCode::RepositoryUnavailable), "{again}");
+        assert!(said.contains("api: it is another repository of the task as well"), "{said}");
+    }
     assert_eq!((app.branches(), api.branches()), (vec![], vec![]));
 
     // one that takes no paths takes none for a further one either
