@@ -108,7 +108,7 @@ async fn what_is_wrong_with_one_of_them_says_with_which() {
     assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
     assert!(said.contains("is another repository of the task as well"), "{said}");
     // by another spelling, and by a link
-    let link = state.path().join("link");
+    let link = state.path().with_file_name("link");
     std::os::unix::fs::symlink(&app.path, &link).unwrap();
     for again in [format!("{own}/./"), link.to_str().unwrap().to_owned()] {
         let (code, said) = refused(&|one| one.url = again.clone()).await;
