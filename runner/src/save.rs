@@ -28,8 +28,11 @@ use thiserror::Error;
 
 use crate::{
     attempt::folder::AttemptFolder,
+    clock,
+    disk::on_disk,
+    folders::private_folder,
     git::{Argument, Bounds, Git, GitError, Place},
-    journal::{Checkout, Entry, Part},
+    journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
     sandbox::Room,
     worktree,
@@ -346,10 +349,13 @@ impl<'a> Saving<'a> {
         Ok(line.map(|line| line.split_once('\t').map_or(line, |(_, path)| path).to_owned()))
     }
 
-    async fn commit(&self, tree: &str, parent: &str) -> Result<String, GitError> {
+    /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.
+    async fn commit(&self, tree: &str, parent: &str) -> Result<String, SaveError> {
+        let file = AttemptFolder::of(&self.entry.folder).saved_at();
+        let saved_at = on_disk(move || first_saved(&file)).await?;
         let message = format!("{}\n\nMuster-Task: {}\n", self.entry.title, self.entry.attempt.task_id);
         let arguments: [Argument<'_>; 4] = [&"commit-tree", &tree, &"-p", &parent];
-        let output = self.git.run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
+        let output = self.git.at(saved_at).run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
         Ok(output.text())
     }
 
@@ -443,6 +449,19 @@ impl<'a> Saving<'a> {
         let store = AttemptFolder::of(&self.entry.folder).store(self.number);
         self.outside.run(Place::Repository(&store), &arguments, Bounds::TRANSFER).await.map(drop)
     }
+}
+
+/// As the file says, or now, which it then says.
+fn first_saved(file: &Path) -> io::Result<i64> {
+    if let Some(seconds) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
+        return Ok(seconds);
+    }
+    let now = clock::now().timestamp();
+    if let Some(folder) = file.parent() {
+        private_folder(folder)?;
+    }
+    replace(file, now.to_string().as_bytes())?;
+    Ok(now)
 }
 
 /// How a repository takes in a push. A runner of root's makes its owner do it, or the owner could not write to it any more.

@@ -1,7 +1,12 @@
 //! A task may work on several repositories: each has a worktree beside that of the first, and what is changed in it is looked at, saved and
 //! landed there.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 use domain::{
     CheckKind, CheckStatus, FailureCode, LogStream,
@@ -11,7 +16,7 @@ use domain::{
 };
 use runner::RunnerConfig;
 
-use crate::harness::{Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses};
+use crate::harness::{Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses, until};
 
 /// As the task calls it.
 fn called(folder: &str, repository: &Repository) -> TaskRepository {
@@ -146,6 +151,59 @@ async fn what_was_done_in_any_of_them_is_saved_however_the_work_ends() {
     assert_eq!(app.show(&branch, "half.txt").as_deref(), Some("half"));
     assert_eq!((api.git(&["rev-parse", "--verify", &branch]).is_empty(), api.show(&branch, "README.md")), (false, None));
     assert!(!folder.exists());
+}
+
+/// Called by an address, which git on the runner's machine is told to find where it is.
+fn elsewhere(state: &State, name: &str, repository: &Repository) -> String {
+    let (url, path) = (format!("https://forge.test/acme/{name}.git"), repository.path.display());
+    let settings = state.path().join("gitconfig.local");
+    fs::create_dir_all(state.path()).unwrap();
+    let before = fs::read_to_string(&settings).unwrap_or_default();
+    fs::write(&settings, format!("{before}[url \"{path}\"]\n\tinsteadOf = {url}\n")).unwrap();
+    url
+}
+
+/// The runner's mirror of the repository that has this tag.
+fn mirror_with(state: &Path, tag: &str) -> PathBuf {
+    let mut mirrors = fs::read_dir(state.join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let has_tag = |mirror: &PathBuf| {
+        let listed = Command::new("git").args(["-c", "safe.directory=*", "--git-dir"]).arg(mirror).args(["tag", "--list", tag]).output();
+        !listed.unwrap().stdout.is_empty()
+    };
+    mirrors.find(has_tag).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_saved_before_a_life_ended_is_in_the_way_of_nothing() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    api.git(&["tag", "of-api"]);
+    let [app_url, api_url] = [("app", &app), ("api", &api)].map(|(name, one)| elsewhere(&state, name, one));
+    let server = Server::with(&state).await;
+    let command = "trap '' INT; echo one > one.txt; echo two > ../more/api/two.txt; echo ready; while :; do sleep 0.05; done";
+    let mut assignment = Assignment { repository: app_url, ..beside(&app, command, &[("api", &api)]) };
+    assignment.repositories[0].url = api_url;
+    let attempt = server.assign(&assignment).await;
+    server.until_output(attempt, "ready").await;
+    let folder = server.folder(attempt);
+
+    // this life comes to the first of them alone
+    let mirror = mirror_with(&state.path(), "of-api");
+    let away = mirror.with_extension("away");
+    fs::rename(&mirror, &away).unwrap();
+    server.stop().await;
+    let branch = format!("muster/{}-1", attempt.task_id.short());
+    assert_eq!(left_in_mirrors(&state.path(), &branch), [branch.as_str()]);
+    assert!(folder.exists());
+    fs::rename(&away, &mirror).unwrap();
+
+    // a commit that says when it is made would be another one now
+    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let first = second();
+    until("another second", || second() > first).await;
+    let server = Server::with(&state).await;
+    server.until_lost(attempt).await;
+    assert_eq!(left_in_mirrors(&state.path(), &branch), [branch.as_str(), branch.as_str()]);
+    assert!(!folder.exists(), "all of it is saved");
 }
 
 /// A commit in which there is another repository at `vendor/lib`.
