@@ -46,7 +46,7 @@ pub(crate) use within::Patch;
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 
 /// What was done about one repository.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Saved {
     /// What its worktree is called; absent for the first.
     pub name: Option<String>,
@@ -128,6 +128,14 @@ impl SaveError {
     }
 }
 
+/// That one of an attempt's repositories could not be saved, with what was done about the others.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub(crate) struct NotSaved {
+    pub saved: Vec<Saved>,
+    error: SaveError,
+}
+
 /// A worktree to be saved, with what it takes to do so.
 #[derive(Clone, Copy)]
 struct Saving<'a> {
@@ -161,7 +169,7 @@ struct Branch {
 }
 
 /// Saves every repository of an attempt, the first one first. One of which that does not go keeps none of the others from being saved.
-pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, SaveError> {
+pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, NotSaved> {
     let (mut all, mut failed, mut left) = (vec![], None, Left { diff: ARTIFACT_LIMIT, patches: ARTIFACT_LIMIT });
     for part in entry.parts() {
         let Some(checkout) = &part.entry.worktree else { continue };
@@ -177,7 +185,10 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
             Err(error) => failed = failed.or(Some(error.of(&part))),
         }
     }
-    failed.map_or(Ok(all), Err)
+    match failed {
+        None => Ok(all),
+        Some(error) => Err(NotSaved { saved: all, error }),
+    }
 }
 
 async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {

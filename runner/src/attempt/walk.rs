@@ -425,6 +425,10 @@ impl Attempt {
                 (as_judged(ended, &saved), saved)
             }
             Err(error) => {
+                // whoever looks for what could not be saved finds the rest of it where that is
+                for note in error.saved.iter().flat_map(Saved::told) {
+                    self.log.say(&note).await;
+                }
                 let folder = if self.entry.beside.is_empty() { &checkout.path } else { &self.entry.folder }.display();
                 warn!("The work of attempt {} could not be saved, it stays in {folder}: {error}", self.entry.attempt.attempt_id);
                 let message =
@@ -512,6 +516,9 @@ fn findings(assignment: &Assignment, session: &Written, saved: &[Saved]) -> Vec<
         let what = "changed inside submodules, which the checks have seen and the result does not hold; each is on a branch in the runner's mirror of it";
         found.push(Finding::new(FindingKind::SubmoduleChanged, format!("{what}: {}", inside.join(", "))));
     }
-    found.extend(saved.iter().flat_map(|one| finding::in_diff(&String::from_utf8_lossy(&one.diff))));
+    for one in saved {
+        let within = one.name.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        found.extend(finding::in_diff(&String::from_utf8_lossy(&one.diff), &within));
+    }
     found
 }
