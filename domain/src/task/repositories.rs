@@ -20,7 +20,7 @@ const PATH_FIRST: &str =
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewRepository {
-    /// An absolute path on the runner's machine, or a URL that git understands.
+    /// An absolute path on the runner's machine, where the first repository is one as well; or a URL that git understands.
     pub url: String,
     /// A branch, tag or commit; the repository's default branch when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -241,3 +241,33 @@ impl Saving<'_> {
         Ok(List { text: legible(&log.bytes), is_cut: log.cut })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_several_repositories_has_one_bound() {
+        let list = |bytes: usize| List { text: "x".repeat(bytes), is_cut: false };
+        let change = |bytes: usize| Change {
+            stands: vec![],
+            diff: "x".repeat(bytes),
+            is_cut: false,
+            whole: vec![],
+            beside: vec![],
+            large: 0,
+            touched: list(bytes),
+            files: list(bytes),
+            commits: list(0),
+        };
+        let rest = |all: Option<&Change>| {
+            let Rest { diff, touched, files } = Rest::beside(all);
+            (diff, touched, files)
+        };
+        assert_eq!(rest(None), (SHOWN, LISTED, LISTED));
+        let both = change(1000).with("api", change(500), "");
+        assert_eq!(rest(Some(&both)), (SHOWN - both.diff.len(), LISTED - both.touched.text.len(), LISTED - both.files.text.len()));
+        assert!(both.touched.text.len() > 1500 && both.files.text.len() > 1500);
+        assert_eq!(rest(Some(&change(LISTED + 1))).1, 0);
+    }
+}
