@@ -99,8 +99,8 @@ const SKIPS: [&str; 16] = [
     "[Ignore",
 ];
 
-/// What a diff, as git writes it, says about tests. A test that moves is none that is removed.
-pub fn in_diff(diff: &str) -> Vec<Finding> {
+/// What a diff, as git writes it, says about tests; `within` stands before the names of its files. A test that moves is none that is removed.
+pub fn in_diff(diff: &str, within: &str) -> Vec<Finding> {
     let mut path = "";
     // by file: how many more there are than before
     let mut tests: BTreeMap<&str, i64> = BTreeMap::new();
@@ -127,19 +127,19 @@ pub fn in_diff(diff: &str) -> Vec<Finding> {
     let balance: i64 = tests.values().sum();
     if balance < 0 {
         let fewer = tests.iter().filter(|(_, more)| **more < 0).map(|(path, more)| (*path, -more));
-        found.push(Finding::new(FindingKind::TestsRemoved, counted(-balance, "test is gone", "tests are gone", fewer)));
+        found.push(Finding::new(FindingKind::TestsRemoved, counted(-balance, ("test is gone", "tests are gone"), within, fewer)));
     }
     let balance: i64 = skipped.values().sum();
     if balance > 0 {
         let more = skipped.iter().filter(|(_, more)| **more > 0).map(|(path, more)| (*path, *more));
-        found.push(Finding::new(FindingKind::TestsSkipped, counted(balance, "test is skipped", "tests are skipped", more)));
+        found.push(Finding::new(FindingKind::TestsSkipped, counted(balance, ("test is skipped", "tests are skipped"), within, more)));
     }
     found
 }
 
 /// "3 tests are gone: src/a.rs (2), src/b.rs (1)"
-fn counted<'a>(count: i64, one: &str, several: &str, files: impl Iterator<Item = (&'a str, i64)>) -> String {
-    let files: Vec<_> = files.map(|(path, count)| format!("{path} ({count})")).collect();
+fn counted<'a>(count: i64, (one, several): (&str, &str), within: &str, files: impl Iterator<Item = (&'a str, i64)>) -> String {
+    let files: Vec<_> = files.map(|(path, count)| format!("{within}{path} ({count})")).collect();
     let named = files.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let others = if files.len() > NAMED { format!(" and {} more files", files.len() - NAMED) } else { String::new() };
     let what = if count == 1 { one } else { several };
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn found(diff: &str) -> Vec<(FindingKind, String)> {
-        in_diff(diff).into_iter().map(|finding| (finding.kind, finding.detail)).collect()
+        in_diff(diff, "").into_iter().map(|finding| (finding.kind, finding.detail)).collect()
     }
 
     #[test]
@@ -167,6 +167,8 @@ mod tests {
                 (FindingKind::TestsSkipped, "1 test is skipped: src/a.rs (1)".into())
             ]
         );
+        // of one of several repositories
+        assert_eq!(in_diff(&diff, "api/")[0].detail, "3 tests are gone: api/src/a.rs (1), api/tests/b.py (2)");
     }
 
     #[test]

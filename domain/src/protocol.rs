@@ -239,7 +239,7 @@ pub enum ToRunner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandingOrder {
     pub attempt: AttemptKey,
-    /// Which time it is asked for, from 1 on; the answer carries it.
+    /// Which time it is asked for, from 1 on, or that its pull request is to say something else; the answer carries it.
     pub number: i32,
     /// Which of the task's repositories it is: 0 is the first, and others are for runners alone that have
     /// [`SEVERAL`](crate::repository::SEVERAL). The answer carries it as well.

@@ -1,9 +1,14 @@
 //! Where the work happens: a git repository, by path on the runner's machine or by URL.
 
+mod address;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::RepositoryId;
+
+pub(crate) use address::without_ending;
+pub use address::{Address, key};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

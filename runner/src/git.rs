@@ -112,6 +112,8 @@ pub(crate) struct Git {
     writes: bool,
     /// It proves to nobody that it is the machine's user.
     is_guest: bool,
+    /// The time of the commits that it makes, in seconds since 1970; now when absent.
+    time: Option<i64>,
 }
 
 /// What a call is about.
@@ -190,7 +192,7 @@ pub(crate) enum GitError {
 
 impl Git {
     pub fn new(gitconfig: PathBuf) -> Self {
-        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open, writes: false, is_guest: false }
+        Self { gitconfig, marker: None, give_up: CancellationToken::new(), room: Room::Open, writes: false, is_guest: false, time: None }
     }
 
     /// The same with nothing but these settings to prove who it is: with no key, no helper and no file of the machine's user.
@@ -231,6 +233,11 @@ impl Git {
     /// The same, which writes the worktree there: before the work begins.
     pub fn inside_to_write(&self, room: &Room) -> Self {
         Self { writes: true, ..self.inside(room) }
+    }
+
+    /// The same, for which it is another time.
+    pub fn at(&self, seconds: i64) -> Self {
+        Self { time: Some(seconds), ..self.clone() }
     }
 
     pub async fn run(&self, place: Place<'_>, arguments: &[Argument<'_>], bounds: Bounds) -> Result<Output, GitError> {
@@ -361,6 +368,10 @@ impl Git {
         }
         if let Some((name, value)) = &self.marker {
             command.env(name, value);
+        }
+        if let Some(seconds) = self.time {
+            let time = format!("@{seconds} +0000");
+            command.env("GIT_AUTHOR_DATE", &time).env("GIT_COMMITTER_DATE", &time);
         }
         match place {
             Place::Folder(_) => &mut *command,

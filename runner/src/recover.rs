@@ -14,7 +14,7 @@ use crate::{
     outbox::Left,
     process::{self, MARKER, Survivors},
     sandbox::group,
-    save::{SaveError, Saved, save},
+    save::{NotSaved, Saved, save},
 };
 
 #[derive(Debug, Error)]
@@ -22,7 +22,7 @@ pub(crate) enum NotPutAway {
     #[error("{0}")]
     Survivors(#[from] Survivors),
     #[error("its work could not be saved: {0}")]
-    Save(#[from] SaveError),
+    Save(#[from] NotSaved),
     #[error("its work is to be looked at in a sandbox, and {0}")]
     NoSandbox(String),
     #[error("its control group could not be removed: {0}")]

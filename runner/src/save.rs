@@ -28,8 +28,11 @@ use thiserror::Error;
 
 use crate::{
     attempt::folder::AttemptFolder,
+    clock,
+    disk::on_disk,
+    folders::private_folder,
     git::{Argument, Bounds, Git, GitError, Place},
-    journal::{Checkout, Entry, Part},
+    journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
     sandbox::Room,
     worktree,
@@ -43,7 +46,7 @@ pub(crate) use within::Patch;
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
 
 /// What was done about one repository.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Saved {
     /// What its worktree is called; absent for the first.
     pub name: Option<String>,
@@ -125,6 +128,14 @@ impl SaveError {
     }
 }
 
+/// That one of an attempt's repositories could not be saved, with what was done about the others.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub(crate) struct NotSaved {
+    pub saved: Vec<Saved>,
+    error: SaveError,
+}
+
 /// A worktree to be saved, with what it takes to do so.
 #[derive(Clone, Copy)]
 struct Saving<'a> {
@@ -158,7 +169,7 @@ struct Branch {
 }
 
 /// Saves every repository of an attempt, the first one first. One of which that does not go keeps none of the others from being saved.
-pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, SaveError> {
+pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, NotSaved> {
     let (mut all, mut failed, mut left) = (vec![], None, Left { diff: ARTIFACT_LIMIT, patches: ARTIFACT_LIMIT });
     for part in entry.parts() {
         let Some(checkout) = &part.entry.worktree else { continue };
@@ -174,7 +185,10 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
             Err(error) => failed = failed.or(Some(error.of(&part))),
         }
     }
-    failed.map_or(Ok(all), Err)
+    match failed {
+        None => Ok(all),
+        Some(error) => Err(NotSaved { saved: all, error }),
+    }
 }
 
 async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {
@@ -346,10 +360,13 @@ impl<'a> Saving<'a> {
         Ok(line.map(|line| line.split_once('\t').map_or(line, |(_, path)| path).to_owned()))
     }
 
-    async fn commit(&self, tree: &str, parent: &str) -> Result<String, GitError> {
+    /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.
+    async fn commit(&self, tree: &str, parent: &str) -> Result<String, SaveError> {
+        let file = AttemptFolder::of(&self.entry.folder).saved_at();
+        let saved_at = on_disk(move || first_saved(&file)).await?;
         let message = format!("{}\n\nMuster-Task: {}\n", self.entry.title, self.entry.attempt.task_id);
         let arguments: [Argument<'_>; 4] = [&"commit-tree", &tree, &"-p", &parent];
-        let output = self.git.run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
+        let output = self.git.at(saved_at).run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
         Ok(output.text())
     }
 
@@ -443,6 +460,19 @@ impl<'a> Saving<'a> {
         let store = AttemptFolder::of(&self.entry.folder).store(self.number);
         self.outside.run(Place::Repository(&store), &arguments, Bounds::TRANSFER).await.map(drop)
     }
+}
+
+/// As the file says, or now, which it then says.
+fn first_saved(file: &Path) -> io::Result<i64> {
+    if let Some(seconds) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
+        return Ok(seconds);
+    }
+    let now = clock::now().timestamp();
+    if let Some(folder) = file.parent() {
+        private_folder(folder)?;
+    }
+    replace(file, now.to_string().as_bytes())?;
+    Ok(now)
 }
 
 /// How a repository takes in a push. A runner of root's makes its owner do it, or the owner could not write to it any more.

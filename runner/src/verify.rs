@@ -230,10 +230,18 @@ impl Verification<'_> {
         for part in self.entry.parts() {
             let Some(checkout) = &part.entry.worktree else { continue };
             let left = time.saturating_sub(began.elapsed());
-            let status = status_of(git, (&part.entry, checkout), left).await?;
+            let status = status_of(git, (&part.entry, checkout), left).await.map_err(|error| of_all(error, time))?;
             dirty.extend(status.lines().map(|line| part.says(line)));
         }
         Ok(dirty.join("\n"))
+    }
+}
+
+/// What one of them took too long for is the time of all.
+fn of_all(error: GitError, time: Duration) -> GitError {
+    match error {
+        GitError::TimedOut(_) => GitError::TimedOut(time),
+        other => other,
     }
 }
 
@@ -285,6 +293,12 @@ fn milliseconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use std::{fs, os::unix::fs::symlink};
+
+    #[test]
+    fn the_time_that_is_over_is_that_of_the_check() {
+        let said = of_all(GitError::TimedOut(Duration::ZERO), Duration::from_secs(60)).to_string();
+        assert_eq!(said, "git took longer than 60 seconds");
+    }
 
     #[test]
     fn a_file_exists_inside_the_worktree_or_not_at_all() {

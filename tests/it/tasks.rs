@@ -45,6 +45,11 @@ async fn what_is_wrong_is_said_field_by_field_and_nothing_is_stored(pool: PgPool
         task[name] = value;
         task
     };
+    let beside_a_url = |urls: &[&str]| {
+        let mut task = with("repository", json!("https://example.org/acme/app.git"));
+        task["repositories"] = urls.iter().map(|url| json!({"url": url, "folder": "beside"})).collect();
+        task
+    };
     let unknown = "01a1f914-724f-71f2-8061-72d06c3f9299";
     for (body, expected) in [
         (with("nonsense", json!(1)), "/nonsense unknown"),
@@ -64,6 +69,8 @@ async fn what_is_wrong_is_said_field_by_field_and_nothing_is_stored(pool: PgPool
         (with("repositories", json!([{"url": "/srv/api"}, {"url": "/lib/api"}])), "/repositories/1/folder duplicate"),
         (with("repositories", json!([{"url": "/srv/api", "folder": "../x"}])), "/repositories/0/folder malformed"),
         (with("repositories", json!([{"url": "/srv/api", "branch": "main"}])), "/repositories/0/branch unknown"),
+        (beside_a_url(&["/srv/api"]), "/repositories/0/url path_first"),
+        (beside_a_url(&["git@Example.org:acme/app"]), "/repositories/0/url duplicate"),
         (with("timeout_seconds", json!(0)), "/timeout_seconds out_of_range"),
         (with("timeout_seconds", json!(-1)), "/timeout_seconds malformed"),
         (with("max_attempts", json!(9_007_199_254_740_993_u64)), "/max_attempts malformed"),

@@ -269,6 +269,13 @@ impl NewTask {
         repositories::validate(errors, &self.repository, &self.repositories);
     }
 
+    /// Whether the others can be beside its first repository, for one of which the rest has been looked at before that was known.
+    pub fn validate_beside(&self) -> Result<(), Invalid> {
+        let mut errors = Errors::default();
+        repositories::validate_beside(&mut errors, &self.repository, &self.repositories);
+        errors.finish()
+    }
+
     fn validate_times(&self, errors: &mut Errors) {
         for (pointer, time) in [("/run_at", self.run_at), ("/complete_by", self.complete_by)] {
             if time.is_some_and(|time| !(1970..=9999).contains(&time.year())) {

@@ -5,20 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Errors,
-    repository::{check_location, check_ref},
+    repository::{check_location, check_ref, key, without_ending},
 };
 
 /// How many there may be beside the first.
 pub const REPOSITORIES_MAX: usize = 8;
 /// Characters of a folder's name.
 const FOLDER_MAX: usize = 50;
+const PATH_FIRST: &str =
+    "is a path, and the first repository is none; name the path first, so that only a runner that works on paths is given it";
 
 /// A repository that a task is to work on beside its first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewRepository {
-    /// An absolute path on the runner's machine, or a URL that git understands.
+    /// An absolute path on the runner's machine, where the first repository is one as well; or a URL that git understands.
     pub url: String,
     /// A branch, tag or commit; the repository's default branch when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,12 +100,6 @@ pub(crate) fn last_part(url: &str) -> &str {
     url.rsplit(['/', ':']).next().unwrap_or(url)
 }
 
-/// Two that differ in this alone are one repository.
-fn without_ending(url: &str) -> &str {
-    let url = url.trim().trim_end_matches('/');
-    url.strip_suffix(".git").unwrap_or(url).trim_end_matches('/')
-}
-
 /// Whether a worktree may be called so.
 pub fn check_folder(name: &str) -> Result<(), &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -118,20 +114,17 @@ pub(super) fn validate(errors: &mut Errors, first: &str, all: &[NewRepository]) 
     if all.len() > REPOSITORIES_MAX {
         errors.add("/repositories", "too_many", format!("at most {REPOSITORIES_MAX} are allowed beside the first"));
     }
+    let keys = keys(first, all);
     for (index, one) in all.iter().enumerate() {
         let (pointer, before) = (format!("/repositories/{index}"), &all[..index]);
         let url = one.url.trim();
         errors.required_text(format!("{pointer}/url"), &one.url, 2000);
-        if !url.is_empty() {
-            if let Err(reason) = check_location(url) {
-                errors.add(format!("{pointer}/url"), "malformed", reason);
-            }
-            let is_known = |other: &str| without_ending(other) == without_ending(url);
-            if is_known(first) || before.iter().any(|other| is_known(&other.url)) {
-                // its branch would be there twice
-                errors.add(format!("{pointer}/url"), "duplicate", "is named twice; a task has one worktree of each repository");
-            }
+        if !url.is_empty()
+            && let Err(reason) = check_location(url)
+        {
+            errors.add(format!("{pointer}/url"), "malformed", reason);
         }
+        check_beside(errors, index, (first, url), &keys);
         if let Some(base_ref) = &one.base_ref {
             errors.required_text(format!("{pointer}/base_ref"), base_ref, 250);
             if let Err(reason) = check_ref(base_ref) {
@@ -140,6 +133,39 @@ pub(super) fn validate(errors: &mut Errors, first: &str, all: &[NewRepository]) 
         }
         validate_folder(errors, &format!("{pointer}/folder"), one, before);
     }
+}
+
+/// The part of it that cannot be told before it is known which the first is.
+pub(super) fn validate_beside(errors: &mut Errors, first: &str, all: &[NewRepository]) {
+    let keys = keys(first, all);
+    for (index, one) in all.iter().enumerate() {
+        check_beside(errors, index, (first, one.url.trim()), &keys);
+    }
+}
+
+/// Of the first, and of those beside it.
+fn keys(first: &str, all: &[NewRepository]) -> Vec<String> {
+    std::iter::once(first).chain(all.iter().map(|one| one.url.as_str())).map(key).collect()
+}
+
+fn check_beside(errors: &mut Errors, index: usize, (first, url): (&str, &str), keys: &[String]) {
+    if url.is_empty() {
+        return;
+    }
+    let pointer = format!("/repositories/{index}/url");
+    if keys[..=index].contains(&keys[index + 1]) {
+        // its branch would be there twice
+        errors.add(&pointer, "duplicate", "is named twice; a task has one worktree of each repository");
+    }
+    // which runner may take a task is asked of its first repository
+    if url.starts_with('/') && is_url(first) {
+        errors.add(&pointer, "path_first", PATH_FIRST);
+    }
+}
+
+fn is_url(location: &str) -> bool {
+    let location = location.trim();
+    !location.starts_with('/') && check_location(location).is_ok()
 }
 
 fn validate_folder(errors: &mut Errors, pointer: &str, one: &NewRepository, before: &[NewRepository]) {
@@ -170,8 +196,12 @@ mod tests {
     }
 
     fn pointers(all: &[NewRepository]) -> Vec<String> {
+        pointers_beside("/srv/app", all)
+    }
+
+    fn pointers_beside(first: &str, all: &[NewRepository]) -> Vec<String> {
         let mut errors = Errors::default();
-        validate(&mut errors, "/srv/app", all);
+        validate(&mut errors, first, all);
         let invalid = errors.finish().err().map(|invalid| invalid.errors).unwrap_or_default();
         invalid.into_iter().map(|error| format!("{} {}", error.pointer, error.code)).collect()
     }
@@ -240,5 +270,28 @@ mod tests {
         let many = |count: usize| (0..count).map(|number| one(&format!("/srv/r{number}"), None)).collect::<Vec<_>>();
         assert_eq!(pointers(&many(8)), Vec::<String>::new());
         assert_eq!(pointers(&many(9)), ["/repositories too_many"]);
+    }
+
+    #[test]
+    fn two_spellings_are_one_repository() {
+        let first = "https://example.org/acme/app.git";
+        for again in ["https://Example.org/acme/app", "git@example.org:acme/app", "ssh://git@example.org:22/acme//app/"] {
+            assert_eq!(pointers_beside(first, &[one(again, Some("again"))]), ["/repositories/0/url duplicate"], "{again}");
+        }
+        let api = "https://example.org/acme/api";
+        let twice = [one(api, None), one("git@EXAMPLE.org:acme/api.git", Some("again"))];
+        assert_eq!(pointers_beside(first, &twice), ["/repositories/1/url duplicate"]);
+        assert_eq!(pointers(&[one("/srv/./app", Some("again"))]), ["/repositories/0/url duplicate"]);
+    }
+
+    #[test]
+    fn a_path_is_named_first() {
+        let (path, url) = (|| one("/srv/api", None), || one("https://example.org/web", None));
+        assert_eq!(pointers_beside("https://example.org/app", &[url(), path()]), ["/repositories/1/url path_first"]);
+        assert_eq!(pointers_beside(" git@example.org:app", &[path()]), ["/repositories/0/url path_first"]);
+        assert_eq!(pointers_beside("/srv/app", &[url(), path()]), Vec::<String>::new());
+        for unknown in ["", "nowhere"] {
+            assert_eq!(pointers_beside(unknown, &[path()]), Vec::<String>::new(), "that it is wrong is said of it alone");
+        }
     }
 }

@@ -115,8 +115,10 @@ fn validate_kind(errors: &mut Errors, step: &Step, definition: &Definition) {
     match step.kind() {
         Some(Kind::Command(_) | Kind::Prompt(_)) => {
             let base_ref = step.base_ref.clone().filter(|name| !name.contains("${{"));
-            // The location is looked at apart, as it may come with the run.
-            let mut body = Step { base_ref, ..step.clone() }.new_task("/");
+            // The location is looked at apart, as it may come with the run: others are compared with it then.
+            let known = step.repository.as_deref().or(definition.repository.as_deref()).map(str::trim);
+            let first = known.filter(|location| repository::check_location(location).is_ok()).unwrap_or("/");
+            let mut body = Step { base_ref, ..step.clone() }.new_task(first);
             // as it is for the first
             for one in &mut body.repositories {
                 one.base_ref = one.base_ref.take().filter(|name| !name.contains("${{"));
@@ -448,6 +450,23 @@ mod tests {
                 "/steps/7/workflow/name cycle",
             ]
         );
+    }
+
+    #[test]
+    fn further_repositories_are_compared_with_the_first_where_that_is_known() {
+        let steps = |own: Value| {
+            let step = json!({"id": "a", "command": "x", "repositories": [{"url": "/srv/./api"}, {"url": "https://example.org/web"}]});
+            let with_own = step.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.clone()));
+            json!([with_own.chain(own.as_object().unwrap().clone()).collect::<serde_json::Map<String, Value>>()])
+        };
+        let of = |definition: Option<&str>, step: Value| said(json!({"name": "x", "repository": definition, "steps": steps(step)}));
+        assert_eq!(of(None, json!({})), Vec::<String>::new(), "the run says it");
+        assert_eq!(of(Some("/srv/app"), json!({})), Vec::<String>::new());
+        assert_eq!(of(Some(" /srv/api/ "), json!({})), ["/steps/0/repositories/0/url duplicate"]);
+        let own = json!({"repository": "git@EXAMPLE.org:web.git"});
+        let both = ["/steps/0/repositories/0/url path_first", "/steps/0/repositories/1/url duplicate"];
+        assert_eq!(of(Some("/srv/app"), own), both, "its own comes before the definition's");
+        assert_eq!(of(Some("nowhere"), json!({})), ["/repository malformed"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
            left_at = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.left_at end,
            state = 'waiting', number = landing.number + 1, tries = 0, tells = 0, message = null, advice = null, told_at = null,
            asked_by = excluded.asked_by, asked_at = excluded.asked_at, due_at = excluded.due_at, ended_at = null,
-           says_anew_at = null",
+           links = 0, says_anew_at = null",
         now,
         &column(|one| one.attempt.task_id.0),
         &column(|one| one.workspace.0),
@@ -373,8 +373,8 @@ pub(super) async fn said_anew(
     hit_one(&done, || Error::not_found("landing", task))
 }
 
-/// Once no repository of a task waits any more, each pull request that does not name all of the others is to say anew what it says; whether there is
-/// one. One that `is_new` here is named by none.
+/// Once no repository of a task waits any more, each pull request that does not say of all of the others what they have come to is to say anew what
+/// it says; whether there is one. One that `is_new` here is named by none. What is still said of an earlier text is about another time.
 pub(super) async fn link_to_each_other(
     conn: &mut PgConnection,
     (task, position): (TaskId, i32),
@@ -385,10 +385,11 @@ pub(super) async fn link_to_each_other(
         sqlx::query!("update landing set links = 0 where task_id = $1 and position <> $2", task.0, position).execute(&mut *conn).await?;
     }
     let done = sqlx::query!(
-        "update landing set says_anew_at = $2, tries = 0, tells = 0, links = requests - 1
-         from (select count(*) filter (where state = 'waiting') as waiting, count(pull_request_url)::int as requests
+        "update landing set says_anew_at = $2, number = number + 1, tries = 0, tells = 0, links = beside
+         from (select count(*) filter (where state = 'waiting') as waiting, count(*)::int - 1 as beside
                from landing where task_id = $1) as all_of_it
-         where task_id = $1 and waiting = 0 and state = 'landed' and pull_request_url is not null and links < requests - 1",
+         where task_id = $1 and waiting = 0 and state = 'landed' and how = 'pull_request' and pull_request_url is not null
+           and links < beside",
         task.0,
         now
     )

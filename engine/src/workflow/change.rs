@@ -158,7 +158,8 @@ async fn carry_out(
         paused_by: run.paused_by.clone(),
         correlation_id: Some(id.to_string()),
     };
-    let (seeds, rows) = instantiate::steps(tx, &common, definition, &run.parameters, "", None, &there).await?;
+    let made = instantiate::steps(tx, &common, definition, &run.parameters, "", None, &there).await;
+    let (seeds, rows) = made.map_err(|error| in_the_change(changed, error))?;
     let mut ids = there.clone();
     ids.extend(rows.iter().map(|row| (row.key.clone(), row.task)));
     let mut parents: HashMap<TaskId, edge::Parent> =

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::store;
 use crate::{
-    Result,
+    Error, Result,
     repository::Repositories,
     task::plant::{Origin, Seed, new_task, whole_seconds},
     tx::Tx,
@@ -104,12 +104,21 @@ pub(super) async fn steps(
             condition: step.when.clone(),
             delay_seconds: step.delay_seconds.filter(|_| !several),
         };
-        let (seed, row) = task(tx, common, planting, &mut repositories).await?;
+        let (seed, row) = task(tx, common, planting, &mut repositories).await.map_err(|error| of_step(definition, step, error))?;
         ids.insert(step.id.clone(), seed.task.id);
         seeds.push(seed);
         rows.push(row);
     }
     Ok((seeds, rows))
+}
+
+/// Said of the definition's steps, as what is wrong with a definition is.
+fn of_step(definition: &Definition, step: &Step, error: Error) -> Error {
+    let index = definition.steps.iter().position(|one| one.id == step.id);
+    match (error, index) {
+        (Error::Invalid(invalid), Some(index)) => Error::Invalid(invalid.below(&format!("/steps/{index}"))),
+        (error, _) => error,
+    }
 }
 
 /// The tasks that a group becomes; or why it cannot.
@@ -119,11 +128,11 @@ pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Re
     if let Some(by) = place.cancelled_by {
         return Ok(Err(Refused::Cancelled(by)));
     }
-    let made = match &group.work {
-        Work::Group(Group::Workflow { name, version }) => sub_workflow(tx, &common, group, &place.key, name, *version).await?,
-        Work::Group(Group::Each { step } | Group::Candidates { step }) => several(tx, &common, group, &place.key, step).await?,
-        _ => Err("it is no group".into()),
-    };
+    let made = refused(match &group.work {
+        Work::Group(Group::Workflow { name, version }) => sub_workflow(tx, &common, group, &place.key, name, *version).await,
+        Work::Group(Group::Each { step } | Group::Candidates { step }) => several(tx, &common, group, &place.key, step).await,
+        _ => Ok(Err("it is no group".into())),
+    })?;
     let made = made.and_then(|(seeds, steps)| {
         if place.tasks + seeds.len() > TASKS_MAX {
             return Err(format!("its run would have more than {TASKS_MAX} tasks"));
@@ -131,6 +140,17 @@ pub(crate) async fn members(tx: &mut Tx, group: &Task) -> Result<std::result::Re
         Ok(Members { run: place.run, seeds, steps })
     });
     Ok(made.map_err(Refused::Impossible))
+}
+
+/// What is wrong with a step is no fault of the server's: it ends the group.
+fn refused(made: Result<Made>) -> Result<Made> {
+    match made {
+        Err(Error::Invalid(invalid)) => {
+            let first = invalid.errors.first().map(|error| format!("{} {}", error.pointer, error.message));
+            Ok(Err(format!("a task of it cannot be: {}", first.unwrap_or_default())))
+        }
+        other => other,
+    }
 }
 
 /// What the tasks of a group have in common.
@@ -246,9 +266,11 @@ fn numbered_where_alike(all: Vec<(String, Inputs)>) -> Vec<(String, Inputs)> {
 pub(super) async fn task(tx: &mut Tx, common: &Common, planting: Planting<'_>, repositories: &mut Repositories) -> Result<(Seed, NewStep)> {
     let Planting { step, key, group_key, work, inputs, label, waits, condition, delay_seconds } = planting;
     let location = step.repository.as_deref().unwrap_or(&common.repository).trim().to_owned();
+    let new = step.new_task(&location);
+    // where the run said which the first is, nobody has compared the others with it
+    new.validate_beside()?;
     let now: Timestamp = tx.now();
     let repository = repositories.find(tx, common.workspace, &location, now).await?;
-    let new = step.new_task(&location);
     let beside = TaskRepository::all(&new.repositories);
     let of = Origin { workspace: common.workspace, repository, created_by: common.created_by.clone(), created_at: now };
     let task = Task {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::{
     Actor, EventKind, Invalid, Page, Permission, Timestamp, WorkflowRunId,
-    error::Errors,
+    error::{Errors, FieldError},
     repository::check_location,
     task::{INPUTS_MAX, Inputs, fill},
     workflow::{Definition, GateEvent, NewRun, RunFilter, RunSummary, RunView, parameters_given},
@@ -61,7 +61,8 @@ impl Engine {
             paused_by: None,
             correlation_id: Some(id.to_string()),
         };
-        let (seeds, steps) = instantiate::steps(&mut tx, &common, &definition, &parameters, "", None, &HashMap::new()).await?;
+        let made = instantiate::steps(&mut tx, &common, &definition, &parameters, "", None, &HashMap::new()).await;
+        let (seeds, steps) = made.map_err(|error| about_its_place(&definition, error))?;
         let planted = plant::store_all(&mut tx, seeds, None).await?;
         store::insert_steps(&mut tx, actor.workspace_id, id, &steps).await?;
         plant::begin(&mut tx, planted).await?;
@@ -223,6 +224,18 @@ fn place(definition: &Definition, asked: Option<&str>) -> Result<String> {
     };
     check_location(location.trim()).map_err(|reason| Invalid::field("/repository", "malformed", reason))?;
     Ok(location.trim().to_owned())
+}
+
+/// A step whose further repositories do not go beside the one that the run was given.
+fn about_its_place(definition: &Definition, error: Error) -> Error {
+    let Error::Invalid(invalid) = error else { return error };
+    let about = |error: FieldError| {
+        let index = error.pointer.strip_prefix("/steps/").and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+        let step = index.and_then(|index| definition.steps.get(index)).map(|step| step.id.as_str()).unwrap_or_default();
+        let message = format!("does not go with a further repository of the step “{step}”, which {}", error.message);
+        FieldError { pointer: "/repository".into(), message, ..error }
+    };
+    Error::Invalid(Invalid { errors: invalid.errors.into_iter().map(about).collect() })
 }
 
 fn title(definition: &Definition, parameters: &Inputs, asked: Option<&str>) -> Result<String> {

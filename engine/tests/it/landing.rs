@@ -432,8 +432,13 @@ fn request(number: i64, name: &str) -> PullRequest {
 
 /// A task that has succeeded and changed something in all of its three repositories.
 async fn done_in_three(scene: &mut Scene, land: Land) -> TaskId {
+    done_beside(scene, land, &["https://example.org/api.git#next", "https://example.org/web.git"]).await
+}
+
+/// The same with these beside the first, of which there are two at most.
+async fn done_beside(scene: &mut Scene, land: Land, others: &[&str]) -> TaskId {
     scene.runner = scene.test.connected_runner_with("r1", 9, &[SEVERAL]).await;
-    let repositories = ["https://example.org/api.git#next", "https://example.org/web.git"].map(NewRepository::parse).into();
+    let repositories = others.iter().map(|text| NewRepository::parse(text)).collect();
     let new = NewTask { land, repositories, repository: "https://example.org/a.git".into(), ..checked("Tidy up") };
     let id = scene.test.create(&scene.ada, new).await.summary.id;
     let (runner, assignment) = (&scene.runner.runner, scene.runner.runner.claims_one().await);
@@ -445,7 +450,7 @@ async fn done_in_three(scene: &mut Scene, land: Land) -> TaskId {
         branch: Some("muster/test-1".into()),
         commit: Some(commit.into()),
     };
-    let repositories = [("api", "a111111111"), ("web", "b222222222")].map(result).into();
+    let repositories = [("api", "a111111111"), ("web", "b222222222")].into_iter().take(others.len()).map(result).collect();
     runner.reports(assignment.attempt, AttemptReport { repositories, ..report(&assignment, CheckStatus::Passed) }).await.unwrap();
     id
 }
@@ -465,7 +470,6 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
         (2, "https://example.org/web.git".to_owned(), "b222222222".to_owned(), None),
     ];
     assert_eq!(told.iter().map(of).collect::<Vec<_>>(), expected);
-    let body = |order: &LandingOrder| order.pull_request.as_ref().unwrap().body.clone();
     assert!(body(&told[0]).contains("**Belongs together with**\n\n- ` api `: on its way\n- ` web `: on its way"), "{}", body(&told[0]));
 
     // one fails for good, and the others do not wait for it
@@ -513,6 +517,66 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
     assert!(body(&anew[0]).contains("- ` web `: <https://example.org/web/pull/3>"), "{}", body(&anew[0]));
     let said = scene.test.timeline(&scene.ada, id).await;
     assert!(said.iter().any(|line| line == "Attempt 1, web: its pull request is https://example.org/web/pull/3"), "{said:?}");
+}
+
+fn body(order: &LandingOrder) -> &str {
+    &order.pull_request.as_ref().unwrap().body
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn no_pull_request_says_for_ever_that_another_is_on_its_way(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
+    // the first with a pull request and the other not at all, and once more after both were pushed alone
+    for _ in 0..2 {
+        let mut told = scene.told().await;
+        told.sort_unstable_by_key(|order| order.position);
+        assert_eq!(told.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, false), (1, false)]);
+        assert!(body(&told[0]).contains("- ` api `: on its way"), "{}", body(&told[0]));
+        let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
+        scene.runner.runner.has_landed(&done).await.unwrap();
+        assert_eq!(scene.told().await, []);
+        scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
+        let anew = scene.is_told().await;
+        assert_eq!((anew.position, anew.says_anew), (0, true));
+        assert!(body(&anew).contains("- ` api `: not landed"), "{}", body(&anew));
+        scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&anew) }).await.unwrap();
+
+        scene.asks(id, Land::Push).await.unwrap();
+        for order in scene.told().await {
+            scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+        }
+        assert_eq!(scene.told().await, [], "what is pushed alone says nothing");
+        scene.asks(id, Land::PullRequest).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_said_of_an_earlier_text_is_no_answer_to_a_later_one(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
+    let mut told = scene.told().await;
+    told.sort_unstable_by_key(|order| order.position);
+    let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
+    scene.runner.runner.has_landed(&done).await.unwrap();
+    scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
+    let earlier = scene.is_told().await;
+    assert!(earlier.says_anew && earlier.number > told[0].number, "its runner knows one from the other: {earlier:?}");
+
+    // while it is at that, the other lands after all
+    scene.asks(id, Land::PullRequest).await.unwrap();
+    let other = scene.is_told().await;
+    let done = Landed { pull_request: Some(request(2, "api")), ..landed(&other) };
+    scene.runner.runner.has_landed(&done).await.unwrap();
+    scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&earlier) }).await.unwrap();
+    let mut anew = scene.told().await;
+    anew.sort_unstable_by_key(|order| order.position);
+    assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true)]);
+    assert!(anew[0].number > earlier.number && body(&anew[0]).contains("- ` api `: <https://example.org/api/pull/2>"), "{:?}", anew[0]);
+    scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&anew[0]) }).await.unwrap();
+    scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&anew[1]) }).await.unwrap();
+    scene.test.advance(TimeDelta::hours(1));
+    assert_eq!(scene.told().await, [], "it is said");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -6,6 +6,7 @@ mod accounts;
 mod approvals;
 mod attempts;
 mod auto_pull;
+mod beside;
 mod board;
 mod bulk;
 mod capabilities;

@@ -123,6 +123,11 @@ impl<'a> AttemptFolder<'a> {
         self.0.join(if number == 0 { "store".to_owned() } else { format!("store.{number}") })
     }
 
+    /// When it was first saved, in seconds since 1970.
+    pub fn saved_at(&self) -> PathBuf {
+        self.kept().join("saved-at")
+    }
+
     /// What is on its way there.
     pub fn taken(&self) -> PathBuf {
         self.kept().join("taken.pack")

@@ -2,11 +2,16 @@
 
 mod work;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
     Failure, FailureCode, Finding, FindingKind, Isolation, VerificationReport, Work, crash, finding,
     protocol::{Assignment, AttemptReport, Credentials, Said, WorkOutcome},
+    repository::key,
     task::{RepositoryResult, check_folder},
 };
 use tokio::time::Instant;
@@ -166,9 +171,10 @@ impl Attempt {
     /// The journal first, then the mirrors, then worktrees on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
     async fn prepare(&mut self, git: &Git, own: &Git) -> Result<Checkout, Refused> {
         let parts = self.entry.parts();
+        let places: Vec<_> = parts.iter().map(|part| leads_to(&part.entry.repository)).collect();
         for (number, part) in parts.iter().enumerate() {
             // its branch would be there twice
-            let is_known = parts[..number].iter().any(|other| other.entry.mirror == part.entry.mirror);
+            let is_known = places[..number].contains(&places[number]);
             self.refuse(part, is_known).map_err(|refused| of_part(part, refused))?;
         }
         AttemptFolder::of(&self.entry.folder).make()?;
@@ -238,14 +244,14 @@ impl Attempt {
         if let Some(Err(why)) = name.as_deref().map(check_folder) {
             return refused(&format!("its folder {why}"));
         }
-        if is_known {
-            return refused("it is another repository of the task as well; name it once");
-        }
         if !self.runner.config.paths.include(&entry.repository) {
             return refused("this runner works on no repository that is a path; it would when it had joined with --paths");
         }
         if self.assignment.credentials != Credentials::Machine && leads_into(&entry.repository, &self.our_own()) {
             return refused("its path leads into what Muster keeps for itself; name the repository where people work on it");
+        }
+        if is_known {
+            return refused("it is another repository of the task as well; name it once");
         }
         Ok(())
     }
@@ -408,6 +414,10 @@ impl Attempt {
                 (as_judged(ended, &saved), saved)
             }
             Err(error) => {
+                // whoever looks for what could not be saved finds the rest of it where that is
+                for note in error.saved.iter().flat_map(Saved::told) {
+                    self.log.say(&note).await;
+                }
                 let folder = if self.entry.beside.is_empty() { &checkout.path } else { &self.entry.folder }.display();
                 warn!("The work of attempt {} could not be saved, it stays in {folder}: {error}", self.entry.attempt.attempt_id);
                 let message =
@@ -435,6 +445,12 @@ impl Attempt {
         let artifacts = saved.into_iter().flat_map(Saved::into_artifacts).collect();
         Some(AttemptReport { outcome, exit_code, branch, commit: first, repositories, verification, artifacts, output, findings })
     }
+}
+
+/// Which repository a location means, however it is written and by whatever links it leads there.
+fn leads_to(location: &str) -> String {
+    let path = location.starts_with('/').then(|| Path::new(location).canonicalize().ok()).flatten();
+    path.map_or_else(|| key(location), |path| key(&path.to_string_lossy()))
 }
 
 /// What it has come to in a repository beside the first.
@@ -489,6 +505,9 @@ fn findings(assignment: &Assignment, session: &Written, saved: &[Saved]) -> Vec<
         let what = "changed inside submodules, which the checks have seen and the result does not hold; each is on a branch in the runner's mirror of it";
         found.push(Finding::new(FindingKind::SubmoduleChanged, format!("{what}: {}", inside.join(", "))));
     }
-    found.extend(saved.iter().flat_map(|one| finding::in_diff(&String::from_utf8_lossy(&one.diff))));
+    for one in saved {
+        let within = one.name.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        found.extend(finding::in_diff(&String::from_utf8_lossy(&one.diff), &within));
+    }
     found
 }

@@ -78,9 +78,9 @@ pub(super) async fn push(git: &Git, runner: &Runner, order: &LandingOrder) -> Re
         Step::Leave { there } => {
             let there: String = there.chars().take(10).collect();
             let message = format!("the branch {} in {} is at {there}, where Muster has not left it", order.branch, shown(&remote));
-            return Err(
-                trouble(message, "Somebody has pushed to it. Take over what they did, or delete the branch there, and try again.").into()
-            );
+            let advice = "Somebody has pushed to it: take over what they did, or delete the branch there, and try again. Where the task names two \
+                          copies of one repository, it is the other's result that is there: create the task again, and name one of them.";
+            return Err(trouble(message, advice).into());
         }
     }
     let base = base.filter(|_| base_ref.as_deref().and_then(at).is_some()).map(str::to_owned);

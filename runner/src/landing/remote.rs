@@ -1,5 +1,7 @@
 //! Where a repository is, as far as its forge needs to be known.
 
+use domain::repository::Address;
+
 /// A repository on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
@@ -14,32 +16,14 @@ pub(super) struct Remote {
 impl Remote {
     /// Nothing when it is a path, or names no repository.
     pub fn parse(location: &str) -> Option<Self> {
-        // it goes into questions that are told apart by lines
-        if location.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            return None;
-        }
-        let (authority, path, is_plain, is_web) = match location.split_once("://") {
-            Some((scheme, rest)) => {
-                let (authority, path) = rest.split_once('/')?;
-                (authority, path, scheme == "http", matches!(scheme, "http" | "https"))
-            }
-            None if location.starts_with('/') => return None,
-            None => {
-                let (authority, path) = location.split_once(':')?;
-                (authority, path, false, false)
-            }
-        };
-        // git and the web do not agree on what these end
-        if authority.contains(['#', '?', '\\']) {
-            return None;
-        }
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let address = Address::parse(location)?;
+        let is_web = matches!(address.scheme, "http" | "https");
         // the port of ssh says nothing about the web
-        let host = if is_web { host } else { host.split_once(':').map_or(host, |(host, _)| host) };
-        let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
+        let host = if is_web { address.host } else { address.host_and_port().0 };
+        let path = address.path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
         let path = path.strip_suffix(".git").unwrap_or(path);
         let is_whole = !host.is_empty() && path.contains('/') && path.split('/').all(|part| !part.is_empty() && part != "..");
-        is_whole.then(|| Self { host: host.to_ascii_lowercase(), path: path.to_owned(), is_plain })
+        is_whole.then(|| Self { host: host.to_ascii_lowercase(), path: path.to_owned(), is_plain: address.scheme == "http" })
     }
 
     /// Whether it is on this very machine.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Bytes of a diff that are shown to a judge.
 pub(crate) const SHOWN: usize = 200 * 1024;
-/// Bytes of a list of files.
+/// Bytes of a list of files, of all repositories together.
 pub(crate) const LISTED: usize = 16 * 1024;
 /// Whatever a `.gitattributes`, even one that git itself is told to ignore, or a byte in a file says: nothing is too binary to be shown.
 pub(super) const ALL_TEXT: Argument<'_> = &"--text";
@@ -51,6 +51,26 @@ pub(crate) struct List {
     pub is_cut: bool,
 }
 
+/// How many bytes there is room for in what is shown.
+#[derive(Clone, Copy)]
+struct Rest {
+    diff: usize,
+    touched: usize,
+    files: usize,
+}
+
+impl Rest {
+    /// Besides what is shown of other repositories already.
+    fn beside(all: Option<&Change>) -> Self {
+        let rest = |most: usize, of: fn(&Change) -> &str| most.saturating_sub(all.map_or(0, |all| of(all).len()));
+        Self {
+            diff: rest(SHOWN, |all| &all.diff),
+            touched: rest(LISTED, |all| &all.touched.text),
+            files: rest(LISTED, |all| &all.files.text),
+        }
+    }
+}
+
 /// Where somebody who reads finds the files of a repository.
 struct Shown {
     folder: PathBuf,
@@ -71,7 +91,7 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, reads: boo
             None => Shown { folder: judged.clone(), prefix: String::new() },
             Some(name) => Shown { folder: judged.join(&beside).join(name), prefix: format!("{beside}/{name}/") },
         };
-        let rest = SHOWN.saturating_sub(all.as_ref().map_or(0, |all| all.diff.len()));
+        let rest = Rest::beside(all.as_ref());
         let shown_to = reads.then_some(&shown);
         let one = change_of(outside, room, (&part.entry, checkout), shown_to, rest).await.map_err(|error| error.of(&part))?;
         all = Some(match (all, &part.name) {
@@ -82,13 +102,13 @@ pub(crate) async fn change(outside: &Git, room: &Room, entry: &Entry, reads: boo
     all.ok_or_else(|| io::Error::other("there is no worktree").into())
 }
 
-/// Of one of them, with so many bytes of its diff.
+/// Of one of them, as far as there is room for it.
 async fn change_of(
     outside: &Git,
     room: &Room,
     (entry, checkout): (&Entry, &Checkout),
     shown: Option<&Shown>,
-    most: usize,
+    most: Rest,
 ) -> Result<Change, SaveError> {
     fs::create_dir_all(&checkout.path)?;
     worktree::restore(entry, checkout).await?;
@@ -110,9 +130,9 @@ async fn change_of(
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
-    let diff = saving.git.run(saving.place, &arguments, Bounds { output: most, ..Bounds::LOCAL }).await?;
+    let diff = saving.git.run(saving.place, &arguments, Bounds { output: most.diff, ..Bounds::LOCAL }).await?;
     // after it, as what is cut goes on
-    let rest = if diff.cut { 0 } else { most - diff.bytes.len() };
+    let rest = if diff.cut { 0 } else { most.diff - diff.bytes.len() };
     let (inside_diff, inside_is_cut) = within::shown_diff(git, entry, &inside, ALL_TEXT, rest).await?;
     let is_cut = diff.cut || inside_is_cut;
     let mut whole = vec![];
@@ -124,8 +144,8 @@ async fn change_of(
         within::write_diffs(git, entry, &inside, ALL_TEXT, &file).await?;
         whole.push(format!("{}{name}", shown.prefix));
     }
-    let own = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"]).await?;
-    let more = within::touched(git, entry, &inside, LISTED.saturating_sub(own.text.len())).await?;
+    let own = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"], most.touched).await?;
+    let more = within::touched(git, entry, &inside, most.touched.saturating_sub(own.text.len())).await?;
     let touched = List { text: format!("{}{}", own.text, more.text).trim().to_owned(), is_cut: own.is_cut || more.is_cut };
     Ok(Change {
         whole,
@@ -134,7 +154,7 @@ async fn change_of(
         is_cut,
         large: large.len(),
         touched,
-        files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now]).await?,
+        files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now], most.files).await?,
         commits: saving.commits(&head, &now).await?,
         stands: vec![Stand { head, tree: now, inside: within::stands(&inside) }],
     })
@@ -189,8 +209,8 @@ impl Saving<'_> {
         Ok(large)
     }
 
-    async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {
-        let listed = self.git.run(self.place, arguments, Bounds { output: LISTED, ..Bounds::LOCAL }).await?;
+    async fn list(&self, arguments: &[Argument<'_>], most: usize) -> Result<List, GitError> {
+        let listed = self.git.run(self.place, arguments, Bounds { output: most, ..Bounds::LOCAL }).await?;
         Ok(List { text: listed.text(), is_cut: listed.cut })
     }
 
@@ -219,5 +239,35 @@ impl Saving<'_> {
         ];
         let log = self.git.run(self.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
         Ok(List { text: legible(&log.bytes), is_cut: log.cut })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_several_repositories_has_one_bound() {
+        let list = |bytes: usize| List { text: "x".repeat(bytes), is_cut: false };
+        let change = |bytes: usize| Change {
+            stands: vec![],
+            diff: "x".repeat(bytes),
+            is_cut: false,
+            whole: vec![],
+            beside: vec![],
+            large: 0,
+            touched: list(bytes),
+            files: list(bytes),
+            commits: list(0),
+        };
+        let rest = |all: Option<&Change>| {
+            let Rest { diff, touched, files } = Rest::beside(all);
+            (diff, touched, files)
+        };
+        assert_eq!(rest(None), (SHOWN, LISTED, LISTED));
+        let both = change(1000).with("api", change(500), "");
+        assert_eq!(rest(Some(&both)), (SHOWN - both.diff.len(), LISTED - both.touched.text.len(), LISTED - both.files.text.len()));
+        assert!(both.touched.text.len() > 1500 && both.files.text.len() > 1500);
+        assert_eq!(rest(Some(&change(LISTED + 1))).1, 0);
     }
 }

@@ -57,6 +57,7 @@ pub(super) struct At {
 }
 
 /// What was changed inside a submodule, as far as it is no part of the result.
+#[derive(Debug)]
 pub(crate) struct Patch {
     pub path: String,
     /// Of an artifact.

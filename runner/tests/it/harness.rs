@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-pub use machine::{is_alive, pids, until_away, until_gone, until_there};
+pub use machine::{is_alive, pids, until, until_away, until_gone, until_there};
 pub use report::{check_output, diff, failure_code, outcome, statuses};
 pub use repository::{Repository, checks, without_a_sandbox};
 

@@ -1,7 +1,12 @@
 //! A task may work on several repositories: each has a worktree beside that of the first, and what is changed in it is looked at, saved and
 //! landed there.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 use domain::{
     CheckKind, CheckStatus, FailureCode, LogStream,
@@ -11,7 +16,7 @@ use domain::{
 };
 use runner::RunnerConfig;
 
-use crate::harness::{Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses};
+use crate::harness::{PATIENCE, Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses, until};
 
 /// As the task calls it.
 fn called(folder: &str, repository: &Repository) -> TaskRepository {
@@ -107,6 +112,14 @@ async fn what_is_wrong_with_one_of_them_says_with_which() {
     let (code, said) = refused(&|one| one.url = own.into()).await;
     assert_eq!(code, Some(FailureCode::RepositoryUnavailable));
     assert!(said.contains("is another repository of the task as well"), "{said}");
+    // by another spelling, and by a link
+    let link = state.path().with_file_name("link");
+    std::os::unix::fs::symlink(&app.path, &link).unwrap();
+    for again in [format!("{own}/./"), link.to_str().unwrap().to_owned()] {
+        let (code, said) = refused(&|one| one.url = again.clone()).await;
+        assert_eq!(code, Some(FailureCode::RepositoryUnavailable), "{again}");
+        assert!(said.contains("api: it is another repository of the task as well"), "{said}");
+    }
     assert_eq!((app.branches(), api.branches()), (vec![], vec![]));
 
     // one that takes no paths takes none for a further one either
@@ -138,6 +151,64 @@ async fn what_was_done_in_any_of_them_is_saved_however_the_work_ends() {
     assert_eq!(app.show(&branch, "half.txt").as_deref(), Some("half"));
     assert_eq!((api.git(&["rev-parse", "--verify", &branch]).is_empty(), api.show(&branch, "README.md")), (false, None));
     assert!(!folder.exists());
+}
+
+/// Of the runner's machine.
+fn settings(state: &State) -> PathBuf {
+    state.path().join("gitconfig.local")
+}
+
+/// By this address git on the runner's machine finds it where it is.
+fn elsewhere(state: &State, url: &str, repository: &Repository) {
+    fs::create_dir_all(state.path()).unwrap();
+    let before = fs::read_to_string(settings(state)).unwrap_or_default();
+    let path = repository.path.display();
+    fs::write(settings(state), format!("{before}[url \"{path}\"]\n\tinsteadOf = {url}\n")).unwrap();
+}
+
+/// The runner's mirror of the repository that has this tag.
+fn mirror_with(state: &Path, tag: &str) -> PathBuf {
+    let mut mirrors = fs::read_dir(state.join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let has_tag = |mirror: &PathBuf| {
+        let listed = Command::new("git").args(["-c", "safe.directory=*", "--git-dir"]).arg(mirror).args(["tag", "--list", tag]).output();
+        !listed.unwrap().stdout.is_empty()
+    };
+    mirrors.find(has_tag).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_saved_before_a_life_ended_is_in_the_way_of_nothing() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    api.git(&["tag", "of-api"]);
+    let [app_url, api_url] = ["app", "api"].map(|name| format!("https://forge.test/acme/{name}.git"));
+    elsewhere(&state, &app_url, &app);
+    elsewhere(&state, &api_url, &api);
+    let server = Server::with(&state).await;
+    let command = "trap '' INT; echo one > one.txt; echo two > ../more/api/two.txt; echo ready; while :; do sleep 0.05; done";
+    let mut assignment = Assignment { repository: app_url, ..beside(&app, command, &[("api", &api)]) };
+    assignment.repositories[0].url = api_url;
+    let attempt = server.assign(&assignment).await;
+    server.until_output(attempt, "ready").await;
+    let folder = server.folder(attempt);
+
+    // this life comes to the first of them alone
+    let mirror = mirror_with(&state.path(), "of-api");
+    let away = mirror.with_extension("away");
+    fs::rename(&mirror, &away).unwrap();
+    server.stop().await;
+    let branch = format!("muster/{}-1", attempt.task_id.short());
+    assert_eq!(left_in_mirrors(&state.path(), &branch), [branch.as_str()]);
+    assert!(folder.exists());
+    fs::rename(&away, &mirror).unwrap();
+
+    // a commit that says when it is made would be another one now
+    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let first = second();
+    until("another second", || second() > first).await;
+    let server = Server::with(&state).await;
+    server.until_lost(attempt).await;
+    assert_eq!(left_in_mirrors(&state.path(), &branch), [branch.as_str(), branch.as_str()]);
+    assert!(!folder.exists(), "all of it is saved");
 }
 
 /// A commit in which there is another repository at `vendor/lib`.
@@ -183,20 +254,15 @@ async fn a_submodule_that_two_of_them_have_is_saved_for_each() {
     assert!(report.findings[0].detail.contains("api/vendor/lib"), "{:?}", report.findings);
 }
 
-#[tokio::test]
-async fn each_of_them_lands_by_itself() {
-    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
-    let server = Server::with(&state).await;
-    let assignment = beside(&app, "echo one > one.txt; echo two > ../more/api/two.txt", &[("api", &api)]);
-    let report = server.carry_out(&assignment).await;
-    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
-    let order = |position, repository: &Repository, commit: &Option<String>| {
+/// What its runner is told of what it has saved.
+fn orders(assignment: &Assignment, report: &AttemptReport) -> [LandingOrder; 2] {
+    let order = |position, repository: &str, commit: &Option<String>| {
         let branch = report.branch.clone().unwrap();
         LandingOrder {
             attempt: assignment.attempt,
             number: 1,
             position,
-            repository: repository.path.to_str().unwrap().into(),
+            repository: repository.into(),
             commit: commit.clone().unwrap(),
             saved_on: branch.clone(),
             branch,
@@ -207,23 +273,87 @@ async fn each_of_them_lands_by_itself() {
             credentials: assignment.credentials.clone(),
         }
     };
-    let orders = [order(0, &app, &report.commit), order(1, &api, &report.repositories[0].commit)];
-    // the second while the first is at work
-    for order in &orders {
-        server.tell(ToRunner::Land { order: Box::new(order.clone()), optional: true }).await;
+    let (first, beside) = (&assignment.repository, &assignment.repositories[0].url);
+    [order(0, first, &report.commit), order(1, beside, &report.repositories[0].commit)]
+}
+
+/// What was said of each, the first one first.
+fn landed(heard: &[ToServer]) -> Vec<Landed> {
+    let landed = heard.iter().filter_map(|message| if let ToServer::Landed { landed, .. } = message { Some(landed.clone()) } else { None });
+    let mut landed: Vec<Landed> = landed.collect();
+    landed.sort_unstable_by_key(|landed| landed.position);
+    landed
+}
+
+#[tokio::test]
+async fn each_of_them_lands_by_itself() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = beside(&app, "echo one > one.txt; echo two > ../more/api/two.txt", &[("api", &api)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    for order in orders(&assignment, &report) {
+        server.tell(ToRunner::Land { order: Box::new(order), optional: true }).await;
     }
-    let said = |heard: &[ToServer]| {
-        let landed =
-            heard.iter().filter_map(|message| if let ToServer::Landed { landed, .. } = message { Some(landed.clone()) } else { None });
-        let mut landed: Vec<Landed> = landed.collect();
-        landed.sort_unstable_by_key(|landed| landed.position);
-        landed
-    };
-    server.until("both", |heard| said(heard).len() == 2).await;
-    let landed = said(&server.heard());
+    server.until("both", |heard| landed(heard).len() == 2).await;
+    let landed = landed(&server.heard());
     assert_eq!(
         landed.iter().map(|one| (one.position, one.remote.clone())).collect::<Vec<_>>(),
         [(0, app.path.to_str().map(str::to_owned)), (1, api.path.to_str().map(str::to_owned)),]
     );
     assert!(landed.iter().all(|one| one.trouble.is_none()), "{landed:?}");
+}
+
+#[tokio::test]
+async fn one_that_takes_long_to_land_holds_up_no_other() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let host = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/acme/app.git", host.local_addr().unwrap());
+    elsewhere(&state, &url, &app);
+    let server = Server::with(&state).await;
+    let work = beside(&app, "echo one > one.txt; echo two > ../more/api/two.txt", &[("api", &api)]);
+    let assignment = Assignment { repository: url, ..work };
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    // from now on it is asked for there, and nobody answers
+    fs::write(settings(&state), "").unwrap();
+    let [first, other] = orders(&assignment, &report);
+    server.tell(ToRunner::Land { order: Box::new(first), optional: true }).await;
+    let (asked, _) = tokio::time::timeout(PATIENCE, host.accept()).await.expect("it is at work").unwrap();
+    server.tell(ToRunner::Land { order: Box::new(other), optional: true }).await;
+    server.until("the other", |heard| !landed(heard).is_empty()).await;
+    let only = landed(&server.heard());
+    assert!(only.len() == 1 && only[0].position == 1 && only[0].trouble.is_none(), "{only:?}");
+    drop((asked, host));
+    server.until("both", |heard| landed(heard).len() == 2).await;
+    assert!(landed(&server.heard())[0].trouble.is_some(), "it is its own trouble");
+}
+
+#[tokio::test]
+async fn where_one_cannot_be_saved_it_is_said_where_the_others_are() {
+    let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
+    let server = Server::with(&state).await;
+    // under the id of a text there is another one
+    let command = r#"echo one > one.txt; cd ../more/api; echo unheard of > a.txt
+place() { echo "$(git rev-parse --git-dir)/objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)"; }
+own=$(git hash-object a.txt); other=$(echo harmless | git hash-object -w --stdin)
+mkdir -p "$(dirname "$(place $own)")"; cp "$(place $other)" "$(place $own)""#;
+    let assignment = beside(&app, command, &[("api", &api)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("api: "), "{}", outcome(&report));
+    let branch = format!("muster/{}-1", assignment.attempt.task_id.short());
+    let log = server.log(assignment.attempt);
+    assert!(log.contains(&format!("Saved on {branch}")), "{log}");
+    assert_eq!((app.show(&branch, "one.txt").as_deref(), api.branches()), (Some("one"), vec![]));
+}
+
+#[tokio::test]
+async fn what_is_found_in_one_of_them_says_in_which() {
+    let (state, app) = (State::new(), Repository::sample());
+    let api = Repository::with(&[("a.py", "def test_one():\n    assert True\n")]);
+    let server = Server::with(&state).await;
+    let report = server.carry_out(&beside(&app, "rm ../more/api/a.py", &[("api", &api)])).await;
+    let found: Vec<_> = report.findings.iter().map(|finding| finding.detail.as_str()).collect();
+    assert_eq!(found, ["1 test is gone: api/a.py (1)"]);
 }
