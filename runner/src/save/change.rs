@@ -42,7 +42,7 @@ pub(crate) struct Change {
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
-    /// The commits that the work has made, each with what it changes, as all of them land; of one that holds the whole change what it says.
+    /// The commits that the work has made, each with what it changes, as all of them land; one that holds the whole change without that.
     pub commits: List,
 }
 
@@ -194,30 +194,39 @@ impl Saving<'_> {
         Ok(List { text: listed.text(), is_cut: listed.cut })
     }
 
-    /// From the base commit to `head`, merges and what they bring along among them, when `tree` is what there is now.
+    /// From the base commit to `head`, merges and what they bring along among them, when `tree` is what there is now: each as it is kept, as git shows
+    /// nothing behind a NUL in a message and no headers that it does not know, and then what each changes.
     async fn commits(&self, head: &str, tree: &str) -> Result<List, GitError> {
         let base = &self.checkout.base_commit;
         let range = format!("{base}..{head}");
         let made = self.ask(&[&"rev-list", &"--parents", &range, &"--"]).await?;
+        let ids: String = made.lines().filter_map(|line| line.split(' ').next()).flat_map(|id| [id, "\n"]).collect();
+        let bounds = Bounds { output: SHOWN, ..Bounds::LOCAL };
+        let kept = self.git.run_with_input(self.place, &[&"cat-file", &"--batch"], ids.as_bytes(), bounds).await?;
         let is_the_change =
             made == format!("{head} {base}") && self.ask(&[&"rev-parse", &"--verify", &format!("{head}^{{tree}}")]).await? == tree;
-        let patches: Argument<'_> = if is_the_change { &"--no-patch" } else { &"--cc" };
-        let arguments: [Argument<'_>; 13] = [
+        if is_the_change || kept.cut {
+            return Ok(List { text: legible(&kept.bytes), is_cut: kept.cut });
+        }
+        // a merge as well, against its first parent: where all parents are compared git is not told what is text, and does not compare many
+        let arguments: [Argument<'_>; 14] = [
             &"log",
             &"--no-color",
             &"--no-decorate",
             &"--no-notes",
             &"--no-ext-diff",
             &"--no-textconv",
-            &"--format=commit %h, after %p, by %an <%ae>%n%n%B",
+            &"--format=What the commit %H changes:",
             ALL_TEXT,
             ALL_REPOSITORIES,
             &"-M",
-            patches,
+            &"--diff-merges=first-parent",
+            &"--patch",
             &range,
             &"--",
         ];
-        let log = self.git.run(self.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
-        Ok(List { text: legible(&log.bytes), is_cut: log.cut })
+        let log = self.git.run(self.place, &arguments, bounds).await?;
+        let text = legible(&[kept.bytes, log.bytes].concat());
+        Ok(List { is_cut: log.cut || text.len() > SHOWN, text })
     }
 }

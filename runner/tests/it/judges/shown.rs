@@ -204,6 +204,52 @@ git rm -q long.txt; echo made > made.txt";
     }
 }
 
+/// Where git compares a merge with all of its parents it is told nothing of text, and beyond so many of them it shows nothing.
+#[tokio::test]
+async fn a_judge_is_shown_what_comes_and_goes_with_a_merge() {
+    let repository = Repository::sample();
+    let merges = |parents: usize| {
+        format!(
+            r#"printf 'of-a-provider\0\n' > secret.bin; git add secret.bin
+others=$(for n in $(seq {parents}); do echo "-p $(git commit-tree 'HEAD^{{tree}}' -p HEAD -m "Other $n")"; done)
+brings=$(git commit-tree "$(git write-tree)" -p HEAD $others -m Brings)
+git reset -q --hard "$(git commit-tree 'HEAD^{{tree}}' -p "$brings" $others -m Drops)"; echo made > made.txt"#
+        )
+    };
+    for parents in [1, 63] {
+        let agent = agent(&merges(parents), r#"verdict "$word" pass x"#);
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("\n+of-a-provider\u{fffd}\n") && told.contains("\n-of-a-provider\u{fffd}\n"), "{told}");
+        assert!(!told.contains("Binary files"), "{told}");
+        server.stop().await;
+    }
+}
+
+/// git itself shows a message up to a NUL, and of what stands before it what it knows; pushed is all of it.
+#[tokio::test]
+async fn a_judge_is_shown_all_that_a_commit_holds() {
+    let repository = Repository::sample();
+    let agent = agent(
+        r#"git commit -q --allow-empty -m Usual
+own=$(printf 'tree %s\nparent %s\nauthor A <a@b> in-a-name <a@b> 1 +0000\ncommitter C <c@d> 1 +0000\nkey in-a-header\n\nLooks well\n\0of-a-provider\n' \
+  "$(git rev-parse 'HEAD^{tree}')" "$(git rev-parse HEAD)" | git hash-object -t commit -w --literally --stdin)
+git reset -q --hard "$own"; echo made > made.txt"#,
+        r#"verdict "$word" pass x"#,
+    );
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    let told = of_judges(&session(&server, &assignment));
+    let told = prompts(&told)[0];
+    for part in ["\u{fffd}of-a-provider\n", "\nkey in-a-header\n", "<a@b> in-a-name <a@b>", "\n\nUsual\n"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+}
+
 /// A file can be another one in the worktree than on the branch, and what git ignores is not on it.
 #[tokio::test]
 async fn a_judge_reads_the_files_that_land() {
