@@ -95,14 +95,14 @@ async fn change_of(
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let inside = within::look(git, outside, (entry, checkout), None).await?;
-    let links = within::links(&inside, 0);
+    let links = within::links(&inside, &checkout.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
     let store = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&store);
-    if let Some(path) = saving.new_repository(base, &now).await? {
-        return Err(SaveError::unseen(format!("{path}, a repository within this one, whose files no diff shows")));
+    if let Some(hidden) = saving.hidden(base, &now).await? {
+        return Err(hidden.unseen(None));
     }
     let large = saving.large_files(&[&head, &now], &inside).await?;
     if let Some(shown) = shown {

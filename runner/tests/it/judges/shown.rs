@@ -116,11 +116,22 @@ echo "$(git rev-parse HEAD) $(git rev-parse HEAD~2)" > "$(git rev-parse --git-di
 
 /// One that has this other at `lib`, as it is now.
 fn that_has(lib: &Repository) -> Repository {
-    let (repository, commit) = (Repository::sample(), lib.git(&["rev-parse", "HEAD"]));
-    fs::create_dir(repository.path.join("lib")).unwrap();
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
-    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    let repository = Repository::sample();
+    takes_in(&repository, "lib", lib);
     repository
+}
+
+fn takes_in(repository: &Repository, path: &str, other: &Repository) {
+    fs::create_dir(repository.path.join(path)).unwrap();
+    moves(repository, path, other);
+    let described = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {}\n", other.path.display());
+    repository.commit(&[(".gitmodules", &described)]);
+}
+
+/// To what the other is at now.
+fn moves(repository: &Repository, path: &str, other: &Repository) {
+    let commit = other.git(&["rev-parse", "HEAD"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
 }
 
 #[tokio::test]
@@ -159,6 +170,57 @@ async fn a_judge_is_shown_what_comes_with_a_submodule_that_was_moved() {
         assert!(told.contains("\nThe submodule lib was moved to another commit:\n") && told.contains("\n+of another commit\n"), "{told}");
         assert!(told.contains("\n-one\n+two\n"), "{told}");
         assert_eq!(told.contains("\nInside the submodule lib:\n") && told.contains("\n-two\n+three\n"), inside, "{told}");
+        server.stop().await;
+    }
+}
+
+/// By the id of a commit that a fork has, or nobody yet, which no branch of the submodule's repository holds.
+#[tokio::test]
+async fn a_submodule_without_files_is_moved_past_no_judge() {
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let repository = that_has(&lib);
+    let at_first = lib.git(&["rev-parse", "HEAD"]);
+    let nowhere = "1".repeat(40);
+    let elsewhere = format!("git update-index --cacheinfo 160000,{nowhere},lib; git commit -qm Bump");
+    let empties = format!("{elsewhere}; rm -rf lib/* lib/.git; echo made > made.txt");
+    let leaves_out = "git rm -q --cached lib; rm -rf lib; git commit -qm Without";
+    for (submodules, works, status, link) in [
+        (true, empties.as_str(), CheckStatus::Passed, at_first.as_str()),
+        (true, leaves_out, CheckStatus::Passed, ""),
+        (false, leaves_out, CheckStatus::Passed, ""),
+        (false, elsewhere.as_str(), CheckStatus::Error, nowhere.as_str()),
+    ] {
+        let assignment = Assignment { submodules, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
+        let said = check_output(&report, 0);
+        assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
+        assert_eq!(said.contains("lib, a submodule that the change moves"), status == CheckStatus::Error, "{said}");
+        let branch = report.branch.as_deref().unwrap();
+        assert_eq!(repository.git(&["ls-tree", "--format=%(objectname)", branch, "lib"]), link, "{works}");
+        server.stop().await;
+    }
+}
+
+/// What is moved by one that is moved itself is shown as well, or nobody judges.
+#[tokio::test]
+async fn a_submodule_in_a_submodule_is_moved_past_no_judge() {
+    let (inner, lib) = (Repository::with(&[("inner.txt", "one\n")]), Repository::with(&[("lib.txt", "one\n")]));
+    takes_in(&lib, "in", &inner);
+    let repository = that_has(&lib);
+    inner.commit(&[("inner.txt", "two\n")]);
+    moves(&lib, "in", &inner);
+    lib.commit(&[("lib.txt", "two\n")]);
+    let one = "git -C lib checkout --quiet origin/main";
+    let both = format!("{one}; git -C lib/in checkout --quiet origin/main");
+    for (works, status) in [(one, CheckStatus::Error), (both.as_str(), CheckStatus::Passed)] {
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
+        let said = check_output(&report, 0);
+        assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
+        assert_eq!(said.contains("lib/in, a submodule that the change moves"), status == CheckStatus::Error, "{said}");
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told).concat();
+        assert_eq!(told.contains("\nThe submodule lib/in was moved to another commit:\n"), status == CheckStatus::Passed, "{told}");
         server.stop().await;
     }
 }
