@@ -104,9 +104,18 @@ async fn change_of(
     if let Some(hidden) = saving.hidden(base, &now).await? {
         return Err(hidden.unseen(None));
     }
-    let large = saving.large_files(&[&head, &now], &inside).await?;
+    saving.is_shown_whole(&now, &inside).await?;
+    let named = saving.large_files(&[&head, &now]).await?;
+    let mut large = named.clone();
+    large.append(&mut within::large_files(outside, entry, &inside).await?);
     if let Some(shown) = shown {
-        saving.show(&now, &inside, &large, &shown.folder).await?;
+        let seen = saving.show(&now, &inside, &large, &shown.folder).await?;
+        if let Some(Pointer { oid, .. }) = lfs::unseen(&named, &seen, (&checkout.git_dir, saving.mirror), git.longest_file()) {
+            return Err(SaveError::Unseen {
+                what: format!("the file of Git LFS {oid}, which would be pushed and stands nowhere among the files that land"),
+                advice: "have the work leave its change in one commit, or uncommitted",
+            });
+        }
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
@@ -178,15 +187,29 @@ fn legible(bytes: &[u8]) -> String {
 }
 
 impl Saving<'_> {
-    /// What Git LFS keeps that was not named before, in the worktree and inside submodules.
-    async fn large_files(&self, tips: &[&str], inside: &[within::Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
+    /// What Git LFS keeps that was not named before, in the worktree and on the way there.
+    async fn large_files(&self, tips: &[&str]) -> Result<BTreeSet<Pointer>, GitError> {
         if !self.entry.lfs {
             return Ok(BTreeSet::new());
         }
         let (store, base) = (AttemptFolder::of(&self.entry.folder).store(0), &self.checkout.base_commit);
-        let mut large = lfs::named(self.outside, &store, tips, &[base, &format!("{base}^{{tree}}")]).await?;
-        large.append(&mut within::large_files(self.outside, self.entry, inside).await?);
-        Ok(large)
+        lfs::named(self.outside, &store, tips, &[base, &format!("{base}^{{tree}}")]).await
+    }
+
+    /// Fails where git-lfs would make another file of one than a judge reads.
+    async fn is_shown_whole(&self, now: &str, inside: &[within::Within<'_>]) -> Result<(), SaveError> {
+        if !self.entry.lfs {
+            return Ok(());
+        }
+        let store = AttemptFolder::of(&self.entry.folder).store(0);
+        let own = lfs::lookalike(self.outside, &store, (&self.checkout.base_commit, now)).await?;
+        let found = if own.is_some() { own } else { within::lookalike(self.outside, self.entry, inside).await? };
+        found.map_or(Ok(()), |path| {
+            Err(SaveError::Unseen {
+                what: format!("{path}, which git-lfs would take for a pointer of its own and replace, though it is none as it writes them"),
+                advice: "let git-lfs write the pointer, by adding the file itself, or have the file begin otherwise",
+            })
+        })
     }
 
     async fn list(&self, arguments: &[Argument<'_>]) -> Result<List, GitError> {

@@ -175,6 +175,9 @@ fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
 /// What Git LFS keeps that was not named before.
 pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
     let mut large = BTreeSet::new();
+    if !entry.lfs {
+        return Ok(large);
+    }
     for one in all {
         let Some(Difference { to, .. }) = one.differences().last() else { continue };
         let (store, base) = (AttemptFolder::of(&entry.folder).store(one.submodule.number), &one.submodule.commit);
@@ -182,6 +185,19 @@ pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]
         large.append(&mut lfs::named(outside, &store, &[&tree], &[base, &format!("{base}^{{tree}}")]).await?);
     }
     Ok(large)
+}
+
+/// Where something is changed in them that git-lfs would take for a pointer, and that is none.
+pub(super) async fn lookalike(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<Option<String>, GitError> {
+    for one in all {
+        let store = AttemptFolder::of(&entry.folder).store(one.submodule.number);
+        for Difference { from, to, .. } in one.differences() {
+            if let Some(path) = lfs::lookalike(outside, &store, (from, to)).await? {
+                return Ok(Some(format!("{}/{path}", one.submodule.path)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What there is of them to be shown, behind what is there already.
