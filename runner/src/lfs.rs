@@ -5,6 +5,8 @@
 //! and puts what is new beside its own objects. From there it is taken over into the mirror: only what commits name, and only what is what
 //! its name says. A landing pushes it before the branch, as a branch that names what is not there is of use to nobody.
 
+mod lookalike;
+
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -25,6 +27,8 @@ use crate::{
     within,
     worktree::is_folder_below,
 };
+
+pub(crate) use lookalike::lookalike;
 
 /// For an attempt's repository, as `git lfs install` would write them, and without what git-lfs would write itself.
 pub(crate) const SETTINGS: &str = "[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
@@ -171,26 +175,39 @@ async fn push_all(git: &Git, mirror: &Path, remote: &str, commit: &str) -> Resul
 }
 
 /// Puts these into the place of what stands for them in these files, which are some that Git LFS keeps. What is in neither of these
-/// repositories, is longer than the work's files may be, or is not what its name says, stays as it is.
+/// repositories, is longer than the work's files may be, or is not what its name says, stays as it is. Says which were.
 pub(crate) async fn put_in_place(
     git: &Git,
     files: Vec<PathBuf>,
     repositories: [PathBuf; 2],
     objects: BTreeSet<Pointer>,
     longest: Option<u64>,
-) -> Result<(), GitError> {
+) -> Result<BTreeSet<Pointer>, GitError> {
     until_given_up(git, move |give_up| {
+        let mut put = BTreeSet::new();
         for file in files {
             let Some(one) = pointer(&file)?.filter(|one| objects.contains(one) && one.is_at_most(longest)) else { continue };
             for git_dir in &repositories {
                 if is_kept(git_dir, &one) && replace(&object(git_dir, &one.oid), &file, &one, give_up)? {
+                    put.insert(one);
                     break;
                 }
             }
         }
-        Ok(())
+        Ok(put)
     })
     .await
+}
+
+/// Of what commits name, what is pushed with them and is not among what was `shown`: files that one of them adds and the next takes out.
+pub(crate) fn unseen(
+    named: &BTreeSet<Pointer>,
+    shown: &BTreeSet<Pointer>,
+    (own, mirror): (&Path, &Path),
+    longest: Option<u64>,
+) -> Option<Pointer> {
+    let is_pushed = |one: &&Pointer| is_there(mirror, one) || one.is_at_most(longest) && is_kept(own, one);
+    named.difference(shown).find(is_pushed).cloned()
 }
 
 /// What a file stands for, where it stands for anything.
@@ -239,7 +256,8 @@ fn small_file(line: &str) -> Option<&str> {
     (kind == "blob" && size <= LONGEST_POINTER).then_some(id)
 }
 
-/// What it stands for, when all of it is a pointer as git-lfs writes them. What only has such a line among others lands as it is.
+/// What it stands for, when all of it is a pointer as git-lfs writes them. What only has such a line among others lands as it is, and what git-lfs
+/// takes for one all the same is a [`lookalike()`].
 fn pointed_to(content: &[u8]) -> Option<Pointer> {
     let rest = std::str::from_utf8(content).ok()?.strip_prefix(BEGINNING)?;
     let (oid, size) = rest.strip_suffix('\n')?.split_once("\nsize ")?;
@@ -484,7 +502,8 @@ mod tests {
             assert!(!copied(&own, &mirror, &one(&oid, 7)) && !object(&mirror, &oid).exists(), "{name}");
             fs::write(&file, format!("{BEGINNING}{oid}\nsize 7\n")).unwrap();
             let wanted = BTreeSet::from([one(&oid, 7)]);
-            put_in_place(&git(), vec![file.clone()], [own.clone(), mirror.clone()], wanted, None).await.unwrap();
+            let put = put_in_place(&git(), vec![file.clone()], [own.clone(), mirror.clone()], wanted, None).await.unwrap();
+            assert_eq!(put, BTreeSet::new(), "{name}");
             assert!(fs::read_to_string(&file).unwrap().starts_with(BEGINNING), "{name}");
             fs::remove_dir_all(&own).unwrap();
         }
@@ -508,8 +527,13 @@ mod tests {
             fs::write(file, format!("{BEGINNING}{oid}\nsize {size}\n")).unwrap();
         }
         fs::set_permissions(&files[0], fs::Permissions::from_mode(0o755)).unwrap();
-        let wanted = BTreeSet::from([new, known, nowhere, long]);
-        put_in_place(&git(), files.to_vec(), [own, mirror], wanted, Some(6)).await.unwrap();
+        let (wanted, shown) = (BTreeSet::from([new.clone(), known.clone(), nowhere, long.clone()]), BTreeSet::from([new, known.clone()]));
+        let put = put_in_place(&git(), files.to_vec(), [own.clone(), mirror.clone()], wanted.clone(), Some(6)).await.unwrap();
+        assert_eq!(put, shown);
+        // what is nowhere, or longer than the work's files may be, goes nowhere either
+        let unseen = |shown: &BTreeSet<_>, longest| unseen(&wanted, shown, (&own, &mirror), longest);
+        assert_eq!((unseen(&shown, Some(6)), unseen(&shown, None)), (None, Some(long)));
+        assert_eq!(unseen(&BTreeSet::from([one(&sum(b"new\n"), 4)]), Some(6)), Some(known), "only a commit on the way names it");
         let read = |at: usize| fs::read_to_string(&files[at]).unwrap();
         assert_eq!((read(0), read(1)), ("new\n".to_owned(), "known\n".to_owned()));
         assert!(read(2).contains("oid sha256") && read(3).contains("oid sha256"), "the one was there before, the other is nowhere");

@@ -103,6 +103,9 @@ pub(crate) enum SaveError {
     Io(#[from] io::Error),
     #[error("git cannot take in {what}; {advice}")]
     LeftOver { what: String, advice: &'static str },
+    /// It would land, and who judges would not see it.
+    #[error("{what}; {advice}")]
+    Unseen { what: String, advice: &'static str },
     /// As a folder git writes only a part of it, and says nothing of the rest.
     #[error(
         "names in what the work has left lead out of it, or stand for two things at once; `git fsck --full` in its worktree says which"
@@ -199,7 +202,7 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     let git = &outside.inside(room);
     let mut notes = vec![];
     let inside = within::look(git, outside, (entry, checkout), Some(&mut notes)).await?;
-    let links = within::links(&inside, 0);
+    let links = within::links(&inside, &checkout.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(tree.as_deref(), &mut notes).await?;
@@ -227,10 +230,31 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     Ok(Saved { name: None, commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
 }
 
-impl SaveError {
-    /// What nobody could judge, as a repository is shown by the id of its commit.
-    fn unseen(what: String) -> Self {
-        Self::LeftOver { what, advice: "remove its .git to have its files taken in and shown" }
+/// A repository within one of which nobody is shown what it holds, as it stands there by the id of a commit.
+struct Hidden {
+    path: String,
+    /// It was there before, at another commit.
+    is_moved: bool,
+}
+
+impl Hidden {
+    /// Below a submodule's path, or of the worktree itself.
+    fn unseen(self, around: Option<&str>) -> SaveError {
+        let path = around.map_or_else(|| self.path.clone(), |around| format!("{around}/{}", self.path));
+        match (self.is_moved, around) {
+            (true, _) => SaveError::Unseen {
+                what: format!("{path}, a submodule that the change moves to a commit of which nothing can be shown"),
+                advice: "have the task ask for its submodules and check that commit out there, one that is on a branch or a tag of the \
+                         submodule's repository, or leave it where it was",
+            },
+            (false, around) => {
+                let kind = if around.is_some() { "within a submodule" } else { "within this one" };
+                SaveError::Unseen {
+                    what: format!("{path}, a repository {kind}, whose files no diff shows"),
+                    advice: "remove its .git to have its files taken in and shown",
+                }
+            }
+        }
     }
 }
 
@@ -351,13 +375,21 @@ impl<'a> Saving<'a> {
         }
     }
 
-    /// Where a tree holds a repository that a commit does not.
-    async fn new_repository(&self, commit: &str, tree: &str) -> Result<Option<String>, GitError> {
-        let arguments: [Argument<'_>; 8] =
-            [&"diff-tree", &"-r", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &commit, &tree];
-        let new = self.ask(&arguments).await?;
-        let line = new.lines().find(|line| line.split(' ').nth(1) == Some("160000"));
-        Ok(line.map(|line| line.split_once('\t').map_or(line, |(_, path)| path).to_owned()))
+    /// A repository that a tree holds and a commit does not, or at another commit, unless it is a submodule at what it is shown to be at.
+    async fn hidden(&self, commit: &str, tree: &str) -> Result<Option<Hidden>, GitError> {
+        let arguments: [Argument<'_>; 9] =
+            [&"diff-tree", &"-r", &"--raw", &"-z", &"--no-abbrev", &"--no-renames", ALL_REPOSITORIES, &commit, &tree];
+        let changed = self.git.whole(self.place, &arguments, b"", Bounds::LISTING).await?.bytes;
+        let changed = String::from_utf8_lossy(&changed);
+        let mut words = changed.split('\0');
+        while let (Some(about), Some(path)) = (words.next(), words.next()) {
+            let about: Vec<_> = about.split(' ').collect();
+            let [before, "160000", _, now, _] = about[..] else { continue };
+            if !self.links.iter().any(|one| one.path == path && one.commit == now) {
+                return Ok(Some(Hidden { path: path.to_owned(), is_moved: before == ":160000" }));
+            }
+        }
+        Ok(None)
     }
 
     /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.

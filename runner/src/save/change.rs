@@ -42,7 +42,7 @@ pub(crate) struct Change {
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
-    /// The commits that the work has made, each with what it changes, as all of them land; of one that holds the whole change what it says.
+    /// The commits that the work has made, each with what it changes, as all of them land; one that holds the whole change without that.
     pub commits: List,
 }
 
@@ -115,18 +115,27 @@ async fn change_of(
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let inside = within::look(git, outside, (entry, checkout), None).await?;
-    let links = within::links(&inside, 0);
+    let links = within::links(&inside, &checkout.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
     let store = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&store);
-    if let Some(path) = saving.new_repository(base, &now).await? {
-        return Err(SaveError::unseen(format!("{path}, a repository within this one, whose files no diff shows")));
+    if let Some(hidden) = saving.hidden(base, &now).await? {
+        return Err(hidden.unseen(None));
     }
-    let large = saving.large_files(&[&head, &now], &inside).await?;
+    saving.is_shown_whole(&now, &inside).await?;
+    let named = saving.large_files(&[&head, &now]).await?;
+    let mut large = named.clone();
+    large.append(&mut within::large_files(outside, entry, &inside).await?);
     if let Some(shown) = shown {
-        saving.show(&now, &inside, &large, &shown.folder).await?;
+        let seen = saving.show(&now, &inside, &large, &shown.folder).await?;
+        if let Some(Pointer { oid, .. }) = lfs::unseen(&named, &seen, (&checkout.git_dir, saving.mirror), git.longest_file()) {
+            return Err(SaveError::Unseen {
+                what: format!("the file of Git LFS {oid}, which would be pushed and stands nowhere among the files that land"),
+                advice: "have the work leave its change in one commit, or uncommitted",
+            });
+        }
     }
     let arguments: [Argument<'_>; 10] =
         [&"diff", &"--no-color", &"--no-ext-diff", &"--no-textconv", ALL_TEXT, ALL_REPOSITORIES, &"-M", base, &now, &"--"];
@@ -198,15 +207,29 @@ fn legible(bytes: &[u8]) -> String {
 }
 
 impl Saving<'_> {
-    /// What Git LFS keeps that was not named before, in the worktree and inside submodules.
-    async fn large_files(&self, tips: &[&str], inside: &[within::Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
+    /// What Git LFS keeps that was not named before, in the worktree and on the way there.
+    async fn large_files(&self, tips: &[&str]) -> Result<BTreeSet<Pointer>, GitError> {
         if !self.entry.lfs {
             return Ok(BTreeSet::new());
         }
         let (store, base) = (AttemptFolder::of(&self.entry.folder).store(0), &self.checkout.base_commit);
-        let mut large = lfs::named(self.outside, &store, tips, &[base, &format!("{base}^{{tree}}")]).await?;
-        large.append(&mut within::large_files(self.outside, self.entry, inside).await?);
-        Ok(large)
+        lfs::named(self.outside, &store, tips, &[base, &format!("{base}^{{tree}}")]).await
+    }
+
+    /// Fails where git-lfs would make another file of one than a judge reads.
+    async fn is_shown_whole(&self, now: &str, inside: &[within::Within<'_>]) -> Result<(), SaveError> {
+        if !self.entry.lfs {
+            return Ok(());
+        }
+        let store = AttemptFolder::of(&self.entry.folder).store(0);
+        let own = lfs::lookalike(self.outside, &store, (&self.checkout.base_commit, now)).await?;
+        let found = if own.is_some() { own } else { within::lookalike(self.outside, self.entry, inside).await? };
+        found.map_or(Ok(()), |path| {
+            Err(SaveError::Unseen {
+                what: format!("{path}, which git-lfs would take for a pointer of its own and replace, though it is none as it writes them"),
+                advice: "let git-lfs write the pointer, by adding the file itself, or have the file begin otherwise",
+            })
+        })
     }
 
     async fn list(&self, arguments: &[Argument<'_>], most: usize) -> Result<List, GitError> {
@@ -214,31 +237,40 @@ impl Saving<'_> {
         Ok(List { text: listed.text(), is_cut: listed.cut })
     }
 
-    /// From the base commit to `head`, merges and what they bring along among them, when `tree` is what there is now.
+    /// From the base commit to `head`, merges and what they bring along among them, when `tree` is what there is now: each as it is kept, as git shows
+    /// nothing behind a NUL in a message and no headers that it does not know, and then what each changes.
     async fn commits(&self, head: &str, tree: &str) -> Result<List, GitError> {
         let base = &self.checkout.base_commit;
         let range = format!("{base}..{head}");
         let made = self.ask(&[&"rev-list", &"--parents", &range, &"--"]).await?;
+        let ids: String = made.lines().filter_map(|line| line.split(' ').next()).flat_map(|id| [id, "\n"]).collect();
+        let bounds = Bounds { output: SHOWN, ..Bounds::LOCAL };
+        let kept = self.git.run_with_input(self.place, &[&"cat-file", &"--batch"], ids.as_bytes(), bounds).await?;
         let is_the_change =
             made == format!("{head} {base}") && self.ask(&[&"rev-parse", &"--verify", &format!("{head}^{{tree}}")]).await? == tree;
-        let patches: Argument<'_> = if is_the_change { &"--no-patch" } else { &"--cc" };
-        let arguments: [Argument<'_>; 13] = [
+        if is_the_change || kept.cut {
+            return Ok(List { text: legible(&kept.bytes), is_cut: kept.cut });
+        }
+        // a merge as well, against its first parent: where all parents are compared git is not told what is text, and does not compare many
+        let arguments: [Argument<'_>; 14] = [
             &"log",
             &"--no-color",
             &"--no-decorate",
             &"--no-notes",
             &"--no-ext-diff",
             &"--no-textconv",
-            &"--format=commit %h, after %p, by %an <%ae>%n%n%B",
+            &"--format=What the commit %H changes:",
             ALL_TEXT,
             ALL_REPOSITORIES,
             &"-M",
-            patches,
+            &"--diff-merges=first-parent",
+            &"--patch",
             &range,
             &"--",
         ];
-        let log = self.git.run(self.place, &arguments, Bounds { output: SHOWN, ..Bounds::LOCAL }).await?;
-        Ok(List { text: legible(&log.bytes), is_cut: log.cut })
+        let log = self.git.run(self.place, &arguments, bounds).await?;
+        let text = legible(&[kept.bytes, log.bytes].concat());
+        Ok(List { is_cut: log.cut || text.len() > SHOWN, text })
     }
 }
 

@@ -3,7 +3,8 @@
 //! The worktree is not that. What git ignores lies in it as well and does not land, and by a `.gitattributes` of its own a change has git write
 //! a file otherwise than it is kept. So the files are written anew from the [store](super::store), by a git that finds no attributes: files of
 //! that name get theirs when all is written. The files inside submodules are written to where these lie, and what Git LFS keeps of the change
-//! takes the place of what stands for it, where the attributes that land say that it is kept there: who tests that it works has had both.
+//! takes the place of what stands for it, where the attributes that land say that it is kept there: who tests that it works has had both. What takes
+//! no place there and is pushed all the same nobody has seen.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +41,14 @@ struct Part<'a> {
 
 impl Saving<'_> {
     /// Writes the files of a tree of the store, and those inside submodules, to where a judge sees them, these `large` ones of Git LFS among them.
-    pub(super) async fn show(&self, tree: &str, inside: &[Within<'_>], large: &BTreeSet<Pointer>, judged: &Path) -> Result<(), SaveError> {
+    /// Says which of those are.
+    pub(super) async fn show(
+        &self,
+        tree: &str,
+        inside: &[Within<'_>],
+        large: &BTreeSet<Pointer>,
+        judged: &Path,
+    ) -> Result<BTreeSet<Pointer>, SaveError> {
         let large = (large, self.git.longest_file());
         let folder = AttemptFolder::of(&self.entry.folder);
         let index = folder.judged_index();
@@ -50,7 +58,7 @@ impl Saving<'_> {
         });
         made.await.map_err(io::Error::other)??;
         let (repository, kept) = (&folder.store(0), [self.checkout.git_dir.as_path(), self.mirror]);
-        write(self.outside, &index, Part { repository, tree, folder: judged, kept }, large).await?;
+        let mut put = write(self.outside, &index, Part { repository, tree, folder: judged, kept }, large).await?;
         for one in inside {
             let path = judged.join(&one.submodule.path);
             // what is there instead lands, and stays
@@ -63,13 +71,19 @@ impl Saving<'_> {
                 Some(changed) => (&store, &changed.tree),
                 None => (mirror, &one.link),
             };
-            write(self.outside, &index, Part { repository, tree, folder: &path, kept: [&git_dir, mirror] }, large).await?;
+            put.append(&mut write(self.outside, &index, Part { repository, tree, folder: &path, kept: [&git_dir, mirror] }, large).await?);
         }
-        Ok(())
+        Ok(put)
     }
 }
 
-async fn write(outside: &Git, index: &Path, part: Part<'_>, (large, longest): (&BTreeSet<Pointer>, Option<u64>)) -> Result<(), SaveError> {
+/// Says which of the large ones are among them.
+async fn write(
+    outside: &Git,
+    index: &Path,
+    part: Part<'_>,
+    (large, longest): (&BTreeSet<Pointer>, Option<u64>),
+) -> Result<BTreeSet<Pointer>, SaveError> {
     remove(index)?;
     let Part { repository, tree, folder, kept } = part;
     let place = Place::Worktree { git_dir: repository, path: folder, index };
@@ -91,13 +105,13 @@ async fn write(outside: &Git, index: &Path, part: Part<'_>, (large, longest): (&
         from.push(&behind);
         fs::rename(from, folder.join(path))?;
     }
-    if !large.is_empty() {
-        let files = kept_by_lfs(outside, place, files(&listed.bytes)).await?;
-        files.iter().try_for_each(|path| stays_below(folder, path))?;
-        let files = files.into_iter().map(|path| folder.join(path)).collect();
-        lfs::put_in_place(outside, files, kept.map(Path::to_owned), large.clone(), longest).await?;
+    if large.is_empty() {
+        return Ok(BTreeSet::new());
     }
-    Ok(())
+    let files = kept_by_lfs(outside, place, files(&listed.bytes)).await?;
+    files.iter().try_for_each(|path| stays_below(folder, path))?;
+    let files = files.into_iter().map(|path| folder.join(path)).collect();
+    Ok(lfs::put_in_place(outside, files, kept.map(Path::to_owned), large.clone(), longest).await?)
 }
 
 /// What is written there is written where the judge sees it.
@@ -206,7 +220,7 @@ mod tests {
         fs::create_dir(&judged).unwrap();
         let part = Part { repository: &repository, tree: &tree, folder: &judged, kept: [&kept, &kept] };
         let large = BTreeSet::from([Pointer { oid, size: 9 }]);
-        write(&git, &place.path().join("index"), part, (&large, None)).await.unwrap();
+        assert_eq!(write(&git, &place.path().join("index"), part, (&large, None)).await.unwrap(), large);
         for (name, content) in files {
             let content = if name == "a b.bin" { "harmless\n" } else { content };
             assert_eq!(fs::read_to_string(judged.join(name)).unwrap(), content, "{name}");

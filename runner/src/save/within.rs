@@ -68,10 +68,16 @@ pub(crate) struct Patch {
     pub branch: String,
 }
 
-/// Of the submodules that lie in one, or in the worktree itself, which is 0.
-pub(super) fn links(all: &[Within<'_>], number: usize) -> Vec<At> {
-    let inside = all.iter().filter(|one| one.submodule.within == number);
-    inside.map(|one| At { path: one.submodule.inner_path.clone(), commit: one.link.clone() }).collect()
+/// Of the submodules that lie in one, or in the worktree itself, which is 0. Of one of the worktree's whose folder is gone or empty nothing says that it
+/// was moved but what the work has written, and nobody sees where to: it is at what it was at. What lies in a submodule is no part of the result.
+pub(super) fn links(all: &[Within<'_>], submodules: &[Submodule], number: usize) -> Vec<At> {
+    let inside = submodules.iter().filter(|one| one.within == number);
+    let at = |submodule: &Submodule| {
+        let there = all.iter().find(|one| one.submodule.number == submodule.number).map(|one| one.link.clone());
+        let commit = there.or_else(|| (number == 0).then(|| submodule.commit.clone()))?;
+        Some(At { path: submodule.inner_path.clone(), commit })
+    };
+    inside.filter_map(at).collect()
 }
 
 /// Of those that were changed, how they stand.
@@ -102,9 +108,12 @@ pub(super) async fn look<'a>(
         }
         let is_there = is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&own.path)?.next().is_some();
         if !is_there {
+            if let Some(notes) = notes.as_deref_mut().filter(|_| submodule.within == 0) {
+                notes.extend(moved_unseen(git, (entry, checkout), submodule).await?);
+            }
             continue;
         }
-        let (index, links) = (AttemptFolder::of(&entry.folder).index(), links(&all, submodule.number));
+        let (index, links) = (AttemptFolder::of(&entry.folder).index(), links(&all, &checkout.submodules, submodule.number));
         let (place, location, mirror) = (worktree::place(&own, &index), submodule.location.as_str(), submodule.mirror.as_path());
         let saving = Saving { git, outside, entry, checkout: &own, location, mirror, place, number: submodule.number, links: &links };
         let (head, tree) = saving.look().await?;
@@ -120,14 +129,15 @@ pub(super) async fn look<'a>(
         let is_dirty = tree.as_deref() != Some(now.as_str());
         let is_changed = is_dirty || !is_theirs;
         if notes.is_none() && (is_changed || link != submodule.commit) {
-            let (store, tree) = match is_changed {
-                true => (saving.take(&[&head, &now]).await?, &now),
-                false => (saving.empty_store().await?, &link),
+            let store = match is_changed {
+                true => saving.take(&[&head, &now]).await?,
+                false => saving.empty_store().await?,
             };
-            // where it is to be saved those are moved away
-            if let Some(name) = saving.reading(&store).new_repository(&submodule.commit, tree).await? {
-                let what = format!("{}/{name}, a repository within a submodule, whose files no diff shows", submodule.path);
-                return Err(SaveError::unseen(what));
+            // in what lands with another commit, and in what is there beside that; where it is to be saved new ones are moved away
+            for tree in [&link, &now] {
+                if let Some(hidden) = saving.reading(&store).hidden(&submodule.commit, tree).await? {
+                    return Err(hidden.unseen(Some(&submodule.path)));
+                }
             }
         }
         let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });
@@ -135,6 +145,22 @@ pub(super) async fn look<'a>(
     }
     all.reverse();
     Ok(all)
+}
+
+/// What there is to say where the work's last commit moves one of which the folder is gone or empty.
+async fn moved_unseen(git: &Git, (entry, checkout): (&Entry, &Checkout), submodule: &Submodule) -> Result<Option<String>, GitError> {
+    let index = AttemptFolder::of(&entry.folder).index();
+    let arguments: [Argument<'_>; 4] = [&"ls-tree", &"HEAD", &"--", &submodule.path];
+    let said = match git.run(worktree::place(checkout, &index), &arguments, Bounds::LOCAL).await {
+        Ok(said) => said.text(),
+        Err(GitError::Failed { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let commit = said.strip_prefix("160000 commit ").and_then(|rest| rest.split('\t').next());
+    Ok(commit.filter(|commit| *commit != submodule.commit).map(|_| {
+        let path = shown(&submodule.path);
+        format!("The submodule {path} has no files any more: where the result has it, it is at what it was at, and not where the work has moved it")
+    }))
 }
 
 fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
@@ -150,6 +176,9 @@ fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
 /// What Git LFS keeps that was not named before.
 pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<BTreeSet<Pointer>, GitError> {
     let mut large = BTreeSet::new();
+    if !entry.lfs {
+        return Ok(large);
+    }
     for one in all {
         let Some(Difference { to, .. }) = one.differences().last() else { continue };
         let (store, base) = (AttemptFolder::of(&entry.folder).store(one.submodule.number), &one.submodule.commit);
@@ -157,6 +186,19 @@ pub(super) async fn large_files(outside: &Git, entry: &Entry, all: &[Within<'_>]
         large.append(&mut lfs::named(outside, &store, &[&tree], &[base, &format!("{base}^{{tree}}")]).await?);
     }
     Ok(large)
+}
+
+/// Where something is changed in them that git-lfs would take for a pointer, and that is none.
+pub(super) async fn lookalike(outside: &Git, entry: &Entry, all: &[Within<'_>]) -> Result<Option<String>, GitError> {
+    for one in all {
+        let store = AttemptFolder::of(&entry.folder).store(one.submodule.number);
+        for Difference { from, to, .. } in one.differences() {
+            if let Some(path) = lfs::lookalike(outside, &store, (from, to)).await? {
+                return Ok(Some(format!("{}/{path}", one.submodule.path)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What there is of them to be shown, behind what is there already.

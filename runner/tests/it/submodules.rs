@@ -188,6 +188,22 @@ async fn a_submodule_may_be_moved_to_what_its_repository_has() {
     assert_eq!(server.output(late.attempt, LogStream::Stdout), "three\n");
 }
 
+/// The work can name any commit in its index, and where there are no files nothing shows which.
+#[tokio::test]
+async fn a_submodule_without_files_is_at_what_it_was_at() {
+    let (state, (lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let moves = format!("git update-index --cacheinfo 160000,{},vendor/lib; git commit --quiet -m Bump", "1".repeat(40));
+    for (then, at) in [("rm -rf vendor/lib/* vendor/lib/.git", head(&lib)), ("rm -rf vendor/lib", String::new())] {
+        let assignment = with_submodules(&app, &format!("{moves}; {then}; echo own > own.txt"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        assert_eq!(link(&app, &report.branch.unwrap(), "vendor/lib"), at, "{then}");
+        let log = server.log(assignment.attempt);
+        assert!(log.contains("The submodule vendor/lib has no files any more"), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_repository_says_of_its_submodules_runs_nothing_and_reads_nothing_else() {
     let (state, place) = (State::new(), tempfile::tempdir().unwrap());

@@ -105,7 +105,8 @@ fn data(change: &Change, reads: bool) -> String {
     if !change.commits.text.trim().is_empty() {
         let commits = change.commits.text.trim_end();
         text.push_str(&format!(
-            "\nThe commits in which it was made. All of them become part of the repository, also what a later one removes:\n\n{commits}\n"
+            "\nThe commits in which it was made. All of them become part of the repository, also what a later one removes. First each as git \
+             keeps it, behind its id and how many bytes it has, and then what each changes, where that is not the change itself:\n\n{commits}\n"
         ));
     }
     text

@@ -116,11 +116,22 @@ echo "$(git rev-parse HEAD) $(git rev-parse HEAD~2)" > "$(git rev-parse --git-di
 
 /// One that has this other at `lib`, as it is now.
 fn that_has(lib: &Repository) -> Repository {
-    let (repository, commit) = (Repository::sample(), lib.git(&["rev-parse", "HEAD"]));
-    fs::create_dir(repository.path.join("lib")).unwrap();
-    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
-    repository.commit(&[(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {}\n", lib.path.display()))]);
+    let repository = Repository::sample();
+    takes_in(&repository, "lib", lib);
     repository
+}
+
+fn takes_in(repository: &Repository, path: &str, other: &Repository) {
+    fs::create_dir(repository.path.join(path)).unwrap();
+    moves(repository, path, other);
+    let described = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {}\n", other.path.display());
+    repository.commit(&[(".gitmodules", &described)]);
+}
+
+/// To what the other is at now.
+fn moves(repository: &Repository, path: &str, other: &Repository) {
+    let commit = other.git(&["rev-parse", "HEAD"]);
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
 }
 
 #[tokio::test]
@@ -163,6 +174,57 @@ async fn a_judge_is_shown_what_comes_with_a_submodule_that_was_moved() {
     }
 }
 
+/// By the id of a commit that a fork has, or nobody yet, which no branch of the submodule's repository holds.
+#[tokio::test]
+async fn a_submodule_without_files_is_moved_past_no_judge() {
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let repository = that_has(&lib);
+    let at_first = lib.git(&["rev-parse", "HEAD"]);
+    let nowhere = "1".repeat(40);
+    let elsewhere = format!("git update-index --cacheinfo 160000,{nowhere},lib; git commit -qm Bump");
+    let empties = format!("{elsewhere}; rm -rf lib/* lib/.git; echo made > made.txt");
+    let leaves_out = "git rm -q --cached lib; rm -rf lib; git commit -qm Without";
+    for (submodules, works, status, link) in [
+        (true, empties.as_str(), CheckStatus::Passed, at_first.as_str()),
+        (true, leaves_out, CheckStatus::Passed, ""),
+        (false, leaves_out, CheckStatus::Passed, ""),
+        (false, elsewhere.as_str(), CheckStatus::Error, nowhere.as_str()),
+    ] {
+        let assignment = Assignment { submodules, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
+        let said = check_output(&report, 0);
+        assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
+        assert_eq!(said.contains("lib, a submodule that the change moves"), status == CheckStatus::Error, "{said}");
+        let branch = report.branch.as_deref().unwrap();
+        assert_eq!(repository.git(&["ls-tree", "--format=%(objectname)", branch, "lib"]), link, "{works}");
+        server.stop().await;
+    }
+}
+
+/// What is moved by one that is moved itself is shown as well, or nobody judges.
+#[tokio::test]
+async fn a_submodule_in_a_submodule_is_moved_past_no_judge() {
+    let (inner, lib) = (Repository::with(&[("inner.txt", "one\n")]), Repository::with(&[("lib.txt", "one\n")]));
+    takes_in(&lib, "in", &inner);
+    let repository = that_has(&lib);
+    inner.commit(&[("inner.txt", "two\n")]);
+    moves(&lib, "in", &inner);
+    lib.commit(&[("lib.txt", "two\n")]);
+    let one = "git -C lib checkout --quiet origin/main";
+    let both = format!("{one}; git -C lib/in checkout --quiet origin/main");
+    for (works, status) in [(one, CheckStatus::Error), (both.as_str(), CheckStatus::Passed)] {
+        let assignment = Assignment { submodules: true, ..judged(&repository, &[(CheckKind::Review, None)]) };
+        let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
+        let said = check_output(&report, 0);
+        assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
+        assert_eq!(said.contains("lib/in, a submodule that the change moves"), status == CheckStatus::Error, "{said}");
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told).concat();
+        assert_eq!(told.contains("\nThe submodule lib/in was moved to another commit:\n"), status == CheckStatus::Passed, "{told}");
+        server.stop().await;
+    }
+}
+
 /// As it is of the worktree's own.
 #[tokio::test]
 async fn where_what_is_inside_a_submodule_is_neither_shown_nor_named_nobody_judges() {
@@ -201,6 +263,52 @@ git rm -q long.txt; echo made > made.txt";
         assert!(says.iter().all(|part| told.contains(part)), "{works}: {told}");
         assert!(told.matches("\n+made\n").count() <= 2 && (works != one || told.matches("\n+made\n").count() == 1), "{works}: {told}");
         server.stop().await;
+    }
+}
+
+/// Where git compares a merge with all of its parents it is told nothing of text, and beyond so many of them it shows nothing.
+#[tokio::test]
+async fn a_judge_is_shown_what_comes_and_goes_with_a_merge() {
+    let repository = Repository::sample();
+    let merges = |parents: usize| {
+        format!(
+            r#"printf 'of-a-provider\0\n' > secret.bin; git add secret.bin
+others=$(for n in $(seq {parents}); do echo "-p $(git commit-tree 'HEAD^{{tree}}' -p HEAD -m "Other $n")"; done)
+brings=$(git commit-tree "$(git write-tree)" -p HEAD $others -m Brings)
+git reset -q --hard "$(git commit-tree 'HEAD^{{tree}}' -p "$brings" $others -m Drops)"; echo made > made.txt"#
+        )
+    };
+    for parents in [1, 63] {
+        let agent = agent(&merges(parents), r#"verdict "$word" pass x"#);
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Passed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+        let told = of_judges(&session(&server, &assignment));
+        let told = prompts(&told)[0];
+        assert!(told.contains("\n+of-a-provider\u{fffd}\n") && told.contains("\n-of-a-provider\u{fffd}\n"), "{told}");
+        assert!(!told.contains("Binary files"), "{told}");
+        server.stop().await;
+    }
+}
+
+/// git itself shows a message up to a NUL, and of what stands before it what it knows; pushed is all of it.
+#[tokio::test]
+async fn a_judge_is_shown_all_that_a_commit_holds() {
+    let repository = Repository::sample();
+    let agent = agent(
+        r#"git commit -q --allow-empty -m Usual
+own=$(printf 'tree %s\nparent %s\nauthor A <a@b> in-a-name <a@b> 1 +0000\ncommitter C <c@d> 1 +0000\nkey in-a-header\n\nLooks well\n\0of-a-provider\n' \
+  "$(git rev-parse 'HEAD^{tree}')" "$(git rev-parse HEAD)" | git hash-object -t commit -w --literally --stdin)
+git reset -q --hard "$own"; echo made > made.txt"#,
+        r#"verdict "$word" pass x"#,
+    );
+    let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
+    let told = of_judges(&session(&server, &assignment));
+    let told = prompts(&told)[0];
+    for part in ["\u{fffd}of-a-provider\n", "\nkey in-a-header\n", "<a@b> in-a-name <a@b>", "\n\nUsual\n"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
     }
 }
 
