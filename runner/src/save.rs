@@ -3,12 +3,13 @@
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
 //! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, also the files of a repository that
-//! the work has made within this one; that everything that it committed on other branches, stashed or staged is on a branch beside it;
+//! the work has made within this one; that everything that it committed on other branches, stashed or staged is on a branch beside it, see [`left`];
 //! and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is saved beside it as well;
 //! see [`within`].
 
 mod change;
 mod diff;
+mod left;
 mod shown;
 mod store;
 mod within;
@@ -387,28 +388,6 @@ impl<'a> Saving<'a> {
                 advice: "commit them there, or remove its .git to have its files taken in",
             }),
         }
-    }
-
-    /// Branches and stashes of the work that neither the tip nor the repository has, each under a name beside the attempt's branch.
-    async fn left_elsewhere(&self, tip: &str, notes: &mut Vec<String>) -> Result<Vec<Branch>, GitError> {
-        let merged = format!("--no-merged={tip}");
-        let arguments: [Argument<'_>; 5] = [&"for-each-ref", &merged, &"--format=%(objectname) %(refname)", &"refs/heads", &"refs/stash"];
-        let mut left = vec![];
-        for line in self.ask(&arguments).await?.lines() {
-            let Some((commit, name)) = line.split_once(' ') else { continue };
-            let arguments: [Argument<'_>; 6] = [&"rev-list", &"--max-count=1", &commit, &"--not", &"--remotes", &"--tags"];
-            if self.ask(&arguments).await?.is_empty() {
-                continue;
-            }
-            let name = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/")).unwrap_or(name);
-            let beside = match name == self.checkout.branch {
-                true => format!("{name}-left/before"),
-                false => format!("{}-left/{name}", self.checkout.branch),
-            };
-            notes.push(format!("The work left commits on {name} that are not part of its result; they are on {beside}"));
-            left.push(Branch { name: beside, commit: commit.to_owned() });
-        }
-        Ok(left)
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.

@@ -175,7 +175,7 @@ async fn stashes_other_branches_and_forced_files_are_kept() {
     let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "*.tmp\n")]));
     let server = Server::with(&state).await;
     let assignment = repository.command(
-        "echo stashed > a.txt; git stash --quiet
+        "echo older > a.txt; git stash --quiet; echo stashed > a.txt; git stash --quiet
         git checkout --quiet -b idea; echo idea > idea.txt; git add .; git commit --quiet -m Idea; git checkout --quiet -
         echo staged > staged.tmp; git add --force staged.tmp; echo ignored > ignored.tmp; echo b > b.txt",
     );
@@ -186,7 +186,44 @@ async fn stashes_other_branches_and_forced_files_are_kept() {
     assert_eq!(files, ".gitignore\na.txt\nb.txt\nstaged.tmp");
     assert_eq!(repository.show(&format!("{branch}-left/idea"), "idea.txt").as_deref(), Some("idea"));
     assert_eq!(repository.show(&format!("{branch}-left/stash"), "a.txt").as_deref(), Some("stashed"));
-    assert_eq!(repository.branches().len(), 3, "and nothing else: {:?}", repository.branches());
+    assert_eq!(repository.show(&format!("{branch}-left/stash-1"), "a.txt").as_deref(), Some("older"));
+    assert_eq!(repository.branches().len(), 4, "and nothing else: {:?}", repository.branches());
+
+    // what cannot be kept is not thrown away
+    let many = "for number in $(seq 101); do
+          git update-ref --create-reflog -m Stash refs/stash $(git commit-tree -p HEAD -m $number HEAD^{tree})
+        done";
+    let report = server.carry_out(&repository.command(many)).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("more than 100 stashes"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn what_is_left_is_kept_whatever_the_work_calls_it() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command(
+        "set -e
+        commit() { echo $1 > left.txt; git add left.txt; git commit --quiet -m $1; }
+        commit own; git checkout --quiet --detach HEAD~1
+        for name in before stash idea; do
+          git checkout --quiet -b $name; commit $name
+          git tag tag-$name; git update-ref refs/remotes/origin/$name HEAD
+          git checkout --quiet --detach HEAD~1
+        done
+        for name in older newer; do echo $name > README.md; git stash --quiet; done
+        echo x > x.txt",
+    );
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let branch = report.branch.unwrap();
+    let left = |name: &str, path: &str| repository.show(&format!("{branch}-left/{name}"), path);
+    for (name, text) in [("before", "before"), ("stash", "stash"), ("idea", "idea"), ("before-1", "own")] {
+        assert_eq!(left(name, "left.txt").as_deref(), Some(text), "{name}");
+    }
+    assert_eq!([left("stash-1", "README.md"), left("stash-2", "README.md")], [Some("newer".to_owned()), Some("older".to_owned())]);
+    assert_eq!(repository.branches().len(), 7, "and nothing else: {:?}", repository.branches());
+    assert!(server.log(assignment.attempt).contains("The work left commits on stash@{1} that are not part of its result"));
 }
 
 #[tokio::test]
