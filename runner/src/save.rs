@@ -2,10 +2,10 @@
 //! and as a diff.
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
-//! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, also the files of a repository that
-//! the work has made within this one; that everything that it committed on other branches, stashed or staged is on a branch beside it, see [`left`];
-//! and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is saved beside it as well;
-//! see [`within`].
+//! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
+//! branch, also the files of a repository that it has made within this one; that what it committed on other branches or stashed is on branches
+//! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
+//! saved beside it as well; see [`within`].
 
 mod change;
 mod diff;
