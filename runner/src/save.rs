@@ -385,7 +385,7 @@ impl<'a> Saving<'a> {
             None => Ok(()),
             Some(path) => Err(SaveError::LeftOver {
                 what: format!("{path}, which has changes of its own that are not committed"),
-                advice: "commit them there, or remove its .git to have its files taken in",
+                advice: "give the task its submodules (--submodules), and what is changed in them is kept",
             }),
         }
     }

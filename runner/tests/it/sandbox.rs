@@ -183,6 +183,11 @@ async fn what_git_is_told_beside_the_history_stays_as_it_is() {
 #[tokio::test]
 async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
     let (place, repository, beside) = (place(), Repository::sample(), self::place());
+    // one that belongs there, and is not taken in as files
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    fs::create_dir(repository.path.join("sub")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},sub")]);
+    repository.commit(&[]);
     let server = server(place.path()).await;
     let trace = beside.path().join("ran");
     let trace_it = format!("touch {}", trace.display());
@@ -195,7 +200,7 @@ async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "what is only in the inner repository is kept: {report:?}");
-    assert!(outcome(&report).contains("commit them there"), "what helps is said: {}", outcome(&report));
+    assert!(outcome(&report).contains("--submodules"), "what helps is said: {}", outcome(&report));
     assert!(server.folder(assignment.attempt).join("work/sub/a").exists());
     assert!(!trace.exists(), "a program that the work named ran outside");
 
