@@ -2,12 +2,14 @@
 //! and as a diff.
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
-//! the commit without hooks. It promises that on success everything that git does not ignore is on the branch, and everything that
-//! the work committed, stashed or staged elsewhere is on a branch beside it; and that what it says has changed is what is on the branch: see
-//! [`store`]. What the work changed inside submodules is saved beside it as well; see [`within`].
+//! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
+//! branch, also the files of a repository that it has made within this one; that what it committed on other branches or stashed is on branches
+//! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
+//! saved beside it as well; see [`within`].
 
 mod change;
 mod diff;
+mod left;
 mod shown;
 mod store;
 mod within;
@@ -35,7 +37,7 @@ use crate::{
     journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
     sandbox::Room,
-    worktree,
+    worktree::{self, is_folder_below},
 };
 use within::At;
 
@@ -165,6 +167,15 @@ struct Left {
     patches: usize,
 }
 
+/// Where others lie in a repository.
+#[derive(Default)]
+struct Repositories {
+    /// They belong where they are, because the base commit says so.
+    theirs: Vec<PathBuf>,
+    /// They do not, and there is something in their folders.
+    made: Vec<PathBuf>,
+}
+
 /// A branch and the commit that it is to point to.
 struct Branch {
     name: String,
@@ -205,7 +216,7 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     let links = within::links(&inside, &checkout.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
-    let now = saving.take_in(tree.as_deref(), &mut notes).await?;
+    let now = saving.take_in(&mut notes).await?;
     let unchanged = tree.as_ref() == Some(&now);
     let commit = async { if unchanged { Ok(head.clone()) } else { saving.commit(&now, &head).await } };
     let (tip, complete) = tokio::join!(commit, saving.nothing_is_left());
@@ -290,15 +301,15 @@ impl<'a> Saving<'a> {
     }
 
     /// Everything in the worktree, as a tree.
-    async fn take_in(&self, before: Option<&str>, notes: &mut Vec<String>) -> Result<String, SaveError> {
+    async fn take_in(&self, notes: &mut Vec<String>) -> Result<String, SaveError> {
         match self.add_all().await {
-            Ok(tree) if before == Some(&tree) || !self.has_new_repositories().await? => return Ok(tree),
+            Ok(tree) if self.repositories().await?.made.is_empty() => return Ok(tree),
             Ok(_) | Err(GitError::Failed { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
-        let submodules = self.submodules().await?;
+        let submodules = self.repositories().await?.theirs;
         let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested(self.number));
         let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
         let root = self.entry.worktree.as_ref().map_or(&self.checkout.path, |own| &own.path);
@@ -314,13 +325,26 @@ impl<'a> Saving<'a> {
         // one after the other: both have to do with the folder of the index
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let staged = self.staged().await?;
+        self.make_way().await?;
         self.run(&[&"add", &"--all"]).await?;
         if !staged.is_empty() {
             let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
             self.git.run_with_input(self.place, &arguments, &staged, Bounds::LOCAL).await?;
         }
         self.keep_links().await?;
-        self.ask(&[&"write-tree"]).await
+        // of what is in the index, and not of what the work's repository says that its folders are
+        self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
+    }
+
+    /// Where a repository is in the index, git takes in no file of what is not one any more. What is one still is put there again.
+    async fn make_way(&self) -> Result<(), GitError> {
+        let made = self.repositories().await?.made;
+        if made.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<_> = made.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
+        let arguments: [Argument<'_>; 4] = [&"update-index", &"-z", &"--force-remove", &"--stdin"];
+        self.git.run_with_input(self.place, &arguments, &paths, Bounds::LOCAL).await.map(drop)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -359,20 +383,19 @@ impl<'a> Saving<'a> {
         Ok(there.flat_map(|path| [b":(top,literal)", path, b"\0"].concat()).collect())
     }
 
-    /// Repositories that belong where they are, because the last commit says so.
-    async fn submodules(&self) -> Result<Vec<PathBuf>, GitError> {
-        let staged = self.ask(&[&"ls-files", &"--stage"]).await?;
-        let paths = staged.lines().filter(|line| line.starts_with("160000")).filter_map(|line| line.split_once('\t'));
-        Ok(paths.map(|(_, path)| PathBuf::from(path)).collect())
-    }
-
-    /// Whether the index holds repositories that the last commit did not.
-    async fn has_new_repositories(&self) -> Result<bool, GitError> {
-        match self.ask(&[&"diff-index", &"--cached", &"--raw", &"--no-renames", ALL_REPOSITORIES, &"--diff-filter=AT", &"HEAD"]).await {
-            Ok(raw) => Ok(raw.lines().any(|line| line.split(' ').nth(1) == Some("160000"))),
-            Err(GitError::Failed { .. }) => Ok(true),
-            Err(error) => Err(error),
+    /// The repositories in the index. What the work has committed makes none of them belong there: only it has what is in them.
+    async fn repositories(&self) -> Result<Repositories, GitError> {
+        let listed = self.git.whole(self.place, &[&"ls-files", &"--stage", &"-z"], b"", Bounds::LISTING).await?;
+        let now = links(&listed.bytes);
+        if now.is_empty() {
+            return Ok(Repositories::default());
         }
+        let arguments: [Argument<'_>; 4] = [&"ls-tree", &"-r", &"-z", &self.checkout.base_commit];
+        let listed = self.outside.whole(Place::Repository(self.mirror), &arguments, b"", Bounds::LISTING).await?;
+        let before = links(&listed.bytes);
+        let (theirs, mut made): (Vec<_>, Vec<_>) = now.into_iter().partition(|path| before.contains(path));
+        made.retain(|path| has_something(&self.checkout.path, path));
+        Ok(Repositories { theirs, made })
     }
 
     /// A repository that a tree holds and a commit does not, or at another commit, unless it is a submodule at what it is shown to be at.
@@ -411,31 +434,9 @@ impl<'a> Saving<'a> {
             None => Ok(()),
             Some(path) => Err(SaveError::LeftOver {
                 what: format!("{path}, which has changes of its own that are not committed"),
-                advice: "commit them there, or remove its .git to have its files taken in",
+                advice: "give the task its submodules (--submodules), and what is changed in them is kept",
             }),
         }
-    }
-
-    /// Branches and stashes of the work that neither the tip nor the repository has, each under a name beside the attempt's branch.
-    async fn left_elsewhere(&self, tip: &str, notes: &mut Vec<String>) -> Result<Vec<Branch>, GitError> {
-        let merged = format!("--no-merged={tip}");
-        let arguments: [Argument<'_>; 5] = [&"for-each-ref", &merged, &"--format=%(objectname) %(refname)", &"refs/heads", &"refs/stash"];
-        let mut left = vec![];
-        for line in self.ask(&arguments).await?.lines() {
-            let Some((commit, name)) = line.split_once(' ') else { continue };
-            let arguments: [Argument<'_>; 6] = [&"rev-list", &"--max-count=1", &commit, &"--not", &"--remotes", &"--tags"];
-            if self.ask(&arguments).await?.is_empty() {
-                continue;
-            }
-            let name = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/")).unwrap_or(name);
-            let beside = match name == self.checkout.branch {
-                true => format!("{name}-left/before"),
-                false => format!("{}-left/{name}", self.checkout.branch),
-            };
-            notes.push(format!("The work left commits on {name} that are not part of its result; they are on {beside}"));
-            left.push(Branch { name: beside, commit: commit.to_owned() });
-        }
-        Ok(left)
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.
@@ -517,6 +518,18 @@ pub(crate) fn receive_as_owner(repository: &str) -> String {
         }
         _ => "--receive-pack=git-receive-pack".to_owned(),
     }
+}
+
+/// The paths of repositories in what git lists of an index or a tree, each entry with a NUL behind it.
+fn links(listed: &[u8]) -> Vec<PathBuf> {
+    let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+    let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
+    paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
+}
+
+/// Whether a folder of the worktree is there and not empty. One that cannot be read may hold anything.
+fn has_something(root: &Path, path: &Path) -> bool {
+    is_folder_below(root, path) && !fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Moves the `.git` of every repository below `path` away, and says which they were. The worktree's own stays, and so do those of

@@ -256,11 +256,20 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, numb
         }
     });
     made.await.map_err(io::Error::other)??;
-    match git.run(place, &[&"read-tree", &"-m", &"HEAD"], Bounds::LOCAL).await {
-        // The work has left no commit at HEAD; the base commit has to do.
-        Err(GitError::Failed { .. }) | Ok(_) => Ok(()),
-        Err(error) => Err(error),
+    // the index alone: what the worktree was like at first is no matter, or whatever the work has changed and committed would be in the way
+    match git.run(place, &[&"read-tree", &"-i", &"-m", &"HEAD"], Bounds::LOCAL).await {
+        // The base commit has to do.
+        Err(GitError::Failed { .. }) if !is_at_a_commit(git, place).await? => Ok(()),
+        read => read.map(drop),
     }
+}
+
+/// Whether the work has left a commit at HEAD.
+async fn is_at_a_commit(git: &Git, place: Place<'_>) -> Result<bool, GitError> {
+    let arguments: [Argument<'_>; 2] = [&"cat-file", &"--batch-check=%(objectname)"];
+    let answer = git.run_with_input(place, &arguments, b"HEAD^{tree}\n", Bounds::LOCAL).await?.text();
+    // what is missing is said with its name
+    Ok(!answer.contains(' '))
 }
 
 #[cfg(test)]
@@ -270,39 +279,81 @@ mod tests {
     use super::*;
     use crate::git::SETTINGS;
 
+    /// An attempt with these files in its base commit, and git as it calls it.
+    async fn begun(attempt: &Path, settings: &str, files: &[(&str, &str)], at: Option<SystemTime>) -> (Git, Checkout) {
+        let folder = AttemptFolder::of(attempt);
+        folder.make().unwrap();
+        let gitconfig = attempt.join("gitconfig");
+        fs::write(&gitconfig, format!("{SETTINGS}{settings}")).unwrap();
+        let git = Git::new(gitconfig);
+        let checkout =
+            Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new(), submodules: vec![] };
+        for (name, content) in files {
+            let file = checkout.path.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, content).unwrap();
+            if let Some(at) = at {
+                set_time(&file, at);
+            }
+        }
+        let index = checkout.git_dir.join("index");
+        for arguments in [&["init", "--quiet"][..], &["add", "--all"], &["commit", "--quiet", "--message=Base"]] {
+            run(&git, place(&checkout, &index), arguments).await.unwrap();
+        }
+        if let Some(at) = at {
+            set_time(&index, at);
+        }
+        copy_index(&File::open(&index).unwrap(), File::create(folder.base_index(0)).unwrap()).unwrap();
+        (git, checkout)
+    }
+
+    fn set_time(path: &Path, at: SystemTime) {
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
+
+    async fn run(git: &Git, place: Place<'_>, arguments: &[&str]) -> Result<String, GitError> {
+        let arguments: Vec<_> = arguments.iter().map(|argument| argument as Argument<'_>).collect();
+        git.run(place, &arguments, Bounds::LOCAL).await.map(|output| output.text())
+    }
+
     /// The second is held: all is of one time, and git is told not to look at the one that nobody can set.
     #[tokio::test]
     async fn what_is_changed_in_the_second_of_its_checkout_is_seen() {
         let attempt = tempfile::tempdir().unwrap();
-        let folder = AttemptFolder::of(attempt.path());
-        folder.make().unwrap();
-        let gitconfig = attempt.path().join("gitconfig");
-        fs::write(&gitconfig, format!("{SETTINGS}[core]\n\ttrustctime = false\n")).unwrap();
-        let git = Git::new(gitconfig);
-        let checkout =
-            Checkout { path: folder.work(), git_dir: folder.git(), base_commit: String::new(), branch: String::new(), submodules: vec![] };
-        let version = folder.work().join("VERSION");
-        let of_one_time = |path: &Path| {
-            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-            File::options().write(true).open(path).unwrap().set_modified(second).unwrap();
-        };
-        fs::write(&version, "1.2.3\n").unwrap();
-        of_one_time(&version);
-        let index = checkout.git_dir.join("index");
-        for arguments in [&["init", "--quiet"][..], &["add", "--all"], &["commit", "--quiet", "--message=Base"]] {
-            let arguments: Vec<_> = arguments.iter().map(|argument| argument as Argument<'_>).collect();
-            git.run(place(&checkout, &index), &arguments, Bounds::LOCAL).await.unwrap();
-        }
-        of_one_time(&index);
-        copy_index(&File::open(&index).unwrap(), File::create(folder.base_index(0)).unwrap()).unwrap();
+        let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let settings = "[core]\n\ttrustctime = false\n";
+        let (git, checkout) = begun(attempt.path(), settings, &[("VERSION", "1.2.3\n")], Some(second)).await;
 
+        let version = checkout.path.join("VERSION");
         fs::write(&version, "1.2.4\n").unwrap();
-        of_one_time(&version);
-        let own = folder.index();
+        set_time(&version, second);
+        let own = AttemptFolder::of(attempt.path()).index();
         let place = place(&checkout, &own);
         fresh_index(&git, place, attempt.path(), 0).await.unwrap();
-        git.run(place, &[&"add", &"--all"], Bounds::LOCAL).await.unwrap();
-        let saved = git.run(place, &[&"show", &":VERSION"], Bounds::LOCAL).await.unwrap();
-        assert_eq!(saved.text(), "1.2.4");
+        run(&git, place, &["add", "--all"]).await.unwrap();
+        assert_eq!(run(&git, place, &["show", ":VERSION"]).await.unwrap(), "1.2.4");
+    }
+
+    #[tokio::test]
+    async fn a_fresh_index_is_that_of_the_last_commit_and_of_no_other_while_there_is_one() {
+        let attempt = tempfile::tempdir().unwrap();
+        let (git, checkout) = begun(attempt.path(), "", &[("a.txt", "a\n"), ("sub/b.txt", "b\n")], None).await;
+        let (own, works) = (AttemptFolder::of(attempt.path()).index(), checkout.git_dir.join("index"));
+        let (own, works) = (place(&checkout, &own), place(&checkout, &works));
+        fs::write(checkout.path.join("sub/b.txt"), "changed\n").unwrap();
+        run(&git, works, &["commit", "--quiet", "--all", "--message=Change"]).await.unwrap();
+        fresh_index(&git, own, attempt.path(), 0).await.unwrap();
+        assert_eq!(run(&git, own, &["show", ":sub/b.txt"]).await.unwrap(), "changed");
+        assert_eq!(run(&git, own, &["status", "--porcelain"]).await.unwrap(), "");
+
+        // one that cannot be read is not one that is not there
+        let folder = run(&git, works, &["rev-parse", "HEAD:sub"]).await.unwrap();
+        fs::remove_file(checkout.git_dir.join("objects").join(&folder[..2]).join(&folder[2..])).unwrap();
+        let read = fresh_index(&git, own, attempt.path(), 0).await;
+        assert!(matches!(read, Err(GitError::Failed { .. })), "{read:?}");
+
+        run(&git, works, &["symbolic-ref", "HEAD", "refs/heads/none"]).await.unwrap();
+        fresh_index(&git, own, attempt.path(), 0).await.unwrap();
+        assert_eq!(run(&git, own, &["show", ":sub/b.txt"]).await.unwrap(), "b", "the base commit has to do");
     }
 }

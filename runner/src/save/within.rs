@@ -118,7 +118,7 @@ pub(super) async fn look<'a>(
         let saving = Saving { git, outside, entry, checkout: &own, location, mirror, place, number: submodule.number, links: &links };
         let (head, tree) = saving.look().await?;
         let now = match notes.as_deref_mut() {
-            Some(notes) => saving.take_in(tree.as_deref(), notes).await?,
+            Some(notes) => saving.take_in(notes).await?,
             None => saving.add_all().await?,
         };
         saving.nothing_is_left().await?;

@@ -53,6 +53,19 @@ async fn auto_takes_the_projects_own_test_command_and_never_the_works() {
 }
 
 #[tokio::test]
+async fn what_is_committed_is_clean() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), ("b.txt", "b\n"), ("c.txt", "c\n")]));
+    let server = Server::with(&state).await;
+    let commits = "echo changed > a.txt; git rm --quiet b.txt; git mv c.txt d.txt; git commit --quiet -am Work";
+    for (more, status, said) in [("", CheckStatus::Passed, ""), ("; echo more >> a.txt", CheckStatus::Failed, " M a.txt")] {
+        let mut assignment = repository.command(&format!("{commits}{more}"));
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!((statuses(&report), check_output(&report, 0)), (vec![status], said), "{}", server.log(assignment.attempt));
+    }
+}
+
+#[tokio::test]
 async fn what_the_work_does_to_git_does_not_hide_a_change() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;

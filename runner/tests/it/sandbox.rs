@@ -179,10 +179,20 @@ async fn what_git_is_told_beside_the_history_stays_as_it_is() {
     assert_eq!(reached(&server, &in_sandbox(&repository, &one_by_one(&acts)), &acts).await, Vec::<&str>::new());
 }
 
+/// With a repository that belongs at this path: git looks into what the work puts there, and takes none of it in as files.
+fn with_another_at(path: &str) -> Repository {
+    let repository = Repository::sample();
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    fs::create_dir(repository.path.join(path)).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
+    repository.commit(&[]);
+    repository
+}
+
 /// Muster looks at what is left with git; nothing of it makes git leave the sandbox.
 #[tokio::test]
 async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
-    let (place, repository, beside) = (place(), Repository::sample(), self::place());
+    let (place, repository, beside) = (place(), with_another_at("sub"), self::place());
     let server = server(place.path()).await;
     let trace = beside.path().join("ran");
     let trace_it = format!("touch {}", trace.display());
@@ -195,7 +205,7 @@ async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "what is only in the inner repository is kept: {report:?}");
-    assert!(outcome(&report).contains("commit them there"), "what helps is said: {}", outcome(&report));
+    assert!(outcome(&report).contains("--submodules"), "what helps is said: {}", outcome(&report));
     assert!(server.folder(assignment.attempt).join("work/sub/a").exists());
     assert!(!trace.exists(), "a program that the work named ran outside");
 
@@ -208,7 +218,7 @@ async fn a_repository_that_the_work_leaves_runs_nothing_outside() {
 /// Whatever such a program does in the sandbox in which git looks, what Muster does next outside is not led by it.
 #[tokio::test]
 async fn a_program_that_runs_beside_git_finds_nothing_of_the_runners() {
-    let (place, repository, beside) = (place(), Repository::sample(), self::place());
+    let (place, repository, beside) = (place(), with_another_at("sub"), self::place());
     let server = server(place.path()).await;
     let victim = beside.path().join("victim");
     fs::write(&victim, "untouched").unwrap();

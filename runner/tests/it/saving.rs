@@ -45,6 +45,48 @@ async fn a_repository_inside_the_worktree_keeps_its_files() {
     }
 }
 
+/// Nobody else has what a commit id stands for.
+#[tokio::test]
+async fn a_repository_that_the_work_has_committed_keeps_its_files() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let commits = "git init --quiet inner; echo x > inner/x.txt; (cd inner; git add .; git commit --quiet -m Inner); git add --all; \
+                   git commit --quiet -m Work";
+    for more in ["", "; echo y > y.txt", "; rm -rf inner/.git"] {
+        let assignment = repository.command(&format!("{commits}{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{more}: {}", server.log(assignment.attempt));
+        let branch = report.branch.clone().unwrap();
+        assert_eq!(repository.show(&branch, "inner/x.txt").as_deref(), Some("x"), "{more}");
+        assert!(diff(&report).contains("\n+x\n"), "{more}: {}", diff(&report));
+        let says_so = server.log(assignment.attempt).contains("inner is a repository of its own");
+        assert_eq!(says_so, !more.contains("rm"), "{more}");
+    }
+
+    // where there are no files there is nothing to lose
+    let names = "mkdir later; git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),later; git commit --quiet -m Name";
+    let report = server.carry_out(&repository.command(names)).await;
+    assert_eq!(outcome(&report), "completed");
+    let branch = report.branch.unwrap();
+    assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), "Name");
+    assert!(repository.git(&["ls-tree", &branch, "later"]).starts_with("160000 "));
+}
+
+#[tokio::test]
+async fn what_the_work_has_committed_is_as_it_committed_it() {
+    let files = [(".env", "secret\n"), (".gitignore", "*.tmp\n"), ("a.txt", "a\n")];
+    let (state, repository) = (State::new(), Repository::with(&files));
+    let server = Server::with(&state).await;
+    let untracks = "git rm --quiet --cached .env; echo .env >> .gitignore; git add .gitignore; git commit --quiet -m Untrack";
+    for (more, last, files) in [("", "Untrack", ".gitignore\na.txt"), ("; echo b > b.txt", "Tidy up", ".gitignore\na.txt\nb.txt")] {
+        let report = server.carry_out(&repository.command(&format!("{untracks}{more}"))).await;
+        assert_eq!(outcome(&report), "completed");
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.git(&["ls-tree", "--name-only", &branch]), files);
+        assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), last);
+    }
+}
+
 #[tokio::test]
 async fn work_that_moves_around_in_git_loses_nothing() {
     let (state, repository) = (State::new(), Repository::sample());
@@ -133,7 +175,7 @@ async fn stashes_other_branches_and_forced_files_are_kept() {
     let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "*.tmp\n")]));
     let server = Server::with(&state).await;
     let assignment = repository.command(
-        "echo stashed > a.txt; git stash --quiet
+        "echo older > a.txt; git stash --quiet; echo stashed > a.txt; git stash --quiet
         git checkout --quiet -b idea; echo idea > idea.txt; git add .; git commit --quiet -m Idea; git checkout --quiet -
         echo staged > staged.tmp; git add --force staged.tmp; echo ignored > ignored.tmp; echo b > b.txt",
     );
@@ -144,7 +186,44 @@ async fn stashes_other_branches_and_forced_files_are_kept() {
     assert_eq!(files, ".gitignore\na.txt\nb.txt\nstaged.tmp");
     assert_eq!(repository.show(&format!("{branch}-left/idea"), "idea.txt").as_deref(), Some("idea"));
     assert_eq!(repository.show(&format!("{branch}-left/stash"), "a.txt").as_deref(), Some("stashed"));
-    assert_eq!(repository.branches().len(), 3, "and nothing else: {:?}", repository.branches());
+    assert_eq!(repository.show(&format!("{branch}-left/stash-1"), "a.txt").as_deref(), Some("older"));
+    assert_eq!(repository.branches().len(), 4, "and nothing else: {:?}", repository.branches());
+
+    // what cannot be kept is not thrown away
+    let many = "for number in $(seq 101); do
+          git update-ref --create-reflog -m Stash refs/stash $(git commit-tree -p HEAD -m $number HEAD^{tree})
+        done";
+    let report = server.carry_out(&repository.command(many)).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("more than 100 stashes"), "{}", outcome(&report));
+}
+
+#[tokio::test]
+async fn what_is_left_is_kept_whatever_the_work_calls_it() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let assignment = repository.command(
+        "set -e
+        commit() { echo $1 > left.txt; git add left.txt; git commit --quiet -m $1; }
+        commit own; git checkout --quiet --detach HEAD~1
+        for name in before stash idea; do
+          git checkout --quiet -b $name; commit $name
+          git tag tag-$name; git update-ref refs/remotes/origin/$name HEAD
+          git checkout --quiet --detach HEAD~1
+        done
+        for name in older newer; do echo $name > README.md; git stash --quiet; done
+        echo x > x.txt",
+    );
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let branch = report.branch.unwrap();
+    let left = |name: &str, path: &str| repository.show(&format!("{branch}-left/{name}"), path);
+    for (name, text) in [("before", "before"), ("stash", "stash"), ("idea", "idea"), ("before-1", "own")] {
+        assert_eq!(left(name, "left.txt").as_deref(), Some(text), "{name}");
+    }
+    assert_eq!([left("stash-1", "README.md"), left("stash-2", "README.md")], [Some("newer".to_owned()), Some("older".to_owned())]);
+    assert_eq!(repository.branches().len(), 7, "and nothing else: {:?}", repository.branches());
+    assert!(server.log(assignment.attempt).contains("The work left commits on stash@{1} that are not part of its result"));
 }
 
 #[tokio::test]
@@ -208,4 +287,47 @@ harmless=$(printf 'fixed # comment\n' | git hash-object -w --stdin)"#;
     let report = server.carry_out(&repository.command(&unknown)).await;
     assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
     assert!(outcome(&report).contains("is not what its id says") && outcome(&report).contains("`git fsck --full`"), "{}", outcome(&report));
+}
+
+/// What git believes that a folder is, it does not look at file by file where none of them is new: as if they had been there for an hour.
+#[tokio::test]
+async fn what_lands_is_what_the_worktree_holds_whatever_its_repository_says() {
+    let (state, repository) = (State::new(), Repository::with(&[("lib/x.txt", "vulnerable\n")]));
+    repository.commit(&[("lib/x.txt", "fixed\n")]);
+    let server = Server::with(&state).await;
+    let forges = r#"set -e
+git ls-files -z | xargs -0 touch -d '1 hour ago'; GIT_INDEX_FILE=../kept/index.base git update-index --refresh
+touch -d '1 minute ago' ../kept/index.base
+place() { echo "$1/objects/$(echo $2 | cut -c1-2)/$(echo $2 | cut -c3-)"; }
+elsewhere=$(mktemp -d); git init --quiet --bare "$elsewhere"
+forge() {
+    made=$(git cat-file $1 $3 | git --git-dir "$elsewhere" hash-object --literally -w -t $1 --stdin); own=$(place "$(git rev-parse --git-dir)" $2)
+    mkdir -p "$(dirname "$own")"; rm -f "$own"; cp "$(place "$elsewhere" $made)" "$own"
+}
+fixed=$(git rev-parse HEAD:lib); vulnerable=$(git rev-parse HEAD~1:lib)
+takes_up() { git update-ref HEAD $(git commit-tree -p HEAD -m Forged $1); }
+"#;
+    for (acts, shows) in [
+        // a folder that is said to hold what is there
+        ("takes_up $(git ls-tree HEAD | sed s/$fixed/$vulnerable/ | git mktree); forge tree $vulnerable $fixed", "fixed"),
+        // one that is said to be empty
+        (
+            "takes_up $( (git ls-tree HEAD; printf '040000 tree %s\tnew\n' $vulnerable) | git mktree)
+            forge tree $vulnerable $(git mktree < /dev/null)",
+            "fixed",
+        ),
+        // and a commit
+        (
+            "before=$(git rev-parse HEAD~1); echo other > lib/x.txt; git commit --quiet -am Other; forge commit $before HEAD
+            echo $before > \"$(git rev-parse --git-dir)/HEAD\"",
+            "other",
+        ),
+    ] {
+        let assignment = without_a_sandbox(repository.command(&format!("{forges}{acts}")));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{acts}: {}", server.log(assignment.attempt));
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.show(&branch, "lib/x.txt").as_deref(), Some(shows), "{acts}");
+        assert_eq!(repository.show(&branch, "new/x.txt"), None, "{acts}");
+    }
 }

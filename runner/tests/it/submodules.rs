@@ -314,6 +314,19 @@ async fn the_repository_of_a_submodule_stays_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_submodule_that_is_moved_keeps_its_files() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let moves = "mkdir libs; git mv vendor/lib libs/lib; git commit --quiet -m Move; echo two >> libs/lib/lib.txt";
+    let assignment = with_submodules(&app, moves);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let branch = report.branch.unwrap();
+    assert_eq!(app.show(&branch, "libs/lib/lib.txt").as_deref(), Some("one\ntwo"));
+    assert_eq!(link(&app, &branch, "vendor/lib"), "");
+}
+
+#[tokio::test]
 async fn where_a_submodule_was_nobody_is_led_out() {
     let (state, place) = (State::new(), tempfile::tempdir().unwrap());
     let (_lib, app) = app();
