@@ -314,7 +314,6 @@ pub(super) async fn lock_task(conn: &mut PgConnection, task: TaskId) -> Result<O
 pub(super) struct Waiting {
     pub how: Land,
     pub tries: i32,
-    pub tells: i32,
     /// It has landed, and its pull request was to say something else.
     pub says_anew: bool,
     /// Where that is, so far.
@@ -327,7 +326,7 @@ pub(super) struct Waiting {
 /// on its runner's word, it waits for a success. Its task is locked.
 pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner: RunnerId) -> Result<Option<Waiting>> {
     let row = sqlx::query!(
-        r#"select how, tries, tells, says_anew_at is not null as "says_anew!", pull_request_url,
+        r#"select how, tries, says_anew_at is not null as "says_anew!", pull_request_url,
                   (select folder from task_repository beside where beside.task_id = $1 and beside.position = $5) as "folder?"
            from landing
            where task_id = $1 and attempt_id = $2 and number = $3 and position = $5
@@ -346,7 +345,6 @@ pub(super) async fn lock_waiting(conn: &mut PgConnection, said: &Landed, runner:
     Ok(row.map(|row| Waiting {
         how: row.how,
         tries: row.tries,
-        tells: row.tells,
         says_anew: row.says_anew,
         pull_request: row.pull_request_url,
         folder: row.folder,
