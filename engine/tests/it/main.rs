@@ -41,6 +41,7 @@ mod runner_log;
 mod saved_view;
 mod scenario;
 mod session;
+mod several_landings;
 mod shared_endpoints;
 mod stuck;
 mod tasks;
