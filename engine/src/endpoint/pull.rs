@@ -24,8 +24,8 @@ use crate::{Engine, Error, Result, RunnerSession, error::hit_one, tx::Tx};
 /// For so long a server is believed to be at a pull that it has told something of.
 pub const PULL_HELD: TimeDelta = TimeDelta::seconds(30);
 /// A pull has failed that nobody was at for so long, and whose endpoint has not answered for so long. It is longer than an endpoint that pulls
-/// may be silent. What only waits for those before it goes on waiting: each of them comes to an end. So has one that was begun, and has come no
-/// further for so long, however often somebody was at it.
+/// may be silent. What only waits for those before it goes on waiting, also when it was begun before: each of them comes to an end. So has one that
+/// was begun, and has come no further for so long, however often somebody was at it, and still is.
 pub const PULL_WAITS: TimeDelta = TimeDelta::hours(1);
 /// From when somebody was at it first, whoever it was then.
 pub const PULL_LASTS: TimeDelta = TimeDelta::days(1);
@@ -186,7 +186,7 @@ impl Engine {
                where endpoint_pull.id in (
                    select pull.id from endpoint_pull pull join endpoint on endpoint.id = pull.endpoint_id
                    join (
-                     select waiting.id, row_number() over (partition by waiting.workspace_id order by waiting.asked_at, waiting.id)
+                     select waiting.id, row_number() over (partition by waiting.workspace_id order by waiting.state <> 'pulling', waiting.asked_at, waiting.id)
                                         + (select count(*) from unnest($6::uuid[]) as busy (workspace) where busy.workspace = waiting.workspace_id) as turn
                      from endpoint_pull waiting join endpoint there on there.id = waiting.endpoint_id
                      where there.runner_id is null and there.removed_at is null and waiting.ended_at is null
@@ -250,7 +250,9 @@ impl Engine {
                                       why = case when begun_at < clock.at - make_interval(secs => $2) then $4 else $5 end
              from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
              where state = 'pulling'
-               and (begun_at < clock.at - make_interval(secs => $2) or moved_at < clock.at - make_interval(secs => $3))",
+               and (begun_at < clock.at - make_interval(secs => $2)
+                    -- as long as before another hour is begun: what is in line again could come no further
+                    or moved_at < clock.at - make_interval(secs => $3) and held_until >= clock.at - interval '5 minutes')",
             by_hand,
             PULL_LASTS.num_seconds() as f64,
             PULL_WAITS.num_seconds() as f64,

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, EndpointId, Permission, PullId, Role, UserId,
+    Actor, ActorKind, EndpointId, Permission, PullId, Role, UserId, WorkspaceId,
     endpoint::{
         CHECK_SECONDS, EndpointDetail, EndpointHealth, EndpointLook, EndpointModel, Looked, ModelState, NewEndpoint, NewPull, PULLS_MAX,
         PullState,
@@ -418,6 +418,49 @@ async fn a_pull_that_is_taken_again_and_again_and_comes_no_further_fails(pool: P
         (failed.state, failed.why.as_deref()),
         (PullState::Failed, Some("it has come no further for an hour; another pull goes on from there"))
     );
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_was_begun_and_is_in_line_again_has_not_failed_and_is_taken_first(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (other, id) = (registered(&test, &ada, "other").await, registered(&test, &ada, "box").await);
+    for (endpoint, model) in [(other, "early"), (id, "first"), (id, "second"), (id, "third")] {
+        test.engine.pull_model(&ada, endpoint, NewPull { model: model.into() }).await.unwrap();
+        test.advance(TimeDelta::seconds(1));
+    }
+    let takes = async |at_work: &[WorkspaceId]| {
+        let mut taken = test.engine.take_pulls(MANY, at_work).await.unwrap();
+        taken.sort_by_key(|held| held.model.clone());
+        taken
+    };
+    let models = |taken: &[HeldPull]| taken.iter().map(|held| held.model.clone()).collect::<Vec<_>>();
+    test.engine.endpoint_looked(id, warm()).await.unwrap();
+    assert_eq!(models(&takes(&[]).await), ["first:latest", "second:latest"]);
+    // their server begins anew, and they are held for a while
+    let third = takes(&[]).await.remove(0);
+    assert_eq!(third.model, "third:latest");
+    let at = |completed| PullProgress { status: "pulling a1".into(), completed, total: 100, end: None };
+    for completed in 1..=8 {
+        test.advance(PULL_WAITS / 6);
+        for endpoint in [other, id] {
+            test.engine.endpoint_looked(endpoint, warm()).await.unwrap();
+        }
+        assert!(test.engine.pull_has_come(&third, at(completed)).await.unwrap());
+        test.engine.tidy_endpoints().await.unwrap();
+    }
+    let states = async || {
+        let pulls = test.engine.find_endpoint(&ada, id).await.unwrap().pulls;
+        pulls.into_iter().map(|pull| pull.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [PullState::Pulling; 3], "they only wait for it");
+
+    let again = takes(&[ada.workspace_id]).await;
+    assert_eq!(models(&again), ["first:latest"], "before what was asked for earlier and is not begun");
+    test.advance(TimeDelta::minutes(4));
+    assert!(test.engine.pull_has_come(&again[0], at(0)).await.unwrap() && test.engine.pull_has_come(&third, at(9)).await.unwrap());
+    test.engine.tidy_endpoints().await.unwrap();
+    assert_eq!(states().await, [PullState::Pulling; 3], "its hour is a new one");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
