@@ -1,7 +1,8 @@
 //! What the endpoint on this machine is pulling, as the server wants it.
 //!
 //! The server says again and again what is to be pulled, all of it; so what was said over a link that broke need not be kept. What has ended
-//! is told until the server no longer wants it. Where nobody answers nothing ends: it is begun again with the next time that it is wanted.
+//! is told until the server no longer wants it. Where nobody answers nothing ends: why is told, as the server is the one that knows for how long this
+//! has led nowhere, and it is begun again with the next time that it is wanted.
 
 use std::{
     collections::BTreeMap,
@@ -42,7 +43,10 @@ pub(crate) struct Pulls {
 }
 
 struct One {
+    /// As it was told, or is to be: also of a try that came to nothing, until somebody has answered the next one.
     progress: PullProgress,
+    /// Nothing came of this try: it is begun again when it is wanted again.
+    is_over: bool,
     /// It was not among what the server wanted when that said so last. That may have been said before it was wanted, and heard after.
     is_missed: bool,
     /// When it is to be told of next; nothing when all of it is told.
@@ -105,9 +109,16 @@ impl Pulls {
         self.to_say.notify_one();
     }
 
-    /// Nothing came of it: it is begun again when it is wanted again.
-    fn forget(&self, id: PullId) {
-        lock(&self.book).remove(&id);
+    /// It is begun again when it is wanted again. The server hears of it, or it would take it for one that was never begun; how far it has come stays as
+    /// it was.
+    fn came_to_nothing(&self, id: PullId, why: String) {
+        let last = lock(&self.book).get_mut(&id).map(|one| {
+            one.is_over = true;
+            one.progress.clone()
+        });
+        if let Some(last) = last {
+            self.note(id, PullProgress { status: why, ..last });
+        }
     }
 
     /// Those that are to be begun, if any may be; whatever is not wanted twice in a row is left off. What is wanted still is told again: the server
@@ -120,22 +131,21 @@ impl Pulls {
         });
         let mut begun = vec![];
         for one in wanted {
-            if let Some(known) = book.get_mut(&one.id) {
+            if let Some(known) = book.get_mut(&one.id).filter(|known| !known.is_over) {
                 known.due = known.due.or(Some(Instant::now()));
                 continue;
             }
-            let is_open = |one: &&One| one.progress.end.is_none();
+            let is_open = |one: &&One| one.progress.end.is_none() && !one.is_over;
             // it waits for the next time that the server says what it wants
             if !may_begin || book.values().filter(is_open).count() >= PULLS_AT_ONCE {
                 continue;
             }
             let off = CancellationToken::new();
             let guard = off.clone().drop_guard();
-            book.insert(
-                one.id,
-                // before anybody has answered there is nothing to tell
-                One { progress: PullProgress::default(), is_missed: false, due: None, said_at: None, _off: guard },
-            );
+            // before anybody has answered there is nothing to tell, but for what came of the try before
+            let before = book.remove(&one.id).map(|before| (before.progress, before.due, before.said_at));
+            let (progress, due, said_at) = before.unwrap_or_default();
+            book.insert(one.id, One { progress, is_over: false, is_missed: false, due, said_at, _off: guard });
             begun.push((one, off));
         }
         self.to_say.notify_one();
@@ -165,11 +175,11 @@ async fn pull(runner: Arc<Runner>, wanted: WantedPull, off: CancellationToken) {
         Pulled::Ended(end) => end,
         Pulled::Unanswered(why) => {
             info!("Pulling {model} has not begun, and is tried again: {why}");
-            return runner.pulls.forget(id);
+            return runner.pulls.came_to_nothing(id, why);
         }
         Pulled::BrokeOff => {
             info!("Pulling {model} has broken off, and is begun again");
-            return runner.pulls.forget(id);
+            return runner.pulls.came_to_nothing(id, "it has broken off, and is begun again".into());
         }
     };
     info!("Pulling {model} has ended: {end:?}");
@@ -230,16 +240,30 @@ mod tests {
         assert_eq!(many.len(), PULLS_AT_ONCE - 2, "the others wait");
     }
 
-    #[test]
-    fn where_nobody_answers_nothing_is_begun_told_or_ended() {
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_answers_that_is_told_with_each_try_and_nothing_has_ended() {
         let pulls = Pulls::default();
         assert!(pulls.set_wanted(wanted(&[1]), false).is_empty(), "the last look has found nobody");
         assert_eq!(begins(&pulls, &[1]).len(), 1);
         assert_eq!(said(&pulls), [], "nobody has answered yet");
-        pulls.forget(PullId(Uuid::from_u128(1)));
+        let at = |status: &str, completed| PullProgress { status: status.into(), completed, total: completed, end: None };
+        pulls.came_to_nothing(PullId(Uuid::from_u128(1)), "503".into());
+        assert_eq!(said(&pulls), [(1, at("503", 0))], "the server counts from then on");
+        assert!(pulls.set_wanted(wanted(&[1]), false).is_empty());
+        assert_eq!(said(&pulls), [], "nobody is at it");
         assert_eq!(begins(&pulls, &[1]).len(), 1, "once more");
-        pulls.note(PullId(Uuid::from_u128(1)), PullProgress { total: 2, ..PullProgress::default() });
-        assert_eq!(said(&pulls).len(), 1);
+        tokio::time::advance(TELLS).await;
+        pulls.note(PullId(Uuid::from_u128(1)), at("pulling a1", 2));
+        assert_eq!(said(&pulls), [(1, at("pulling a1", 2))]);
+        tokio::time::advance(TELLS).await;
+        pulls.came_to_nothing(PullId(Uuid::from_u128(1)), "503".into());
+        assert_eq!(begins(&pulls, &[1]).len(), 1, "also before that was told");
+        assert_eq!(said(&pulls), [(1, at("503", 2))], "and no byte is new when it comes as far again");
+        let many = begins(&pulls, &[1, 2, 3, 4, 5]);
+        assert_eq!(many.len(), PULLS_AT_ONCE - 1);
+        pulls.came_to_nothing(PullId(Uuid::from_u128(2)), "503".into());
+        assert_eq!(begins(&pulls, &[1, 3, 4, 5]).len(), 1, "it takes nobody's place");
+        said(&pulls);
         assert!(pulls.set_wanted(wanted(&[1]), false).is_empty() && said(&pulls).len() == 1, "what is at work goes on, and is told");
     }
 

@@ -185,6 +185,10 @@ async fn a_pull_that_nobody_answers_or_that_breaks_off_has_not_ended_and_is_begu
     assert_eq!(progress(&server.heard(), 4).and_then(|told| told.end), None);
     ollama.goes_on();
     server.until("its end", |heard| progress(heard, 4).is_some_and(|told| told.end == Some(PullEnd::Done))).await;
+
+    // or the server would take it for one that was never begun, and give it no end
+    wants(&server, &[wanted(5, "refused503 <html>")]).await;
+    server.until("why it is not", |heard| progress(heard, 5).is_some_and(|told| told.end.is_none() && told.status.contains("503"))).await;
 }
 
 #[tokio::test]
