@@ -105,7 +105,7 @@ async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull,
     let last = watch::Sender::new(PullProgress::default());
     let news = Notify::new();
     let pulled = async {
-        match asker.and_then(|asker| asker.at(url)) {
+        match asker.clone().and_then(|asker| asker.at(url)) {
             Ok(ollama) => {
                 let tell = |progress: PullProgress| {
                     last.send_replace(PullProgress { end: None, ..progress });
@@ -138,11 +138,8 @@ async fn carry_out(engine: Engine, asker: Result<Asker, String>, pull: HeldPull,
         Pulled::Ended(end) => end,
         Pulled::Unanswered(why) => {
             info!("Pulling {model} at {url} has not begun, and is tried again: {why}");
-            // or what waits there would be taken as well, one after the other
-            if let Err(error) = engine.endpoint_looked(pull.endpoint, Looked::Fails { why }).await {
-                warn!("That the endpoint at {url} does not answer could not be kept: {error}");
-            }
-            return;
+            // when it is away, what waits there would be taken as well, one after the other; one that only does not pull is there for everybody
+            return look_at(engine, asker, pull.endpoint, url.clone(), stop, None).await;
         }
         Pulled::BrokeOff => return info!("Pulling {model} at {url} has broken off, and is begun again"),
     };

@@ -326,6 +326,36 @@ async fn a_line_of_pulls_outlives_an_endpoint_that_is_away_for_a_moment(pool: Pg
     assert_eq!(states().await, ["done", "done", "done"]);
 }
 
+/// As an Ollama behind a proxy that lets nobody pull: it says what it has.
+async fn lets_nobody_pull(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut asked = vec![0; 4096];
+        let read = stream.read(&mut asked).await.unwrap_or(0);
+        let status = if asked[..read].starts_with(b"POST /api/pull") { "503 Service Unavailable" } else { "200 OK" };
+        let body = json!({"models": [], "version": "0.9.1"}).to_string();
+        let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        // who has gone away is told nothing more
+        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn one_that_only_does_not_pull_is_healthy_for_everybody(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let admin = app.script(Role::Admin).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    TaskTracker::new().spawn(lets_nobody_pull(listener));
+    let (id, mut keeper) = (register(&admin, "box", &url).await, Keeper::new(true));
+    keeper.looks(&app).await;
+    let asked = admin.post(&format!("/api/v1/endpoints/{id}/pulls"), &json!({"model": "tiny"})).await;
+    assert_eq!(asked.status, StatusCode::CREATED, "{}", asked.text);
+    keeper.looks(&app).await;
+    let there = endpoint(&admin, &id).await;
+    assert_eq!((&there["health"], &there["why"], &there["pulls"][0]["state"]), (&json!("healthy"), &Value::Null, &json!("pulling")));
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_task_waits_for_a_model_that_is_pulled_by_itself_and_its_page_says_so(pool: PgPool) {
     let app = TestApp::new(&pool).await;
