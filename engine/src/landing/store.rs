@@ -53,13 +53,16 @@ pub(super) async fn saved(conn: &mut PgConnection, task: TaskId, how: Land) -> R
 }
 
 /// Asks for them; their tasks are locked. What is of no repository of its task is left out. A branch that a pull request was opened for stays
-/// its branch, so that a later result comes into the same one.
+/// its branch, so that a later result comes into the same one. What the others of these tasks have said of it was about another time, and what they
+/// are still to say may be told while it waits.
 pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: Timestamp) -> Result<()> {
     if landings.is_empty() {
         return Ok(());
     }
     let column = |of: fn(&NewLanding) -> uuid::Uuid| landings.iter().map(of).collect::<Vec<_>>();
     let text = |of: fn(&NewLanding) -> &str| landings.iter().map(|one| of(one).to_owned()).collect::<Vec<_>>();
+    let tasks = column(|one| one.attempt.task_id.0);
+    sqlx::query!("update landing set links = 0 where task_id = any($1)", &tasks).execute(&mut *conn).await?;
     sqlx::query!(
         "insert into landing (task_id, position, workspace_id, attempt_id, how, branch, commit_id, asked_by, asked_at, due_at)
          select task_id, position, workspace_id, attempt_id, how, branch, commit_id, asked_by, $1, $1
@@ -75,9 +78,9 @@ pub(crate) async fn ask(conn: &mut PgConnection, landings: &[NewLanding], now: T
            left_at = case when landing.pull_request_number is not null or landing.branch = excluded.branch then landing.left_at end,
            state = 'waiting', number = landing.number + 1, tries = 0, tells = 0, message = null, advice = null, told_at = null,
            asked_by = excluded.asked_by, asked_at = excluded.asked_at, due_at = excluded.due_at, ended_at = null,
-           links = 0, says_anew_at = null",
+           says_anew_at = null",
         now,
-        &column(|one| one.attempt.task_id.0),
+        &tasks,
         &column(|one| one.workspace.0),
         &column(|one| one.attempt.attempt_id.0),
         &text(|one| one.how.name()),

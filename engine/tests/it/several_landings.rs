@@ -142,6 +142,33 @@ async fn no_pull_request_says_for_ever_that_another_is_on_its_way(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_said_while_another_is_tried_again_is_said_once_more(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
+    let mut told = scene.told().await;
+    told.sort_unstable_by_key(|order| order.position);
+    let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
+    scene.runner.runner.has_landed(&done).await.unwrap();
+    scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
+    let earlier = scene.is_told().await;
+    assert!(earlier.says_anew && body(&earlier).contains("- ` api `: not landed"), "{earlier:?}");
+    scene.runner.runner.has_landed(&troubled(&earlier, Some(5))).await.unwrap();
+
+    // before its forge answers, somebody asks for the other again
+    scene.asks(id, Land::PullRequest).await.unwrap();
+    scene.test.advance(TimeDelta::hours(1));
+    let mut told = scene.told().await;
+    told.sort_unstable_by_key(|order| order.position);
+    assert_eq!(told.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, false)]);
+    assert!(body(&told[0]).contains("- ` api `: on its way"), "{}", body(&told[0]));
+    scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&told[0]) }).await.unwrap();
+    scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
+    let anew = scene.is_told().await;
+    assert_eq!((anew.position, anew.says_anew), (0, true));
+    assert!(body(&anew).contains("- ` api `: not landed"), "{}", body(&anew));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_is_said_of_an_earlier_text_is_no_answer_to_a_later_one(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
