@@ -9,6 +9,8 @@ pub struct Address<'a> {
     pub host: &'a str,
     /// As it is written, without the `/` in front.
     pub path: &'a str,
+    /// Whose home folder the path begins at. Nobody's for `git`, as which everybody asks a forge, and where nobody is named.
+    pub at_home_of: Option<&'a str>,
 }
 
 impl<'a> Address<'a> {
@@ -18,22 +20,23 @@ impl<'a> Address<'a> {
         if location.starts_with('/') || location.contains(|c: char| c.is_control() || c.is_whitespace()) {
             return None;
         }
-        let (scheme, authority, path) = match location.split_once("://") {
+        let (scheme, authority, path, is_at_home) = match location.split_once("://") {
             Some((scheme, rest)) => {
                 let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-                (scheme, authority, path)
+                (scheme, authority, path, scheme == "ssh" && path.starts_with('~'))
             }
             None => {
                 let (authority, path) = location.split_once(':')?;
-                ("ssh", authority, path)
+                ("ssh", authority, path, !path.starts_with('/') || path.starts_with("/~"))
             }
         };
         // git and the web do not agree on what these end
         if authority.contains(['#', '?', '\\']) {
             return None;
         }
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        (!host.is_empty()).then_some(Self { scheme, host, path })
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let at_home_of = Some(user).filter(|user| is_at_home && !matches!(*user, "" | "git"));
+        (!host.is_empty()).then_some(Self { scheme, host, path, at_home_of })
     }
 
     /// The name of its host, and its port where one is written.
@@ -53,7 +56,7 @@ impl<'a> Address<'a> {
 }
 
 /// Where this is the same for two locations they are of one repository, as far as can be told by reading them: whoever is asked for, by
-/// whatever scheme, in whatever letters the host is written, with or without `.git` at the end.
+/// whatever scheme, in whatever letters the host is written, with or without `.git` at the end. What lies in somebody's home folder is theirs.
 pub fn key(location: &str) -> String {
     let location = location.trim();
     if location.starts_with('/') {
@@ -62,7 +65,8 @@ pub fn key(location: &str) -> String {
     let Some(address) = Address::parse(location) else { return without_ending(location).to_owned() };
     let (name, port) = address.host_and_port();
     let port = port.filter(|port| *port != address.usual_port()).map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}/{}", name.to_ascii_lowercase(), cleaned(address.path))
+    let home = address.at_home_of.map(|user| format!("{user}@")).unwrap_or_default();
+    format!("{home}{}{port}/{}", name.to_ascii_lowercase(), cleaned(address.path))
 }
 
 /// Without what leads nowhere.
@@ -115,6 +119,11 @@ mod tests {
             "https://[::1]:3000/acme/app",
             "/acme/app",
             "/srv/../acme/app",
+            "alice@nas:app.git",
+            "bob@nas:app.git",
+            "alice@nas:/app.git",
+            "ssh://alice@nas/~/app",
+            "ssh://bob@nas/~/app",
         ];
         for (index, one) in all.iter().enumerate() {
             assert!(all[..index].iter().all(|other| key(other) != key(one)), "{one}");
