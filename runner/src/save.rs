@@ -3,12 +3,13 @@
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
 //! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
-//! branch, also the files of a repository that it has made within this one; that what it committed on other branches or stashed is on branches
+//! branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on other branches or stashed is on branches
 //! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
 //! saved beside it as well; see [`within`].
 
 mod change;
 mod diff;
+mod index;
 mod left;
 mod shown;
 mod store;
@@ -42,6 +43,7 @@ use crate::{
 use within::At;
 
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
+pub(crate) use index::begin_index;
 pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
@@ -174,6 +176,8 @@ struct Repositories {
     theirs: Vec<PathBuf>,
     /// They do not, and there is something in their folders.
     made: Vec<PathBuf>,
+    /// They do, and what is in their folders is no repository.
+    replaced: Vec<PathBuf>,
 }
 
 /// A branch and the commit that it is to point to.
@@ -322,29 +326,16 @@ impl<'a> Saving<'a> {
     }
 
     async fn add_all(&self) -> Result<String, GitError> {
-        // one after the other: both have to do with the folder of the index
-        worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
-        let staged = self.staged().await?;
-        self.make_way().await?;
+        let staged = self.begin_index().await?;
         self.run(&[&"add", &"--all"]).await?;
         if !staged.is_empty() {
+            let staged: Vec<_> = staged.iter().flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
             let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
             self.git.run_with_input(self.place, &arguments, &staged, Bounds::LOCAL).await?;
         }
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
         self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
-    }
-
-    /// Where a repository is in the index, git takes in no file of what is not one any more. What is one still is put there again.
-    async fn make_way(&self) -> Result<(), GitError> {
-        let made = self.repositories().await?.made;
-        if made.is_empty() {
-            return Ok(());
-        }
-        let paths: Vec<_> = made.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
-        let arguments: [Argument<'_>; 4] = [&"update-index", &"-z", &"--force-remove", &"--stdin"];
-        self.git.run_with_input(self.place, &arguments, &paths, Bounds::LOCAL).await.map(drop)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -367,22 +358,6 @@ impl<'a> Saving<'a> {
         self.git.run_with_input(self.place, &arguments, moved.as_bytes(), Bounds::LOCAL).await.map(drop)
     }
 
-    /// Files that git ignores and that the work staged all the same, each with a NUL behind it.
-    async fn staged(&self) -> Result<Vec<u8>, GitError> {
-        let index = self.checkout.git_dir.join("index");
-        let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
-        let paths = match self.git.whole(worktree::place(self.checkout, &index), &arguments, b"", Bounds::LISTING).await {
-            Ok(output) => output.bytes,
-            // An index that cannot be read holds nothing that is not in the worktree as well.
-            Err(GitError::Failed { .. }) => vec![],
-            Err(error) => return Err(error),
-        };
-        let there = paths
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty() && self.checkout.path.join(OsStr::from_bytes(path)).symlink_metadata().is_ok());
-        Ok(there.flat_map(|path| [b":(top,literal)", path, b"\0"].concat()).collect())
-    }
-
     /// The repositories in the index. What the work has committed makes none of them belong there: only it has what is in them.
     async fn repositories(&self) -> Result<Repositories, GitError> {
         let listed = self.git.whole(self.place, &[&"ls-files", &"--stage", &"-z"], b"", Bounds::LISTING).await?;
@@ -394,8 +369,16 @@ impl<'a> Saving<'a> {
         let listed = self.outside.whole(Place::Repository(self.mirror), &arguments, b"", Bounds::LISTING).await?;
         let before = links(&listed.bytes);
         let (theirs, mut made): (Vec<_>, Vec<_>) = now.into_iter().partition(|path| before.contains(path));
+        let (replaced, theirs) = theirs.into_iter().partition(|path| self.is_replaced(path));
         made.retain(|path| has_something(&self.checkout.path, path));
-        Ok(Repositories { theirs, made })
+        Ok(Repositories { theirs, made, replaced })
+    }
+
+    /// Something lies in the folder of one, and no repository: git takes in none of it while the index has one there, and says nothing of it.
+    fn is_replaced(&self, path: &Path) -> bool {
+        let root = &self.checkout.path;
+        let has_own = || fs::symlink_metadata(root.join(path).join(".git")).is_ok_and(|own| own.is_dir() || own.is_file());
+        !self.links.iter().any(|one| Path::new(&one.path) == path) && has_something(root, path) && !has_own()
     }
 
     /// A repository that a tree holds and a commit does not, or at another commit, unless it is a submodule at what it is shown to be at.

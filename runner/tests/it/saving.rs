@@ -7,9 +7,9 @@ use std::{
     process::Command,
 };
 
-use domain::{FailureCode, FindingKind, LogStream};
+use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, LogStream};
 
-use crate::harness::{Repository, Server, State, diff, failure_code, outcome, without_a_sandbox};
+use crate::harness::{Repository, Server, State, check_output, checks, diff, failure_code, outcome, statuses, without_a_sandbox};
 
 #[tokio::test]
 async fn changes_of_every_kind_are_committed_with_the_task_in_the_message() {
@@ -70,6 +70,34 @@ async fn a_repository_that_the_work_has_committed_keeps_its_files() {
     let branch = report.branch.unwrap();
     assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), "Name");
     assert!(repository.git(&["ls-tree", &branch, "later"]).starts_with("160000 "));
+}
+
+/// git itself says nothing of them while the index has a submodule there.
+#[tokio::test]
+async fn files_in_the_place_of_a_submodule_are_kept() {
+    let (state, repository) = (State::new(), Repository::with(&[(".gitignore", "*.o\n")]));
+    let server = Server::with(&state).await;
+    let link = format!("160000,{},lib", repository.git(&["rev-parse", "HEAD"]));
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &link]);
+    repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n")]);
+    let replaces = "git rm --quiet lib; mkdir lib; echo x > lib/mine.c";
+    let stages = format!("{replaces}; git add --all");
+    for command in [replaces, stages.as_str(), "echo x > lib/mine.c", "echo x > lib/mine.c; ln -s nowhere lib/.git"] {
+        let mut assignment = repository.command(command);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Failed], "{command}: {}", server.log(assignment.attempt));
+        assert!(check_output(&report, 0).contains("?? lib/"), "{command}: {}", check_output(&report, 0));
+        assert_eq!(repository.show(report.branch.as_deref().unwrap(), "lib/mine.c").as_deref(), Some("x"), "{command}");
+        assert!(diff(&report).contains("\n+x\n"), "{command}: {}", diff(&report));
+    }
+
+    // what git ignores is no change, and takes nothing out
+    let mut assignment = repository.command("echo x > lib/mine.o");
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{}", server.log(assignment.attempt));
 }
 
 #[tokio::test]
