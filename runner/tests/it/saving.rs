@@ -115,6 +115,48 @@ async fn what_the_work_has_committed_is_as_it_committed_it() {
     }
 }
 
+/// What git ignores is in the worktree as it was, and only the work's index says that it is out.
+#[tokio::test]
+async fn what_is_untracked_and_ignored_is_out_without_a_commit() {
+    let files = [(".env", "secret\n"), ("kept.tmp", "kept\n"), (".gitignore", "*.tmp\n")];
+    let (state, repository) = (State::new(), Repository::with(&[]));
+    repository.commit(&files[..2]);
+    repository.commit(&files[2..]);
+    let server = Server::with(&state).await;
+    for (more, kept) in [("", ".gitignore\nkept.tmp"), ("; rm \"$(git rev-parse --git-dir)/index\"", ".env\n.gitignore\nkept.tmp")] {
+        let assignment = repository.command(&format!("git rm --quiet --cached .env; echo .env >> .gitignore; git add .gitignore{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        assert_eq!(repository.git(&["ls-tree", "--name-only", &report.branch.unwrap()]), kept, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_a_worktree_is_not_gone() {
+    let (state, repository) = (State::new(), Repository::with(&[("d/1", "1\n"), ("e/1", "1\n"), ("e/2", "2\n")]));
+    let server = Server::with(&state).await;
+    let leaves_out = "git sparse-checkout set d && test ! -e e/1; echo more >> d/1; git add d; git commit --quiet -m More";
+    for (more, files, status) in [
+        ("", "d/1\ne/1\ne/2", CheckStatus::Passed),
+        ("; echo new > d/2; git rm --quiet --sparse e/2", "d/1\nd/2\ne/1", CheckStatus::Failed),
+    ] {
+        let mut assignment = repository.command(&format!("{leaves_out}{more}"));
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        assert_eq!(statuses(&report), [status], "{}", check_output(&report, 0));
+        assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), files, "{more}");
+        assert!(server.log(assignment.attempt).contains("files out of its worktree"), "{more}");
+    }
+
+    // a mark alone hides no file that is there
+    let marks = "git update-index --skip-worktree e/1; echo changed > e/1; rm e/2";
+    let report = server.carry_out(&repository.command(marks)).await;
+    let branch = report.branch.unwrap();
+    assert_eq!(repository.show(&branch, "e/1").as_deref(), Some("changed"));
+    assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &branch]), "d/1\ne/1");
+}
+
 #[tokio::test]
 async fn work_that_moves_around_in_git_loses_nothing() {
     let (state, repository) = (State::new(), Repository::sample());
