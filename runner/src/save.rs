@@ -327,7 +327,11 @@ impl<'a> Saving<'a> {
         let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
         for name in moved.await.map_err(io::Error::other)?? {
             let name = around.join(name);
-            notes.push(format!("{} is a repository of its own: its files are saved, its history is not", name.display()));
+            notes.push(format!(
+                "{} is a repository of its own: its files are saved, its history is not. A submodule that is to stay one is committed and then left \
+                 empty (git submodule deinit -f)",
+                name.display()
+            ));
         }
         Ok(self.add_all().await?)
     }

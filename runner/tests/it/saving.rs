@@ -70,6 +70,18 @@ async fn a_repository_that_the_work_has_committed_keeps_its_files() {
     let branch = report.branch.unwrap();
     assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), "Name");
     assert!(repository.git(&["ls-tree", &branch, "later"]).starts_with("160000 "));
+
+    let adds = "git init --quiet two; echo x > two/x.txt; (cd two; git add .; git commit --quiet -m Two)
+        git submodule --quiet add ./two two; git commit --quiet -m Add";
+    for (more, is_one) in [("", false), ("; git submodule --quiet deinit -f two", true)] {
+        let assignment = repository.command(&format!("{adds}{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{more}: {}", server.log(assignment.attempt));
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.git(&["ls-tree", &branch, "two"]).starts_with("160000 "), is_one, "{more}");
+        assert_eq!(repository.show(&branch, "two/x.txt").is_none(), is_one, "{more}");
+        assert_eq!(server.log(assignment.attempt).contains("git submodule deinit"), !is_one, "{more}");
+    }
 }
 
 /// git itself says nothing of them while the index has a submodule there.
