@@ -9,6 +9,7 @@
 
 mod change;
 mod diff;
+mod hidden;
 mod index;
 mod left;
 mod shown;
@@ -245,34 +246,6 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     Ok(Saved { name: None, commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
 }
 
-/// A repository within one of which nobody is shown what it holds, as it stands there by the id of a commit.
-struct Hidden {
-    path: String,
-    /// It was there before, at another commit.
-    is_moved: bool,
-}
-
-impl Hidden {
-    /// Below a submodule's path, or of the worktree itself.
-    fn unseen(self, around: Option<&str>) -> SaveError {
-        let path = around.map_or_else(|| self.path.clone(), |around| format!("{around}/{}", self.path));
-        match (self.is_moved, around) {
-            (true, _) => SaveError::Unseen {
-                what: format!("{path}, a submodule that the change moves to a commit of which nothing can be shown"),
-                advice: "have the task ask for its submodules and check that commit out there, one that is on a branch or a tag of the \
-                         submodule's repository, or leave it where it was",
-            },
-            (false, around) => {
-                let kind = if around.is_some() { "within a submodule" } else { "within this one" };
-                SaveError::Unseen {
-                    what: format!("{path}, a repository {kind}, whose files no diff shows"),
-                    advice: "remove its .git to have its files taken in and shown",
-                }
-            }
-        }
-    }
-}
-
 impl<'a> Saving<'a> {
     /// Of the attempt's own worktree.
     fn of_work((git, outside): (&'a Git, &'a Git), (entry, checkout): (&'a Entry, &'a Checkout), index: &'a Path, links: &'a [At]) -> Self {
@@ -390,23 +363,6 @@ impl<'a> Saving<'a> {
         let root = &self.checkout.path;
         let has_own = || fs::symlink_metadata(root.join(path).join(".git")).is_ok_and(|own| own.is_dir() || own.is_file());
         !self.links.iter().any(|one| Path::new(&one.path) == path) && has_something(root, path) && !has_own()
-    }
-
-    /// A repository that a tree holds and a commit does not, or at another commit, unless it is a submodule at what it is shown to be at.
-    async fn hidden(&self, commit: &str, tree: &str) -> Result<Option<Hidden>, GitError> {
-        let arguments: [Argument<'_>; 9] =
-            [&"diff-tree", &"-r", &"--raw", &"-z", &"--no-abbrev", &"--no-renames", ALL_REPOSITORIES, &commit, &tree];
-        let changed = self.git.whole(self.place, &arguments, b"", Bounds::LISTING).await?.bytes;
-        let changed = String::from_utf8_lossy(&changed);
-        let mut words = changed.split('\0');
-        while let (Some(about), Some(path)) = (words.next(), words.next()) {
-            let about: Vec<_> = about.split(' ').collect();
-            let [before, "160000", _, now, _] = about[..] else { continue };
-            if !self.links.iter().any(|one| one.path == path && one.commit == now) {
-                return Ok(Some(Hidden { path: path.to_owned(), is_moved: before == ":160000" }));
-            }
-        }
-        Ok(None)
     }
 
     /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.

@@ -121,7 +121,7 @@ async fn change_of(
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
     let store = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&store);
-    if let Some(hidden) = saving.hidden(base, &now).await? {
+    if let Some(hidden) = saving.hidden(base, &now, Some(&head)).await? {
         return Err(hidden.unseen(None));
     }
     saving.is_shown_whole(&now, &inside).await?;
