@@ -39,7 +39,7 @@ use crate::{
     journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
     sandbox::Room,
-    worktree::{self, is_folder_below},
+    worktree::{self, has_something},
 };
 use within::At;
 
@@ -213,12 +213,13 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
 async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
-    worktree::restore(entry, checkout).await?;
+    let still = worktree::still(outside, entry, checkout).await?;
+    worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let mut notes = vec![];
-    let inside = within::look(git, outside, (entry, checkout), Some(&mut notes)).await?;
-    let links = within::links(&inside, &checkout.submodules, 0);
+    let inside = within::look(git, outside, (entry, &still), Some(&mut notes)).await?;
+    let links = within::links(&inside, &still.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(&mut notes).await?;
@@ -475,11 +476,6 @@ fn links(listed: &[u8]) -> Vec<PathBuf> {
     let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
     let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
     paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
-}
-
-/// Whether a folder of the worktree is there and not empty. One that cannot be read may hold anything.
-fn has_something(root: &Path, path: &Path) -> bool {
-    is_folder_below(root, path) && !fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Moves the `.git` of every repository below `path` away, and says which they were. The worktree's own stays, and so do those of

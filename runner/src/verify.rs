@@ -246,10 +246,11 @@ fn of_all(error: GitError, time: Duration) -> GitError {
 }
 
 async fn status_of((git, outside): (&Git, &Git), (entry, checkout): (&Entry, &Checkout), time: Duration) -> Result<String, GitError> {
-    worktree::restore(entry, checkout).await?;
+    let still = worktree::still(outside, entry, checkout).await?;
+    worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let place = worktree::place(checkout, &index);
-    save::begin_index((git, outside), (entry, checkout), &index).await?;
+    save::begin_index((git, outside), (entry, &still), &index).await?;
     let bounds = Bounds { time, ..Bounds::LOCAL };
     let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
     Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
