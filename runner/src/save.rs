@@ -280,13 +280,6 @@ impl<'a> Saving<'a> {
 
     /// Everything in the worktree, as a tree.
     async fn take_in(&self, notes: &mut Vec<String>) -> Result<String, SaveError> {
-        let left_out = self.left_out().await?.len();
-        if left_out > 0 {
-            notes.push(format!(
-                "The work has left {left_out} files out of its worktree (git sparse-checkout): they are as its last commit has them, and no check \
-                 has seen them"
-            ));
-        }
         match self.add_all().await {
             Ok(tree) if self.repositories().await?.made.is_empty() => return Ok(tree),
             Ok(_) | Err(GitError::Failed { .. }) => {}

@@ -1,13 +1,12 @@
 //! What the runner's own index begins with, before it takes in what lies in the worktree.
 //!
 //! That is what the last commit holds, less what would keep git from taking files in: see [`make_way`](Saving::make_way). The work's own index has no
-//! say in what is a change, but for what git ignores: it says what of that is staged, and what is untracked. A file that it leaves out of the
-//! worktree is as the last commit has it.
+//! say in what is a change, but for what git ignores: it says what of that is staged, and what is untracked. What it leaves out
+//! of the worktree (`git sparse-checkout`) is out: no check has seen it.
 
 use std::{
     collections::HashSet,
     ffi::OsStr,
-    io::ErrorKind,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -37,7 +36,6 @@ impl Saving<'_> {
         let staged = self.staged().await?;
         self.make_way(&staged).await?;
         self.untrack().await?;
-        self.leave_out().await?;
         Ok(staged)
     }
 
@@ -65,25 +63,6 @@ impl Saving<'_> {
         let own: HashSet<_> = own.into_iter().collect();
         ignored.retain(|path| !own.contains(path));
         self.change_entries(&"--force-remove", &ignored.iter().map(Vec::as_slice).collect::<Vec<_>>()).await
-    }
-
-    /// What the work has left out is not gone, and not to be asked for either.
-    async fn leave_out(&self) -> Result<(), GitError> {
-        let mut left_out = self.left_out().await?;
-        if left_out.is_empty() {
-            return Ok(());
-        }
-        let now = self.git.whole(self.place, &[&"ls-files", &"--cached", &"-z"], b"", Bounds::LISTING).await?;
-        let now: HashSet<_> = paths(&now.bytes).into_iter().collect();
-        left_out.retain(|path| now.contains(path));
-        self.change_entries(&"--skip-worktree", &left_out.iter().map(Vec::as_slice).collect::<Vec<_>>()).await
-    }
-
-    /// The files that the work has told git to leave out of the worktree (`git sparse-checkout`), and that are not there.
-    pub(super) async fn left_out(&self) -> Result<Vec<Vec<u8>>, GitError> {
-        let listed = self.of_own_index(&[&"ls-files", &"--cached", &"-t", &"-z"]).await?.unwrap_or_default();
-        let marked = listed.iter().filter_map(|entry| entry.strip_prefix(b"S "));
-        Ok(marked.filter(|path| is_gone(&self.checkout.path.join(OsStr::from_bytes(path)))).map(<[u8]>::to_vec).collect())
     }
 
     /// The files in these folders that git does not ignore, whatever the index has there.
@@ -131,10 +110,6 @@ impl Saving<'_> {
 /// Of what git lists with a NUL behind each.
 fn paths(listed: &[u8]) -> Vec<Vec<u8>> {
     listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
-}
-
-fn is_gone(path: &Path) -> bool {
-    path.symlink_metadata().is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 fn is_below(file: &[u8], folder: &[u8]) -> bool {
