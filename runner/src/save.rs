@@ -3,12 +3,14 @@
 //!
 //! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
 //! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
-//! branch, also the files of a repository that it has made within this one; that what it committed on other branches or stashed is on branches
+//! branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on other branches or stashed is on branches
 //! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
 //! saved beside it as well; see [`within`].
 
 mod change;
 mod diff;
+mod hidden;
+mod index;
 mod left;
 mod shown;
 mod store;
@@ -37,11 +39,12 @@ use crate::{
     journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
     sandbox::Room,
-    worktree::{self, is_folder_below},
+    worktree::{self, has_something},
 };
 use within::At;
 
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
+pub(crate) use index::begin_index;
 pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
@@ -174,6 +177,8 @@ struct Repositories {
     theirs: Vec<PathBuf>,
     /// They do not, and there is something in their folders.
     made: Vec<PathBuf>,
+    /// They do, and what is in their folders is no repository.
+    replaced: Vec<PathBuf>,
 }
 
 /// A branch and the commit that it is to point to.
@@ -208,12 +213,13 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
 async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
-    worktree::restore(entry, checkout).await?;
+    let still = worktree::still(outside, entry, checkout).await?;
+    worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let mut notes = vec![];
-    let inside = within::look(git, outside, (entry, checkout), Some(&mut notes)).await?;
-    let links = within::links(&inside, &checkout.submodules, 0);
+    let inside = within::look(git, outside, (entry, &still), Some(&mut notes)).await?;
+    let links = within::links(&inside, &still.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(&mut notes).await?;
@@ -239,34 +245,6 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     }
     let patches = within::save(&saving, &inside, left.patches, &mut notes).await?;
     Ok(Saved { name: None, commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
-}
-
-/// A repository within one of which nobody is shown what it holds, as it stands there by the id of a commit.
-struct Hidden {
-    path: String,
-    /// It was there before, at another commit.
-    is_moved: bool,
-}
-
-impl Hidden {
-    /// Below a submodule's path, or of the worktree itself.
-    fn unseen(self, around: Option<&str>) -> SaveError {
-        let path = around.map_or_else(|| self.path.clone(), |around| format!("{around}/{}", self.path));
-        match (self.is_moved, around) {
-            (true, _) => SaveError::Unseen {
-                what: format!("{path}, a submodule that the change moves to a commit of which nothing can be shown"),
-                advice: "have the task ask for its submodules and check that commit out there, one that is on a branch or a tag of the \
-                         submodule's repository, or leave it where it was",
-            },
-            (false, around) => {
-                let kind = if around.is_some() { "within a submodule" } else { "within this one" };
-                SaveError::Unseen {
-                    what: format!("{path}, a repository {kind}, whose files no diff shows"),
-                    advice: "remove its .git to have its files taken in and shown",
-                }
-            }
-        }
-    }
 }
 
 impl<'a> Saving<'a> {
@@ -316,35 +294,26 @@ impl<'a> Saving<'a> {
         let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
         for name in moved.await.map_err(io::Error::other)?? {
             let name = around.join(name);
-            notes.push(format!("{} is a repository of its own: its files are saved, its history is not", name.display()));
+            notes.push(format!(
+                "{} is a repository of its own: its files are saved, its history is not. A submodule that is to stay one is committed and then left \
+                 empty (git submodule deinit -f)",
+                name.display()
+            ));
         }
         Ok(self.add_all().await?)
     }
 
     async fn add_all(&self) -> Result<String, GitError> {
-        // one after the other: both have to do with the folder of the index
-        worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
-        let staged = self.staged().await?;
-        self.make_way().await?;
+        let staged = self.begin_index().await?;
         self.run(&[&"add", &"--all"]).await?;
         if !staged.is_empty() {
+            let staged: Vec<_> = staged.iter().flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
             let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
             self.git.run_with_input(self.place, &arguments, &staged, Bounds::LOCAL).await?;
         }
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
         self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
-    }
-
-    /// Where a repository is in the index, git takes in no file of what is not one any more. What is one still is put there again.
-    async fn make_way(&self) -> Result<(), GitError> {
-        let made = self.repositories().await?.made;
-        if made.is_empty() {
-            return Ok(());
-        }
-        let paths: Vec<_> = made.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
-        let arguments: [Argument<'_>; 4] = [&"update-index", &"-z", &"--force-remove", &"--stdin"];
-        self.git.run_with_input(self.place, &arguments, &paths, Bounds::LOCAL).await.map(drop)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -367,22 +336,6 @@ impl<'a> Saving<'a> {
         self.git.run_with_input(self.place, &arguments, moved.as_bytes(), Bounds::LOCAL).await.map(drop)
     }
 
-    /// Files that git ignores and that the work staged all the same, each with a NUL behind it.
-    async fn staged(&self) -> Result<Vec<u8>, GitError> {
-        let index = self.checkout.git_dir.join("index");
-        let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
-        let paths = match self.git.whole(worktree::place(self.checkout, &index), &arguments, b"", Bounds::LISTING).await {
-            Ok(output) => output.bytes,
-            // An index that cannot be read holds nothing that is not in the worktree as well.
-            Err(GitError::Failed { .. }) => vec![],
-            Err(error) => return Err(error),
-        };
-        let there = paths
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty() && self.checkout.path.join(OsStr::from_bytes(path)).symlink_metadata().is_ok());
-        Ok(there.flat_map(|path| [b":(top,literal)", path, b"\0"].concat()).collect())
-    }
-
     /// The repositories in the index. What the work has committed makes none of them belong there: only it has what is in them.
     async fn repositories(&self) -> Result<Repositories, GitError> {
         let listed = self.git.whole(self.place, &[&"ls-files", &"--stage", &"-z"], b"", Bounds::LISTING).await?;
@@ -394,25 +347,16 @@ impl<'a> Saving<'a> {
         let listed = self.outside.whole(Place::Repository(self.mirror), &arguments, b"", Bounds::LISTING).await?;
         let before = links(&listed.bytes);
         let (theirs, mut made): (Vec<_>, Vec<_>) = now.into_iter().partition(|path| before.contains(path));
+        let (replaced, theirs) = theirs.into_iter().partition(|path| self.is_replaced(path));
         made.retain(|path| has_something(&self.checkout.path, path));
-        Ok(Repositories { theirs, made })
+        Ok(Repositories { theirs, made, replaced })
     }
 
-    /// A repository that a tree holds and a commit does not, or at another commit, unless it is a submodule at what it is shown to be at.
-    async fn hidden(&self, commit: &str, tree: &str) -> Result<Option<Hidden>, GitError> {
-        let arguments: [Argument<'_>; 9] =
-            [&"diff-tree", &"-r", &"--raw", &"-z", &"--no-abbrev", &"--no-renames", ALL_REPOSITORIES, &commit, &tree];
-        let changed = self.git.whole(self.place, &arguments, b"", Bounds::LISTING).await?.bytes;
-        let changed = String::from_utf8_lossy(&changed);
-        let mut words = changed.split('\0');
-        while let (Some(about), Some(path)) = (words.next(), words.next()) {
-            let about: Vec<_> = about.split(' ').collect();
-            let [before, "160000", _, now, _] = about[..] else { continue };
-            if !self.links.iter().any(|one| one.path == path && one.commit == now) {
-                return Ok(Some(Hidden { path: path.to_owned(), is_moved: before == ":160000" }));
-            }
-        }
-        Ok(None)
+    /// Something lies in the folder of one, and no repository: git takes in none of it while the index has one there, and says nothing of it.
+    fn is_replaced(&self, path: &Path) -> bool {
+        let root = &self.checkout.path;
+        let has_own = || fs::symlink_metadata(root.join(path).join(".git")).is_ok_and(|own| own.is_dir() || own.is_file());
+        !self.links.iter().any(|one| Path::new(&one.path) == path) && has_something(root, path) && !has_own()
     }
 
     /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.
@@ -525,11 +469,6 @@ fn links(listed: &[u8]) -> Vec<PathBuf> {
     let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
     let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
     paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
-}
-
-/// Whether a folder of the worktree is there and not empty. One that cannot be read may hold anything.
-fn has_something(root: &Path, path: &Path) -> bool {
-    is_folder_below(root, path) && !fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Moves the `.git` of every repository below `path` away, and says which they were. The worktree's own stays, and so do those of

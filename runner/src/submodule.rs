@@ -21,6 +21,8 @@ use crate::{
 };
 use described::Described;
 
+pub(crate) use described::names;
+
 /// How deep they may lie in each other.
 const DEEPEST: usize = 5;
 /// How many there may be in one worktree.

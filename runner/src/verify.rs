@@ -31,7 +31,7 @@ use crate::{
     outbox::Outbox,
     process::{self, Allowance, End, Survivors},
     sandbox::{Guest, Room, Running, Sandbox},
-    save::Stand,
+    save::{self, Stand},
     session::Written,
     worktree,
 };
@@ -214,8 +214,8 @@ impl Verification<'_> {
 
     /// Nothing when it was cut short.
     async fn git_clean(&self, time: Duration, give_up: &CancellationToken) -> Option<Checked> {
-        let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone()).inside(self.room);
-        match self.git_status(&git, time).await {
+        let outside = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
+        match self.git_status((&outside.inside(self.room), &outside), time).await {
             Ok(dirty) if dirty.is_empty() => Some(Checked::new(CheckStatus::Passed, "")),
             Ok(dirty) => Some(Checked::new(CheckStatus::Failed, dirty)),
             Err(GitError::GivenUp) => None,
@@ -225,12 +225,12 @@ impl Verification<'_> {
     }
 
     /// Of all repositories, one after the other.
-    async fn git_status(&self, git: &Git, time: Duration) -> Result<String, GitError> {
+    async fn git_status(&self, gits: (&Git, &Git), time: Duration) -> Result<String, GitError> {
         let (began, mut dirty) = (Instant::now(), vec![]);
         for part in self.entry.parts() {
             let Some(checkout) = &part.entry.worktree else { continue };
             let left = time.saturating_sub(began.elapsed());
-            let status = status_of(git, (&part.entry, checkout), left).await.map_err(|error| of_all(error, time))?;
+            let status = status_of(gits, (&part.entry, checkout), left).await.map_err(|error| of_all(error, time))?;
             dirty.extend(status.lines().map(|line| part.says(line)));
         }
         Ok(dirty.join("\n"))
@@ -245,11 +245,12 @@ fn of_all(error: GitError, time: Duration) -> GitError {
     }
 }
 
-async fn status_of(git: &Git, (entry, checkout): (&Entry, &Checkout), time: Duration) -> Result<String, GitError> {
-    worktree::restore(entry, checkout).await?;
+async fn status_of((git, outside): (&Git, &Git), (entry, checkout): (&Entry, &Checkout), time: Duration) -> Result<String, GitError> {
+    let still = worktree::still(outside, entry, checkout).await?;
+    worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let place = worktree::place(checkout, &index);
-    worktree::fresh_index(git, place, &entry.folder, 0).await?;
+    save::begin_index((git, outside), (entry, &still), &index).await?;
     let bounds = Bounds { time, ..Bounds::LOCAL };
     let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
     Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())

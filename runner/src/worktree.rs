@@ -46,7 +46,7 @@ pub(crate) async fn add(git: &Git, checks_out: &Git, entry: &Entry, checkout: &C
         make_submodule(checkout, submodule, &mirror::packed_refs(git, &submodule.mirror).await?)?;
     }
     // all of them, before anything looks at one
-    restore_now(entry, checkout)?;
+    restore_now(entry, checkout, &checkout.submodules)?;
     let index = checkout.git_dir.join("index");
     read_tree(checks_out, place(checkout, &index), &checkout.base_commit).await?;
     copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index(0))?)?;
@@ -79,6 +79,11 @@ pub(crate) fn is_folder_below(root: &Path, path: impl AsRef<Path>) -> bool {
         at.push(part);
         matches!(part, Component::Normal(_)) && fs::symlink_metadata(&at).is_ok_and(|about| about.is_dir())
     })
+}
+
+/// Whether a folder of the worktree is there and not empty. One that cannot be read may hold anything.
+pub(crate) fn has_something(root: &Path, path: &Path) -> bool {
+    is_folder_below(root, path) && !fs::read_dir(root.join(path)).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// With its time: what was written in the second of its index git reads, and what is older it takes for what the index says. By a copy that
@@ -115,13 +120,34 @@ fn make_submodule(checkout: &Checkout, submodule: &Submodule, refs: &[u8]) -> io
 }
 
 /// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work, as
-/// it could make git run commands, overlook files, or read what is not the attempt's.
-pub(crate) async fn restore(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
-    let (entry, checkout) = (entry.clone(), checkout.clone());
-    tokio::task::spawn_blocking(move || restore_now(&entry, &checkout)).await.map_err(io::Error::other)?
+/// it could make git run commands, overlook files, or read what is not the attempt's. Those of the submodules that are `still` ones are found again.
+pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<()> {
+    let (entry, checkout, still) = (entry.clone(), checkout.clone(), still.submodules.clone());
+    tokio::task::spawn_blocking(move || restore_now(&entry, &checkout, &still)).await.map_err(io::Error::other)?
 }
 
-fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
+/// The checkout with those of its submodules that the work has not put files of its own in the place of: then nothing leads to the submodule's
+/// repository from there any more, and the file that names submodules does not name it. Asked before [`restore`], which puts that back.
+pub(crate) async fn still(git: &Git, entry: &Entry, checkout: &Checkout) -> Result<Checkout, GitError> {
+    let mut still = Checkout { submodules: vec![], ..checkout.clone() };
+    for submodule in &checkout.submodules {
+        let around = still.submodules.iter().find(|one| one.number == submodule.within).map(|one| checkout.path.join(&one.path));
+        let around = match (submodule.within, around) {
+            (0, _) => checkout.path.clone(),
+            (_, Some(around)) => around,
+            // it is among the files that are in the place of that
+            (_, None) => continue,
+        };
+        let path = Path::new(&submodule.path);
+        let is_left = !has_something(&checkout.path, path) || fs::symlink_metadata(checkout.path.join(path).join(".git")).is_ok();
+        if is_left || submodule::names(git, &entry.mirror, &around.join(".gitmodules"), &submodule.inner_path).await? {
+            still.submodules.push(submodule.clone());
+        }
+    }
+    Ok(still)
+}
+
+fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::Result<()> {
     keep_files_and_folders(&checkout.git_dir)?;
     settle(&entry.mirror, &checkout.git_dir, &own_settings(entry, checkout)?)?;
     for submodule in &checkout.submodules {
@@ -129,7 +155,7 @@ fn restore_now(entry: &Entry, checkout: &Checkout) -> io::Result<()> {
         settle(&submodule.mirror, &git_dir, &settings_of(entry, checkout, submodule)?)?;
         let folder = checkout.path.join(&submodule.path);
         // one that is gone, or was emptied, is a change as any other
-        if is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
+        if still.contains(submodule) && is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
             let own = folder.join(".git");
             set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
             replace(&own, &format!("gitdir: {}\n", git_dir.display()))?;

@@ -111,17 +111,18 @@ async fn change_of(
     most: Rest,
 ) -> Result<Change, SaveError> {
     fs::create_dir_all(&checkout.path)?;
-    worktree::restore(entry, checkout).await?;
+    let still = worktree::still(outside, entry, checkout).await?;
+    worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
-    let inside = within::look(git, outside, (entry, checkout), None).await?;
-    let links = within::links(&inside, &checkout.submodules, 0);
+    let inside = within::look(git, outside, (entry, &still), None).await?;
+    let links = within::links(&inside, &still.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
     let store = saving.take(&[&head, &now]).await?;
     let saving = saving.reading(&store);
-    if let Some(hidden) = saving.hidden(base, &now).await? {
+    if let Some(hidden) = saving.hidden(base, &now, Some(&head)).await? {
         return Err(hidden.unseen(None));
     }
     saving.is_shown_whole(&now, &inside).await?;

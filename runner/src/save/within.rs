@@ -135,7 +135,7 @@ pub(super) async fn look<'a>(
             };
             // in what lands with another commit, and in what is there beside that; where it is to be saved new ones are moved away
             for tree in [&link, &now] {
-                if let Some(hidden) = saving.reading(&store).hidden(&submodule.commit, tree).await? {
+                if let Some(hidden) = saving.reading(&store).hidden(&submodule.commit, tree, None).await? {
                     return Err(hidden.unseen(Some(&submodule.path)));
                 }
             }

@@ -3,7 +3,11 @@
 //! It is git that reads the file, from the commit and not from a worktree, as settings that include no others. Of all that may stand there
 //! the name, the path and the address count.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+};
 
 use domain::{Failure, FailureCode};
 
@@ -57,6 +61,19 @@ pub(super) async fn in_commit(git: &Git, around: &Around) -> Result<Vec<Describe
     let all = listed(git, place, &[&"ls-tree", &"-r", &"-z", &"--full-tree", &around.commit]).await?;
     let links = entries(&all).filter(|(mode, ..)| *mode == "160000");
     links.map(|(_, commit, path)| described(&said, commit, path).map_err(|why| refused(path, why))).collect()
+}
+
+/// Whether a `.gitmodules` of the work's names a submodule at this path. One that cannot be read may name any; what is no file names none.
+pub(crate) async fn names(git: &Git, mirror: &Path, file: &Path, path: &str) -> Result<bool, GitError> {
+    if !fs::symlink_metadata(file).is_ok_and(|about| about.is_file()) {
+        return Ok(false);
+    }
+    let settings: [Argument<'_>; 6] = [&"config", &"--file", &"-", &"--no-includes", &"-z", &"--list"];
+    match git.run_from(Place::Repository(mirror), &settings, File::open(file)?, Bounds::LOCAL).await {
+        Ok(output) => Ok(output.cut || said(&output.bytes).values().any(|one| one.path.as_deref() == Some(path))),
+        Err(GitError::Failed { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 async fn listed(git: &Git, place: Place<'_>, arguments: &[Argument<'_>]) -> Result<String, Refused> {

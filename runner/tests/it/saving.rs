@@ -7,9 +7,9 @@ use std::{
     process::Command,
 };
 
-use domain::{FailureCode, FindingKind, LogStream};
+use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, LogStream};
 
-use crate::harness::{Repository, Server, State, diff, failure_code, outcome, without_a_sandbox};
+use crate::harness::{Repository, Server, State, check_output, checks, diff, failure_code, outcome, statuses, without_a_sandbox};
 
 #[tokio::test]
 async fn changes_of_every_kind_are_committed_with_the_task_in_the_message() {
@@ -70,6 +70,46 @@ async fn a_repository_that_the_work_has_committed_keeps_its_files() {
     let branch = report.branch.unwrap();
     assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), "Name");
     assert!(repository.git(&["ls-tree", &branch, "later"]).starts_with("160000 "));
+
+    let adds = "git init --quiet two; echo x > two/x.txt; (cd two; git add .; git commit --quiet -m Two)
+        git submodule --quiet add ./two two; git commit --quiet -m Add";
+    for (more, is_one) in [("", false), ("; git submodule --quiet deinit -f two", true)] {
+        let assignment = repository.command(&format!("{adds}{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{more}: {}", server.log(assignment.attempt));
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.git(&["ls-tree", &branch, "two"]).starts_with("160000 "), is_one, "{more}");
+        assert_eq!(repository.show(&branch, "two/x.txt").is_none(), is_one, "{more}");
+        assert_eq!(server.log(assignment.attempt).contains("git submodule deinit"), !is_one, "{more}");
+    }
+}
+
+/// git itself says nothing of them while the index has a submodule there.
+#[tokio::test]
+async fn files_in_the_place_of_a_submodule_are_kept() {
+    let (state, repository) = (State::new(), Repository::with(&[(".gitignore", "*.o\n")]));
+    let server = Server::with(&state).await;
+    let link = format!("160000,{},lib", repository.git(&["rev-parse", "HEAD"]));
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &link]);
+    repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n")]);
+    let replaces = "git rm --quiet lib; mkdir lib; echo x > lib/mine.c";
+    let stages = format!("{replaces}; git add --all");
+    for command in [replaces, stages.as_str(), "echo x > lib/mine.c", "echo x > lib/mine.c; ln -s nowhere lib/.git"] {
+        let mut assignment = repository.command(command);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Failed], "{command}: {}", server.log(assignment.attempt));
+        assert!(check_output(&report, 0).contains("?? lib/"), "{command}: {}", check_output(&report, 0));
+        assert_eq!(repository.show(report.branch.as_deref().unwrap(), "lib/mine.c").as_deref(), Some("x"), "{command}");
+        assert!(diff(&report).contains("\n+x\n"), "{command}: {}", diff(&report));
+    }
+
+    // what git ignores is no change, and takes nothing out
+    let mut assignment = repository.command("echo x > lib/mine.o");
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{}", server.log(assignment.attempt));
 }
 
 #[tokio::test]
@@ -85,6 +125,39 @@ async fn what_the_work_has_committed_is_as_it_committed_it() {
         assert_eq!(repository.git(&["ls-tree", "--name-only", &branch]), files);
         assert_eq!(repository.git(&["log", "-1", "--format=%s", &branch]), last);
     }
+}
+
+/// What git ignores is in the worktree as it was, and only the work's index says that it is out.
+#[tokio::test]
+async fn what_is_untracked_and_ignored_is_out_without_a_commit() {
+    let files = [(".env", "secret\n"), ("kept.tmp", "kept\n"), (".gitignore", "*.tmp\n")];
+    let (state, repository) = (State::new(), Repository::with(&[]));
+    repository.commit(&files[..2]);
+    repository.commit(&files[2..]);
+    let server = Server::with(&state).await;
+    for (more, kept) in [("", ".gitignore\nkept.tmp"), ("; rm \"$(git rev-parse --git-dir)/index\"", ".env\n.gitignore\nkept.tmp")] {
+        let assignment = repository.command(&format!("git rm --quiet --cached .env; echo .env >> .gitignore; git add .gitignore{more}"));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+        assert_eq!(repository.git(&["ls-tree", "--name-only", &report.branch.unwrap()]), kept, "{more}");
+    }
+}
+
+/// Else work could keep a file from every check, and have it land all the same.
+#[tokio::test]
+async fn what_is_left_out_of_a_worktree_does_not_land() {
+    let (state, repository) = (State::new(), Repository::with(&[("d/1", "1\n"), ("e/1", "1\n"), ("e/2", "2\n")]));
+    let server = Server::with(&state).await;
+    let leaves_out = "git sparse-checkout set d && test ! -e e/1; echo more >> d/1; git add d; git commit --quiet -m More";
+    // a mark alone hides no file that is there
+    let marks = "git update-index --skip-worktree e/1; echo changed > e/1; rm e/2";
+    for (command, files) in [(leaves_out, "d/1"), (marks, "d/1\ne/1")] {
+        let report = server.carry_out(&repository.command(command)).await;
+        assert_eq!(outcome(&report), "completed");
+        assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), files, "{command}");
+    }
+    let report = server.carry_out(&repository.command(marks)).await;
+    assert_eq!(repository.show(&report.branch.unwrap(), "e/1").as_deref(), Some("changed"));
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@
 use std::{fs, path::Path, process::Command};
 
 use domain::{
-    ArtifactKind, CheckKind, FailureCode, FindingKind, Isolation, LogStream,
+    ArtifactKind, CheckKind, CheckStatus, FailureCode, FindingKind, Isolation, LogStream,
     protocol::{Assignment, AttemptReport, Credentials},
     repository::SUBMODULES,
 };
 use runner::{Paths, RunnerConfig};
 
-use crate::harness::{Repository, Server, State, checks, config, failure_code, outcome, short, without_a_sandbox};
+use crate::harness::{Repository, Server, State, checks, config, failure_code, outcome, short, statuses, without_a_sandbox};
 
 /// As tasks name it; git on the runner's machine is told that it is somewhere else.
 const ELSEWHERE: &str = "https://forge.test/acme/app.git";
@@ -324,6 +324,36 @@ async fn a_submodule_that_is_moved_keeps_its_files() {
     let branch = report.branch.unwrap();
     assert_eq!(app.show(&branch, "libs/lib/lib.txt").as_deref(), Some("one\ntwo"));
     assert_eq!(link(&app, &branch, "vendor/lib"), "");
+}
+
+/// No `.gitmodules` names the submodule any more, and an id there would be nobody's.
+#[tokio::test]
+async fn files_in_the_place_of_a_submodule_that_is_taken_out_land() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let commits = "cd vendor/lib; echo two > lib.txt; git commit --quiet -am Two; cd ../..";
+    let replaces = "git rm --quiet --force vendor/lib; mkdir -p vendor/lib; echo x > vendor/lib/mine.c";
+    for command in [
+        replaces.to_owned(),
+        format!("{replaces}; git add --all"),
+        format!("{commits}; {replaces}; git add --all; git commit --quiet -m Own"),
+    ] {
+        let mut assignment = with_submodules(&app, &command);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{command}: {}", server.log(assignment.attempt));
+        let branch = report.branch.clone().unwrap();
+        assert_eq!(app.show(&branch, "vendor/lib/mine.c").as_deref(), Some("x"), "{command}");
+        let clean = if command.contains("-m Own") { CheckStatus::Passed } else { CheckStatus::Failed };
+        assert_eq!((statuses(&report), kinds(&report)), (vec![clean], vec![ArtifactKind::Diff]), "{command}");
+        let left = in_mirrors(&server, &format!("{branch}-left/submodule-1"), "lib.txt");
+        assert_eq!(left.is_empty(), !command.contains("Two"), "what was committed there is kept: {command}");
+    }
+
+    // where it is named all the same, what leads to its repository is put back
+    let assignment = with_submodules(&app, "rm vendor/lib/.git; echo two > vendor/lib/lib.txt");
+    let report = server.carry_out(&assignment).await;
+    assert_eq!((report.branch.clone(), kinds(&report)), (None, vec![ArtifactKind::Patch]), "{}", server.log(assignment.attempt));
 }
 
 #[tokio::test]

@@ -201,6 +201,38 @@ async fn a_submodule_without_files_is_moved_past_no_judge() {
     }
 }
 
+/// What others have moved is on a branch of the repository, and no change of the work's.
+#[tokio::test]
+async fn a_submodule_that_others_have_moved_is_in_no_judges_way() {
+    let lib = Repository::with(&[("lib.txt", "one\n")]);
+    let repository = that_has(&lib);
+    let second = lib.commit(&[("lib.txt", "two\n")]);
+    repository.git(&["checkout", "--quiet", "-b", "next"]);
+    moves(&repository, "lib", &lib);
+    repository.commit(&[("next.txt", "next\n")]);
+    repository.git(&["checkout", "--quiet", "main"]);
+    let merges = "git merge -q --no-ff -m Merge origin/next";
+    let third = "1".repeat(40);
+    let moves_on = format!("{merges}; git update-index --cacheinfo 160000,{third},lib; git commit -qm Bump");
+    // by a commit of its own that it calls theirs
+    let claims = "git update-index --cacheinfo 160000,2222222222222222222222222222222222222222,lib; git commit -qm Bump
+git update-ref refs/remotes/origin/main HEAD; git tag theirs";
+    for (works, status, link) in [
+        (merges, CheckStatus::Passed, second.as_str()),
+        (moves_on.as_str(), CheckStatus::Error, third.as_str()),
+        (claims, CheckStatus::Error, "2222222222222222222222222222222222222222"),
+    ] {
+        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
+        let said = check_output(&report, 0);
+        assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
+        assert_eq!(said.contains("lib, a submodule that the change moves"), status == CheckStatus::Error, "{said}");
+        let branch = report.branch.as_deref().unwrap();
+        assert_eq!(repository.git(&["ls-tree", "--format=%(objectname)", branch, "lib"]), link, "{works}");
+        server.stop().await;
+    }
+}
+
 /// What is moved by one that is moved itself is shown as well, or nobody judges.
 #[tokio::test]
 async fn a_submodule_in_a_submodule_is_moved_past_no_judge() {
