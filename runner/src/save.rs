@@ -295,8 +295,8 @@ impl<'a> Saving<'a> {
         for name in moved.await.map_err(io::Error::other)?? {
             let name = around.join(name);
             notes.push(format!(
-                "{} is a repository of its own: its files are saved, its history is not. A submodule that is to stay one is committed and then left \
-                 empty (git submodule deinit -f)",
+                "{} is a repository of its own: its files are saved, its history is not. A submodule that is to stay one is committed, and its \
+                 folder then emptied, .git with it",
                 name.display()
             ));
         }
