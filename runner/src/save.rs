@@ -13,6 +13,7 @@ mod hidden;
 mod index;
 mod left;
 mod shown;
+mod shut;
 mod store;
 mod within;
 
@@ -44,7 +45,7 @@ use crate::{
 use within::At;
 
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
-pub(crate) use index::begin_index;
+pub(crate) use shut::status;
 pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
@@ -305,15 +306,14 @@ impl<'a> Saving<'a> {
 
     async fn add_all(&self) -> Result<String, GitError> {
         let staged = self.begin_index().await?;
+        let mut shut = self.shut_links().await?;
         self.run(&[&"add", &"--all"]).await?;
-        if !staged.is_empty() {
-            let staged: Vec<_> = staged.iter().flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
-            let arguments: [Argument<'_>; 4] = [&"add", &"--force", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
-            self.git.run_with_input(self.place, &arguments, &staged, Bounds::LOCAL).await?;
-        }
+        shut.extend(self.add_staged(&staged).await?);
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
-        self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
+        let tree = self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await?;
+        self.open_links(&shut).await?;
+        Ok(tree)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -372,6 +372,7 @@ impl<'a> Saving<'a> {
     /// Whatever the worktree holds is in the index now; only a repository with changes of its own can still differ. Those of the submodules that
     /// were fetched are saved by themselves.
     async fn nothing_is_left(&self) -> Result<(), SaveError> {
+        // what git runs in such a one may write another index: the tree is made, and nobody reads that any more
         let left = self.ask(&[&"diff-files", &"--name-only", &"-z", ALL_REPOSITORIES]).await?;
         let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
         match left.next() {

@@ -20,10 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Limits,
-    attempt::folder::AttemptFolder,
     backend::{environment::Place, found::Found, identity::Identity, shell},
     clock,
-    git::{Bounds, Git, GitError},
+    git::{Git, GitError},
     held::{Order, Orders},
     journal::{Checkout, Entry},
     log::Log,
@@ -248,12 +247,7 @@ fn of_all(error: GitError, time: Duration) -> GitError {
 async fn status_of((git, outside): (&Git, &Git), (entry, checkout): (&Entry, &Checkout), time: Duration) -> Result<String, GitError> {
     let still = worktree::still(outside, entry, checkout).await?;
     worktree::restore(entry, checkout, &still).await?;
-    let index = AttemptFolder::of(&entry.folder).index();
-    let place = worktree::place(checkout, &index);
-    save::begin_index((git, outside), (entry, &still), &index).await?;
-    let bounds = Bounds { time, ..Bounds::LOCAL };
-    let status = git.run(place, &[&"status", &"--porcelain", &"--untracked-files=normal", &"--ignore-submodules=none"], bounds).await?;
-    Ok(String::from_utf8_lossy(&status.bytes).trim_end().to_owned())
+    save::status((git, outside), (entry, &still), time).await
 }
 
 /// Whether a check that runs or looks something up has not passed, though it has to.

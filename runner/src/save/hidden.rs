@@ -51,11 +51,12 @@ impl Saving<'_> {
         Ok(hidden.into_iter().next())
     }
 
-    /// Where commits that the work has merged have these, as far as the repository itself has them on a branch or behind a tag: that is its own and no
-    /// change of the work's. What its history is the mirror says, as the work could have made any reference.
+    /// Where commits that the work has merged have these, as far as the repository itself has them behind a tag or on a branch that is none of an
+    /// attempt's: that is its own and no change of the work's. What its history is the mirror says, as the work could have made any reference.
     async fn brought(&self, head: &str, these: &[Hidden]) -> Result<Vec<Hidden>, GitError> {
         let (base, mirror) = (&self.checkout.base_commit, Place::Repository(self.mirror));
-        let arguments: [Argument<'_>; 5] = [&"rev-list", &"--remotes", &"--tags", &"--not", base];
+        // what attempts have left on branches nobody has taken in
+        let arguments: [Argument<'_>; 6] = [&"rev-list", &"--exclude=origin/muster/*", &"--remotes", &"--tags", &"--not", base];
         let theirs = self.outside.whole(mirror, &arguments, b"", Bounds::LISTING).await?.text();
         let theirs: HashSet<_> = theirs.lines().collect();
         let merged = self.ask(&[&"rev-list", &format!("{base}..{head}"), &"--"]).await?;

@@ -4,29 +4,13 @@
 //! say in what is a change, but for what git ignores: it says what of that is staged, and what is untracked. What it leaves out
 //! of the worktree (`git sparse-checkout`) is out: no check has seen it.
 
-use std::{
-    collections::HashSet,
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
-use super::{Repositories, Saving, within};
+use super::{Repositories, Saving};
 use crate::{
-    git::{Argument, Bounds, Git, GitError, Place},
-    journal::{Checkout, Entry},
+    git::{Argument, Bounds, GitError, Place},
     worktree,
 };
-
-/// Makes that of the attempt's worktree, for whoever asks what is not committed.
-pub(crate) async fn begin_index(
-    (git, outside): (&Git, &Git),
-    (entry, checkout): (&Entry, &Checkout),
-    index: &Path,
-) -> Result<(), GitError> {
-    let links = within::links(&[], &checkout.submodules, 0);
-    Saving::of_work((git, outside), (entry, checkout), index, &links).begin_index().await.map(drop)
-}
 
 impl Saving<'_> {
     /// Makes it. Says which files git ignores and the work has staged all the same.
@@ -84,6 +68,23 @@ impl Saving<'_> {
         Ok(staged)
     }
 
+    /// Takes these in. What lies in a repository within this one is that one's. Says which those are, which are shut.
+    pub(super) async fn add_staged(&self, staged: &[Vec<u8>]) -> Result<Vec<PathBuf>, GitError> {
+        if staged.is_empty() {
+            return Ok(vec![]);
+        }
+        let shut = self.shut_links().await?;
+        let is_within = |path: &[u8]| shut.iter().map(|link| link.as_os_str().as_bytes()).any(|link| path == link || is_below(path, link));
+        let own = staged.iter().filter(|path| !is_within(path));
+        let own: Vec<_> = own.flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
+        if !own.is_empty() {
+            // a folder with nothing new in it but what is shut is no error
+            let arguments: [Argument<'_>; 5] = [&"add", &"--force", &"--sparse", &"--pathspec-from-file=-", &"--pathspec-file-nul"];
+            self.git.run_with_input(self.place, &arguments, &own, Bounds::LOCAL).await?;
+        }
+        Ok(shut)
+    }
+
     /// What git lists of the work's index. Where it cannot be read, it holds nothing that is not in the worktree as well.
     async fn of_own_index(&self, arguments: &[Argument<'_>]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
         let index = self.checkout.git_dir.join("index");
@@ -97,7 +98,7 @@ impl Saving<'_> {
         }
     }
 
-    async fn change_entries(&self, how: Argument<'_>, paths: &[&[u8]]) -> Result<(), GitError> {
+    pub(super) async fn change_entries(&self, how: Argument<'_>, paths: &[&[u8]]) -> Result<(), GitError> {
         if paths.is_empty() {
             return Ok(());
         }
@@ -108,7 +109,7 @@ impl Saving<'_> {
 }
 
 /// Of what git lists with a NUL behind each.
-fn paths(listed: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn paths(listed: &[u8]) -> Vec<Vec<u8>> {
     listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
 }
 

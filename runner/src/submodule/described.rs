@@ -19,6 +19,8 @@ use crate::{
 
 /// Bytes of a path or a name.
 const LONGEST: usize = 500;
+/// Bytes that are read of a file that the work may have written.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Described {
@@ -63,10 +65,14 @@ pub(super) async fn in_commit(git: &Git, around: &Around) -> Result<Vec<Describe
     links.map(|(_, commit, path)| described(&said, commit, path).map_err(|why| refused(path, why))).collect()
 }
 
-/// Whether a `.gitmodules` of the work's names a submodule at this path. One that cannot be read may name any; what is no file names none.
+/// Whether a `.gitmodules` of the work's names a submodule at this path. One that cannot be read, or is longer than anybody's, may name any; what is no
+/// file names none.
 pub(crate) async fn names(git: &Git, mirror: &Path, file: &Path, path: &str) -> Result<bool, GitError> {
-    if !fs::symlink_metadata(file).is_ok_and(|about| about.is_file()) {
-        return Ok(false);
+    match fs::symlink_metadata(file) {
+        // git has a value in memory several times, and outside of the bounds of the work
+        Ok(about) if about.is_file() && about.len() > LONGEST_FILE => return Ok(true),
+        Ok(about) if about.is_file() => {}
+        _ => return Ok(false),
     }
     let settings: [Argument<'_>; 6] = [&"config", &"--file", &"-", &"--no-includes", &"-z", &"--list"];
     match git.run_from(Place::Repository(mirror), &settings, File::open(file)?, Bounds::LOCAL).await {

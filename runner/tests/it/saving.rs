@@ -248,13 +248,15 @@ async fn a_repository_stays_its_owners() {
 async fn stashes_other_branches_and_forced_files_are_kept() {
     let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "*.tmp\n")]));
     let server = Server::with(&state).await;
-    let assignment = repository.command(
+    let mut assignment = repository.command(
         "echo older > a.txt; git stash --quiet; echo stashed > a.txt; git stash --quiet
         git checkout --quiet -b idea; echo idea > idea.txt; git add .; git commit --quiet -m Idea; git checkout --quiet -
         echo staged > staged.tmp; git add --force staged.tmp; echo ignored > ignored.tmp; echo b > b.txt",
     );
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
     assert_eq!(outcome(&report), "completed");
+    assert_eq!(check_output(&report, 0), "A  staged.tmp\n?? b.txt", "what lands is what is not committed");
     let branch = report.branch.unwrap();
     let files = repository.git(&["ls-tree", "--name-only", &branch]);
     assert_eq!(files, ".gitignore\na.txt\nb.txt\nstaged.tmp");
@@ -404,4 +406,65 @@ takes_up() { git update-ref HEAD $(git commit-tree -p HEAD -m Forged $1); }
         assert_eq!(repository.show(&branch, "lib/x.txt").as_deref(), Some(shows), "{acts}");
         assert_eq!(repository.show(&branch, "new/x.txt"), None, "{acts}");
     }
+}
+
+/// With a submodule that nobody has fetched, `lib`, whose only commit is on a branch of its own.
+fn with_a_submodule() -> Repository {
+    let repository = Repository::with(&[("l", "lib\n")]);
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["branch", "lib"]);
+    fs::create_dir(repository.path.join("lib")).unwrap();
+    repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},lib")]);
+    fs::write(repository.path.join("k.tmp"), "k\n").unwrap();
+    repository.git(&["add", "k.tmp"]);
+    repository.commit(&[(".gitignore", "*.tmp\n"), ("a.txt", "a\n")]);
+    repository
+}
+
+/// Work that puts a repository into the place of that, at the very commit.
+const POPULATES: &str =
+    r#"git init -q lib; git -C lib fetch -q "$(git rev-parse --git-dir)" refs/remotes/origin/lib; git -C lib checkout -q FETCH_HEAD"#;
+
+/// Whenever git looks into the repository at `path`, it runs this there.
+fn runs_in(path: &str, what: &str) -> String {
+    format!(
+        "git -C {path} config filter.own.clean '{what}; cat'; mkdir -p {path}/.git/info; echo '* filter=own' > {path}/.git/info/attributes
+        touch -d 2001-02-03 {path}/l"
+    )
+}
+
+/// It is the index that is being written which git runs that beside.
+#[tokio::test]
+async fn a_repository_within_one_puts_no_other_tree_in_the_place_of_what_there_is() {
+    let (state, repository) = (State::new(), with_a_submodule());
+    let server = Server::with(&state).await;
+    let forges = r#"own=$(git rev-parse --git-dir); bad=$(echo bad | git hash-object -w --stdin); export GIT_INDEX_FILE="$own/forged"
+git read-tree HEAD; git update-index --refresh; git update-index --cacheinfo "100644,$bad,a.txt"; git update-index --assume-unchanged a.txt
+unset GIT_INDEX_FILE; echo good > a.txt"#;
+    let puts = "[ -e ../../index/index.lock ] && cp ../../git/forged ../../index/new && mv ../../index/new ../../index/index.lock";
+    // where there is one, and where one comes to be there of what was taken in first
+    let another = "echo z > z.tmp; git add --force z.tmp; rm k.tmp; git init -q k.tmp; echo l > k.tmp/l; git -C k.tmp add l
+        git -C k.tmp commit -q -m Own";
+    for (path, makes) in [("lib", POPULATES), ("k.tmp", another)] {
+        let assignment = repository.command(&format!("{forges}\n{makes}\n{}", runs_in(path, puts)));
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{path}: {}", server.log(assignment.attempt));
+        let branch = report.branch.unwrap();
+        assert_eq!(repository.show(&branch, "a.txt").as_deref(), Some("good"), "{path}");
+        assert_eq!(repository.show(&branch, "k.tmp/l").is_some(), path == "k.tmp", "{path}");
+        assert_eq!(repository.git(&["ls-tree", "--format=%(objectname)", &branch, "lib"]), repository.git(&["rev-parse", "lib"]), "{path}");
+    }
+}
+
+/// Nor does what such a program puts beside the history.
+#[tokio::test]
+async fn a_repository_within_one_hides_nothing_that_is_not_committed() {
+    let (state, repository) = (State::new(), with_a_submodule());
+    let server = Server::with(&state).await;
+    let hides = runs_in("lib", "mkdir -p ../../git/info; echo \"*\" > ../../git/info/exclude");
+    let mut assignment = repository.command(&format!("{POPULATES}\n{hides}\necho new > new.txt"));
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!((statuses(&report), check_output(&report, 0)), (vec![CheckStatus::Failed], "?? new.txt"));
+    assert_eq!(repository.show(&report.branch.unwrap(), "new.txt").as_deref(), Some("new"), "{}", server.log(assignment.attempt));
 }

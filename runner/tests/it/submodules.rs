@@ -10,7 +10,7 @@ use domain::{
 };
 use runner::{Paths, RunnerConfig};
 
-use crate::harness::{Repository, Server, State, checks, config, failure_code, outcome, short, statuses, without_a_sandbox};
+use crate::harness::{Repository, Server, State, check_output, checks, config, failure_code, outcome, short, statuses, without_a_sandbox};
 
 /// As tasks name it; git on the runner's machine is told that it is somewhere else.
 const ELSEWHERE: &str = "https://forge.test/acme/app.git";
@@ -124,9 +124,11 @@ async fn what_is_changed_inside_a_submodule_is_saved_beside_the_result() {
     assert_eq!(lib.branches(), Vec::<String>::new(), "and nothing was pushed to it");
 
     // nothing but that
-    let inside = with_submodules(&app, "echo two >> vendor/lib/lib.txt");
+    let mut inside = with_submodules(&app, "echo two >> vendor/lib/lib.txt");
+    inside.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&inside).await;
     assert_eq!((outcome(&report).as_str(), &report.branch, kinds(&report)), ("completed", &None, vec![ArtifactKind::Patch]));
+    assert_eq!((statuses(&report), check_output(&report, 0)), (vec![CheckStatus::Failed], " M vendor/lib"));
 }
 
 /// Also where nothing is changed in its worktree, or there is none any more.
@@ -329,7 +331,7 @@ async fn a_submodule_that_is_moved_keeps_its_files() {
 /// No `.gitmodules` names the submodule any more, and an id there would be nobody's.
 #[tokio::test]
 async fn files_in_the_place_of_a_submodule_that_is_taken_out_land() {
-    let (state, (_lib, app)) = (State::new(), app());
+    let (state, (lib, app)) = (State::new(), app());
     let server = Server::with(&state).await;
     let commits = "cd vendor/lib; echo two > lib.txt; git commit --quiet -am Two; cd ../..";
     let replaces = "git rm --quiet --force vendor/lib; mkdir -p vendor/lib; echo x > vendor/lib/mine.c";
@@ -354,6 +356,31 @@ async fn files_in_the_place_of_a_submodule_that_is_taken_out_land() {
     let assignment = with_submodules(&app, "rm vendor/lib/.git; echo two > vendor/lib/lib.txt");
     let report = server.carry_out(&assignment).await;
     assert_eq!((report.branch.clone(), kinds(&report)), (None, vec![ArtifactKind::Patch]), "{}", server.log(assignment.attempt));
+    // and of one that is longer than anybody's nobody reads that it is not
+    let long = "rm vendor/lib/.git; echo two > vendor/lib/lib.txt; head -c 2000000 /dev/zero | tr '\\0' '#' > .gitmodules";
+    let assignment = with_submodules(&app, long);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(link(&app, &report.branch.unwrap(), "vendor/lib"), head(&lib), "{}", server.log(assignment.attempt));
+}
+
+/// git looks into a submodule by the index that the work has there, and into what that names.
+#[tokio::test]
+async fn what_a_submodule_names_puts_no_other_tree_in_the_place_of_what_there_is() {
+    let (state, lib, app) = (State::new(), Repository::with(&[("lib.txt", "one\n"), ("x/f.txt", "f\n")]), Repository::sample());
+    holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", lib.path.to_str().unwrap()));
+    let server = Server::with(&state).await;
+    let acts = r#"own=$(git rev-parse --git-dir); bad=$(echo bad | git hash-object -w --stdin); export GIT_INDEX_FILE="$own/forged"
+git read-tree HEAD; git update-index --refresh; git update-index --cacheinfo "100644,$bad,README.md"; git update-index --assume-unchanged README.md
+unset GIT_INDEX_FILE; echo good > README.md; cd vendor/lib/x; git init -q; git add f.txt; git commit -q -m X
+git config filter.own.clean 'cd ../../../../index; [ -e index.lock ] && cp ../git/forged new && mv new index.lock; cat'
+mkdir -p .git/info; echo '* filter=own' > .git/info/attributes; touch -d 2001-02-03 f.txt; x=$(git rev-parse HEAD); cd ..
+git rm -q -r --cached x; git update-index --add --cacheinfo "160000,$x,x""#;
+    let assignment = with_submodules(&app, acts);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let branch = report.branch.unwrap();
+    assert_eq!(app.show(&branch, "README.md").as_deref(), Some("good"));
+    assert_eq!(link(&app, &branch, "vendor/lib"), head(&lib));
 }
 
 #[tokio::test]

@@ -71,10 +71,12 @@ touch -d 2001-02-03 lib/l"#
 
 #[tokio::test]
 async fn what_is_saved_is_what_was_judged_or_nothing_has_passed() {
-    let repository = with_a_submodule();
+    let repository = Repository::with(&[(".gitattributes", "main.py filter=own\n"), ("main.py", "ok\n")]);
+    let (agent, state) = (agent("echo harmless >> main.py", r#"verdict "$word" pass x"#), State::new());
     // at first harmless, and something else once a judge has seen that
-    let agent = agent(&runs_in_lib("[ -e ../../judge-1-1 ] && echo evil > ../main.py"), r#"verdict "$word" pass x"#);
-    let state = State::new();
+    let settings = "[filter \"own\"]\n\tclean = \"if [ -e ../judge-1-1 ]; then echo evil; else cat; fi\"\n";
+    fs::create_dir_all(state.path()).unwrap();
+    fs::write(state.path().join("gitconfig.local"), settings).unwrap();
     let server = agent.runs(&state).await;
     let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
     let report = server.carry_out(&assignment).await;
@@ -87,9 +89,12 @@ async fn what_is_saved_is_what_was_judged_or_nothing_has_passed() {
 async fn what_git_runs_of_the_work_while_it_looks_changes_nothing() {
     let repository = with_a_submodule();
     let agent = agent(&runs_in_lib("echo evil > ../main.py"), r#"verdict "$word" pass x"#);
-    let assignment = Assignment { isolation: Isolation::Sandbox, ..judged(&repository, &[(CheckKind::Review, None)]) };
+    let checks = [(CheckKind::GitClean, None), (CheckKind::Review, None)];
+    let mut assignment = Assignment { isolation: Isolation::Sandbox, ..judged(&repository, &checks) };
+    // it is there that git looks into the submodule before anybody judges
+    assignment.checks[0].required = false;
     let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
-    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
+    assert_eq!(statuses(&report), [CheckStatus::Failed, CheckStatus::Passed], "{}", server.log(assignment.attempt));
     assert_eq!(repository.show(&report.branch.unwrap(), "main.py").as_deref(), Some("ok\nharmless"));
 }
 
@@ -211,6 +216,13 @@ async fn a_submodule_that_others_have_moved_is_in_no_judges_way() {
     moves(&repository, "lib", &lib);
     repository.commit(&[("next.txt", "next\n")]);
     repository.git(&["checkout", "--quiet", "main"]);
+    // as an attempt was refused before, which a commit that is named by its id brings along
+    let (main, refused) = (repository.git(&["rev-parse", "HEAD"]), lib.commit(&[("lib.txt", "refused\n")]));
+    repository.git(&["checkout", "--quiet", "-b", "muster/x-1"]);
+    moves(&repository, "lib", &lib);
+    repository.commit(&[("tried.txt", "tried\n")]);
+    repository.git(&["checkout", "--quiet", "main"]);
+    let tries_again = "git merge -q --no-ff -m Merge origin/muster/x-1";
     let merges = "git merge -q --no-ff -m Merge origin/next";
     let third = "1".repeat(40);
     let moves_on = format!("{merges}; git update-index --cacheinfo 160000,{third},lib; git commit -qm Bump");
@@ -221,8 +233,10 @@ git update-ref refs/remotes/origin/main HEAD; git tag theirs";
         (merges, CheckStatus::Passed, second.as_str()),
         (moves_on.as_str(), CheckStatus::Error, third.as_str()),
         (claims, CheckStatus::Error, "2222222222222222222222222222222222222222"),
+        (tries_again, CheckStatus::Error, refused.as_str()),
     ] {
-        let assignment = judged(&repository, &[(CheckKind::Review, None)]);
+        let base_ref = (works == tries_again).then(|| main.clone());
+        let assignment = Assignment { base_ref, ..judged(&repository, &[(CheckKind::Review, None)]) };
         let Ran { server, report, _state } = carried_out(&agent(works, r#"verdict "$word" pass x"#), &assignment).await;
         let said = check_output(&report, 0);
         assert_eq!(statuses(&report), [status], "{works}: {said}\n{}", server.log(assignment.attempt));
