@@ -452,7 +452,11 @@ unset GIT_INDEX_FILE; echo good > a.txt"#;
         let branch = report.branch.unwrap();
         assert_eq!(repository.show(&branch, "a.txt").as_deref(), Some("good"), "{path}");
         assert_eq!(repository.show(&branch, "k.tmp/l").is_some(), path == "k.tmp", "{path}");
-        assert_eq!(repository.git(&["ls-tree", "--format=%(objectname)", &branch, "lib"]), repository.git(&["rev-parse", "lib"]), "{path}");
+        assert_eq!(
+            repository.git(&["ls-tree", "--format=%(objectname)", &branch, "lib"]),
+            repository.git(&["rev-parse", "refs/heads/lib"]),
+            "{path}"
+        );
     }
 }
 
