@@ -133,10 +133,6 @@ impl Engine {
         let Some(workspace) = store::lock_task(&mut tx, task).await? else { return Ok(()) };
         let Some(waiting) = store::lock_waiting(&mut tx, said, runner).await? else { return Ok(()) };
         let now = tx.now();
-        if waiting.says_anew && said.remote.is_some() {
-            // about the push, once more
-            return Ok(());
-        }
         if waiting.says_anew {
             // whatever comes of it, the result is where it was
             let tries = waiting.tries + 1;

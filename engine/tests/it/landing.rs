@@ -48,9 +48,12 @@ impl Scene {
         task.landing
     }
 
+    /// Those of first repositories come first.
     pub async fn told(&mut self) -> Vec<LandingOrder> {
         self.test.land().await;
-        self.runner.told_to_land()
+        let mut told = self.runner.told_to_land();
+        told.sort_by_key(|order| order.position);
+        told
     }
 
     /// What it is told, of which there is one.

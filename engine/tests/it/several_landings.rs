@@ -49,8 +49,7 @@ async fn done_beside(scene: &mut Scene, land: Land, others: &[&str]) -> TaskId {
 async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let id = done_in_three(&mut scene, Land::PullRequest).await;
-    let mut told = scene.told().await;
-    told.sort_unstable_by_key(|order| order.position);
+    let told = scene.told().await;
     let of = |order: &LandingOrder| {
         (order.position, order.repository.clone(), order.commit.clone(), order.pull_request.as_ref().unwrap().base.clone())
     };
@@ -75,7 +74,6 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
     assert_eq!(states(&task.more_landings), [("api".to_owned(), LandingState::Landed), ("web".to_owned(), LandingState::Failed)]);
 
     let mut anew = scene.told().await;
-    anew.sort_unstable_by_key(|order| order.position);
     assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true)]);
     assert!(body(&anew[0]).contains("- ` api `: <https://example.org/api/pull/2>\n- ` web `: not landed"), "{}", body(&anew[0]));
     assert!(body(&anew[1]).contains("- ` a `: <https://example.org/a/pull/1>"), "{}", body(&anew[1]));
@@ -101,8 +99,7 @@ async fn each_repository_lands_by_itself_and_their_pull_requests_name_each_other
     assert_eq!((again.position, again.number, again.says_anew), (2, 2, false));
     let done = Landed { pull_request: Some(request(3, "web")), ..landed(&again) };
     scene.runner.runner.has_landed(&done).await.unwrap();
-    let mut anew = scene.told().await;
-    anew.sort_unstable_by_key(|order| order.position);
+    let anew = scene.told().await;
     assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true), (2, true)]);
     assert!(body(&anew[0]).contains("- ` web `: <https://example.org/web/pull/3>"), "{}", body(&anew[0]));
     let said = scene.test.timeline(&scene.ada, id).await;
@@ -119,8 +116,7 @@ async fn no_pull_request_says_for_ever_that_another_is_on_its_way(pool: PgPool) 
     let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
     // the first with a pull request and the other not at all, and once more after both were pushed alone
     for _ in 0..2 {
-        let mut told = scene.told().await;
-        told.sort_unstable_by_key(|order| order.position);
+        let told = scene.told().await;
         assert_eq!(told.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, false), (1, false)]);
         assert!(body(&told[0]).contains("- ` api `: on its way"), "{}", body(&told[0]));
         let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
@@ -145,8 +141,7 @@ async fn no_pull_request_says_for_ever_that_another_is_on_its_way(pool: PgPool) 
 async fn what_is_said_while_another_is_tried_again_is_said_once_more(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
-    let mut told = scene.told().await;
-    told.sort_unstable_by_key(|order| order.position);
+    let told = scene.told().await;
     let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
     scene.runner.runner.has_landed(&done).await.unwrap();
     scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
@@ -157,8 +152,7 @@ async fn what_is_said_while_another_is_tried_again_is_said_once_more(pool: PgPoo
     // before its forge answers, somebody asks for the other again
     scene.asks(id, Land::PullRequest).await.unwrap();
     scene.test.advance(TimeDelta::hours(1));
-    let mut told = scene.told().await;
-    told.sort_unstable_by_key(|order| order.position);
+    let told = scene.told().await;
     assert_eq!(told.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, false)]);
     assert!(body(&told[0]).contains("- ` api `: on its way"), "{}", body(&told[0]));
     scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&told[0]) }).await.unwrap();
@@ -172,8 +166,7 @@ async fn what_is_said_while_another_is_tried_again_is_said_once_more(pool: PgPoo
 async fn what_is_said_of_an_earlier_text_is_no_answer_to_a_later_one(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let id = done_beside(&mut scene, Land::PullRequest, &["https://example.org/api.git"]).await;
-    let mut told = scene.told().await;
-    told.sort_unstable_by_key(|order| order.position);
+    let told = scene.told().await;
     let done = Landed { pull_request: Some(request(1, "a")), ..landed(&told[0]) };
     scene.runner.runner.has_landed(&done).await.unwrap();
     scene.runner.runner.has_landed(&troubled(&told[1], None)).await.unwrap();
@@ -186,8 +179,7 @@ async fn what_is_said_of_an_earlier_text_is_no_answer_to_a_later_one(pool: PgPoo
     let done = Landed { pull_request: Some(request(2, "api")), ..landed(&other) };
     scene.runner.runner.has_landed(&done).await.unwrap();
     scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&earlier) }).await.unwrap();
-    let mut anew = scene.told().await;
-    anew.sort_unstable_by_key(|order| order.position);
+    let anew = scene.told().await;
     assert_eq!(anew.iter().map(|order| (order.position, order.says_anew)).collect::<Vec<_>>(), [(0, true), (1, true)]);
     assert!(anew[0].number > earlier.number && body(&anew[0]).contains("- ` api `: <https://example.org/api/pull/2>"), "{:?}", anew[0]);
     scene.runner.runner.has_landed(&Landed { remote: None, ..landed(&anew[0]) }).await.unwrap();

@@ -48,7 +48,8 @@ fn elsewhere(repository: &Repository, command: &str) -> Assignment {
     Assignment { repository: LOCATION.into(), ..repository.command(command) }
 }
 
-fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
+/// Of its first repository.
+pub fn order(assignment: &Assignment, report: &AttemptReport) -> LandingOrder {
     let branch = report.branch.clone().unwrap();
     LandingOrder {
         attempt: assignment.attempt,

@@ -256,25 +256,10 @@ async fn a_submodule_that_two_of_them_have_is_saved_for_each() {
 
 /// What its runner is told of what it has saved.
 fn orders(assignment: &Assignment, report: &AttemptReport) -> [LandingOrder; 2] {
-    let order = |position, repository: &str, commit: &Option<String>| {
-        let branch = report.branch.clone().unwrap();
-        LandingOrder {
-            attempt: assignment.attempt,
-            number: 1,
-            position,
-            repository: repository.into(),
-            commit: commit.clone().unwrap(),
-            saved_on: branch.clone(),
-            branch,
-            left_at: None,
-            lfs: false,
-            pull_request: None,
-            says_anew: false,
-            credentials: assignment.credentials.clone(),
-        }
-    };
-    let (first, beside) = (&assignment.repository, &assignment.repositories[0].url);
-    [order(0, first, &report.commit), order(1, beside, &report.repositories[0].commit)]
+    let first = crate::landing::order(assignment, report);
+    let (repository, commit) = (assignment.repositories[0].url.clone(), report.repositories[0].commit.clone().unwrap());
+    let beside = LandingOrder { position: 1, repository, commit, ..first.clone() };
+    [first, beside]
 }
 
 /// What was said of each, the first one first.
