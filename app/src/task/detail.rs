@@ -13,3 +13,13 @@ pub mod log;
 pub mod session;
 pub mod steps;
 pub mod timeline;
+
+use domain::TaskView;
+use leptos::prelude::*;
+
+use crate::text::short_location;
+
+/// What the first repository of a task is called on its page; nothing where it has no other to be told from.
+fn name_of_first_repository(task: Signal<TaskView>) -> Memo<Option<String>> {
+    Memo::new(move |_| task.with(|task| (!task.repositories.is_empty()).then(|| short_location(&task.summary.repository))))
+}

@@ -4,12 +4,12 @@ use domain::{Artifact, ArtifactId, ArtifactKind, TaskId, TaskView, artifact::fol
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::name_of_first_repository;
 use crate::{
     components::{DiffView, Empty, Icon, diff_view::parse::parse},
     fetched::fetched,
     page_json::fetch,
     task::task_diffs,
-    text::short_location,
 };
 
 /// Bytes of a diff that are sent to a page.
@@ -57,7 +57,7 @@ pub fn Diff(id: TaskId, task: Signal<TaskView>, attempt: Memo<i32>) -> impl Into
         move |(attempt, artifacts)| async move { if artifacts.is_empty() { Ok(vec![]) } else { task_diffs(id, attempt).await } },
     );
     let is_over = Memo::new(move |_| task.with(|task| task.summary.state.is_final()));
-    let first = Memo::new(move |_| task.with(|task| (!task.repositories.is_empty()).then(|| short_location(&task.summary.repository))));
+    let first = name_of_first_repository(task);
     let content = move |diffs: Signal<Vec<DiffText>>| {
         move || {
             let diffs: Vec<_> = diffs.get().into_iter().filter(|diff| diff.is_cut || !diff.text.trim().is_empty()).collect();

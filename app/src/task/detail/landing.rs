@@ -4,11 +4,12 @@
 use domain::{Attempt, Land, LandingState, LandingTrouble, Permission, PullRequest, TaskId, TaskState, TaskView, landing};
 use leptos::{form::ActionForm, prelude::*};
 
+use super::name_of_first_repository;
 use crate::{
     approval::acts::use_role,
     components::{Notice, Time, Tone, toast::tell},
     task::LandTask,
-    text::{capitalised, short_location},
+    text::capitalised,
 };
 
 #[component]
@@ -21,7 +22,7 @@ pub fn Landing(id: TaskId, task: Signal<TaskView>, refresh: Callback<()>) -> imp
     };
     // while it is fetched again, what is there stays
     let landings = Memo::new(move |_| task.with(|task| task.landing.iter().chain(&task.more_landings).cloned().collect::<Vec<_>>()));
-    let first = Memo::new(move |_| task.with(|task| (!task.repositories.is_empty()).then(|| short_location(&task.summary.repository))));
+    let first = name_of_first_repository(task);
     let can_land = Memo::new(move |_| task.with(can_land));
     // a no from before says nothing of what has come of it since
     Effect::new(move |before: Option<Vec<landing::Landing>>| {
