@@ -14,6 +14,11 @@ pub fn short_location(location: &str) -> String {
     if parts.is_empty() { location.to_owned() } else { parts.join("/") }
 }
 
+/// As many of a commit's letters as tell it from the others of its repository.
+pub fn short_commit(commit: &str) -> String {
+    commit.chars().take(10).collect()
+}
+
 /// A sentence begins with a capital letter.
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
@@ -97,6 +102,12 @@ mod tests {
         assert_eq!(short_location("git@example.org:team/app"), "team/app");
         assert_eq!(short_location("/app/"), "app");
         assert_eq!(short_location("/"), "/");
+    }
+
+    #[test]
+    fn commits_are_told_by_their_beginning() {
+        assert_eq!(short_commit("0123456789abcdef0123456789abcdef01234567"), "0123456789");
+        assert_eq!(short_commit("0123"), "0123");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::{
     components::{DataTable, Elapsed, Empty, Icon, Time, TimeOfDay},
     task::state_badge::attempt_badge,
-    text::capitalised,
+    text::{capitalised, short_commit},
 };
 
 const COLUMNS: &[(&str, &str)] = &[
@@ -66,9 +66,8 @@ fn row(id: TaskId, attempt: Attempt) -> impl IntoView {
         let (why, href) = (format!("{}. ", capitalised(&none.reasons.join("; "))), choice_of(&none.model));
         view! { <p>{why} <a class="c-table__other" href=href>"Where it could be pulled"</a></p> }
     });
-    let commit = attempt.commit.as_ref().map(|commit| commit.chars().take(10).collect::<String>());
-    let beside =
-        attempt.repositories.iter().filter_map(|one| Some((one.folder.clone(), one.commit.as_ref()?.chars().take(10).collect::<String>())));
+    let commit = attempt.commit.as_deref().map(short_commit);
+    let beside = attempt.repositories.iter().filter_map(|one| Some((one.folder.clone(), short_commit(one.commit.as_deref()?))));
     let beside = beside.map(|(folder, commit)| view! { {folder} " " <code>{commit}</code> " " }).collect_view();
     view! {
         <tr class="c-table__row">

@@ -18,7 +18,7 @@ use crate::{
         row::{of_most, tags},
         state_badge::state_badge,
     },
-    text::{duration, short_location},
+    text::{duration, short_commit, short_location},
 };
 
 /// With the checks at a glance, unless they are what is looked at.
@@ -111,7 +111,7 @@ fn tier(complexity: &Complexity) -> impl IntoView + use<> {
 
 fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
     let name = task.base_ref.clone().unwrap_or_else(|| "default branch".to_owned());
-    let commit = latest.and_then(|attempt| attempt.base_commit.as_ref()).map(|commit| commit.chars().take(10).collect::<String>());
+    let commit = latest.and_then(|attempt| attempt.base_commit.as_deref()).map(short_commit);
     view! { {name} {commit.map(|commit| view! { " " <code>{commit}</code> })} }
 }
 
@@ -119,7 +119,7 @@ fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
 fn beside(one: &TaskRepository, latest: Option<&Attempt>) -> impl IntoView + use<> {
     let result = latest.and_then(|attempt| attempt.repositories.iter().find(|result| result.folder == one.folder));
     let base = one.base_ref.clone().unwrap_or_else(|| "default branch".to_owned());
-    let commit = result.map(|result| result.base_commit.chars().take(10).collect::<String>());
+    let commit = result.map(|result| short_commit(&result.base_commit));
     let branch = result.filter(|result| result.commit.is_some()).and_then(|result| result.branch.clone());
     let url = one.url.clone();
     let about = view! {

@@ -9,7 +9,7 @@ use crate::{
     approval::acts::use_role,
     components::{Notice, Time, Tone, toast::tell},
     task::LandTask,
-    text::capitalised,
+    text::{capitalised, short_commit},
 };
 
 #[component]
@@ -136,7 +136,7 @@ fn why(trouble: LandingTrouble) -> impl IntoView {
 /// Nothing as long as it was not pushed.
 fn where_it_is(landing: &landing::Landing) -> Option<impl IntoView + use<>> {
     let remote = landing.remote.clone()?;
-    let (branch, commit) = (landing.branch.clone(), landing.commit.chars().take(10).collect::<String>());
+    let (branch, commit) = (landing.branch.clone(), short_commit(&landing.commit));
     Some(
         view! { <p>"Attempt " {landing.attempt} " is " <code>{branch}</code> " in " <code>{remote}</code> ", at " <code>{commit}</code> "."</p> },
     )
