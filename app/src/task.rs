@@ -13,6 +13,7 @@ pub mod filter_bar;
 pub mod form;
 pub mod handed;
 pub mod list_page;
+pub mod new_checks;
 pub mod new_more;
 pub mod new_page;
 pub mod row;

@@ -1,10 +1,6 @@
 //! A new task: from nothing, like another one (`?from=`), or after another one (`?depends_on=`).
 
-use domain::{
-    Backend, CheckKind, TaskId,
-    check::{CHECK_TIMEOUT_SECONDS, MAX_CHECKS},
-    judgement::REVIEW_TURNS,
-};
+use domain::TaskId;
 use leptos::{form::ActionForm, html, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_query_map};
@@ -13,28 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::{
     CreateTask,
     agents::Agents,
-    form::{CheckRow, TaskForm, messages},
+    form::{TaskForm, messages},
     get_task,
     handed::hand_over,
+    new_checks::CheckRows,
     new_more::More,
 };
 use crate::{
-    components::{
-        Button, ButtonKind, Icon, LinkButton, Notice, TextAreaField, TextField, Tone,
-        field::{Choice, error_text, options, own_options},
-        icon,
-    },
+    components::{Button, ButtonKind, LinkButton, Notice, TextAreaField, TextField, Tone},
     fetched::fetched,
     page_json::{fetch, read},
     part::{NotLoaded, part},
     problem::Problem,
     repository::list_repositories,
     runner::list_runners,
-    text::{capitalised, duration},
+    text::capitalised,
 };
-
-/// Rows for checks that are there from the start: as many as a person without scripts may need.
-const EMPTY_ROWS: usize = 3;
 
 pub struct NewTaskPage;
 
@@ -310,159 +300,6 @@ fn KnownRepositories() -> impl IntoView {
                 }}
             </Suspense>
         </datalist>
-    }
-}
-
-#[component]
-fn CheckRows(rows: Vec<CheckRow>, problem: Memo<Option<Problem>>) -> impl IntoView {
-    let start: Vec<(usize, CheckRow)> =
-        rows.into_iter().chain(std::iter::repeat_n(empty_row(), EMPTY_ROWS)).take(MAX_CHECKS).enumerate().collect();
-    let next_key = StoredValue::new(start.len());
-    let rows = RwSignal::new(start);
-    let add = Callback::new(move |()| {
-        let key = next_key.get_value();
-        next_key.set_value(key + 1);
-        rows.update(|rows| rows.push((key, empty_row())));
-    });
-    let errors = move |key: usize| {
-        Signal::derive(move || {
-            let row = rows.with(|rows| rows.iter().position(|(other, _)| *other == key));
-            let Some(row) = row else { return vec![] };
-            problem.with(|problem| {
-                let at = |field: &str| messages(problem.as_ref(), &format!("/checks/{row}/{field}"));
-                [at("kind"), at("target"), at("timeout_seconds"), at("judge")].concat()
-            })
-        })
-    };
-    view! {
-        <fieldset class="p-new__checks">
-            <legend class="c-field__label">"Checks"</legend>
-            <For each=move || rows.get() key=|(key, _)| *key let:row>
-                {check_row(row.0, row.1, errors(row.0), move || rows.update(|rows| rows.retain(|(other, _)| *other != row.0)))}
-            </For>
-            <span class="u-js">
-                <Button text="Add a check" kind=ButtonKind::Quiet shape=Icon::Plus on_press=add />
-            </span>
-            <p class="c-field__hint">
-                <code>"auto"</code> " as the test command lets Muster find it from the project's files: "
-                "Cargo.toml, package.json, go.mod, pyproject.toml, a Makefile with a test target. If it finds none, the check fails."
-            </p>
-            <p class="c-field__hint">
-                "An agent that reviews the change looks for what you say, or for whatever is wrong; a model answers your question about it. "
-                "Both are asked once all other checks have passed that have to. They can change nothing, and give a verdict."
-            </p>
-            <p class="c-field__error">{move || problem.with(|problem| error_text(messages(problem.as_ref(), "/checks")))}</p>
-        </fieldset>
-    }
-}
-
-fn empty_row() -> CheckRow {
-    CheckRow { required: "yes".into(), ..CheckRow::default() }
-}
-
-fn kinds() -> Vec<Choice> {
-    std::iter::once(("", "No check")).chain(CheckKind::ALL.map(|kind| (kind.name(), kind.label()))).collect()
-}
-
-fn judges() -> Vec<(String, String)> {
-    let known = Backend::KNOWN.into_iter().filter(Backend::may_judge);
-    let named = known.map(|agent| (agent.name().into_owned(), agent.title().into_owned()));
-    std::iter::once((String::new(), "Whoever can".to_owned())).chain(named).collect()
-}
-
-fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: impl Fn() + Send + Sync + 'static) -> impl IntoView {
-    let name = move |field: &str| format!("form[checks][{key}][{field}]");
-    let error_id = format!("check-{key}-error");
-    let number = key + 1;
-    view! {
-        <div class="p-new__check" role="group" aria-label=format!("Check {number}")>
-            <select class="c-input c-input--select" name=name("kind") aria-label=format!("Kind of check {number}")>
-                {options(kinds(), &row.kind)}
-            </select>
-            <input
-                class="c-input c-input--code"
-                name=name("target")
-                value=row.target.clone()
-                maxlength="10000"
-                spellcheck="false"
-                autocapitalize="none"
-                placeholder="path, command, auto, or words"
-                aria-label=format!("Target of check {number}")
-                aria-describedby=error_id.clone()
-                aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
-            />
-            <input
-                class="c-input"
-                type="text"
-                name=name("timeout")
-                value=row.timeout.clone()
-                maxlength="20"
-                autocapitalize="none"
-                placeholder=duration(CHECK_TIMEOUT_SECONDS)
-                aria-label=format!("Time of check {number}")
-                aria-describedby=error_id.clone()
-            />
-            <label class="c-check">
-                <input type="checkbox" name=name("required") value="yes" checked=!row.required.is_empty() />
-                <span>"must pass"</span>
-            </label>
-            <button class="c-button c-button--quiet c-button--icon u-js" type="button" title="Remove this check" on:click=move |_| remove()>
-                {icon(Icon::Close)}
-                <span class="u-unseen">{format!("Remove check {number}")}</span>
-            </button>
-            {judge_of(key, &row)}
-            <p class="c-field__error" id=error_id>{move || error_text(errors.get())}</p>
-        </div>
-    }
-}
-
-/// Who judges; the style sheet shows it where that is what the check does.
-fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
-    let name = |field: &str| format!("form[checks][{key}][{field}]");
-    let number = key + 1;
-    view! {
-        <div class="p-new__judge">
-            <select class="c-input c-input--select" name=name("judge") aria-label=format!("Judge of check {number}")>
-                {own_options(judges(), &row.judge)}
-            </select>
-            <input
-                class="c-input c-input--code"
-                name=name("judge_model")
-                value=row.judge_model.clone()
-                maxlength="200"
-                spellcheck="false"
-                autocapitalize="none"
-                placeholder="its own model"
-                aria-label=format!("Model of the judge of check {number}")
-            />
-            <input
-                class="c-input"
-                name=name("at_least")
-                value=row.at_least.clone()
-                maxlength="4"
-                inputmode="numeric"
-                placeholder="however sure"
-                aria-label=format!("Percent that the judge of check {number} has to be sure")
-            />
-            <input
-                class="c-input"
-                name=name("judge_turns")
-                value=row.judge_turns.clone()
-                maxlength="6"
-                inputmode="numeric"
-                placeholder=format!("{REVIEW_TURNS} turns, one of a model")
-                aria-label=format!("Turns that the judge of check {number} may take")
-            />
-            <input
-                class="c-input"
-                name=name("judge_cost")
-                value=row.judge_cost.clone()
-                maxlength="10"
-                inputmode="decimal"
-                placeholder="as many dollars as it takes"
-                aria-label=format!("Dollars that the judge of check {number} may cost")
-            />
-        </div>
     }
 }
 
