@@ -128,6 +128,12 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
 fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
     let name = |field: &str| format!("form[checks][{key}][{field}]");
     let number = key + 1;
+    let label = format!("Percent that the judge of check {number} has to be sure");
+    let sure = number_input(name("at_least"), row.at_least.clone(), 4, "numeric", "however sure".into(), label);
+    let (usual, label) = (format!("{REVIEW_TURNS} turns, one of a model"), format!("Turns that the judge of check {number} may take"));
+    let turns = number_input(name("judge_turns"), row.judge_turns.clone(), 6, "numeric", usual, label);
+    let label = format!("Dollars that the judge of check {number} may cost");
+    let cost = number_input(name("judge_cost"), row.judge_cost.clone(), 10, "decimal", "as many dollars as it takes".into(), label);
     view! {
         <div class="p-new__judge">
             <select class="c-input c-input--select" name=name("judge") aria-label=format!("Judge of check {number}")>
@@ -143,33 +149,14 @@ fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
                 placeholder="its own model"
                 aria-label=format!("Model of the judge of check {number}")
             />
-            <input
-                class="c-input"
-                name=name("at_least")
-                value=row.at_least.clone()
-                maxlength="4"
-                inputmode="numeric"
-                placeholder="however sure"
-                aria-label=format!("Percent that the judge of check {number} has to be sure")
-            />
-            <input
-                class="c-input"
-                name=name("judge_turns")
-                value=row.judge_turns.clone()
-                maxlength="6"
-                inputmode="numeric"
-                placeholder=format!("{REVIEW_TURNS} turns, one of a model")
-                aria-label=format!("Turns that the judge of check {number} may take")
-            />
-            <input
-                class="c-input"
-                name=name("judge_cost")
-                value=row.judge_cost.clone()
-                maxlength="10"
-                inputmode="decimal"
-                placeholder="as many dollars as it takes"
-                aria-label=format!("Dollars that the judge of check {number} may cost")
-            />
+            {sure}
+            {turns}
+            {cost}
         </div>
     }
+}
+
+/// A number of so many characters at most. `keys` are those that a telephone shows for it, `usual` says what holds where it is empty.
+fn number_input(name: String, value: String, max: u32, keys: &'static str, usual: String, label: String) -> impl IntoView {
+    view! { <input class="c-input" name=name value=value maxlength=max inputmode=keys placeholder=usual aria-label=label /> }
 }
