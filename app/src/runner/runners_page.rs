@@ -157,6 +157,7 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let slots = slots_meter(&runner);
     let machine = machine_cell(runner.reading.as_ref());
     let has = has(&runner);
+    let has_class = if has.is_empty() { "p-runners__has c-table__usual" } else { "p-runners__has" };
     let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts.remove));
     view! {
         <tr class="c-table__row">
@@ -168,8 +169,8 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
             </td>
             <td class="c-table__state" data-label="State">{state}</td>
             <td class="p-runners__load" data-label="Load"><span class="p-runners__slots">{slots}</span> {machine}</td>
-            <td class="p-runners__has" data-label="Has">{has}</td>
-            <td class="c-table__time" data-label="Last seen"><Time at=runner.last_seen_at /></td>
+            <td class=has_class data-label="Has">{has}</td>
+            <td class="c-table__time p-runners__seen" data-label="Last seen"><Time at=runner.last_seen_at /></td>
             <td class="c-table__act c-table__wide">{remove}</td>
         </tr>
     }
