@@ -4,12 +4,16 @@ use std::{
     future::{Ready, ready},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use engine::{Engine, Entrance, RunnerSession};
-use runner::{Link, NotLinked, Paths, RunnerConfig, SandboxConfig};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use runner::{Backoff, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -18,6 +22,8 @@ use crate::config::{ServeConfig, WithoutSandbox};
 /// Messages that may wait on either side.
 const WAITING: usize = 256;
 
+/// Before the second life of a runner that has ended by itself; before later ones longer, to half a minute.
+const BEGINS_AGAIN: Duration = Duration::from_secs(1);
 /// For work to end (SIGINT, SIGTERM and SIGKILL take 15 s at most) and for what is said about it to be stored.
 const SAYS_ITS_LAST: Duration = Duration::from_secs(25);
 /// For the runner to end when nobody hears it any more: what SIGKILL does not end at once is waited for.
@@ -49,14 +55,10 @@ impl LocalRunner {
             landing: config.landing.config(),
             sandbox: SandboxConfig { hidden: vec![config.state.state_dir.clone()], ..config.sandbox.config(WithoutSandbox::Allowed) },
         };
-        let served = Arc::default();
-        let dial = dial(engine, tracker.clone(), Arc::clone(&served));
-        let stopped = stop.clone();
-        let runner = tracker.spawn(async move {
-            if let Err(error) = runner::run(runner_config, dial, stopped).await {
-                error!("The local runner has stopped: {error}");
-            }
-        });
+        let served: Arc<Mutex<Option<Served>>> = Arc::default();
+        let (links, newest) = (tracker.clone(), Arc::clone(&served));
+        let life = move |stop| runner::run(runner_config.clone(), dial(engine.clone(), links.clone(), Arc::clone(&newest)), stop);
+        let runner = tracker.spawn(lives(life, stop.clone(), Backoff::new(BEGINS_AGAIN)));
         Self { stop, runner, served }
     }
 
@@ -95,6 +97,31 @@ impl LocalRunner {
     }
 }
 
+/// One life of the runner after the other, until it is to stop. One that comes to its end by itself is followed by the next, which takes up
+/// what it has left: there is nobody else who would begin it again. What is refused says the same each time, and is not begun again.
+async fn lives<F>(mut life: impl FnMut(CancellationToken) -> F, stop: CancellationToken, mut backoff: Backoff)
+where
+    F: Future<Output = Result<(), RunnerError>>,
+{
+    loop {
+        let began = Instant::now();
+        // one of its own: a life that comes to its end cancels it
+        let Err(error) = life(stop.child_token()).await else { return };
+        if stop.is_cancelled() || matches!(error, RunnerError::Unfit(_) | RunnerError::Unknown(_)) {
+            error!("The local runner has stopped: {error}");
+            return;
+        }
+        metrics::counter!("muster_service_failures_total", "service" => "local runner").increment(1);
+        let wait = backoff.next(Some(began.elapsed()));
+        error!("The local runner has ended, and begins again in {} ms: {error}", wait.as_millis());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+    }
+}
+
 /// Opens links into this process.
 fn dial(
     engine: Engine,
@@ -124,4 +151,48 @@ pub fn host_name() -> String {
     let name = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "this machine".into() } else { name.chars().take(60).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only reached when something is broken.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_life_that_ends_by_itself_is_followed_by_another_until_it_is_to_stop() {
+        let stop = CancellationToken::new();
+        let mut begun = 0;
+        let life = |ends: CancellationToken| {
+            begun += 1;
+            let (number, stop) = (begun, stop.clone());
+            async move {
+                assert!(!ends.is_cancelled(), "life {number} begins with its end");
+                if number < 3 {
+                    // as each does that comes to its end
+                    ends.cancel();
+                    return Err(RunnerError::FenceGone);
+                }
+                stop.cancel();
+                ends.cancelled().await;
+                Ok(())
+            }
+        };
+        timeout(PATIENCE, lives(life, stop.clone(), Backoff::new(Duration::ZERO))).await.expect("it ends when it is to stop");
+        assert_eq!(begun, 3);
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_is_refused_is_not_begun_again() {
+        for refused in [RunnerError::Unfit, RunnerError::Unknown] {
+            let mut begun = 0;
+            let life = |_ends: CancellationToken| {
+                begun += 1;
+                std::future::ready(Err(refused("its name is too long".into())))
+            };
+            timeout(PATIENCE, lives(life, CancellationToken::new(), Backoff::new(Duration::ZERO))).await.expect("it ends by itself");
+            assert_eq!(begun, 1);
+        }
+    }
 }

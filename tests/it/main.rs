@@ -20,6 +20,7 @@ mod migrations;
 mod model;
 #[cfg(target_os = "linux")]
 mod network;
+mod older;
 mod private_postgres;
 mod purge;
 mod queue;

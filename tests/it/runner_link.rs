@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::{
-    RunnerId,
+    Actor, RunnerId,
     protocol::{Hello, ToRunner, ToServer, VERSION},
     runner::{JoinRunner, link_proof},
 };
@@ -36,20 +36,21 @@ use tokio_util::task::TaskTracker;
 /// Out of reach for what is not under test.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(300);
-const UNBOUNDED: Limits = Limits { hello: LONG, ping: LONG, silent: LONG, writes: LONG };
+pub const UNBOUNDED: Limits = Limits { hello: LONG, ping: LONG, silent: LONG, writes: LONG };
 /// Only reached when something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server with one runner that has joined.
-struct Site {
-    app: TestApp,
+pub struct Site {
+    pub app: TestApp,
+    pub ada: Actor,
     addr: SocketAddr,
     key: Ed25519KeyPair,
-    runner: RunnerId,
+    pub runner: RunnerId,
 }
 
 impl Site {
-    async fn new(pool: &PgPool, limits: Limits) -> Self {
+    pub async fn new(pool: &PgPool, limits: Limits) -> Self {
         let app = TestApp::with_links(pool, limits).await;
         let ada = app.owner().await;
         let key = Ed25519KeyPair::generate().unwrap();
@@ -59,7 +60,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         TaskTracker::new().spawn(http_server::serve(listener, app.router.clone(), http_server::Limits::default(), app.stop.clone()));
-        Self { app, addr, key, runner }
+        Self { app, ada, addr, key, runner }
     }
 
     fn url(&self) -> String {
@@ -67,12 +68,17 @@ impl Site {
     }
 
     /// A link over which nothing was said.
-    async fn opens(&self) -> Socket {
+    pub async fn opens(&self) -> Socket {
         Socket(connect_async(self.url()).await.unwrap().0)
     }
 
+    /// Of the link that was opened with this.
+    pub fn proof(&self, nonce: &str) -> String {
+        BASE64_STANDARD.encode(self.key.sign(link_proof(nonce, self.runner).as_bytes()))
+    }
+
     fn hello(&self, nonce: &str) -> ToServer {
-        let proof = BASE64_STANDARD.encode(self.key.sign(link_proof(nonce, self.runner).as_bytes()));
+        let proof = self.proof(nonce);
         let (version, runner_id, name) = (VERSION, self.runner, "box".to_owned());
         ToServer::Hello(Hello {
             version,
@@ -107,18 +113,22 @@ impl Site {
     }
 }
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    async fn says(&mut self, text: &str) {
+    pub async fn says(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// The next message, whatever pings come before it.
     async fn hears(&mut self) -> ToRunner {
+        serde_json::from_str(&self.hears_text().await).unwrap()
+    }
+
+    /// The next message, whatever pings come before it.
+    pub async fn hears_text(&mut self) -> String {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("something comes") {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Ping(_))) => {}
                 other => panic!("{other:?}"),
             }
@@ -126,7 +136,7 @@ impl Socket {
     }
 
     /// With what code it is closed; nothing when it just ends.
-    async fn closes_with(mut self) -> Option<u16> {
+    pub async fn closes_with(mut self) -> Option<u16> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("the link is closed") {
                 Some(Ok(Message::Close(frame))) => return frame.map(|frame| u16::from(frame.code)),

@@ -21,7 +21,7 @@ pub(super) fn log_part(log: Signal<Page<RunnerLogEntry>>, cursor: Memo<Option<St
             <h2 class="l-part__title" id="log-title">"What has happened to it"</h2>
             {move || {
                 if is_empty.get() {
-                    let words = "Nothing yet: that it was away, stopped or drained, makes no sandbox, or does not take what it is given, is kept here.";
+                    let words = "Nothing yet: that it was away, stopped or drained, makes no sandbox, or does not take or end what it is given, is kept here.";
                     return view! { <p class="u-quiet">{words}</p> }.into_any();
                 }
                 view! {
@@ -40,7 +40,7 @@ fn row(entry: RunnerLogEntry) -> impl IntoView {
     let RunnerLogEntry { at, since, what, .. } = entry;
     let words = what.sentence();
     let words = match what {
-        RunnerNews::NotTaken { task_id, task: Some(_), .. } => {
+        RunnerNews::NotTaken { task_id, task: Some(_), .. } | RunnerNews::NotEnded { task_id, task: Some(_), .. } => {
             view! { <a class="c-table__link" href=format!("/tasks/{task_id}")>{words}</a> }.into_any()
         }
         _ => words.into_any(),

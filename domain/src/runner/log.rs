@@ -65,6 +65,13 @@ pub enum RunnerNews {
         task: Option<String>,
         attempt: i32,
     },
+    /// It gave signs of life and did not end what it was asked to end, and has lost it.
+    NotEnded {
+        task_id: TaskId,
+        /// Title of the task; absent when that was deleted.
+        task: Option<String>,
+        attempt: i32,
+    },
 }
 
 impl RunnerNews {
@@ -80,12 +87,14 @@ impl RunnerNews {
             Self::Sandbox => "Makes sandboxes again".to_owned(),
             Self::LeftBehind { rest } => format!("Something is left of attempts: {rest}"),
             Self::Cleared => "Nothing is left of attempts any more".to_owned(),
-            Self::NotTaken { task, attempt, .. } => {
-                let task = task.as_ref().map(|title| format!(" of “{title}”")).unwrap_or_default();
-                format!("Did not take attempt {attempt}{task}")
-            }
+            Self::NotTaken { task, attempt, .. } => format!("Did not take attempt {attempt}{}", of(task.as_deref())),
+            Self::NotEnded { task, attempt, .. } => format!("Did not end attempt {attempt}{} when it was asked to", of(task.as_deref())),
         }
     }
+}
+
+fn of(task: Option<&str>) -> String {
+    task.map(|title| format!(" of “{title}”")).unwrap_or_default()
 }
 
 /// Which part of it, the latest first.
@@ -125,6 +134,8 @@ mod tests {
         };
         assert_eq!(not_taken(Some("Tidy up")), "Did not take attempt 2 of “Tidy up”");
         assert_eq!(not_taken(None), "Did not take attempt 2");
+        let not_ended = RunnerNews::NotEnded { task_id: TaskId(uuid::Uuid::nil()), task: Some("Tidy up".into()), attempt: 2 };
+        assert_eq!(not_ended.sentence(), "Did not end attempt 2 of “Tidy up” when it was asked to");
         assert_eq!(RunnerNews::Drained { by: "Ada".into() }.sentence(), "Ada drained it");
     }
 

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     Engine, Error, Result, Service, Tick,
     error::hit_one,
+    runner::log::note_not_ended,
     service::{PassedOver, Presence, RESTS},
     task::followers::{self, End, Ending},
     tx::Tx,
@@ -114,6 +115,9 @@ impl Engine {
     async fn renew_no_more(&self, attempt: AttemptKey) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
         let done = take_lease(&mut tx, attempt).await?;
+        if done {
+            note_not_ended(&mut tx, attempt.attempt_id).await?;
+        }
         tx.commit(()).await?;
         if done {
             warn!(

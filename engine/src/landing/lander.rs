@@ -22,6 +22,8 @@ const BATCH: i64 = 20;
 const AGAIN: i64 = 100;
 /// After which a runner that has not answered is told again. One that is still at it does not begin anew.
 const TELL_AGAIN: TimeDelta = TimeDelta::minutes(1);
+/// After which what could not be read is read again the first time. It is a try as any other.
+const READ_AGAIN_SECONDS: u32 = 60;
 
 pub struct Lander {
     /// How people reach this server: what a pull request links to.
@@ -92,10 +94,12 @@ impl Engine {
             Ok(order) => order,
             // it would be so each time
             Err(error) if is_of_a_row(&error) || matches!(error, Error::NotFound { .. }) => {
-                return self.cannot_be_told(&due, &error).await;
+                return self.cannot_be_told(&due, &error, None).await;
             }
-            // it may be at it, and is told again in a minute
-            Err(error) => return Err(error),
+            // the database is away, or its runner has come back before it was due: no try, and it is told again in a minute
+            Err(error) if matches!(error, Error::Unavailable(_)) || !due.is_due => return Err(error),
+            // nobody knows whether it will be so again
+            Err(error) => return self.cannot_be_told(&due, &error, Some(READ_AGAIN_SECONDS)).await,
         };
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
@@ -106,15 +110,20 @@ impl Engine {
         tx.rollback().await
     }
 
-    async fn cannot_be_told(&self, due: &Due, error: &Error) -> Result<()> {
+    async fn cannot_be_told(&self, due: &Due, error: &Error, again_in: Option<u32>) -> Result<()> {
         let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         warn!(task.id = %due.attempt.task_id, "What is to land of task {} cannot be read: {error}{why}", due.attempt.task_id);
         let advice = "See the server's log, have that mended by whoever runs it, and try again.";
-        self.cannot_land(due, &format!("its runner cannot be told what is to land: {error}"), advice).await
+        let message = format!("its runner cannot be told what is to land: {error}");
+        self.note_trouble(due, Trouble { message, advice: advice.into(), again_in }).await
     }
 
     async fn cannot_land(&self, due: &Due, message: &str, advice: &str) -> Result<()> {
-        let trouble = Trouble { message: message.into(), advice: advice.into(), again_in: None };
+        self.note_trouble(due, Trouble { message: message.into(), advice: advice.into(), again_in: None }).await
+    }
+
+    /// Its runner has not said so: it may be at it, and that it has landed counts whenever it says that.
+    async fn note_trouble(&self, due: &Due, trouble: Trouble) -> Result<()> {
         let Due { attempt, number, position, .. } = *due;
         let said = Landed { attempt, number, position, remote: None, pull_request: None, trouble: Some(trouble) };
         self.note_landed(None, due.runner, &said).await

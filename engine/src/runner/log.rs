@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use domain::{
     Actor, AttemptId, Invalid, Page, Permission, RunnerId, TaskId, Timestamp,
-    runner::{RunnerLogEntry, RunnerLogFilter, RunnerNews},
+    runner::{END_SECONDS, RunnerLogEntry, RunnerLogFilter, RunnerNews},
 };
 use sqlx::PgConnection;
 
@@ -82,6 +82,7 @@ fn entry(row: Row, names: &HashMap<String, String>) -> Option<RunnerLogEntry> {
         "left_behind" => RunnerNews::LeftBehind { rest: detail },
         "cleared" => RunnerNews::Cleared,
         "not_taken" => RunnerNews::NotTaken { task_id: row.task_id?, task: row.title, attempt: row.attempt? },
+        "not_ended" => RunnerNews::NotEnded { task_id: row.task_id?, task: row.title, attempt: row.attempt? },
         _ => return None,
     };
     let lasted_ms = row.since.map(|since| (row.at - since).num_milliseconds());
@@ -124,6 +125,22 @@ pub(super) async fn note_not_taken(tx: &mut Tx, runner: RunnerId, attempts: &[At
         runner.0,
         now,
         &attempts
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// It has not ended this one although it was asked to, and loses it now.
+pub(crate) async fn note_not_ended(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "insert into runner_log (runner_id, workspace_id, at, kind, since, task_id, attempt)
+         select runner_id, workspace_id, $2::timestamptz, 'not_ended', least(ends_by - make_interval(secs => $3), $2), task_id, number
+         from attempt where id = $1",
+        attempt.0,
+        now,
+        f64::from(END_SECONDS)
     )
     .execute(&mut **tx)
     .await?;

@@ -160,6 +160,35 @@ async fn what_the_database_refuses_for_a_moment_fails_no_landing(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_the_database_refuses_each_time_is_given_up_and_may_have_landed(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let id = scene.done(Land::PullRequest).await;
+    let order = scene.is_told().await;
+    sqlx::query("alter table session_event rename to elsewhere").execute(&pool).await.unwrap();
+    let stands = async || sqlx::query_as::<_, (String, i32)>("select state, tries from landing").fetch_one(&pool).await.unwrap();
+    for _ in 0..=TRIES_MAX {
+        scene.runner.runner.asks_what_is_to_land();
+        assert_eq!(scene.told().await, []);
+    }
+    assert_eq!(stands().await, ("waiting".into(), 0), "a link that flaps takes none of its tries");
+    for tries in 1..=TRIES_MAX {
+        scene.test.advance(TimeDelta::hours(2));
+        assert_eq!(scene.told().await, []);
+        let state = if tries < TRIES_MAX { "waiting" } else { "failed" };
+        assert_eq!(stands().await, (state.into(), tries));
+    }
+    sqlx::query("alter table elsewhere rename to session_event").execute(&pool).await.unwrap();
+    scene.test.advance(TimeDelta::hours(2));
+    assert_eq!(scene.told().await, [], "not for ever");
+    let trouble = scene.landing(id).await.unwrap().trouble.unwrap();
+    assert_eq!(trouble.message, "its runner cannot be told what is to land: the database refused a statement");
+    let said = scene.test.timeline(&scene.ada, id).await;
+    assert_eq!(said.last().unwrap(), &format!("Attempt 1: not landed: {}", trouble.message));
+    scene.runner.runner.has_landed(&landed(&order)).await.unwrap();
+    assert_eq!(scene.landing(id).await.unwrap().state, LandingState::Landed, "its runner was at it");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_was_told_and_cannot_be_told_again_may_have_landed(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
     let id = scene.done(Land::PullRequest).await;

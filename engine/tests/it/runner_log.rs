@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, NewTask, RunnerId,
     protocol::ToServer,
-    runner::{ACCEPT_SECONDS, RunnerLogFilter, RunnerNews},
+    runner::{ACCEPT_SECONDS, END_SECONDS, RunnerLogFilter, RunnerNews},
 };
 use engine::{Error, Keep, Retention, Service, testing::TestEngine};
 use sqlx::PgPool;
@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use crate::{
     far::{Link, Machine},
     scenario::checked,
+    stuck::{Scene, seconds},
 };
 
 /// From the earliest on, each with the seconds that what it ended had lasted.
@@ -109,6 +110,23 @@ async fn what_a_runner_did_not_take_its_workspace_alone_is_told(pool: PgPool) {
     sqlx::query(everybodys).execute(&pool).await.unwrap();
     let seen: Vec<_> = told(&test, &eve, id).await.into_iter().map(|(what, _)| what).collect();
     assert!(matches!(seen[..], [RunnerNews::Joined { .. }]), "{seen:?}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_did_not_end_when_it_was_asked_to_is_told_once(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    let not_ended = async || {
+        let all = told(&scene.test, &scene.ada, scene.runner.runner.session.id()).await;
+        all.into_iter().filter(|(what, _)| matches!(what, RunnerNews::NotEnded { .. })).collect::<Vec<_>>()
+    };
+    scene.test.engine.cancel_task(&scene.ada, scene.task).await.unwrap();
+    scene.is_overseen_after(seconds(10)).await;
+    assert!(not_ended().await.is_empty(), "it has time for it");
+    for time in [END_SECONDS, 10] {
+        assert_eq!(scene.is_overseen_after(seconds(time)).await, (false, false));
+        let expected = RunnerNews::NotEnded { task_id: scene.task, task: Some("one".into()), attempt: 1 };
+        assert_eq!(not_ended().await, [(expected, Some(i64::from(END_SECONDS)))]);
+    }
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

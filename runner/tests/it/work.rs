@@ -8,8 +8,9 @@ use domain::{
 };
 use runner::{Paths, RunnerConfig};
 
-use crate::harness::{
-    Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses, without_a_sandbox,
+use crate::{
+    agents::{self, Agent},
+    harness::{Repository, Server, State, check_output, checks, config, diff, failure_code, outcome, short, statuses, without_a_sandbox},
 };
 
 #[tokio::test]
@@ -138,6 +139,27 @@ async fn work_that_was_told_to_come_back_later_says_so() {
     server.until_muster_says(nonsense.attempt, "“soon” is not a number of seconds").await;
     let fine = server.carry_out(&repository.command("echo 90 > \"$MUSTER_RETRY_AFTER\"")).await;
     assert_eq!(outcome(&fine), "completed", "it ended well, so nothing is tried again");
+}
+
+#[tokio::test]
+async fn an_agent_that_was_told_to_come_back_later_says_so_but_not_instead_of_what_a_person_is_to_decide() {
+    let repository = Repository::sample();
+    for (ends, expected) in [
+        (
+            r#"say '{"type":"result","subtype":"success","is_error":true,"api_error_status":429}'; exit 1"#,
+            (FailureCode::ProviderLimit, Some(90)),
+        ),
+        ("exit 75", (FailureCode::ProviderLimit, Some(90))),
+        (r#"say '{"type":"result","subtype":"error_max_turns","is_error":true}'; exit 1"#, (FailureCode::AgentCapped, None)),
+    ] {
+        let state = State::new();
+        let agent = Agent::that(&format!("echo 90 > \"$MUSTER_RETRY_AFTER\"\n{ends}"));
+        let server = agent.runs(&state).await;
+        let report = server.carry_out(&agents::prompt(&repository, "Tidy up")).await;
+        let WorkOutcome::Failed { failure } = &report.outcome else { panic!("{report:?}") };
+        assert_eq!((failure.code, failure.retry_after_seconds), expected, "{ends}: {failure:?}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
 #[derive(Args)]
 #[command(after_help = "\
 In a pipe each line holds, separated by tabs: when it happened, since when that was so which ended with it, what
-happened, id of the task that was not taken, all of it as a sentence.
+happened, id of the task that was not taken or not ended, all of it as a sentence.
 
 Examples:
   muster runner log far
@@ -57,7 +57,7 @@ pub async fn log(args: &LogArgs) -> Result<Exit, CliError> {
 
 fn fields(entry: &RunnerLogEntry) -> Vec<String> {
     let task = match &entry.what {
-        RunnerNews::NotTaken { task_id, .. } => task_id.to_string(),
+        RunnerNews::NotTaken { task_id, .. } | RunnerNews::NotEnded { task_id, .. } => task_id.to_string(),
         _ => String::new(),
     };
     vec![moment(entry.at), entry.since.map(moment).unwrap_or_default(), name(&entry.what), task, entry.what.sentence()]

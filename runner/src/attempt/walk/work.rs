@@ -100,7 +100,10 @@ impl Attempt {
         let (end, took) = self.attend(&mut started, self.time().into(), orders, reading, (&over, &never)).await;
         let Running { made, meter, bridge, .. } = started.running;
         match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
-            (Some(Judged::Failed(message)), code) => (Some(Ended::Failed(self.failure(message).await)), code),
+            (Some(Judged::Failed(message)), code) => {
+                let failure = self.told_to_wait(Failure::new(FailureCode::CommandFailed, message)).await;
+                (Some(Ended::Failed(failure)), code)
+            }
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
             (None, status) => (None, status),
         }
@@ -176,8 +179,9 @@ impl Attempt {
         match self.judge(end, (made, bridge.as_ref(), &meter), subject, took).await {
             // it has said more about it than its exit code
             (None | Some(Judged::Failed(_)), code) => {
-                let failure = dialogue.verdict(status).err().map(|failure| with_overrun(failure, meter.run_into(status)));
-                (failure.map(Ended::Failed), code)
+                let Err(failure) = dialogue.verdict(status) else { return (None, code) };
+                let failure = with_overrun(failure, meter.run_into(status));
+                (Some(Ended::Failed(self.told_to_wait(failure).await)), code)
             }
             (Some(Judged::Ended(ended)), code) => (Some(ended), code),
         }
@@ -310,17 +314,21 @@ impl Attempt {
         }
     }
 
-    /// Of work that ended with an error: its own, or that of somebody who wants it to come back later.
-    async fn failure(&self, message: String) -> Failure {
+    /// Of work that ended with an error: its own, or that of somebody who wants it to come back later. What a person has to decide about is not
+    /// done again because of a file.
+    async fn told_to_wait(&self, failure: Failure) -> Failure {
+        if !matches!(failure.code, FailureCode::CommandFailed | FailureCode::ProviderLimit) {
+            return failure;
+        }
         match retry_after::read(&AttemptFolder::of(&self.entry.folder).left()) {
-            Ok(None) => Failure::new(FailureCode::CommandFailed, message),
+            Ok(None) => failure,
             Ok(Some(seconds)) => {
-                let message = format!("{message}, and was told to come back after {seconds} s");
+                let message = format!("{}, and was told to come back after {seconds} s", failure.message);
                 Failure { retry_after_seconds: Some(seconds), ..Failure::new(FailureCode::ProviderLimit, message) }
             }
             Err(why) => {
                 self.log.say(&format!("What is in $MUSTER_RETRY_AFTER does not count: {why}")).await;
-                Failure::new(FailureCode::CommandFailed, message)
+                failure
             }
         }
     }
