@@ -20,6 +20,7 @@ pub mod reveal;
 pub mod theme_switch;
 pub mod time;
 pub mod toast;
+pub mod tool_changes;
 
 pub use badge::{Badge, Tone};
 pub use button::{Button, ButtonKind, LinkButton};

@@ -102,7 +102,13 @@ pub enum SessionEventKind {
     /// What the tool answered.
     ToolResult { call: String, output: String, is_error: bool },
     /// A tool has changed a file.
-    FileChange { path: String, change: FileChange },
+    FileChange {
+        path: String,
+        change: FileChange,
+        /// As `diff -u` tells it, where what the tool was called with does not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diff: Option<String>,
+    },
     /// It asked for leave to do something, and was answered.
     Permission {
         tool: String,
@@ -222,7 +228,7 @@ impl SessionEventKind {
 
 /// What a tool is used on, as far as what it is called with says so in a way that is common.
 pub fn subject(input: &Value) -> Option<&str> {
-    const KNOWN: [&str; 9] = ["command", "cmd", "file_path", "notebook_path", "path", "url", "pattern", "query", "description"];
+    const KNOWN: [&str; 10] = ["command", "cmd", "file_path", "filePath", "notebook_path", "path", "url", "pattern", "query", "description"];
     KNOWN.iter().find_map(|name| input.get(name)?.as_str())
 }
 

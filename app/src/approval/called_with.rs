@@ -4,7 +4,7 @@
 use domain::{AskedKind, exact_text::visible};
 use serde_json::Value;
 
-use crate::components::change_lines::{self, Piece};
+use crate::components::tool_changes::{Change, Reading, without};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalledWith {
@@ -13,93 +13,16 @@ pub struct CalledWith {
     pub rest: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    pub file: String,
-    /// Whatever else is said of this place alone.
-    pub more: Option<String>,
-    pub pieces: Vec<Piece>,
-}
+/// All of the lines, as whoever is asked has to see them.
+const EXACTLY: Reading = Reading { around: usize::MAX, shown: visible };
 
 impl CalledWith {
     pub fn read(kind: AskedKind, input: &Value) -> Self {
-        let known = if kind == AskedKind::Edit { changes(input) } else { None };
+        let known = if kind == AskedKind::Edit { EXACTLY.changes(input) } else { None };
         let (changes, told) = known.unwrap_or_default();
         let rest = without(input, told).and_then(|rest| serde_json::to_string_pretty(&rest).ok());
         Self { changes, rest: rest.map(|rest| visible(&rest)) }
     }
-}
-
-/// What is to be changed, and the names of what has been told with it.
-type Changes = (Vec<Change>, &'static [&'static str]);
-
-const EDIT: &[&str] = &["file_path", "old_string", "new_string"];
-const SEVERAL: &[&str] = &["file_path", "edits"];
-const WRITTEN: &[&str] = &["file_path", "content"];
-const LISTED: &[&str] = &["changes"];
-
-fn changes(input: &Value) -> Option<Changes> {
-    edit(input).or_else(|| several(input)).or_else(|| written(input)).or_else(|| listed(input))
-}
-
-fn edit(input: &Value) -> Option<Changes> {
-    let pieces = pieces(text(input, "old_string")?, text(input, "new_string")?);
-    Some((vec![Change { file: visible(text(input, "file_path")?), more: None, pieces }], EDIT))
-}
-
-fn several(input: &Value) -> Option<Changes> {
-    let file = visible(text(input, "file_path")?);
-    let change = |one: &Value| {
-        let pieces = pieces(text(one, "old_string")?, text(one, "new_string")?);
-        Some(Change { file: file.clone(), more: more(one, EDIT), pieces })
-    };
-    let changes = input.get("edits")?.as_array()?.iter().map(change).collect::<Option<Vec<_>>>()?;
-    (!changes.is_empty()).then_some((changes, SEVERAL))
-}
-
-/// A file anew.
-fn written(input: &Value) -> Option<Changes> {
-    let pieces = pieces("", text(input, "content")?);
-    Some((vec![Change { file: visible(text(input, "file_path")?), more: None, pieces }], WRITTEN))
-}
-
-/// Each with its file, its kind and its diff. Of a file that comes or goes the diff is all that is in it.
-fn listed(input: &Value) -> Option<Changes> {
-    let change = |one: &Value| {
-        let (path, diff) = (text(one, "path")?, text(one, "diff")?);
-        let kind = one.get("kind").and_then(|kind| kind.as_str().or_else(|| text(kind, "type")));
-        let pieces = match kind {
-            Some("add") => pieces("", diff),
-            Some("delete") => pieces(diff, ""),
-            _ => change_lines::of_diff(diff, visible),
-        };
-        Some(Change { file: visible(path), more: more(one, &["path", "diff"]), pieces })
-    };
-    let changes = input.get("changes")?.as_array()?.iter().map(change).collect::<Option<Vec<_>>>()?;
-    (!changes.is_empty()).then_some((changes, LISTED))
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name)?.as_str()
-}
-
-/// What is left of a value without the fields of these names; nothing when that says nothing.
-fn without(value: &Value, told: &[&str]) -> Option<Value> {
-    let mut rest = value.clone();
-    if let Value::Object(fields) = &mut rest {
-        fields.retain(|name, _| !told.contains(&name.as_str()));
-    }
-    let is_empty = rest.is_null() || rest.as_object().is_some_and(serde_json::Map::is_empty);
-    (!is_empty).then_some(rest)
-}
-
-fn more(one: &Value, told: &[&str]) -> Option<String> {
-    without(one, told).map(|rest| visible(&rest.to_string()))
-}
-
-/// All of the lines, as whoever is asked has to see them.
-fn pieces(old: &str, new: &str) -> Vec<Piece> {
-    change_lines::pieces(old, new, usize::MAX, visible)
 }
 
 #[cfg(test)]

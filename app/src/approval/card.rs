@@ -6,11 +6,11 @@ use leptos::prelude::*;
 
 use super::{
     acts::{ApprovalActs, answers},
-    called_with::{CalledWith, Change},
+    called_with::CalledWith,
     words::wants,
 };
 use crate::{
-    components::{CopyButton, Icon, Notice, Time, Tone, change_lines::piece, icon},
+    components::{CopyButton, Icon, Notice, Time, Tone, change_lines::piece, icon, tool_changes::Change},
     text::short_location,
 };
 

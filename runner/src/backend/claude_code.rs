@@ -353,7 +353,7 @@ impl ClaudeCode {
             events.push(Event::ToolResult { call: kept_text(call), output: kept_text(&output(&block["content"])), is_error });
             let call = self.calls.remove(call).filter(|_| !is_error);
             if let Some((path, change)) = call.and_then(|call| call.change) {
-                events.push(Event::FileChange { path, change });
+                events.push(Event::FileChange { path, change, diff: None });
             }
         }
         events

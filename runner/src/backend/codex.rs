@@ -551,7 +551,7 @@ impl Codex {
             "delete" => FileChange::Deleted,
             _ => FileChange::Edited,
         };
-        Event::FileChange { path, change }
+        Event::FileChange { path, change, diff: None }
     }
 
     /// Each answer of its model is told once, however often it is said.

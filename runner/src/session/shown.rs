@@ -26,7 +26,7 @@ pub(super) fn shown(event: &Event) -> Option<String> {
         Event::Thinking { text } => dim(text.trim_end()),
         Event::ToolCall { tool, input, .. } => format!("\x1b[1m› {tool}\x1b[0m {}\n", in_one_line(input)),
         Event::ToolResult { output, is_error, .. } => indented(output, *is_error),
-        Event::FileChange { path, change } => {
+        Event::FileChange { path, change, .. } => {
             let word = match change {
                 FileChange::Written => "wrote",
                 FileChange::Edited => "edited",

@@ -143,7 +143,7 @@ say '{"type": "end", "failed": false}'"#,
         matches!(&events[1], Event::Started { backend, version: Some(version), .. } if backend.name() == "own:mine" && version == "3.2")
     );
     assert!(matches!(&events[2], Event::ToolCall { input, .. } if input["path"] == "made.txt"), "{:?}", events[2]);
-    assert_eq!(events[4], Event::FileChange { path: "made.txt".into(), change: FileChange::Written });
+    assert_eq!(events[4], Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff: None });
     assert_eq!(events[6], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
     let log = server.output(assignment.attempt, LogStream::Stdout);
     assert!(log.contains("for the log\n") && log.contains("All is tidy.\n") && !log.contains("\"type\""), "{log}");

@@ -11,6 +11,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 
+use super::diff::diff;
 use crate::backend::{in_the_worktree, json::text};
 
 /// Of those that have begun and not ended; then they are forgotten, and an end is told with its beginning.
@@ -26,6 +27,13 @@ const MOST_FILES: usize = 1000;
 /// Bytes: no system has longer ones.
 const LONGEST_PATH: usize = 4096;
 
+/// A file that a call has changed, and how as far as it was told.
+struct Changed {
+    path: String,
+    change: FileChange,
+    diff: Option<String>,
+}
+
 #[derive(Default)]
 pub(super) struct Call {
     kind: String,
@@ -36,7 +44,7 @@ pub(super) struct Call {
     /// What is kept of that is not all.
     input_is_cut: bool,
     places: Vec<String>,
-    changes: Vec<(String, FileChange)>,
+    changes: Vec<Changed>,
     /// What it has printed, or has answered.
     output: String,
     exit: Option<i64>,
@@ -184,7 +192,10 @@ impl Calls {
         events.push(Event::ToolResult { call: kept_text(id), output: kept_text(output.trim_start()), is_error });
         if !has_failed {
             let changed = call.changed().into_iter();
-            events.extend(changed.map(|(path, change)| Event::FileChange { path: in_the_worktree(&self.worktree, &path), change }));
+            events.extend(changed.map(|Changed { path, change, diff }| {
+                let path = in_the_worktree(&self.worktree, &path);
+                Event::FileChange { path, change, diff }
+            }));
         }
         events
     }
@@ -259,14 +270,17 @@ impl Call {
     }
 
     /// What it has changed when all went well.
-    fn changed(self) -> Vec<(String, FileChange)> {
+    fn changed(self) -> Vec<Changed> {
         let of_all = match self.kind.as_str() {
             "edit" => FileChange::Edited,
             "delete" => FileChange::Deleted,
             "move" => FileChange::Written,
             _ => return vec![],
         };
-        if self.changes.is_empty() { self.places.into_iter().map(|place| (place, of_all)).collect() } else { self.changes }
+        if !self.changes.is_empty() {
+            return self.changes;
+        }
+        self.places.into_iter().map(|path| Changed { path, change: of_all, diff: None }).collect()
     }
 }
 
@@ -298,15 +312,16 @@ fn note_place(all: &mut Vec<String>, path: &str) -> Option<()> {
 }
 
 /// A part of the content that is a difference.
-fn change(part: &Value) -> (String, FileChange) {
-    let was = part["oldText"].as_str().unwrap_or_default();
+fn change(part: &Value) -> Changed {
+    let (was, is) = (text(part, "/oldText"), text(part, "/newText"));
     let change = match text(part, "/_meta/kind") {
         "delete" => FileChange::Deleted,
         "modify" => FileChange::Edited,
         _ if was.is_empty() => FileChange::Written,
         _ => FileChange::Edited,
     };
-    (kept_text(text(part, "/path")), change)
+    let diff = Some(diff(was, is)).filter(|diff| !diff.is_empty()).map(|diff| kept_text(&diff));
+    Changed { path: kept_text(text(part, "/path")), change, diff }
 }
 
 /// A name for a tool, and no sentence about it.

@@ -161,7 +161,7 @@ fn a_file_that_a_tool_changed_is_named_as_in_the_worktree() {
     let events = dialogue.hear(&result.to_string()).events;
     assert_eq!(names(&events), ["tool_result", "file_change", "tool_result"]);
     assert_eq!(events[0], Event::ToolResult { call: "a".into(), output: "written\n[image]".into(), is_error: false });
-    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written });
+    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written, diff: None });
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn what_it_does_to_files_and_what_fails_is_told() {
     assert_eq!(names(&told(&mut dialogue, "item/started", patch("inProgress")).events), ["tool_call"]);
     let events = told(&mut dialogue, "item/completed", patch("completed")).events;
     assert_eq!(names(&events), ["tool_result", "file_change", "file_change"]);
-    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written });
+    assert_eq!(events[1], Event::FileChange { path: "src/a.rs".into(), change: FileChange::Written, diff: None });
     let failed = json!({"item": {"type": "commandExecution", "id": "c", "command": "make", "status": "failed", "exitCode": 2, "aggregatedOutput": "no rule\n"}});
     let events = told(&mut dialogue, "item/completed", failed).events;
     assert_eq!(names(&events), ["tool_call", "tool_result"], "what had not been told to begin is told now");

@@ -220,7 +220,7 @@ impl ToolResult {
 impl Change {
     fn read(&self, message: &Value, worktree: &Path) -> Option<Event> {
         let path = text_at(message, &self.path);
-        (!path.is_empty()).then(|| Event::FileChange { path: in_the_worktree(worktree, &path), change: self.change })
+        (!path.is_empty()).then(|| Event::FileChange { path: in_the_worktree(worktree, &path), change: self.change, diff: None })
     }
 }
 

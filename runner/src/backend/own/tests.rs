@@ -160,7 +160,7 @@ error = { text = "/wrong" }
     assert_eq!(heard.events[2], Event::ToolCall { call: "1".into(), tool: "sh".into(), input: json!({"path": "a"}) });
     let heard = dialogue.hear(r#"{"kind": "done", "said": {"lines": 2}, "code": 1, "file": "/home/dev/run/b", "wrong": null}"#);
     let result = Event::ToolResult { call: "1".into(), output: r#"{"lines":2}"#.into(), is_error: true };
-    assert_eq!(heard.events, [result, Event::FileChange { path: "b".into(), change: FileChange::Written }]);
+    assert_eq!(heard.events, [result, Event::FileChange { path: "b".into(), change: FileChange::Written, diff: None }]);
     assert_eq!(dialogue.gone(exit(0)), [ended(true)], "nothing says how it went but its exit code");
     assert_eq!((dialogue.verdict(exit(0)), why(&dialogue, exit(4)).as_str()), (Ok(()), "mine (own) ended with exit status 4"));
 }

@@ -7,9 +7,9 @@ use domain::{
 use leptos::prelude::*;
 
 use super::{
-    call::{answered, call, file},
+    call::{answered, call, changed},
     given::Given,
-    script::{Answer, Entry, Later, Used},
+    script::{Answer, Changed, Entry, Later, Used},
     told::says,
     words::{legible, tokens},
 };
@@ -74,7 +74,9 @@ fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> An
         Kind::ToolCall { tool, input, .. } => call(tool, input, later, is_open),
         // the call is on an earlier page
         Kind::ToolResult { output, is_error, .. } => answered(&Answer { number, output: output.clone(), is_error: *is_error }, None),
-        Kind::FileChange { path, change } => view! { <p class="c-session__line">{file(path, *change)}</p> }.into_any(),
+        Kind::FileChange { path, change, diff } => {
+            changed(Changed { number, path: path.clone(), change: *change, diff: diff.clone() }, None)
+        }
         Kind::Permission { tool, subject, allowed, by } => permission(tool, subject, *allowed, by),
         Kind::Usage { input, cached, output, .. } => line("u-quiet", Icon::Gauge, tokens(*input, *cached, *output)),
         Kind::Error { message } => line("u-bad", Icon::Alert, legible(message)),

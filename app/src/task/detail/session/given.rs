@@ -4,57 +4,36 @@
 use serde_json::Value;
 
 use super::words::legible;
-use crate::components::change_lines::{Piece, pieces};
+use crate::components::tool_changes::{Change, Reading, without};
 
-/// Lines around a change that stay as they are.
-const AROUND: usize = 3;
+/// How a change is read in passing: what stays is told by three lines around it.
+const READING: Reading = Reading { around: 3, shown: line };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     pub command: Option<String>,
     /// One for each place that is changed.
-    pub changes: Vec<Vec<Piece>>,
+    pub changes: Vec<Change>,
     pub rest: Option<String>,
 }
 
 impl Given {
     pub fn read(input: &Value) -> Self {
-        let command = text(input, "command").map(legible);
-        let changes = changes(input);
-        let mut rest = input.clone();
-        if let Value::Object(fields) = &mut rest {
-            let is_told = |name: &str| match name {
-                "command" => command.is_some(),
-                "file_path" | "old_string" | "new_string" | "content" | "edits" => !changes.is_empty(),
-                _ => false,
-            };
-            fields.retain(|name, _| !is_told(name));
-        }
-        let rest = match &rest {
-            Value::Null => None,
-            Value::Object(fields) if fields.is_empty() => None,
-            Value::String(text) => Some(legible(text)),
-            other => serde_json::to_string_pretty(other).ok().map(|text| legible(&text)),
+        let command = input.get("command").and_then(Value::as_str).map(legible);
+        let (changes, told) = READING.changes(input).unwrap_or_default();
+        let told: Vec<_> = told.iter().copied().chain(command.is_some().then_some("command")).collect();
+        let rest = match without(input, &told) {
+            None => None,
+            Some(Value::String(text)) => Some(legible(&text)),
+            Some(other) => serde_json::to_string_pretty(&other).ok().map(|text| legible(&text)),
         };
         Self { command, changes, rest }
     }
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name)?.as_str()
-}
-
-/// Of tools that edit a text in one place or in several, and of those that write a file anew.
-fn changes(input: &Value) -> Vec<Vec<Piece>> {
-    let edit = |value: &Value| Some(change(text(value, "old_string")?, text(value, "new_string")?));
-    let several = || input.get("edits")?.as_array()?.iter().map(edit).collect::<Option<Vec<_>>>();
-    let written = || text(input, "file_path").and_then(|_| text(input, "content")).map(|new| change("", new));
-    edit(input).or_else(written).map(|change| vec![change]).or_else(several).unwrap_or_default()
-}
-
-fn change(old: &str, new: &str) -> Vec<Piece> {
-    // how a line ends is of no interest here
-    pieces(old, new, AROUND, |line| legible(line.strip_suffix('\r').unwrap_or(line)))
+/// How a line ends is of no interest here.
+fn line(text: &str) -> String {
+    legible(text.strip_suffix('\r').unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -65,7 +44,7 @@ mod tests {
     use crate::components::change_lines::Sign;
 
     fn pieces_of(given: &Given) -> Vec<(Sign, &str)> {
-        given.changes.iter().flatten().map(|piece| (piece.sign, piece.text.as_str())).collect()
+        given.changes.iter().flat_map(|change| &change.pieces).map(|piece| (piece.sign, piece.text.as_str())).collect()
     }
 
     #[test]
@@ -75,7 +54,7 @@ mod tests {
         let expected = [(Sign::Same, "  2\n  3\n  4\n"), (Sign::Minus, "- old\n"), (Sign::Plus, "+ new\n+ more\n"), (Sign::Same, "  5\n")];
         assert_eq!(pieces_of(&given), expected);
         assert_eq!(given.rest, None);
-        let all = Given::read(&json!({"old_string": "a", "new_string": "a", "replace_all": true}));
+        let all = Given::read(&json!({"file_path": "a.rs", "old_string": "a", "new_string": "a", "replace_all": true}));
         assert_eq!((pieces_of(&all), all.rest.as_deref()), (vec![(Sign::Same, "  a\n")], Some("{\n  \"replace_all\": true\n}")));
     }
 
@@ -84,6 +63,19 @@ mod tests {
         let several = json!({"file_path": "a", "edits": [{"old_string": "a", "new_string": ""}, {"old_string": "", "new_string": "b"}]});
         assert_eq!(pieces_of(&Given::read(&several)), [(Sign::Minus, "- a\n"), (Sign::Plus, "+ b\n")]);
         assert_eq!(pieces_of(&Given::read(&json!({"file_path": "a", "content": "x\r\ny"}))), [(Sign::Plus, "+ x\n+ y\n")]);
+    }
+
+    #[test]
+    fn what_other_agents_call_a_change_is_one() {
+        let camel = json!({"filePath": "a.rs", "oldString": "old\n", "newString": "new\n"});
+        assert_eq!(pieces_of(&Given::read(&camel)), [(Sign::Minus, "- old\n"), (Sign::Plus, "+ new\n")]);
+        let written = Given::read(&json!({"filePath": "a.rs", "content": "x\n"}));
+        assert_eq!((pieces_of(&written), written.rest.as_deref()), (vec![(Sign::Plus, "+ x\n")], None));
+        let changes = json!([{"path": "a.rs", "kind": "update", "diff": "-old\n+new\n"}, {"path": "b.rs", "kind": "add", "diff": "x\n"}]);
+        let listed = Given::read(&json!({"changes": changes}));
+        assert_eq!(pieces_of(&listed), [(Sign::Minus, "-old\n"), (Sign::Plus, "+new\n"), (Sign::Plus, "+ x\n")]);
+        let files: Vec<_> = listed.changes.iter().map(|change| change.file.as_str()).collect();
+        assert_eq!((files, listed.rest.as_deref()), (vec!["a.rs", "b.rs"], None));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub struct Changed {
     pub number: i64,
     pub path: String,
     pub change: FileChange,
+    pub diff: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +127,8 @@ impl Script {
             Kind::ToolResult { output, is_error, .. } => {
                 entry.later.answer.set(Some(Answer { number, output: output.clone(), is_error: *is_error }));
             }
-            Kind::FileChange { path, change } => {
-                let changed = Changed { number, path: path.clone(), change: *change };
+            Kind::FileChange { path, change, diff } => {
+                let changed = Changed { number, path: path.clone(), change: *change, diff: diff.clone() };
                 entry.later.changes.update(|changes| changes.push(changed));
             }
             Kind::Usage { input, cached, output, .. } => {
@@ -227,7 +228,7 @@ mod tests {
     }
 
     fn change(path: &str) -> Kind {
-        Kind::FileChange { path: path.into(), change: FileChange::Edited }
+        Kind::FileChange { path: path.into(), change: FileChange::Edited, diff: None }
     }
 
     fn numbers(script: &Script) -> Vec<i64> {
