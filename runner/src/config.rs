@@ -286,6 +286,12 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_is_read_every_ten_seconds_and_looked_at_every_fifteen() {
+        let Limits { reading, look, .. } = Limits::default();
+        assert_eq!((reading, look), (Duration::from_secs(10), Duration::from_secs(15)), "as the README and docs/backends.md say");
+    }
+
+    #[test]
     fn an_agent_that_was_not_found_is_none_of_what_it_has() {
         let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges", "git-lfs"].map(str::to_owned).to_vec();
         let config = RunnerConfig {

@@ -84,6 +84,12 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
+    /// With what was found.
+    #[error(
+        "the runner needs git 2.34 or newer, and found {0}: an older one passes over what keeps repositories from starting programs here; \
+         install a newer one and see that it comes first on the PATH"
+    )]
+    GitTooOld(String),
     #[error("the runner could not start the thread that ends its work when nobody answers; see how many threads this user may have")]
     NoFence(#[source] io::Error),
     #[error(

@@ -30,7 +30,7 @@ use crate::{
     credentials,
     dial::Backoff,
     folders::Folders,
-    git::Git,
+    git::{self, Git},
     heartbeat::Fence,
     held::{Held, Order, Why},
     journal::Journal,
@@ -97,6 +97,7 @@ pub(crate) struct Machine {
 
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
+        git::version::is_new_enough().await?;
         let folders = Folders::open(&config.state_dir).await?;
         let agents = found::look(&config.agents).await;
         let tokens = config.landing.tokens.as_deref();
