@@ -239,7 +239,8 @@ pub struct Limits {
     pub reading: Duration,
     /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
     pub left_free: u64,
-    /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
+    /// Between two looks at the agents that there are and at the folder of manifests: what comes or goes is known to the server within twice
+    /// that.
     pub look: Duration,
 }
 

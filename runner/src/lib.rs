@@ -63,11 +63,13 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+pub use backend::known::{AgentHere, agents_here};
 pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, OLLAMA_URL, OllamaConfig, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
 pub use network::{Network, NetworkList, bridge::enter as enter_room};
+pub use process::program_path;
 pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 
