@@ -110,8 +110,7 @@ impl Seen {
             Err(why) => {
                 if !matches!(&self.answer, Answer::Silent { why: before, .. } if *before == why) {
                     let again = ASKED_AGAIN.as_secs();
-                    let program = self.program.display();
-                    warn!("{title} at {program} is left out: it is asked for its version, again every {again} s, and {why}");
+                    warn!("{title} at {} is left out, and asked again every {again} s: {why}", self.program.display());
                 }
                 Answer::Silent { why, until: now + ASKED_AGAIN }
             }

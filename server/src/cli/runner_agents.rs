@@ -16,7 +16,7 @@ fn lines(agents: &[AgentHere]) -> Vec<String> {
         let what = match &agent.found {
             Ok(Some((version, place))) => format!("{}  {dim}{}{dim:#}", on_one_line(version), on_one_line(&place.display().to_string())),
             Ok(None) => on_one_line(&format!("not found: there is no program {program}")),
-            Err(why) => on_one_line(&format!("left out: {program} is asked for its version, and {why}")),
+            Err(why) => on_one_line(&format!("left out: {why} ({program})")),
         };
         format!("  {title:<width$}  {what}")
     };
@@ -40,13 +40,13 @@ mod tests {
     fn each_that_is_wanted_has_a_line_whether_it_is_there_or_not() {
         let agent = |backend: Backend, program: &str, found| AgentHere { backend, program: program.into(), found };
         let there = agent(Backend::ClaudeCode, "claude", Ok(Some(("2.1.328".into(), "/opt/a\nb/claude".into()))));
-        let silent = agent(Backend::Codex, "codex", Err("it fails".into()));
+        let silent = agent(Backend::Codex, "codex", Err("asked for its version it fails".into()));
         let text = |agents: &[AgentHere]| anstream::adapter::strip_str(&lines(agents).join("\n")).to_string();
         assert_eq!(text(std::slice::from_ref(&there)), "Agents\n  Claude Code  2.1.328  /opt/a b/claude");
         let all = text(&[there, silent, agent(Backend::OpenCode, "/opt/opencode", Ok(None))]);
         let expected = "Agents\n  \
                         Claude Code  2.1.328  /opt/a b/claude\n  \
-                        Codex        left out: codex is asked for its version, and it fails\n  \
+                        Codex        left out: asked for its version it fails (codex)\n  \
                         OpenCode     not found: there is no program /opt/opencode\n  \
                         One that is installed on the runner's PATH is found within half a minute.";
         assert_eq!(all, expected);
