@@ -276,10 +276,10 @@ impl FailureCode {
                 "Install git-lfs on that machine and start its runner again, then retry; or do without the files of Git LFS."
             }
             Self::BackendMissing => {
-                "The message says what is missing. Where there is no agent, install one such as Claude Code on the runner's machine, add one by a \
-                 manifest, or start the runner with MUSTER_AGENT_COMMAND; the last two judge nothing. Where the agent cannot do what the task \
-                 says of it, change that, or what its manifest says. An agent that works in a sandbox alone is given work where the workspace \
-                 has sandboxes."
+                "The message says what is missing. Where there is no agent, install one such as Claude Code on the runner's PATH or add one by a \
+                 manifest, which the runner notices within half a minute, or start it with MUSTER_AGENT_COMMAND; the last two judge nothing. \
+                 Where the agent cannot do what the task says of it, change that, or what its manifest says. An agent that works in a sandbox \
+                 alone is given work where the workspace has sandboxes."
             }
             Self::AgentDenied => "The session shows what it asked for. In a sandbox it may do all that the sandbox lets it.",
             Self::AgentCapped => "What was done so far is on its branch. Give the task more turns or more money, or make it smaller.",

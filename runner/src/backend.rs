@@ -11,6 +11,7 @@ pub(crate) mod found;
 pub(crate) mod gemini_cli;
 pub(crate) mod identity;
 mod json;
+pub(crate) mod known;
 pub(crate) mod manifest;
 pub(crate) mod opencode;
 mod own;

@@ -239,7 +239,8 @@ pub struct Limits {
     pub reading: Duration,
     /// Bytes of its disk for everything else: when there are fewer, what the work writes waits for a server that is away.
     pub left_free: u64,
-    /// Between two looks at the folder of manifests: what is put there is known to the server within twice that.
+    /// Between two looks at the agents that there are and at the folder of manifests: what comes or goes is known to the server within twice
+    /// that.
     pub look: Duration,
 }
 
@@ -283,6 +284,12 @@ mod tests {
             let asked = u64::from(BEGIN_SECONDS) + beside * u64::from(BEGIN_BESIDE_SECONDS);
             assert_eq!(Limits::default().to_begin(beside as usize), Duration::from_secs(asked - 600), "{beside}");
         }
+    }
+
+    #[test]
+    fn a_machine_is_read_every_ten_seconds_and_looked_at_every_fifteen() {
+        let Limits { reading, look, .. } = Limits::default();
+        assert_eq!((reading, look), (Duration::from_secs(10), Duration::from_secs(15)), "as the README and docs/backends.md say");
     }
 
     #[test]

@@ -56,6 +56,8 @@ fn luck() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -65,7 +67,10 @@ mod tests {
             let wait = backoff.next(Some(Duration::ZERO));
             assert!(wait <= Duration::from_secs(most), "{wait:?} of {most}");
         }
-        assert!((0..100).any(|_| backoff.next(None) > LONGEST / 2), "it does wait");
+        let waits: Vec<_> = (0..100).map(|_| backoff.next(None)).collect();
+        assert!(waits.iter().any(|wait| *wait > LONGEST / 2) && waits.iter().any(|wait| *wait < LONGEST / 2), "{waits:?}");
+        let once: HashSet<_> = waits.iter().collect();
+        assert!(once.len() > 90, "those who lost the server together come back one after the other: {waits:?}");
         assert!(backoff.next(Some(HELD)) <= Duration::from_secs(1));
     }
 }

@@ -1,6 +1,8 @@
 //! Calls of the git command line: with arguments, never through a shell; with the runner's own settings, never those of the user
 //! or the machine; with a bound on time and output; never asking anybody anything.
 
+pub(crate) mod version;
+
 use std::{
     ffi::OsStr,
     fs::File,

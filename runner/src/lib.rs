@@ -63,11 +63,13 @@ use std::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+pub use backend::known::{AgentHere, agents_here};
 pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, OLLAMA_URL, OllamaConfig, Paths, RunnerConfig, SandboxConfig};
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
 pub use network::{Network, NetworkList, bridge::enter as enter_room};
+pub use process::program_path;
 pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;
 
@@ -84,6 +86,12 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
+    /// With what was found.
+    #[error(
+        "the runner needs git 2.34 or newer, and found {0}: an older one passes over what keeps repositories from starting programs here; \
+         install a newer one and see that it comes first on the PATH"
+    )]
+    GitTooOld(String),
     #[error("the runner could not start the thread that ends its work when nobody answers; see how many threads this user may have")]
     NoFence(#[source] io::Error),
     #[error(

@@ -21,16 +21,12 @@ use tracing::{info, warn};
 
 use crate::{
     Limits, Link, NotLinked, RunnerConfig, RunnerError,
-    backend::{
-        found::{self, Found},
-        identity::Identity,
-        manifest::folder::Folder,
-    },
+    backend::{found::Found, identity::Identity, known::Known, manifest::folder::Folder},
     clock::Moment,
     credentials,
     dial::Backoff,
     folders::Folders,
-    git::Git,
+    git::{self, Git},
     heartbeat::Fence,
     held::{Held, Order, Why},
     journal::Journal,
@@ -58,9 +54,12 @@ pub(crate) struct Runner {
     pub git: Git,
     /// What git in the work signs with when this machine's user has no name of their own.
     pub identity: Identity,
-    /// Of those that Muster knows by itself.
-    agents: tokio::sync::Mutex<Arc<[Found]>>,
-    /// The folder of manifests, and the agents that were found by them. Whoever follows them hears of what the server has to be told.
+    /// The agents that Muster knows by itself, those of them that were found, and whether one is missed that was there before. Whoever follows
+    /// those that were found hears of what the server has to be told.
+    programs: tokio::sync::Mutex<Known>,
+    pub known: watch::Sender<Arc<[Found]>>,
+    is_one_missed: AtomicBool,
+    /// The folder of manifests, and the agents that were found by them. The same holds for these.
     manifests: Option<tokio::sync::Mutex<Folder>>,
     pub others: watch::Sender<Arc<[Found]>>,
     pub landings: Landings,
@@ -92,13 +91,12 @@ pub(crate) struct Machine {
     pub key: Option<Key>,
     pub identity: Identity,
     pub sandbox: Arc<Sandbox>,
-    pub agents: Vec<Found>,
 }
 
 impl Runner {
     pub async fn open(config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Result<Self, RunnerError> {
+        git::version::is_new_enough().await?;
         let folders = Folders::open(&config.state_dir).await?;
-        let agents = found::look(&config.agents).await;
         let tokens = config.landing.tokens.as_deref();
         let written =
             credentials::write(&folders.credentials, tokens).and_then(|()| credentials::write_for_guests(&folders.guests, tokens));
@@ -111,21 +109,24 @@ impl Runner {
         }
         let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
         let identity = Identity::find().await.map_err(RunnerError::GitMissing)?;
-        let runner = Self::on(Machine { folders, key, identity, sandbox, agents }, config, limits, stop);
+        let runner = Self::on(Machine { folders, key, identity, sandbox }, config, limits, stop);
+        runner.look_at_programs().await;
         runner.look_at_manifests().await;
         Ok(runner)
     }
 
     /// As its life begins.
     pub fn on(machine: Machine, config: RunnerConfig, limits: Limits, stop: CancellationToken) -> Self {
-        let Machine { folders, key, identity, sandbox, agents } = machine;
+        let Machine { folders, key, identity, sandbox } = machine;
         let most = config.most_manifests();
         Self {
             journal: Journal::new(folders.journal.clone()),
             mirrors: Mirrors::new(folders.mirrors.clone()),
             git: Git::new(folders.gitconfig.clone()),
             identity,
-            agents: tokio::sync::Mutex::new(agents.into()),
+            programs: tokio::sync::Mutex::new(Known::new(&config.agents)),
+            known: watch::Sender::new(Arc::default()),
+            is_one_missed: AtomicBool::new(false),
             manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
@@ -196,34 +197,46 @@ impl Runner {
         is_over
     }
 
-    /// The agent programs that there are, those of manifests last.
+    /// The agent programs that there are, those of manifests last. When one has gone, as in an update, they are looked for at once, and again the
+    /// next time when it is not there yet.
     pub async fn agents(&self) -> Arc<[Found]> {
-        let (known, others) = (self.known_agents().await, Arc::clone(&self.others.borrow()));
+        let has_gone = self.known.borrow().iter().any(|found| !found.program.exists());
+        if has_gone || self.is_one_missed.load(Ordering::Relaxed) {
+            self.look_at_programs().await;
+        }
+        self.agents_last_seen()
+    }
+
+    /// As the last look has found them.
+    pub fn agents_last_seen(&self) -> Arc<[Found]> {
+        let (known, others) = (Arc::clone(&self.known.borrow()), Arc::clone(&self.others.borrow()));
         if others.is_empty() { known } else { known.iter().chain(others.iter()).cloned().collect() }
+    }
+
+    /// What has been installed, updated or taken away of the agents that Muster knows by itself.
+    async fn look_at_programs(&self) {
+        let mut programs = self.programs.lock().await;
+        let now = programs.look(Instant::now()).await;
+        // while it is held: what was seen later is not replaced by what was seen before
+        keep(&self.known, now);
+        self.is_one_missed.store(programs.misses_one(), Ordering::Relaxed);
     }
 
     /// What has come into the folder of manifests, has changed in it or has gone.
     async fn look_at_manifests(&self) {
         let Some(folder) = &self.manifests else { return };
-        let now: Arc<[Found]> = folder.lock().await.look(&self.sandbox, Instant::now()).await.into();
-        self.others.send_if_modified(|others| {
-            let is_news = !others.iter().map(Found::about).eq(now.iter().map(Found::about));
-            *others = now;
-            is_news
-        });
+        let now = folder.lock().await.look(&self.sandbox, Instant::now()).await;
+        keep(&self.others, now);
     }
+}
 
-    /// When one has gone, as after an update, they are looked for again, and again the next time when it is not there yet.
-    async fn known_agents(&self) -> Arc<[Found]> {
-        let mut agents = self.agents.lock().await;
-        if agents.iter().all(|found| found.program.exists()) {
-            return Arc::clone(&agents);
-        }
-        let there = found::look(&self.config.agents).await;
-        let is_missing = |gone: &&Found| !there.iter().any(|found| found.backend == gone.backend);
-        *agents = there.iter().chain(agents.iter().filter(is_missing)).cloned().collect();
-        there.into()
-    }
+/// Whoever follows them hears of it where the server has to be told.
+fn keep(agents: &watch::Sender<Arc<[Found]>>, now: Vec<Found>) {
+    agents.send_if_modified(|agents| {
+        let is_news = !agents.iter().map(Found::about).eq(now.iter().map(Found::about));
+        *agents = now.into();
+        is_news
+    });
 }
 
 pub(crate) async fn run<D, F>(config: RunnerConfig, limits: Limits, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
@@ -263,12 +276,13 @@ where
 
 /// Never ends by itself.
 async fn look_around(runner: &Runner) {
-    if runner.manifests.is_none() {
+    if runner.manifests.is_none() && runner.programs.lock().await.is_empty() {
         std::future::pending::<()>().await;
     }
     loop {
         sleep(runner.limits.look).await;
-        runner.look_at_manifests().await;
+        // neither waits for a program of the other's that does not answer
+        tokio::join!(runner.look_at_programs(), runner.look_at_manifests());
     }
 }
 

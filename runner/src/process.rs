@@ -44,7 +44,7 @@ pub(crate) const MARKER: &str = "MUSTER_ATTEMPT_ID";
 const LOOK: Duration = Duration::from_millis(25);
 
 /// Where programs are looked for: the runner's own path, but for what depends on the folder that somebody stands in.
-pub(crate) fn program_path() -> OsString {
+pub fn program_path() -> OsString {
     whole_paths(&std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into()))
 }
 

@@ -52,7 +52,7 @@ impl Talk {
     pub async fn over(&mut self, runner: &Arc<Runner>, link: Link) -> Result<Ended, RunnerError> {
         let Link { to_server, mut from_server } = link;
         // before the hello says them: what changes from here on is news
-        let mut others = runner.others.subscribe();
+        let (mut known, mut others) = (runner.known.subscribe(), runner.others.subscribe());
         let slots = runner.config.slots.max(1);
         let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
@@ -71,6 +71,7 @@ impl Talk {
                     }
                     () = runner.tracker.wait(), if stops => break,
                     // what runs goes on, and what is not answered is said again
+                    Ok(()) = known.changed(), if !stops => return Ok(Ended::Outdated),
                     Ok(()) = others.changed(), if !stops => return Ok(Ended::Outdated),
                     () = &mut speak => return Ok(Ended::Closed),
                     message = from_server.recv() => match message {
@@ -151,7 +152,7 @@ impl Talk {
     ) -> Result<Option<Duration>, RunnerError> {
         let sent_at = Moment::now();
         let config = &runner.config;
-        let (agents, no_sandbox) = (runner.agents().await, runner.sandbox.is_there().await.err());
+        let (agents, no_sandbox) = (runner.agents_last_seen(), runner.sandbox.is_there().await.err());
         let has_lfs = lfs::is_here(&runner.git, &runner.folders.state_dir).await;
         let mut hello = Hello {
             version: VERSION,

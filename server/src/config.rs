@@ -85,6 +85,11 @@ const AGENTS_VARIABLE: [&str; 10] = [
     "SSL_CERT_FILE",
 ];
 
+/// Whether agents are given the variable of this name.
+pub fn is_for_agents(name: &str) -> bool {
+    AGENTS_VARIABLE.contains(&name) || AGENTS_VARIABLES.iter().any(|start| name.starts_with(start))
+}
+
 impl AgentArgs {
     /// What is said here, else what was said before.
     pub fn or(&self, before: &Self) -> Self {
@@ -107,8 +112,7 @@ impl AgentArgs {
             Some(path) => Some(path.clone()),
             None => Some(usual.into()),
         };
-        let is_theirs = |name: &str| AGENTS_VARIABLE.contains(&name) || AGENTS_VARIABLES.iter().any(|start| name.starts_with(start));
-        let environment = std::env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_theirs) && !value.is_empty());
+        let environment = std::env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_for_agents) && !value.is_empty());
         AgentConfig {
             claude_code: program(&self.claude_code, "claude"),
             codex: program(&self.codex, "codex"),
@@ -273,7 +277,8 @@ fn parse_days(text: &str) -> Result<Days, String> {
     Ok(Days((days > 0).then(|| TimeDelta::days(days.into()))))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
     Json,

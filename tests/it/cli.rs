@@ -72,7 +72,28 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     queues_are_paused_and_what_is_set_aside_is_looked_after(&client);
     a_view_is_asked_for_by_name(&client);
     a_task_is_edited_as_it_was_seen(&client);
+    what_is_not_committed_is_said_to_people(&client);
     server.stops();
+}
+
+fn what_is_not_committed_is_said_to_people(client: &Client<'_>) {
+    let repository = client.machine.repository();
+    let hands_in = |more: &[&str]| {
+        let arguments = ["task", "run", "--repo", repository.to_str().unwrap(), "--command", "true", "--in", "1h"];
+        let done = client.run(&[&arguments[..], more].concat());
+        assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+        done
+    };
+    assert_eq!(stderr(&hands_in(&["--preview"])), "", "all is committed");
+    fs::write(repository.join("README.md"), "# Changed\n").unwrap();
+    fs::write(repository.join("draft.md"), "").unwrap();
+    let place = repository.display();
+    let said = format!("2 files in {place} are not committed, and are not part of what the task starts from\n");
+    assert_eq!(stderr(&hands_in(&["--preview"])), said);
+    let task = hands_in(&[]);
+    assert_eq!(stderr(&task), said);
+    assert_eq!(client.run(&["task", "cancel", stdout(&task).trim()]).status.code(), Some(0), "it is not part of what is printed");
+    assert_eq!(stderr(&hands_in(&["--preview", "--json"])), "", "a program has not asked");
 }
 
 fn what_runs_can_be_paused_and_goes_on(client: &Client<'_>) {

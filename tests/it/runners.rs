@@ -86,6 +86,17 @@ impl<'a> Site<'a> {
         self.runner(folder, &[&["join", &self.server.url, token], arguments].concat())
     }
 
+    /// A PATH with these before those of the machine.
+    fn has_programs(&self, programs: &[(&str, &str)]) -> String {
+        let folder = self.folder("tools 100%");
+        fs::create_dir(&folder).unwrap();
+        for (name, script) in programs {
+            fs::write(folder.join(name), script).unwrap();
+            fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+    }
+
     fn runners(&self) -> Vec<Value> {
         let listed = self.client().run(&["runner", "list", "--json"]);
         serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
@@ -344,6 +355,19 @@ fn manifests_lie_there_before_a_machine_joins_and_stay_when_it_leaves() {
 }
 
 #[test]
+fn a_runner_does_not_work_with_a_git_that_is_too_old() {
+    let machine = Machine::new();
+    let site = Site::new(&machine);
+    status(&site.join("far", &site.token(), &["--no-run"]).output().unwrap(), 0);
+    let path = site.has_programs(&[("git", "#!/bin/sh\necho 'git version 2.30.2'\n")]);
+    let refused = site.runner("far", &["run"]).env("PATH", &path).output().unwrap();
+    status(&refused, 1);
+    assert!(stderr(&refused).contains("the runner needs git 2.34 or newer, and found 2.30.2: "), "{}", stderr(&refused));
+    assert_eq!(site.runners()[0]["online"], Value::Bool(false));
+    site.server.stops();
+}
+
+#[test]
 fn a_machine_leaves_a_server_that_is_gone_only_by_force() {
     let machine = Machine::new();
     let site = Site::new(&machine);
@@ -361,15 +385,21 @@ fn a_machine_leaves_a_server_that_is_gone_only_by_force() {
     assert!(!folder.exists());
 }
 
-/// Stands for a user's own systemd: starts what a unit says, and ends it.
+/// Stands for a user's own systemd: starts what a unit says, with what it says around it alone, and ends it. The group of its own that a unit
+/// speaks of is not here.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 echo "$@" >> "$HOME/asked"
 shift
 unit="$HOME/.config/systemd/user/$3"
+says() { sed -n "s/^$1=//p" "$unit" | sed 's/%%/%/g'; }
 case "$1" in
   enable)
-    eval "set -- $(sed -n 's/^ExecStart=//p' "$unit")"
-    "$@" > "$HOME/service.log" 2>&1 &
+    eval "set -- $(says ExecStart)"
+    while read -r line; do
+      case $line in [A-Z]*=*) set -- "$line" "$@" ;; esac
+    done < "$(says EnvironmentFile | sed 's/^-//')"
+    eval "set -- $(says Environment | grep '^"' | tr '\n' ' ') \"\$@\""
+    env -i HOME="$HOME" "$@" > "$HOME/service.log" 2>&1 &
     echo $! > "$HOME/service.pid" ;;
   disable)
     kill "$(cat "$HOME/service.pid")"
@@ -377,21 +407,43 @@ case "$1" in
 esac
 "#;
 
+/// Programs by the PATH; keys by a file that people write, and that they are told of.
+fn its_service_finds_what_was_found_when_it_joined(site: &Site<'_>, joined: &Output, unit: &str) {
+    let agents = stdout(joined).split_once("\nAgents\n").unwrap().1.to_owned();
+    let claude = site.folder("tools 100%").join("claude");
+    assert!(agents.contains(&format!("  Claude Code  2.1.9  {}\n", claude.display())), "{agents}");
+    assert!(agents.contains("  Codex        not found: there is no program /no/codex\n"), "{agents}");
+    let backends = site.runners()[0]["backends"].clone();
+    assert_eq!((&backends[0]["backend"], &backends[0]["version"]), (&"claude-code".into(), &"2.1.9".into()), "the service: {backends}");
+
+    let file = site.folder("far away").join("environment");
+    let command = format!("env | grep -E '^(ANTHROPIC_API_KEY)=' >> '{}' && systemctl --user restart {unit}\n", file.display());
+    let said = stderr(joined);
+    assert!(said.contains("ANTHROPIC_API_KEY is set here, and the service does not have it.") && said.contains(&command), "{said}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let written = fs::read_to_string(site.folder(".config/systemd/user").join(unit)).unwrap();
+    assert!(written.contains(&format!("\nEnvironmentFile=-{}\n", file.display())), "{written}");
+    let explained = fs::read_to_string(&file).unwrap();
+    assert!(![&said, &written, &explained, &stdout(joined)].iter().any(|text| text.contains("key-of-ada")), "nobody has asked for that");
+
+    let log = fs::read_to_string(site.folder("service.log")).unwrap();
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert!(lines.any(|line| line["message"] == "Runner far is ready"), "it logs as it has joined: {log}");
+}
+
 #[test]
 fn where_systemd_runs_services_a_runner_is_one() {
     let machine = Machine::new();
     let site = Site::new(&machine);
-    let programs = site.folder("programs");
-    fs::create_dir(&programs).unwrap();
-    fs::write(programs.join("systemctl"), SYSTEMCTL).unwrap();
-    fs::set_permissions(programs.join("systemctl"), Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let joined = site.join("far away", &site.token(), &["--name", "far"]).env("PATH", &path).output().unwrap();
+    let path = site.has_programs(&[("systemctl", SYSTEMCTL), ("claude", "#!/bin/sh\necho '2.1.9 (Claude Code)'\n")]);
+    let mut join = site.join("far away", &site.token(), &["--name", "far", "--log-format", "json", "--codex", "/no/codex"]);
+    let joined = join.env("PATH", &path).env("ANTHROPIC_API_KEY", "key-of-ada").output().unwrap();
     status(&joined, 0);
     assert!(stdout(&joined).contains("succeeded  2 of 2 checks passed"), "{}", stdout(&joined));
-    let unit = stderr(&joined).split_once("the service ").unwrap().1.split(';').next().unwrap().to_owned();
+    let unit = stderr(&joined).split_once("It works as the service ").unwrap().1.split(';').next().unwrap().to_owned();
     assert_eq!(site.runners()[0]["online"], Value::Bool(true));
     let folder = site.folder("far away");
+    its_service_finds_what_was_found_when_it_joined(&site, &joined, &unit);
     let works = |folder: &Path| running_with(&format!("runner run --runner-dir {}", folder.display())).len();
     assert_eq!(works(&folder), 1);
 

@@ -1,23 +1,25 @@
-//! Which agent programs there are on this machine. They are looked for when the runner starts, and asked for their version: one that does
-//! not answer is not there.
+//! An agent program on this machine. It is asked for its version: one that does not answer is not there.
 
 use std::{
     ffi::OsStr,
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use domain::{Backend, BackendFound};
 use tokio::{process::Command, time::timeout};
-use tracing::{info, warn};
 
 use super::manifest::Manifest;
-use crate::{AgentConfig, process::program_path};
+use crate::process::program_path;
 
 /// For a program to say its version.
 const ANSWERS: Duration = Duration::from_secs(20);
+/// After this a program that did not say its version is asked again: the machine may have been busy, or an update of it at work.
+pub(super) const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
 /// An agent program that answered.
 #[derive(Clone, Debug)]
@@ -53,30 +55,6 @@ impl Found {
     }
 }
 
-/// Those that Muster knows by itself.
-pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
-    let mut all = vec![];
-    let wanted = [
-        (Backend::ClaudeCode, &config.claude_code),
-        (Backend::Codex, &config.codex),
-        (Backend::GeminiCli, &config.gemini_cli),
-        (Backend::OpenCode, &config.opencode),
-    ];
-    let asked = wanted.into_iter().filter_map(|(backend, program)| Some((backend, program.as_ref()?)));
-    let asked = asked.map(async |(backend, program)| (backend.title(), program, ask(backend, program, &["--version"]).await));
-    for (title, program, answer) in futures::future::join_all(asked).await {
-        match answer {
-            Ok(Some(found)) => {
-                info!("{title} {} is at {}", found.version, found.program.display());
-                all.push(found);
-            }
-            Ok(None) => {}
-            Err(reason) => warn!("{title} at {} is left out: {reason}", program.display()),
-        }
-    }
-    all
-}
-
 /// Nothing when there is no such program. It is told nothing of the runner's environment but where programs are.
 pub(super) async fn ask(backend: Backend, program: &Path, version: &[impl AsRef<OsStr>]) -> Result<Option<Found>, String> {
     let Some(program) = whole_path(program) else { return Ok(None) };
@@ -93,8 +71,24 @@ pub(super) async fn ask(backend: Backend, program: &Path, version: &[impl AsRef<
     Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None }))
 }
 
+/// A program, so that another one in its place is seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stamp {
+    path: PathBuf,
+    file: u64,
+    bytes: u64,
+    changed: Option<SystemTime>,
+}
+
+/// Nothing when there is no such program.
+pub(super) fn stamp(program: &Path) -> Option<Stamp> {
+    let path = whole_path(program)?;
+    let about = fs::metadata(&path).ok()?;
+    Some(Stamp { file: about.ino(), bytes: about.len(), changed: about.modified().ok(), path })
+}
+
 /// As it is named, or as the runner's path finds it.
-pub(super) fn whole_path(program: &Path) -> Option<PathBuf> {
+fn whole_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return program.canonicalize().ok();
     }
@@ -117,7 +111,7 @@ fn version_in(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -131,16 +125,15 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_there_when_it_says_its_version() {
         let folder = tempfile::tempdir().unwrap();
-        let look_at = |script: &str| {
-            let claude_code = Some(program(folder.path(), script));
-            async move { look(&AgentConfig { claude_code, ..AgentConfig::default() }).await.pop().map(|found| found.version) }
+        let ask_for = |script: &str| {
+            let program = program(folder.path(), script);
+            async move { ask(Backend::ClaudeCode, &program, &["--version"]).await.map(|found| found.unwrap().version) }
         };
-        assert_eq!(look_at("echo '2.1.328 (Claude Code)'").await.as_deref(), Some("2.1.328"));
-        assert_eq!(look_at("echo agent v1.2-beta").await.as_deref(), Some("1.2-beta"));
-        assert_eq!(look_at("echo hello").await, None);
-        assert_eq!(look_at("echo 1.0; exit 1").await, None);
-        let nowhere = AgentConfig { claude_code: Some("/no/such/agent".into()), ..AgentConfig::default() };
-        assert!(look(&nowhere).await.is_empty());
+        assert_eq!(ask_for("echo '2.1.328 (Claude Code)'").await.as_deref(), Ok("2.1.328"));
+        assert_eq!(ask_for("echo agent v1.2-beta").await.as_deref(), Ok("1.2-beta"));
+        assert!(ask_for("echo hello").await.unwrap_err().contains("has none in it"));
+        assert!(ask_for("echo 1.0; exit 1").await.unwrap_err().contains("it fails"));
+        assert!(matches!(ask(Backend::ClaudeCode, Path::new("/no/such/agent"), &["--version"]).await, Ok(None)));
     }
 
     #[test]

@@ -205,7 +205,7 @@ async fn begin(scene: &Scene, place: usize, stop: CancellationToken) -> Result<R
     let folders = Folders::open(&config.state_dir).await?;
     let outbox = Arc::new(Outbox::with_little_room(folders.outbox.clone()));
     let sandbox = Arc::new(Sandbox::tried(config.sandbox.clone(), folders.state_dir.clone()));
-    let machine = Machine { folders, key: None, identity: Identity::musters(), sandbox, agents: vec![] };
+    let machine = Machine { folders, key: None, identity: Identity::musters(), sandbox };
     let mut runner = Runner::on(machine, config, Limits::default(), stop);
     runner.outbox = outbox;
     Ok(runner)

@@ -1,17 +1,20 @@
 //! Prompts that Muster gives to an agent program itself. The program is played here by a script that speaks as Claude Code does; that the
 //! real one does so is seen elsewhere.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use domain::{
     AgentTerms, Backend, CheckKind, FailureCode, FindingKind, LogStream, SessionEvent, SessionEventKind as Event, Work,
     protocol::{Assignment, Said, ToServer, WorkOutcome},
     session::{EVENTS_MAX, SessionEnd},
 };
-use runner::{AgentConfig, RunnerConfig};
+use runner::{AgentConfig, Limits, RunnerConfig};
 use tempfile::TempDir;
 
-use crate::harness::{Repository, Server, State, checks, config, short};
+use crate::{
+    harness::{Repository, Server, State, checks, config, short},
+    manifests::until_it_says,
+};
 
 /// What it does once it has been told its prompt, in shell.
 pub struct Agent {
@@ -440,7 +443,9 @@ async fn an_agent_that_was_updated_is_found_again() {
     let linked =
         RunnerConfig { agents: AgentConfig { claude_code: Some(link.clone()), ..AgentConfig::default() }, ..config(State::new().path()) };
     server.stop().await;
-    let server = Server::with_config(RunnerConfig { state_dir: state.path(), ..linked }, short()).await;
+    // when an attempt begins, and not because somebody looks around
+    let limits = Limits { look: Duration::from_secs(3600), ..short() };
+    let server = Server::with_config(RunnerConfig { state_dir: state.path(), ..linked }, limits).await;
     fs::rename(&agent.program, &new).unwrap();
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&new, &link).unwrap();
@@ -448,6 +453,35 @@ async fn an_agent_that_was_updated_is_found_again() {
     assert_eq!(report.outcome, WorkOutcome::Completed, "{report:?}");
     let plain = server.carry_out(&repository.command("true")).await;
     assert_eq!(plain.outcome, WorkOutcome::Completed, "what has no agent is not touched by it");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_installed_updated_or_taken_away_is_told_without_another_start() {
+    let agent = Agent::that("echo made > made.txt; ends false");
+    let (state, repository) = (State::new(), Repository::sample());
+    let (installed, aside) = (agent.program.clone(), agent.program.with_file_name("not yet"));
+    fs::rename(&installed, &aside).unwrap();
+    let server = agent.runs(&state).await;
+    assert!(server.hellos().remove(0).backends.is_empty());
+    let attempt = server.assign(&repository.command("echo begun; until [ -e go ]; do sleep 0.05; done; echo ended")).await;
+    server.until_output(attempt, "begun").await;
+    fs::rename(&aside, &installed).unwrap();
+    let hello = until_it_says(&server, &["claude-code 9.9.9"]).await;
+    assert_eq!(hello.attempts, [attempt], "it holds what it held");
+    assert!(hello.capabilities.contains(&"claude-code".to_owned()), "tasks that need it find it");
+    let updated = fs::read_to_string(&installed).unwrap().replace("9.9.9 (Claude Code)", "9.9.10 (Claude Code)");
+    fs::write(&aside, updated).unwrap();
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&aside, &installed).unwrap();
+    until_it_says(&server, &["claude-code 9.9.10"]).await;
+    fs::write(server.folder(attempt).join("work/go"), "").unwrap();
+    assert_eq!(server.report(attempt).await.outcome, WorkOutcome::Completed);
+    assert_eq!(server.output(attempt, LogStream::Stdout), "begun\nended\n", "nothing was lost or came twice");
+    let report = server.carry_out(&prompt(&repository, "Tidy up")).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{report:?}");
+    fs::remove_file(&installed).unwrap();
+    until_it_says(&server, &[]).await;
+    assert_eq!(server.hellos().len(), 4, "it says so once each time");
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ fn names_of(hello: &Hello) -> Vec<String> {
     hello.backends.iter().map(|found| format!("{} {}", found.backend.name(), found.version)).collect()
 }
 
-async fn until_it_says(server: &Server, agents: &[&str]) -> Hello {
+pub async fn until_it_says(server: &Server, agents: &[&str]) -> Hello {
     server.until("the agents that there are now", |heard| last_hello(heard).is_some_and(|hello| names_of(hello) == agents)).await;
     server.hellos().pop().unwrap()
 }

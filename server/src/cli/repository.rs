@@ -2,12 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use domain::{RepositoryId, repository::check_location};
 
-use super::{client::Client, error::CliError};
+use super::{client::Client, error::CliError, output::on_one_line};
 
 /// What can be a URL is taken as one; everything else is a path, and made absolute.
 pub fn location(text: &str) -> Result<String, CliError> {
@@ -38,6 +38,27 @@ pub fn current_repository() -> Result<String, CliError> {
     }
 }
 
+/// What to say of a repository on this machine that holds what is committed nowhere: a task starts from commits. Nothing when there is none, and
+/// when nobody can tell, as of a URL or of a path on another machine.
+pub fn uncommitted_remark(location: &str) -> Option<String> {
+    if !Path::new(location).is_absolute() {
+        return None;
+    }
+    // whoever is merely looked at is neither written to nor has programs of its own started
+    let mut look = Command::new("git");
+    look.args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", location]);
+    look.args(["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]);
+    let looked = look.stdin(Stdio::null()).output().ok().filter(|looked| looked.status.success())?;
+    let files = looked.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).count();
+    let (files, are) = match files {
+        0 => return None,
+        1 => ("1 file".to_owned(), "is"),
+        more => (format!("{more} files"), "are"),
+    };
+    let place = on_one_line(location);
+    Some(format!("{files} in {place} {are} not committed, and {are} not part of what the task starts from"))
+}
+
 /// One that tasks have named already, by the path or URL that they name.
 pub async fn known_repository(client: &Client, wanted: &str) -> Result<RepositoryId, CliError> {
     let known = client.repositories().await?;
@@ -66,5 +87,37 @@ mod tests {
         }
         assert!(Path::new(&location("./not/there").unwrap()).is_absolute());
         assert_eq!(location("/").unwrap(), "/");
+    }
+
+    #[test]
+    fn what_is_not_committed_is_counted_by_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        let git = |arguments: &[&str]| {
+            let settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgSign=false"];
+            let done = Command::new("git").args(settings).arg("-C").arg(place).args(arguments).status().unwrap();
+            assert!(done.success(), "{arguments:?}");
+        };
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        assert_eq!(uncommitted_remark(place), None, "it is no repository");
+        git(&["init", "--quiet"]);
+        for (name, text) in [("a", "1"), (".gitignore", "ignored\n")] {
+            write(name, text);
+        }
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "--message", "first"]);
+        write("ignored", "x");
+        assert_eq!(uncommitted_remark(place), None);
+        write("a", "2");
+        let one = format!("1 file in {place} is not committed, and is not part of what the task starts from");
+        assert_eq!(uncommitted_remark(place), Some(one));
+        std::fs::create_dir(folder.path().join("new")).unwrap();
+        write("new/c", "");
+        write("new/d", "");
+        git(&["add", "new/d"]);
+        let three = format!("3 files in {place} are not committed, and are not part of what the task starts from");
+        assert_eq!(uncommitted_remark(place), Some(three));
+        let elsewhere = ["https://example.org/app.git", "git@example.org:app.git", "/no/such/folder", "."];
+        assert!(elsewhere.into_iter().all(|location| uncommitted_remark(location).is_none()), "nobody can tell");
     }
 }

@@ -87,6 +87,9 @@ pub struct RunArgs {
     pub sandbox: crate::config::SandboxArgs,
     #[command(flatten)]
     pub landing: crate::config::LandingArgs,
+    /// How the log on standard error is written [default: text].
+    #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum)]
+    pub log_format: Option<crate::config::LogFormat>,
 }
 
 impl FolderArgs {

@@ -12,8 +12,8 @@ use domain::RunnerId;
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{error::CliError, runner::RunArgs};
-use crate::config::{AgentArgs, LandingArgs, MANIFESTS, SandboxArgs};
+use super::{error::CliError, runner::RunArgs, runner_environment::ENVIRONMENT};
+use crate::config::{AgentArgs, LandingArgs, LogFormat, MANIFESTS, SandboxArgs};
 
 /// What a runner knows of its server.
 #[derive(Clone, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct Settings {
     pub sandbox: SandboxArgs,
     #[serde(default)]
     pub landing: LandingArgs,
+    #[serde(default)]
+    pub log_format: Option<LogFormat>,
 }
 
 /// What was asked for when the machine began to join: enough to go on from wherever it was cut short.
@@ -65,6 +67,7 @@ impl Settings {
             agents: args.agents.or(&self.agents),
             sandbox: args.sandbox.or(&self.sandbox),
             landing: args.landing.or(&self.landing),
+            log_format: args.log_format.or(self.log_format),
         }
     }
 }
@@ -99,7 +102,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -119,6 +122,7 @@ const NAMES: [&str; 19] = [
     "attempts",
     "trash",
     "trial",
+    ENVIRONMENT,
 ];
 
 /// Whether a runner makes what has this name, so that it may be removed with it.

@@ -14,7 +14,7 @@ use domain::{
     runner::{JoinRunner, JoinedRunner, NewTrial},
 };
 use reqwest::Url;
-use runner::Key;
+use runner::{AgentConfig, Key};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     error::{CliError, Exit, Problem},
     output::{print_text, remark},
     runner::RunArgs,
+    runner_agents::agent_lines,
     runner_folder::{
         Joining, Membership, Settings, cannot_use, forget_joining, is_a_runners, is_for_a_runner, joining, membership, remember_joining,
         remember_membership, trial_folder,
@@ -37,7 +38,9 @@ use crate::signals::Signals;
 #[derive(Args)]
 #[command(after_help = "\
 The machine makes a key pair; the private half stays on it. Where systemd runs services for users the runner
-becomes one, else it works in this terminal. Then it carries out a small task, and says what came of it.
+becomes one, else it works in this terminal. Then it carries out a small task, and says what came of it, and
+which agents are there. The service finds programs where this terminal does; keys that are set here it has only
+when they are put into the file `environment` in the runner's folder.
 
 Examples:
   muster runner join https://muster.example.org mst_join_…
@@ -98,10 +101,12 @@ pub async fn join(args: JoinArgs) -> Result<Exit, CliError> {
     if !args.foreground && runner_service::is_possible() {
         let unit = runner_service::install(folder, &known)?;
         remark(&format!("It works as the service {unit}; `systemctl --user status {unit}` shows it."));
-        let done = try_out(&client, trial).await.map_err(|error| cannot_be_tried(folder, error))?;
-        return end(folder, &done);
+        let agents = known.settings.agents.config(folder);
+        let tried = try_out(&client, trial, &agents).await.map_err(|error| cannot_be_tried(folder, error))?;
+        return end(folder, &tried);
     }
-    in_this_terminal(&args.run, folder, &client, trial).await
+    let agents = known.settings.with(&args.run).agents.config(folder);
+    in_this_terminal(&args.run, folder, &client, (trial, &agents)).await
 }
 
 /// What is to be joined, on the disk from now on.
@@ -182,7 +187,12 @@ fn bad_token(error: CliError) -> CliError {
 }
 
 /// The runner works while it is tried out, and goes on when that went well.
-async fn in_this_terminal(args: &RunArgs, folder: &Path, client: &Client, trial: PathBuf) -> Result<Exit, CliError> {
+async fn in_this_terminal(
+    args: &RunArgs,
+    folder: &Path,
+    client: &Client,
+    (trial, agents): (PathBuf, &AgentConfig),
+) -> Result<Exit, CliError> {
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let running = runner_run::work(args, stop.clone())?;
@@ -190,10 +200,10 @@ async fn in_this_terminal(args: &RunArgs, folder: &Path, client: &Client, trial:
     let tried = tokio::select! {
         ended = &mut running => return ended,
         () = signals.asked_to_stop() => None,
-        tried = try_out(client, trial) => Some(tried),
+        tried = try_out(client, trial, agents) => Some(tried),
     };
     let ended = match tried {
-        Some(Ok(task)) => end(folder, &task),
+        Some(Ok(tried)) => end(folder, &tried),
         Some(Err(error)) => Err(cannot_be_tried(folder, error)),
         None => {
             remark("`muster runner join --resume` goes on.");
@@ -219,8 +229,14 @@ fn cannot_be_tried(folder: &Path, error: CliError) -> CliError {
     })
 }
 
-/// A small task that this runner alone may take, to its end.
-async fn try_out(client: &Client, repository: PathBuf) -> Result<TaskView, CliError> {
+/// What came of trying a runner out.
+struct Tried {
+    task: TaskView,
+    agents: Vec<String>,
+}
+
+/// A small task that this runner alone may take, to its end; and which agents there are for others.
+async fn try_out(client: &Client, repository: PathBuf, agents: &AgentConfig) -> Result<Tried, CliError> {
     let started = Instant::now();
     let spinner = spinner("Trying it out with a task".into(), started);
     let new = NewTrial { repository: repository.to_string_lossy().into_owned() };
@@ -236,10 +252,11 @@ async fn try_out(client: &Client, repository: PathBuf) -> Result<TaskView, CliEr
         tokio::time::sleep(LOOK).await;
         task = patiently(started, || client.runner_trial()).await?;
     }
+    let agents = agent_lines(agents).await;
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }
-    Ok(task)
+    Ok(Tried { task, agents })
 }
 
 /// A server that restarts meanwhile is waited for.
@@ -253,12 +270,12 @@ async fn patiently<T, F: Future<Output = Result<T, CliError>>>(started: Instant,
 }
 
 /// Says what came of the trial. What did not go well can be tried again.
-fn end(folder: &Path, task: &TaskView) -> Result<Exit, CliError> {
+fn end(folder: &Path, Tried { task, agents }: &Tried) -> Result<Exit, CliError> {
     let went_well = task.summary.state.name() == TaskStateName::Succeeded;
     if went_well {
         forget_joining(folder)?;
     }
-    let lines = [vec![format!("Trial, task {}", task.summary.id)], result_lines(task), failed_check_lines(task)].concat();
+    let lines = [vec![format!("Trial, task {}", task.summary.id)], result_lines(task), failed_check_lines(task), agents.clone()].concat();
     print_text(&format!("{}\n", lines.join("\n")))?;
     if went_well {
         return Ok(Exit::Done);

@@ -24,7 +24,8 @@ use crate::{config::LogFormat, telemetry};
 #[derive(Args)]
 #[command(after_help = "\
 What still runs is ended and saved. Branches that attempts have left in the runner's copies of repositories stay
-on the disk unless --purge is there. Manifests of agents that lie in its folder stay in any case.
+on the disk unless --purge is there. Manifests of agents that lie in its folder stay in any case; the file
+`environment` with what its service was given goes.
 
 Examples:
   muster runner leave

@@ -29,8 +29,9 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
 pub fn work(args: &RunArgs, stop: CancellationToken) -> Result<impl Future<Output = Result<Exit, CliError>>, CliError> {
     let folder = args.folder.place();
     let known = known(&folder)?;
-    telemetry::start(LogFormat::Text, telemetry::SERVER);
-    let (config, link) = (config(&folder, &known, known.settings.with(args)), link_url(&known.url));
+    let settings = known.settings.with(args);
+    telemetry::start(settings.log_format.unwrap_or(LogFormat::Text), telemetry::SERVER);
+    let (config, link) = (config(&folder, &known, settings), link_url(&known.url));
     Ok(async move { runner::run(config, || runner::dial(link.clone()), stop).await.map(|()| Exit::Done).map_err(|error| ended(&error)) })
 }
 

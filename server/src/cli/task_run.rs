@@ -17,7 +17,7 @@ use super::{
     error::{CliError, Exit},
     find_task::{TaskName, find_task, parse_task_name},
     output::{Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_text, remark},
-    repository::{current_repository, location},
+    repository::{current_repository, location, uncommitted_remark},
     task_result::shown,
     watch::watch_task,
     words::{dim, now},
@@ -34,7 +34,8 @@ A check is KIND=VALUE. All of them have to pass before the task counts as done:
   review[=WHAT TO LOOK FOR]   an agent reads the change and lets it pass; once all above have
   model=QUESTION              a model that sees the change answers yes; once all above have
 
-With --watch the exit status is 0 only when the task succeeded, 1 when it did not.
+A task starts from what is committed. Files of a repository on this machine that are not are counted on standard
+error, unless --json is there. With --watch the exit status is 0 only when the task succeeded, 1 when it did not.
 
 Examples:
   muster task run --command 'make format' --check git_clean --watch
@@ -200,9 +201,12 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     }
     let output = args.output.output();
     if args.preview {
-        return print_preview(&client.preview_task(&new).await?, output);
+        let preview = client.preview_task(&new).await?;
+        remark_on_what_is_not_committed(&new, output);
+        return print_preview(&preview, output);
     }
     let task = client.create_task(&new).await?;
+    remark_on_what_is_not_committed(&new, output);
     if let Some(sentence) = no_runner_has(&task.unmet_capabilities) {
         remark(&format!("{sentence}; it waits for one that has all it needs"));
     }
@@ -211,6 +215,15 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     }
     print(&client, &task, output)?;
     Ok(Exit::Done)
+}
+
+/// A program that reads the answer has not asked for it.
+fn remark_on_what_is_not_committed(new: &NewTask, output: Output) {
+    if output == Output::Json {
+        return;
+    }
+    let others = new.repositories.iter().map(|one| one.url.as_str());
+    std::iter::once(new.repository.as_str()).chain(others).filter_map(uncommitted_remark).for_each(|said| remark(&said));
 }
 
 fn print_preview(preview: &TaskPreview, output: Output) -> Result<Exit, CliError> {

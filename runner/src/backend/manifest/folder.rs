@@ -16,14 +16,12 @@ use tracing::{info, warn};
 
 use super::{Manifest, Speaks};
 use crate::{
-    backend::found::{self, Found},
+    backend::found::{self, ASKED_AGAIN, Found, Stamp},
     sandbox::Sandbox,
 };
 
 /// Of a manifest, in bytes.
 const LONGEST: u64 = 64 * 1024;
-/// After this a program that did not say its version is asked again: the machine may have been busy, or an update of it at work.
-const ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// What was written later than this may not be all yet.
 const AT_WORK: Duration = Duration::from_secs(2);
 
@@ -52,14 +50,6 @@ struct Entry {
     program: Option<Stamp>,
     /// Why what it needs may not be shown to it.
     not_shown: Option<String>,
-}
-
-/// A program, so that another one in its place is seen.
-#[derive(Clone, PartialEq)]
-struct Stamp {
-    path: PathBuf,
-    file: u64,
-    changed: Option<SystemTime>,
 }
 
 /// Whether the agent of a file is there.
@@ -213,7 +203,7 @@ fn read_all(folder: &Path, most: usize, sandbox: &Sandbox) -> Result<Vec<Looked>
             Err(why) => (Err(why), false),
         };
         let manifest = says.as_ref().ok().map(|(_, manifest)| manifest);
-        let program = manifest.and_then(|manifest| stamp(Path::new(manifest.program())));
+        let program = manifest.and_then(|manifest| found::stamp(Path::new(manifest.program())));
         let not_shown = manifest.and_then(|manifest| manifest.needs.iter().find_map(|path| sandbox.may_show(path).err()));
         let not_shown = not_shown.map(|error| error.to_string());
         Looked { entry: Entry { file, says, program, not_shown }, is_half }
@@ -277,12 +267,6 @@ fn read_safely(path: &Path) -> Result<(Vec<u8>, Option<SystemTime>), String> {
 fn is_safe(about: &Metadata) -> bool {
     let is_ours = about.uid() == rustix::process::geteuid().as_raw() || about.uid() == 0;
     is_ours && about.mode() & 0o022 == 0
-}
-
-fn stamp(program: &Path) -> Option<Stamp> {
-    let path = found::whole_path(program)?;
-    let about = fs::metadata(&path).ok()?;
-    Some(Stamp { file: about.ino(), changed: about.modified().ok(), path })
 }
 
 #[cfg(test)]
