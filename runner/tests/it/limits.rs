@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{CheckKind, CheckStatus, FailureCode, Isolation, protocol::Assignment};
-use runner::{Groups, RoomLimits, RunnerConfig, SandboxConfig};
+use runner::{AgentNetwork, Groups, RoomLimits, RunnerConfig, SandboxConfig};
 
 use crate::{
     agents::Agent,
@@ -18,7 +18,7 @@ use crate::{
 pub const MIB: u64 = 1024 * 1024;
 
 fn limited(limits: RoomLimits) -> SandboxConfig {
-    SandboxConfig { limits, ..SandboxConfig::default() }
+    SandboxConfig { limits, agent_network: AgentNetwork::Open, ..SandboxConfig::default() }
 }
 
 /// Holds 256 MiB for as long as it is let.
