@@ -16,6 +16,7 @@ pub(crate) mod manifest;
 pub(crate) mod opencode;
 mod own;
 pub(crate) mod prompt;
+pub(crate) mod provider;
 pub(crate) mod question;
 pub(crate) mod shell;
 

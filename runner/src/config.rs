@@ -12,7 +12,7 @@ use domain::{
     task::RUNNER_CAPABILITIES_MAX,
 };
 
-use crate::{Groups, Network, RoomLimits, backend::found::Found};
+use crate::{AgentNetwork, Groups, Network, RoomLimits, backend::found::Found};
 
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
@@ -131,8 +131,8 @@ pub struct SandboxConfig {
     pub program: PathBuf,
     /// What commands and checks reach.
     pub network: Network,
-    /// What agents reach, which talk to a model somewhere.
-    pub agent_network: Network,
+    /// What agents reach, those that judge among them: their model, unless it is said otherwise.
+    pub agent_network: AgentNetwork,
     /// What is shown of this machine beside its programs: files and folders, read-only.
     pub read: Vec<PathBuf>,
     /// Folders that are never shown, whatever lies around them.
@@ -152,7 +152,7 @@ impl Default for SandboxConfig {
         Self {
             program: "bwrap".into(),
             network: Network::None,
-            agent_network: Network::Open,
+            agent_network: AgentNetwork::Provider,
             read: vec![],
             hidden: vec![],
             own_program: None,

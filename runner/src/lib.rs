@@ -68,7 +68,7 @@ pub use config::{AgentConfig, Forge, ForgeKind, LandingConfig, Limits, OLLAMA_UR
 pub use dial::{Backoff, Link, NotLinked};
 pub use folders::{own_folder, remember_identity, remove};
 pub use key::Key;
-pub use network::{Network, NetworkList, bridge::enter as enter_room};
+pub use network::{AgentNetwork, Network, NetworkList, bridge::enter as enter_room};
 pub use process::program_path;
 pub use sandbox::{Groups, RoomLimits};
 pub use socket::dial;

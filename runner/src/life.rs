@@ -3,6 +3,7 @@
 //! Attempts live beside the links: one that closes changes nothing for them.
 
 use std::{
+    ffi::OsString,
     path::Path,
     sync::{
         Arc,
@@ -20,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    Limits, Link, NotLinked, RunnerConfig, RunnerError,
+    AgentNetwork, Limits, Link, NotLinked, RunnerConfig, RunnerError,
     backend::{found::Found, identity::Identity, known::Known, manifest::folder::Folder},
     clock::Moment,
     credentials,
@@ -41,6 +42,13 @@ use crate::{
     sandbox::Sandbox,
     talk::{Ended, Talk},
 };
+
+/// The proxy of a room asks no other one.
+fn goes_past_its_proxy(config: &RunnerConfig) -> bool {
+    let is_a_proxy = |name: &OsString| name.eq_ignore_ascii_case("https_proxy");
+    let has_a_list = matches!(config.sandbox.agent_network, AgentNetwork::Provider | AgentNetwork::Listed(_));
+    has_a_list && config.agents.environment.iter().any(|(name, _)| is_a_proxy(name))
+}
 
 /// What all attempts share.
 pub(crate) struct Runner {
@@ -106,6 +114,12 @@ impl Runner {
         let sandbox = Arc::new(Sandbox::new(rooms, folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
             warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
+        }
+        if goes_past_its_proxy(&config) {
+            warn!(
+                "HTTPS_PROXY is set, and what agents reach by a list is reached past it: where their models are reached by that proxy \
+                 alone, set MUSTER_SANDBOX_AGENT_NETWORK=open"
+            );
         }
         let key = Key::open(&config.state_dir).map_err(|source| RunnerError::State { path: config.state_dir.clone(), source })?;
         let identity = Identity::find().await.map_err(RunnerError::GitMissing)?;

@@ -1,11 +1,14 @@
 //! What can be reached from inside a room: nothing, all that the machine reaches, or what a list has.
 //!
 //! With a list the room has a loopback of its own and nothing else. On it listens a proxy that runs outside ([`proxy`]): the room hands it the
-//! socket before anything of the work runs ([`bridge`]). Whatever does not ask the proxy reaches nobody, names are looked up outside alone, and
+//! socket before anything of the work runs ([`bridge`]). What of the machine's loopback an agent has its model on is found at its own address
+//! inside ([`door`]). Whatever does not ask the proxy reaches nobody, names are looked up outside alone, and
 //! all of it ends with the program.
 
 mod address;
+mod agents;
 pub(crate) mod bridge;
+mod door;
 mod list;
 mod patient;
 mod proxy;
@@ -14,6 +17,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use agents::AgentNetwork;
 pub use list::NetworkList;
 
 /// What can be reached from inside a sandbox.

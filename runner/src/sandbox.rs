@@ -39,8 +39,8 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    Network, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder, journal::Entry,
-    network::bridge::Bridge, process::program_path, submodule::Submodule,
+    AgentNetwork, Network, NetworkList, SandboxConfig, attempt::folder::AttemptFolder, backend::found::Found, folders::private_folder,
+    journal::Entry, network::bridge::Bridge, process::program_path, submodule::Submodule,
 };
 pub use group::Groups;
 use group::{Base, Group};
@@ -148,8 +148,8 @@ impl Sandbox {
         Ok(Room::Closed(Arc::new(Closed { sandbox: Arc::clone(self), folder: entry.folder.clone(), group, repositories })))
     }
 
-    /// What attempts may use and reach, for the server.
-    pub fn about(&self) -> Rooms {
+    /// What attempts may use and reach, for the server; of agents, where the model of each is, by its name.
+    pub fn about(&self, models: &[(String, NetworkList)]) -> Rooms {
         let SandboxConfig { limits, network, agent_network, may_be_left_out, .. } = &self.config;
         let keeps = self.tried.get().and_then(Option::as_ref).map(Base::keeps).unwrap_or_default();
         let by_kernel = (limits.memory.is_none() || keeps.memory) && (limits.processes.is_none() || keeps.processes);
@@ -160,7 +160,7 @@ impl Sandbox {
             file: limits.file,
             by_kernel,
             network: network.to_string(),
-            agent_network: agent_network.to_string(),
+            agent_network: agent_network.in_words(models),
             may_be_left_out: *may_be_left_out,
         }
     }
@@ -210,7 +210,8 @@ impl Sandbox {
     /// One of each kind: a room with a list needs more than the others do.
     async fn try_all(&self, base: Option<&Base>) -> Result<(), String> {
         self.try_one(base, &Network::None).await?;
-        match [&self.config.network, &self.config.agent_network].into_iter().find(|network| matches!(network, Network::Listed(_))) {
+        let of_agents = self.config.agent_network.list();
+        match [Some(&self.config.network), of_agents.as_ref()].into_iter().flatten().find(|network| matches!(network, Network::Listed(_))) {
             Some(listed) => self.try_one(base, listed).await.map_err(|reason| format!("with a network list {reason}")),
             None => Ok(()),
         }
@@ -364,13 +365,13 @@ impl Room {
         self.program_that_needs(name, None, guest, worktree)
     }
 
-    /// An agent program, with what it needs of the machine: only who runs it sees that.
-    pub fn agent(&self, found: &Found, guest: Guest, worktree: &Path) -> io::Result<Program> {
+    /// An agent program, with what it needs of the machine and the hosts where its model is: only who runs it has that.
+    pub fn agent(&self, found: &Found, model: &NetworkList, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let name = found.program.to_str().ok_or_else(|| io::Error::other("the path of the agent is not UTF-8"))?;
-        self.program_that_needs(name, Some(found), guest, worktree)
+        self.program_that_needs(name, Some((found, model)), guest, worktree)
     }
 
-    fn program_that_needs(&self, name: &str, agent: Option<&Found>, guest: Guest, worktree: &Path) -> io::Result<Program> {
+    fn program_that_needs(&self, name: &str, agent: Option<(&Found, &NetworkList)>, guest: Guest, worktree: &Path) -> io::Result<Program> {
         let mut program = match self {
             Self::Open => Program { command: Command::new(name), made: Made::Open, meter: Meter::off(), bridge: None },
             Self::Closed(closed) => closed.program(name, guest, worktree, agent)?,
@@ -388,11 +389,16 @@ impl Room {
         }
     }
 
-    /// For the log of the attempt.
-    pub fn about(&self, guest: Guest) -> String {
+    /// For the log of the attempt. The model of who is no agent is nowhere.
+    pub fn about(&self, guest: Guest, model: &NetworkList) -> String {
         match self {
             Self::Open => "Without a sandbox, as the workspace wants it".into(),
-            Self::Closed(closed) => match closed.network(guest) {
+            Self::Closed(closed) => match closed.network(guest, model) {
+                Network::None if guest == Guest::Agent && closed.sandbox.config.agent_network == AgentNetwork::Provider => {
+                    "In a sandbox in which the agent reaches nothing, as nobody has said where its model is: whoever runs the runner's \
+                     machine can add hosts = [\"api.example.org\"] to its manifest, or set MUSTER_SANDBOX_AGENT_NETWORK"
+                        .into()
+                }
                 Network::None => "In a sandbox without a network".into(),
                 Network::Listed(list) => format!("In a sandbox that reaches what the network list has: {list}"),
                 Network::Open => "In a sandbox with the machine's network".into(),
@@ -402,25 +408,29 @@ impl Room {
 }
 
 impl Closed {
-    fn network(&self, guest: Guest) -> &Network {
+    fn network(&self, guest: Guest, model: &NetworkList) -> Network {
         match guest {
-            Guest::Command | Guest::Check { .. } => &self.sandbox.config.network,
-            Guest::Agent | Guest::Judge { .. } => &self.sandbox.config.agent_network,
-            Guest::Git { .. } => &Network::None,
+            Guest::Command | Guest::Check { .. } => self.sandbox.config.network.clone(),
+            Guest::Agent | Guest::Judge { .. } => self.sandbox.config.agent_network.with(model),
+            Guest::Git { .. } => Network::None,
         }
     }
 
-    fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<&Found>) -> io::Result<Program> {
+    fn program(&self, name: &str, guest: Guest, worktree: &Path, agent: Option<(&Found, &NetworkList)>) -> io::Result<Program> {
         let mut own = self.places(guest, worktree)?;
-        if let Some(found) = agent {
+        let network = match agent {
+            Some((_, model)) => self.network(guest, model),
+            None => self.network(guest, &NetworkList::nothing()),
+        };
+        if let Some((found, _)) = agent {
             own.shown = found.shown().to_vec();
             own.rest.read_only(&found.needs, &found.needs);
         }
         let limits = &self.sandbox.config.limits;
         match guest {
             // what was done is saved however little the work may use, which is what its group keeps
-            Guest::Git { .. } => self.sandbox.program(name, self.network(guest), (&limits.for_git(), None), own, worktree),
-            _ => self.sandbox.program(name, self.network(guest), (limits, self.group.as_ref()), own, worktree),
+            Guest::Git { .. } => self.sandbox.program(name, &network, (&limits.for_git(), None), own, worktree),
+            _ => self.sandbox.program(name, &network, (limits, self.group.as_ref()), own, worktree),
         }
     }
 
@@ -530,16 +540,29 @@ mod tests {
 
     #[test]
     fn who_judges_reaches_what_agents_reach() {
-        let agents: Network = "api.example.org".parse().unwrap();
-        let config = SandboxConfig { network: Network::None, agent_network: agents.clone(), ..SandboxConfig::default() };
+        let (list, model) = ("packages.example.org".parse().unwrap(), NetworkList::of_a_model("https://api.example.org", false));
+        let agents: Network = "packages.example.org,api.example.org:443".parse().unwrap();
+        let config = SandboxConfig { network: Network::None, agent_network: AgentNetwork::Listed(list), ..SandboxConfig::default() };
         let sandbox = Arc::new(Sandbox::new(config, "/srv/muster".into()));
         let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), group: None, repositories: vec![] };
         let judge = |reads| Guest::Judge { round: 1, number: 1, reads };
         for guest in [Guest::Agent, judge(true), judge(false)] {
-            assert_eq!(closed.network(guest), &agents, "{guest:?}");
+            assert_eq!(closed.network(guest, &model), agents, "{guest:?}");
         }
         for guest in [Guest::Command, Guest::Check { round: 1, number: 1 }, Guest::Git { writes: false }] {
-            assert_eq!(closed.network(guest), &Network::None, "{guest:?}");
+            assert_eq!(closed.network(guest, &model), Network::None, "{guest:?}");
         }
+    }
+
+    #[test]
+    fn an_agent_of_which_nobody_knows_where_its_model_is_reaches_nothing_and_says_what_to_do() {
+        let sandbox = Arc::new(Sandbox::new(SandboxConfig::default(), "/srv/muster".into()));
+        let closed = Closed { sandbox, folder: "/srv/muster/attempts/1".into(), group: None, repositories: vec![] };
+        let room = Room::Closed(Arc::new(closed));
+        let about = |guest| room.about(guest, &NetworkList::nothing());
+        assert!(about(Guest::Agent).contains("add hosts = [") && about(Guest::Agent).contains("MUSTER_SANDBOX_AGENT_NETWORK"));
+        assert_eq!(about(Guest::Command), "In a sandbox without a network");
+        let model = NetworkList::of_a_model("https://api.example.org", false);
+        assert!(room.about(Guest::Agent, &model).ends_with("what the network list has: api.example.org:443"));
     }
 }

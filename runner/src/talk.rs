@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::{
     Link, RunnerError, attempt,
-    backend::found::Found,
+    backend::{agent, found::Found},
     clock::Moment,
     heartbeat::Beats,
     held::{Order, Why},
@@ -166,7 +166,7 @@ impl Talk {
             no_sandbox,
             lands: true,
             backends: agents.iter().map(Found::about).collect(),
-            rooms: Some(runner.sandbox.about()),
+            rooms: Some(runner.sandbox.about(&agent::models(&agents, config))),
             left_behind: runner.left_behind.now(),
         };
         let answered = async {

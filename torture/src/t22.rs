@@ -1,6 +1,8 @@
 //! T22, the sandbox: what work tries that wants out of it is denied, what it needs is there, and where no sandbox can be made nothing runs.
 //! What harms nobody is tried outside as well: what is not possible there shows nothing, and is not counted.
 
+mod agent;
+
 use std::{
     fs,
     net::TcpListener,
@@ -25,6 +27,7 @@ use crate::{
     cases::{self, RUNNER, quoted},
     check::{self, Outcome, Violation},
     t2::until,
+    t24::Listener,
     world::{Setup, World},
 };
 
@@ -198,7 +201,9 @@ fn allowed() -> Vec<Act> {
 }
 
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
-    let runners = [("AWS_SECRET_ACCESS_KEY", CANARY), ("SSH_AUTH_SOCK", "/run/agent-of-somebody")];
+    let model = Listener::new()?;
+    let models = format!("http://127.0.0.1:{}/v1", model.port);
+    let runners = [("AWS_SECRET_ACCESS_KEY", CANARY), ("SSH_AUTH_SOCK", "/run/agent-of-somebody"), (agent::MODELS, models.as_str())];
     let runners = runners.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let world = World::create(Setup { slots: [0, 0], far: [2, 0], sandboxed: true, runners, ..Setup::default() }).await?;
     let pool = PgPool::connect(world.database_url()).await?;
@@ -231,6 +236,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     }
     cases::cancel(&world, another).await?;
     cases::task_state(&pool, another, PATIENCE).await?;
+    violations.extend(agent::tries_by_default(&world, &pool, &model).await?);
     violations.extend(without(&world, &pool).await?);
     violations.extend(check::of_tasks(&pool).await?);
     pool.close().await;

@@ -110,13 +110,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Counts whoever connects.
-struct Listener {
-    port: u16,
+pub struct Listener {
+    pub port: u16,
     came: Arc<AtomicUsize>,
 }
 
 impl Listener {
-    fn new() -> anyhow::Result<Self> {
+    pub fn new() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let (port, came) = (listener.local_addr()?.port(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&came);
@@ -132,7 +132,7 @@ impl Listener {
         Ok(Self { port, came })
     }
 
-    fn came(&self) -> usize {
+    pub fn came(&self) -> usize {
         self.came.load(Ordering::Relaxed)
     }
 }

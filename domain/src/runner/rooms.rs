@@ -24,7 +24,7 @@ pub struct Rooms {
     /// What commands and checks reach: `none`, `open`, or the hosts of a list.
     #[serde(default)]
     pub network: String,
-    /// The same of agents.
+    /// The same of agents: `none`, `open`, or what all of them reach, and by its name where the model of each is.
     #[serde(default)]
     pub agent_network: String,
     /// Work runs without a sandbox where its workspace wants that.

@@ -18,11 +18,12 @@ use super::{
     found::Found,
     gemini_cli,
     manifest::Speaks,
-    opencode, own,
+    opencode, own, provider,
     question::Leave,
     shell::Script,
 };
 use crate::{
+    NetworkList, RunnerConfig,
     folders::private_folder,
     sandbox::{Guest, Program},
 };
@@ -169,10 +170,7 @@ pub(crate) fn begin(
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
-    let given: Vec<_> = match &found.manifest {
-        Some(manifest) => manifest.given(std::env::vars_os(), manner.terms.model.as_deref()),
-        None => given_to(&found.backend, given, assignment.endpoint.as_ref()),
-    };
+    let given = what_it_is_given(found, manner.terms, assignment, given);
     let given = given.as_slice();
     let Manner { terms, leave, session, spent_micros } = manner;
     let in_sandbox = place.room.is_closed();
@@ -198,7 +196,7 @@ pub(crate) fn begin(
         // later the work has been there, and may have put a way elsewhere in their places
         write_first(&own, &files)?;
     }
-    let mut program = place.room.agent(found, place.guest, place.worktree)?;
+    let mut program = place.room.agent(found, &provider::hosts(found, given), place.guest, place.worktree)?;
     let command = &mut program.command;
     command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(environment::environment(assignment, place)?);
@@ -211,6 +209,39 @@ pub(crate) fn begin(
         command.env("GIT_DIR", "/dev/null");
     }
     Ok(Begun { program, lines, dialogue })
+}
+
+/// Where its model is, as it is begun by these terms.
+pub(crate) fn hosts(found: &Found, terms: &AgentTerms, assignment: &Assignment, given: &[(OsString, OsString)]) -> NetworkList {
+    provider::hosts(found, &what_it_is_given(found, terms, assignment, given))
+}
+
+fn what_it_is_given(
+    found: &Found,
+    terms: &AgentTerms,
+    assignment: &Assignment,
+    given: &[(OsString, OsString)],
+) -> Vec<(OsString, OsString)> {
+    match &found.manifest {
+        Some(manifest) => manifest.given(std::env::vars_os(), terms.model.as_deref()),
+        None => given_to(&found.backend, given, assignment.endpoint.as_ref()),
+    }
+}
+
+/// The same of all agents of a runner, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
+pub(crate) fn models(agents: &[Found], config: &RunnerConfig) -> Vec<(String, NetworkList)> {
+    let of_command = config.agent_command.as_ref().map(|_| ("MUSTER_AGENT_COMMAND".to_owned(), NetworkList::nothing()));
+    let of_agents = agents.iter().map(|found| {
+        let given = match &found.manifest {
+            Some(manifest) => manifest.given(std::env::vars_os(), None),
+            None => given_to(&found.backend, &config.agents.environment, None),
+        };
+        let name = found.backend.name().into_owned();
+        // where a task names a model of an endpoint, it is there
+        let name = if found.backend == Backend::OpenCode { format!("{name} (or the endpoint of its task)") } else { name };
+        (name, provider::hosts(found, &given))
+    });
+    of_agents.chain(of_command).collect()
 }
 
 /// Below the home of the attempt.

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Where its models are unless the environment of the agents says otherwise.
-const PROVIDER: &str = "https://api.openai.com/v1";
+pub(super) const PROVIDER: &str = "https://api.openai.com/v1";
 /// How often it asks its provider again by itself. Longer waits are the task's own to say.
 const RETRIES: u32 = 3;
 

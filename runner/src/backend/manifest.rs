@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 use domain::{AgentTerms, error::Errors};
 use serde::Deserialize;
 
+use crate::NetworkList;
 use line::Line;
 
 /// The file `NAME.toml` in the folder of manifests.
@@ -32,6 +33,9 @@ pub(crate) struct Manifest {
     /// Files and folders of the machine that it needs in its sandbox.
     #[serde(default)]
     pub needs: Vec<PathBuf>,
+    /// Hosts that it has to reach, such as that of its model: as in a network list.
+    #[serde(default)]
+    hosts: Vec<String>,
     /// Characters with which a command of its own begins: a prompt that begins so is introduced.
     #[serde(default = "usual_marks")]
     command_marks: String,
@@ -115,6 +119,19 @@ impl Manifest {
     /// Whether people can be asked before it does something.
     pub fn asks(&self) -> bool {
         self.speaks == Speaks::Acp && self.protocol().asks
+    }
+
+    /// Whom it has to reach, beside the addresses that it is given.
+    pub fn hosts(&self) -> NetworkList {
+        // it was read when the manifest was
+        self.network().unwrap_or_else(|_| NetworkList::nothing())
+    }
+
+    fn network(&self) -> Result<NetworkList, String> {
+        match self.hosts.is_empty() {
+            true => Ok(NetworkList::nothing()),
+            false => self.hosts.join(",").parse::<NetworkList>().map(|list| list.said()),
+        }
     }
 
     pub fn marks(&self) -> Vec<char> {
@@ -262,6 +279,12 @@ impl Manifest {
         if self.environment.len() > MOST_ITEMS || self.variables.len() > MOST_ITEMS || self.needs.len() > MOST_ITEMS {
             return Err(format!("`environment`, `variables` and `needs`: at most {MOST_ITEMS} each"));
         }
+        if self.hosts.len() > MOST_ITEMS {
+            return Err(format!("`hosts`: at most {MOST_ITEMS}"));
+        }
+        if let Err(why) = self.network() {
+            return Err(format!("`hosts`: {why}"));
+        }
         match self.needs.iter().find(|path| !path.is_absolute()) {
             Some(path) => Err(format!("`needs`: {} is no whole path", path.display())),
             None => Ok(()),
@@ -308,7 +331,7 @@ fn in_words(field: &str, text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| format!(" (line {})", before.matches('\n').count() + 1)).unwrap_or_default();
     let what = match field.split(['.', '[']).next() {
-        Some("command" | "version" | "resume" | "environment") => "must be texts, in a list",
+        Some("command" | "version" | "resume" | "environment" | "hosts") => "must be texts, in a list",
         Some("variables") => "must be texts, each under the name of a variable",
         _ => error.message(),
     };

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Where its models are unless the environment of the agents says otherwise.
-const PROVIDER: &str = "https://api.openai.com/v1";
+pub(super) const PROVIDER: &str = "https://api.openai.com/v1";
 /// Unless the task or the environment of the agents says otherwise: of a provider that it is told it knows no models.
 const MODEL: &str = "gpt-5.2";
 

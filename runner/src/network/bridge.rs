@@ -24,7 +24,11 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 
-use super::{NetworkList, proxy};
+use super::{
+    NetworkList,
+    door::{self, Door},
+    proxy,
+};
 use crate::log::Log;
 
 /// Where the room's end of it is when the room begins.
@@ -68,6 +72,7 @@ impl Bridge {
     pub async fn serve(&mut self, log: &Log) -> Infallible {
         // when the program never began, that is said by its end
         let Ok(listener) = self.listener().await else { return pending().await };
+        let Ok(doors) = self.doors().await else { return pending().await };
         let (lines, line) = (&mut self.lines, &mut self.line);
         let telling = async {
             while let Some(said) = lines.recv().await {
@@ -77,7 +82,16 @@ impl Bridge {
             }
             pending::<Infallible>().await
         };
-        tokio::join!(proxy::serve(listener, self.list.clone(), self.refused.clone()), telling).0
+        tokio::join!(proxy::serve(listener, self.list.clone(), self.refused.clone()), door::serve_all(doors), telling).0
+    }
+
+    /// The room hands them out in the order of the list.
+    async fn doors(&mut self) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
+        let mut all = vec![];
+        for door in self.list.doors() {
+            all.push((self.listener().await?, door));
+        }
+        Ok(all)
     }
 
     /// What is not in the log yet. Asked when the room has ended.
@@ -165,9 +179,12 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> Option<io::Error>
 
 fn connect(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallible> {
     let not_asked_for = arguments.next().ok_or(ErrorKind::InvalidInput)?;
+    // before the proxy has one of their ports
+    let doors = open_doors(&arguments.next().ok_or(ErrorKind::InvalidInput)?)?;
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let proxy = format!("http://{}", listener.local_addr()?);
     send(&io::stdin(), &listener)?;
+    doors.iter().try_for_each(|door| send(&io::stdin(), door))?;
     let mut command = Command::new("sh");
     command.args(["-c", WITH_INPUT, "sh"]).args(arguments);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
@@ -177,6 +194,23 @@ fn connect(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallib
     // or Node would not look at these
     command.env("NODE_USE_ENV_PROXY", "1");
     Err(command.exec())
+}
+
+/// As [`doors_of`] names them.
+fn open_doors(doors: &OsStr) -> io::Result<Vec<std::net::TcpListener>> {
+    let doors = doors.to_str().ok_or(ErrorKind::InvalidInput)?;
+    let open = |door: &str| {
+        let listener = std::net::TcpListener::bind(door);
+        listener.map_err(|error| {
+            io::Error::new(error.kind(), format!("the model at {door} of this machine cannot be shown in the sandbox: {error}"))
+        })
+    };
+    doors.split(',').filter(|door| !door.is_empty()).map(open).collect()
+}
+
+/// Where the room is to listen for what is on the machine's loopback.
+pub(crate) fn doors_of(list: &NetworkList) -> String {
+    list.doors().iter().map(|door| door.inside.to_string()).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -219,6 +253,26 @@ mod tests {
         stream.write_all(b"answer").unwrap();
         drop(stream);
         assert_eq!((&asked, client.join().unwrap().as_str()), (b"asks", "answer"));
+    }
+
+    #[tokio::test]
+    async fn a_room_hands_out_its_doors_behind_its_proxy() {
+        let model = TcpListener::bind("127.0.0.1:0").unwrap();
+        let list = NetworkList::of_a_model(&format!("http://{}", model.local_addr().unwrap()), true);
+        let (mut bridge, entrance) = Bridge::new(list.clone()).unwrap();
+        let [proxy, door] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let at = door.local_addr().unwrap();
+        send(&entrance, &proxy).unwrap();
+        send(&entrance, &door).unwrap();
+        drop((proxy, door));
+        bridge.listener().await.unwrap();
+        let doors = bridge.doors().await.unwrap();
+        assert_eq!((doors.len(), doors[0].0.local_addr().unwrap(), &doors[0].1), (1, at, &list.doors()[0]));
+        assert_eq!(doors_of(&list), model.local_addr().unwrap().to_string());
+        assert_eq!(not_asked_for(&list), "localhost,127.0.0.1,::1", "nobody asks the proxy for it");
+        let taken = open_doors(OsStr::new(&doors_of(&list))).unwrap_err();
+        assert!(taken.to_string().contains(&doors_of(&list)), "{taken}");
+        assert!(open_doors(OsStr::new("")).unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use domain::endpoint::address::not_asked;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
@@ -32,9 +33,9 @@ use super::{NetworkList, address::is_public, patient::Patient};
 use crate::lock;
 
 /// Connections of a room at one time; the next one waits. Each takes two descriptors of the runner, and inside a server those are the server's.
-const MOST_CONNECTIONS: usize = 64;
+pub(super) const MOST_CONNECTIONS: usize = 64;
 /// The same of all rooms together: few systems give a program more than 1024 descriptors unasked.
-static CONNECTIONS: Semaphore = Semaphore::const_new(200);
+pub(super) static CONNECTIONS: Semaphore = Semaphore::const_new(200);
 /// Names of a room that are looked up at one time. The system's look-up cannot be told to end, and each has a thread until it does.
 const MOST_LOOKUPS: usize = 4;
 /// The same of all rooms together, as the runner has work of its own for its threads.
@@ -42,13 +43,13 @@ static LOOKUPS: Semaphore = Semaphore::const_new(32);
 /// For the head of a request to come.
 const HEAD: Duration = Duration::from_secs(30);
 /// For a name to be looked up, and for each of its addresses to answer.
-const CONNECTS: Duration = Duration::from_secs(15);
+pub(super) const CONNECTS: Duration = Duration::from_secs(15);
 /// A connection over which nothing comes or goes. Models think for minutes before they say a word.
-const IDLE: Duration = Duration::from_secs(900);
+pub(super) const IDLE: Duration = Duration::from_secs(900);
 /// The same of one from inside: whoever asks there is told that nothing came.
-const IDLE_INSIDE: Duration = Duration::from_secs(960);
+pub(super) const IDLE_INSIDE: Duration = Duration::from_secs(960);
 /// After an error of the socket itself, such as that too many files are open.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Of what was refused, as the log has no need of more.
 const TOLD: usize = 50;
 /// As long as a name can be.
@@ -152,7 +153,7 @@ impl Proxy {
         let unreachable = |why: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{host}:{port} cannot be reached: {why}"));
         let found = timeout(CONNECTS, self.addresses(host, *port)).await;
         let found = found.map_err(|_| unreachable(&"its name was not found in time"))?.map_err(|error| unreachable(&error))?;
-        let may_be_reached = |address: &SocketAddr| is_public(address.ip()) || self.names(*address);
+        let may_be_reached = |address: &SocketAddr| is_public(address.ip()) || self.names(*address) || self.may_lead_in(host, *address);
         let Some(first) = found.first() else { return Err(unreachable(&"its name has no address")) };
         if !found.iter().any(may_be_reached) {
             let at = first.ip();
@@ -162,7 +163,7 @@ impl Proxy {
         let mut why = String::new();
         for address in found.iter().filter(|address| may_be_reached(address)) {
             match timeout(CONNECTS, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) if self.leads_home(&stream) => {
+                Ok(Ok(stream)) if self.leads_home(&stream) && !self.may_lead_in(host, *address) => {
                     let at = address.ip();
                     let why = format!("{host} stands for {at}, which is this machine's, and the network list does not have {at}:{port}");
                     return Err((StatusCode::FORBIDDEN, self.refuse(&why)));
@@ -181,6 +182,12 @@ impl Proxy {
     /// Whether the list has the address itself, whatever name stands for it.
     fn names(&self, address: SocketAddr) -> bool {
         self.list.has(&address.ip().to_string(), address.port())
+    }
+
+    /// Whether the model of an agent may be there, by the name that whoever runs the machine has said. Nobody's name leads to the loopback, nor to
+    /// where clouds keep keys.
+    fn may_lead_in(&self, host: &str, address: SocketAddr) -> bool {
+        self.list.trusts(host, address.port()) && not_asked(address.ip(), false).is_none()
     }
 
     /// Whether a name has led to this machine, which can have addresses of the internet: whoever speaks with it from here has the same one.
@@ -219,7 +226,7 @@ impl Proxy {
 }
 
 /// Whoever waits for the next word does not wait for a whole packet.
-fn at_once(stream: &TcpStream) {
+pub(super) fn at_once(stream: &TcpStream) {
     // without that it is as right, and later
     let _ = stream.set_nodelay(true);
 }
@@ -417,6 +424,22 @@ mod tests {
         for host in ["127.1", "2130706433", "0x7f.0.0.1", "[::ffff:127.0.0.1]", "0"] {
             let said = scene.connect(&format!("{host}:{port}")).await;
             assert!(said.starts_with("HTTP/1.1 403") || said.starts_with("HTTP/1.1 400"), "{host}: {said}");
+        }
+    }
+
+    #[test]
+    fn only_where_a_model_was_said_to_be_a_name_leads_into_the_machines_network() {
+        let proxy = |list: NetworkList| Proxy::new(list, unbounded_channel().0);
+        let model = |is_said| proxy(NetworkList::of_a_model("https://models.example.org", is_said));
+        let leads_in = |proxy: &Proxy, at: &str| proxy.may_lead_in("models.example.org", at.parse().unwrap());
+        for at in ["10.0.0.5:443", "[fd00::5]:443", "192.168.1.7:443"] {
+            assert!(leads_in(&model(true), at), "{at}");
+            assert!(!leads_in(&model(false), at) && !leads_in(&proxy("models.example.org".parse().unwrap()), at), "{at}");
+        }
+        for at in
+            ["127.0.0.1:443", "[::1]:443", "169.254.169.254:443", "[fd00:ec2::254]:443", "168.63.129.16:443", "0.0.0.0:443", "10.0.0.5:80"]
+        {
+            assert!(!leads_in(&model(true), at), "{at}");
         }
     }
 

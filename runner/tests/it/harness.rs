@@ -17,7 +17,7 @@ use domain::{
     AttemptId, AttemptKey, LogStream, RunnerId,
     protocol::{Assignment, AttemptReport, Heard, Hello, PART_BYTES, Said, ToRunner, ToServer, VERSION},
 };
-use runner::{AgentConfig, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
+use runner::{AgentConfig, AgentNetwork, LandingConfig, Limits, Link, NotLinked, Paths, RunnerConfig, RunnerError, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -124,7 +124,8 @@ pub fn config(state_dir: PathBuf) -> RunnerConfig {
         agents: AgentConfig::default(),
         capabilities: vec![],
         paths: Paths::All,
-        sandbox: SandboxConfig { may_be_left_out: true, ..SandboxConfig::default() },
+        // a list takes Muster's own program, which these tests have not
+        sandbox: SandboxConfig { may_be_left_out: true, agent_network: AgentNetwork::Open, ..SandboxConfig::default() },
         landing: LandingConfig::default(),
     }
 }

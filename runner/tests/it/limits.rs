@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use domain::{CheckKind, CheckStatus, FailureCode, Isolation, protocol::Assignment};
-use runner::{Groups, RoomLimits, RunnerConfig, SandboxConfig};
+use runner::{AgentNetwork, Groups, RoomLimits, RunnerConfig, SandboxConfig};
 
 use crate::{
     agents::Agent,
@@ -15,7 +15,7 @@ use crate::{
 pub const MIB: u64 = 1024 * 1024;
 
 pub fn limited(limits: RoomLimits) -> SandboxConfig {
-    SandboxConfig { limits, ..SandboxConfig::default() }
+    SandboxConfig { limits, agent_network: AgentNetwork::Open, ..SandboxConfig::default() }
 }
 
 /// Holds 256 MiB for as long as it is let.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use runner::{Groups, Network, RoomLimits, SandboxConfig};
+use runner::{AgentNetwork, Groups, Network, RoomLimits, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
 /// What sandboxes on this machine are like. What is not given is as it was before, or as it says.
@@ -15,10 +15,11 @@ pub struct SandboxArgs {
     #[arg(long = "sandbox-network", env = "MUSTER_SANDBOX_NETWORK", value_name = "NETWORK")]
     #[serde(default)]
     pub network: Option<Network>,
-    /// The same for agents, which talk to a model somewhere [default: open].
+    /// The same for agents, those that judge among them: `provider` for the hosts where the model of each is and nothing beside, a list of hosts
+    /// that they reach as well, `none`, or `open` for all that this machine reaches [default: provider].
     #[arg(long = "sandbox-agent-network", env = "MUSTER_SANDBOX_AGENT_NETWORK", value_name = "NETWORK")]
     #[serde(default)]
-    pub agent_network: Option<Network>,
+    pub agent_network: Option<AgentNetwork>,
     /// Files and folders of this machine that are shown inside, read-only, beside its programs.
     #[arg(long = "sandbox-read", env = "MUSTER_SANDBOX_READ", value_name = "PATH", value_delimiter = ':')]
     #[serde(default)]
@@ -219,8 +220,14 @@ mod tests {
         let config = read.config(WithoutSandbox::Refused);
         assert_eq!((config.limits.memory, config.limits.processes, config.groups), (None, None, Groups::Own));
         assert_eq!(config.limits.file, RoomLimits::default().file, "what nobody says is as usual");
+        assert_eq!(
+            (config.network, config.agent_network),
+            (Network::None, AgentNetwork::Provider),
+            "nobody is in the machine's network unasked"
+        );
         // as a machine has it that has joined before there were limits and lists
-        assert_eq!(serde_json::from_str::<SandboxArgs>(r#"{"network": "open"}"#).unwrap().network, Some(Network::Open));
+        let before = serde_json::from_str::<SandboxArgs>(r#"{"network": "open", "agent_network": "open"}"#).unwrap();
+        assert_eq!((before.network, before.agent_network), (Some(Network::Open), Some(AgentNetwork::Open)));
         let listed = SandboxArgs { network: Some("example.org:8443".parse().unwrap()), ..SandboxArgs::default() };
         assert_eq!(serde_json::from_str::<SandboxArgs>(&serde_json::to_string(&listed).unwrap()).unwrap(), listed);
     }

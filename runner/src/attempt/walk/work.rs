@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::{Attempt, Ended, fault, no_sandbox};
 use crate::{
+    NetworkList,
     attempt::{
         conversation::{self, Hearing, Partner},
         folder::AttemptFolder,
@@ -258,7 +259,13 @@ impl Attempt {
             lines.push_str(&format!("\nChecks that failed in the attempt before: {count}, in the file $MUSTER_FAILED_CHECKS"));
         }
         let line: String = doing.line().chars().take(SHOWN_COMMAND).collect();
-        lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest()), line.trim_end()));
+        let model = match doing {
+            Doing::Script(_) => NetworkList::nothing(),
+            Doing::Agent { found, .. } => {
+                agent::hosts(found, &self.assignment.agent, &self.assignment, &self.runner.config.agents.environment)
+            }
+        };
+        lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest(), &model), line.trim_end()));
         self.tell(Said::Started { base_commit, branch });
         self.log.say(&lines).await;
     }
