@@ -103,12 +103,15 @@ enum Command {
     Spew(spew::SpewArgs),
 }
 
-/// How large a run is; what is not given is small.
+/// How large a run is; what is not given is small, but for T7 and T23, which are as large as what they promise.
 #[derive(Args, Clone, Copy, Debug, Default)]
 struct Options {
     /// How long faults go on in one run. T11: lines, or an absence. T23: work that does nothing.
     #[arg(long)]
     seconds: Option<u64>,
+    /// T7: attempts at work at once, half of them on each server or runner.
+    #[arg(long)]
+    live: Option<u32>,
     /// T11: what the work writes without a newline; 1024 is a gibibyte.
     #[arg(long)]
     mebibytes: Option<usize>,
