@@ -17,6 +17,7 @@ mod memory;
 mod proxy;
 mod routes;
 mod runs;
+mod services;
 mod spew;
 mod t1;
 mod t10;
@@ -30,6 +31,7 @@ mod t25;
 mod t3;
 mod t7;
 mod t9;
+mod terminal;
 mod work;
 mod world;
 
