@@ -77,10 +77,14 @@ export function mended(ended) {
 }
 
 /**
+ * Without networks of their own there is nothing to be shown, which does for a person who tries it, and not where it is to be proven.
  * @param {import("./machines.mjs").Machine[]} machines
+ * @param {string | undefined} noNetworks why there are none
+ * @param {boolean} hasToBeTried
  * @returns {Claim[]}
  */
-export function alone(machines) {
+export function alone(machines, noNetworks, hasToBeTried) {
+  if (noNetworks && hasToBeTried) return [{ holds: false, what: `The network of a runner has no link but its loopback: ${noNetworks}` }];
   const own = machines.filter(({ links }) => links !== undefined);
   return own.map(({ name, links = [] }) => ({ holds: links.join() === "lo", what: `The network of ${name} has no link but its loopback: ${links.join(", ")}` }));
 }
@@ -102,19 +106,30 @@ export function answered({ approvals }, person) {
 /**
  * @param {Ended} ended
  * @param {string} repository
- * @param {{ killed: import("./machines.mjs").Machine, at: number, left: string[] }} death of its first runner, and what was left running of it
+ * @param {{ killed: import("./machines.mjs").Machine, at: number, running: number, left: string[] }} death of its first runner, how many
+ *   processes it had for it then, and what was left running of it
  * @param {any[]} runners
  * @returns {Claim[]}
  */
-export function survived({ task }, repository, { killed, at, left }, runners) {
+export function survived({ task }, repository, { killed, at, running, left }, runners) {
   const [first, second] = task.attempt_list;
   const early = first?.branch ? git(repository, "ls-tree", "--name-only", first.branch, madeEarly) : [];
   const online = runners.filter((runner) => runner.online && (runner.name !== killed.name || Date.parse(runner.last_seen_at) > at)).map(({ name }) => name);
   const elsewhere = task.attempts === 2 && first.state === "lost" && first.runner === killed.name && second.runner !== killed.name;
   return [
     { holds: elsewhere, what: `“${loses.title}” lost its runner ${first?.runner}, and was done by ${second?.runner ?? "nobody"}` },
+    // or what is said next would hold of anything
+    { holds: running > 0, what: `The attempt was at work when ${killed.name} was killed: ${running} processes` },
     { holds: left.length === 0, what: `Nothing was left running of the attempt on ${killed.name}: ${left.length} processes` },
     { holds: early.includes(madeEarly), what: `What it had done until then is kept on ${first?.branch}` },
     { holds: runners.length === 2 && online.length === 2, what: `Online at the end: ${online.join(", ") || "none"}` },
   ];
+}
+
+/**
+ * Of a program that has shown this: 0 when all of it holds, and 1 otherwise, also when it has shown nothing.
+ * @param {Claim[]} claims
+ */
+export function exitStatus(claims) {
+  return claims.length > 0 && claims.every(({ holds }) => holds) ? 0 : 1;
 }

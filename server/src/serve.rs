@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{ApprovalKeeper, Dispatcher, Engine, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
+use engine::{ApprovalKeeper, Dispatcher, Engine, Keep, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -130,17 +130,8 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
 
     let stop = CancellationToken::new();
     let tracker = TaskTracker::new();
-    start_service(Tailer::default(), &engine, &stop, &tracker);
-    start_service(Dispatcher::default(), &engine, &stop, &tracker);
-    start_service(Rescuer::default(), &engine, &stop, &tracker);
-    start_service(Overseer::default(), &engine, &stop, &tracker);
-    start_service(Timekeeper::default(), &engine, &stop, &tracker);
-    start_service(ApprovalKeeper::default(), &engine, &stop, &tracker);
-    start_service(Lander::new(origin.clone()), &engine, &stop, &tracker);
-    start_service(Retention(config.keep()), &engine, &stop, &tracker);
-    start_service(Sweeper, &engine, &stop, &tracker);
-    let keeper = EndpointKeeper::new(config.endpoints_here == EndpointsHere::Allowed, tracker.clone(), stop.clone());
-    start_service(keeper, &engine, &stop, &tracker);
+    let own_machine = config.endpoints_here == EndpointsHere::Allowed;
+    start_services(&engine, &origin, config.keep(), own_machine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
     let links = Links::new(Limits::default(), stop.clone());
     let server = ServerState {
@@ -164,6 +155,21 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
         };
         StartError::Listen { addr, reason }
     })
+}
+
+/// All that goes on beside requests, here and in a server that is measured. `own_machine`: whether endpoints on the server's own machine are
+/// asked.
+pub fn start_services(engine: &Engine, origin: &str, keep: Keep, own_machine: bool, stop: &CancellationToken, tracker: &TaskTracker) {
+    start_service(Tailer::default(), engine, stop, tracker);
+    start_service(Dispatcher::default(), engine, stop, tracker);
+    start_service(Rescuer::default(), engine, stop, tracker);
+    start_service(Overseer::default(), engine, stop, tracker);
+    start_service(Timekeeper::default(), engine, stop, tracker);
+    start_service(ApprovalKeeper::default(), engine, stop, tracker);
+    start_service(Lander::new(origin.to_owned()), engine, stop, tracker);
+    start_service(Retention(keep), engine, stop, tracker);
+    start_service(Sweeper, engine, stop, tracker);
+    start_service(EndpointKeeper::new(own_machine, tracker.clone(), stop.clone()), engine, stop, tracker);
 }
 
 fn start_service<S: Service>(service: S, engine: &Engine, stop: &CancellationToken, tracker: &TaskTracker) {

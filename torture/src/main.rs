@@ -17,6 +17,7 @@ mod memory;
 mod proxy;
 mod routes;
 mod runs;
+mod services;
 mod spew;
 mod t1;
 mod t10;
@@ -30,6 +31,7 @@ mod t25;
 mod t3;
 mod t7;
 mod t9;
+mod terminal;
 mod work;
 mod world;
 
@@ -103,12 +105,15 @@ enum Command {
     Spew(spew::SpewArgs),
 }
 
-/// How large a run is; what is not given is small.
+/// How large a run is; what is not given is small, but for T7 and T23, which are as large as what they promise.
 #[derive(Args, Clone, Copy, Debug, Default)]
 struct Options {
     /// How long faults go on in one run. T11: lines, or an absence. T23: work that does nothing.
     #[arg(long)]
     seconds: Option<u64>,
+    /// T7: attempts at work at once, half of them on each server or runner.
+    #[arg(long)]
+    live: Option<u32>,
     /// T11: what the work writes without a newline; 1024 is a gibibyte.
     #[arg(long)]
     mebibytes: Option<usize>,

@@ -51,17 +51,18 @@ pub struct Runs {
 pub fn short(seed: Option<u64>) -> Vec<(Test, Runs)> {
     let runs = |seeds, seed, at_once| Runs { seeds, seed, at_once, record: None, options: Options::default() };
     let of = |seconds, runs: Runs| Runs { options: Options { seconds: Some(seconds), ..runs.options }, ..runs };
+    let with_live = |live, runs: Runs| Runs { options: Options { live: Some(live), ..runs.options }, ..runs };
     vec![
         (Test::T1, of(20, runs(1, seed, 1))),
         (Test::T2, runs(t2::KINDS, Some(0), 3)),
-        (Test::T7, runs(t7::KINDS, Some(0), 6)),
+        (Test::T7, with_live(6, runs(t7::KINDS, Some(0), 6))),
         (Test::T3, runs(1, seed, 1)),
         (Test::T9, of(8, runs(1, seed, 1))),
         (Test::T10, runs(1, seed, 1)),
         (Test::T14, runs(1, seed, 1)),
         (Test::T11, runs(t11::KINDS, Some(0), 2)),
         (Test::T22, runs(1, Some(0), 1)),
-        (Test::T23, runs(t23::KINDS, Some(0), 2)),
+        (Test::T23, of(14, runs(t23::KINDS, Some(0), 2))),
         (Test::T24, runs(1, seed, 1)),
         (Test::T25, runs(1, Some(0), 1)),
         (Test::LastWords, runs(2, Some(0), 2)),
@@ -73,7 +74,7 @@ async fn one(test: Test, seed: u64, options: Options) -> anyhow::Result<Outcome>
         Test::T1 => t1::run(seed, options).await,
         Test::T2 => t2::run(seed).await,
         Test::T3 => t3::run(seed).await,
-        Test::T7 => t7::run(seed).await,
+        Test::T7 => t7::run(seed, options).await,
         Test::T9 => t9::run(seed, options).await,
         Test::T10 => t10::run(seed, options).await,
         Test::T11 => t11::run(seed, options).await,

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::{
     cases::{self, RUNNER, quoted},
     check::{self, Outcome, Violation},
+    services::Services,
     t2::until,
     t24::Listener,
     world::{Setup, World},
@@ -66,13 +67,14 @@ struct Outside {
     port: u16,
     server: u16,
     name: String,
+    services: Services,
     _tcp: TcpListener,
     _file: UnixListener,
     _named: UnixListener,
 }
 
 impl Outside {
-    async fn around(world: &World, pool: &PgPool, another: Uuid) -> anyhow::Result<Self> {
+    async fn around(world: &World, pool: &PgPool, another: Uuid, services: Services) -> anyhow::Result<Self> {
         let home = world.machine.folder.path().to_owned();
         let beside = home.join("beside");
         fs::create_dir_all(home.join(".ssh"))?;
@@ -97,11 +99,28 @@ impl Outside {
             runner_dir,
             port,
             name,
+            services,
         })
     }
 
+    /// Namespaces in which there is something of others, by what the kernel calls them.
+    fn namespaces() -> anyhow::Result<Vec<Act>> {
+        let shared = [
+            ("user", "the user namespace of the machine"),
+            ("pid", "its namespace of processes"),
+            ("ipc", "its namespace of shared memory"),
+            ("uts", "its namespace of names"),
+            ("cgroup", "its namespace of control groups"),
+        ];
+        let act = |(name, what): (&str, &'static str)| {
+            let own = fs::read_link(format!("/proc/self/ns/{name}"))?;
+            anyhow::Ok(tries(what, format!("test \"$(readlink /proc/self/ns/{name})\" = '{}'", own.display())))
+        };
+        shared.into_iter().map(act).collect()
+    }
+
     /// What may not be.
-    fn denied(&self) -> Vec<Act> {
+    fn denied(&self) -> anyhow::Result<Vec<Act>> {
         let Self { runner, another_pid, port, server, name, .. } = self;
         let [home, beside, runner_dir, another] = [&self.home, &self.beside, &self.runner_dir, &self.another].map(|path| path.display());
         let files = [
@@ -141,8 +160,11 @@ impl Outside {
             tries("the runner's environment", format!("grep -q {CANARY} /proc/{runner}/environ")),
             tries("another attempt's environment", format!("grep -qx sleep /proc/{another_pid}/comm && cat /proc/{another_pid}/environ")),
             tries("the runner's open files", format!("grep -qx muster /proc/{runner}/comm && ls /proc/{runner}/fd")),
+            tries("the runner's memory", reads_memory(i64::from(*runner), "muster")),
+            tries("another attempt's memory", reads_memory(i64::from(*another_pid), "sleep")),
             tries("what the runner has in its environment", "env | grep -q canary"),
-            tries("whoever signs for its user", "test -n \"$SSH_AUTH_SOCK\""),
+            tries("to be root", "test \"$(id -u)\" = 0"),
+            tries("to be in root's group", "test \"$(id -g)\" = 0"),
             tries("a user namespace", "unshare --user true"),
             tries("a user namespace, by the call below it", "perl -e 'exit(syscall(56, 0x10000011, 0, 0, 0, 0) == -1)'"),
             tries("the namespaces of another", format!("nsenter --target {runner} --user --mount true")),
@@ -179,8 +201,17 @@ impl Outside {
             harms("another repository in its place", "rm -f .git && git init ."),
             harms("what it was given", "echo x > \"$MUSTER_INPUTS\""),
         ];
-        files.into_iter().chain(others).chain(network).chain(repository).collect()
+        let services = self.services.acts().into_iter().map(|(what, does)| tries(what, does));
+        Ok(files.into_iter().chain(others).chain(network).chain(repository).chain(services).chain(Self::namespaces()?).collect())
     }
+}
+
+/// A few bytes of a process, which has to be the one that is meant: inside others may have its number.
+fn reads_memory(pid: i64, name: &str) -> String {
+    format!(
+        "grep -qx {name} /proc/{pid}/comm && perl -e 'open(MAPS, \"<\", \"/proc/{pid}/maps\") && <MAPS> =~ /^([0-9a-f]+)/ or exit 1; \
+         open(MEMORY, \"<\", \"/proc/{pid}/mem\") or exit 1; sysseek(MEMORY, hex $1, 0); exit(sysread(MEMORY, $read, 4) != 4)'"
+    )
 }
 
 /// What work needs. A sandbox in which nothing is possible would keep every promise.
@@ -203,15 +234,18 @@ fn allowed() -> Vec<Act> {
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let model = Listener::new()?;
     let models = format!("http://127.0.0.1:{}/v1", model.port);
-    let runners = [("AWS_SECRET_ACCESS_KEY", CANARY), ("SSH_AUTH_SOCK", "/run/agent-of-somebody"), (agent::MODELS, models.as_str())];
-    let runners = runners.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let world = World::create(Setup { slots: [0, 0], far: [2, 0], sandboxed: true, runners, ..Setup::default() }).await?;
+    let services = Services::offer()?;
+    let more = [("AWS_SECRET_ACCESS_KEY", CANARY), (agent::MODELS, models.as_str())];
+    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let runners = [services.environment(), more].concat();
+    let terminal = Some(services.terminal.clone());
+    let world = World::create(Setup { slots: [0, 0], far: [2, 0], sandboxed: true, runners, terminal, ..Setup::default() }).await?;
     let pool = PgPool::connect(world.database_url()).await?;
     let sleeps = format!("echo hers > hers.txt; echo ready; exec sleep {ANOTHER}");
     let another = cases::hand_in(&world, "another", json!({"command": sleeps})).await?;
     until("another is at work", async || Ok(cases::log(&pool, another, Some("stdout")).await?.contains("ready"))).await?;
-    let outside = Outside::around(&world, &pool, another).await?;
-    let (mut denied, allowed) = (outside.denied(), allowed());
+    let outside = Outside::around(&world, &pool, another, services).await?;
+    let (mut denied, allowed) = (outside.denied()?, allowed());
     let count = denied.len();
     // what one leaves is there for the next
     denied.rotate_left(usize::try_from(seed)? % count);
@@ -249,10 +283,12 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
 fn is_possible(outside: &Outside, act: &Act) -> anyhow::Result<bool> {
     let folder = outside.home.join("tried");
     fs::create_dir_all(&folder)?;
-    let mut command = Command::new("timeout");
-    command.args(["10", "bash", "-c", &act.does]).current_dir(folder).env("HOME", &outside.home);
-    command.env("AWS_SECRET_ACCESS_KEY", CANARY).env("SSH_AUTH_SOCK", "/run/agent-of-somebody");
-    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success();
+    let mut command = Command::new("setsid");
+    outside.services.outside.begins(&mut command)?;
+    let does = format!("exec < /dev/null\n{}", act.does);
+    command.args(["timeout", "10", "bash", "-c", &does]).current_dir(folder).env("HOME", &outside.home);
+    command.env("AWS_SECRET_ACCESS_KEY", CANARY).envs(outside.services.environment());
+    let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success();
     // it is to be seen whether the work does it
     match fs::remove_file(outside.beside.join("written")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

@@ -33,7 +33,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(15);
 /// An attempt has ended this soon after it was to.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How long work does nothing unless it is said: longer than a thread that has nothing to do.
-const IDLE_SECONDS: u64 = 14;
+const IDLE_SECONDS: u64 = 30;
 /// What an attempt may use: few enough that a test may want more.
 const PROCESSES: &str = "64";
 const MEMORY: &str = "192MiB";

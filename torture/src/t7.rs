@@ -3,29 +3,36 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    Options,
     api::Api,
     check::{self, Outcome, Violation},
+    proxy::Mood,
     t1,
     work::unix_millis,
     world::{SERVERS, Setup, World},
 };
 
-pub const KINDS: u64 = 7;
+pub const KINDS: u64 = 10;
 
 /// Seconds.
 const LEASE: u32 = 8;
 /// Longer than a lease, and than what a server that has just started waits for its runners.
 const AWAY: Duration = Duration::from_secs(11);
-const TASKS: i64 = 10;
-/// What runs at once; the other tasks wait.
-const LIVE: i64 = 6;
+/// What runs at once unless it is said.
+const LIVE: u32 = 20;
+/// Tasks that wait meanwhile.
+const WAITING: u32 = 4;
+/// The server whose runner is cut off.
+const CUT_OFF: usize = 0;
+/// The clocks of runners: of the first one, and of the other one.
+const RUNNERS_OFF: [&str; SERVERS] = ["+86400", "-3600"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -44,9 +51,23 @@ enum Kind {
     ClockJumps,
     /// Both servers are killed, and come back within the lease: runners elsewhere go on with all that they hold.
     FarServersAway,
+    /// As before, and they come back after more than a lease: no runner elsewhere could be heard meanwhile, and each gives up what it cannot
+    /// renew.
+    FarServersAwayLong,
+    /// A runner elsewhere is cut off for more than a lease from a server that goes on, with work at another one: it gives up what it
+    /// cannot renew, before anybody else is given that.
+    FarCutOffLong,
+    /// The wall clocks of runners elsewhere are wrong by a day and by an hour.
+    FarWrongClocks,
 }
 
-pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
+impl Kind {
+    fn is_far(self) -> bool {
+        matches!(self, Self::FarServersAway | Self::FarServersAwayLong | Self::FarCutOffLong | Self::FarWrongClocks)
+    }
+}
+
+pub async fn run(seed: u64, options: Options) -> anyhow::Result<Outcome> {
     let kinds = [
         Kind::ServersAway,
         Kind::AllStandStill,
@@ -55,23 +76,31 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
         Kind::ClockJumps,
         Kind::PostgresAwayLong,
         Kind::FarServersAway,
+        Kind::FarServersAwayLong,
+        Kind::FarCutOffLong,
+        Kind::FarWrongClocks,
     ];
     let kind = kinds[usize::try_from(seed % KINDS)?];
+    // half of them on each server, or on each runner
+    let live = options.live.unwrap_or(LIVE).next_multiple_of(2);
     let clock = tempfile_in_tmp(seed)?;
-    let Some(setup) = setup(kind, &clock) else {
-        return Ok(Outcome { summary: format!("{kind:?} is left out: there is no libfaketime here"), violations: vec![], kept: None });
-    };
-    let world = World::create(setup).await?;
+    let world = World::create(setup(kind, live, &clock)?).await?;
+    if kind == Kind::FarWrongClocks {
+        for (number, off) in RUNNERS_OFF.into_iter().enumerate() {
+            world.kill_runner(number).await?;
+            world.start_runner_in(number, &[("FAKETIME", off)]).await?;
+        }
+    }
     let pool = PgPool::connect(world.database_url()).await?;
     let began = unix_millis()?;
-    hand_in(&world, kind).await?;
-    until_at_work(&world, &pool).await?;
+    hand_in(&world, kind, live).await?;
+    until_at_work(&world, &pool, live).await?;
     match kind {
-        Kind::ServersAway | Kind::FarServersAway => {
+        Kind::ServersAway | Kind::FarServersAway | Kind::FarServersAwayLong => {
             for number in 0..SERVERS {
                 world.kill_server(number).await?;
             }
-            sleep(if kind == Kind::ServersAway { AWAY } else { AWAY / 3 }).await;
+            sleep(if kind == Kind::FarServersAway { AWAY / 3 } else { AWAY }).await;
             for number in 0..SERVERS {
                 world.start_server(number, None).await?;
             }
@@ -92,19 +121,25 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
             sleep(if kind == Kind::PostgresAway { AWAY / 3 } else { AWAY }).await;
             world.start_postgres().await?;
         }
-        Kind::WrongClocks => {}
+        Kind::FarCutOffLong => {
+            world.before_servers[CUT_OFF].set(Mood::Hold);
+            sleep(AWAY).await;
+            world.before_servers[CUT_OFF].set(Mood::Forward);
+        }
+        Kind::WrongClocks | Kind::FarWrongClocks => {}
         Kind::ClockJumps => fs::write(&clock, "+3600\n")?,
     }
     t1::settle(&world, &pool).await?;
     let mut violations = check::violations(&world, &pool).await?;
     violations.extend(expected(&pool, kind).await?);
-    if kind == Kind::WrongClocks {
+    violations.extend(given_up(&pool, kind, live).await?);
+    if matches!(kind, Kind::WrongClocks | Kind::FarWrongClocks) {
         violations.extend(times(&pool, began).await?);
     }
     pool.close().await;
     // It lies outside the world's folder, which Postgres's user may not read everywhere.
     fs::remove_file(&clock)?;
-    check::judged(&world, format!("{kind:?}, {TASKS} tasks"), violations).await
+    check::judged(&world, format!("{kind:?}, {live} tasks at work, {WAITING} that wait"), violations).await
 }
 
 /// What Postgres's user can read.
@@ -114,40 +149,47 @@ fn tempfile_in_tmp(seed: u64) -> anyhow::Result<std::path::PathBuf> {
     Ok(path)
 }
 
-/// Nothing when the clock cannot be set for a process here.
-fn setup(kind: Kind, clock: &Path) -> Option<Setup> {
-    let usual = Setup { slots: [3, 3], lease: Some(LEASE), heartbeat: 3, ..Setup::default() };
+fn setup(kind: Kind, live: u32, clock: &Path) -> anyhow::Result<Setup> {
+    let each = [live / 2; SERVERS];
+    let (slots, far) = if kind.is_far() { ([0, 0], each) } else { (each, [0, 0]) };
+    let usual = Setup { slots, far, lease: Some(LEASE), heartbeat: 3, ..Setup::default() };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let faked =
         |library: String| vec![pair("LD_PRELOAD", &library), pair("FAKETIME_DONT_FAKE_MONOTONIC", "1"), pair("FAKETIME_DISABLE_SHM", "1")];
-    match kind {
+    Ok(match kind {
         // Half of it is for Postgres to recover and for the pools to find it.
-        Kind::PostgresAway => Some(Setup { lease: Some(LEASE * 2), ..usual }),
+        Kind::PostgresAway => Setup { lease: Some(LEASE * 2), ..usual },
         Kind::WrongClocks => {
-            let off = |by: &str| Some([faked(faketime()?), vec![pair("FAKETIME", by)]].concat());
-            Some(Setup { environment: [off("-3600")?, off("+86400")?], ..usual })
+            let off = |by: &str| anyhow::Ok([faked(faketime()?), vec![pair("FAKETIME", by)]].concat());
+            Setup { environment: [off("-3600")?, off("+86400")?], ..usual }
         }
         Kind::ClockJumps => {
             let file = vec![pair("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string()), pair("FAKETIME_NO_CACHE", "1")];
-            Some(Setup { postgres: [faked(faketime()?), file].concat(), ..usual })
+            Setup { postgres: [faked(faketime()?), file].concat(), ..usual }
         }
-        Kind::FarServersAway => Some(Setup { slots: [0, 0], far: [3, 3], lease: Some(LEASE * 2), ..usual }),
-        Kind::ServersAway | Kind::AllStandStill | Kind::PostgresAwayLong => Some(usual),
-    }
+        Kind::FarWrongClocks => Setup { runners: faked(faketime()?), ..usual },
+        Kind::FarServersAway => Setup { lease: Some(LEASE * 2), ..usual },
+        Kind::ServersAway | Kind::AllStandStill | Kind::PostgresAwayLong | Kind::FarServersAwayLong | Kind::FarCutOffLong => usual,
+    })
 }
 
-/// Where Debian's libfaketime is.
-fn faketime() -> Option<String> {
-    let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
-    folders.map(|path| path.display().to_string()).find(|path| Path::new(path).exists())
+/// Where libfaketime is. Without it nothing is shown about clocks, which is no success.
+fn faketime() -> anyhow::Result<String> {
+    let folders = fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let found = folders.map(|path| path.display().to_string()).find(|path| Path::new(path).exists());
+    found.context(
+        "no clock can be set wrong: there is no /usr/lib/*/faketime/libfaketimeMT.so.1; scripts/setup --tests installs libfaketime",
+    )
 }
 
-async fn hand_in(world: &World, kind: Kind) -> anyhow::Result<()> {
+async fn hand_in(world: &World, kind: Kind, live: u32) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
-    let takes = if kind == Kind::WrongClocks { 1500 } else { AWAY.as_millis() + 5000 };
-    let task = |number: i64| {
+    // the first one is to be at work until the end, and the last one begins after it
+    let all_begin = 4000 + 250 * u128::from(live);
+    let takes = if kind == Kind::WrongClocks { 1500 } else { AWAY.as_millis() + all_begin };
+    let task = |number: u32| {
         // The first are at work all the time, the others wait.
-        let takes = if number < LIVE { takes } else { 100 };
+        let takes = if number < live { takes } else { 100 };
         json!({
             "title": format!("Task {number}"),
             "correlation_id": format!("task {number}"),
@@ -156,7 +198,7 @@ async fn hand_in(world: &World, kind: Kind) -> anyhow::Result<()> {
         })
     };
     let api = Api::new(world)?;
-    for number in 0..TASKS {
+    for number in 0..live + WAITING {
         let address = world.direct[usize::try_from(number)? % SERVERS].to_string();
         let answer = api.post(&address, "/api/v1/tasks", &task(number), None).await?;
         ensure!(answer.is_success(), "a task was not taken: {}", answer.text);
@@ -164,10 +206,10 @@ async fn hand_in(world: &World, kind: Kind) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn until_at_work(world: &World, pool: &PgPool) -> anyhow::Result<()> {
+async fn until_at_work(world: &World, pool: &PgPool, live: u32) -> anyhow::Result<()> {
     let until = Instant::now() + Duration::from_secs(60);
     let running = "select count(*) from attempt where state <> 'claimed'";
-    while sqlx::query_scalar::<_, i64>(running).fetch_one(pool).await? < LIVE || unsettled(world)? {
+    while sqlx::query_scalar::<_, i64>(running).fetch_one(pool).await? < i64::from(live) || unsettled(world, live)? {
         ensure!(Instant::now() < until, "the tasks did not begin");
         sleep(Duration::from_millis(50)).await;
     }
@@ -175,18 +217,31 @@ async fn until_at_work(world: &World, pool: &PgPool) -> anyhow::Result<()> {
 }
 
 /// Whether work that was begun has not said so yet.
-fn unsettled(world: &World) -> anyhow::Result<bool> {
+fn unsettled(world: &World, live: u32) -> anyhow::Result<bool> {
     let begun: Vec<crate::work::WorkEntry> = crate::ledger::read(&world.ledgers.join("work"))?;
-    Ok((begun.len() as i64) < LIVE)
+    Ok(begun.len() < usize::try_from(live)?)
 }
 
 /// Every task succeeded, nobody was charged, and by how many attempts.
 async fn expected(pool: &PgPool, kind: Kind) -> anyhow::Result<Vec<Violation>> {
-    let most = if matches!(kind, Kind::ServersAway | Kind::PostgresAwayLong) { 2 } else { 1 };
+    let tried_again = matches!(kind, Kind::ServersAway | Kind::PostgresAwayLong | Kind::FarServersAwayLong | Kind::FarCutOffLong);
+    let most = if tried_again { 2 } else { 1 };
     let statement =
         "select title || ' is ' || state || ' after ' || attempts || ' attempts, ' || failures || ' of them its own fault' from task
                      where state <> 'succeeded' or failures > 0 or attempts > $1";
     Ok(sqlx::query_scalar(statement).bind(most).fetch_all(pool).await?)
+}
+
+/// Where runners elsewhere could not renew what they hold: all that was at work where that was so was taken from it, and nothing else. Otherwise
+/// they were not away for longer than a lease, and this shows nothing.
+async fn given_up(pool: &PgPool, kind: Kind, live: u32) -> anyhow::Result<Vec<Violation>> {
+    let wanted = match kind {
+        Kind::FarServersAwayLong => live,
+        Kind::FarCutOffLong => live / 2,
+        _ => return Ok(vec![]),
+    };
+    let lost: i64 = sqlx::query_scalar("select count(*) from attempt where state = 'lost'").fetch_one(pool).await?;
+    Ok(if lost == i64::from(wanted) { vec![] } else { vec![format!("{lost} attempts were lost, not {wanted}")] })
 }
 
 /// Every time that is stored is the database's.

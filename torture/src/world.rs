@@ -7,7 +7,10 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use tests::{
 };
 use tokio::{sync::Mutex, time::sleep};
 
-use crate::proxy::Proxy;
+use crate::{proxy::Proxy, terminal::Terminal};
 
 pub const SERVERS: usize = 2;
 /// The judge asks in which order transactions were committed: the times that they write are of their beginning.
@@ -46,6 +49,8 @@ pub struct Setup {
     pub runners: Vec<(String, String)>,
     /// Work is in sandboxes, as it usually is.
     pub sandboxed: bool,
+    /// That of runners elsewhere, which a person has started by hand; of one at a time.
+    pub terminal: Option<Arc<Terminal>>,
 }
 
 impl Default for Setup {
@@ -59,6 +64,7 @@ impl Default for Setup {
             postgres: vec![],
             runners: vec![],
             sandboxed: false,
+            terminal: None,
         }
     }
 }
@@ -172,7 +178,10 @@ impl World {
     }
 
     fn command(&self, number: usize) -> Command {
-        let mut command = Command::new(muster());
+        self.with_settings(Command::new(muster()), number)
+    }
+
+    fn with_settings(&self, mut command: Command, number: usize) -> Command {
         let state = self.machine.folder.path().join(format!("server-{number}"));
         command.current_dir(self.machine.folder.path()).stdin(Stdio::null()).stderr(Stdio::null()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.machine.folder.path());
@@ -234,6 +243,11 @@ impl World {
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.machine.folder.path().join(format!("runner-{number}.log")))?;
         let mut command = self.command(number);
+        if let Some(terminal) = &self.setup.terminal {
+            command = self.with_settings(Command::new("setsid"), number);
+            terminal.begins(&mut command)?;
+            command.arg(muster());
+        }
         command.args(["runner", "run", "--runner-dir"]).arg(self.runner_dir(number));
         if !self.setup.sandboxed {
             command.args(["--without-sandbox", "allowed"]);

@@ -19,12 +19,13 @@ use hyper::body::Bytes;
 use runner::{Backoff, Key, Link};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
     http_client::HttpClient,
     no_op_runner::{REPORT, life},
+    readings,
     seen::Seen,
     serve::now_nanos,
 };
@@ -60,6 +61,9 @@ pub struct FarRunner {
     slots: u32,
     shared: Shared,
     held: HashMap<AttemptId, Assignment>,
+    /// It goes on looking at its machine while it has no link.
+    readings: Interval,
+    read: u32,
 }
 
 impl FarRunner {
@@ -67,7 +71,8 @@ impl FarRunner {
         let folder = tempfile::tempdir()?;
         let key = Key::open_or_make(folder.path())?;
         let JoinedRunner { id, name, .. } = register(client, &key, format!("far {number}")).await?;
-        Ok(Self { id, name, key, url: link_url(address), slots, shared, held: HashMap::new() })
+        let (url, readings) = (link_url(address), readings::moments(number));
+        Ok(Self { id, name, key, url, slots, shared, held: HashMap::new(), readings, read: 0 })
     }
 
     /// One link after the other, for ever.
@@ -123,6 +128,10 @@ impl FarRunner {
         let mut beat = interval(HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = 0;
+        // as every link begins with the last one there is
+        if !self.tells_of_its_machine(&link).await {
+            return Ok(());
+        }
         let mut heard: HashMap<_, _> = heard.into_iter().map(|heard| (heard.attempt.attempt_id, heard.sequence)).collect();
         for assignment in self.held.values() {
             let from = heard.get(&assignment.attempt.attempt_id).copied().unwrap_or(0);
@@ -173,11 +182,18 @@ impl FarRunner {
                     let attempts = self.held.values().map(|assignment| assignment.attempt).collect();
                     link.to_server.send(ToServer::Heartbeat { beat: beats, attempts, left_behind: None }).await.is_ok()
                 }
+                _ = self.readings.tick() => self.tells_of_its_machine(&link).await,
             };
             if !open {
                 return Ok(());
             }
         }
+    }
+
+    async fn tells_of_its_machine(&mut self, link: &Link) -> bool {
+        self.read += 1;
+        let used = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        link.to_server.send(readings::reading(self.read, used, self.slots)).await.is_ok()
     }
 }
 

@@ -21,6 +21,7 @@ mod memory;
 mod no_op_runner;
 mod overhead;
 mod peers;
+mod readings;
 mod redis;
 mod repository;
 mod run;

@@ -14,6 +14,8 @@ use engine::{Engine, Entrance};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::readings;
+
 /// Messages that may wait on either side. A runner's slots times what it says of an attempt stays below, so neither side waits for the
 /// other for ever.
 const WAITING: usize = 256;
@@ -94,7 +96,18 @@ impl NoOpRunner {
             left_behind: None,
         };
         self.say(ToServer::Hello(hello)).await?;
-        while let Some(message) = from_server.recv().await {
+        let (mut moments, mut read) = (readings::moments(number), 0);
+        loop {
+            let message = tokio::select! {
+                message = from_server.recv() => message,
+                _ = moments.tick() => {
+                    read += 1;
+                    // all that it is given ends at once
+                    self.say(readings::reading(read, 0, slots)).await?;
+                    continue;
+                }
+            };
+            let Some(message) = message else { return Ok(()) };
             match message {
                 ToRunner::Assign { assignment } => self.carry_out(*assignment).await?,
                 ToRunner::Stored { sequence: REPORT, .. } => drop(self.tally.ended.fetch_add(1, Ordering::Relaxed)),
@@ -115,7 +128,6 @@ impl NoOpRunner {
                 | ToRunner::Cancel { .. } => {}
             }
         }
-        Ok(())
     }
 
     /// Says all that a runner says about work that succeeds.

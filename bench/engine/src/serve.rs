@@ -8,13 +8,15 @@ use std::{
 };
 
 use anyhow::ensure;
+use chrono::TimeDelta;
 use clap::Args;
 use domain::Role;
-use engine::{Clock, Database, Dispatcher, Engine, Overseer, Rescuer, Service, Tailer, Timekeeper, supervise};
+use engine::{Clock, Database, Engine, Keep};
 use leptos::config::LeptosOptions;
 use server::{
     http_server::{self, Limits},
     router::{ServerState, router},
+    serve::start_services,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,6 +25,8 @@ use crate::no_op_runner::{self, SLOTS_MAX, Tally};
 
 /// How often it says how many attempts have ended.
 const SAY_EVERY: Duration = Duration::from_millis(20);
+/// For how long what has ended is kept where nobody says otherwise; what was set aside is kept for ever.
+const KEPT_DAYS: i64 = 365;
 /// As the server and a runner log.
 pub const LOG: &str = "info,sqlx=warn,hyper=warn,tower_sessions=warn";
 
@@ -48,13 +52,14 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(LOG).with_writer(std::io::stderr).init();
     let database = Database::open(&args.database_url).await?;
     let engine = Engine::new(database, Clock::Database).await?;
+    engine.open_connections_ahead();
     let key = engine.create_key_here("bench", Role::Admin).await?;
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
-    start_service(Tailer::default(), &engine, &stop, &tracker);
-    start_service(Dispatcher::default(), &engine, &stop, &tracker);
-    start_service(Rescuer::default(), &engine, &stop, &tracker);
-    start_service(Overseer::default(), &engine, &stop, &tracker);
-    start_service(Timekeeper::default(), &engine, &stop, &tracker);
+    let listener = TcpListener::bind(args.addr).await?;
+    let address = listener.local_addr()?;
+    let origin = format!("http://{address}");
+    let keep = Keep { ended: Some(TimeDelta::days(KEPT_DAYS)), dead: None };
+    start_services(&engine, &origin, keep, false, &stop, &tracker);
 
     let tally = Arc::new(Tally::default());
     let (sender, given) = mpsc::unbounded_channel();
@@ -62,13 +67,11 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         let sender = args.say_given.then(|| sender.clone());
         no_op_runner::attach(engine.clone(), number, args.slots, tally.clone(), sender, &tracker);
     }
-    let listener = TcpListener::bind(args.addr).await?;
-    let address = listener.local_addr()?;
     let state = ServerState {
         engine,
         leptos_options: LeptosOptions::builder().output_name("muster").build(),
         assets: app::SiteAssets { script: String::new(), wasm: String::new(), style: String::new(), parts: [].into() },
-        origin: format!("http://{address}"),
+        origin,
         stop: stop.clone(),
         links: server::runner_link::Links::new(server::runner_link::Limits::default(), stop.clone()),
     };
@@ -76,10 +79,6 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     println!("serves {address} {}", key.reveal());
     say(&tally, given).await;
     Ok(())
-}
-
-fn start_service<S: Service>(service: S, engine: &Engine, stop: &CancellationToken, tracker: &TaskTracker) {
-    tracker.spawn(supervise(service, engine.clone(), stop.clone()));
 }
 
 /// Until it is killed.
