@@ -13,7 +13,7 @@ use domain::{
 };
 
 use super::{
-    Beginning, Dialogue, Opening, any_acp, claude_code, codex,
+    Beginning, Dialogue, Opening, Spent, any_acp, claude_code, codex,
     environment::{self, Place},
     found::Found,
     gemini_cli,
@@ -153,12 +153,12 @@ pub(crate) struct Begun {
     pub dialogue: Box<dyn Dialogue>,
 }
 
-/// How it is begun: as the terms say, with leave for this, and as a session of an earlier round that goes on, with what that has cost so far.
+/// How it is begun: as the terms say, with leave for this, and as a session of an earlier round that goes on, with what that has come to so far.
 pub(crate) struct Manner<'a> {
     pub terms: &'a AgentTerms,
     pub leave: Leave,
     pub session: Option<String>,
-    pub spent_micros: u64,
+    pub spent: Spent,
 }
 
 pub(crate) fn begin(
@@ -174,7 +174,7 @@ pub(crate) fn begin(
         None => given_to(&found.backend, given, assignment.endpoint.as_ref()),
     };
     let given = given.as_slice();
-    let Manner { terms, leave, session, spent_micros } = manner;
+    let Manner { terms, leave, session, spent } = manner;
     let in_sandbox = place.room.is_closed();
     let name = own_folder(&found.backend);
     let own = place.home().join(name);
@@ -183,7 +183,7 @@ pub(crate) fn begin(
     // a judge has what it reads where it stands
     let more = (!assignment.repositories.is_empty() && !leave.is_a_judges()).then(|| place.folder().more());
     let worktree = place.worktree.to_owned();
-    let beginning = Beginning { worktree, more, config, session, spent_micros, terms, leave, in_sandbox, given };
+    let beginning = Beginning { worktree, more, config, session, spent, terms, leave, in_sandbox, given };
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match (&found.backend, &found.manifest) {
         (Backend::ClaudeCode, _) => boxed(claude_code::open(beginning, words)),
         (Backend::Codex, _) => boxed(codex::open(beginning, words)),

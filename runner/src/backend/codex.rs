@@ -207,10 +207,6 @@ impl Dialogue for Codex {
         self.thread.clone()
     }
 
-    fn spent_micros(&self) -> u64 {
-        0
-    }
-
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let failed = |code, message: String| Err(Failure::new(code, message));
         let Some(last) = &self.last else {

@@ -128,10 +128,6 @@ impl Dialogue for Own {
         self.session.clone().filter(|_| self.manifest.resumes())
     }
 
-    fn spent_micros(&self) -> u64 {
-        0
-    }
-
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let failed = |what: String| Err(Failure::new(FailureCode::CommandFailed, format!("{} {what}", self.backend.title())));
         match &self.end {

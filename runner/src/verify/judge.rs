@@ -27,7 +27,7 @@ use crate::{
         questions::Asker,
     },
     backend::{
-        Dialogue,
+        Dialogue, Spent,
         agent::{self, Begun, Manner},
         environment::Place,
         found::Found,
@@ -157,7 +157,7 @@ impl Verification<'_> {
             ..AgentTerms::default()
         };
         let leave = if reads { Leave::Look } else { Leave::Speak };
-        let manner = Manner { terms: &terms, leave, session: None, spent_micros: 0 };
+        let manner = Manner { terms: &terms, leave, session: None, spent: Spent::default() };
         let Begun { program, lines, mut dialogue } = match agent::begin(found, &words, manner, self.assignment, place, self.judges.given) {
             Ok(begun) => begun,
             Err(error) => return Ok(not_judged(&format!("{} could not be started: {error}", found.backend.title()))),

@@ -6,7 +6,7 @@ use domain::{AgentTerms, session::FileChange};
 use serde_json::json;
 
 use super::*;
-use crate::backend::question::Leave;
+use crate::backend::{Spent, question::Leave};
 
 /// Of a program whose messages are known: Claude Code 2.1.328 prints them so without being spoken with.
 const CLAUDE: &str = r#"
@@ -55,7 +55,7 @@ fn opened(manifest: &str, prompt: &str, session: Option<&str>) -> (Opening, Own)
         more: None,
         config: "/home/dev/.agent".into(),
         session: session.map(str::to_owned),
-        spent_micros: 0,
+        spent: Spent::default(),
         terms: &terms,
         leave: Leave::Anything,
         in_sandbox: true,
