@@ -67,8 +67,13 @@ impl Machine {
 
     /// With the agents that the tests drive, whose models are played by this provider.
     pub fn serves_agents(&self, provider: &FakeProvider) -> Server {
+        self.serves_agents_set(provider, &[])
+    }
+
+    /// As [`serves_agents`](Self::serves_agents), with these settings as well.
+    pub fn serves_agents_set(&self, provider: &FakeProvider, settings: &[(&str, &str)]) -> Server {
         let given = agents_of(provider);
-        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).chain(settings.iter().copied()).collect();
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 

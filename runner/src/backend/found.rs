@@ -30,9 +30,21 @@ pub(crate) struct Found {
     pub needs: PathBuf,
     /// What says how it is started and spoken with, where Muster does not know that itself.
     pub manifest: Option<Arc<Manifest>>,
+    /// It is told what to do once, and asks and hears nothing while it works: Codex, where this machine says so.
+    pub is_simple: bool,
 }
 
 impl Found {
+    /// Whether it can be stopped once its model has answered too often.
+    pub fn counts_turns(&self) -> bool {
+        self.backend.counts_turns() && !self.is_simple
+    }
+
+    /// Whether people can be asked before it does something.
+    pub fn asks(&self) -> bool {
+        self.manifest.as_ref().map_or(!self.is_simple, |manifest| manifest.asks())
+    }
+
     /// Whether it is given prompts that name no agent.
     pub fn is_known(&self) -> bool {
         self.manifest.is_none()
@@ -66,7 +78,8 @@ pub(crate) async fn look(config: &AgentConfig) -> Vec<Found> {
     let asked = asked.map(async |(backend, program)| (backend.title(), program, ask(backend, program, &["--version"]).await));
     for (title, program, answer) in futures::future::join_all(asked).await {
         match answer {
-            Ok(Some(found)) => {
+            Ok(Some(mut found)) => {
+                found.is_simple = found.backend == Backend::Codex && config.codex_is_simple;
                 info!("{title} {} is at {}", found.version, found.program.display());
                 all.push(found);
             }
@@ -90,7 +103,7 @@ pub(super) async fn ask(backend: Backend, program: &Path, version: &[impl AsRef<
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let version = version_in(&said).ok_or("what it says of its version has none in it")?;
-    Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None }))
+    Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None, is_simple: false }))
 }
 
 /// As it is named, or as the runner's path finds it.
@@ -141,6 +154,18 @@ mod tests {
         assert_eq!(look_at("echo 1.0; exit 1").await, None);
         let nowhere = AgentConfig { claude_code: Some("/no/such/agent".into()), ..AgentConfig::default() };
         assert!(look(&nowhere).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn codex_is_spoken_with_unless_its_simple_mode_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), "echo codex-cli 0.169.0");
+        for codex_is_simple in [false, true] {
+            let both =
+                AgentConfig { claude_code: Some(program.clone()), codex: Some(program.clone()), codex_is_simple, ..AgentConfig::default() };
+            let found: Vec<_> = look(&both).await.into_iter().map(|found| (found.backend.clone(), found.is_simple, found.asks())).collect();
+            assert_eq!(found, [(Backend::ClaudeCode, false, true), (Backend::Codex, codex_is_simple, !codex_is_simple)]);
+        }
     }
 
     #[test]

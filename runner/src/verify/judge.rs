@@ -148,7 +148,7 @@ impl Verification<'_> {
             worktree: if reads { &self.checkout.path } else { Path::new(TMP) },
             identity: self.identity,
         };
-        let turns = found.backend.counts_turns().then(|| spec.judge.turns(spec.kind));
+        let turns = found.counts_turns().then(|| spec.judge.turns(spec.kind));
         let terms = AgentTerms {
             backend: Some(found.backend.clone()),
             model: spec.judge.model.clone(),
@@ -374,7 +374,7 @@ mod tests {
 
     fn judging(kinds: &[SessionEventKind]) -> Judging {
         let (backend, version) = (Backend::ClaudeCode, "2.1".into());
-        let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None };
+        let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None, is_simple: false };
         let mut judging = Judging::new(1, 1, &found, Secrets::default());
         kinds.iter().for_each(|kind| judging.note(kind));
         judging
