@@ -1,5 +1,6 @@
 //! What real sessions of Gemini CLI 0.61.0 and OpenCode 1.18.33 come to; the recorded ones are in `tests/transcripts`.
 
+mod first;
 mod unmeasured;
 
 use std::os::unix::process::ExitStatusExt;
