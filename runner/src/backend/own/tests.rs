@@ -1,5 +1,7 @@
 //! What agents of manifests say comes to, a recorded session of a real one among them.
 
+mod recorded;
+
 use std::os::unix::process::ExitStatusExt;
 
 use domain::{AgentTerms, session::FileChange};
