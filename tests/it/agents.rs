@@ -278,8 +278,8 @@ fn codex_in_its_simple_mode_repairs_what_did_not_pass_and_asks_nobody() {
     let check = ["--check", "command_succeeds=grep -q right answer.txt"].as_slice();
     let id = work.hands_to("codex", "fake:repair", &[model, check].concat());
     let refused = work.hands_to("codex", "fake:broken", model);
-    let asks = work.hands_to("codex", "fake:repair", &[model, &["--ask", "commands"]].concat());
-    let capped = work.hands_to("codex", "fake:repair", &[model, &["--max-turns", "3"]].concat());
+    let asks = work.hands_to("codex", "fake:repair", &[model, &["--ask", "commands"][..]].concat());
+    let capped = work.hands_to("codex", "fake:repair", &[model, &["--max-turns", "3"][..]].concat());
     let task = work.waits_for(&id);
     assert_eq!(task["state"], "succeeded", "{}", work.log(&id));
     assert_eq!(file(&machine, &task, "answer.txt"), "right\n");
