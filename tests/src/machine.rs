@@ -79,8 +79,13 @@ impl Machine {
 
     /// As [`serves_agents`](Self::serves_agents), with those that `make agents-test` alone drives.
     pub fn serves_more_agents(&self, provider: &FakeProvider) -> Server {
+        self.serves_more_agents_set(provider, &[])
+    }
+
+    /// The same, with these settings as well.
+    pub fn serves_more_agents_set(&self, provider: &FakeProvider, settings: &[(&str, &str)]) -> Server {
         let given = more_agents_of(provider);
-        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).chain(settings.iter().copied()).collect();
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
