@@ -40,11 +40,16 @@ pub struct SessionPart {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TellAgent {
+    /// Empty with an interrupt alone: it is told then to say where it stands, and to end its turn.
+    #[serde(default)]
     pub text: String,
     /// What it does is to end at once. Otherwise it hears of it between two steps.
     #[serde(default)]
     pub interrupt: bool,
 }
+
+/// What an agent is told that is interrupted without a word. Its turn ends with its answer to that, and what it has done is checked.
+pub const INTERRUPTED: &str = "Leave off what you are doing. Say in a few words where you stand, and end your turn.";
 
 /// Characters of what somebody tells an agent.
 pub const TOLD_MAX: usize = 20_000;
@@ -52,8 +57,13 @@ pub const TOLD_MAX: usize = 20_000;
 impl TellAgent {
     pub fn validate(&self) -> Result<(), Invalid> {
         let mut errors = Errors::default();
-        errors.required_text("/text", &self.text, TOLD_MAX);
+        errors.required_text("/text", self.words(), TOLD_MAX);
         errors.finish()
+    }
+
+    /// What it is told.
+    pub fn words(&self) -> &str {
+        if self.interrupt && self.text.trim().is_empty() { INTERRUPTED } else { &self.text }
     }
 }
 
@@ -305,6 +315,18 @@ mod tests {
             (&json!("judge"), &json!("message"), &json!("I look.\u{fffd}"))
         );
         assert_eq!(serde_json::from_value::<SessionEvent>(text).unwrap(), event);
+    }
+
+    #[test]
+    fn an_interrupt_needs_no_words_and_is_told_with_some() {
+        let tell = |text: &str, interrupt| TellAgent { text: text.into(), interrupt };
+        assert!(tell(" \n", false).validate().is_err(), "there is nothing to be told");
+        for empty in ["", " \n"] {
+            let interrupt = tell(empty, true);
+            assert_eq!((interrupt.validate().is_ok(), interrupt.words()), (true, INTERRUPTED));
+        }
+        assert_eq!(tell("Stop", true).words(), "Stop");
+        assert_eq!(serde_json::from_value::<TellAgent>(json!({"interrupt": true})).unwrap(), tell("", true));
     }
 
     #[test]

@@ -45,13 +45,24 @@ pub(crate) struct Beginning<'a> {
     pub config: PathBuf,
     /// The session of an earlier round, which goes on.
     pub session: Option<String>,
-    /// What that has cost so far, as the agent counts it: millionths of a dollar.
-    pub spent_micros: u64,
+    /// What that has come to so far.
+    pub spent: Spent,
     pub terms: &'a AgentTerms,
     pub leave: Leave,
     pub in_sandbox: bool,
     /// What agents are given of the runner's environment.
     pub given: &'a [(OsString, OsString)],
+}
+
+/// What a session has come to in all its rounds, as its agent counts it. What it does not count is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// Millionths of a dollar.
+    pub micros: u64,
+    /// Tokens. Those that were cached are part of the input.
+    pub input: u64,
+    pub cached: u64,
+    pub output: u64,
 }
 
 /// What a line of an agent program comes to.
@@ -101,8 +112,10 @@ pub(crate) trait Dialogue: Send {
     fn may_be_the_last(&self, ends: &str) -> bool;
     /// What the agent calls its session, once that is known; with it a later round goes on.
     fn session(&self) -> Option<String>;
-    /// What the session has cost so far, earlier rounds included; 0 when the agent does not count it.
-    fn spent_micros(&self) -> u64;
+    /// What the session has come to so far, earlier rounds included, where a later one has to know it.
+    fn spent(&self) -> Spent {
+        Spent::default()
+    }
     /// Whether anything is said to it after its first lines. Where nothing is, its input ends with them.
     fn listens(&self) -> bool {
         true

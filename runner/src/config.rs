@@ -84,6 +84,8 @@ pub struct AgentConfig {
     pub claude_code: Option<PathBuf>,
     /// The same of Codex.
     pub codex: Option<PathBuf>,
+    /// Codex is told what to do once, by its `exec`, and not spoken with: it asks nobody then.
+    pub codex_is_simple: bool,
     /// The same of Gemini CLI.
     pub gemini_cli: Option<PathBuf>,
     /// The same of OpenCode.
@@ -115,6 +117,7 @@ impl fmt::Debug for AgentConfig {
         f.debug_struct("AgentConfig")
             .field("claude_code", &self.claude_code)
             .field("codex", &self.codex)
+            .field("codex_is_simple", &self.codex_is_simple)
             .field("gemini_cli", &self.gemini_cli)
             .field("opencode", &self.opencode)
             .field("manifests", &self.manifests)
@@ -307,7 +310,8 @@ mod tests {
             landing: LandingConfig::default(),
         };
         let mine = Backend::parse("own:mine").unwrap();
-        let found = Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
+        let found =
+            Found { backend: mine, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None, is_simple: false };
         let mut expected = [std::env::consts::OS, std::env::consts::ARCH, "gpu", "own:mine", SUBMODULES, SEVERAL];
         expected.sort_unstable();
         assert_eq!(config.all_capabilities(std::slice::from_ref(&found), true, false), expected, "nor has it judges, nor Git LFS");

@@ -305,6 +305,7 @@ mod tests {
             "approval rule add --kind edit docs/* --repository /srv/app",
             "approval rule remove 0c1d2e3f",
             "task tell 0c1d2e3f --interrupt stop that",
+            "task tell 0c1d2e3f --interrupt",
             "task tell 0c1d2e3f -",
             "task run Tidy up --ask commands --answer-minutes 5",
         ] {

@@ -48,6 +48,11 @@ pub struct AgentArgs {
     #[arg(long = "codex", env = "MUSTER_CODEX", value_name = "PROGRAM")]
     #[serde(default)]
     pub codex: Option<PathBuf>,
+    /// How Codex is driven: by its `app-server`, or by `exec`, the simple mode, in which it asks nobody, hears nothing while it works and counts
+    /// no turns [default: app-server].
+    #[arg(long = "codex-mode", env = "MUSTER_CODEX_MODE", value_name = "MODE")]
+    #[serde(default)]
+    pub codex_mode: Option<CodexMode>,
     /// Gemini CLI: its path, or its name on the PATH; `none` when it is not to be used [default: gemini].
     #[arg(long = "gemini-cli", env = "MUSTER_GEMINI_CLI", value_name = "PROGRAM")]
     #[serde(default)]
@@ -65,6 +70,14 @@ pub struct AgentArgs {
     #[arg(long = "ollama-url", env = "MUSTER_OLLAMA_URL", value_name = "URL", hide_env_values = true, value_parser = OllamaUrl)]
     #[serde(default)]
     pub ollama_url: Option<String>,
+}
+
+/// How Codex is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodexMode {
+    AppServer,
+    Exec,
 }
 
 /// In the folder of a runner: where people put the manifests of agents, unless they name another place.
@@ -97,6 +110,7 @@ impl AgentArgs {
         Self {
             claude_code: or(&self.claude_code, &before.claude_code),
             codex: or(&self.codex, &before.codex),
+            codex_mode: self.codex_mode.or(before.codex_mode),
             gemini_cli: or(&self.gemini_cli, &before.gemini_cli),
             opencode: or(&self.opencode, &before.opencode),
             agents_dir: or(&self.agents_dir, &before.agents_dir),
@@ -116,6 +130,7 @@ impl AgentArgs {
         AgentConfig {
             claude_code: program(&self.claude_code, "claude"),
             codex: program(&self.codex, "codex"),
+            codex_is_simple: self.codex_mode == Some(CodexMode::Exec),
             gemini_cli: program(&self.gemini_cli, "gemini"),
             opencode: program(&self.opencode, "opencode"),
             manifests: match &self.agents_dir {
@@ -343,6 +358,21 @@ mod tests {
         };
         assert_eq!([manifests(None), manifests(Some(""))], [Some(PathBuf::from("/srv/runner/agents")), Some("/srv/runner/agents".into())]);
         assert_eq!([manifests(Some("/etc/agents")), manifests(Some("none"))], [Some("/etc/agents".into()), None]);
+    }
+
+    #[test]
+    fn codex_is_driven_as_was_said_last() {
+        let args = |codex_mode| AgentArgs { codex_mode, ..AgentArgs::default() };
+        let is_simple = |args: &AgentArgs| args.config(Path::new("/srv/runner")).codex_is_simple;
+        assert_eq!([None, Some(CodexMode::AppServer), Some(CodexMode::Exec)].map(|mode| is_simple(&args(mode))), [false, false, true]);
+        assert!(is_simple(&args(None).or(&args(Some(CodexMode::Exec)))), "what a machine has joined with holds");
+        assert!(!is_simple(&args(Some(CodexMode::AppServer)).or(&args(Some(CodexMode::Exec)))));
+        let kept = |text: &str| serde_json::from_str::<AgentArgs>(text).unwrap().codex_mode;
+        assert_eq!(
+            [kept("{}"), kept(r#"{"codex_mode": "exec"}"#)],
+            [None, Some(CodexMode::Exec)],
+            "as earlier versions have kept it, and this one"
+        );
     }
 
     #[test]

@@ -266,3 +266,39 @@ fn codex_is_refused_capped_and_cancelled_as_any_agent_is() {
     let said = stderr(&work.client.run(&unfit));
     assert!(said.contains("does not count what it costs"), "{said}");
 }
+
+/// It is told once what to do, and what it has done is its session all the same.
+#[test]
+fn codex_in_its_simple_mode_repairs_what_did_not_pass_and_asks_nobody() {
+    let machine = Machine::new();
+    let provider = machine.plays(r#"{"scenarios": []}"#);
+    let server = machine.serves_agents_set(&provider, &[("MUSTER_CODEX_MODE", "exec")]);
+    let work = Work::at(&machine, &server);
+    let model = ["--model", "gpt-5.2"].as_slice();
+    let check = ["--check", "command_succeeds=grep -q right answer.txt"].as_slice();
+    let id = work.hands_to("codex", "fake:repair", &[model, check].concat());
+    let refused = work.hands_to("codex", "fake:broken", model);
+    let asks = work.hands_to("codex", "fake:repair", &[model, &["--ask", "commands"][..]].concat());
+    let capped = work.hands_to("codex", "fake:repair", &[model, &["--max-turns", "3"][..]].concat());
+    let task = work.waits_for(&id);
+    assert_eq!(task["state"], "succeeded", "{}", work.log(&id));
+    assert_eq!(file(&machine, &task, "answer.txt"), "right\n");
+    let attempts = task["attempt_list"].as_array().unwrap();
+    assert_eq!((attempts.len(), attempts[0]["earlier_rounds"].as_array().unwrap().len()), (1, 1));
+    let events = work.session(&id);
+    let told: Vec<_> = types(&events).into_iter().filter(|kind| *kind != "error").collect();
+    let round = ["prompt", "started", "message", "tool_call", "tool_result", "message", "ended"];
+    assert_eq!(told, [round, round].concat(), "{events:#?}");
+    let started: Vec<_> = events.iter().filter(|event| event["type"] == "started").collect();
+    assert_eq!(started[0]["session"], started[1]["session"], "it was told in its own session");
+    assert_eq!((&started[0]["backend"], &started[0]["version"]), (&json!("codex"), &json!("0.169.0")));
+    let used: Vec<_> = events.iter().filter(|event| event["type"] == "usage").map(|event| event["output"].as_u64().unwrap()).collect();
+    assert_eq!(used, [40, 40], "in each round 20 for each of its two answers");
+    let refused = work.waits_for(&refused);
+    assert_eq!((&refused["failure"]["code"], &refused["attempts"]), (&json!("provider_refused"), &json!(1)), "{refused:#}");
+    for (id, why) in [(asks, "asks nobody in the simple mode"), (capped, "does not count its turns in the simple mode")] {
+        let unfit = work.waits_for(&id);
+        assert_eq!(unfit["failure"]["code"], "backend_missing", "{unfit:#}");
+        assert!(unfit["failure"]["message"].as_str().unwrap().contains(why), "{unfit:#}");
+    }
+}

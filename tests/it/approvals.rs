@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::session::INTERRUPTED;
 use serde_json::{Value, json};
 use tests::{
     machine::{Machine, agents_of, stderr, stdout},
@@ -43,7 +44,7 @@ fn the_agents_do_what_people_allow_and_nothing_else() {
 }
 
 /// An agent waits in the middle of a step, and is told something: that ends the step, or comes after it.
-fn hears(agent: &str, model: &str, interrupt: bool) {
+fn hears(agent: &str, model: &str, words: &str, interrupt: bool) {
     let machine = Machine::new();
     let waits = "touch it-works-now; until test -e go-on; do sleep 0.05; done; echo waited";
     let says = |text: &str| json!({"say": [{"text": text}]});
@@ -56,8 +57,11 @@ fn hears(agent: &str, model: &str, interrupt: bool) {
     says_so(&work.client, &["approval", "allow", id(&question)]);
     let started = until("it works", || find(&machine.state_dir(), "it-works-now"));
     let more: &[&str] = if interrupt { &["--interrupt"] } else { &[] };
-    says_so(&work.client, &[&["task", "tell", &task, "Mind the tests"], more].concat());
-    let said = |event: &Value| event["type"] == "prompt" && event["text"] == "Mind the tests";
+    let told: &[&str] = if words.is_empty() { &[] } else { &[words] };
+    says_so(&work.client, &[&["task", "tell", &task][..], told, more].concat());
+    // who interrupts it without a word has it told something all the same
+    let heard = if words.is_empty() { INTERRUPTED } else { words };
+    let said = |event: &Value| event["type"] == "prompt" && event["text"] == heard;
     let prompt = until("it is told", || work.session(&task).into_iter().find(said));
     assert_eq!(prompt["by"], "tests (API key)");
     if !interrupt {
@@ -68,22 +72,29 @@ fn hears(agent: &str, model: &str, interrupt: bool) {
 
 #[test]
 fn claude_code_hears_what_people_say_between_two_steps() {
-    hears("claude-code", "claude-sonnet-4-5", false);
+    hears("claude-code", "claude-sonnet-4-5", "Mind the tests", false);
 }
 
 #[test]
 fn claude_code_leaves_off_what_it_does_to_hear_what_people_say() {
-    hears("claude-code", "claude-sonnet-4-5", true);
+    hears("claude-code", "claude-sonnet-4-5", "Mind the tests", true);
 }
 
 #[test]
 fn codex_hears_what_people_say_between_two_steps() {
-    hears("codex", "gpt-5.2", false);
+    hears("codex", "gpt-5.2", "Mind the tests", false);
 }
 
 #[test]
 fn codex_leaves_off_what_it_does_to_hear_what_people_say() {
-    hears("codex", "gpt-5.2", true);
+    hears("codex", "gpt-5.2", "Mind the tests", true);
+}
+
+#[test]
+fn the_agents_end_their_turn_when_they_are_interrupted_without_a_word() {
+    for (agent, model) in [("claude-code", "claude-sonnet-4-5"), ("codex", "gpt-5.2")] {
+        hears(agent, model, "", true);
+    }
 }
 
 /// The file of this name below a folder.

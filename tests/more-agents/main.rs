@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tests::{
-    machine::{Machine, stderr},
+    machine::{Client, Machine, stderr, stdout},
     work::{Work, asked, file, id, permissions, says_so, until},
 };
 
@@ -219,4 +219,28 @@ fn opencode_that_asks_people_is_not_begun_where_the_repository_brings_plugins() 
     assert_eq!(refused["failure"]["code"], "agent_denied", "{refused:#}");
     let task = work.hands_to(OPENCODE[0], "fake:runs", &["--model", OPENCODE[2]]);
     assert_eq!(work.waits_for(&task)["state"], "succeeded", "a sandbox holds it");
+}
+
+/// What plays it speaks Ollama's API where it is looked at, and is a provider beside that, as an Ollama is.
+#[test]
+fn opencode_asks_the_endpoint_that_was_chosen_for_it_and_nobody_else() {
+    let machine = Machine::new();
+    let (provider, ollama) = (machine.plays(r#"{"scenarios": []}"#), machine.plays(r#"{"scenarios": []}"#));
+    let server = machine.serves_more_agents_set(&provider, &[("MUSTER_ENDPOINTS_HERE", "allowed")]);
+    let admin = Client { machine: &machine, url: &server.url, key: machine.creates_key("admin") };
+    says_so(&admin, &["endpoint", "add", "box", &ollama.url]);
+    until("it can be asked", || {
+        let said = admin.run(&["endpoint", "choose", "fake-large", "--json"]);
+        serde_json::from_str::<Value>(&stdout(&said)).ok().filter(|choice| choice["chosen"].is_string())
+    });
+    let work = Work::at(&machine, &server);
+    let task = work.hands_to(OPENCODE[0], "fake:edit", &["--model", "fake-large", "--check", "file_exists=made.txt"]);
+    let ended = work.waits_for(&task);
+    assert_eq!(ended["state"], "succeeded", "{}", work.log(&task));
+    let endpoint = &ended["attempt_list"][0]["endpoint"];
+    assert_eq!((&endpoint["name"], &endpoint["url"]), (&json!("box"), &json!(ollama.url)));
+    assert_eq!(file(&machine, &ended, "made.txt"), "made by a fake\n");
+    assert_eq!(ollama.answered("edit"), [200, 200, 200], "each of its three steps");
+    assert!(ollama.requests().iter().all(|asked| asked["model"] == "fake-large" && asked["wire"] == "chat"), "{:#?}", ollama.requests());
+    assert_eq!(provider.requests(), Vec::<Value>::new(), "what the runner's environment names is not asked");
 }

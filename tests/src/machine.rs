@@ -67,15 +67,25 @@ impl Machine {
 
     /// With the agents that the tests drive, whose models are played by this provider.
     pub fn serves_agents(&self, provider: &FakeProvider) -> Server {
+        self.serves_agents_set(provider, &[])
+    }
+
+    /// As [`serves_agents`](Self::serves_agents), with these settings as well.
+    pub fn serves_agents_set(&self, provider: &FakeProvider, settings: &[(&str, &str)]) -> Server {
         let given = agents_of(provider);
-        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).chain(settings.iter().copied()).collect();
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
     /// As [`serves_agents`](Self::serves_agents), with those that `make agents-test` alone drives.
     pub fn serves_more_agents(&self, provider: &FakeProvider) -> Server {
+        self.serves_more_agents_set(provider, &[])
+    }
+
+    /// The same, with these settings as well.
+    pub fn serves_more_agents_set(&self, provider: &FakeProvider, settings: &[(&str, &str)]) -> Server {
         let given = more_agents_of(provider);
-        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_str())).chain(settings.iter().copied()).collect();
         self.serves_given(None, &["--addr", "127.0.0.1:0"], &given)
     }
 
@@ -247,18 +257,25 @@ impl FakeProvider {
     /// Until it has been asked so often, all agents together.
     pub fn was_asked(&self, times: usize) {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while self.requests() < times {
-            assert!(std::time::Instant::now() < deadline, "it was asked {} times", self.requests());
+        while self.requests().len() < times {
+            assert!(std::time::Instant::now() < deadline, "it was asked {} times", self.requests().len());
             std::thread::yield_now();
         }
     }
 
-    fn requests(&self) -> usize {
+    /// What it was asked, the newest last.
+    pub fn requests(&self) -> Vec<serde_json::Value> {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
         stream.write_all(b"GET /requests HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        answer.matches("\"number\"").count()
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// How it has answered what was asked for a scenario, without what agents ask beside their work.
+    pub fn answered(&self, scenario: &str) -> Vec<u64> {
+        let asked = self.requests().into_iter().filter(|asked| asked["scenario"] == scenario && !asked["step"].is_null());
+        asked.map(|asked| asked["status"].as_u64().unwrap()).collect()
     }
 }
 

@@ -35,7 +35,7 @@ impl Engine {
             return Err(Error::Conflict(format!("{MOST_WAITING} messages are on their way to this agent already")));
         }
         let by = task::query::name_of(&mut tx, &actor.label()).await?;
-        let TellAgent { text, interrupt } = tell;
+        let (text, interrupt) = (tell.words().to_owned(), tell.interrupt);
         let told = EventKind::AgentTold { attempt: attempt.number, interrupt };
         tx.record(task.workspace_id, id, &told).await?;
         let what = Tell::Message { text: text.clone(), by: by.clone(), interrupt };

@@ -6,7 +6,7 @@ use domain::{
     Role, SessionEvent, SessionEventKind, TaskId,
     approval::{AnswerApproval, ApprovalFilter, Asked, NewApprovalRule},
     protocol::{Tell, ToRunner},
-    session::TellAgent,
+    session::{INTERRUPTED, TellAgent},
 };
 use engine::{
     ApprovalKeeper, Error, Service, Tick,
@@ -393,6 +393,13 @@ async fn an_agent_at_work_is_told_what_people_say(pool: PgPool) {
     scene.test.engine.tell_agent(&scene.ada, scene.task, tell("Stop that", true)).await.unwrap();
     let message = |text: &str, interrupt| Tell::Message { text: text.into(), by: "Ada".into(), interrupt };
     assert_eq!(scene.told(), [message("Mind the tests", false), message("Stop that", true)]);
+    let said = scene.test.engine.tell_agent(&scene.ada, scene.task, tell("", true)).await.unwrap();
+    assert_eq!(
+        (said.text.as_str(), scene.told()),
+        (INTERRUPTED, vec![message(INTERRUPTED, true)]),
+        "who interrupts it need not say a word"
+    );
+    scene.says(Words::Heard(3)).await.unwrap();
     scene.says(Words::Heard(2)).await.unwrap();
     let unheard: Vec<_> =
         scene.runner.runner.is_told(scene.attempt).await.into_iter().map(|telling| (telling.number, telling.what)).collect();

@@ -6,7 +6,10 @@ use domain::{
 };
 
 use crate::{
-    backend::environment::{said_most, summary},
+    backend::{
+        Spent,
+        environment::{said_most, summary},
+    },
     verify::Verified,
 };
 
@@ -15,8 +18,8 @@ pub(super) struct Round {
     pub number: i32,
     /// What the agent calls its session, once it has begun.
     pub session: Option<String>,
-    /// What the agent has cost so far, as it counts it: millionths of a dollar.
-    pub spent_micros: u64,
+    /// What its session has come to so far.
+    pub spent: Spent,
     /// What its judges have cost so far.
     judged_micros: u64,
     /// What did not pass in the round before.
@@ -25,7 +28,7 @@ pub(super) struct Round {
 
 impl Round {
     pub fn first() -> Self {
-        Self { number: 1, session: None, spent_micros: 0, judged_micros: 0, failed: vec![] }
+        Self { number: 1, session: None, spent: Spent::default(), judged_micros: 0, failed: vec![] }
     }
 
     /// Nothing when this was the last: all is well, nothing failed that could be repaired, the agent has no more tries or money, or there is
@@ -44,12 +47,12 @@ impl Round {
             return None;
         }
         let (session, failed) = (self.session.clone(), report.failed().cloned().collect());
-        Some(Self { number: self.number + 1, session, spent_micros: self.spent_micros, judged_micros, failed })
+        Some(Self { number: self.number + 1, session, spent: self.spent, judged_micros, failed })
     }
 
     /// What is left of what the task may cost, in millionths of a dollar; nothing where that has no end.
     pub fn money(&self, assignment: &Assignment) -> Option<u64> {
-        let spent = self.spent_micros.saturating_add(self.judged_micros);
+        let spent = self.spent.micros.saturating_add(self.judged_micros);
         assignment.agent.max_cost_cents.map(|cents| (u64::from(cents) * 10_000).saturating_sub(spent))
     }
 

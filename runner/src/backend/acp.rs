@@ -205,10 +205,6 @@ impl Dialogue for Acp {
         self.session.clone().filter(|_| self.resume.is_some())
     }
 
-    fn spent_micros(&self) -> u64 {
-        0
-    }
-
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let title = self.about.backend.title();
         let Some(last) = &self.last else {

@@ -13,7 +13,7 @@ use domain::{
 };
 
 use super::{
-    Beginning, Dialogue, Opening, any_acp, claude_code, codex,
+    Beginning, Dialogue, Opening, Spent, any_acp, claude_code, codex,
     environment::{self, Place},
     found::Found,
     gemini_cli,
@@ -116,22 +116,30 @@ pub(crate) fn is_gone(assignment: &Assignment, agents: &[Found]) -> bool {
     backend.is_some_and(|backend| is_a_prompt && !agents.iter().any(|found| found.backend == *backend))
 }
 
-/// Only who counts its turns can be stopped when they are too many.
+/// Only who counts its turns can be stopped when they are too many, and only who asks has people asked.
 fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
+    let terms = &assignment.agent;
     let mut known = agents.iter().filter(|found| found.is_known());
-    known.find(|found| found.backend.counts_turns() || assignment.agent.max_turns.is_none())
+    known.find(|found| (found.counts_turns() || terms.max_turns.is_none()) && (found.asks() || !terms.asks()))
 }
 
-/// What a task says about an agent of a manifest is held against what the manifest says of it.
+/// What a task says about an agent is held against what this machine says of it, by a manifest or by its settings.
 fn fits(found: &Found, assignment: &Assignment) -> Result<(), Failure> {
-    let Some(manifest) = &found.manifest else { return Ok(()) };
     let (terms, title) = (&assignment.agent, found.backend.title());
-    let why = if terms.asks() && !manifest.asks() {
-        "is to ask people, and its manifest does not say that it asks before it does something"
-    } else if terms.model.is_some() && !manifest.takes_a_model() {
-        "cannot be told which model to use: there is no {model} in its manifest"
-    } else {
-        return Ok(());
+    let why = match &found.manifest {
+        Some(manifest) if terms.asks() && !manifest.asks() => {
+            "is to ask people, and its manifest does not say that it asks before it does something"
+        }
+        Some(manifest) if terms.model.is_some() && !manifest.takes_a_model() => {
+            "cannot be told which model to use: there is no {model} in its manifest"
+        }
+        None if found.is_simple && terms.asks() => {
+            "is to ask people, and asks nobody in the simple mode that this runner has it in (MUSTER_CODEX_MODE=exec)"
+        }
+        None if found.is_simple && terms.max_turns.is_some() => {
+            "does not count its turns in the simple mode that this runner has it in (MUSTER_CODEX_MODE=exec), so that nobody would stop it"
+        }
+        _ => return Ok(()),
     };
     Err(Failure::new(FailureCode::BackendMissing, format!("{title} {why}")))
 }
@@ -154,12 +162,12 @@ pub(crate) struct Begun {
     pub dialogue: Box<dyn Dialogue>,
 }
 
-/// How it is begun: as the terms say, with leave for this, and as a session of an earlier round that goes on, with what that has cost so far.
+/// How it is begun: as the terms say, with leave for this, and as a session of an earlier round that goes on, with what that has come to so far.
 pub(crate) struct Manner<'a> {
     pub terms: &'a AgentTerms,
     pub leave: Leave,
     pub session: Option<String>,
-    pub spent_micros: u64,
+    pub spent: Spent,
 }
 
 pub(crate) fn begin(
@@ -172,7 +180,7 @@ pub(crate) fn begin(
 ) -> io::Result<Begun> {
     let given = what_it_is_given(found, manner.terms, assignment, given);
     let given = given.as_slice();
-    let Manner { terms, leave, session, spent_micros } = manner;
+    let Manner { terms, leave, session, spent } = manner;
     let in_sandbox = place.room.is_closed();
     let name = own_folder(&found.backend);
     let own = place.home().join(name);
@@ -181,9 +189,10 @@ pub(crate) fn begin(
     // a judge has what it reads where it stands
     let more = (!assignment.repositories.is_empty() && !leave.is_a_judges()).then(|| place.folder().more());
     let worktree = place.worktree.to_owned();
-    let beginning = Beginning { worktree, more, config, session, spent_micros, terms, leave, in_sandbox, given };
+    let beginning = Beginning { worktree, more, config, session, spent, terms, leave, in_sandbox, given };
     let (opening, dialogue): (_, Box<dyn Dialogue>) = match (&found.backend, &found.manifest) {
         (Backend::ClaudeCode, _) => boxed(claude_code::open(beginning, words)),
+        (Backend::Codex, _) if found.is_simple => boxed(codex::exec::open(beginning, words, &found.version)),
         (Backend::Codex, _) => boxed(codex::open(beginning, words)),
         (Backend::GeminiCli, _) => boxed(gemini_cli::open(beginning, words)),
         (Backend::OpenCode, _) => boxed(opencode::open(beginning, words)),
@@ -352,10 +361,13 @@ mod tests {
         }
     }
 
+    fn found(backend: Backend) -> Found {
+        Found { backend, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None, is_simple: false }
+    }
+
     #[test]
     fn a_prompt_is_for_the_agent_it_names_or_for_the_one_that_there_is() {
-        let claude =
-            [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None }];
+        let claude = [found(Backend::ClaudeCode)];
         let subject = |work: &str, backend, agents: &[Found], command: Option<&str>| {
             let work = if work == "prompt" { Work::Prompt("tidy up".into()) } else { Work::Command("true".into()) };
             let assignment = assignment(work, backend);
@@ -376,7 +388,6 @@ mod tests {
 
     #[test]
     fn what_may_cost_so_much_is_for_who_counts_it() {
-        let found = |backend| Found { backend, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None };
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         assignment.agent.max_cost_cents = Some(100);
         let both = [found(Backend::Codex), found(Backend::ClaudeCode)];
@@ -391,7 +402,6 @@ mod tests {
 
     #[test]
     fn what_may_take_so_many_turns_is_for_who_counts_them() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         let both = [found(Backend::OpenCode), found(Backend::GeminiCli)];
         let chosen = |assignment: &Assignment| match Doing::of(assignment, &both, None) {
@@ -405,7 +415,6 @@ mod tests {
 
     #[test]
     fn a_judge_is_the_one_that_is_named_or_one_that_may() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest: None };
         let all = [Backend::OpenCode, Backend::Codex, Backend::GeminiCli, Backend::ClaudeCode].map(found);
         let judges = |backend, agents: &[Found]| {
             let judge = JudgeTerms { backend, ..JudgeTerms::default() };
@@ -421,7 +430,6 @@ mod tests {
 
     #[test]
     fn nobody_works_for_what_nobody_could_judge() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest: None };
         let (open_code, claude) = ([found(Backend::OpenCode)], [found(Backend::ClaudeCode)]);
         let mut assignment = assignment(Work::Command("true".into()), None);
         assert_eq!(has_judges(&assignment, &[]), Ok(false));
@@ -435,18 +443,41 @@ mod tests {
 
     #[test]
     fn what_asks_people_is_no_command_that_asks_nobody() {
-        let claude =
-            [Found { backend: Backend::ClaudeCode, version: "2".into(), program: "/c".into(), needs: "/c".into(), manifest: None }];
+        let claude = [found(Backend::ClaudeCode)];
         let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
         assignment.agent.ask = Some(domain::Ask::Commands);
         assert!(matches!(Doing::of(&assignment, &claude, Some("agent")), Ok(Doing::Agent { .. })));
         assert!(matches!(Doing::of(&assignment, &[], Some("agent")), Err(failure) if failure.code == FailureCode::BackendMissing));
     }
 
+    #[test]
+    fn codex_in_its_simple_mode_asks_nobody_and_counts_no_turns() {
+        let spoken_with = found(Backend::Codex);
+        let simple = Found { is_simple: true, ..spoken_with.clone() };
+        let task = |named: bool, terms: AgentTerms| {
+            let backend = named.then_some(Backend::Codex);
+            Assignment { agent: AgentTerms { backend, ..terms }, ..assignment(Work::Prompt("tidy up".into()), None) }
+        };
+        let asks = || AgentTerms { ask: Some(domain::Ask::Commands), ..AgentTerms::default() };
+        let turns = || AgentTerms { max_turns: Some(3), ..AgentTerms::default() };
+        let refused = |task: &Assignment, found: &Found| Doing::of(task, std::slice::from_ref(found), None).err();
+        assert_eq!(refused(&task(true, AgentTerms::default()), &simple), None);
+        for (terms, why) in [(asks(), "asks nobody in the simple mode"), (turns(), "does not count its turns in the simple mode")] {
+            assert_eq!(refused(&task(true, terms.clone()), &spoken_with), None);
+            let failure = refused(&task(true, terms.clone()), &simple).unwrap();
+            assert_eq!(failure.code, FailureCode::BackendMissing);
+            assert!(failure.message.contains(why), "{}", failure.message);
+            assert_eq!(refused(&task(false, terms.clone()), &simple).map(|failure| failure.code), Some(FailureCode::BackendMissing));
+            let both = [simple.clone(), found(Backend::ClaudeCode)];
+            let task = task(false, terms);
+            assert!(matches!(Doing::of(&task, &both, None), Ok(Doing::Agent { found, .. }) if found.backend == Backend::ClaudeCode));
+        }
+    }
+
     /// An agent of a manifest.
     fn own(word: &str, manifest: &str) -> Found {
         let manifest = Some(Manifest::parse(manifest).unwrap().into());
-        Found { backend: Backend::parse(word).unwrap(), version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest }
+        Found { manifest, ..found(Backend::parse(word).unwrap()) }
     }
 
     const GOOSE: &str = "speaks = \"acp\"\ncommand = [\"goose\", \"acp\"]\n";

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Beginning, Dialogue, Heard, Opening, how, in_the_worktree, input_in_the_worktree,
+    Beginning, Dialogue, Heard, Opening, Spent, how, in_the_worktree, input_in_the_worktree,
     json::{message, number, shortened, some_text, text},
     question::{Fate, Leave, Question, fate},
     where_it_is,
@@ -51,6 +51,9 @@ pub(crate) struct ClaudeCode {
     calls: HashMap<String, Call>,
     /// What the session has cost so far, earlier rounds included.
     spent_micros: u64,
+    /// The last total that it has told, and what was spent before it began to count that.
+    total_micros: u64,
+    before_micros: u64,
     /// What the answer that is being written has used so far.
     usage: Usage,
     denied: Vec<String>,
@@ -140,7 +143,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     }
     if let Some(cents) = terms.max_cost_cents {
         // it counts anew whenever it is started
-        let left = (u64::from(cents) * 10_000).saturating_sub(place.spent_micros);
+        let left = (u64::from(cents) * 10_000).saturating_sub(place.spent.micros);
         arguments.extend(["--max-budget-usd".into(), format!("{}.{:06}", left / 1_000_000, left % 1_000_000).into()]);
     }
     let variables = vec![
@@ -158,7 +161,9 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
         worktree: place.worktree,
         leave: place.leave,
         calls: HashMap::new(),
-        spent_micros: place.spent_micros,
+        spent_micros: place.spent.micros,
+        total_micros: place.spent.micros,
+        before_micros: 0,
         usage: Usage::default(),
         denied: vec![],
         asked: HashMap::new(),
@@ -242,8 +247,8 @@ impl Dialogue for ClaudeCode {
         Some(self.session.clone())
     }
 
-    fn spent_micros(&self) -> u64 {
-        self.spent_micros
+    fn spent(&self) -> Spent {
+        Spent { micros: self.spent_micros, ..Spent::default() }
     }
 
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
@@ -447,10 +452,7 @@ impl ClaudeCode {
         let said = [text(message, "/result").to_owned(), errors(message)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
         let message_of_end = if end == SessionEnd::Completed { String::new() } else { shortened(&said) };
         self.last = Some(Last { end, status: number(message, "/api_error_status"), message: message_of_end });
-        // a float, as it comes; no more than a hint for people
-        let cost = message["total_cost_usd"].as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
-        let cost_micros = cost.map(|cost| (cost * 1e6).round() as u64);
-        self.spent_micros = self.spent_micros.max(cost_micros.unwrap_or(0));
+        let cost_micros = self.costs(message);
         // what was said to it begins another turn
         let goes_on = !self.unheard.is_empty() && !matches!(end, SessionEnd::TurnsUsedUp | SessionEnd::MoneyUsedUp);
         if goes_on {
@@ -459,6 +461,25 @@ impl ClaudeCode {
         let ended = Event::Ended { how: end, turns: number(message, "/num_turns"), cost_micros };
         Heard { is_over: true, withdrawn, ..Heard::events(vec![ended]) }
     }
+
+    /// What the session has cost by now. Some versions count that in all its processes, others anew in each: there the total is below the one
+    /// before, or less than what was spent then with what they say has come to it since.
+    fn costs(&mut self, message: &Value) -> Option<u64> {
+        let total = micros(&message["total_cost_usd"])?;
+        if total < self.total_micros {
+            self.before_micros = self.before_micros.saturating_add(self.total_micros);
+        }
+        self.total_micros = total;
+        let since = message["model_usage_since_last_result"].as_object().into_iter().flatten();
+        let since = since.filter_map(|(_, of_a_model)| micros(&of_a_model["costUSD"])).fold(0, u64::saturating_add);
+        self.spent_micros = self.before_micros.saturating_add(total).max(self.spent_micros.saturating_add(since));
+        Some(self.spent_micros)
+    }
+}
+
+/// A float, as it comes; no more than a hint for people.
+fn micros(dollars: &Value) -> Option<u64> {
+    dollars.as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0).map(|cost| (cost * 1e6).round() as u64)
 }
 
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {

@@ -2,11 +2,13 @@
 //!
 //! It is given work in Muster's sandbox alone, and its own is left out: whatever it asks for is allowed there, unless the task says what it
 //! asks people. It counts no money and knows no limit of turns: the answers of its model are counted here, and the turn is interrupted once
-//! there are more than it is allowed. What people say to it while it works goes into its turn, or begins another.
+//! there are more than it is allowed. What people say to it while it works goes into its turn, or begins another. Its simple mode is in [`exec`].
+
+pub(crate) mod exec;
+mod settings;
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitStatus,
 };
@@ -24,11 +26,10 @@ use super::{
     question::{Fate, Leave, Question, fate},
     where_it_is,
 };
+use settings::settings;
 
 /// Where its models are unless the environment of the agents says otherwise.
 pub(super) const PROVIDER: &str = "https://api.openai.com/v1";
-/// How often it asks its provider again by itself. Longer waits are the task's own to say.
-const RETRIES: u32 = 3;
 
 /// Of those it has begun and not ended; then they are forgotten, and an end is told with its beginning.
 const MOST_ITEMS: usize = 1000;
@@ -92,22 +93,7 @@ struct Last {
 }
 
 pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
-    let url = place.given.iter().find(|(name, _)| name == "OPENAI_BASE_URL").and_then(|(_, value)| value.to_str()).unwrap_or(PROVIDER);
-    let quoted = |text: &str| Value::from(text).to_string();
-    let provider = format!(
-        "model_providers.muster={{name=\"muster\",base_url={},env_key=\"OPENAI_API_KEY\",wire_api=\"responses\",request_max_retries={RETRIES},stream_max_retries={RETRIES}}}",
-        quoted(url)
-    );
-    let mut settings = vec![provider, "model_provider=\"muster\"".into(), "check_for_update_on_startup=false".into()];
-    if place.leave.is_a_judges() {
-        // nor does the repository tell it what to do
-        settings.push("project_doc_max_bytes=0".into());
-    }
-    if matches!(place.leave, Leave::Ask(_) | Leave::Look | Leave::Speak) {
-        // or it types whatever it likes into a program that somebody has let it start
-        settings.push("features.unified_exec_tty=false".into());
-    }
-    let mut arguments: Vec<OsString> = settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]).collect();
+    let mut arguments = settings(&place);
     arguments.push("app-server".into());
     let variables = vec![("CODEX_HOME", place.config.into())];
     let about = json!({"name": "muster", "title": "Muster", "version": env!("CARGO_PKG_VERSION")});
@@ -205,10 +191,6 @@ impl Dialogue for Codex {
 
     fn session(&self) -> Option<String> {
         self.thread.clone()
-    }
-
-    fn spent_micros(&self) -> u64 {
-        0
     }
 
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {

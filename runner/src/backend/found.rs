@@ -32,9 +32,21 @@ pub(crate) struct Found {
     pub needs: PathBuf,
     /// What says how it is started and spoken with, where Muster does not know that itself.
     pub manifest: Option<Arc<Manifest>>,
+    /// It is told what to do once, and asks and hears nothing while it works: Codex, where this machine says so.
+    pub is_simple: bool,
 }
 
 impl Found {
+    /// Whether it can be stopped once its model has answered too often.
+    pub fn counts_turns(&self) -> bool {
+        self.backend.counts_turns() && !self.is_simple
+    }
+
+    /// Whether people can be asked before it does something.
+    pub fn asks(&self) -> bool {
+        self.manifest.as_ref().map_or(!self.is_simple, |manifest| manifest.asks())
+    }
+
     /// Whether it is given prompts that name no agent.
     pub fn is_known(&self) -> bool {
         self.manifest.is_none()
@@ -68,7 +80,7 @@ pub(super) async fn ask(backend: Backend, program: &Path, version: &[impl AsRef<
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let version = version_in(&said).ok_or("what it says of its version has none in it")?;
-    Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None }))
+    Ok(Some(Found { backend, version, needs: needs(&program), program, manifest: None, is_simple: false }))
 }
 
 /// A program, so that another one in its place is seen.

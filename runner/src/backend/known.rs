@@ -23,6 +23,8 @@ struct Seen {
     backend: Backend,
     /// As it is named.
     program: PathBuf,
+    /// It is told once, and not spoken with.
+    is_simple: bool,
     stamp: Option<Stamp>,
     answer: Answer,
     /// At this look or an earlier one.
@@ -51,7 +53,10 @@ pub struct AgentHere {
 
 impl Known {
     pub fn new(config: &AgentConfig) -> Self {
-        let first = |(backend, program)| Seen { backend, program, stamp: None, answer: Answer::Absent, was_there: false };
+        let first = |(backend, program)| {
+            let is_simple = backend == Backend::Codex && config.codex_is_simple;
+            Seen { backend, program, is_simple, stamp: None, answer: Answer::Absent, was_there: false }
+        };
         Self { seen: wanted(config).map(first).collect() }
     }
 
@@ -99,7 +104,7 @@ impl Seen {
         match found::ask(self.backend.clone(), &self.program, &VERSION).await {
             Ok(Some(found)) => {
                 info!("{title} {} is at {}", found.version, found.program.display());
-                Answer::There(found)
+                Answer::There(Found { is_simple: self.is_simple, ..found })
             }
             Ok(None) => {
                 if self.found().is_some() {
@@ -196,6 +201,19 @@ mod tests {
 
         async fn look(&mut self) -> Vec<String> {
             self.look_at(Instant::now()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn codex_is_spoken_with_unless_its_simple_mode_is_wanted() {
+        let place = Place::new();
+        place.installs("echo codex-cli 0.169.0");
+        let program = Some(place.at("codex"));
+        for codex_is_simple in [false, true] {
+            let both = AgentConfig { claude_code: program.clone(), codex: program.clone(), codex_is_simple, ..AgentConfig::default() };
+            let found = Known::new(&both).look(Instant::now()).await;
+            let found: Vec<_> = found.into_iter().map(|found| (found.backend.clone(), found.is_simple, found.asks())).collect();
+            assert_eq!(found, [(Backend::ClaudeCode, false, true), (Backend::Codex, codex_is_simple, !codex_is_simple)]);
         }
     }
 

@@ -128,10 +128,6 @@ impl Dialogue for Own {
         self.session.clone().filter(|_| self.manifest.resumes())
     }
 
-    fn spent_micros(&self) -> u64 {
-        0
-    }
-
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let failed = |what: String| Err(Failure::new(FailureCode::CommandFailed, format!("{} {what}", self.backend.title())));
         match &self.end {
@@ -188,7 +184,7 @@ fn ended(well: bool) -> Event {
 }
 
 /// What can be given to it as an argument, and is no option.
-fn is_a_name(session: &str) -> bool {
+pub(super) fn is_a_name(session: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     (1..=LONGEST_SESSION).contains(&session.len()) && session.chars().all(fits) && !session.starts_with('-')
 }

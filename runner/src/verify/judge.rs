@@ -27,7 +27,7 @@ use crate::{
         questions::Asker,
     },
     backend::{
-        Dialogue,
+        Dialogue, Spent,
         agent::{self, Begun, Manner},
         environment::Place,
         found::Found,
@@ -148,7 +148,7 @@ impl Verification<'_> {
             worktree: if reads { &self.checkout.path } else { Path::new(TMP) },
             identity: self.identity,
         };
-        let turns = found.backend.counts_turns().then(|| spec.judge.turns(spec.kind));
+        let turns = found.counts_turns().then(|| spec.judge.turns(spec.kind));
         let terms = AgentTerms {
             backend: Some(found.backend.clone()),
             model: spec.judge.model.clone(),
@@ -157,7 +157,7 @@ impl Verification<'_> {
             ..AgentTerms::default()
         };
         let leave = if reads { Leave::Look } else { Leave::Speak };
-        let manner = Manner { terms: &terms, leave, session: None, spent_micros: 0 };
+        let manner = Manner { terms: &terms, leave, session: None, spent: Spent::default() };
         let Begun { program, lines, mut dialogue } = match agent::begin(found, &words, manner, self.assignment, place, self.judges.given) {
             Ok(begun) => begun,
             Err(error) => return Ok(not_judged(&format!("{} could not be started: {error}", found.backend.title()))),
@@ -374,7 +374,7 @@ mod tests {
 
     fn judging(kinds: &[SessionEventKind]) -> Judging {
         let (backend, version) = (Backend::ClaudeCode, "2.1".into());
-        let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None };
+        let found = Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None, is_simple: false };
         let mut judging = Judging::new(1, 1, &found, Secrets::default());
         kinds.iter().for_each(|kind| judging.note(kind));
         judging

@@ -22,13 +22,14 @@ come to it. In a pipe the line holds, separated by a tab: when it was said, who 
 Examples:
   muster task tell 0c1d2e3f The tests are in tests/it, not in src
   muster task tell 0c1d2e3f --interrupt Stop, and leave the lock file as it was
+  muster task tell 0c1d2e3f --interrupt
   muster task tell 0c1d2e3f - < what-to-do.md")]
 pub struct TellArgs {
     /// The task: its full id, or the eight digits that lists show.
     #[arg(value_name = "TASK", value_parser = parse_task_name)]
     task: TaskName,
-    /// What its agent is told; - for standard input.
-    #[arg(value_name = "TEXT", required = true)]
+    /// What its agent is told; - for standard input. An interrupt needs none: it says where it stands then, and ends its turn.
+    #[arg(value_name = "TEXT", required_unless_present = "interrupt")]
     text: Vec<String>,
     /// What it does is to end at once.
     #[arg(long)]

@@ -133,7 +133,7 @@ impl Attempt {
             terms: &terms,
             leave: Leave::of(terms.ask, place.room.is_closed()),
             session: round.session.clone(),
-            spent_micros: round.spent_micros,
+            spent: round.spent,
         };
         let begun = agent::begin(found, &words, manner, &self.assignment, place, &runner.config.agents.environment);
         let Begun { program, lines, mut dialogue } = match begun {
@@ -171,7 +171,7 @@ impl Attempt {
         };
         session.add(dialogue.gone(status)).await;
         let written = session.written;
-        (round.session, round.spent_micros) = (dialogue.session(), dialogue.spent_micros());
+        (round.session, round.spent) = (dialogue.session(), dialogue.spent());
         (self.written, self.worked) = (written, self.worked + took);
         if !found.tells_of_tools() {
             self.written.tool_calls = None;

@@ -1,5 +1,6 @@
 //! What real sessions of Gemini CLI 0.61.0 and OpenCode 1.18.33 come to; the recorded ones are in `tests/transcripts`.
 
+mod first;
 mod unmeasured;
 
 use std::os::unix::process::ExitStatusExt;
@@ -7,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use domain::{AgentTerms, Ask, session::FileChange};
 
 use super::*;
-use crate::backend::{gemini_cli, opencode};
+use crate::backend::{Spent, gemini_cli, opencode};
 
 /// Its lines as they came. Turns had other numbers when they were recorded.
 fn transcript(name: &str, turn: u64) -> Vec<String> {
@@ -33,7 +34,7 @@ fn beginning(terms: &AgentTerms) -> Beginning<'_> {
         more: None,
         config: "/home/dev/.own".into(),
         session: None,
-        spent_micros: 0,
+        spent: Spent::default(),
         terms,
         leave: Leave::Anything,
         in_sandbox: true,

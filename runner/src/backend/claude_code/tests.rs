@@ -23,7 +23,7 @@ fn exit(code: i32) -> Option<ExitStatus> {
 
 fn beginning(terms: &AgentTerms, leave: Leave) -> Beginning<'_> {
     let (worktree, config) = ("/home/dev/run".into(), "/home/dev/.claude".into());
-    Beginning { worktree, more: None, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given: &[] }
+    Beginning { worktree, more: None, config, session: None, spent: Spent::default(), terms, leave, in_sandbox: true, given: &[] }
 }
 
 fn conversation(leave: Leave) -> ClaudeCode {
@@ -185,15 +185,52 @@ fn the_terms_are_told_to_it() {
     for part in ["--permission-mode manual", "--model opus", "--max-turns 7", "--max-budget-usd 2.050000", &own_name] {
         assert!(arguments.contains(part), "{arguments}");
     }
-    let (again, dialogue) =
-        open(Beginning { session: Some(session.clone()), spent_micros: 50_001, ..beginning(&terms, Leave::Nothing) }, "again");
+    let (again, dialogue) = open(
+        Beginning {
+            session: Some(session.clone()),
+            spent: Spent { micros: 50_001, ..Spent::default() },
+            ..beginning(&terms, Leave::Nothing)
+        },
+        "again",
+    );
     let arguments = again.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
     assert!(arguments.contains(&format!("acceptEdits --resume {session}")) && !arguments.contains("--session-id"), "{arguments}");
     assert!(arguments.contains("--max-budget-usd 1.999999"), "what is left of it: {arguments}");
     assert!(arguments.contains("--setting-sources=user"), "a repository gives no leave: {arguments}");
-    assert_eq!((dialogue.session(), dialogue.spent_micros()), (Some(session), 50_001));
+    assert_eq!((dialogue.session(), dialogue.spent().micros), (Some(session), 50_001));
     let prompt: Value = serde_json::from_str(&opening.lines[1]).unwrap();
     assert_eq!(prompt["message"]["content"], "tidy up");
+}
+
+/// What a session has cost that has spent this before, after messages with these totals, and with what each says was added.
+fn spends(before: u64, results: &[(f64, Option<f64>)]) -> Vec<u64> {
+    let terms = AgentTerms::default();
+    let spent = Spent { micros: before, ..Spent::default() };
+    let mut dialogue = open(Beginning { session: Some("s1".into()), spent, ..beginning(&terms, Leave::Anything) }, "again").1;
+    let result = |(total, since): &(f64, Option<f64>)| {
+        let mut message = json!({"type": "result", "subtype": "success", "is_error": false, "total_cost_usd": total});
+        if let Some(since) = since {
+            message["model_usage_since_last_result"] = json!({"sonnet": {"costUSD": since}});
+        }
+        let heard = dialogue.hear(&message.to_string());
+        let spent = dialogue.spent().micros;
+        assert!(matches!(heard.events[..], [Event::Ended { cost_micros: Some(told), .. }] if told == spent), "{heard:?}");
+        spent
+    };
+    results.iter().map(result).collect()
+}
+
+#[test]
+fn a_session_has_cost_what_all_its_processes_have_whichever_way_they_count() {
+    // as version 2.1.328 counts: on, over all processes
+    assert_eq!(spends(0, &[(0.01, Some(0.01)), (0.015, Some(0.005))]), [10_000, 15_000]);
+    assert_eq!(spends(10_000, &[(0.015, Some(0.005)), (0.03, Some(0.015))]), [15_000, 30_000]);
+    assert_eq!(spends(10_000, &[(0.015, None), (0.03, None)]), [15_000, 30_000]);
+    // as others have: anew in each process
+    assert_eq!(spends(10_000, &[(0.005, None), (0.02, None)]), [15_000, 30_000]);
+    assert_eq!(spends(10_000, &[(0.005, Some(0.005)), (0.02, Some(0.015))]), [15_000, 30_000]);
+    assert_eq!(spends(10_000, &[(0.02, Some(0.02)), (0.03, Some(0.01))]), [30_000, 40_000], "though it is more than all before");
+    assert_eq!(spends(10_000, &[(0.0, None)]), [10_000], "one that was refused at once");
 }
 
 fn asks(dialogue: &mut ClaudeCode, id: &str, tool: &str, input: Value) -> Heard {

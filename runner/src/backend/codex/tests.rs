@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 
 use super::*;
-use crate::backend::Leave;
+use crate::backend::{Leave, Spent};
 
 /// Its lines as they came; the recording has cut the longest ones, of which one is needed.
 fn transcript() -> Vec<String> {
@@ -25,7 +25,7 @@ fn beginning(terms: &AgentTerms) -> Beginning<'_> {
         more: None,
         config: "/home/dev/.codex".into(),
         session: None,
-        spent_micros: 0,
+        spent: Spent::default(),
         terms,
         leave,
         in_sandbox: true,

@@ -3,7 +3,7 @@
 use domain::{AgentTerms, Ask};
 
 use super::*;
-use crate::backend::question::Leave;
+use crate::backend::{Spent, question::Leave};
 
 fn beginning<'a>(terms: &'a AgentTerms, session: Option<&str>, leave: Leave) -> Beginning<'a> {
     Beginning {
@@ -11,7 +11,7 @@ fn beginning<'a>(terms: &'a AgentTerms, session: Option<&str>, leave: Leave) -> 
         more: None,
         config: "/home/dev/.gemini-cli".into(),
         session: session.map(Into::into),
-        spent_micros: 0,
+        spent: Spent::default(),
         terms,
         leave,
         in_sandbox: true,

@@ -119,5 +119,5 @@ fn the_examples_of_the_documentation_are_manifests() {
     let text = std::fs::read_to_string(path).unwrap();
     let examples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let spoken = examples.iter().map(|example| Manifest::parse(example).unwrap_or_else(|why| panic!("{why}\n{example}")).speaks);
-    assert_eq!(spoken.collect::<Vec<_>>(), [Speaks::Acp, Speaks::Lines]);
+    assert_eq!(spoken.collect::<Vec<_>>(), [Speaks::Acp, Speaks::Lines, Speaks::Lines, Speaks::Lines]);
 }

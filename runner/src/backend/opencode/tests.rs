@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use domain::{AgentTerms, Ask, FailureCode};
 
 use super::*;
-use crate::backend::Dialogue;
+use crate::backend::{Dialogue, Spent};
 
 fn begins(terms: &AgentTerms, worktree: PathBuf, leave: Leave, given: &[(OsString, OsString)]) -> (Opening, Acp) {
     let config = "/home/dev/.opencode".into();
-    let place = Beginning { worktree, more: None, config, session: None, spent_micros: 0, terms, leave, in_sandbox: true, given };
+    let place = Beginning { worktree, more: None, config, session: None, spent: Spent::default(), terms, leave, in_sandbox: true, given };
     open(place, "tidy up")
 }
 

@@ -1,12 +1,14 @@
 //! What agents of manifests say comes to, a recorded session of a real one among them.
 
+mod recorded;
+
 use std::os::unix::process::ExitStatusExt;
 
 use domain::{AgentTerms, session::FileChange};
 use serde_json::json;
 
 use super::*;
-use crate::backend::question::Leave;
+use crate::backend::{Spent, question::Leave};
 
 /// Of a program whose messages are known: Claude Code 2.1.328 prints them so without being spoken with.
 const CLAUDE: &str = r#"
@@ -55,7 +57,7 @@ fn opened(manifest: &str, prompt: &str, session: Option<&str>) -> (Opening, Own)
         more: None,
         config: "/home/dev/.agent".into(),
         session: session.map(str::to_owned),
-        spent_micros: 0,
+        spent: Spent::default(),
         terms: &terms,
         leave: Leave::Anything,
         in_sandbox: true,

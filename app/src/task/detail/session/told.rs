@@ -137,7 +137,7 @@ fn tell_form(
                 </button>
             </div>
             <p class="c-field__hint" id="tell-hint">
-                "It hears of it between two steps, or at once when it is interrupted."
+                "It hears of it between two steps, or at once when it is interrupted. Interrupted without a word, it ends its turn."
                 <span class="u-js">" Ctrl or ⌘ with Enter tells it."</span>
             </p>
         </ActionForm>
