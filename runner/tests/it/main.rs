@@ -20,6 +20,7 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod manifests;
 mod outbox;
+mod proven;
 mod reading;
 #[cfg(target_os = "linux")]
 mod remains;
