@@ -99,6 +99,22 @@ async fn where_nothing_can_be_put_back_nothing_more_is_checked() {
     assert_eq!(repository.git(&["ls-tree", "--name-only", &branch]), "Makefile\nREADME.md\nanswer.txt");
 }
 
+/// git believes what it reads, and a check can put one text under the id of another.
+#[tokio::test]
+async fn what_is_put_back_is_looked_at_again() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("echo 41 > answer.txt");
+    let forges = r#"place() { echo "$(git rev-parse --git-dir)/objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-)"; }
+forged=$(echo 42 | git hash-object -w --stdin); id=$(git hash-object answer.txt); cp -f "$(place $forged)" "$(place $id)"; echo spoiled > answer.txt"#;
+    assignment.checks = checks(&[(CommandSucceeds, Some(forges)), (CommandSucceeds, Some("grep -qx 42 answer.txt"))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(statuses(&report), [Passed, Error], "{report:#?}");
+    let said = check_output(&report, 1);
+    assert!(said.ends_with("git does not make of it again what was taken"), "{said}");
+    assert_eq!(repository.show(&report.branch.unwrap(), "answer.txt").as_deref(), Some("41"));
+}
+
 #[tokio::test]
 async fn a_report_says_what_was_checked() {
     let (state, app, api) = (State::new(), Repository::sample(), Repository::sample());
