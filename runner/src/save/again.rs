@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn repositories_are_told_from_files() {
-        let at = links_at("100644 1 0\ta 160000 b\0160000 2 0\tlib\t1\0120000 3 0\tlink");
+        let at = links_at("100644 1 0\ta 160000 b\x00160000 2 0\tlib\t1\x00120000 3 0\tlink");
         let at: Vec<_> = at.iter().map(|one| (one.path.as_str(), one.commit.as_str())).collect();
         assert_eq!(at, [("lib\t1", "2")]);
     }

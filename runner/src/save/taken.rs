@@ -58,7 +58,7 @@ impl Left {
     }
 
     fn without(self, saved: &Saved) -> Self {
-        let patches = saved.patches.iter().map(|patch| patch.content.len()).sum();
+        let patches: usize = saved.patches.iter().map(|patch| patch.content.len()).sum();
         Self { diff: self.diff.saturating_sub(saved.diff.len()), patches: self.patches.saturating_sub(patches) }
     }
 }
@@ -152,7 +152,7 @@ async fn take_one(
     worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
-    let inside = within::look(git, outside, (entry, &still), Some(notes)).await?;
+    let inside = within::look(git, outside, (entry, &still), Some(&mut *notes)).await?;
     let links = within::links(&inside, &still.submodules, 0);
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, tree) = saving.look().await?;
