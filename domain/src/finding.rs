@@ -28,10 +28,15 @@ pub enum FindingKind {
     TestsSkipped,
     /// Inside a submodule something was changed that is no part of the result.
     SubmoduleChanged,
+    /// An agent has committed, and left something beside that which it has not.
+    DirtyTree,
+    /// The diff is longer than what is kept of it, and in the rest nobody has looked for tests.
+    DiffCut,
 }
 
 impl FindingKind {
-    pub const ALL: [Self; 5] = [Self::NoChange, Self::NoToolCall, Self::TestsRemoved, Self::TestsSkipped, Self::SubmoduleChanged];
+    pub const ALL: [Self; 7] =
+        [Self::NoChange, Self::NoToolCall, Self::TestsRemoved, Self::TestsSkipped, Self::SubmoduleChanged, Self::DirtyTree, Self::DiffCut];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -40,6 +45,8 @@ impl FindingKind {
             Self::TestsRemoved => "tests_removed",
             Self::TestsSkipped => "tests_skipped",
             Self::SubmoduleChanged => "submodule_changed",
+            Self::DirtyTree => "dirty_tree",
+            Self::DiffCut => "diff_cut",
         }
     }
 

@@ -17,6 +17,22 @@ pub struct VerificationReport {
     pub checks: Vec<CheckResult>,
     pub started_at: DateTime<Utc>,
     pub duration_ms: u64,
+    /// What was checked, the first repository first. Nothing where the runner was of a version that did not say it, or there was no check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checked: Vec<CheckedTree>,
+}
+
+/// What lands of one repository, as it was when its work had ended and no check had begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CheckedTree {
+    /// What its worktree is called; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// The commit that has these files: that which the work began from where it changed nothing.
+    pub commit: String,
+    /// The id of its files, as git gives it.
+    pub tree: String,
 }
 
 /// How one check went.
@@ -124,6 +140,11 @@ impl VerificationReport {
         let mut kept = self.clone();
         kept.started_at = kept.started_at.trunc_subsecs(6);
         kept.duration_ms = kept.duration_ms.min(LARGEST);
+        for one in &mut kept.checked {
+            for text in one.folder.iter_mut().chain([&mut one.commit, &mut one.tree]) {
+                *text = text.replace('\0', "\u{fffd}");
+            }
+        }
         for check in &mut kept.checks {
             check.duration_ms = check.duration_ms.min(LARGEST);
             check.output = check.output.replace('\0', "\u{fffd}");
@@ -163,7 +184,7 @@ mod tests {
                 judgement: None,
             })
             .collect();
-        VerificationReport { checks, started_at: DateTime::UNIX_EPOCH, duration_ms: 0 }
+        VerificationReport { checks, started_at: DateTime::UNIX_EPOCH, duration_ms: 0, checked: vec![] }
     }
 
     /// Every field, as its own path through the JSON.
@@ -182,10 +203,11 @@ mod tests {
         let mut report = report(&[(CheckStatus::Passed, true), (CheckStatus::Failed, false)]);
         report.checks[0].spec = CheckSpec::new(CheckKind::CommandSucceeds, Some("make test".into()));
         report.checks[0].command = Some("make test".into());
+        report.checked = vec![CheckedTree { folder: Some("api".into()), commit: "1a".into(), tree: "2b".into() }];
         let (hash, facts) = (report.hash(), serde_json::to_value(&report).unwrap());
         let mut all = vec![];
         paths(&facts, String::new(), &mut all);
-        assert_eq!(all.len(), 2 * 8 + 2, "two checks of eight fields, and two of the whole: {all:?}");
+        assert_eq!(all.len(), 2 * 8 + 3 + 2, "two checks of eight fields, one repository of three, and two of the whole: {all:?}");
         for path in all {
             let mut changed = facts.clone();
             let place = changed.pointer_mut(&path).unwrap();
@@ -208,7 +230,7 @@ mod tests {
 
     #[test]
     fn anybody_can_tell_the_hash_again() {
-        let report = VerificationReport { checks: vec![], started_at: DateTime::UNIX_EPOCH, duration_ms: 34 };
+        let report = VerificationReport { checks: vec![], started_at: DateTime::UNIX_EPOCH, duration_ms: 34, checked: vec![] };
         let text = r#"{"checks":[],"duration_ms":34,"started_at":"1970-01-01T00:00:00Z"}"#;
         assert_eq!(report.canonical(), text);
         let sum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -343,7 +343,7 @@ pub fn report(assignment: &Assignment, status: domain::CheckStatus) -> AttemptRe
         branch: Some("muster/test-1".into()),
         commit: Some("fedcba9876543210".into()),
         repositories: vec![],
-        verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34 }),
+        verification: Some(domain::VerificationReport { checks: checks.collect(), started_at, duration_ms: 34, checked: vec![] }),
         artifacts: vec![],
         output: None,
         findings: vec![],

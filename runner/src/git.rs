@@ -232,7 +232,7 @@ impl Git {
         Self { room: room.clone(), ..self.clone() }
     }
 
-    /// The same, which writes the worktree there: before the work begins.
+    /// The same, which writes the worktree there: before the work begins, and to put back what a check has made of it.
     pub fn inside_to_write(&self, room: &Room) -> Self {
         Self { writes: true, ..self.inside(room) }
     }

@@ -7,14 +7,17 @@
 //! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
 //! saved beside it as well; see [`within`].
 
+mod again;
 mod change;
 mod diff;
+mod found;
 mod hidden;
 mod index;
 mod left;
 mod shown;
 mod shut;
 mod store;
+mod taken;
 mod within;
 
 use std::{
@@ -24,11 +27,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::{
-    ArtifactKind,
-    artifact::{ARTIFACT_LIMIT, diff_name},
-    protocol::NewArtifact,
-};
+use domain::{ArtifactKind, artifact::diff_name, protocol::NewArtifact};
 use thiserror::Error;
 
 use crate::{
@@ -39,13 +38,15 @@ use crate::{
     git::{Argument, Bounds, Git, GitError, Place},
     journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
-    sandbox::Room,
     worktree::{self, has_something},
 };
 use within::At;
 
+pub(crate) use again::put_back;
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
+pub(crate) use found::{Found, find};
 pub(crate) use shut::status;
+pub(crate) use taken::{Taken, push, save, take};
 pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
@@ -60,8 +61,12 @@ pub(crate) struct Saved {
     pub commit: Option<String>,
     /// How the work stood. Nothing when nobody has looked.
     pub stand: Option<Stand>,
-    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`] for all of them together; empty when there is no difference.
+    /// Something of that was in no commit of the work's, beside commits that it has made.
+    pub is_dirty: bool,
+    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT) for all of them together; empty when there is no difference.
     pub diff: Vec<u8>,
+    /// It goes on.
+    pub diff_is_cut: bool,
     /// What was changed inside submodules and is no part of it.
     pub patches: Vec<Patch>,
     /// What a reader of the attempt's log should know.
@@ -171,6 +176,13 @@ struct Left {
     patches: usize,
 }
 
+/// What there is to say of how the work was taken in, and the repositories within it that were moved away for that: each with where it is.
+#[derive(Default)]
+struct Notes {
+    said: Vec<String>,
+    moved: Vec<(PathBuf, PathBuf)>,
+}
+
 /// Where others lie in a repository.
 #[derive(Default)]
 struct Repositories {
@@ -186,66 +198,6 @@ struct Repositories {
 struct Branch {
     name: String,
     commit: String,
-}
-
-/// Saves every repository of an attempt, the first one first. One of which that does not go keeps none of the others from being saved.
-pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Saved>, NotSaved> {
-    let (mut all, mut failed, mut left) = (vec![], None, Left { diff: ARTIFACT_LIMIT, patches: ARTIFACT_LIMIT });
-    for part in entry.parts() {
-        let Some(checkout) = &part.entry.worktree else { continue };
-        match save_one(outside, room, (&part.entry, checkout), left).await {
-            Ok(mut saved) => {
-                left.diff = left.diff.saturating_sub(saved.diff.len());
-                left.patches = left.patches.saturating_sub(saved.patches.iter().map(|patch| patch.content.len()).sum());
-                if let Some(name) = &part.name {
-                    saved.patches.iter_mut().for_each(|patch| patch.path = format!("{name}/{}", patch.path));
-                }
-                all.push(Saved { name: part.name, ..saved });
-            }
-            Err(error) => failed = failed.or(Some(error.of(&part))),
-        }
-    }
-    match failed {
-        None => Ok(all),
-        Some(error) => Err(NotSaved { saved: all, error }),
-    }
-}
-
-async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout), left: Left) -> Result<Saved, SaveError> {
-    // Work that removed its own folder has deleted every file.
-    fs::create_dir_all(&checkout.path)?;
-    let still = worktree::still(outside, entry, checkout).await?;
-    worktree::restore(entry, checkout, &still).await?;
-    let index = AttemptFolder::of(&entry.folder).index();
-    let git = &outside.inside(room);
-    let mut notes = vec![];
-    let inside = within::look(git, outside, (entry, &still), Some(&mut notes)).await?;
-    let links = within::links(&inside, &still.submodules, 0);
-    let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
-    let (head, tree) = saving.look().await?;
-    let now = saving.take_in(&mut notes).await?;
-    let unchanged = tree.as_ref() == Some(&now);
-    let commit = async { if unchanged { Ok(head.clone()) } else { saving.commit(&now, &head).await } };
-    let (tip, complete) = tokio::join!(commit, saving.nothing_is_left());
-    let tip = tip?;
-    complete?;
-
-    let changed = tip != checkout.base_commit;
-    let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
-    let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
-    let (mut diff, mut stand) = (vec![], Stand { head, tree: now, inside: within::stands(&inside) });
-    if !branches.is_empty() {
-        let store = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
-        if changed {
-            let saving = saving.reading(&store);
-            diff = saving.diff(&tip, left.diff).await?;
-            // of the commit, and not of what was to be in it
-            stand.tree = saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await?;
-        }
-        notes.push(saving.push(&branches).await?);
-    }
-    let patches = within::save(&saving, &inside, left.patches, &mut notes).await?;
-    Ok(Saved { name: None, commit: changed.then_some(tip), stand: Some(stand), diff, patches, notes })
 }
 
 impl<'a> Saving<'a> {
@@ -280,7 +232,7 @@ impl<'a> Saving<'a> {
     }
 
     /// Everything in the worktree, as a tree.
-    async fn take_in(&self, notes: &mut Vec<String>) -> Result<String, SaveError> {
+    async fn take_in(&self, notes: &mut Notes) -> Result<String, SaveError> {
         match self.add_all().await {
             Ok(tree) if self.repositories().await?.made.is_empty() => return Ok(tree),
             Ok(_) | Err(GitError::Failed { .. }) => {}
@@ -293,9 +245,13 @@ impl<'a> Saving<'a> {
         let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
         let root = self.entry.worktree.as_ref().map_or(&self.checkout.path, |own| &own.path);
         let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
-        for name in moved.await.map_err(io::Error::other)?? {
-            let name = around.join(name);
-            notes.push(format!(
+        let (moved, done) = moved.await.map_err(io::Error::other)?;
+        let names: Vec<_> = moved.iter().map(|(name, _)| around.join(name)).collect();
+        // whatever came of the rest, these are to be put back
+        notes.moved.extend(moved.into_iter().map(|(name, aside)| (self.checkout.path.join(name).join(".git"), aside)));
+        done?;
+        for name in names {
+            notes.said.push(format!(
                 "{} is a repository of its own: its files are saved, its history is not. A submodule that is to stay one is committed, and its \
                  folder then emptied, .git with it",
                 name.display()
@@ -385,12 +341,12 @@ impl<'a> Saving<'a> {
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.
-    async fn push(&self, branches: &[Branch]) -> Result<String, GitError> {
+    async fn push(&self, branches: &[Branch], large: Option<Added>) -> Result<String, GitError> {
         let names = branches.iter().map(|branch| branch.name.as_str()).collect::<Vec<_>>().join(" and ");
         let (repository, mirror) = (&self.entry.repository, self.entry.mirror.display().to_string());
         let mut why = String::new();
         // before anything names them there
-        let large = self.keep_large_files(branches).await?;
+        let large = self.deliver_large_files(large).await?;
         if repository.starts_with('/') {
             match self.push_to(repository, branches).await {
                 Ok(()) => return Ok(format!("Saved on {names}{large}")),
@@ -401,14 +357,18 @@ impl<'a> Saving<'a> {
         Ok(format!("Saved on {names} in the runner's mirror, {mirror}{why}{large}"))
     }
 
-    /// What Git LFS is to keep, into the mirror, and into the repository itself where that is a path. What there is to say of it.
-    async fn keep_large_files(&self, branches: &[Branch]) -> Result<String, GitError> {
+    /// What Git LFS is to keep, into the mirror: named there by nothing yet.
+    async fn keep_large_files(&self, commits: &[&str]) -> Result<Option<Added>, GitError> {
         if !self.entry.lfs {
-            return Ok(String::new());
+            return Ok(None);
         }
-        let commits: Vec<_> = branches.iter().map(|branch| branch.commit.as_str()).collect();
+        self.keep_lfs(commits).await.map(Some)
+    }
+
+    /// The same, into the repository itself where that is a path. What there is to say of it.
+    async fn deliver_large_files(&self, large: Option<Added>) -> Result<String, GitError> {
+        let Some(Added { objects, missing }) = large else { return Ok(String::new()) };
         let (mirror, repository) = (&self.entry.mirror, &self.entry.repository);
-        let Added { objects, missing } = self.keep_lfs(&commits).await?;
         let mut said = match (objects.len(), missing) {
             (0, 0) => return Ok(String::new()),
             (count, 0) => format!(", with {count} files of Git LFS"),
@@ -472,11 +432,16 @@ fn links(listed: &[u8]) -> Vec<PathBuf> {
     paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
 }
 
-/// Moves the `.git` of every repository below `path` away, and says which they were. The worktree's own stays, and so do those of
-/// its submodules.
-fn set_repositories_aside(path: &Path, submodules: &[PathBuf], aside: &Path) -> io::Result<Vec<PathBuf>> {
+/// Moves the `.git` of every repository below `path` away, and says which they were and where each is now. The worktree's own stays, and so do
+/// those of its submodules.
+fn set_repositories_aside(path: &Path, submodules: &[PathBuf], aside: &Path) -> (Vec<(PathBuf, PathBuf)>, io::Result<()>) {
     let mut moved = vec![];
-    let mut folders = vec![PathBuf::new()];
+    let done = move_repositories(path, submodules, aside, &mut moved);
+    (moved, done)
+}
+
+fn move_repositories(path: &Path, submodules: &[PathBuf], aside: &Path, moved: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
+    let (mut folders, mut number) = (vec![PathBuf::new()], 0);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(path.join(&folder))? {
             let entry = entry?;
@@ -484,13 +449,18 @@ fn set_repositories_aside(path: &Path, submodules: &[PathBuf], aside: &Path) -> 
             if entry.file_name() == ".git" {
                 if folder != Path::new("") {
                     fs::create_dir_all(aside)?;
-                    fs::rename(entry.path(), aside.join(moved.len().to_string()))?;
-                    moved.push(folder.clone());
+                    // what an earlier look has left there stays
+                    while fs::symlink_metadata(aside.join(number.to_string())).is_ok() {
+                        number += 1;
+                    }
+                    let place = aside.join(number.to_string());
+                    fs::rename(entry.path(), &place)?;
+                    moved.push((folder.clone(), place));
                 }
             } else if entry.file_type()?.is_dir() && !submodules.contains(&inside) {
                 folders.push(inside);
             }
         }
     }
-    Ok(moved)
+    Ok(())
 }

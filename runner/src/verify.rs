@@ -1,20 +1,19 @@
 //! Runs an attempt's checks, after its work's processes are gone. What is checked comes from the assignment, and what `auto` runs
 //! from the project's files at the base commit: never from a file that the work could have changed.
 //!
-//! All checks run, in order, whatever came of those before; each leaves nothing running behind. Judges come last, and nobody asks them
-//! while something did not pass that has to; see [`judge`].
+//! What is checked was taken before, and lands as it was taken: see [`save::take`]. What is looked up comes first, before a check runs anything of the
+//! work's, and is looked up in that. Then come the commands, in order, whatever came of those before; each leaves nothing running behind, and what it
+//! has changed of what was taken is put back. Judges come last, and nobody asks them while something did not pass that has to; see [`judge`].
 
+mod counted;
 mod detect;
+mod file;
 mod judge;
 mod output;
 
-use std::{ffi::OsString, io, path::Path, sync::Arc, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
-use domain::{
-    CheckKind, CheckResult, CheckSpec, CheckStatus, Judgement, VerificationReport,
-    check::{AUTO, stays_inside},
-    protocol::Assignment,
-};
+use domain::{CheckKind, CheckResult, CheckSpec, CheckStatus, Judgement, VerificationReport, check::AUTO, protocol::Assignment};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,18 +29,23 @@ use crate::{
     outbox::Outbox,
     process::{self, Allowance, End, Survivors},
     sandbox::{Guest, Room, Running, Sandbox},
-    save::{self, Stand},
+    save::{self, SaveError, Stand, Taken},
     session::Written,
     worktree,
 };
 use judge::Bench;
 use output::{Output, collect, fit};
 
+/// Files that a line of the log names.
+const NAMED: usize = 10;
+
 /// What the checks of one attempt need to know.
 pub(crate) struct Verification<'a> {
     pub assignment: &'a Assignment,
     pub entry: &'a Entry,
     pub checkout: &'a Checkout,
+    /// What there was when its work had ended: what is to be proven.
+    pub taken: &'a [Taken],
     pub limits: &'a Limits,
     pub git: &'a Git,
     pub log: &'a Log,
@@ -72,6 +76,8 @@ pub(crate) struct Verified {
     pub judged_micros: u64,
     /// How the work stood when it was judged.
     pub judged: Option<Vec<Stand>>,
+    /// What its checks have made of the worktree was put back, so that the work can go on with it.
+    pub is_as_taken: bool,
 }
 
 /// Why there is no report.
@@ -107,9 +113,12 @@ impl Verification<'_> {
         let (started_at, started) = (clock::now(), Instant::now());
         let specs = &self.assignment.checks;
         let (judges, others): (Vec<_>, Vec<_>) = specs.iter().enumerate().partition(|(_, spec)| spec.kind.is_judge());
+        let (commands, looked_up): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, spec)| runs_a_command(spec.kind));
+        // why there is nothing to check any more
+        let mut altered: Option<String> = None;
         let mut bench = Bench::new(session);
         let mut done: Vec<(usize, CheckResult)> = Vec::with_capacity(specs.len());
-        for (index, spec) in others.into_iter().chain(judges) {
+        for (index, spec) in looked_up.into_iter().chain(commands).chain(judges) {
             let began = Instant::now();
             let left = self.time.saturating_sub(started.elapsed());
             let checked = if spec.kind.is_judge() && something_stands_before(&done) {
@@ -117,19 +126,47 @@ impl Verification<'_> {
             } else if left.is_zero() {
                 let seconds = self.limits.verification.as_secs();
                 Checked::new(CheckStatus::Error, format!("not run: the checks together took longer than {seconds} seconds"))
+            } else if let Some(why) = &altered {
+                Checked::new(CheckStatus::Error, format!("not run: {why}"))
             } else {
                 let time = left.min(Duration::from_secs(spec.timeout_seconds.into()));
                 self.check((index, spec), time, orders, &mut bench).await?
             };
             let duration_ms = milliseconds(began.elapsed());
             self.log.say(&line(index, specs.len(), spec, &checked, duration_ms)).await;
+            if runs_a_command(spec.kind) && altered.is_none() {
+                altered = self.put_back(index, orders).await?;
+            }
             let Checked { status, output, command, judgement } = checked;
             done.push((index, CheckResult { spec: spec.clone(), status, output: fit(&output), command, duration_ms, judgement }));
         }
         done.sort_unstable_by_key(|(index, _)| *index);
         let checks = done.into_iter().map(|(_, check)| check).collect();
-        let report = VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()) };
-        Ok(Verified { report, judged_micros: bench.spent_micros, judged: bench.judged() })
+        let checked = self.taken.iter().filter_map(Taken::checked).collect();
+        let report = VerificationReport { checks, started_at, duration_ms: milliseconds(started.elapsed()), checked };
+        Ok(Verified { report, judged_micros: bench.spent_micros, judged: bench.judged(), is_as_taken: altered.is_none() })
+    }
+
+    /// What this check has changed of what was taken. Says why where that does not go: what would be checked then is not what lands.
+    async fn put_back(&self, index: usize, orders: &mut Orders) -> Result<Option<String>, Interrupted> {
+        let (give_up, number) = (CancellationToken::new(), index + 1);
+        let git = self.git.for_attempt((process::MARKER, self.entry.attempt.attempt_id.to_string()), give_up.clone());
+        match orders.or_give_up(&give_up, save::put_back(&git, self.room, self.entry, self.taken)).await {
+            Ok(changed) if changed.is_empty() => Ok(None),
+            Ok(changed) => {
+                let what = named(&changed);
+                self.log
+                    .say(&format!("Check {number} has changed what is checked; it was put back, and is no part of the result: {what}"))
+                    .await;
+                Ok(None)
+            }
+            Err(SaveError::Git(GitError::GivenUp)) => Err(Interrupted::Told(orders.current())),
+            Err(error) => {
+                let why = format!("what check {number} has left where the work lies cannot be put back as it was taken: {error}");
+                self.log.say(&format!("From here on nothing is checked, as {why}")).await;
+                Ok(Some(why))
+            }
+        }
     }
 
     async fn check(
@@ -144,7 +181,11 @@ impl Verification<'_> {
         }
         let target = spec.target.as_deref().unwrap_or_default();
         match spec.kind {
-            CheckKind::FileExists => Ok(file_exists(&self.checkout.path, target)),
+            CheckKind::FileExists => {
+                let give_up = CancellationToken::new();
+                let checked = orders.or_give_up(&give_up, self.file_exists(target, &give_up)).await;
+                checked.ok_or_else(|| Interrupted::Told(orders.current()))
+            }
             CheckKind::CommandSucceeds => self.command(index, target, time, orders).await,
             CheckKind::TestPasses if target.trim() == AUTO => self.automatic_test(index, time, orders).await,
             CheckKind::TestPasses => self.command(index, target, time, orders).await,
@@ -160,7 +201,7 @@ impl Verification<'_> {
     async fn automatic_test(&self, index: usize, time: Duration, orders: &mut Orders) -> Result<Checked, Interrupted> {
         match detect::test_command(self.git, &self.entry.mirror, &self.checkout.base_commit).await {
             Ok(Some(command)) => {
-                let checked = self.command(index, command, time, orders).await?;
+                let checked = counted::or_nothing_ran(command, self.command(index, command, time, orders).await?);
                 Ok(Checked { command: Some(command.to_owned()), ..checked })
             }
             Ok(None) => Ok(Checked::new(CheckStatus::Error, detect::NOTHING_FOUND)),
@@ -256,21 +297,15 @@ fn something_stands_before(done: &[(usize, CheckResult)]) -> bool {
     done.iter().any(|(_, check)| stands(check))
 }
 
-/// A symbolic link counts as what it leads to, and must not lead out of the worktree.
-fn file_exists(worktree: &Path, target: &str) -> Checked {
-    let failed = |reason: &str| Checked::new(CheckStatus::Failed, format!("{target} {reason}"));
-    if !stays_inside(target) {
-        return failed("is not a path inside the repository");
-    }
-    let path = worktree.join(target);
-    let resolved = worktree.canonicalize().and_then(|worktree| Ok((worktree, path.canonicalize()?)));
-    match resolved {
-        Ok((worktree, found)) if found.starts_with(&worktree) => Checked::new(CheckStatus::Passed, ""),
-        Ok(_) => failed("leads out of the repository by a symbolic link"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => failed("is a symbolic link that leads nowhere"),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => failed("does not exist"),
-        Err(error) => Checked::new(CheckStatus::Error, format!("{target} cannot be looked at: {error}")),
-    }
+fn runs_a_command(kind: CheckKind) -> bool {
+    matches!(kind, CheckKind::CommandSucceeds | CheckKind::TestPasses)
+}
+
+/// Some of them, and how many more there are.
+fn named(changed: &[String]) -> String {
+    let more = changed.len().saturating_sub(NAMED);
+    let some = changed.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { some } else { format!("{some} and {more} more") }
 }
 
 fn line(index: usize, of: usize, spec: &CheckSpec, checked: &Checked, duration_ms: u64) -> String {
@@ -287,7 +322,6 @@ fn milliseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::symlink};
 
     #[test]
     fn the_time_that_is_over_is_that_of_the_check() {
@@ -296,25 +330,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_exists_inside_the_worktree_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let worktree = folder.path().join("work");
-        fs::create_dir_all(worktree.join("docs")).unwrap();
-        fs::write(folder.path().join("outside"), "").unwrap();
-        fs::write(worktree.join("docs/a.md"), "").unwrap();
-        symlink("docs/a.md", worktree.join("inner")).unwrap();
-        symlink("../outside", worktree.join("escape")).unwrap();
-        symlink("nowhere", worktree.join("dangling")).unwrap();
-        let outcome = |target: &str| {
-            let checked = file_exists(&worktree, target);
-            format!("{} {}", checked.status.name(), checked.output)
-        };
-        assert_eq!(outcome("docs/a.md"), "passed ");
-        assert_eq!(outcome("inner"), "passed ");
-        assert_eq!(outcome("escape"), "failed escape leads out of the repository by a symbolic link");
-        assert_eq!(outcome("dangling"), "failed dangling is a symbolic link that leads nowhere");
-        assert_eq!(outcome("docs/b.md"), "failed docs/b.md does not exist");
-        assert_eq!(outcome("docs/a.md/b"), "failed docs/a.md/b does not exist");
-        assert_eq!(outcome("../outside"), "failed ../outside is not a path inside the repository");
+    fn of_many_files_some_are_named() {
+        let files = |count: usize| (1..=count).map(|number| format!("M {number}")).collect::<Vec<_>>();
+        assert_eq!(named(&files(2)), "M 1, M 2");
+        assert!(named(&files(NAMED + 2)).ends_with("M 10 and 2 more"), "{}", named(&files(NAMED + 2)));
     }
 }

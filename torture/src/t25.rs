@@ -25,8 +25,9 @@ struct Case {
     name: &'static str,
     /// Has to be done to the end, or it shows nothing. `RUNNER` in it is the runner's own folder, `ADDRESS` the server's.
     forges: &'static str,
-    /// The first of them is the one that is not to pass.
     checks: Value,
+    /// Which of them is the one that is not to pass, from 0.
+    proves: usize,
     /// Work that does what was asked, and the branch that it begins from.
     honest: (&'static str, Option<&'static str>),
 }
@@ -36,7 +37,7 @@ const ANSWERS: (&str, Option<&str>) = ("echo 42 > answer.txt", None);
 fn cases() -> Vec<Case> {
     let command = |target: &str| json!([{"kind": "command_succeeds", "target": target}]);
     let answer = || command("grep -qx 42 answer.txt");
-    let case = |name, forges, checks, honest| Case { name, forges, checks, honest };
+    let case = |name, forges, checks, honest| Case { name, forges, checks, proves: 0, honest };
     vec![
         case(
             "it says that it passed",
@@ -92,6 +93,21 @@ fn cases() -> Vec<Case> {
             json!([{"kind": "file_exists", "target": "proof.txt"}]),
             ("echo proof > proof.txt", None),
         ),
+        case(
+            "a file that git ignores",
+            "echo answer.txt > .gitignore; echo 42 > answer.txt",
+            json!([{"kind": "file_exists", "target": "answer.txt"}]),
+            ANSWERS,
+        ),
+        Case {
+            proves: 1,
+            ..case(
+                "its tests write what is checked after them",
+                "echo 41 > answer.txt; echo 'echo 42 > answer.txt' > test.sh",
+                json!([{"kind": "test_passes", "target": "sh test.sh"}, {"kind": "command_succeeds", "target": "grep -qx 42 answer.txt"}]),
+                ("echo 42 > answer.txt; echo 'grep -qx 42 answer.txt' > test.sh", None),
+            )
+        },
         case(
             "a change that is hidden from git",
             "echo changed > README.md; git update-index --assume-unchanged README.md; echo new > new.txt; \
@@ -163,7 +179,7 @@ async fn one(world: &World, pool: &PgPool, case: &Case) -> anyhow::Result<Vec<Vi
     let mut found = vec![];
     let state = cases::task_state(pool, forged, PATIENCE).await?;
     let statuses = statuses(pool, forged).await?;
-    if state == "succeeded" || statuses.first().is_some_and(|status| status == "passed") {
+    if state == "succeeded" || statuses.get(case.proves).is_some_and(|status| status == "passed") {
         found.push(format!("{}: it is {state}, its checks {statuses:?}", case.name));
     }
     if !cases::log(pool, forged, Some("stdout")).await?.contains("it ended") {

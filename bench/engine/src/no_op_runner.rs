@@ -55,7 +55,7 @@ pub fn life(assignment: &Assignment) -> [Said; REPORT as usize] {
     let attempt = assignment.attempt;
     let branch = format!("muster/{}-{}", attempt.task_id, attempt.number);
     let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch };
-    let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0 };
+    let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0, checked: vec![] };
     let report = AttemptReport {
         findings: vec![],
         outcome: WorkOutcome::Completed,

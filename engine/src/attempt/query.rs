@@ -1,6 +1,9 @@
 //! Reading attempts for the API and the pages.
 
-use domain::{Attempt, AttemptId, CheckResult, CheckStatus, EndpointId, Failure, JudgeTerms, Judgement, TaskId, VerificationReport};
+use domain::{
+    Attempt, AttemptId, CheckResult, CheckStatus, EndpointId, Failure, JudgeTerms, Judgement, TaskId, VerificationReport,
+    verification::CheckedTree,
+};
 use sqlx::{PgConnection, types::Json};
 
 use super::{finding, repository, store::check_spec};
@@ -17,7 +20,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
                   (select min(asked_at) from approval where approval.attempt_id = attempt.id and approval.state = 'pending') as "blocked_since?: domain::Timestamp",
                   coalesce((select max(event.number) from session_event event where event.attempt_id = attempt.id), 0) as "session_events!",
                   verification.started_at as "verified_at?", verification.duration_ms as "verified_in?",
-                  verification.hash as report_hash
+                  verification.hash as report_hash, verification.checked as "checked?: Json<Vec<CheckedTree>>"
            from attempt
            join runner on runner.id = attempt.runner_id
            left join endpoint on endpoint.id = attempt.endpoint_id
@@ -38,6 +41,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
             started_at,
             duration_ms: duration_ms.unsigned_abs(),
+            checked: row.checked.map(|checked| checked.0).unwrap_or_default(),
         });
         let (endpoint, no_endpoint) = endpoint::told(endpoint::AttemptRow {
             id: row.endpoint_id,

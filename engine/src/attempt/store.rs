@@ -478,15 +478,17 @@ pub(super) async fn insert_verifications(
     let workspaces: Vec<_> = reports.iter().map(|(workspace, ..)| workspace.0).collect();
     let hashes: Vec<_> = reports.iter().map(|(.., report)| report.hash()).collect();
     let started: Vec<_> = reports.iter().map(|(.., report)| report.started_at).collect();
+    let checked: Vec<_> = reports.iter().map(|(.., report)| (!report.checked.is_empty()).then_some(Json(&report.checked))).collect();
     let durations: Vec<_> = reports.iter().map(|(.., report)| i64::try_from(report.duration_ms).unwrap_or(i64::MAX)).collect();
     sqlx::query!(
-        "insert into verification (attempt_id, workspace_id, started_at, duration_ms, hash)
-         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::text[])",
+        "insert into verification (attempt_id, workspace_id, started_at, duration_ms, hash, checked)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::text[], $6::jsonb[])",
         &attempts,
         &workspaces,
         &started,
         &durations,
-        &hashes
+        &hashes,
+        &checked as _
     )
     .execute(&mut *conn)
     .await?;

@@ -123,6 +123,11 @@ impl<'a> AttemptFolder<'a> {
         self.0.join(if number == 0 { "store".to_owned() } else { format!("store.{number}") })
     }
 
+    /// That one, once what was taken is not to be touched any more.
+    pub fn kept_store(&self, number: usize) -> PathBuf {
+        self.kept().join(if number == 0 { "store".to_owned() } else { format!("store.{number}") })
+    }
+
     /// When it was first saved, in seconds since 1970.
     pub fn saved_at(&self) -> PathBuf {
         self.kept().join("saved-at")

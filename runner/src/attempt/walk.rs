@@ -37,7 +37,7 @@ use crate::{
     mirror::{self, Refused},
     process::MARKER,
     sandbox::{Room, group},
-    save::{Saved, Stand, save},
+    save::{Saved, Stand, Taken, push, save, take},
     session::Written,
     submodule::{self, Reach, Submodule, leads_into},
     tellings::Tellings,
@@ -57,6 +57,8 @@ struct Attempt {
     worked: Duration,
     /// How far its session has come.
     written: Written,
+    /// What there was when the work of this round had ended, where it has checks: that is what is saved.
+    taken: Option<Vec<Taken>>,
 }
 
 /// How the work and its checks ended.
@@ -165,7 +167,7 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, agents: Arc<[Found]>, orders: Orders) -> Self {
         let log = Arc::new(Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders));
-        Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default() }
+        Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default(), taken: None }
     }
 
     /// The journal first, then the mirrors, then worktrees on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
@@ -327,6 +329,8 @@ impl Attempt {
     async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders, hearing: &mut Hearing) -> (Ended, Option<i32>) {
         let (mut round, mut checked_for) = (Round::first(), Duration::ZERO);
         loop {
+            // it is there to be changed again
+            self.taken = None;
             let (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
             match ended {
                 None => {}
@@ -335,11 +339,18 @@ impl Attempt {
                 Some(ended) => return (ended, exit_code),
             }
             self.tell(Said::Verifying);
+            if !self.assignment.checks.is_empty() {
+                match self.take(orders).await {
+                    Ok(taken) => self.taken = Some(taken),
+                    Err(ended) => return (ended, exit_code),
+                }
+            }
             let began = Instant::now();
             let verification = Verification {
                 assignment: &self.assignment,
                 entry: &self.entry,
                 checkout,
+                taken: self.taken.as_deref().unwrap_or_default(),
                 limits: &self.runner.limits,
                 git: &self.runner.git,
                 log: &self.log,
@@ -361,11 +372,23 @@ impl Attempt {
             };
             checked_for += began.elapsed();
             round = match round.next(&verified, &self.assignment) {
-                Some(next) if self.worked < self.time() => next,
+                // what checks have left would be the work's
+                Some(next) if self.worked < self.time() && verified.is_as_taken => next,
                 _ => return (Ended::Completed(verified.report, verified.judged), exit_code),
             };
             self.tell(Said::WorksAgain { round: round.number - 1, verification: round::for_a_message(verified.report) });
             self.log.say(&round.announced()).await;
+        }
+    }
+
+    /// What there is now that nothing of the work runs any more, before its checks run any of it.
+    async fn take(&self, orders: &mut Orders) -> Result<Vec<Taken>, Ended> {
+        let (marker, give_up) = ((MARKER, self.entry.attempt.attempt_id.to_string()), CancellationToken::new());
+        let git = self.runner.git.for_attempt(marker, give_up.clone());
+        match orders.or_give_up(&give_up, take(&git, &self.room, &self.entry)).await {
+            Ok(taken) => Ok(taken),
+            Err(_) if give_up.is_cancelled() => Err(Ended::Told(orders.current())),
+            Err(error) => Err(fault(format!("what was to be checked could not be taken in: {error}"))),
         }
     }
 
@@ -386,7 +409,7 @@ impl Attempt {
     }
 
     /// Saves whatever was done, clears up, and says how it went.
-    async fn finish(self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
+    async fn finish(mut self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
         let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
         let git = self.runner.git.for_attempt(marker, CancellationToken::new());
         let output = match output::read(&AttemptFolder::of(&self.entry.folder).left()) {
@@ -397,9 +420,11 @@ impl Attempt {
             }
         };
         crash::point("save.before");
-        let saved = match &ended {
-            Ended::NotBegun(_) => Ok(vec![]),
-            _ => save(&git, &self.room, &self.entry).await,
+        let saved = match (&ended, self.taken.take()) {
+            (Ended::NotBegun(_), _) => Ok(vec![]),
+            // whatever its checks have made of it
+            (_, Some(taken)) => push(&git, &self.entry, taken).await,
+            (_, None) => save(&git, &self.room, &self.entry).await,
         };
         crash::point("save.after");
         self.let_go_of_the_room().await;
@@ -435,10 +460,7 @@ impl Attempt {
             Ended::Told(Order::Cancel) => (WorkOutcome::Cancelled, None),
             Ended::Told(Order::Work | Order::Abandon(_)) => return None,
         };
-        let findings = match &outcome {
-            WorkOutcome::Completed => findings(&self.assignment, &self.written, &saved),
-            _ => vec![],
-        };
+        let findings = findings(&self.assignment, (&self.written, outcome == WorkOutcome::Completed), &saved);
         let repositories = self.entry.parts().iter().skip(1).filter_map(|part| result(part, &saved)).collect();
         let first = saved.first().and_then(|first| first.commit.clone());
         let branch = first.as_ref().map(|_| checkout.branch.clone());
@@ -490,14 +512,19 @@ fn as_judged(ended: Ended, saved: &[Saved]) -> Ended {
     }
 }
 
-/// What an agent is expected to do, and what nobody is expected to do.
-fn findings(assignment: &Assignment, session: &Written, saved: &[Saved]) -> Vec<Finding> {
+/// What an agent is expected to do where it has come to its end, and what nobody is expected to do however it ended.
+fn findings(assignment: &Assignment, (session, is_completed): (&Written, bool), saved: &[Saved]) -> Vec<Finding> {
     let mut found = vec![];
+    let is_agents = matches!(assignment.work, Work::Prompt(_));
     let has_changed = saved.iter().any(|one| one.commit.is_some() || !one.patches.is_empty());
-    if matches!(assignment.work, Work::Prompt(_)) && !has_changed {
+    if is_completed && is_agents && !has_changed {
         found.push(Finding::new(FindingKind::NoChange, "the agent changed nothing"));
     }
-    if session.tool_calls == Some(0) {
+    if is_agents && saved.iter().any(|one| one.is_dirty) {
+        let what = "the agent has committed its work, and left something beside that uncommitted, which is on the branch as well";
+        found.push(Finding::new(FindingKind::DirtyTree, what));
+    }
+    if is_completed && session.tool_calls == Some(0) {
         found.push(Finding::new(FindingKind::NoToolCall, "the agent used no tool: it has looked at nothing"));
     }
     let inside: Vec<_> = saved.iter().flat_map(|one| &one.patches).map(|patch| format!("{} ({})", patch.path, patch.branch)).collect();
@@ -507,6 +534,13 @@ fn findings(assignment: &Assignment, session: &Written, saved: &[Saved]) -> Vec<
     }
     for one in saved {
         let within = one.name.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        if one.diff_is_cut {
+            let of = one.name.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+            let what = format!(
+                "the diff{of} is longer than what is kept of it: tests that are gone or skipped are looked for in its beginning alone"
+            );
+            found.push(Finding::new(FindingKind::DiffCut, what));
+        }
         found.extend(finding::in_diff(&String::from_utf8_lossy(&one.diff), &within));
     }
     found

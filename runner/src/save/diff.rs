@@ -16,7 +16,7 @@ const NOT_SHOWN: &[u8] = b"Binary files ";
 
 impl Saving<'_> {
     /// From the base commit to the tip, by what is in the store; cut at so many bytes.
-    pub(super) async fn diff(&self, tip: &str, most: usize) -> Result<Vec<u8>, GitError> {
+    pub(super) async fn diff(&self, tip: &str, most: usize) -> Result<Output, GitError> {
         let mut diff = self.diff_in(&"--no-color", tip, most).await?;
         let leaves_out = diff.bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(NOT_SHOWN));
         if leaves_out && self.hides_text(tip).await? {
@@ -27,7 +27,7 @@ impl Saving<'_> {
             diff.bytes.truncate(most.saturating_sub(marker.len()));
             diff.bytes.extend_from_slice(marker.as_bytes());
         }
-        Ok(diff.bytes)
+        Ok(diff)
     }
 
     async fn diff_in(&self, manner: Argument<'_>, tip: &str, most: usize) -> Result<Output, GitError> {

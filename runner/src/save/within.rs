@@ -9,9 +9,10 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::Write,
+    path::PathBuf,
 };
 
-use super::{ALL_REPOSITORIES, Branch, List, SaveError, Saving};
+use super::{ALL_REPOSITORIES, Branch, List, Notes, SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Output, Place},
@@ -30,6 +31,8 @@ pub(super) struct Within<'a> {
     pub submodule: &'a Submodule,
     /// What the result says that it is at.
     pub link: String,
+    /// The tree of what is there.
+    pub now: String,
     pub changed: Option<Changed>,
 }
 
@@ -68,6 +71,21 @@ pub(crate) struct Patch {
     pub branch: String,
 }
 
+/// What is to be kept of all of them, beside the result.
+#[derive(Default)]
+pub(super) struct Inside {
+    pub patches: Vec<Patch>,
+    pub notes: Vec<String>,
+    pub branches: Vec<InMirror>,
+}
+
+/// Branches for the mirror of the submodule with this number.
+pub(super) struct InMirror {
+    number: usize,
+    mirror: PathBuf,
+    branches: Vec<Branch>,
+}
+
 /// Of the submodules that lie in one, or in the worktree itself, which is 0. Of one of the worktree's whose folder is gone or empty nothing says that it
 /// was moved but what the work has written, and nobody sees where to: it is at what it was at. What lies in a submodule is no part of the result.
 pub(super) fn links(all: &[Within<'_>], submodules: &[Submodule], number: usize) -> Vec<At> {
@@ -92,7 +110,7 @@ pub(super) async fn look<'a>(
     git: &Git,
     outside: &Git,
     (entry, checkout): (&Entry, &'a Checkout),
-    mut notes: Option<&mut Vec<String>>,
+    mut notes: Option<&mut Notes>,
 ) -> Result<Vec<Within<'a>>, SaveError> {
     let mut all: Vec<Within<'a>> = vec![];
     // those inside others first
@@ -102,14 +120,14 @@ pub(super) async fn look<'a>(
             && worktree::was_set_aside(&AttemptFolder::of(&entry.folder).nested(submodule.number))?
         {
             let path = shown(&submodule.path);
-            notes.push(format!(
+            notes.said.push(format!(
                 "The submodule {path} was made a repository of its own: its files are saved, the history that it had there is not"
             ));
         }
         let is_there = is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&own.path)?.next().is_some();
         if !is_there {
             if let Some(notes) = notes.as_deref_mut().filter(|_| submodule.within == 0) {
-                notes.extend(moved_unseen(git, (entry, checkout), submodule).await?);
+                notes.said.extend(moved_unseen(git, (entry, checkout), submodule).await?);
             }
             continue;
         }
@@ -140,8 +158,8 @@ pub(super) async fn look<'a>(
                 }
             }
         }
-        let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });
-        all.push(Within { submodule, link, changed });
+        let changed = is_changed.then(|| Changed { tree: now.clone(), head, is_dirty });
+        all.push(Within { submodule, link, now, changed });
     }
     all.reverse();
     Ok(all)
@@ -168,7 +186,7 @@ async fn is_of_its_repository(outside: &Git, submodule: &Submodule, commit: &str
     Ok(commit == submodule.commit || mirror::is_theirs(outside, &submodule.mirror, commit).await?)
 }
 
-fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
+pub(super) fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
     Checkout {
         path: checkout.path.join(&submodule.path),
         git_dir: submodule.git_dir(&checkout.git_dir),
@@ -268,27 +286,32 @@ pub(super) async fn touched(git: &Git, entry: &Entry, all: &[Within<'_>], most: 
     Ok(list)
 }
 
-/// Saves what was changed in them, on a branch in the mirror of each and as patches, of which there is room for so many bytes; and what the work
-/// has committed there on other branches, or in one that is gone, on branches alone.
-pub(super) async fn save(
-    saving: &Saving<'_>,
-    all: &[Within<'_>],
-    mut room: usize,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Patch>, SaveError> {
-    let mut patches = vec![];
+/// Takes in what was changed in them, for a branch in the mirror of each and as patches, of which there is room for so many bytes; and what the work
+/// has committed there on other branches, or in one that is gone, for branches alone.
+pub(super) async fn take(saving: &Saving<'_>, all: &[Within<'_>], mut room: usize) -> Result<Inside, SaveError> {
+    let mut inside = Inside::default();
     for submodule in &saving.checkout.submodules {
         let one = all.iter().find(|one| one.submodule.number == submodule.number);
-        patches.extend(save_one(saving, (submodule, one), &mut room, notes).await?);
+        let patch = take_one(saving, (submodule, one), &mut room, &mut inside).await?;
+        inside.patches.extend(patch);
     }
-    Ok(patches)
+    Ok(inside)
 }
 
-async fn save_one(
+/// Into the mirror of each, by what its store holds.
+pub(super) async fn push(saving: &Saving<'_>, branches: &[InMirror]) -> Result<(), SaveError> {
+    for InMirror { number, mirror, branches } in branches {
+        let inner = Saving { number: *number, ..*saving };
+        inner.push_to(&mirror.display().to_string(), branches).await?;
+    }
+    Ok(())
+}
+
+async fn take_one(
     saving: &Saving<'_>,
     (submodule, one): (&Submodule, Option<&Within<'_>>),
     room: &mut usize,
-    notes: &mut Vec<String>,
+    Inside { notes, branches: all_branches, .. }: &mut Inside,
 ) -> Result<Option<Patch>, SaveError> {
     let Saving { git, outside, entry, checkout, .. } = *saving;
     let (own, index) = (own_checkout(checkout, submodule), AttemptFolder::of(&entry.folder).index());
@@ -329,7 +352,7 @@ async fn save_one(
         // before anything names them there
         inner.keep_lfs(&commits).await?;
     }
-    inner.push_to(&mirror.display().to_string(), &branches).await?;
+    all_branches.push(InMirror { number: submodule.number, mirror: submodule.mirror.clone(), branches });
     let Some((one, inside)) = one.and_then(|one| Some((one, one.inside()?))) else {
         if is_new {
             notes.push(format!("The submodule {path} is gone: what was committed there is saved on {} {in_mirror}", own.branch));

@@ -79,7 +79,7 @@ fn report(outcome: WorkOutcome, artifacts: Vec<NewArtifact>) -> AttemptReport {
 }
 
 fn nothing_to_check() -> VerificationReport {
-    VerificationReport { checks: vec![], started_at: Timestamp::UNIX_EPOCH, duration_ms: 0 }
+    VerificationReport { checks: vec![], started_at: Timestamp::UNIX_EPOCH, duration_ms: 0, checked: vec![] }
 }
 
 /// Until it is dropped, by its own end or with its runner.

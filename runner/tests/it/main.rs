@@ -22,6 +22,7 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod manifests;
 mod outbox;
+mod proven;
 mod reading;
 #[cfg(target_os = "linux")]
 mod remains;

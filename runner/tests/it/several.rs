@@ -23,7 +23,7 @@ fn called(folder: &str, repository: &Repository) -> TaskRepository {
     TaskRepository { url: repository.path.to_str().unwrap().into(), base_ref: None, folder: folder.into() }
 }
 
-fn beside(first: &Repository, command: &str, others: &[(&str, &Repository)]) -> Assignment {
+pub fn beside(first: &Repository, command: &str, others: &[(&str, &Repository)]) -> Assignment {
     let repositories = others.iter().map(|(folder, one)| called(folder, one)).collect();
     Assignment { repositories, ..first.command(command) }
 }

@@ -96,6 +96,22 @@ async fn submodules_are_there_before_the_work_and_as_deep_as_they_lie() {
 }
 
 #[tokio::test]
+async fn what_a_check_changes_inside_a_submodule_is_put_back() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    // at a commit that nobody else has
+    let mut assignment = with_submodules(&app, "cd vendor/lib; echo two > lib.txt; git commit --quiet -am Two; echo new > new.txt");
+    let look = "cd vendor/lib && grep -qx two lib.txt && grep -qx new new.txt";
+    let spoils = format!("{look} && echo three > lib.txt && rm new.txt");
+    assignment.checks = checks(&[(CheckKind::CommandSucceeds, Some(&spoils)), (CheckKind::CommandSucceeds, Some(look))]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!(statuses(&report), [CheckStatus::Passed; 2], "{report:#?}\n{}", server.log(assignment.attempt));
+    let said = "it was put back, and is no part of the result: M vendor/lib/lib.txt, D vendor/lib/new.txt";
+    assert!(server.log(assignment.attempt).contains(said), "{}", server.log(assignment.attempt));
+}
+
+#[tokio::test]
 async fn what_is_changed_inside_a_submodule_is_saved_beside_the_result() {
     let (state, (lib, app)) = (State::new(), app());
     let server = Server::with(&state).await;

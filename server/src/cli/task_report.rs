@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn attempts() -> [Attempt; 2] {
-        let report = VerificationReport { checks: vec![], started_at: domain::Timestamp::UNIX_EPOCH, duration_ms: 34 };
+        let report = VerificationReport { checks: vec![], started_at: domain::Timestamp::UNIX_EPOCH, duration_ms: 34, checked: vec![] };
         [attempt(1, Some(report)), attempt(2, None)]
     }
 

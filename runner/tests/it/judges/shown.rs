@@ -73,14 +73,14 @@ touch -d 2001-02-03 lib/l"#
 async fn what_is_saved_is_what_was_judged_or_nothing_has_passed() {
     let repository = Repository::with(&[(".gitattributes", "main.py filter=own\n"), ("main.py", "ok\n")]);
     let (agent, state) = (agent("echo harmless >> main.py", r#"verdict "$word" pass x"#), State::new());
-    // at first harmless, and something else once a judge has seen that
-    let settings = "[filter \"own\"]\n\tclean = \"if [ -e ../judge-1-1 ]; then echo evil; else cat; fi\"\n";
+    // at first harmless, and something else once that was taken in
+    let settings = "[filter \"own\"]\n\tclean = \"if [ -e ../kept/store ]; then echo judged; else cat; fi\"\n";
     fs::create_dir_all(state.path()).unwrap();
     fs::write(state.path().join("gitconfig.local"), settings).unwrap();
     let server = agent.runs(&state).await;
     let assignment = without_a_sandbox(judged(&repository, &[(CheckKind::Review, None)]));
     let report = server.carry_out(&assignment).await;
-    assert_eq!(repository.show(report.branch.as_deref().unwrap(), "main.py").as_deref(), Some("evil"), "without that this shows nothing");
+    assert_eq!(repository.show(report.branch.as_deref().unwrap(), "main.py").as_deref(), Some("ok\nharmless"), "it is as it was taken in");
     assert_eq!(failure(&report.outcome), FailureCode::CommandFailed, "{:?}", report.outcome);
     assert!(outcome(&report).contains("what was judged is not what there was to save"), "{}", outcome(&report));
 }
