@@ -28,7 +28,7 @@ pub(crate) enum Order {
 pub(crate) enum Why {
     /// The runner stops; journal and outbox keep the attempt for its next life.
     Stopping,
-    /// The server has not answered for as long as a lease lasts, so somebody else may hold the attempt by now.
+    /// The server has not answered for almost as long as a lease lasts, so somebody else may hold the attempt in a moment.
     Fenced,
     /// The server said that somebody else holds it.
     Stale,
@@ -102,6 +102,11 @@ pub(crate) struct Orders(watch::Receiver<Order>);
 impl Orders {
     pub fn current(&self) -> Order {
         *self.0.borrow()
+    }
+
+    /// Somebody else holds it, or will in a moment: it ends at once, and nothing is asked any more.
+    pub fn is_anothers(&self) -> bool {
+        matches!(self.current(), Order::Abandon(Why::Fenced | Why::Stale))
     }
 
     /// Waits until the attempt is told anything but to work.

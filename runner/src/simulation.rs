@@ -169,6 +169,11 @@ impl Scene {
         self.takes(0.01).await;
     }
 
+    /// What is killed is not gone at once.
+    async fn kills(&self) {
+        tokio::time::sleep(Duration::from_millis(self.draw(|luck| luck.random_range(0..400)))).await;
+    }
+
     fn id(&self, place: usize) -> RunnerId {
         RunnerId(Uuid::from_u128(place as u128 + 1))
     }

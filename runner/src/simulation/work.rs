@@ -53,6 +53,9 @@ pub(crate) async fn walk(
         Ok(outcome) => outcome,
         Err(Order::Abandon(why)) => {
             scene.work(id, |work| work.was_fenced = why == Why::Fenced);
+            if why == Why::Fenced {
+                scene.kills().await;
+            }
             return None;
         }
         Err(Order::Cancel | Order::Work) => WorkOutcome::Cancelled,
