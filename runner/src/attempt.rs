@@ -11,7 +11,7 @@ pub(crate) mod retry_after;
 mod round;
 mod walk;
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, io, sync::Arc};
 
 use domain::{
     AttemptId, AttemptKey, Failure, FailureCode, Isolation, crash,
@@ -50,6 +50,8 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
 pub(crate) fn say_the_rest(runner: &Arc<Runner>, key: AttemptKey) {
     // nothing runs that could be told anything
     let Some((orders, _)) = runner.held.take(key) else { return };
+    // the journal has it since then
+    runner.held.name(key.attempt_id);
     let life = Arc::clone(runner);
     runner.tracker.spawn(async move { settle(&life, key, life.outbox.answer_to(key.attempt_id), orders).await });
 }
@@ -108,11 +110,21 @@ pub(crate) async fn leave_to_the_next_life(runner: &Runner, assignment: &Assignm
     note(runner, &entry(runner, assignment)).await;
 }
 
+/// As [`note_or_fail`], where nothing can be done about it.
 pub(crate) async fn note(runner: &Runner, entry: &Entry) {
-    if let Err(error) = runner.journal.write(entry).await {
+    if let Err(error) = note_or_fail(runner, entry).await {
         // The lease runs out by itself.
         warn!(attempt.id = %entry.attempt.attempt_id, "The journal does not take attempt {}: {error}", entry.attempt.attempt_id);
     }
+}
+
+/// Writes it into the journal, and only then is the server told that it is here; the first time at once.
+pub(crate) async fn note_or_fail(runner: &Runner, entry: &Entry) -> io::Result<()> {
+    runner.journal.write(entry).await?;
+    if runner.held.name(entry.attempt.attempt_id) {
+        runner.beat_now.notify_one();
+    }
+    Ok(())
 }
 
 /// An attempt as it is before anything is done about it.
@@ -144,12 +156,13 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
     }
 }
 
-/// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-pub(crate) async fn first_heartbeat(runner: &Runner, taken_at: Moment, orders: &mut Orders) {
-    let mut renewed = runner.renewed.subscribe();
+/// No work before the server has renewed the lease once, by something that has named it: it may have changed its mind since it sent the
+/// assignment.
+pub(crate) async fn first_heartbeat(runner: &Runner, id: AttemptId, orders: &mut Orders) {
+    let (mut renewed, named_since) = (runner.renewed.subscribe(), runner.held.named_since(id));
     tokio::select! {
         biased;
-        _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
+        _ = renewed.wait_for(|renewed| named_since.is_some_and(|since| *renewed >= since)) => {}
         _ = orders.told() => {}
     }
 }

@@ -36,13 +36,13 @@ struct Sent {
 impl Beats {
     /// The next one, sent now.
     pub fn next(&self, held: &Held, left_behind: Option<String>) -> ToServer {
-        // Read first: an attempt that was taken before this moment is in it.
+        // Read first: an attempt that was named before this moment is in it.
         let now = Moment::now();
         let mut sent = lock(&self.sent);
         sent.last += 1;
         let beat = sent.last;
         sent.unanswered.push_back((beat, now));
-        ToServer::Heartbeat { beat, attempts: held.keys(), left_behind }
+        ToServer::Heartbeat { beat, attempts: held.named(), left_behind }
     }
 
     /// When the one that is answered was sent. Those before it will not be answered any more.

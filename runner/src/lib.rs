@@ -4,7 +4,7 @@
 //! It knows the `domain` alone and speaks [`domain::protocol`] over a [`Link`], so the same code runs inside `muster serve` and,
 //! over a socket, on another machine. What it promises:
 //!
-//! * Before an attempt's work starts, the journal names it. One that was cut short is given up by the next life, or `lost` in its `Hello` when
+//! * Before the server hears that an attempt is here, and before its work starts, the journal names it. One that was cut short is given up by the next life, or `lost` in its `Hello` when
 //!   nothing was ever said about it.
 //! * A link that closes changes nothing for what runs. What was said about it and not answered is said again over the next one, and, as it is
 //!   on the disk, by the next life: what has come to its end is not done twice because its runner died. See `outbox.rs`.

@@ -159,7 +159,7 @@ impl Talk {
             name: config.name.clone(),
             slots,
             capabilities: config.all_capabilities(&agents, no_sandbox.is_none(), has_lfs),
-            attempts: runner.held.keys(),
+            attempts: runner.held.named(),
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox,
@@ -264,10 +264,7 @@ fn take(runner: &Arc<Runner>, assignment: Assignment) {
         return;
     };
     runner.outbox.open(key);
-    // Every heartbeat from now on names it; the first is sent at once.
-    let taken_at = Moment::now();
-    runner.beat_now.notify_one();
-    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), taken_at));
+    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), Moment::now()));
 }
 
 fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    AgentGone, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, note, output, round, round::Round, without_work,
+    AgentGone, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, note, note_or_fail, output, round, round::Round,
+    without_work,
 };
 use crate::{
     backend::{
@@ -109,7 +110,7 @@ pub(super) async fn walk(
     };
     #[cfg(test)]
     if crate::simulation::is_on() {
-        return Ok(crate::simulation::work::walk(&runner, &assignment, &entry, (orders, tellings), taken_at).await);
+        return Ok(crate::simulation::work::walk(&runner, &assignment, &entry, (orders, tellings)).await);
     }
     let agents = runner.agents().await;
     if agent::is_gone(&assignment, &agents) {
@@ -137,7 +138,7 @@ pub(super) async fn walk(
         Err(_) if give_up.is_cancelled() => return Ok(attempt.not_prepared(Refused::GivenUp, &orders).await),
         Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
     };
-    first_heartbeat(&runner, taken_at, &mut orders).await;
+    first_heartbeat(&runner, attempt.entry.attempt.attempt_id, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
         Order::Work => attempt.work_and_verify(&checkout, &mut orders, &mut Hearing::new(tellings)).await,
         order => (Ended::Told(order), None),
@@ -184,7 +185,7 @@ impl Attempt {
             }
             Ok::<_, Refused>(())
         };
-        let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
+        let (written, fetched) = tokio::join!(note_or_fail(&self.runner, &self.entry), fetched);
         written?;
         fetched?;
         let mut checkouts = Vec::with_capacity(parts.len());

@@ -6,14 +6,14 @@ use std::{
 };
 
 use domain::{
-    AttemptKey, LogStream,
+    AttemptKey, FailureCode, LogStream,
     protocol::{Said, ToRunner, ToServer},
 };
 use runner::Limits;
 use tempfile::NamedTempFile;
 
 use crate::harness::{
-    Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
+    Repository, Server, State, Terms, config, failure_code, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
 };
 
 #[tokio::test]
@@ -272,6 +272,25 @@ async fn no_work_begins_before_a_heartbeat_is_stored() {
     let let_go = |heard: &[ToServer]| matches!(heard.last(), Some(beat @ ToServer::Heartbeat { .. }) if !named(beat));
     server.until("a heartbeat without it", let_go).await;
     assert_eq!(server.said(attempt), []);
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_journal_is_never_said_to_be_here() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let journal = state.path().join("journal");
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, "a file is no folder").unwrap();
+    let attempt = server.assign(&repository.command("echo begun")).await;
+    assert_eq!(failure_code(&server.report(attempt).await), Some(FailureCode::RunnerFault));
+    server.cut();
+    server.until("the next hello", |heard| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count() == 2).await;
+    let names_it = |message: &ToServer| match message {
+        ToServer::Hello(hello) => hello.attempts.contains(&attempt),
+        ToServer::Heartbeat { attempts, .. } => attempts.contains(&attempt),
+        _ => false,
+    };
+    assert!(!server.heard().iter().any(names_it), "{:#?}", server.heard());
 }
 
 /// Work that goes on for ever, and the file with the number of its process.
