@@ -125,7 +125,12 @@ impl Engine {
         let mut held = store::held_by(&mut conn, session.id()).await?;
         drop(conn);
         held.retain(|attempt| !named.contains(attempt));
-        self.infer(Some(session), &held, Said::GivenBack).await
+        self.give_back_these(session, &held).await
+    }
+
+    /// Nothing of these runs with the runner, and it will not say how they went: they go back into the queue, and nobody is charged.
+    pub(crate) async fn give_back_these(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<usize> {
+        self.infer(Some(session), attempts, Said::GivenBack).await
     }
 
     /// The runner was removed: whatever it does, it is heard no more.

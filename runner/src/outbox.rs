@@ -287,6 +287,24 @@ impl Outbox {
         }
     }
 
+    /// Waits until everything is answered that was said about what this life has ended without a last word.
+    pub async fn heard_out(&self) {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if lock(&self.book).pages.values().filter(|page| page.is_open()).all(Page::is_heard_out) {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// What this life has no last word about, though all that was said of it is answered: there will be none.
+    pub fn cut_short(&self) -> Vec<AttemptKey> {
+        lock(&self.book).pages.values().filter(|page| page.is_heard_out()).map(Page::key).collect()
+    }
+
     /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.
     pub fn stale(&self, attempt: AttemptId) {
         if let Some(mut page) = lock(&self.book).pages.remove(&attempt) {

@@ -45,7 +45,7 @@ impl Engine {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
-                ToServer::Stops { .. } => self.note_stop(session).await,
+                ToServer::Stops { ended, .. } => self.note_stop(session, ended).await,
                 ToServer::Reading { reading, endpoint, age_seconds, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
                     let age = f64::from((*age_seconds).min(AGE_MAX_SECONDS));
                     self.note_reading(session, reading, age).await;
@@ -177,9 +177,15 @@ impl Engine {
         }
     }
 
-    /// Nothing is given over this link any more. Where the stop cannot be stored, the runner is missed a little later.
-    pub(super) async fn note_stop(&self, session: &RunnerSession) {
+    /// Nothing is given over this link any more, and what it has ended goes to somebody else at once. Where the stop cannot be stored, the
+    /// runner is missed a little later.
+    pub(super) async fn note_stop(&self, session: &RunnerSession, ended: &[AttemptKey]) {
         self.hub.end(session.id(), session.ticket());
+        match until_answered(session.name(), || self.give_back_these(session, ended)).await {
+            Ok(0) => {}
+            Ok(count) => info!(runner.id = %session.id, "{count} attempts that runner {} has ended are back in the queue", session.name()),
+            Err(error) => warn!(runner.id = %session.id, "What runner {} has ended could not all be given back: {error}", session.name()),
+        }
         if let Err(error) = self.runner_stops(session).await {
             warn!("That runner {} was stopped could not be stored: {error}", session.name());
         }

@@ -162,6 +162,20 @@ impl Page {
         self.last_word.is_some()
     }
 
+    /// Whether this life has begun it, everything that was said is answered, and its last word is not said.
+    pub fn is_heard_out(&self) -> bool {
+        self.is_open() && self.items.is_empty()
+    }
+
+    /// Whether this life has begun it, and its last word is not said.
+    pub fn is_open(&self) -> bool {
+        !self.is_earlier && self.last_word.is_none()
+    }
+
+    pub fn key(&self) -> AttemptKey {
+        self.key
+    }
+
     pub fn log_end(&self) -> u64 {
         self.log_end
     }

@@ -78,11 +78,15 @@ fn of_a_work(store: &Store, attempt: &Attempt, work: &Work) -> Vec<String> {
     if attempt.end == Some(End::Said) && !is_given_up && report != work.report {
         wrong.push(format!("its result is {report:?}, and was {:?}", work.report));
     }
+    if attempt.end == Some(End::Stopped) && work.report.is_some() {
+        wrong.push("it was given back by a stop, and had a result".into());
+    }
     if is_given_up && work.report.is_some() && !work.lost_power && !work.was_cut_off {
         wrong.push("it was given up, and had a result".into());
     }
     // nothing that was said is missing where its runner had the last word about it and kept its disk
-    let is_whole = report.is_some() || (attempt.end == Some(End::Said) && !work.lost_power);
+    let has_ended = matches!(attempt.end, Some(End::Said | End::Stopped));
+    let is_whole = report.is_some() || (has_ended && !work.lost_power);
     wrong.extend(of_what_was_said(attempt, work, is_whole));
     wrong.extend(of_the_log(attempt, work, is_whole));
     let mut told = work.told.clone();

@@ -38,7 +38,11 @@ impl Store {
             }
             // no machine is looked at, nothing is pulled and nothing lands
             ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } => None,
-            ToServer::Hello(_) | ToServer::Leave | ToServer::Stops { .. } => None,
+            ToServer::Stops { ended, .. } => {
+                self.stopped(session, ended, now);
+                None
+            }
+            ToServer::Hello(_) | ToServer::Leave => None,
         }
     }
 
