@@ -154,7 +154,11 @@ pub enum Said {
     /// The last word, as [`Report`](Self::Report): it is what the parts are together, as JSON of this length.
     ReportInParts { log_end: u64, length: u64 },
     /// The last word as well: it was given up without a result. Nothing of it runs any more, and what was done is saved.
-    GivenUp,
+    GivenUp {
+        /// What it had changed, as far as that fits into one message. An older server leaves it out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artifacts: Vec<NewArtifact>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -221,7 +221,7 @@ fn predict(said: Said<'_>) -> followers::End {
     match said {
         Said::Started { .. } | Said::Session { .. } | Said::Verifying | Said::WorksAgain { .. } | Said::Part { .. } => End::None,
         Said::Asks { .. } | Said::AsksNoMore { .. } | Said::Heard { .. } => End::None,
-        Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack | Said::ModelFirst => End::BadlyWhenLost,
+        Said::GivenUp { .. } | Said::Lost | Said::Expired | Said::GivenBack | Said::ModelFirst => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,
             WorkOutcome::Failed { failure } => badly(failure.code),

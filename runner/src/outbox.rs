@@ -18,7 +18,7 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, LogStream, crash,
-    protocol::{Heard, Said, ToServer},
+    protocol::{Heard, NewArtifact, Said, ToServer},
 };
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, warn};
@@ -157,6 +157,17 @@ impl Outbox {
     /// The last word, with the end of the log that it comes after; waits for the answer.
     pub async fn ask(&self, attempt: AttemptId, last_word: impl FnOnce(u64) -> Said) -> Result<Answer, Closed> {
         self.put(attempt, |page| page.say(last_word(page.log_end())));
+        self.answer_to(attempt).await
+    }
+
+    /// What an attempt without a result has changed, for its last word.
+    pub fn leave(&self, attempt: AttemptId, artifacts: Vec<NewArtifact>) {
+        self.put(attempt, |page| page.leave(artifacts));
+    }
+
+    /// As [`ask`](Self::ask), of one without a result.
+    pub async fn give_up(&self, attempt: AttemptId) -> Result<Answer, Closed> {
+        self.put(attempt, Page::give_up);
         self.answer_to(attempt).await
     }
 

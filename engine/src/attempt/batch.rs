@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use domain::{
     AttemptId, AttemptKey, AttemptState, Backend, EventKind, Isolation, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId,
     approval::Asked,
-    protocol::{Arrival, AttemptReport, Telling, WorkOutcome},
+    protocol::{Arrival, AttemptReport, NewArtifact, Telling, WorkOutcome},
 };
 use tracing::warn;
 
@@ -67,8 +67,8 @@ pub(crate) enum Said<'a> {
     WorksAgain { round: i32, verification: &'a VerificationReport },
     /// The last word about it, and the bytes of log that came before.
     Report { report: &'a AttemptReport, log_end: u64 },
-    /// The last word about it: there will be no result.
-    GivenUp,
+    /// The last word about it: there will be no result. With what it had changed.
+    GivenUp { artifacts: &'a [NewArtifact] },
     /// Its runner came back without it.
     Lost,
     /// Its lease has run out; decided again under the lock, so that a heartbeat that arrives first wins.
@@ -172,6 +172,8 @@ struct Written<'a> {
     rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
+    /// Without a report.
+    left: Vec<(WorkspaceId, AttemptKey, &'a [NewArtifact])>,
     landings: Vec<NewLanding>,
     facts: Vec<Fact>,
     ended: Vec<Parent>,
@@ -198,10 +200,10 @@ impl Written<'_> {
             .filter(|(.., report)| report.is_sound())
             .collect();
         store::insert_verifications(tx, &verifications).await?;
-        let artifacts: Vec<_> = self
-            .reports
-            .iter()
-            .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
+        let reported = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.artifacts.as_slice()));
+        let artifacts: Vec<_> = reported
+            .chain(self.left.iter().copied())
+            .flat_map(|(workspace, key, artifacts)| artifacts.iter().map(move |new| (workspace, key, new)))
             .collect();
         artifact::insert(tx, &artifacts, now).await?;
         let results: Vec<_> =
@@ -319,7 +321,11 @@ impl Held {
                 written.landings.extend(landings);
                 Ok(Some(changed))
             }
-            Said::GivenUp => self.end(tx, self.lost("its runner gave it up"), None, written).map(Some),
+            Said::GivenUp { artifacts } => {
+                let changed = self.end(tx, self.lost("its runner gave it up"), None, written)?;
+                written.left.push((self.task.workspace_id, self.key, artifacts));
+                Ok(Some(changed))
+            }
             Said::Lost => self.end(tx, self.lost("its runner came back without it"), None, written).map(Some),
             Said::Expired if self.lease_until >= now => Ok(None),
             Said::Expired => {

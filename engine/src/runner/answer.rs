@@ -110,7 +110,7 @@ impl Engine {
         let mut afterwards = vec![];
         for (place, one) in said.iter().enumerate() {
             match one {
-                ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp, .. } => drop(over.insert(*attempt)),
+                ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp { .. }, .. } => drop(over.insert(*attempt)),
                 ToServer::Log { attempt, .. } if over.contains(attempt) => afterwards.push(place),
                 ToServer::Log { .. } => outcomes[place] = Some(self.store_log(session, one).await),
                 _ => {}
@@ -215,7 +215,8 @@ impl Engine {
     /// A second hello, which no runner says, has no answer.
     async fn answer_to(&self, session: &RunnerSession, one: &ToServer, outcome: Result<()>) -> Option<ToRunner> {
         let attempt = attempt_of(one)?;
-        let is_last_word = matches!(one, ToServer::Said { said: Told::Report { .. } | Told::ReportInParts { .. } | Told::GivenUp, .. });
+        let is_last_word =
+            matches!(one, ToServer::Said { said: Told::Report { .. } | Told::ReportInParts { .. } | Told::GivenUp { .. }, .. });
         match outcome {
             Ok(()) => {
                 if is_last_word {
@@ -282,7 +283,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
         Told::Verifying => Said::Verifying,
         Told::WorksAgain { round, verification } => Said::WorksAgain { round: *round, verification },
         Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
-        Told::GivenUp => Said::GivenUp,
+        Told::GivenUp { artifacts } => Said::GivenUp { artifacts },
         Told::Part { bytes } => Said::Part { bytes },
         // it is put together first
         Told::ReportInParts { .. } => return None,
@@ -294,6 +295,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
 fn bytes_of(one: &ToServer) -> usize {
     match one {
         ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
+        ToServer::Said { said: Told::GivenUp { artifacts }, .. } => artifacts.iter().map(|new| new.content.len()).sum(),
         ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
         // a message of a far runner is no longer than this, and the others are made here
         ToServer::Said { said: Told::Session { events }, .. } => events.len() * EVENT_MAX,

@@ -125,6 +125,7 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
     assert!(!server.has_report(attempt));
+    assert!(server.left(attempt).contains("+half"), "{}", server.left(attempt));
     assert_eq!(server.journal(), 1, "a server that hears nothing is told by the next life");
     server.speak_again();
     server.cut();
@@ -317,5 +318,5 @@ fn asks_for_long() -> Limits {
 }
 
 fn is_given_up(message: &ToServer) -> bool {
-    matches!(message, ToServer::Said { said: Said::GivenUp, .. })
+    matches!(message, ToServer::Said { said: Said::GivenUp { .. }, .. })
 }

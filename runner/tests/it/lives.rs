@@ -50,6 +50,7 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
         assert!(!server.folder(attempt).exists());
         let branch = format!("muster/{}-1", attempt.task_id.short());
         assert_eq!(repository.show(&branch, "half.txt").as_deref(), Some("half"));
+        assert!(server.left(attempt).contains("+half"), "a patch of it is with the server: {}", server.left(attempt));
         server.until_the_journal_is_empty().await;
         let again = server.carry_out(&repository.command("true")).await;
         assert_eq!(outcome(&again), "completed");
@@ -235,7 +236,7 @@ async fn a_runner_that_is_stopped_says_so_with_its_last_word() {
     let gives_back = |heard: &[ToServer]| matches!(heard.last(), Some(ToServer::Stops { ended, .. }) if *ended == [attempt]);
     server.until("its last word, with what it has ended", gives_back).await;
     assert!(server.log(attempt).contains("The runner stops"), "it is heard out before: {}", server.log(attempt));
-    let given_up = |message: &ToServer| matches!(message, ToServer::Said { said: Said::GivenUp, .. });
+    let given_up = |message: &ToServer| matches!(message, ToServer::Said { said: Said::GivenUp { .. }, .. });
     assert!(!server.heard().iter().any(given_up), "that would be charged");
     server.stop().await;
     let next = Server::that_took_back(&state, attempt).await;

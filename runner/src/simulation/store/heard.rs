@@ -113,7 +113,7 @@ impl Store {
                 let report = self.in_parts(key, *length).ok_or(Refused::Stale)?;
                 self.report(key, *log_end, &report, now)
             }
-            Said::GivenUp => {
+            Said::GivenUp { .. } => {
                 self.tally.given_up += 1;
                 self.end(key, AttemptState::Lost, AttemptEnd::Lost, End::Said, now);
                 Ok(())
