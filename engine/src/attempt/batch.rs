@@ -233,7 +233,7 @@ struct Held {
     lease_until: Timestamp,
     ends_by: Option<Timestamp>,
     renewable: bool,
-    log_bytes: u64,
+    log_heard: u64,
 }
 
 impl Held {
@@ -310,7 +310,7 @@ impl Held {
                 });
                 Ok(None)
             }
-            Said::Report { log_end, .. } if log_end > self.log_bytes => Err(Error::Missing),
+            Said::Report { log_end, .. } if log_end > self.log_heard => Err(Error::Missing),
             Said::Report { report, .. } => {
                 let changed = self.end(tx, self.judged(report), report.verification.as_ref(), written)?;
                 self.row.report(report);
@@ -421,8 +421,8 @@ async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, messages: &[Mes
     let mut tasks: HashMap<_, _> = task::store::lock_all(tx, &ids).await?.into_iter().map(|(task, _)| (task.id, task)).collect();
     let held = rows.into_iter().filter_map(|row| {
         let task = tasks.remove(&row.key.task_id)?;
-        let store::HeldRow { key, lease_until, ends_by, renewable, log_bytes, .. } = row;
-        Some((key, Held { key, task, row: store::AttemptRow::new(&row), lease_until, ends_by, renewable, log_bytes }))
+        let store::HeldRow { key, lease_until, ends_by, renewable, log_heard, .. } = row;
+        Some((key, Held { key, task, row: store::AttemptRow::new(&row), lease_until, ends_by, renewable, log_heard }))
     });
     Ok(held.collect())
 }
