@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use domain::{
     AttemptKey,
     protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
-    runner::reading::AGE_MAX_SECONDS,
+    runner::{
+        HostReading,
+        reading::{AGE_MAX_SECONDS, STALE_AFTER_SECONDS},
+    },
     session::EVENT_MAX,
 };
 use tokio::time::Instant;
@@ -48,6 +51,7 @@ impl Engine {
                 ToServer::Stops { ended, .. } => self.note_stop(session, ended).await,
                 ToServer::Reading { reading, endpoint, age_seconds, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
                     let age = f64::from((*age_seconds).min(AGE_MAX_SECONDS));
+                    self.note_disk(session, reading, *age_seconds);
                     self.note_reading(session, reading, age).await;
                     answers.extend(self.answer_look(session, endpoint.as_deref(), age).await);
                 }
@@ -92,6 +96,20 @@ impl Engine {
                 warn!("A heartbeat of runner {} had no effect: {error}", session.name());
                 None
             }
+        }
+    }
+
+    /// A machine without room is given nothing new, from its next reading on until one that says otherwise. What is at work goes on.
+    fn note_disk(&self, session: &RunnerSession, reading: &HostReading, age_seconds: u32) {
+        // what was read long ago says nothing of how it is now
+        let lacks = reading.lacks_disk().filter(|_| i64::from(age_seconds) <= STALE_AFTER_SECONDS);
+        if !self.hub.note_disk(session, lacks.is_some()) {
+            return;
+        }
+        let name = session.name();
+        match lacks {
+            Some(why) => warn!(runner.id = %session.id, "Runner {name} is given nothing new: {why}"),
+            None => info!(runner.id = %session.id, "Runner {name} has room on its disk again, and is given work"),
         }
     }
 
