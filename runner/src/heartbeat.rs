@@ -147,7 +147,7 @@ impl Drop for Fence {
 
 /// How long whoever holds something goes on after a heartbeat was sent that is the last one to be answered.
 fn patience_of(lease: Duration) -> Duration {
-    lease - GONE_WITHIN.min(lease / OF_A_LEASE)
+    lease.saturating_sub(GONE_WITHIN.min(lease / OF_A_LEASE))
 }
 
 /// Gives everything up when `renewed`, which is when the last heartbeat that was answered had been sent, is almost a lease ago. Before the first
