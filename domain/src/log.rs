@@ -32,3 +32,5 @@ pub enum LogStream {
 pub const LOG_CHUNK_LIMIT: usize = 64 * 1024;
 /// Bytes of one attempt's log; what comes after is dropped behind a marker. The outcome never depends on it.
 pub const LOG_LIMIT: u64 = 50 * 1024 * 1024;
+/// Bytes that a server keeps of one, whatever its runner sends: also what that says itself once the log is full.
+pub const LOG_QUOTA: u64 = LOG_LIMIT + 1024 * 1024;

@@ -58,7 +58,14 @@ pub enum ToServer {
     /// The machine is a runner no longer: its key is to be dead. It holds nothing.
     Leave,
     /// The last word of a life that is stopped in order. `optional` is true, so that a server that does not know it leaves it out.
-    Stops { optional: bool },
+    Stops {
+        /// Attempts that it has ended, or never begun, and has said all about that there is to say: nothing of them runs any more, and there
+        /// will be no result. What else it held its next life has something to say about. A server that does not know it waits for that with
+        /// all of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<AttemptKey>,
+        optional: bool,
+    },
     /// What the runner has read of its machine, and sees of the endpoint there, if there is one; the last one counts. `optional` is true: a
     /// server that does not know it shows none.
     Reading {
@@ -147,7 +154,11 @@ pub enum Said {
     /// The last word, as [`Report`](Self::Report): it is what the parts are together, as JSON of this length.
     ReportInParts { log_end: u64, length: u64 },
     /// The last word as well: it was given up without a result. Nothing of it runs any more, and what was done is saved.
-    GivenUp,
+    GivenUp {
+        /// What it had changed, as far as that fits into one message. An older server leaves it out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artifacts: Vec<NewArtifact>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -55,6 +55,13 @@ pub struct Runner {
     pub left_behind: Option<String>,
 }
 
+impl Runner {
+    /// Why its disk has no room for anything new, as it has read lately.
+    pub fn lacks_disk(&self) -> Option<String> {
+        self.reading.as_ref().filter(|reading| !reading.is_stale)?.host.lacks_disk()
+    }
+}
+
 /// How a runner stands. What stands further up is said first of one that is several of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -125,7 +125,12 @@ impl Engine {
         let mut held = store::held_by(&mut conn, session.id()).await?;
         drop(conn);
         held.retain(|attempt| !named.contains(attempt));
-        self.infer(Some(session), &held, Said::GivenBack).await
+        self.give_back_these(session, &held).await
+    }
+
+    /// Nothing of these runs with the runner, and it will not say how they went: they go back into the queue, and nobody is charged.
+    pub(crate) async fn give_back_these(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Result<usize> {
+        self.infer(Some(session), attempts, Said::GivenBack).await
     }
 
     /// The runner was removed: whatever it does, it is heard no more.
@@ -216,7 +221,7 @@ fn predict(said: Said<'_>) -> followers::End {
     match said {
         Said::Started { .. } | Said::Session { .. } | Said::Verifying | Said::WorksAgain { .. } | Said::Part { .. } => End::None,
         Said::Asks { .. } | Said::AsksNoMore { .. } | Said::Heard { .. } => End::None,
-        Said::GivenUp | Said::Lost | Said::Expired | Said::GivenBack | Said::ModelFirst => End::BadlyWhenLost,
+        Said::GivenUp { .. } | Said::Lost | Said::Expired | Said::GivenBack | Said::ModelFirst => End::BadlyWhenLost,
         Said::Report { report, .. } => match &report.outcome {
             WorkOutcome::Cancelled => End::Badly,
             WorkOutcome::Failed { failure } => badly(failure.code),

@@ -138,7 +138,7 @@ impl Engine {
         tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION }).await
     }
 
-    /// What it has not brought to an end its next life tells, or its server gives back.
+    /// What it has ended is given back; what is left of what it held its next life tells, or the rest of its lease.
     async fn runner_stops(&self, session: &RunnerSession) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
         day::note_stop(&mut tx, session).await?;

@@ -11,11 +11,11 @@ pub(crate) mod retry_after;
 mod round;
 mod walk;
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, io, sync::Arc};
 
 use domain::{
     AttemptId, AttemptKey, Failure, FailureCode, Isolation, crash,
-    protocol::{Assignment, AttemptReport, Credentials, PART_BYTES, Said, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Credentials, NewArtifact, PART_BYTES, Said, WorkOutcome},
 };
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
@@ -29,6 +29,7 @@ use crate::{
     process::{self, Trace},
     recover,
     remains::Remains,
+    save::Saved,
     tellings::Tellings,
 };
 
@@ -37,35 +38,41 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
     let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
-    let report = match walk.await {
-        Ok(Ok(report)) => report,
+    let Walked { report, is_kept } = match walk.await {
+        Ok(Ok(walked)) => walked,
         Ok(Err(AgentGone)) => return let_go(&runner, key).await,
-        Err(error) => Some(after_a_fault(&runner, key, error).await),
+        Err(error) => after_a_fault(&runner, key, error).await,
     };
-    runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, may_be_kept(report.as_ref())));
+    runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, is_kept));
     last_word(&runner, key, report, orders).await;
+}
+
+/// What the walk of an attempt has come to.
+struct Walked {
+    /// Nothing when nothing may be said.
+    report: Option<AttemptReport>,
+    /// Its folder is there on purpose, with work that could not be saved.
+    is_kept: bool,
+}
+
+impl Walked {
+    fn saying(report: Option<AttemptReport>) -> Self {
+        Self { report, is_kept: false }
+    }
 }
 
 /// Holds an attempt of which an earlier life has left something to be said, until its last word is answered.
 pub(crate) fn say_the_rest(runner: &Arc<Runner>, key: AttemptKey) {
     // nothing runs that could be told anything
     let Some((orders, _)) = runner.held.take(key) else { return };
+    // the journal has it since then
+    runner.held.name(key.attempt_id);
     let life = Arc::clone(runner);
     runner.tracker.spawn(async move { settle(&life, key, life.outbox.answer_to(key.attempt_id), orders).await });
 }
 
-/// Whether its folder may be there on purpose, with work that could not be saved.
-fn may_be_kept(report: Option<&AttemptReport>) -> bool {
-    match report.map(|report| &report.outcome) {
-        Some(WorkOutcome::Failed { failure }) => matches!(failure.code, FailureCode::WorkNotSaved | FailureCode::RunnerFault),
-        Some(_) => false,
-        // nobody is told of one that is abandoned
-        None => true,
-    }
-}
-
-/// That nothing of an attempt is left on the machine.
-async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
+/// That nothing of an attempt is left on the machine, but for its folder when that is kept.
+pub(crate) async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
     // what is played is on no machine
     #[cfg(test)]
     if crate::simulation::is_on() {
@@ -108,11 +115,21 @@ pub(crate) async fn leave_to_the_next_life(runner: &Runner, assignment: &Assignm
     note(runner, &entry(runner, assignment)).await;
 }
 
+/// As [`note_or_fail`], where nothing can be done about it.
 pub(crate) async fn note(runner: &Runner, entry: &Entry) {
-    if let Err(error) = runner.journal.write(entry).await {
+    if let Err(error) = note_or_fail(runner, entry).await {
         // The lease runs out by itself.
         warn!(attempt.id = %entry.attempt.attempt_id, "The journal does not take attempt {}: {error}", entry.attempt.attempt_id);
     }
+}
+
+/// Writes it into the journal, and only then is the server told that it is here; the first time at once.
+pub(crate) async fn note_or_fail(runner: &Runner, entry: &Entry) -> io::Result<()> {
+    runner.journal.write(entry).await?;
+    if runner.held.name(entry.attempt.attempt_id) {
+        runner.beat_now.notify_one();
+    }
+    Ok(())
 }
 
 /// An attempt as it is before anything is done about it.
@@ -144,25 +161,32 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
     }
 }
 
-/// No work before the server has renewed the lease once: it may have changed its mind since it sent the assignment.
-pub(crate) async fn first_heartbeat(runner: &Runner, taken_at: Moment, orders: &mut Orders) {
-    let mut renewed = runner.renewed.subscribe();
+/// No work before the server has renewed the lease once, by something that has named it: it may have changed its mind since it sent the
+/// assignment.
+pub(crate) async fn first_heartbeat(runner: &Runner, id: AttemptId, orders: &mut Orders) {
+    let (mut renewed, named_since) = (runner.renewed.subscribe(), runner.held.named_since(id));
     tokio::select! {
         biased;
-        _ = renewed.wait_for(|renewed| *renewed >= taken_at) => {}
+        _ = renewed.wait_for(|renewed| named_since.is_some_and(|since| *renewed >= since)) => {}
         _ = orders.told() => {}
     }
 }
 
-async fn after_a_fault(runner: &Runner, key: AttemptKey, error: JoinError) -> AttemptReport {
+async fn after_a_fault(runner: &Runner, key: AttemptKey, error: JoinError) -> Walked {
     error!(attempt.id = %key.attempt_id, "Attempt {} of task {} met an error of the runner's own: {error}", key.number, key.task_id);
     let mut message = format!("an error inside the runner: {}", what_panicked(error));
-    if let Some(entry) = runner.journal.read(key.attempt_id).await
-        && let Err(error) = recover::put_away(runner, &entry).await
-    {
-        message.push_str(&format!("; {error}; what there is of it is in {}", entry.folder.display()));
+    let (mut artifacts, mut is_kept) = (vec![], false);
+    if let Some(entry) = runner.journal.read(key.attempt_id).await {
+        match recover::put_away(runner, &entry).await {
+            Ok(saved) => artifacts = saved.into_iter().flat_map(Saved::into_artifacts).collect(),
+            Err(error) => {
+                is_kept = true;
+                message.push_str(&format!("; {error}; what there is of it is in {}", entry.folder.display()));
+            }
+        }
     }
-    without_work(WorkOutcome::Failed { failure: Failure::new(FailureCode::RunnerFault, message) })
+    let report = without_work(WorkOutcome::Failed { failure: Failure::new(FailureCode::RunnerFault, message) });
+    Walked { report: Some(AttemptReport { artifacts, ..report }), is_kept }
 }
 
 fn what_panicked(error: JoinError) -> String {
@@ -191,7 +215,9 @@ fn without_work(outcome: WorkOutcome) -> AttemptReport {
 async fn last_word(runner: &Runner, key: AttemptKey, report: Option<AttemptReport>, orders: Orders) {
     let last_word: LastWord = match report {
         Some(report) => in_messages(runner, key, report),
-        None if orders.current() == Order::Abandon(Why::Fenced) => Box::new(|_| Said::GivenUp),
+        None if orders.current() == Order::Abandon(Why::Fenced) => {
+            return settle(runner, key, runner.outbox.give_up(key.attempt_id), orders).await;
+        }
         // what it has said so far stays; the next life gives it up
         None => return settle(runner, key, ready(Err(Closed)), orders).await,
     };
@@ -216,6 +242,19 @@ async fn settle(runner: &Runner, key: AttemptKey, answer: impl Future<Output = R
         // The runner stops. What can still be said of it goes out.
         warn!(attempt.id = %key.attempt_id, "Attempt {} of task {} is left to the next life of this runner", key.number, key.task_id);
     }
+}
+
+/// Of what an attempt without a result has changed: what fits into its last word whole, as a patch that is cut is none. All of it is on its
+/// branch.
+pub(crate) fn for_a_last_word(saved: Vec<Saved>) -> Vec<NewArtifact> {
+    let mut room = PART_BYTES;
+    let fits = |one: &NewArtifact| {
+        let length = serde_json::to_string(one).map_or(usize::MAX, |text| text.len());
+        let fits = length <= room;
+        room -= if fits { length } else { 0 };
+        fits
+    };
+    saved.into_iter().flat_map(Saved::into_artifacts).filter(fits).collect()
 }
 
 type LastWord = Box<dyn FnOnce(u64) -> Said + Send>;
@@ -294,9 +333,10 @@ mod tests {
         runner.journal.write(&entry).await.unwrap();
 
         let panicked = runner.tracker.spawn(async { panic!("the roof fell in") }).await;
-        let report = after_a_fault(&runner, key, panicked.unwrap_err()).await;
+        let walked = after_a_fault(&runner, key, panicked.unwrap_err()).await;
         let failure = Failure::new(FailureCode::RunnerFault, "an error inside the runner: the roof fell in");
-        assert_eq!(report.outcome, WorkOutcome::Failed { failure });
+        assert_eq!(walked.report.unwrap().outcome, WorkOutcome::Failed { failure });
+        assert!(!walked.is_kept);
         assert!(!folder.exists());
         assert!(!child.wait().await.unwrap().success(), "it was killed");
     }

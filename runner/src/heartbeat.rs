@@ -1,5 +1,5 @@
-//! Signs of life, and the fence: a runner that the server has not answered for as long as a lease lasts gives its attempts up
-//! before somebody else takes them, and says nothing but signs of life before it has.
+//! Signs of life, and the fence: a runner that the server has not answered for almost as long as a lease lasts gives its attempts up, so that
+//! nothing of them runs any more when somebody else may take them, and says nothing but signs of life once the lease is over and it has not.
 
 use std::{
     collections::VecDeque,
@@ -36,13 +36,13 @@ struct Sent {
 impl Beats {
     /// The next one, sent now.
     pub fn next(&self, held: &Held, left_behind: Option<String>) -> ToServer {
-        // Read first: an attempt that was taken before this moment is in it.
+        // Read first: an attempt that was named before this moment is in it.
         let now = Moment::now();
         let mut sent = lock(&self.sent);
         sent.last += 1;
         let beat = sent.last;
         sent.unanswered.push_back((beat, now));
-        ToServer::Heartbeat { beat, attempts: held.keys(), left_behind }
+        ToServer::Heartbeat { beat, attempts: held.named(), left_behind }
     }
 
     /// When the one that is answered was sent. Those before it will not be answered any more.
@@ -82,6 +82,11 @@ impl Beats {
 
 /// What is this late was not kept back by other work: the whole process, or the machine, stood still.
 const STOOD_STILL: Duration = Duration::from_secs(1);
+/// What is given up is to be gone before the lease is over, as somebody else may have it then. It is killed without being asked, which takes a
+/// moment where a machine is busy.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// The most of a lease that this may take, where leases are short.
+const OF_A_LEASE: u32 = 8;
 /// For a server that is there to answer the first heartbeat after that.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Timers stand still while the machine sleeps, so the lease is looked at again and again.
@@ -89,8 +94,8 @@ const LOOKS: Duration = Duration::from_secs(1);
 
 /// Whoever stood still was not left without an answer, it did not ask: what was taken away meanwhile is said in the answer to the next
 /// heartbeat, and what was not goes on.
-async fn is_heard(renewed: &mut watch::Receiver<Moment>, lease: Duration) -> bool {
-    let heard = tokio::time::timeout(ANSWERS_WITHIN, renewed.wait_for(|renewed| renewed.elapsed() < lease)).await;
+async fn is_heard(renewed: &mut watch::Receiver<Moment>, patience: Duration) -> bool {
+    let heard = tokio::time::timeout(ANSWERS_WITHIN, renewed.wait_for(|renewed| renewed.elapsed() < patience)).await;
     heard.is_ok_and(|heard| heard.is_ok())
 }
 
@@ -140,33 +145,39 @@ impl Drop for Fence {
     }
 }
 
-/// Gives everything up once `renewed`, when the last heartbeat that was answered had been sent, is a lease ago. Before the first welcome
-/// says how long that is, nothing is held. Never ends.
+/// How long whoever holds something goes on after a heartbeat was sent that is the last one to be answered.
+fn patience_of(lease: Duration) -> Duration {
+    lease.saturating_sub(GONE_WITHIN.min(lease / OF_A_LEASE))
+}
+
+/// Gives everything up when `renewed`, which is when the last heartbeat that was answered had been sent, is almost a lease ago. Before the first
+/// welcome says how long that is, nothing is held. Never ends.
 pub(crate) async fn fence(runner: Arc<Runner>) {
     let (mut lease, mut renewed) = (runner.lease.subscribe(), runner.renewed.subscribe());
     loop {
         let Ok(Some(lease)) = lease.wait_for(Option::is_some).await.map(|lease| *lease) else { return std::future::pending().await };
-        let since = renewed.borrow_and_update().elapsed();
-        if since < lease {
+        let (since, patience) = (renewed.borrow_and_update().elapsed(), patience_of(lease));
+        if since < patience {
             tokio::select! {
                 biased;
                 changed = renewed.changed() => if changed.is_err() { return std::future::pending().await },
-                () = tokio::time::sleep(LOOKS.min(lease - since)) => {}
+                () = tokio::time::sleep(LOOKS.min(patience - since)) => {}
             }
             continue;
         }
-        if since - lease > STOOD_STILL {
+        // with what is left of a lease that is not over nobody is asked: what is asked for goes on meanwhile
+        if since.saturating_sub(lease) > STOOD_STILL {
             runner.beat_now.notify_one();
-            if is_heard(&mut renewed, lease).await {
+            if is_heard(&mut renewed, patience).await {
                 continue;
             }
         }
         let attempts = runner.held.keys().len();
-        if !runner.give_up(lease) {
+        if !runner.give_up(patience) {
             continue;
         }
         if attempts > 0 {
-            warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", lease.as_secs());
+            warn!(attempts, "The server has not answered for {} s: giving up {attempts} attempts", since.as_secs());
         }
         runner.outbox.wake();
         if renewed.changed().await.is_err() {
@@ -183,5 +194,11 @@ mod tests {
     async fn a_fence_that_falls_is_noticed() {
         let fence = Fence::keep(async { panic!("a fault of its own") }).unwrap();
         tokio::time::timeout(Duration::from_secs(60), fence.gone()).await.expect("it is noticed");
+    }
+
+    #[test]
+    fn what_is_given_up_has_a_part_of_its_lease_to_be_gone() {
+        let patience = |millis| patience_of(Duration::from_millis(millis)).as_millis();
+        assert_eq!([120_000, 40_000, 8000, 1000].map(patience), [115_000, 35_000, 7000, 875]);
     }
 }

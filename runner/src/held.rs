@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::Moment,
     lock,
     tellings::{Teller, Tellings, tellings},
 };
@@ -28,7 +29,7 @@ pub(crate) enum Order {
 pub(crate) enum Why {
     /// The runner stops; journal and outbox keep the attempt for its next life.
     Stopping,
-    /// The server has not answered for as long as a lease lasts, so somebody else may hold the attempt by now.
+    /// The server has not answered for almost as long as a lease lasts, so somebody else may hold the attempt in a moment.
     Fenced,
     /// The server said that somebody else holds it.
     Stale,
@@ -39,19 +40,21 @@ pub(crate) struct Held(Mutex<BTreeMap<AttemptId, One>>);
 
 struct One {
     key: AttemptKey,
+    /// Since when the server is told that it is here.
+    named_since: Option<Moment>,
     orders: watch::Sender<Order>,
     teller: Teller,
 }
 
 impl Held {
-    /// Nothing when the attempt is held already.
+    /// Nothing when the attempt is held already. The server is told of it once it is [named](Self::name).
     pub fn take(&self, key: AttemptKey) -> Option<(Orders, Tellings)> {
         match lock(&self.0).entry(key.attempt_id) {
             Entry::Occupied(_) => None,
             Entry::Vacant(vacant) => {
                 let (orders, ordered) = watch::channel(Order::Work);
                 let (teller, told) = tellings();
-                vacant.insert(One { key, orders, teller });
+                vacant.insert(One { key, named_since: None, orders, teller });
                 Some((Orders(ordered), told))
             }
         }
@@ -61,8 +64,28 @@ impl Held {
         lock(&self.0).remove(&id);
     }
 
+    /// Every hello and every sign of life from now on says that it is here, as the journal has it: whoever dies now tells of it in the next
+    /// life. Whether this is news.
+    pub fn name(&self, id: AttemptId) -> bool {
+        let mut held = lock(&self.0);
+        let Some(one) = held.get_mut(&id).filter(|one| one.named_since.is_none()) else { return false };
+        // under the lock that whoever says it looks under, so that nothing of a later moment lacks it
+        one.named_since = Some(Moment::now());
+        true
+    }
+
+    /// What is said after this names it; nothing when it is not to be named yet.
+    pub fn named_since(&self, id: AttemptId) -> Option<Moment> {
+        lock(&self.0).get(&id)?.named_since
+    }
+
     pub fn keys(&self) -> Vec<AttemptKey> {
         lock(&self.0).values().map(|one| one.key).collect()
+    }
+
+    /// Those that the server is told of.
+    pub fn named(&self) -> Vec<AttemptKey> {
+        lock(&self.0).values().filter(|one| one.named_since.is_some()).map(|one| one.key).collect()
     }
 
     pub fn order(&self, id: AttemptId, order: Order) {
@@ -102,6 +125,11 @@ pub(crate) struct Orders(watch::Receiver<Order>);
 impl Orders {
     pub fn current(&self) -> Order {
         *self.0.borrow()
+    }
+
+    /// Somebody else holds it, or will in a moment: it ends at once, and nothing is asked any more.
+    pub fn is_anothers(&self) -> bool {
+        matches!(self.current(), Order::Abandon(Why::Fenced | Why::Stale))
     }
 
     /// Waits until the attempt is told anything but to work.
@@ -165,6 +193,9 @@ mod tests {
         let held = Held::default();
         let (orders, _tellings) = held.take(key).unwrap();
         assert!(held.take(key).is_none());
+        assert_eq!((held.keys(), held.named()), (vec![key], vec![]), "nobody is told of what is only held");
+        assert!(held.name(key.attempt_id) && !held.name(key.attempt_id));
+        assert_eq!(held.named(), [key]);
         held.order(key.attempt_id, Order::Abandon(Why::Stopping));
         held.order(key.attempt_id, Order::Cancel);
         assert_eq!(orders.current(), Order::Abandon(Why::Stopping));

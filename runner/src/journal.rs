@@ -1,5 +1,5 @@
-//! What the runner has to clear up if it dies: one small file for each attempt, written before its work starts and removed when
-//! its report is stored. What was said about the attempt is in the [`outbox`](crate::outbox).
+//! What the runner has to clear up if it dies: one small file for each attempt, written before the server is told that it is here and removed
+//! when its report is stored. What was said about the attempt is in the [`outbox`](crate::outbox).
 
 use std::{
     ffi::OsStr,

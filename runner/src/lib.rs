@@ -4,8 +4,8 @@
 //! It knows the `domain` alone and speaks [`domain::protocol`] over a [`Link`], so the same code runs inside `muster serve` and,
 //! over a socket, on another machine. What it promises:
 //!
-//! * Before an attempt's work starts, the journal names it. One that was cut short is given up by the next life, or `lost` in its `Hello` when
-//!   nothing was ever said about it.
+//! * Before the server hears that an attempt is here, and before its work starts, the journal names it. One that was cut short is given up by
+//!   the next life, or `lost` in its `Hello` when nothing was ever said about it.
 //! * A link that closes changes nothing for what runs. What was said about it and not answered is said again over the next one, and, as it is
 //!   on the disk, by the next life: what has come to its end is not done twice because its runner died. See `outbox.rs`.
 //! * When an attempt has ended, for whatever reason, nothing of it runs any more; see `process.rs`.
@@ -111,8 +111,8 @@ pub enum RunnerError {
 /// Runs until `stop` is cancelled or the server refuses it; returns when nothing of any attempt is left running. `dial` opens a link; it is
 /// asked for the next one when a link has closed.
 ///
-/// On stop no new work is taken. What still runs is ended and saved, but not reported: it stays in the journal, and the next life gives
-/// it up, so that the server starts it again.
+/// On stop no new work is taken. What still runs is ended and saved, and the server is told that it was, so that it starts it again. Where that
+/// is not heard it stays in the journal, and the next life gives it up.
 pub async fn run<D, F>(config: RunnerConfig, dial: D, stop: CancellationToken) -> Result<(), RunnerError>
 where
     D: FnMut() -> F,

@@ -196,12 +196,12 @@ impl Runner {
         }
     }
 
-    /// Everything that is held, unless the last answer is not a lease ago after all: nothing is renewed while that is looked at and done.
-    /// Says whether it was.
-    pub fn give_up(&self, lease: Duration) -> bool {
+    /// Everything that is held, unless the last heartbeat that was answered was sent later than that after all: nothing is renewed while that is
+    /// looked at and done. Says whether it was.
+    pub fn give_up(&self, patience: Duration) -> bool {
         let mut is_over = false;
         self.renewed.send_if_modified(|renewed| {
-            is_over = renewed.elapsed() >= lease;
+            is_over = renewed.elapsed() >= patience;
             if is_over {
                 self.held.order_all(Order::Abandon(Why::Fenced));
                 self.has_given_up.store(true, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use std::{
 
 use domain::{
     AttemptId, AttemptKey, LogStream, crash,
-    protocol::{Heard, Said, ToServer},
+    protocol::{Heard, NewArtifact, Said, ToServer},
 };
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, warn};
@@ -160,6 +160,17 @@ impl Outbox {
         self.answer_to(attempt).await
     }
 
+    /// What an attempt without a result has changed, for its last word.
+    pub fn leave(&self, attempt: AttemptId, artifacts: Vec<NewArtifact>) {
+        self.put(attempt, |page| page.leave(artifacts));
+    }
+
+    /// As [`ask`](Self::ask), of one without a result.
+    pub async fn give_up(&self, attempt: AttemptId) -> Result<Answer, Closed> {
+        self.put(attempt, Page::give_up);
+        self.answer_to(attempt).await
+    }
+
     /// To the last word, whichever life says it.
     pub async fn answer_to(&self, attempt: AttemptId) -> Result<Answer, Closed> {
         let (tell, told) = oneshot::channel();
@@ -285,6 +296,24 @@ impl Outbox {
             set_aside(page.path(), &"its server answers none of it, however often it is said");
             page.tell_asker(Answer::SetAside);
         }
+    }
+
+    /// Waits until everything is answered that was said about what this life has ended without a last word.
+    pub async fn heard_out(&self) {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if lock(&self.book).pages.values().filter(|page| page.is_open()).all(Page::is_heard_out) {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// What this life has no last word about, though all that was said of it is answered: there will be none.
+    pub fn cut_short(&self) -> Vec<AttemptKey> {
+        lock(&self.book).pages.values().filter(|page| page.is_heard_out()).map(Page::key).collect()
     }
 
     /// Somebody else holds the attempt: whoever waits for an answer hears so, and nothing more is said.

@@ -140,7 +140,7 @@ async fn see_through(
         Ok(End::TookTooMuch(_)) => &[],
         _ => &[(Signal::INT, limits.interrupt), (Signal::TERM, limits.terminate)],
     };
-    finish(Some(child), trace, steps, limits).await?;
+    finish(Some(child), trace, steps, || !orders.is_anothers(), limits).await?;
     Ok(end)
 }
 
@@ -189,17 +189,27 @@ pub(crate) async fn kill(trace: &Trace, limits: &Limits) -> Result<(), Survivors
     if crate::simulation::is_on() {
         return Ok(());
     }
-    finish(None, trace, &[], limits).await
+    finish(None, trace, &[], || false, limits).await
 }
 
-async fn finish(mut child: Option<&mut Child>, trace: &Trace, steps: &[(Signal, Duration)], limits: &Limits) -> Result<(), Survivors> {
+/// Asks as long as it may, and then kills.
+async fn finish(
+    mut child: Option<&mut Child>,
+    trace: &Trace,
+    steps: &[(Signal, Duration)],
+    may_ask: impl Fn() -> bool,
+    limits: &Limits,
+) -> Result<(), Survivors> {
     if left(&mut child, trace).await.is_empty() {
         return Ok(());
     }
     'asking: for (signal, patience) in steps {
         let deadline = Instant::now() + *patience;
+        if !may_ask() {
+            break;
+        }
         census::signal(trace, *signal).await;
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && may_ask() {
             tokio::time::sleep(LOOK.min(*patience)).await;
             if left(&mut child, trace).await.is_empty() {
                 return Ok(());

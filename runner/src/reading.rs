@@ -1,7 +1,7 @@
 //! What the runner reads of its machine, and sees of an endpoint there, again and again for as long as it lives; the last one goes down
 //! whichever link there is.
 //!
-//! Nothing is decided by it here. What cannot be read is left out, and never told as 0.
+//! Nothing is decided by it here; a server gives nothing new to a machine whose disk is full. What cannot be read is left out, and never told as 0.
 
 mod gpu;
 mod host;

@@ -49,11 +49,13 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
     let mut lost = vec![];
     for entry in &entries {
         let id = entry.attempt.attempt_id;
+        let census = |is_kept| drop(runner.tracker.spawn(attempt::census(Arc::clone(runner), id, is_kept)));
         match runner.outbox.take_up(entry.attempt).await {
             // its work was saved before, or its last word says where it is
             Ok(Some(Left::Ended)) => {
                 info!(attempt.id = %id, "An earlier life ended before the last word about attempt {id} was answered: it is said again");
                 attempt::say_the_rest(runner, entry.attempt);
+                census(true);
                 continue;
             }
             Ok(Some(Left::AtWork)) => attempt::say_the_rest(runner, entry.attempt),
@@ -65,8 +67,11 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
                 for commit in saved.iter().filter_map(|one| one.commit.as_ref()) {
                     info!(attempt.id = %id, "Saved the work of an earlier life as {commit}");
                 }
+                runner.outbox.leave(id, attempt::for_a_last_word(saved));
+                census(false);
             }
             Err(error) => {
+                census(true);
                 warn!(attempt.id = %id, "Attempt {id} of an earlier life is not cleared up, its folder {} stays: {error}", entry.folder.display());
             }
         }

@@ -169,6 +169,11 @@ impl Scene {
         self.takes(0.01).await;
     }
 
+    /// What is killed is not gone at once.
+    async fn kills(&self) {
+        tokio::time::sleep(Duration::from_millis(self.draw(|luck| luck.random_range(0..400)))).await;
+    }
+
     fn id(&self, place: usize) -> RunnerId {
         RunnerId(Uuid::from_u128(place as u128 + 1))
     }
@@ -268,6 +273,7 @@ fn was_worth_something(played: &[Outcome]) {
         ("results", sum(|one| one.tally.reports)),
         ("attempts that were given up", sum(|one| one.tally.given_up)),
         ("attempts that were not there", sum(|one| one.tally.absent)),
+        ("attempts that a stop gave back", sum(|one| one.tally.stopped)),
         ("leases that ran out", sum(|one| one.tally.expired)),
         ("logs that broke off", sum(|one| one.broke_off)),
         ("later lives", sum(|one| one.lives.saturating_sub(RUNNERS.len()))),

@@ -56,9 +56,15 @@ impl Talk {
         let slots = runner.config.slots.max(1);
         let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
+        let mut never_begun = vec![];
         {
             let speak = speak(runner, &to_server, &beats, every);
-            tokio::pin!(speak);
+            let all_is_over = async {
+                runner.tracker.wait().await;
+                // what was ended has no last word to wait for, and is heard to where it breaks off
+                let _ = timeout(runner.limits.last_report, runner.outbox.heard_out()).await;
+            };
+            tokio::pin!(speak, all_is_over);
             let mut stops = false;
             loop {
                 tokio::select! {
@@ -69,14 +75,17 @@ impl Talk {
                         runner.held.order_all(Order::Abandon(Why::Stopping));
                         runner.tracker.close();
                     }
-                    () = runner.tracker.wait(), if stops => break,
+                    () = &mut all_is_over, if stops => break,
                     // what runs goes on, and what is not answered is said again
                     Ok(()) = known.changed(), if !stops => return Ok(Ended::Outdated),
                     Ok(()) = others.changed(), if !stops => return Ok(Ended::Outdated),
                     () = &mut speak => return Ok(Ended::Closed),
                     message = from_server.recv() => match message {
                         None => return Ok(Ended::Closed),
-                        Some(ToRunner::Assign { assignment }) if stops => attempt::leave_to_the_next_life(runner, &assignment).await,
+                        Some(ToRunner::Assign { assignment }) if stops => {
+                            attempt::leave_to_the_next_life(runner, &assignment).await;
+                            never_begun.push(assignment.attempt);
+                        }
                         Some(ToRunner::Assign { assignment }) => take(runner, *assignment),
                         // the next life is told again
                         Some(ToRunner::Land { order, .. }) if !stops => landing::begin(runner, *order),
@@ -88,7 +97,8 @@ impl Talk {
             }
         }
         // a server that does not hear it misses the runner a little later
-        let _ = timeout(GOODBYE, to_server.send(ToServer::Stops { optional: true })).await;
+        let ended = runner.outbox.cut_short().into_iter().chain(never_begun).collect();
+        let _ = timeout(GOODBYE, to_server.send(ToServer::Stops { ended, optional: true })).await;
         drop(to_server);
         // it closes the link when it has heard it
         while let Ok(Some(message)) = timeout(GOODBYE, from_server.recv()).await {
@@ -160,7 +170,7 @@ impl Talk {
             name: config.name.clone(),
             slots,
             capabilities: config.all_capabilities(&agents, no_sandbox.is_none(), has_lfs),
-            attempts: runner.held.keys(),
+            attempts: runner.held.named(),
             lost: self.lost.clone(),
             proof: String::new(),
             no_sandbox,
@@ -265,10 +275,7 @@ fn take(runner: &Arc<Runner>, assignment: Assignment) {
         return;
     };
     runner.outbox.open(key);
-    // Every heartbeat from now on names it; the first is sent at once.
-    let taken_at = Moment::now();
-    runner.beat_now.notify_one();
-    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), taken_at));
+    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), Moment::now()));
 }
 
 fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {

@@ -21,7 +21,7 @@ use crate::{
     world::{Setup, World},
 };
 
-pub const KINDS: u64 = 5;
+pub const KINDS: u64 = 6;
 
 /// Seconds.
 const LEASE: u32 = 8;
@@ -42,16 +42,18 @@ enum Kind {
     FarStandsStill,
     /// As before, and it cannot reach the server.
     FarCutOff,
+    /// As before, and its work ends for nobody who asks.
+    FarCutOffHeedless,
 }
 
 impl Kind {
     fn is_far(self) -> bool {
-        matches!(self, Self::FarStandsStill | Self::FarCutOff)
+        matches!(self, Self::FarStandsStill | Self::FarCutOff | Self::FarCutOffHeedless)
     }
 }
 
 pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
-    let kinds = [Kind::StandsStill, Kind::EndsMeanwhile, Kind::CutOff, Kind::FarStandsStill, Kind::FarCutOff];
+    let kinds = [Kind::StandsStill, Kind::EndsMeanwhile, Kind::CutOff, Kind::FarStandsStill, Kind::FarCutOff, Kind::FarCutOffHeedless];
     let kind = kinds[usize::try_from(seed % KINDS)?];
     let mut random = StdRng::seed_from_u64(seed);
     let (slots, far) = if kind.is_far() { ([0, 0], [1, 1]) } else { ([1, 1], [0, 0]) };
@@ -71,7 +73,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
 
     match kind {
         Kind::CutOff => world.before_postgres[HOLDER].set(Mood::Hold),
-        Kind::FarCutOff => world.before_servers[HOLDER].set(Mood::Hold),
+        Kind::FarCutOff | Kind::FarCutOffHeedless => world.before_servers[HOLDER].set(Mood::Hold),
         Kind::FarStandsStill => world.signal_runner(HOLDER, Signal::STOP).await?,
         _ => world.signal_server(HOLDER, Signal::STOP).await?,
     }
@@ -82,7 +84,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let before = picture(&pool, task).await?;
     match kind {
         Kind::CutOff => world.before_postgres[HOLDER].set(Mood::Forward),
-        Kind::FarCutOff => world.before_servers[HOLDER].set(Mood::Forward),
+        Kind::FarCutOff | Kind::FarCutOffHeedless => world.before_servers[HOLDER].set(Mood::Forward),
         Kind::FarStandsStill => world.signal_runner(HOLDER, Signal::CONT).await?,
         _ => world.signal_server(HOLDER, Signal::CONT).await?,
     }
@@ -107,10 +109,12 @@ async fn hand_in(world: &World, kind: Kind) -> anyhow::Result<Uuid> {
     let program = std::env::current_exe()?;
     // It ends while its runner does not see it.
     let ends = if kind == Kind::EndsMeanwhile { " --first-ends-after 5000" } else { "" };
+    // what is ignored stays so in the program that takes the place of this one
+    let first = if kind == Kind::FarCutOffHeedless { "trap '' INT TERM; " } else { "" };
     let task = json!({
         "title": "Hold",
         "repository": world.machine.repository(),
-        "command": format!("exec '{}' hold {}{ends}", program.display(), world.ledgers.display()),
+        "command": format!("{first}exec '{}' hold {}{ends}", program.display(), world.ledgers.display()),
     });
     let answer = Api::new(world)?.post(&world.direct[HOLDER].to_string(), "/api/v1/tasks", &task, None).await?;
     answer.id().parse().with_context(|| format!("the task was not taken: {}", answer.text))
@@ -159,7 +163,7 @@ async fn in_time(world: &World, pool: &PgPool, task: Uuid, kind: Kind, back_at: 
     let claimed = "select (extract(epoch from claimed_at) * 1000)::bigint from attempt where task_id = $1 and number = 2";
     let claimed_at: i64 = sqlx::query_scalar(claimed).bind(task).fetch_one(pool).await?;
     Ok(match kind {
-        Kind::CutOff | Kind::FarCutOff if last > claimed_at.unsigned_abs() => {
+        Kind::CutOff | Kind::FarCutOff | Kind::FarCutOffHeedless if last > claimed_at.unsigned_abs() => {
             vec![format!("attempt 1 was at work {} ms after attempt 2 was claimed", last - claimed_at.unsigned_abs())]
         }
         _ if last > back_at + GONE_WITHIN => vec![format!("attempt 1 was at work {} ms after its holder was back", last - back_at)],

@@ -117,6 +117,7 @@ fn Content(
         </div>
         {move || runner.with(|detail| drain_notice(&detail.runner))}
         {move || runner.with(|detail| unresponsive_notice(&detail.runner))}
+        {move || runner.with(|detail| disk_notice(&detail.runner))}
         {move || runner.with(|detail| facts(&detail.runner))}
         {current_part(runner)}
         {machine_part(runner)}
@@ -155,6 +156,15 @@ fn unresponsive_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
                 "goes back into the queue with its next link, and every five minutes it is given one task, until it takes one. If it does not, "
                 "start it again."
             </p>
+        </Notice>
+    })
+}
+
+fn disk_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
+    let why = runner.lacks_disk().filter(|_| runner.online)?;
+    Some(view! {
+        <Notice tone=Tone::Warn title="Has no room on its disk">
+            <p>{why} ". What is at work goes on. It is given work again within ten seconds once there is room."</p>
         </Notice>
     })
 }

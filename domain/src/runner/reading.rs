@@ -13,6 +13,9 @@ pub const READING_SECONDS: u32 = 10;
 pub const STALE_AFTER_SECONDS: i64 = 90;
 /// Seconds that a reading is said to be old at most: what is older is as stale.
 pub const AGE_MAX_SECONDS: u32 = 24 * 60 * 60;
+/// Bytes that a runner is to have free where it works before it is given anything new; of a small disk a tenth. What is fetched, checked out and
+/// built there takes as much soon, and a disk that is full breaks what is at work.
+pub const DISK_FREE: u64 = 2 << 30;
 /// GPUs that are told of one machine.
 pub const GPUS_MAX: usize = 16;
 /// Characters of a name, and of why something could not be read.
@@ -191,6 +194,13 @@ impl HostReading {
         gpu.max(self.cpu.map(|cpu| cpu.percent))
     }
 
+    /// Why there is no room for anything new, in words. A disk that could not be read has some.
+    pub fn lacks_disk(&self) -> Option<String> {
+        let disk = self.disk?;
+        let (free, least) = (disk.total.saturating_sub(disk.used), DISK_FREE.min(disk.total / 10));
+        (free < least).then(|| format!("{} of its disk are free, and it is given nothing new below {}", bytes(free), bytes(least)))
+    }
+
     /// Each thing with what is said of it. What could not be read is among them.
     pub fn parts(&self) -> Vec<Part> {
         let cpu = |cpu: CpuReading| Part { name: "CPU".into(), percent: Some(cpu.percent), words: cpu.in_words() };
@@ -274,6 +284,17 @@ mod tests {
     fn bytes_are_told_as_people_count_them() {
         let told = [0, 1023, 1024, 1536, 1024 * 1024 - 1, 16 << 30, u64::MAX].map(bytes);
         assert_eq!(told, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1023.9 KiB", "16.0 GiB", "16383.9 PiB"]);
+    }
+
+    #[test]
+    fn a_disk_without_room_says_how_much_it_takes() {
+        const GIB: u64 = 1 << 30;
+        let lacks =
+            |used, total| HostReading { disk: Some(Amount { used, total, is_limited: false }), ..HostReading::default() }.lacks_disk();
+        assert_eq!([lacks(98 * GIB, 100 * GIB), lacks(9 * GIB / 10, GIB), HostReading::default().lacks_disk()], [None, None, None]);
+        let full = lacks(99 * GIB, 100 * GIB);
+        assert_eq!(full.as_deref(), Some("1.0 GiB of its disk are free, and it is given nothing new below 2.0 GiB"));
+        assert!(lacks(GIB, GIB).is_some_and(|why| why.ends_with("below 102.3 MiB")), "of a small one a tenth");
     }
 
     type Told = (String, Option<u32>, String);

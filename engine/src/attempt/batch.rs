@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use domain::{
     AttemptId, AttemptKey, AttemptState, Backend, EventKind, Isolation, SessionEvent, Task, Timestamp, VerificationReport, WorkspaceId,
     approval::Asked,
-    protocol::{Arrival, AttemptReport, Telling, WorkOutcome},
+    protocol::{Arrival, AttemptReport, NewArtifact, Telling, WorkOutcome},
 };
 use tracing::warn;
 
@@ -67,8 +67,8 @@ pub(crate) enum Said<'a> {
     WorksAgain { round: i32, verification: &'a VerificationReport },
     /// The last word about it, and the bytes of log that came before.
     Report { report: &'a AttemptReport, log_end: u64 },
-    /// The last word about it: there will be no result.
-    GivenUp,
+    /// The last word about it: there will be no result. With what it had changed.
+    GivenUp { artifacts: &'a [NewArtifact] },
     /// Its runner came back without it.
     Lost,
     /// Its lease has run out; decided again under the lock, so that a heartbeat that arrives first wins.
@@ -172,6 +172,8 @@ struct Written<'a> {
     rounds: Vec<(WorkspaceId, AttemptId, i32, &'a VerificationReport)>,
     parts: Vec<report_part::NewPart<'a>>,
     reports: Vec<(WorkspaceId, AttemptKey, &'a AttemptReport)>,
+    /// Without a report.
+    left: Vec<(WorkspaceId, AttemptKey, &'a [NewArtifact])>,
     landings: Vec<NewLanding>,
     facts: Vec<Fact>,
     ended: Vec<Parent>,
@@ -198,10 +200,10 @@ impl Written<'_> {
             .filter(|(.., report)| report.is_sound())
             .collect();
         store::insert_verifications(tx, &verifications).await?;
-        let artifacts: Vec<_> = self
-            .reports
-            .iter()
-            .flat_map(|(workspace, key, report)| report.artifacts.iter().map(move |new| (*workspace, *key, new)))
+        let reported = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.artifacts.as_slice()));
+        let artifacts: Vec<_> = reported
+            .chain(self.left.iter().copied())
+            .flat_map(|(workspace, key, artifacts)| artifacts.iter().map(move |new| (workspace, key, new)))
             .collect();
         artifact::insert(tx, &artifacts, now).await?;
         let results: Vec<_> =
@@ -231,7 +233,7 @@ struct Held {
     lease_until: Timestamp,
     ends_by: Option<Timestamp>,
     renewable: bool,
-    log_bytes: u64,
+    log_heard: u64,
 }
 
 impl Held {
@@ -308,7 +310,7 @@ impl Held {
                 });
                 Ok(None)
             }
-            Said::Report { log_end, .. } if log_end > self.log_bytes => Err(Error::Missing),
+            Said::Report { log_end, .. } if log_end > self.log_heard => Err(Error::Missing),
             Said::Report { report, .. } => {
                 let changed = self.end(tx, self.judged(report), report.verification.as_ref(), written)?;
                 self.row.report(report);
@@ -319,7 +321,11 @@ impl Held {
                 written.landings.extend(landings);
                 Ok(Some(changed))
             }
-            Said::GivenUp => self.end(tx, self.lost("its runner gave it up"), None, written).map(Some),
+            Said::GivenUp { artifacts } => {
+                let changed = self.end(tx, self.lost("its runner gave it up"), None, written)?;
+                written.left.push((self.task.workspace_id, self.key, artifacts));
+                Ok(Some(changed))
+            }
             Said::Lost => self.end(tx, self.lost("its runner came back without it"), None, written).map(Some),
             Said::Expired if self.lease_until >= now => Ok(None),
             Said::Expired => {
@@ -415,8 +421,8 @@ async fn lock_held(tx: &mut Tx, session: Option<&RunnerSession>, messages: &[Mes
     let mut tasks: HashMap<_, _> = task::store::lock_all(tx, &ids).await?.into_iter().map(|(task, _)| (task.id, task)).collect();
     let held = rows.into_iter().filter_map(|row| {
         let task = tasks.remove(&row.key.task_id)?;
-        let store::HeldRow { key, lease_until, ends_by, renewable, log_bytes, .. } = row;
-        Some((key, Held { key, task, row: store::AttemptRow::new(&row), lease_until, ends_by, renewable, log_bytes }))
+        let store::HeldRow { key, lease_until, ends_by, renewable, log_heard, .. } = row;
+        Some((key, Held { key, task, row: store::AttemptRow::new(&row), lease_until, ends_by, renewable, log_heard }))
     });
     Ok(held.collect())
 }

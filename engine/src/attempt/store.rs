@@ -170,7 +170,8 @@ pub(super) struct HeldRow {
     pub renewable: bool,
     /// The number of the last message that had its effect.
     pub heard: u64,
-    pub log_bytes: u64,
+    /// Bytes of its log that were heard.
+    pub log_heard: u64,
 }
 
 /// Which of these attempts hold their tasks: the latest of it, not ended, and with this runner. The tasks are locked, and now these rows
@@ -178,7 +179,8 @@ pub(super) struct HeldRow {
 pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession>, asked: &[followers::Ending]) -> Result<Vec<HeldRow>> {
     let ids: Vec<_> = asked.iter().filter_map(|ending| Some(ending.attempt?.0)).collect();
     let rows = sqlx::query!(
-        r#"select attempt.id, task_id, number, attempt.state, lease_until, ends_by, renewable, heard, log_bytes
+        r#"select attempt.id, task_id, number, attempt.state, lease_until, ends_by, renewable, heard,
+                  coalesce(log_heard, log_bytes) as "log_heard!"
            from attempt join task on task.id = attempt.task_id and task.attempts = attempt.number
            where attempt.id = any($1) and attempt.ended_at is null and ($2::uuid is null or runner_id = $2)
            order by attempt.id for no key update of attempt"#,
@@ -194,7 +196,7 @@ pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession
         ends_by: row.ends_by,
         renewable: row.renewable,
         heard: row.heard.unsigned_abs(),
-        log_bytes: row.log_bytes.unsigned_abs(),
+        log_heard: row.log_heard.unsigned_abs(),
     });
     Ok(held.collect())
 }
@@ -204,7 +206,8 @@ pub(super) async fn held(conn: &mut PgConnection, session: Option<&RunnerSession
 pub(super) async fn heard(conn: &mut PgConnection, session: &RunnerSession, keys: &[AttemptKey]) -> Result<Vec<Heard>> {
     let ids: Vec<_> = keys.iter().map(|key| key.attempt_id.0).collect();
     let rows = sqlx::query!(
-        "select id, task_id, number, heard, log_bytes from attempt where id = any($1) and runner_id = $2 order by id",
+        r#"select id, task_id, number, heard, coalesce(log_heard, log_bytes) as "log_heard!"
+           from attempt where id = any($1) and runner_id = $2 order by id"#,
         &ids,
         session.id().0
     )
@@ -213,7 +216,7 @@ pub(super) async fn heard(conn: &mut PgConnection, session: &RunnerSession, keys
     let heard = rows.into_iter().map(|row| Heard {
         attempt: AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number },
         sequence: row.heard.unsigned_abs(),
-        log: row.log_bytes.unsigned_abs(),
+        log: row.log_heard.unsigned_abs(),
     });
     Ok(heard.collect())
 }

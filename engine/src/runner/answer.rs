@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use domain::{
     AttemptKey,
     protocol::{Heard, Landed, Refusal, Said as Told, ToRunner, ToServer},
-    runner::reading::AGE_MAX_SECONDS,
+    runner::{
+        HostReading,
+        reading::{AGE_MAX_SECONDS, STALE_AFTER_SECONDS},
+    },
     session::EVENT_MAX,
 };
 use tokio::time::Instant;
@@ -45,9 +48,10 @@ impl Engine {
                     answers.extend(self.answer_in_parts(session, *attempt, *sequence, *log_end, *length).await);
                 }
                 ToServer::Leave => answers.push(self.answer_leave(session).await),
-                ToServer::Stops { .. } => self.note_stop(session).await,
+                ToServer::Stops { ended, .. } => self.note_stop(session, ended).await,
                 ToServer::Reading { reading, endpoint, age_seconds, .. } if self.hub.takes_reading(session, self.clock.by_hand()) => {
                     let age = f64::from((*age_seconds).min(AGE_MAX_SECONDS));
+                    self.note_disk(session, reading, *age_seconds);
                     self.note_reading(session, reading, age).await;
                     answers.extend(self.answer_look(session, endpoint.as_deref(), age).await);
                 }
@@ -95,6 +99,20 @@ impl Engine {
         }
     }
 
+    /// A machine without room is given nothing new, from its next reading on until one that says otherwise. What is at work goes on.
+    fn note_disk(&self, session: &RunnerSession, reading: &HostReading, age_seconds: u32) {
+        // what was read long ago says nothing of how it is now
+        let lacks = reading.lacks_disk().filter(|_| i64::from(age_seconds) <= STALE_AFTER_SECONDS);
+        if !self.hub.note_disk(session, lacks.is_some()) {
+            return;
+        }
+        let name = session.name();
+        match lacks {
+            Some(why) => warn!(runner.id = %session.id, "Runner {name} is given nothing new: {why}"),
+            None => info!(runner.id = %session.id, "Runner {name} has room on its disk again, and is given work"),
+        }
+    }
+
     /// Said with every heartbeat for as long as it is so, so that it may be missed once.
     async fn hear_of_remains(&self, session: &RunnerSession, left_behind: &str) {
         if let Err(error) = self.note_left_behind(session, left_behind).await {
@@ -110,7 +128,7 @@ impl Engine {
         let mut afterwards = vec![];
         for (place, one) in said.iter().enumerate() {
             match one {
-                ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp, .. } => drop(over.insert(*attempt)),
+                ToServer::Said { attempt, said: Told::Report { .. } | Told::GivenUp { .. }, .. } => drop(over.insert(*attempt)),
                 ToServer::Log { attempt, .. } if over.contains(attempt) => afterwards.push(place),
                 ToServer::Log { .. } => outcomes[place] = Some(self.store_log(session, one).await),
                 _ => {}
@@ -177,9 +195,15 @@ impl Engine {
         }
     }
 
-    /// Nothing is given over this link any more. Where the stop cannot be stored, the runner is missed a little later.
-    pub(super) async fn note_stop(&self, session: &RunnerSession) {
+    /// Nothing is given over this link any more, and what it has ended goes to somebody else at once. Where the stop cannot be stored, the
+    /// runner is missed a little later.
+    pub(super) async fn note_stop(&self, session: &RunnerSession, ended: &[AttemptKey]) {
         self.hub.end(session.id(), session.ticket());
+        match until_answered(session.name(), || self.give_back_these(session, ended)).await {
+            Ok(0) => {}
+            Ok(count) => info!(runner.id = %session.id, "{count} attempts that runner {} has ended are back in the queue", session.name()),
+            Err(error) => warn!(runner.id = %session.id, "What runner {} has ended could not all be given back: {error}", session.name()),
+        }
         if let Err(error) = self.runner_stops(session).await {
             warn!("That runner {} was stopped could not be stored: {error}", session.name());
         }
@@ -209,7 +233,8 @@ impl Engine {
     /// A second hello, which no runner says, has no answer.
     async fn answer_to(&self, session: &RunnerSession, one: &ToServer, outcome: Result<()>) -> Option<ToRunner> {
         let attempt = attempt_of(one)?;
-        let is_last_word = matches!(one, ToServer::Said { said: Told::Report { .. } | Told::ReportInParts { .. } | Told::GivenUp, .. });
+        let is_last_word =
+            matches!(one, ToServer::Said { said: Told::Report { .. } | Told::ReportInParts { .. } | Told::GivenUp { .. }, .. });
         match outcome {
             Ok(()) => {
                 if is_last_word {
@@ -276,7 +301,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
         Told::Verifying => Said::Verifying,
         Told::WorksAgain { round, verification } => Said::WorksAgain { round: *round, verification },
         Told::Report { log_end, report } => Said::Report { report, log_end: *log_end },
-        Told::GivenUp => Said::GivenUp,
+        Told::GivenUp { artifacts } => Said::GivenUp { artifacts },
         Told::Part { bytes } => Said::Part { bytes },
         // it is put together first
         Told::ReportInParts { .. } => return None,
@@ -288,6 +313,7 @@ fn message_of(one: &ToServer) -> Option<Message<'_>> {
 fn bytes_of(one: &ToServer) -> usize {
     match one {
         ToServer::Said { said: Told::Report { report, .. }, .. } => report.artifacts.iter().map(|new| new.content.len()).sum(),
+        ToServer::Said { said: Told::GivenUp { artifacts }, .. } => artifacts.iter().map(|new| new.content.len()).sum(),
         ToServer::Said { said: Told::Part { bytes }, .. } => bytes.len(),
         // a message of a far runner is no longer than this, and the others are made here
         ToServer::Said { said: Told::Session { events }, .. } => events.len() * EVENT_MAX,

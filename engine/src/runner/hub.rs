@@ -76,6 +76,8 @@ struct Connected {
     /// It has said hello, and is to be told at once what it was told to land over an earlier link.
     asks_what_is_to_land: bool,
     superseded: CancellationToken,
+    /// What it read of its machine last: its disk has no room for anything new.
+    lacks_disk: bool,
     /// When what it read of its machine was taken last.
     read_at: Option<Taken>,
     /// When what it said of pulls was, as far as that was a moment ago.
@@ -84,7 +86,7 @@ struct Connected {
 
 impl Connected {
     fn takes_work(&self) -> bool {
-        self.allowance != Allowance::Nothing && !self.session.is_outdated()
+        self.allowance != Allowance::Nothing && !self.lacks_disk && !self.session.is_outdated()
     }
 
     /// What it may hold at once.
@@ -169,6 +171,7 @@ impl Hub {
                 lands,
                 asks_what_is_to_land: lands,
                 superseded,
+                lacks_disk: false,
                 read_at: None,
                 pulling_at: HashMap::new(),
             };
@@ -321,6 +324,14 @@ impl Hub {
             one.read_at = Some((Instant::now(), by_hand));
         }
         !is_soon
+    }
+
+    /// As it has read of its machine. Whether that is news.
+    pub(crate) fn note_disk(&self, runner: &RunnerSession, lacks_disk: bool) -> bool {
+        let mut links = self.lock();
+        let Some(one) = links.of(runner).filter(|one| one.lacks_disk != lacks_disk) else { return false };
+        one.lacks_disk = lacks_disk;
+        true
     }
 
     /// Whether it is time that this link tells again how far a pull has come. What comes sooner is passed over: what is at work is told again and again.

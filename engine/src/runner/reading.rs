@@ -1,4 +1,4 @@
-//! The last of what a runner has read of its machine. One row for each runner, which the next one takes the place of: it makes no event, and
+//! The last of what a runner has read of its machine. That its disk has no room is known to the hub as well, which gives it nothing new then. One row for each runner, which the next one takes the place of: it makes no event, and
 //! whoever looks at runners looks again by themselves.
 
 use domain::runner::HostReading;

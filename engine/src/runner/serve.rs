@@ -167,8 +167,8 @@ pub async fn serve_runner(
     drop(connection);
     // it may have come with the end of the link
     while let Ok(message) = from_runner.try_recv() {
-        if matches!(message, ToServer::Stops { .. }) {
-            engine.note_stop(&session).await;
+        if let ToServer::Stops { ended, .. } = message {
+            engine.note_stop(&session, &ended).await;
         }
     }
     info!(runner.id = %session.id, "Runner {name} has disconnected");

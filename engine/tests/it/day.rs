@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, AttemptKey, NewTask, RunnerId, TaskId, TaskStateName,
-    protocol::ToServer,
+    Actor, AttemptKey, CheckStatus, NewTask, RunnerId, TaskId, TaskStateName,
+    protocol::{Assignment, Said, ToRunner, ToServer},
     runner::{ACCEPT_SECONDS, RunnerState, TRIAL_SECONDS},
 };
-use engine::testing::TestEngine;
+use engine::testing::{TestEngine, report};
 use sqlx::PgPool;
 
 use crate::{
@@ -175,7 +175,7 @@ async fn a_runner_that_is_stopped_is_offline_at_once_and_one_that_falls_silent_l
     drop(link);
     assert_eq!(state().await, RunnerState::Idle, "a link may break");
     let link = Link::of(&test, &machine, id).await;
-    link.to_server.send(ToServer::Stops { optional: true }).await.unwrap();
+    link.to_server.send(ToServer::Stops { ended: vec![], optional: true }).await.unwrap();
     link.beats_nothing_more().await;
     assert_eq!(state().await, RunnerState::Offline);
     test.advance(TimeDelta::seconds(30));
@@ -188,6 +188,63 @@ async fn a_runner_that_is_stopped_is_offline_at_once_and_one_that_falls_silent_l
         [(RunnerState::Idle, Some(10)), (RunnerState::Offline, Some(30)), (RunnerState::Idle, Some(45)), (RunnerState::Offline, None)];
     assert_eq!(told, expected, "silence is an absence once it is 45 s long");
     drop(link);
+}
+
+/// Of a runner with one slot.
+async fn begins(test: &TestEngine, link: &mut Link) -> Assignment {
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/stopped-1".into() };
+    says(link, &assignment, 1, said).await;
+    assignment
+}
+
+async fn says(link: &mut Link, assignment: &Assignment, sequence: u64, said: Said) {
+    link.to_server.send(ToServer::Said { attempt: assignment.attempt, sequence, said }).await.unwrap();
+    assert_eq!(link.told.recv().await, Some(ToRunner::Stored { attempt: assignment.attempt, sequence }));
+}
+
+async fn stops(link: Link, ended: &[AttemptKey]) {
+    link.to_server.send(ToServer::Stops { ended: ended.to_vec(), optional: true }).await.unwrap();
+    link.beats_nothing_more().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_has_ended_as_it_stops_goes_to_the_next_at_once_and_costs_nothing(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let task = hands_in(&test, &ada, "begun").await;
+    let first = begins(&test, &mut link).await;
+    stops(link, &[first.attempt]).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "nobody waits for a lease");
+    let losses: i32 = sqlx::query_scalar("select losses from task where id = $1").bind(task.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(losses, 0);
+
+    let (_, _, mut other) = Link::joined(&test, &ada).await;
+    let second = begins(&test, &mut other).await;
+    assert_eq!((second.attempt.task_id, second.attempt.number), (task, 2));
+    // its next life has it in its journal still, and stops as well
+    let link = Link::comes_with(&test, &machine, id, 1, &[first.attempt]).await;
+    stops(link, &[first.attempt, second.attempt]).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Running, "what is another's is not its to give back");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_that_stops_has_still_to_say_counts_when_it_is_back(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let task = hands_in(&test, &ada, "done").await;
+    let assignment = begins(&test, &mut link).await;
+    stops(link, &[]).await;
+    test.advance(TimeDelta::seconds(60));
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Running);
+    let mut link = Link::comes_with(&test, &machine, id, 1, &[assignment.attempt]).await;
+    says(&mut link, &assignment, 2, Said::Verifying).await;
+    let report = Box::new(report(&assignment, CheckStatus::Passed));
+    says(&mut link, &assignment, 3, Said::Report { log_end: 0, report }).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Succeeded);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

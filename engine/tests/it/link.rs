@@ -1,8 +1,8 @@
 //! One link of a runner after the other: what is said again, what is missing, and which link is believed.
 
 use domain::{
-    Actor, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
-    protocol::{Assignment, Heard, Hello, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
+    Actor, ArtifactKind, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
+    protocol::{Assignment, Heard, Hello, NewArtifact, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
     runner::Rooms,
 };
 use engine::{
@@ -311,9 +311,14 @@ async fn the_slots_of_a_runner_that_comes_back_are_taken(pool: PgPool) {
     let (mut link, ..) = Link::welcome(&test, 1, &[held.attempt]).await;
     test.dispatch().await;
     assert_eq!(standing(&pool, second).await.0, "queued");
-    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp };
-    assert_eq!(link.asks(given_up).await, ToRunner::Stored { attempt: held.attempt, sequence: 1 });
+    let diff = NewArtifact { kind: ArtifactKind::Diff, name: "changes.diff".into(), content: b"+half\n".to_vec() };
+    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp { artifacts: vec![diff] } };
+    for time in ["it is heard", "its answer was lost"] {
+        assert_eq!(link.asks(given_up.clone()).await, ToRunner::Stored { attempt: held.attempt, sequence: 1 }, "{time}");
+    }
     assert_eq!(standing(&pool, held.attempt.task_id).await, ("queued".into(), 1), "what is given up is charged as a lost runner");
+    let left = test.engine.task_diffs(&ada, held.attempt.task_id, 1).await.unwrap();
+    assert_eq!(left.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["+half\n"], "what it had changed is there to look at, once");
     test.dispatch().await;
     link.is_assigned().await;
     link.breaks().await;
@@ -386,7 +391,7 @@ async fn nobody_loses_what_another_runner_holds(pool: PgPool) {
     for message in [started(held.attempt), log(held.attempt, 0, "x"), reported(&held, 0)] {
         assert_eq!(link.asks(message).await, ToRunner::Stale { attempt: held.attempt });
     }
-    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp };
+    let given_up = ToServer::Said { attempt: held.attempt, sequence: 1, said: Said::GivenUp { artifacts: vec![] } };
     assert_eq!(link.asks(given_up).await, ToRunner::Stale { attempt: held.attempt });
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
     holder.succeeds(&held).await.unwrap();

@@ -1,18 +1,22 @@
-//! What runners read of their machines: the last one is kept and told with its age, and nothing else comes of it.
+//! What runners read of their machines: the last one is kept and told with its age, and of a disk without room it comes that the
+//! runner is given nothing new.
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, RunnerId,
+    Actor, NewTask, RunnerId, TaskStateName,
     protocol::ToServer,
     runner::{
         HostReading, RunnerReading,
-        reading::{CpuReading, STALE_AFTER_SECONDS},
+        reading::{Amount, CpuReading, STALE_AFTER_SECONDS},
     },
 };
 use engine::testing::TestEngine;
 use sqlx::PgPool;
 
-use crate::far::{Link, Machine};
+use crate::{
+    far::{Link, Machine},
+    scenario::checked,
+};
 
 fn busy(percent: u32) -> HostReading {
     let cpu = CpuReading { percent, millicores: 4000, is_limited: false, load_percent: None };
@@ -55,6 +59,31 @@ async fn the_last_reading_is_told_until_it_is_stale_and_then_as_what_it_is(pool:
     assert!(last.is_stale && last.host == busy(20), "it is kept, and said to be old: {last:?}");
     let listed = test.engine.list_runners(&ada).await.unwrap();
     assert_eq!(listed[0].reading.as_ref(), Some(&last), "in the list as on its page");
+}
+
+fn with_free(gib: u64) -> HostReading {
+    let disk = Amount { used: (100 - gib) << 30, total: 100 << 30, is_limited: false };
+    HostReading { disk: Some(disk), ..HostReading::default() }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_whose_disk_is_full_is_given_nothing_until_there_is_room(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
+    reads(&mut link, with_free(1)).await;
+    let new = NewTask { repository: "https://example.org/a.git".into(), ..checked("waits for room") };
+    let task = test.create(&ada, new).await.summary.id;
+    test.dispatch().await;
+    link.beats(&[]).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    let why = test.engine.find_runner(&ada, id).await.unwrap().runner.lacks_disk();
+    assert!(why.is_some_and(|why| why.starts_with("1.0 GiB of its disk are free")));
+    test.advance(TimeDelta::seconds(10));
+    reads(&mut link, with_free(3)).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.attempt.task_id, task);
+    assert_eq!(test.engine.find_runner(&ada, id).await.unwrap().runner.lacks_disk(), None);
 }
 
 /// As after a night with its lid closed, or a disk that hung.

@@ -55,7 +55,7 @@ async fn what_happens_to_a_runner_is_told_with_how_long_it_lasted(pool: PgPool) 
     assert_eq!(now.as_deref(), Some("process 4713"));
     link.to_server.send(ToServer::Heartbeat { beat: 5, attempts: vec![], left_behind: Some(String::new()) }).await.unwrap();
     link.told.recv().await.unwrap();
-    link.to_server.send(ToServer::Stops { optional: true }).await.unwrap();
+    link.to_server.send(ToServer::Stops { ended: vec![], optional: true }).await.unwrap();
     link.beats_nothing_more().await;
     test.advance(TimeDelta::hours(2));
     let link = Link::of(&test, &machine, id).await;

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    AgentGone, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, note, output, round, round::Round, without_work,
+    AgentGone, Walked, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, for_a_last_word, note, note_or_fail, output,
+    round, round::Round, without_work,
 };
 use crate::{
     backend::{
@@ -89,13 +90,13 @@ fn no_sandbox(message: impl Into<String>) -> Ended {
     Ended::NotBegun(Failure::new(FailureCode::SandboxUnavailable, message))
 }
 
-/// From the assignment to the report; nothing when nothing may be said. An error when nothing was begun, and another may do it.
+/// From the assignment to the report. An error when nothing was begun, and another may do it.
 pub(super) async fn walk(
     runner: Arc<Runner>,
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
     taken_at: Moment,
-) -> Result<Option<AttemptReport>, AgentGone> {
+) -> Result<Walked, AgentGone> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
@@ -105,13 +106,13 @@ pub(super) async fn walk(
             tokio::select! {
                 biased;
                 slot = runner.slots.acquire() => slot,
-                order = orders.told() => return Ok(report_told(order)),
+                order = orders.told() => return Ok(Walked::saying(report_told(order))),
             }
         }
     };
     #[cfg(test)]
     if crate::simulation::is_on() {
-        return Ok(crate::simulation::work::walk(&runner, &assignment, &entry, (orders, tellings), taken_at).await);
+        return Ok(Walked::saying(crate::simulation::work::walk(&runner, &assignment, &entry, (orders, tellings)).await));
     }
     let agents = runner.agents().await;
     if agent::is_gone(&assignment, &agents) {
@@ -121,7 +122,7 @@ pub(super) async fn walk(
         Ok(room) => room,
         Err(failure) => {
             note(&runner, &entry).await;
-            return Ok(Some(without_work(WorkOutcome::Failed { failure })));
+            return Ok(Walked::saying(Some(without_work(WorkOutcome::Failed { failure }))));
         }
     };
     entry.isolation = room.isolation();
@@ -136,10 +137,10 @@ pub(super) async fn walk(
     let checkout = match prepared {
         Ok(checkout) => checkout,
         // whatever it says that it lacked: it was cut short
-        Err(_) if give_up.is_cancelled() => return Ok(attempt.not_prepared(Refused::GivenUp, &orders).await),
-        Err(refused) => return Ok(attempt.not_prepared(refused, &orders).await),
+        Err(_) if give_up.is_cancelled() => return Ok(Walked::saying(attempt.not_prepared(Refused::GivenUp, &orders).await)),
+        Err(refused) => return Ok(Walked::saying(attempt.not_prepared(refused, &orders).await)),
     };
-    first_heartbeat(&runner, taken_at, &mut orders).await;
+    first_heartbeat(&runner, attempt.entry.attempt.attempt_id, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
         Order::Work => attempt.work_and_verify(&checkout, &mut orders, &mut Hearing::new(tellings)).await,
         order => (Ended::Told(order), None),
@@ -186,7 +187,7 @@ impl Attempt {
             }
             Ok::<_, Refused>(())
         };
-        let (written, fetched) = tokio::join!(self.runner.journal.write(&self.entry), fetched);
+        let (written, fetched) = tokio::join!(note_or_fail(&self.runner, &self.entry), fetched);
         written?;
         fetched?;
         let mut checkouts = Vec::with_capacity(parts.len());
@@ -409,7 +410,7 @@ impl Attempt {
     }
 
     /// Saves whatever was done, clears up, and says how it went.
-    async fn finish(mut self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Option<AttemptReport> {
+    async fn finish(mut self, ended: Ended, exit_code: Option<i32>, checkout: &Checkout) -> Walked {
         let marker = (MARKER, self.entry.attempt.attempt_id.to_string());
         let git = self.runner.git.for_attempt(marker, CancellationToken::new());
         let output = match output::read(&AttemptFolder::of(&self.entry.folder).left()) {
@@ -428,6 +429,7 @@ impl Attempt {
         };
         crash::point("save.after");
         self.let_go_of_the_room().await;
+        let is_kept = saved.is_err();
         let (ended, saved) = match saved {
             Ok(saved) => {
                 for note in saved.iter().flat_map(Saved::told) {
@@ -458,14 +460,18 @@ impl Attempt {
             Ended::Failed(failure) | Ended::NotBegun(failure) => (WorkOutcome::Failed { failure }, None),
             Ended::TimedOut => (WorkOutcome::TimedOut { seconds: self.assignment.timeout_seconds }, None),
             Ended::Told(Order::Cancel) => (WorkOutcome::Cancelled, None),
-            Ended::Told(Order::Work | Order::Abandon(_)) => return None,
+            Ended::Told(Order::Work | Order::Abandon(_)) => {
+                self.runner.outbox.leave(self.entry.attempt.attempt_id, for_a_last_word(saved));
+                return Walked { report: None, is_kept };
+            }
         };
         let findings = findings(&self.assignment, (&self.written, outcome == WorkOutcome::Completed), &saved);
         let repositories = self.entry.parts().iter().skip(1).filter_map(|part| result(part, &saved)).collect();
         let first = saved.first().and_then(|first| first.commit.clone());
         let branch = first.as_ref().map(|_| checkout.branch.clone());
         let artifacts = saved.into_iter().flat_map(Saved::into_artifacts).collect();
-        Some(AttemptReport { outcome, exit_code, branch, commit: first, repositories, verification, artifacts, output, findings })
+        let report = AttemptReport { outcome, exit_code, branch, commit: first, repositories, verification, artifacts, output, findings };
+        Walked { report: Some(report), is_kept }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use domain::{
     AttemptKey, LogStream,
-    protocol::{Heard, Said, ToServer},
+    protocol::{Heard, NewArtifact, Said, ToServer},
 };
 use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
@@ -52,6 +52,8 @@ pub(super) struct Page {
     is_earlier: bool,
     /// That life ended before its last word.
     is_left: bool,
+    /// What it has changed, for when it is given up.
+    left: Vec<NewArtifact>,
     /// How often it was said since anything of it was answered.
     in_vain: u32,
     /// When a link was last counted.
@@ -119,6 +121,7 @@ impl Page {
             last_word: None,
             is_earlier: false,
             is_left: false,
+            left: vec![],
             in_vain: 0,
             counted: None,
             asker: None,
@@ -160,6 +163,20 @@ impl Page {
     /// Whether an earlier life has said its last word.
     pub fn has_ended(&self) -> bool {
         self.last_word.is_some()
+    }
+
+    /// Whether this life has begun it, everything that was said is answered, and its last word is not said.
+    pub fn is_heard_out(&self) -> bool {
+        self.is_open() && self.items.is_empty()
+    }
+
+    /// Whether this life has begun it, and its last word is not said.
+    pub fn is_open(&self) -> bool {
+        !self.is_earlier && self.last_word.is_none()
+    }
+
+    pub fn key(&self) -> AttemptKey {
+        self.key
     }
 
     pub fn log_end(&self) -> u64 {
@@ -256,8 +273,19 @@ impl Page {
             self.log_end = self.log_end.max(self.heard.log);
             let start = if self.inside_a_line { "\n" } else { "" };
             self.log(LogStream::Muster, format!("{start}{BROKE_OFF}").into_bytes());
-            self.say(Said::GivenUp);
+            self.give_up();
         }
+    }
+
+    /// What has changed by an attempt that has no result.
+    pub fn leave(&mut self, artifacts: Vec<NewArtifact>) {
+        self.left = artifacts;
+    }
+
+    /// The last word about one that has no result.
+    pub fn give_up(&mut self) {
+        let artifacts = std::mem::take(&mut self.left);
+        self.say(Said::GivenUp { artifacts });
     }
 
     /// Something is with the server, and not answered.
@@ -362,13 +390,13 @@ fn weight(said: &Said) -> usize {
 fn is_decisive(said: &Said) -> bool {
     match said {
         Said::Started { .. } | Said::Asks { .. } | Said::Verifying | Said::WorksAgain { .. } => true,
-        Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp => true,
+        Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp { .. } => true,
         Said::Session { .. } | Said::AsksNoMore { .. } | Said::Heard { .. } | Said::Part { .. } => false,
     }
 }
 
 fn is_last_word(said: &Said) -> bool {
-    matches!(said, Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp)
+    matches!(said, Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp { .. })
 }
 
 /// In the place of what the disk does not give back: nothing that follows moves, and a log says what is missing.

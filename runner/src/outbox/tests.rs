@@ -35,7 +35,7 @@ fn sent(outbox: &Outbox) -> Vec<String> {
 
 fn shown(message: ToServer) -> String {
     match message {
-        ToServer::Said { sequence, said: Said::GivenUp, .. } => format!("#{sequence} given up"),
+        ToServer::Said { sequence, said: Said::GivenUp { .. }, .. } => format!("#{sequence} given up"),
         ToServer::Said { sequence, .. } => format!("#{sequence}"),
         ToServer::Log { offset, bytes, .. } if bytes.ends_with(page::BROKE_OFF.as_bytes()) => format!("{offset}:broke off"),
         ToServer::Log { offset, bytes, .. } => format!("{offset}:{}", String::from_utf8(bytes).unwrap()),
@@ -117,7 +117,7 @@ fn attempts_take_turns() {
 #[tokio::test]
 async fn whoever_asks_hears_what_became_of_it() {
     let (_folder, outbox) = outbox();
-    let last = |_| Said::GivenUp;
+    let last = |_| Said::GivenUp { artifacts: vec![] };
     let asked = |number: u128| {
         start(&outbox, key(number));
         outbox.ask(key(number).attempt_id, last)
@@ -149,7 +149,7 @@ async fn what_is_decisive_is_on_the_disk_before_it_is_sent_and_a_log_waits_for_n
         assert!(matches!(next(), Next::Sync { is_last_word: false, .. }), "nothing goes before it");
     }
     assert!(matches!(outbox.next(|| true).await, ToServer::Said { said: Said::Verifying, .. }));
-    outbox.say(key(1).attempt_id, Said::GivenUp);
+    outbox.say(key(1).attempt_id, Said::GivenUp { artifacts: vec![] });
     assert!(matches!(next(), Next::Sync { is_last_word: true, .. }));
 }
 
@@ -170,7 +170,7 @@ async fn nothing_is_said_before_it_may_be() {
 async fn the_next_life_says_the_rest_to_the_last_word() {
     let (folder, first) = outbox();
     start(&first, key(1));
-    first.say(key(1).attempt_id, Said::GivenUp);
+    first.say(key(1).attempt_id, Said::GivenUp { artifacts: vec![] });
     assert_eq!(sent(&first), ["#1", "0:one ", "4:two", "#2 given up"]);
     drop(first);
     let next = next_life(&folder);
@@ -440,7 +440,7 @@ async fn a_disk_that_is_full_loses_nothing_while_the_runner_lives() {
     let room = outbox.room(key(1).attempt_id);
     tokio::pin!(room);
     assert!(now(&mut room).await.is_none(), "memory is all there is");
-    outbox.say(key(1).attempt_id, Said::GivenUp);
+    outbox.say(key(1).attempt_id, Said::GivenUp { artifacts: vec![] });
     assert_eq!(sent(&outbox), [format!("0:{}", piece('a')), format!("900:{}", piece('b')), "#1 given up".to_owned()]);
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     /// The same of what the server says.
     Mute(usize),
     Mend(usize),
-    /// What is said either way takes almost half of a lease.
+    /// What is said either way takes almost a third of a lease.
     Slow(usize),
     Brisk(usize),
     /// The server closes the link.

@@ -67,7 +67,7 @@ fn of_none(attempt: &Attempt) -> Vec<String> {
 fn of_a_work(store: &Store, attempt: &Attempt, work: &Work) -> Vec<String> {
     let mut wrong = vec![];
     let last = attempt.said.last();
-    let is_given_up = matches!(last, Some(Said::GivenUp));
+    let is_given_up = matches!(last, Some(Said::GivenUp { .. }));
     let report = last.and_then(|last| report_in(store, attempt, last));
     match attempt.end {
         None => wrong.push("it has not ended".into()),
@@ -78,11 +78,15 @@ fn of_a_work(store: &Store, attempt: &Attempt, work: &Work) -> Vec<String> {
     if attempt.end == Some(End::Said) && !is_given_up && report != work.report {
         wrong.push(format!("its result is {report:?}, and was {:?}", work.report));
     }
+    if attempt.end == Some(End::Stopped) && work.report.is_some() {
+        wrong.push("it was given back by a stop, and had a result".into());
+    }
     if is_given_up && work.report.is_some() && !work.lost_power && !work.was_cut_off {
         wrong.push("it was given up, and had a result".into());
     }
     // nothing that was said is missing where its runner had the last word about it and kept its disk
-    let is_whole = report.is_some() || (attempt.end == Some(End::Said) && !work.lost_power);
+    let has_ended = matches!(attempt.end, Some(End::Said | End::Stopped));
+    let is_whole = report.is_some() || (has_ended && !work.lost_power);
     wrong.extend(of_what_was_said(attempt, work, is_whole));
     wrong.extend(of_the_log(attempt, work, is_whole));
     let mut told = work.told.clone();
@@ -103,7 +107,8 @@ fn report_in(store: &Store, attempt: &Attempt, last: &Said) -> Option<AttemptRep
 }
 
 fn of_what_was_said(attempt: &Attempt, work: &Work, is_whole: bool) -> Option<String> {
-    let is_last = |said: &&Said| matches!(said, Said::Part { .. } | Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp);
+    let is_last =
+        |said: &&Said| matches!(said, Said::Part { .. } | Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp { .. });
     let stored: Vec<_> = attempt.said.iter().filter(|said| !is_last(said)).collect();
     let begins = stored.len() <= work.said.len() && stored.iter().zip(&work.said).all(|(stored, said)| *stored == said);
     let is_missing = is_whole && stored.len() < work.said.len();
@@ -127,7 +132,7 @@ fn of_the_log(attempt: &Attempt, work: &Work, is_whole: bool) -> Vec<String> {
         wrong.push(format!("its log says {marks} times that it broke off"));
     }
     // that of who was fenced its own life can have said
-    if matches!(attempt.said.last(), Some(Said::GivenUp)) && !work.was_fenced && marks == 0 {
+    if matches!(attempt.said.last(), Some(Said::GivenUp { .. })) && !work.was_fenced && marks == 0 {
         wrong.push("its runner died, and its log does not say that it broke off".into());
     }
     if marks > 0 && matches!(attempt.said.last(), Some(Said::Report { .. } | Said::ReportInParts { .. })) {

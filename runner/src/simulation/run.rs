@@ -40,8 +40,8 @@ use crate::{
 /// Of the network's time, and how far the clocks of two machines differ at most. No message takes less.
 const TICK: Duration = Duration::from_millis(100);
 const SLOWEST_MESSAGE: Duration = Duration::from_millis(300);
-/// Over a link that is slow: there and back it takes less than a lease.
-const SLOW_MESSAGE: Duration = Duration::from_millis(2200);
+/// Over a link that is slow: there and back, and from one sign of life to the next, it takes less than until everything is given up.
+const SLOW_MESSAGE: Duration = Duration::from_millis(1900);
 /// Long enough for every silence to be noticed, every lease to run out and every wait between links to be over, several times.
 const LONGEST: Duration = Duration::from_secs(600);
 const URL: &str = "ws://server/api/v1/runners/link";

@@ -5,7 +5,10 @@ mod hub;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use domain::protocol::{Hello, ToRunner, ToServer, VERSION};
+use domain::{
+    AttemptKey,
+    protocol::{Hello, ToRunner, ToServer, VERSION},
+};
 use futures::{FutureExt, SinkExt, StreamExt};
 use rand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
@@ -78,6 +81,7 @@ async fn greet(scene: &Scene, hub: &Hub, session: Session, hello: &Hello) -> Opt
     if !lock(&scene.store).arrives(session) {
         return None;
     }
+    scene.looks_into_the_journal(session, &hello.attempts);
     scene.database().await;
     hub.supersede(session);
     lock(&scene.store).lost(session, &hello.lost, now());
@@ -134,6 +138,11 @@ async fn answer(scene: &Scene, session: Session, socket: &mut Socket, first: ToS
             None => break,
         }
     }
+    for message in &said {
+        if let ToServer::Heartbeat { attempts, .. } = message {
+            scene.looks_into_the_journal(session, attempts);
+        }
+    }
     scene.database().await;
     let (mut answers, mut is_newest) = (vec![], true);
     {
@@ -152,6 +161,23 @@ async fn answer(scene: &Scene, session: Session, socket: &mut Socket, first: ToS
         }
     }
     is_open && is_newest && !said.iter().any(|message| matches!(message, ToServer::Stops { .. }))
+}
+
+impl Scene {
+    /// What a runner says that it has is in its journal, for as long as it has not ended: its next life could not tell of it.
+    fn looks_into_the_journal(&self, session: Session, named: &[AttemptKey]) {
+        let Some((place, _)) = self.runners().find(|(_, id)| *id == session.runner) else { return };
+        let open: Vec<_> = {
+            let store = lock(&self.store);
+            let is_open = |key: &&AttemptKey| store.attempts.get(&key.attempt_id).is_some_and(|attempt| attempt.end.is_none());
+            named.iter().filter(is_open).map(|key| key.attempt_id).collect()
+        };
+        for id in open {
+            if !self.state_dir(place).join("journal").join(format!("{id}.json")).exists() {
+                self.wrong(format!("attempt {id} was named, and is in no journal"));
+            }
+        }
+    }
 }
 
 /// What somebody who looks for an error wants to know of a message.

@@ -44,6 +44,8 @@ pub(super) enum End {
     Said,
     /// By what its runner said that it does not have, or did not say that it has.
     Absent,
+    /// By its runner, which was stopped and had ended it.
+    Stopped,
     /// By its lease.
     Expired,
 }
@@ -55,6 +57,7 @@ pub(super) struct Tally {
     pub again: usize,
     pub given_up: usize,
     pub absent: usize,
+    pub stopped: usize,
     pub expired: usize,
     pub reports: usize,
 }
@@ -227,6 +230,19 @@ impl Store {
         let with = self.attempts.values().filter(|attempt| attempt.runner == session.runner && attempt.end.is_none());
         let others: Vec<_> = with.map(|attempt| attempt.key).filter(|key| !named.contains(key)).collect();
         others.into_iter().for_each(|key| self.is_absent(key, Some(session.runner), AttemptEnd::GivenBack, now));
+    }
+
+    /// The runner was stopped, has ended these and has nothing more to say about them.
+    pub fn stopped(&mut self, session: Session, keys: &[AttemptKey], now: Timestamp) {
+        if !self.is_newest(session) {
+            return;
+        }
+        for key in keys {
+            if self.held(*key, Some(session.runner)).is_some() {
+                self.tally.stopped += 1;
+                self.end(*key, AttemptState::Lost, AttemptEnd::GivenBack, End::Stopped, now);
+            }
+        }
     }
 
     /// Its runner had gone before it was given.

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep_until};
 use super::{Scene, elapsed, scene};
 use crate::{
     attempt::{first_heartbeat, note},
-    clock::Moment,
     held::{Order, Orders, Why},
     journal::Entry,
     life::Runner,
@@ -28,11 +27,10 @@ pub(crate) async fn walk(
     assignment: &Assignment,
     entry: &Entry,
     (mut orders, tellings): (Orders, Tellings),
-    taken_at: Moment,
 ) -> Option<AttemptReport> {
     let (scene, id) = (scene(), assignment.attempt.attempt_id);
     note(runner, entry).await;
-    first_heartbeat(runner, taken_at, &mut orders).await;
+    first_heartbeat(runner, id, &mut orders).await;
     let order = orders.current();
     if order != Order::Work {
         return (order == Order::Cancel).then(|| report(WorkOutcome::Cancelled, vec![]));
@@ -53,6 +51,9 @@ pub(crate) async fn walk(
         Ok(outcome) => outcome,
         Err(Order::Abandon(why)) => {
             scene.work(id, |work| work.was_fenced = why == Why::Fenced);
+            if why == Why::Fenced {
+                scene.kills().await;
+            }
             return None;
         }
         Err(Order::Cancel | Order::Work) => WorkOutcome::Cancelled,

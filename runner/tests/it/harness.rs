@@ -294,7 +294,7 @@ impl Server {
     pub async fn until_lost(&self, attempt: AttemptKey) {
         let is_lost = |message: &ToServer| match message {
             ToServer::Hello(hello) => hello.lost.contains(&attempt),
-            ToServer::Said { attempt: spoken_of, said: Said::GivenUp, .. } => *spoken_of == attempt,
+            ToServer::Said { attempt: spoken_of, said: Said::GivenUp { .. }, .. } => *spoken_of == attempt,
             _ => false,
         };
         self.until("that it is lost", |heard| heard.iter().any(is_lost)).await;
@@ -327,6 +327,15 @@ impl Server {
             _ => None,
         };
         self.heard().into_iter().filter_map(said).collect()
+    }
+
+    /// What it was given up with, as it had changed it.
+    pub fn left(&self, attempt: AttemptKey) -> String {
+        let artifacts = self.said(attempt).into_iter().find_map(|said| match said {
+            Said::GivenUp { artifacts } => Some(artifacts),
+            _ => None,
+        });
+        artifacts.unwrap().iter().map(|artifact| String::from_utf8_lossy(&artifact.content).into_owned()).collect()
     }
 
     /// The attempt's folder, worktree included.
@@ -472,7 +481,7 @@ fn at_work(heard: &[ToServer]) -> Vec<AttemptKey> {
     for message in heard {
         match message {
             ToServer::Said { attempt, said: Said::Started { .. }, .. } => at_work.push(*attempt),
-            ToServer::Said { attempt, said: Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp, .. } => {
+            ToServer::Said { attempt, said: Said::Report { .. } | Said::ReportInParts { .. } | Said::GivenUp { .. }, .. } => {
                 at_work.retain(|one| one != attempt);
             }
             ToServer::Lacks { attempts, .. } => at_work.retain(|one| !attempts.contains(one)),

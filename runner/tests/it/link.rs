@@ -1,15 +1,19 @@
 //! Leases, answers, and a server that says something else or nothing.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use domain::{
-    AttemptKey, LogStream,
+    AttemptKey, FailureCode, LogStream,
     protocol::{Said, ToRunner, ToServer},
 };
+use runner::Limits;
 use tempfile::NamedTempFile;
 
 use crate::harness::{
-    Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
+    Repository, Server, State, Terms, config, failure_code, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
 };
 
 #[tokio::test]
@@ -121,10 +125,37 @@ async fn a_server_that_falls_silent_for_a_lease_loses_the_attempts() {
     server.until("the attempt is given up", |heard| heard.iter().any(is_given_up)).await;
     assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
     assert!(!server.has_report(attempt));
+    assert!(server.left(attempt).contains("+half"), "{}", server.left(attempt));
     assert_eq!(server.journal(), 1, "a server that hears nothing is told by the next life");
     server.speak_again();
     server.cut();
     server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test]
+async fn work_that_heeds_nobody_is_gone_before_the_lease_of_a_silent_server_is_over() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let terms = Terms { lease_seconds: 8, ..Terms::default() };
+    let server = Server::with_terms(config(state.path()), asks_for_long(), terms).await;
+    let (_, file) = heeds_nobody(&server, &repository).await;
+    server.fall_silent();
+    // what was answered was sent before
+    let silent_since = Instant::now();
+    until_gone(&pids(file.path())).await;
+    let took = silent_since.elapsed();
+    assert!(took < Duration::from_secs(8), "somebody else could have begun it: it took {took:?}");
+}
+
+#[tokio::test]
+async fn what_is_being_asked_to_end_ends_at_once_when_it_is_anothers() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_config(config(state.path()), asks_for_long()).await;
+    let (attempt, file) = heeds_nobody(&server, &repository).await;
+    server.cancel(attempt).await;
+    server.take_back(attempt);
+    server.until_the_journal_is_empty().await;
+    assert!(pids(file.path()).iter().all(|pid| !is_alive(*pid)));
+    assert!(!server.has_report(attempt));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -244,6 +275,25 @@ async fn no_work_begins_before_a_heartbeat_is_stored() {
     assert_eq!(server.said(attempt), []);
 }
 
+#[tokio::test]
+async fn what_is_not_in_the_journal_is_never_said_to_be_here() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let journal = state.path().join("journal");
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, "a file is no folder").unwrap();
+    let attempt = server.assign(&repository.command("echo begun")).await;
+    assert_eq!(failure_code(&server.report(attempt).await), Some(FailureCode::RunnerFault));
+    server.cut();
+    server.until("the next hello", |heard| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count() == 2).await;
+    let names_it = |message: &ToServer| match message {
+        ToServer::Hello(hello) => hello.attempts.contains(&attempt),
+        ToServer::Heartbeat { attempts, .. } => attempts.contains(&attempt),
+        _ => false,
+    };
+    assert!(!server.heard().iter().any(names_it), "{:#?}", server.heard());
+}
+
 /// Work that goes on for ever, and the file with the number of its process.
 async fn sleeps(server: &Server, repository: &Repository) -> (AttemptKey, NamedTempFile) {
     let file = NamedTempFile::new().unwrap();
@@ -253,6 +303,20 @@ async fn sleeps(server: &Server, repository: &Repository) -> (AttemptKey, NamedT
     (attempt, file)
 }
 
+/// As [`sleeps`], and it goes on whatever it is asked.
+async fn heeds_nobody(server: &Server, repository: &Repository) -> (AttemptKey, NamedTempFile) {
+    let file = NamedTempFile::new().unwrap();
+    let command = format!("trap '' INT TERM; echo $$ > {}; echo ready; while :; do sleep 1; done", file.path().display());
+    let attempt = server.assign(&without_a_sandbox(repository.command(&command))).await;
+    server.until_output(attempt, "ready").await;
+    (attempt, file)
+}
+
+/// For longer than any test waits.
+fn asks_for_long() -> Limits {
+    Limits { interrupt: Duration::from_secs(3600), ..short() }
+}
+
 fn is_given_up(message: &ToServer) -> bool {
-    matches!(message, ToServer::Said { said: Said::GivenUp, .. })
+    matches!(message, ToServer::Said { said: Said::GivenUp { .. }, .. })
 }

@@ -50,6 +50,7 @@ fn what_a_dead_runner_left_is_ended_saved_and_told_as_lost() {
         assert!(!server.folder(attempt).exists());
         let branch = format!("muster/{}-1", attempt.task_id.short());
         assert_eq!(repository.show(&branch, "half.txt").as_deref(), Some("half"));
+        assert!(server.left(attempt).contains("+half"), "a patch of it is with the server: {}", server.left(attempt));
         server.until_the_journal_is_empty().await;
         let again = server.carry_out(&repository.command("true")).await;
         assert_eq!(outcome(&again), "completed");
@@ -232,8 +233,39 @@ async fn a_runner_that_is_stopped_says_so_with_its_last_word() {
     let attempt = server.assign(&repository.command("echo ready; sleep 60")).await;
     server.until_output(attempt, "ready").await;
     server.ask_to_stop();
-    server.until("its last word", |heard| matches!(heard.last(), Some(ToServer::Stops { .. }))).await;
-    let given_up = |message: &ToServer| matches!(message, ToServer::Said { said: Said::GivenUp, .. });
-    assert!(!server.heard().iter().any(given_up), "its next life tells what it has not brought to an end");
+    let gives_back = |heard: &[ToServer]| matches!(heard.last(), Some(ToServer::Stops { ended, .. }) if *ended == [attempt]);
+    server.until("its last word, with what it has ended", gives_back).await;
+    assert!(server.log(attempt).contains("The runner stops"), "it is heard out before: {}", server.log(attempt));
+    let given_up = |message: &ToServer| matches!(message, ToServer::Said { said: Said::GivenUp { .. }, .. });
+    assert!(!server.heard().iter().any(given_up), "that would be charged");
     server.stop().await;
+    let next = Server::that_took_back(&state, attempt).await;
+    next.until_the_journal_is_empty().await;
+    assert_eq!(next.said(attempt), [], "it is another's by now");
+}
+
+#[tokio::test]
+async fn a_runner_that_is_stopped_gives_nothing_back_that_is_still_to_be_heard() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let go = state.path().with_extension("go");
+    let waits = format!("echo ready; until test -e {}; do sleep 0.01; done", go.display());
+    let writes = server.assign(&without_a_sandbox(repository.command(&format!("{waits}; echo late; sleep 60")))).await;
+    let ends = server.assign(&without_a_sandbox(repository.command(&waits))).await;
+    for attempt in [writes, ends] {
+        server.until_output(attempt, "ready").await;
+    }
+    server.fall_silent();
+    fs::write(&go, "").unwrap();
+    server.until_output(writes, "late").await;
+    server.report(ends).await;
+    server.ask_to_stop();
+    server.until("its last word", |heard| matches!(heard.last(), Some(ToServer::Stops { .. }))).await;
+    let heard = server.stop().await;
+    assert!(matches!(heard.last(), Some(ToServer::Stops { ended, .. }) if ended.is_empty()), "{:#?}", heard.last());
+    let next = Server::with(&state).await;
+    // in the order in which they were given
+    assert_eq!(next.held(), [writes, ends]);
+    assert_eq!(outcome(&next.report(ends).await), "completed", "what has come to its end counts");
+    next.until_lost(writes).await;
 }

@@ -141,7 +141,7 @@ fn what_was_said_in_the_middle_of_the_work_comes_before_it_is_given_up() {
         assert_eq!(server.output(attempt, LogStream::Stdout), "begun\nunheard\n");
         let about = |message: &&ToServer| matches!(message, ToServer::Said { .. } | ToServer::Log { .. });
         let heard = server.heard();
-        assert!(matches!(heard.iter().rfind(about), Some(ToServer::Said { said: Said::GivenUp, .. })), "after everything else");
+        assert!(matches!(heard.iter().rfind(about), Some(ToServer::Said { said: Said::GivenUp { .. }, .. })), "after everything else");
         is_forgotten(&server, attempt).await;
     });
 }

@@ -4,13 +4,14 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use domain::protocol::ToServer;
 use runner::{Limits, RunnerConfig, SandboxConfig};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Runtime;
 
 use crate::{
     harness::{Repository, Server, config, outcome, short},
@@ -57,6 +58,21 @@ async fn nothing_of_an_attempt_is_left_whatever_it_was() {
     }
 }
 
+/// From a room of their own, and so has a mount of it.
+fn looks_into(folder: &Path) -> Child {
+    let mut somebody = Command::new("bwrap");
+    somebody.args(["--dev-bind", "/", "/", "--bind"]).arg(folder).args(["/mnt", "--die-with-parent", "sh", "-c"]);
+    let mut somebody = somebody.arg("echo looks; exec sleep 600").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(somebody.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "looks\n");
+    somebody
+}
+
+fn is_told(heard: &[ToServer], what: &str) -> bool {
+    told(heard).iter().any(|said| said.contains(what))
+}
+
 /// Bubblewrap watches a room from outside. Without it, nobody would.
 #[tokio::test]
 async fn a_room_ends_with_whoever_watches_it() {
@@ -86,22 +102,60 @@ async fn what_is_left_of_an_attempt_is_told_until_it_is_gone() {
     let server = server(place.path(), Limits { gone: Duration::from_millis(200), ..short() }).await;
     let attempt = server.assign(&in_sandbox(&repository, "echo ready; sleep 600")).await;
     server.until_output(attempt, "ready").await;
-    // somebody looks into its folder from a room of their own, and so has a mount of it
-    let mut somebody = Command::new("bwrap");
-    somebody.args(["--dev-bind", "/", "/", "--bind"]).arg(server.folder(attempt)).args(["/mnt", "--die-with-parent", "sh", "-c"]);
-    let mut somebody = somebody.arg("echo looks; exec sleep 600").stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = String::new();
-    BufReader::new(somebody.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said, "looks\n");
+    let mut somebody = looks_into(&server.folder(attempt));
 
     server.cancel(attempt).await;
     assert_eq!(outcome(&server.report(attempt).await), "cancelled");
-    let is_told = |heard: &[ToServer]| told(heard).iter().any(|said| said.contains("a mount that process"));
-    server.until("what is left is told", is_told).await;
+    server.until("what is left is told", |heard| is_told(heard, "a mount that process")).await;
     somebody.kill().unwrap();
     somebody.wait().unwrap();
     server.until("it is gone", |heard| told(heard).last().is_some_and(|said| said.is_empty())).await;
     let heard = server.heard();
     let first = told(&heard)[0];
     assert!(first.starts_with(&format!("attempt {}: a mount that process ", attempt.attempt_id)), "{first}");
+}
+
+#[test]
+fn what_an_earlier_life_has_left_is_told_until_it_is_gone() {
+    let (place, repository) = (place(), Repository::sample());
+    let limits = Limits { gone: Duration::from_millis(200), ..short() };
+    let assignment = in_sandbox(&repository, "echo ready; sleep 600");
+    let first = Runtime::new().unwrap();
+    let folder = first.block_on(async {
+        let server = server(place.path(), limits).await;
+        let attempt = server.assign(&assignment).await;
+        server.until_output(attempt, "ready").await;
+        let folder = server.folder(attempt);
+        // its tasks are not told to stop
+        std::mem::forget(server);
+        folder
+    });
+    let mut somebody = looks_into(&folder);
+    first.shutdown_timeout(Duration::from_millis(100));
+
+    Runtime::new().unwrap().block_on(async {
+        let server = server(place.path(), limits).await;
+        server.until("what is left is told", |heard| is_told(heard, "a mount that process")).await;
+        assert!(!folder.exists());
+        somebody.kill().unwrap();
+        somebody.wait().unwrap();
+        server.until("it is gone", |heard| told(heard).last().is_some_and(|said| said.is_empty())).await;
+    });
+}
+
+#[tokio::test]
+async fn the_folder_of_an_attempt_that_is_anothers_is_told_when_it_stays() {
+    let (place, repository) = (place(), Repository::sample());
+    let server = server(place.path(), Limits { gone: Duration::from_millis(200), ..short() }).await;
+    let attempt = server.assign(&in_sandbox(&repository, "echo ready; sleep 600")).await;
+    server.until_output(attempt, "ready").await;
+    // nothing can be thrown away
+    let trash = place.path().join("runner/trash");
+    fs::remove_dir(&trash).unwrap();
+    fs::write(&trash, "a file is no folder").unwrap();
+    server.take_back(attempt);
+    let stays = format!("attempts/{}", attempt.attempt_id);
+    server.until("what is left is told", |heard| is_told(heard, &stays)).await;
+    fs::remove_dir_all(server.folder(attempt)).unwrap();
+    server.until("it is gone", |heard| told(heard).last().is_some_and(|said| said.is_empty())).await;
 }

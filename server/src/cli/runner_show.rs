@@ -65,6 +65,7 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("draining_since", draining.map(|draining| moment(draining.since)).unwrap_or_default()),
         ("draining_by", draining.map(|draining| draining.by.clone()).unwrap_or_default()),
         ("unresponsive_since", runner.unresponsive_since.map(moment).unwrap_or_default()),
+        ("lacks_disk", runner.lacks_disk().unwrap_or_default()),
         ("busy", runner.busy.to_string()),
         ("blocked", runner.blocked.to_string()),
         ("slots", runner.slots.to_string()),
@@ -133,6 +134,7 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
             .unresponsive_since
             .map(|since| field("unanswered", &format!("it did not take what it was given, as was noticed {}", moment(since)))),
     );
+    lines.extend(runner.lacks_disk().map(|why| field("no room", &why)));
     lines.push(field("id", &runner.id.to_string()));
     let created = moment(detail.created_at);
     lines.push(match &detail.joined_by {
@@ -189,7 +191,7 @@ mod tests {
 
     use domain::{
         AttemptState, Failure, FailureCode, Runner, RunnerId, TaskId,
-        runner::{Draining, RunnerDay, RunnerState},
+        runner::{Draining, HostReading, RunnerDay, RunnerReading, RunnerState, reading::Amount},
     };
     use uuid::Uuid;
 
@@ -270,6 +272,18 @@ mod tests {
         assert!(text.contains("\nHow it stood\n  draining   1 min 0 s   since 1970-01-01T00:00:00Z\n"), "{text}");
         let ended = "  0c1d2e3f  failed     5.0 s       1970-01-01T00:00:05Z  Tidy up  attempt 2  exit status 1";
         assert!(text.ends_with(&format!("\nHistory\n{ended}\n")), "{text}");
+    }
+
+    #[test]
+    fn one_without_room_on_its_disk_says_so() {
+        let disk = Some(Amount { used: 99 << 30, total: 100 << 30, is_limited: false });
+        let host = HostReading { disk, ..HostReading::default() };
+        let mut detail = detail();
+        detail.runner.reading = Some(RunnerReading::seen(Timestamp::UNIX_EPOCH, host, Timestamp::UNIX_EPOCH));
+        let why = "1.0 GiB of its disk are free, and it is given nothing new below 2.0 GiB";
+        let text = anstream::adapter::strip_str(&page(&detail, Timestamp::UNIX_EPOCH)).to_string();
+        assert!(text.contains(&format!("\nno room     {why}\n")), "{text}");
+        assert!(lines(&detail).contains(&vec!["lacks_disk".to_owned(), why.to_owned()]));
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Store {
             }
             // no machine is looked at, nothing is pulled and nothing lands
             ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } => None,
-            ToServer::Hello(_) | ToServer::Leave | ToServer::Stops { .. } => None,
+            ToServer::Stops { ended, .. } => {
+                self.stopped(session, ended, now);
+                None
+            }
+            ToServer::Hello(_) | ToServer::Leave => None,
         }
     }
 
@@ -109,7 +113,7 @@ impl Store {
                 let report = self.in_parts(key, *length).ok_or(Refused::Stale)?;
                 self.report(key, *log_end, &report, now)
             }
-            Said::GivenUp => {
+            Said::GivenUp { .. } => {
                 self.tally.given_up += 1;
                 self.end(key, AttemptState::Lost, AttemptEnd::Lost, End::Said, now);
                 Ok(())
