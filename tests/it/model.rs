@@ -23,13 +23,13 @@ async fn what_a_task_needs_is_said_wherever_it_waits(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     let ada = app.ada().await;
     let script = app.script(Role::Member).await;
-    app.test.runner_with("r1", &["linux"]).await;
+    app.test.runner_with("r1", &["linux", "prompts"]).await;
     let task = create(&script, json!({"capabilities": ["linux", "gpu"]})).await;
-    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&json!(["linux", "gpu"]), &json!(["gpu"])));
+    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&json!(["linux", "gpu", "prompts"]), &json!(["gpu"])));
     let queue = script.get("/api/v1/queue").await.json();
-    assert_eq!(queue["unmet"], json!([{"capabilities": ["linux", "gpu"], "unmet": ["gpu"], "waiting": 1}]));
+    assert_eq!(queue["unmet"], json!([{"capabilities": ["linux", "gpu", "prompts"], "unmet": ["gpu"], "waiting": 1}]));
     let overview = script.get("/api/v1/overview").await.json();
-    assert_eq!(overview["runners"][0]["capabilities"], json!(["linux"]));
+    assert_eq!(overview["runners"][0]["capabilities"], json!(["linux", "prompts"]));
     for path in [format!("/tasks/{}", task["id"].as_str().unwrap()), "/queue".into()] {
         let page = ada.get(&path).await;
         assert!(page.text.contains("No runner has gpu"), "{path}");

@@ -96,9 +96,10 @@ impl Engine {
         self.take_back_from(session.id()).await.map(drop)
     }
 
-    /// The runner that has the key, over the link with this ticket. Its name is the one that it was given when it joined.
-    pub(super) async fn prove_runner(&self, ticket: i64, nonce: &str, hello: &Hello) -> Result<RunnerSession> {
-        check(&hello.name, hello.slots, &hello.capabilities)?;
+    /// The runner that has the key, over the link with this ticket, and has this for tasks that need it. Its name is the one that it was given
+    /// when it joined.
+    pub(super) async fn prove_runner(&self, ticket: i64, nonce: &str, hello: &Hello, capabilities: &[String]) -> Result<RunnerSession> {
+        check(&hello.name, hello.slots, capabilities)?;
         let mut tx = self.begin_system(None).await?;
         let known = store::lock_joined(&mut tx, hello.runner_id).await?;
         let known = known.filter(|known| is_proof(&known.public_key, nonce, hello)).ok_or(Error::Unauthorized(NOT_PROVEN))?;
@@ -106,8 +107,8 @@ impl Engine {
             return Err(Error::Conflict(format!("runner {} has opened a newer link than this one", known.name)));
         }
         let slots = i32::try_from(hello.slots).unwrap_or(1000);
-        store::arrive(&mut tx, hello.runner_id, ticket, slots, &hello.capabilities).await?;
-        let taker = Taker { workspace: Some(known.workspace_id), paths: known.paths, capabilities: hello.capabilities.clone() };
+        store::arrive(&mut tx, hello.runner_id, ticket, slots, capabilities).await?;
+        let taker = Taker { workspace: Some(known.workspace_id), paths: known.paths, capabilities: capabilities.to_vec() };
         let Hello { runner_id: id, slots, version, .. } = *hello;
         tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version }).await
     }

@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 use domain::{
-    CheckStatus, NewTask, Priority, TaskStateName,
-    protocol::AttemptReport,
+    AgentTerms, Ask, Backend, BackendFound, CheckStatus, NewTask, Priority, TaskStateName,
+    agent::words::{ASKS, COUNTS_MONEY, PROMPTS},
+    protocol::{AttemptReport, Hello},
     queue::UnmetCapabilities,
     repository::{LFS, SEVERAL, SUBMODULES},
     runner::OFFLINE_AFTER_SECONDS,
@@ -15,7 +16,10 @@ use engine::{
 };
 use sqlx::PgPool;
 
-use crate::scenario::{checked, refused, state};
+use crate::{
+    link::Link,
+    scenario::{checked, refused, state},
+};
 
 fn needs(title: &str, capabilities: &[&str]) -> NewTask {
     NewTask { capabilities: words(capabilities), ..checked(title) }
@@ -46,6 +50,48 @@ async fn no_runner_is_given_what_needs_more_than_it_has(pool: PgPool) {
     assert_eq!(titles(&all, 9).await, Vec::<String>::new(), "nobody has a tpu");
     // it is what the runner said last that counts
     assert_eq!(titles(&test.runner_with("r3", &["tpu"]).await, 9).await, ["tpu"]);
+}
+
+fn prompt(title: &str, agent: AgentTerms) -> NewTask {
+    NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_that_names_no_agent_waits_for_a_runner_that_takes_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
+    let asking = AgentTerms { ask: Some(Ask::Commands), ..AgentTerms::default() };
+    let any = test.create(&ada, prompt("for any", AgentTerms::default())).await;
+    let expected = words(&[PROMPTS]);
+    assert_eq!((&any.capabilities, &any.unmet_capabilities), (&expected, &expected));
+    test.create(&ada, prompt("counted", counted)).await;
+    test.create(&ada, prompt("asks", asking)).await;
+    assert_eq!(titles(&test.runner_with("r1", &["linux"]).await, 9).await, Vec::<String>::new(), "it would fail there for good");
+    assert_eq!(titles(&test.runner_with("r2", &[PROMPTS]).await, 9).await, ["for any"], "its command asks nobody and counts nothing");
+    assert_eq!(titles(&test.runner_with("r3", &[PROMPTS, ASKS]).await, 9).await, ["asks"]);
+    assert_eq!(titles(&test.runner_with("r4", &[PROMPTS, ASKS, COUNTS_MONEY]).await, 9).await, ["counted"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
+    let task = test.create(&ada, prompt("counted", counted)).await.summary.id;
+    let with = |backends: &[Backend]| {
+        let backends: Vec<_> = backends.iter().map(|backend| BackendFound { backend: backend.clone(), version: "1".into() }).collect();
+        // the word is what somebody has called something else
+        move |hello: Hello| Hello { capabilities: words(&[COUNTS_MONEY]), backends, ..hello }
+    };
+    let link = Link::of_machine(&test, with(&[Backend::Codex])).await;
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it counts no money");
+    assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
+    link.breaks().await;
+    let mut link = Link::of_machine(&test, with(&[Backend::Codex, Backend::ClaudeCode])).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.title, "counted");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -48,6 +48,15 @@ impl Link {
         }
     }
 
+    /// Welcome with one slot and nothing in it, and a hello that says something else of its machine.
+    pub async fn of_machine(test: &TestEngine, says: impl FnOnce(Hello) -> Hello) -> Self {
+        let mut link = Self::opened(test).await;
+        let ToServer::Hello(usual) = hello(1, &[], &[]) else { panic!("it is one") };
+        let answer = link.asks(ToServer::Hello(says(usual))).await;
+        assert!(matches!(answer, ToRunner::Welcome { .. }), "{answer:?}");
+        link
+    }
+
     /// Welcome with one slot, and given the one task there is.
     pub async fn at_work(test: &TestEngine, ada: &Actor) -> (Self, TaskId, Assignment) {
         let id = task(test, ada, "one").await;
