@@ -40,7 +40,7 @@ pub struct Runner {
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
     pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
-    /// Why its machine makes no sandbox; absent when it does. What is to run in one fails there.
+    /// Why its machine makes no sandbox; absent when it does. It is given only what is to run without.
     pub no_sandbox: Option<String>,
     /// The agent programs on its machine.
     pub backends: Vec<BackendFound>,

@@ -202,7 +202,7 @@ impl TestRunner {
     pub async fn claims_what_joined_after(&self, number: i64, most: usize) -> Vec<TaskId> {
         self.engine.look_at_what_joined_after(number).await.expect("what waits can be seen");
         let taken = self.engine.take(self.session.taker(), &vec![self.session.clone(); most]).await.expect("claiming works");
-        taken.into_iter().map(|(_, attempt)| attempt.task_id).collect()
+        taken.into_iter().map(|taken| taken.attempt.task_id).collect()
     }
 
     /// Takes the one task that is queued.

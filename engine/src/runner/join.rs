@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, Invalid, Permission, Runner, RunnerId,
+    Actor, ActorKind, Invalid, Permission, Runner, RunnerId, Sandboxes,
     error::Errors,
     protocol::Hello,
     runner::{JoinRunner, JoinedRunner, NewRunnerToken, link_proof},
@@ -108,7 +108,8 @@ impl Engine {
         }
         let slots = i32::try_from(hello.slots).unwrap_or(1000);
         store::arrive(&mut tx, hello.runner_id, ticket, slots, capabilities).await?;
-        let taker = Taker { workspace: Some(known.workspace_id), paths: known.paths, capabilities: capabilities.to_vec() };
+        let (workspace, capabilities) = (Some(known.workspace_id), capabilities.to_vec());
+        let taker = Taker { workspace, paths: known.paths, capabilities, sandboxes: Sandboxes::Made };
         let Hello { runner_id: id, slots, version, .. } = *hello;
         tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version }).await
     }

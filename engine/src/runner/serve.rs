@@ -49,7 +49,7 @@ impl Engine {
             Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, &capabilities)).await?,
             Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello, &capabilities)).await?,
         };
-        let session = RunnerSession { version: hello.version, ..session };
+        let session = session.greeted(hello);
         if session.is_outdated() {
             let version = hello.version;
             warn!(runner.id = %session.id, "Runner {name} speaks version {version} of the protocol: it is given nothing before {GIVEN_WORK}, update it");

@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use domain::{
-    AgentTerms, Ask, Backend, BackendFound, CheckStatus, NewTask, Priority, TaskStateName,
+    AgentTerms, Ask, Backend, BackendFound, CheckStatus, Isolation, NewTask, Priority, TaskStateName,
     agent::words::{ASKS, COUNTS_MONEY, PROMPTS},
     protocol::{AttemptReport, Hello},
     queue::UnmetCapabilities,
     repository::{LFS, SEVERAL, SUBMODULES},
-    runner::OFFLINE_AFTER_SECONDS,
+    runner::{OFFLINE_AFTER_SECONDS, Rooms},
     task::{NewRepository, RepositoryResult, TaskRepository},
 };
 use engine::{
@@ -92,6 +92,81 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     let mut link = Link::of_machine(&test, with(&[Backend::Codex, Backend::ClaudeCode])).await;
     test.dispatch().await;
     assert_eq!(link.is_assigned().await.title, "counted");
+}
+
+fn without_a_sandbox(may_be_left_out: bool) -> impl FnOnce(Hello) -> Hello {
+    let rooms = Rooms {
+        memory: None,
+        processes: None,
+        processors: None,
+        file: None,
+        by_kernel: false,
+        network: "none".into(),
+        agent_network: "open".into(),
+        may_be_left_out,
+    };
+    move |hello| Hello { no_sandbox: Some("there is no bwrap".into()), rooms: Some(rooms), ..hello }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_machine_that_makes_no_sandbox_is_given_only_what_needs_none(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let waits = async || {
+        test.dispatch().await;
+        assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    };
+    let mut link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    waits().await;
+    // others are not kept from it, nor is it from what comes next
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    assert_eq!((assignment.attempt.task_id, assignment.isolation), (task, Isolation::None));
+    link.breaks().await;
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    let other = Link::of_machine(&test, without_a_sandbox(true)).await;
+    waits().await;
+    other.breaks().await;
+    let strict = Link::of_machine(&test, without_a_sandbox(false)).await;
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    waits().await;
+    strict.breaks().await;
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    let mut able = Link::of_machine(&test, |hello| hello).await;
+    test.dispatch().await;
+    assert_eq!(able.is_assigned().await.attempt.task_id, task);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_guest_is_given_to_no_shared_machine_that_makes_no_sandbox(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve) = (test.owner().await, test.stranger().await);
+    for actor in [&ada, &eve] {
+        test.engine.set_isolation(actor, Isolation::None).await.unwrap();
+    }
+    let guest = test.create(&eve, checked("a guest's")).await.summary.id;
+    let mut link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&eve, guest).await.unwrap(), TaskStateName::Queued, "it would run in a sandbox alone");
+    test.create(&ada, checked("its own")).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.title, "its own");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn room_is_made_although_a_machine_without_sandboxes_is_free(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let _able = test.connected_runner("r2", 1).await;
+    let low = test.create(&ada, NewTask { priority: Priority::Low, ..checked("low") }).await.summary.id;
+    test.dispatch().await;
+    let _unable = Link::of_machine(&test, without_a_sandbox(true)).await;
+    test.create(&ada, NewTask { priority: Priority::Urgent, ..checked("urgent") }).await;
+    test.advance(TimeDelta::seconds(2));
+    test.keep_time().await;
+    assert!(test.engine.get_task(&ada, low).await.unwrap().summary.state.stop().is_some());
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

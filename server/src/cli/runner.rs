@@ -147,7 +147,7 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
             for runner in runners.iter().filter(|runner| runner.online) {
                 if let Some(why) = &runner.no_sandbox {
                     let (name, why) = (on_one_line(&runner.name), on_one_line(why));
-                    remark(&format!("{name} makes no sandbox, so that work that needs one fails there: {why}"));
+                    remark(&format!("{name} makes no sandbox, so that it is given only work that needs none: {why}"));
                 }
                 if let Some(what) = &runner.left_behind {
                     let (name, what) = (on_one_line(&runner.name), on_one_line(what));
