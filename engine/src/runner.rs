@@ -6,6 +6,7 @@
 //! order in which it was said. While the database does not answer, messages are tried again rather than dropped.
 
 mod answer;
+mod at_hand;
 pub(crate) mod day;
 mod drain;
 mod history;
@@ -28,6 +29,7 @@ use domain::{
 };
 use tracing::warn;
 
+pub(crate) use at_hand::{at_hand, capabilities_of};
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
 pub(crate) use hub::{Allowance, Hub};

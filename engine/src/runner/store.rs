@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     protocol::KnownBackends,
-    runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerReading, RunnerState, own_word},
+    runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerReading, RunnerState},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -451,19 +451,6 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, draining: bool, by: 
     .execute(&mut **tx)
     .await?;
     hit_one(&done, || Error::not_found("runner", id))
-}
-
-/// What each runner has that was heard of lately and takes work, whichever process it is connected to.
-pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
-    let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
-    let rows = sqlx::query!(
-        "select id, capabilities from runner
-         where last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null",
-        since
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
 }
 
 /// Those of these that take work, as far as their rows say.

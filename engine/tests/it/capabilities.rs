@@ -17,6 +17,7 @@ use engine::{
 use sqlx::PgPool;
 
 use crate::{
+    far,
     link::Link,
     scenario::{checked, refused, state},
 };
@@ -314,4 +315,55 @@ async fn room_is_made_only_where_it_helps(pool: PgPool) {
     assert!(!is_stopped(on_plain).await && !is_stopped(on_gpu).await, "nothing would come of it");
     urgent("for the gpu", &["gpu"]).await;
     assert!(!is_stopped(on_plain).await && is_stopped(on_gpu).await, "behind one that nobody can take");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_that_nobody_takes_says_what_keeps_the_last_of_them_from_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let created = test.create(&ada, checked("waits")).await;
+    let task = created.summary.id;
+    let why = async || {
+        let wait = test.engine.get_task(&ada, task).await.unwrap().runner_wait;
+        let preview = test.engine.preview_task(&ada, checked("another")).await.unwrap();
+        assert_eq!(preview.runner_wait, wait, "whoever asks before is told the same");
+        assert!(wait.iter().all(|wait| preview.reasons.contains(&wait.message) && preview.reasons.contains(&wait.next)));
+        wait.map(|wait| wait.code.name())
+    };
+    assert_eq!((created.runner_wait.map(|wait| wait.code.name()), why().await), (Some("no_runner"), Some("no_runner")));
+    // its repository is a path, and this machine shares no disk
+    let _far = far::Link::joined(&test, &ada).await;
+    assert_eq!(why().await, Some("no_paths"));
+    let link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    assert_eq!(why().await, Some("no_sandbox"));
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    assert_eq!(why().await, None, "it is taken in a moment");
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    link.breaks().await;
+
+    let runner = test.connected_runner("r2", 1).await;
+    let held = test.create(&ada, NewTask { priority: Priority::Urgent, ..checked("before it") }).await.summary.id;
+    assert_eq!(why().await, None);
+    test.dispatch().await;
+    assert_eq!(why().await, Some("full"));
+    let running = test.engine.get_task(&ada, held).await.unwrap();
+    assert_eq!((state(&running), running.runner_wait), (TaskStateName::Running, None), "it waits for nobody");
+    let silent = "update runner set unresponsive_since = last_seen_at where id = $1";
+    sqlx::query(silent).bind(runner.runner.session.id().0).execute(&pool).await.unwrap();
+    assert_eq!(why().await, Some("unresponsive"));
+    test.engine.pause_task(&ada, task).await.unwrap();
+    assert_eq!(test.engine.get_task(&ada, task).await.unwrap().runner_wait, None, "somebody holds it");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_says_that_all_who_could_take_it_are_drained(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, _link) = far::Link::joined(&test, &ada).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    let needs = NewTask { repository: "https://example.org/a.git".into(), ..needs("x", &["linux"]) };
+    let wait = test.create(&ada, needs).await.runner_wait.unwrap();
+    let expected =
+        "The one runner that could take it is drained. Let one take work again: `muster runner resume NAME`, or join another machine.";
+    assert_eq!((wait.code.name(), wait.in_words().as_str()), ("drained", expected));
 }
