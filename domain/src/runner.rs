@@ -55,6 +55,26 @@ pub struct Runner {
     pub left_behind: Option<String>,
 }
 
+impl Runner {
+    /// Since when it is found not to take what it is given, while it is there.
+    pub fn takes_nothing_since(&self) -> Option<DateTime<Utc>> {
+        self.unresponsive_since.filter(|_| self.online)
+    }
+}
+
+/// Which runners to list, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct RunnerFilter {
+    /// Those behind this one, which was the last of the list before. Where fewer than 200 come there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<RunnerId>,
+}
+
+/// Runners that one list holds.
+pub const RUNNERS_LISTED: usize = 200;
+
 /// How a runner stands. What stands further up is said first of one that is several of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,7 @@ use domain::{
     Actor, ActorKind, Invalid, Permission, Runner, RunnerId, Sandboxes,
     error::Errors,
     protocol::Hello,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, link_proof},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, RunnerFilter, link_proof},
 };
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,16 @@ const NOT_KNOWN: &str = "this token has been used, has expired or never was; mak
 const NOT_PROVEN: &str = "this runner is not known here: it was removed, or has not joined this server";
 
 impl Engine {
-    pub async fn list_runners(&self, actor: &Actor) -> Result<Vec<Runner>> {
+    /// At most [`RUNNERS_LISTED`](domain::runner::RUNNERS_LISTED), by name.
+    pub async fn list_runners(&self, actor: &Actor, filter: RunnerFilter) -> Result<Vec<Runner>> {
         actor.may(Permission::ReadTasks)?;
         let mut tx = self.begin(actor).await?;
         let now = tx.now();
-        let runners = store::list(&mut tx, now, None).await?;
+        let after = match filter.after {
+            Some(id) => Some((store::name(&mut tx, id).await?.ok_or_else(|| Invalid::field("/after", "not_found", "is no runner"))?, id)),
+            None => None,
+        };
+        let runners = store::list_after(&mut tx, now, None, after.as_ref().map(|(name, id)| (name.as_str(), *id))).await?;
         tx.commit(runners).await
     }
 

@@ -7,7 +7,7 @@ use domain::{
     protocol::{AttemptReport, Hello},
     queue::UnmetCapabilities,
     repository::{LFS, SEVERAL, SUBMODULES},
-    runner::{OFFLINE_AFTER_SECONDS, Rooms},
+    runner::{OFFLINE_AFTER_SECONDS, Rooms, RunnerFilter},
     task::{NewRepository, RepositoryResult, TaskRepository},
 };
 use engine::{
@@ -88,7 +88,7 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     let link = Link::of_machine(&test, with(&[Backend::Codex])).await;
     test.dispatch().await;
     assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it counts no money");
-    assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
+    assert_eq!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
     link.breaks().await;
     let mut link = Link::of_machine(&test, with(&[Backend::Codex, Backend::ClaudeCode])).await;
     test.dispatch().await;
