@@ -34,9 +34,10 @@ pub struct JoinCommand {
     pub expires_at: DateTime<Utc>,
 }
 
+/// The first of them, by name.
 #[server(prefix = "/_fn", endpoint = "list_runners")]
 pub async fn list_runners() -> Result<Vec<Runner>, Problem> {
-    crate::ssr::call(async |engine, actor| engine.list_runners(&actor).await).await
+    crate::ssr::call(async |engine, actor| engine.list_runners(&actor, Default::default()).await).await
 }
 
 /// The runner of a page, by what stands in its address. When there is none, the answer's status says so as well.

@@ -1,6 +1,7 @@
 //! What carries out prompts: the programs that Muster knows how to drive, and what a task says about which of them and how.
 
 mod backend;
+pub mod words;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 

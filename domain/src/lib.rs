@@ -55,7 +55,7 @@ pub use id::{
 };
 pub use idempotency::Idempotency;
 pub use if_match::IfMatch;
-pub use isolation::Isolation;
+pub use isolation::{Isolation, Sandboxes};
 pub use judgement::{JudgeTerms, Judgement};
 pub use landing::{Land, LandTask, Landing, LandingState, LandingTrouble, PullRequest};
 pub use log::{LogChunk, LogStream};

@@ -93,7 +93,7 @@ pub struct Hello {
     pub runner_id: RunnerId,
     pub name: String,
     pub slots: u32,
-    /// What it has, for tasks that need it.
+    /// What it has, for tasks that need it. What its agents can do a server tells by `backends`, so that older runners need not say it.
     pub capabilities: Vec<String>,
     /// What this life of the runner holds: what it carries out, and what an earlier one has left to be said. Whatever else the server
     /// believes to be with it was never begun.

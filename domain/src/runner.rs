@@ -40,7 +40,7 @@ pub struct Runner {
     /// Whether it has joined this workspace. The others are inside servers, and serve every workspace.
     pub joined: bool,
     pub last_seen_at: DateTime<Utc>,
-    /// Why its machine makes no sandbox; absent when it does. What is to run in one fails there.
+    /// Why its machine makes no sandbox; absent when it does. It is given only what is to run without.
     pub no_sandbox: Option<String>,
     /// The agent programs on its machine.
     pub backends: Vec<BackendFound>,
@@ -60,7 +60,25 @@ impl Runner {
     pub fn lacks_disk(&self) -> Option<String> {
         self.reading.as_ref().filter(|reading| !reading.is_stale)?.host.lacks_disk()
     }
+
+    /// Since when it is found not to take what it is given, while it is there.
+    pub fn takes_nothing_since(&self) -> Option<DateTime<Utc>> {
+        self.unresponsive_since.filter(|_| self.online)
+    }
 }
+
+/// Which runners to list, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct RunnerFilter {
+    /// Those behind this one, which was the last of the list before. Where fewer than 200 come there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<RunnerId>,
+}
+
+/// Runners that one list holds.
+pub const RUNNERS_LISTED: usize = 200;
 
 /// How a runner stands. What stands further up is said first of one that is several of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

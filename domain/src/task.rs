@@ -20,6 +20,7 @@ mod preview;
 mod priority;
 mod repositories;
 mod retry;
+mod runner_wait;
 mod state;
 mod stop;
 mod transition;
@@ -45,6 +46,7 @@ pub use repositories::{NewRepository, REPOSITORIES_MAX, RepositoryResult, TaskRe
 pub use retry::{
     ClassRetry, RETRY_AFTER_SECONDS_MAX, RETRY_BASE_SECONDS_MAX, RETRY_CAP_SECONDS_MAX, RetryByClass, RetryPolicy, RetryStrategy, Waits,
 };
+pub use runner_wait::{RunnerAtHand, RunnerStanding, RunnerWait, RunnerWaitCode, runner_wait};
 pub use state::{TaskState, TaskStateName};
 pub use stop::Stop;
 pub use transition::AttemptEnd;

@@ -13,6 +13,7 @@ use domain::{Actor, ActorKind, Forbidden, Identity, Permission, UserId};
 
 pub use api_key::ApiKeySecret;
 pub(crate) use api_key::{KeyLookUps, random_text};
+pub(crate) use isolation::Isolations;
 pub(crate) use password::Passwords;
 pub use session::SessionRow;
 pub(crate) use store::role_of;

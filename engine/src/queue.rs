@@ -174,7 +174,7 @@ async fn unmet_capabilities(tx: &mut Tx) -> Result<Vec<UnmetCapabilities>> {
     if rows.is_empty() {
         return Ok(vec![]);
     }
-    let runners = runner::store::online_capabilities(tx).await?;
+    let runners = runner::capabilities_of(&runner::at_hand(tx).await?);
     let needed = rows.into_iter().map(|row| UnmetCapabilities {
         unmet: unmet(&row.capabilities, &runners),
         capabilities: row.capabilities,

@@ -6,6 +6,7 @@
 //! order in which it was said. While the database does not answer, messages are tried again rather than dropped.
 
 mod answer;
+mod at_hand;
 pub(crate) mod day;
 mod drain;
 mod history;
@@ -19,7 +20,7 @@ mod trial;
 
 use chrono::TimeDelta;
 use domain::{
-    Backend, BackendFound, RunnerId, Timestamp, WorkspaceId,
+    Backend, BackendFound, RunnerId, Sandboxes, Timestamp, WorkspaceId,
     agent::MANIFESTS_MAX,
     error::Errors,
     protocol::{GIVEN_WORK, Hello, VERSION},
@@ -28,6 +29,7 @@ use domain::{
 };
 use tracing::warn;
 
+pub(crate) use at_hand::{at_hand, capabilities_of};
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
 pub(crate) use hub::{Allowance, Hub};
@@ -58,6 +60,8 @@ pub(crate) struct Taker {
     pub paths: bool,
     /// Tasks that need nothing else.
     pub capabilities: Vec<String>,
+    /// Work that is to run in a sandbox, or without.
+    pub sandboxes: Sandboxes,
 }
 
 /// How a runner comes to its server.
@@ -94,6 +98,13 @@ impl RunnerSession {
 
     pub(crate) fn taker(&self) -> &Taker {
         &self.taker
+    }
+
+    /// As its hello says what version it speaks, and what its machine makes.
+    fn greeted(self, hello: &Hello) -> Self {
+        let makes_none = hello.no_sandbox.as_deref().is_some_and(|why| !why.is_empty());
+        let taker = Taker { sandboxes: Sandboxes::of(makes_none, hello.rooms.as_ref()), ..self.taker };
+        Self { version: hello.version, taker, ..self }
     }
 
     /// Whether it is on another machine, where it may have opened a link to another server.
@@ -134,7 +145,7 @@ impl Engine {
         let Some(name) = store::register(&mut tx, new, now).await? else {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
-        let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec() };
+        let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec(), sandboxes: Sandboxes::Made };
         tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION }).await
     }
 

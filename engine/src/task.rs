@@ -23,6 +23,7 @@ mod repositories;
 mod rescuer;
 pub(crate) mod rewire;
 mod row;
+mod runner_wait;
 pub(crate) mod store;
 mod timekeeper;
 pub(crate) mod unreadable;

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta};
 use domain::{
     Actor, AttemptKey, LogStream, NewTask, RunnerId, TaskId, TaskView,
     account::NewOwner,
+    agent::words::AGENT_WORDS,
     approval::Asked,
     judgement::{Judgement, Ruling, Verdict},
     protocol::{Assignment, AttemptReport, Landed, LandingOrder, Telling, ToRunner, WorkOutcome},
@@ -77,9 +78,9 @@ impl TestEngine {
         self.engine.register_runner(id, ticket, name, slots, capabilities).await.expect("a runner can be registered")
     }
 
-    /// A runner that the test plays itself.
+    /// A runner that the test plays itself. It takes every prompt that names no agent.
     pub async fn runner(&self, name: &str) -> TestRunner {
-        self.runner_with(name, &[]).await
+        self.runner_with(name, &AGENT_WORDS).await
     }
 
     /// As [`runner`](Self::runner), with what tasks may need.
@@ -96,7 +97,7 @@ impl TestEngine {
 
     /// As [`runner`](Self::runner), connected and with so many slots.
     pub async fn connected_runner(&self, name: &str, slots: u32) -> ConnectedRunner {
-        self.connected_runner_with(name, slots, &[]).await
+        self.connected_runner_with(name, slots, &AGENT_WORDS).await
     }
 
     /// As [`connected_runner`](Self::connected_runner), with what tasks may need.
@@ -201,7 +202,7 @@ impl TestRunner {
     pub async fn claims_what_joined_after(&self, number: i64, most: usize) -> Vec<TaskId> {
         self.engine.look_at_what_joined_after(number).await.expect("what waits can be seen");
         let taken = self.engine.take(self.session.taker(), &vec![self.session.clone(); most]).await.expect("claiming works");
-        taken.into_iter().map(|(_, attempt)| attempt.task_id).collect()
+        taken.into_iter().map(|taken| taken.attempt.task_id).collect()
     }
 
     /// Takes the one task that is queued.

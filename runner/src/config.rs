@@ -4,7 +4,10 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 use domain::{
     Backend,
-    agent::MANIFESTS_MAX,
+    agent::{
+        MANIFESTS_MAX,
+        words::{AGENT_WORDS, PROMPTS, words_of},
+    },
     check::VERIFICATION_TIMEOUT_SECONDS,
     judgement::JUDGES,
     repository::{LFS, SEVERAL, SUBMODULES},
@@ -189,13 +192,13 @@ impl Paths {
 impl RunnerConfig {
     /// How many manifests are read at most: a runner that says that it has more than fits is not taken at all.
     pub(crate) fn most_manifests(&self) -> usize {
-        // its system, its processor, that it has judges, and what it fetches and gives
-        let others = 6 + Backend::KNOWN.len() + self.capabilities.len();
+        // its system, its processor, that it has judges, what it fetches and gives, and what its agents can do
+        let others = 6 + AGENT_WORDS.len() + Backend::KNOWN.len() + self.capabilities.len();
         RUNNER_CAPABILITIES_MAX.saturating_sub(others).min(MANIFESTS_MAX)
     }
 
-    /// All that it has, each once. Of agents and judges those that were found, whatever it was started with: a task that needs one is given to
-    /// no other. An agent judges in a sandbox alone. It fetches submodules and gives worktrees of several
+    /// All that it has, each once. Of agents, judges and what they can do those that were found, whatever it was started with: a task that needs
+    /// one is given to no other. Prompts are taken by the command that it was started with as well. An agent judges in a sandbox alone. It fetches submodules and gives worktrees of several
     /// repositories as it is of a version that does, and fetches what Git LFS keeps where that is.
     pub(crate) fn all_capabilities(&self, agents: &[Found], has_sandbox: bool, has_lfs: bool) -> Vec<String> {
         let judges = (has_sandbox && agents.iter().any(|found| found.backend.may_judge())).then_some(JUDGES);
@@ -204,10 +207,13 @@ impl RunnerConfig {
             .chain(judges)
             .chain(has_lfs.then_some(LFS))
             .map(str::to_owned);
+        let able = words_of(agents.iter().map(|found| &found.backend)).into_iter().map(str::to_owned);
+        let prompts = self.agent_command.is_some().then(|| PROMPTS.to_owned());
         let agents = agents.iter().map(|found| found.backend.name().into_owned());
-        let is_found = |word: &str| [JUDGES, SUBMODULES, SEVERAL, LFS].contains(&word) || Backend::parse(word).is_ok();
+        let is_found =
+            |word: &str| [JUDGES, SUBMODULES, SEVERAL, LFS].contains(&word) || AGENT_WORDS.contains(&word) || Backend::parse(word).is_ok();
         let said = self.capabilities.iter().filter(|word| !is_found(word)).cloned();
-        let mut all: Vec<_> = found.chain(agents).chain(said).collect();
+        let mut all: Vec<_> = found.chain(agents).chain(able).chain(prompts).chain(said).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -297,7 +303,8 @@ mod tests {
 
     #[test]
     fn an_agent_that_was_not_found_is_none_of_what_it_has() {
-        let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges", "git-lfs"].map(str::to_owned).to_vec();
+        let capabilities = ["gpu", "codex", "acp:goose", "own:mine", "judges", "git-lfs", "prompts", "asks", "counts-money"];
+        let capabilities = capabilities.map(str::to_owned).to_vec();
         let config = RunnerConfig {
             name: "near".into(),
             state_dir: "/srv/runner".into(),
@@ -321,6 +328,13 @@ mod tests {
         };
         assert!(has_judges(Backend::ClaudeCode, true) && !has_judges(Backend::Codex, true));
         assert!(!has_judges(Backend::ClaudeCode, false), "they work in a sandbox alone");
+        let able = |config: &RunnerConfig, backend: Backend| {
+            let all = config.all_capabilities(&[Found { backend, ..found.clone() }], true, true);
+            all.into_iter().filter(|word| AGENT_WORDS.contains(&word.as_str())).collect::<Vec<_>>()
+        };
+        assert_eq!(able(&config, Backend::Codex), ["asks", "counts-turns", "prompts"]);
+        let commanded = RunnerConfig { agent_command: Some("agent".into()), ..config };
+        assert_eq!(able(&commanded, found.backend.clone()), ["prompts"], "the command takes them, and asks and counts nothing");
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Runner {
         rooms.hidden.extend(tokens.map(Path::to_owned));
         let sandbox = Arc::new(Sandbox::new(rooms, folders.state_dir.clone()));
         if let Err(reason) = sandbox.is_there().await {
-            warn!("There is no sandbox on this machine, so that work that is to run in one fails: {reason}");
+            warn!("There is no sandbox on this machine, so that this runner is given only work that is to run without: {reason}");
         }
         if goes_past_its_proxy(&config) {
             warn!(
@@ -242,6 +242,14 @@ impl Runner {
         let now = folder.lock().await.look(&self.sandbox, Instant::now()).await;
         keep(&self.others, now);
     }
+
+    /// Whoever makes none is given nothing that needs one, so that only a new hello helps once it does.
+    async fn look_for_a_sandbox(&self) {
+        if !self.sandbox.is_known_to_be_there() && self.sandbox.is_there().await.is_ok() {
+            info!("This machine makes sandboxes now");
+            self.others.send_modify(|_| {});
+        }
+    }
 }
 
 /// Whoever follows them hears of it where the server has to be told.
@@ -288,15 +296,23 @@ where
     }
 }
 
+/// Looks at manifests between two looks at whether the machine makes sandboxes by now, where it made none.
+const LOOKS_FOR_A_SANDBOX: u32 = 20;
+
 /// Never ends by itself.
 async fn look_around(runner: &Runner) {
-    if runner.manifests.is_none() && runner.programs.lock().await.is_empty() {
-        std::future::pending::<()>().await;
-    }
+    let mut looks = 0_u32;
     loop {
+        if runner.manifests.is_none() && runner.sandbox.is_known_to_be_there() && runner.programs.lock().await.is_empty() {
+            std::future::pending::<()>().await;
+        }
         sleep(runner.limits.look).await;
         // neither waits for a program of the other's that does not answer
         tokio::join!(runner.look_at_programs(), runner.look_at_manifests());
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(LOOKS_FOR_A_SANDBOX) {
+            runner.look_for_a_sandbox().await;
+        }
     }
 }
 
@@ -322,7 +338,7 @@ where
                     Ended::Closed | Ended::Outdated if runner.stop.is_cancelled() => return Ok(()),
                     // at most once for each look around, and for each attempt that was given for what is gone
                     Ended::Outdated => {
-                        info!("The agents of this runner are others than it has said, and it says so over a new link");
+                        info!("What this runner has said of its agents or its sandboxes is so no more, and it says so over a new link");
                         continue;
                     }
                     Ended::Closed => info!("The link to the server is closed; {} attempts go on", runner.held.keys().len()),

@@ -177,6 +177,11 @@ impl Sandbox {
         }
     }
 
+    /// Whether one was made already.
+    pub fn is_known_to_be_there(&self) -> bool {
+        self.tried.get().is_some()
+    }
+
     /// Says why this machine makes no room.
     pub async fn is_there(&self) -> Result<(), String> {
         self.tried.get_or_try_init(|| self.make_one()).await.map(|_| ())

@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum, builder::TypedValueParser, error::ErrorKind};
 use domain::{
     Backend,
+    agent::words::{ASKS, COUNTS_MONEY, COUNTS_TURNS, PROMPTS},
     endpoint::address,
     judgement::JUDGES,
     repository::{LFS, SEVERAL, SUBMODULES},
@@ -325,6 +326,8 @@ pub fn parse_own_capability(text: &str) -> Result<String, &'static str> {
         word if owner_of(word).is_some() => Err("stands for one runner, and is given to it by Muster"),
         word if Backend::parse(word).is_ok() => Err("is an agent, which a runner has when it has found it"),
         JUDGES => Err("is what a runner has that has found an agent that can judge, and makes sandboxes"),
+        PROMPTS => Err("is what a runner has that has found an agent, or is given a command for prompts"),
+        ASKS | COUNTS_TURNS | COUNTS_MONEY => Err("is what a runner has that has found an agent that does it"),
         SUBMODULES | SEVERAL => Err("is what every runner of this version has"),
         LFS => Err("is what a runner has that has found the program git-lfs"),
         _ => parse_capability(text),
@@ -417,6 +420,8 @@ mod tests {
             assert!(parse_own_capability(agent).unwrap_err().contains("is an agent"), "{agent}");
         }
         assert!(parse_own_capability("judges").is_err_and(|why| why.contains("an agent that can judge")));
+        assert!(parse_own_capability("prompts").is_err_and(|why| why.contains("a command for prompts")));
+        assert!(["asks", "counts-turns", "counts-money"].into_iter().all(|word| parse_own_capability(word).is_err()));
         assert!(parse_own_capability("git-lfs").is_err_and(|why| why.contains("has found the program")));
         assert!(parse_own_capability("submodules").is_err() && parse_own_capability("several-repositories").is_err());
         assert_eq!([parse_own_capability(""), parse_own_capability("gpu")], [Ok(String::new()), Ok("gpu".to_owned())]);

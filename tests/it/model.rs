@@ -23,13 +23,13 @@ async fn what_a_task_needs_is_said_wherever_it_waits(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     let ada = app.ada().await;
     let script = app.script(Role::Member).await;
-    app.test.runner_with("r1", &["linux"]).await;
+    app.test.runner_with("r1", &["linux", "prompts"]).await;
     let task = create(&script, json!({"capabilities": ["linux", "gpu"]})).await;
-    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&json!(["linux", "gpu"]), &json!(["gpu"])));
+    assert_eq!((&task["capabilities"], &task["unmet_capabilities"]), (&json!(["linux", "gpu", "prompts"]), &json!(["gpu"])));
     let queue = script.get("/api/v1/queue").await.json();
-    assert_eq!(queue["unmet"], json!([{"capabilities": ["linux", "gpu"], "unmet": ["gpu"], "waiting": 1}]));
+    assert_eq!(queue["unmet"], json!([{"capabilities": ["linux", "gpu", "prompts"], "unmet": ["gpu"], "waiting": 1}]));
     let overview = script.get("/api/v1/overview").await.json();
-    assert_eq!(overview["runners"][0]["capabilities"], json!(["linux"]));
+    assert_eq!(overview["runners"][0]["capabilities"], json!(["linux", "prompts"]));
     for path in [format!("/tasks/{}", task["id"].as_str().unwrap()), "/queue".into()] {
         let page = ada.get(&path).await;
         assert!(page.text.contains("No runner has gpu"), "{path}");
@@ -38,6 +38,39 @@ async fn what_a_task_needs_is_said_wherever_it_waits(pool: PgPool) {
     let preview = script.post("/api/v1/tasks/preview", &new).await.json();
     assert_eq!(preview["unmet_capabilities"], json!(["gpu"]));
     assert!(preview["reasons"].as_array().unwrap().contains(&json!("no runner has gpu, which it needs")), "{preview}");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn lists_tell_of_a_runner_that_takes_nothing_and_tasks_of_what_helps(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.ada().await;
+    let script = app.script(Role::Member).await;
+    app.test.runner_with("r1", &["linux", "prompts"]).await;
+    let task = create(&script, json!({})).await;
+    assert_eq!(task["runner_wait"], json!(null), "it is taken in a moment");
+    let words = "Does not take what it is given";
+    for path in ["/runners", "/"] {
+        assert!(!ada.get(path).await.text.contains(words), "{path}");
+    }
+    sqlx::query("update runner set unresponsive_since = last_seen_at").execute(&pool).await.unwrap();
+    for path in ["/runners", "/"] {
+        assert!(ada.get(path).await.text.contains(words), "{path}");
+    }
+    let path = format!("/tasks/{}", task["id"].as_str().unwrap());
+    let wait = script.get(&format!("/api/v1{path}")).await.json()["runner_wait"].clone();
+    assert_eq!(
+        (&wait["code"], &wait["message"]),
+        (&json!("unresponsive"), &json!("the one runner that could take it does not take what it is given"))
+    );
+    let page = ada.get(&path).await.text;
+    assert!(
+        page.contains("The one runner that could take it does not take what it is given") && page.contains("See the log on its machine"),
+        "{page}"
+    );
+    let last = script.get("/api/v1/runners").await.json()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(script.get(&format!("/api/v1/runners?after={last}")).await.json(), json!([]));
+    let unknown = script.get("/api/v1/runners?after=00000000-0000-7000-8000-000000000001").await.problem();
+    assert_eq!(unknown, ["422 /problems/invalid", "/after not_found"]);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -13,7 +13,11 @@ use std::{
 use domain::crash::JOIN_POINTS;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tests::machine::{Client, Machine, Server, running_with, stderr, stdout, wait_for_line};
+use sqlx::{Connection, PgConnection};
+use tests::{
+    machine::{Client, Machine, Server, running_with, stderr, stdout, wait_for_line},
+    their_postgres::TheirCluster,
+};
 
 /// A port that nobody uses now.
 fn free_port() -> u16 {
@@ -215,6 +219,43 @@ fn a_join_that_was_cut_short_goes_on_where_it_was() {
         status(&site.runner(point, &["join", "--resume"]).output().unwrap(), 1);
     }
     site.server.stops();
+}
+
+#[tokio::test]
+async fn a_join_whose_token_has_expired_is_done_without_its_trial() {
+    let machine = Machine::new();
+    let theirs = TheirCluster::create(&machine).await;
+    let _postgres = theirs.start(&[]);
+    let url = theirs.url();
+    while PgConnection::connect(url).await.is_err() {}
+    let server = machine.serves_on(Some(url));
+    let made = machine.muster(&["admin", "create-key", "--name", "tests", "--role", "admin"]).env("DATABASE_URL", url).output().unwrap();
+    let client = Client { machine: &machine, url: &server.url, key: stdout(&made).trim().to_owned() };
+    let token = stdout(&client.run(&["runner", "token"])).trim().to_owned();
+    let folder = machine.folder.path().join("far");
+    let runner = |arguments: &[&str]| machine.muster(&[&["runner"], arguments, &["--runner-dir", folder.to_str().unwrap()]].concat());
+    let mut join = runner(&["join", &server.url, &token, "--foreground"]);
+    let died = join.env("MUSTER_CRASH_AT", "join.remembered").output().unwrap();
+    assert_eq!(died.status.code(), None, "it has joined, and dies: {}", stderr(&died));
+    let mut sql = PgConnection::connect(url).await.unwrap();
+    sqlx::query("update runner_token set created_at = created_at - interval '2 hours', expires_at = expires_at - interval '2 hours'")
+        .execute(&mut sql)
+        .await
+        .unwrap();
+    let resumed = runner(&["join", "--resume", "--foreground"]).output().unwrap();
+    status(&resumed, 1);
+    let said = stderr(&resumed);
+    assert!(said.contains("the token has expired, so the runner could not be tried out"), "{said}");
+    assert!(said.contains("it has joined; `muster runner run` works"), "{said}");
+    let again = runner(&["join", "--resume"]).output().unwrap();
+    status(&again, 1);
+    assert!(stderr(&again).contains("there is no join to go on with"), "{}", stderr(&again));
+
+    let runners: Value = serde_json::from_str(&stdout(&client.run(&["runner", "list", "--json"]))).unwrap();
+    let joined = runners.as_array().unwrap().iter().find(|runner| runner["joined"] == true).unwrap();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(joined["name"], host.trim().chars().take(60).collect::<String>(), "nobody has named it");
+    server.stops();
 }
 
 #[test]

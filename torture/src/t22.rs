@@ -320,20 +320,30 @@ async fn tried<'a>(world: &World, pool: &PgPool, acts: impl Iterator<Item = &'a 
     Ok((0..acts.len()).map(done).collect())
 }
 
-/// Where bubblewrap is missing, or cannot make a room, the attempt fails and nothing of it has run.
+/// Where bubblewrap is missing, or cannot make a room, the attempt fails and nothing of it has run. That happens to a runner that has said that
+/// its machine makes them: any other is given nothing.
 async fn without(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
     let folder = world.machine.folder.path();
-    let (missing, refuses) = (folder.join("missing"), folder.join("refuses"));
-    programs_without(&missing, "bwrap")?;
-    fs::create_dir(&refuses)?;
-    fs::write(refuses.join("bwrap"), "#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")?;
-    fs::set_permissions(refuses.join("bwrap"), fs::Permissions::from_mode(0o755))?;
-    let usual = std::env::var("PATH")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let real = std::env::split_paths(&path).map(|place| place.join("bwrap")).find(|file| file.exists()).context("there is no bwrap")?;
+    let newest = || sqlx::query_scalar::<_, i64>("select coalesce(max(ticket), 0) from runner").fetch_one(pool);
     let mut found = vec![];
-    for (name, path) in [("missing", missing.display().to_string()), ("refuses", format!("{}:{usual}", refuses.display()))] {
+    for name in ["missing", "refuses"] {
+        let programs = folder.join(name);
+        programs_without(&programs, "bwrap")?;
+        let bwrap = programs.join("bwrap");
+        fs::write(&bwrap, format!("#!/bin/sh\nexec {} \"$@\"\n", quoted(&real.display().to_string())))?;
+        fs::set_permissions(&bwrap, fs::Permissions::from_mode(0o755))?;
         let ran = folder.join(format!("ran-{name}"));
         world.kill_runner(RUNNER).await?;
+        let before = newest().await?;
+        let path = programs.display().to_string();
         world.start_runner_in(RUNNER, &[("PATH", path.as_str())]).await?;
+        until("the runner says hello", async || Ok(newest().await? > before)).await?;
+        match name {
+            "missing" => fs::remove_file(&bwrap)?,
+            _ => fs::write(&bwrap, "#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")?,
+        }
         let command = format!("touch '{}'; echo it\" \"ran", ran.display());
         let task = cases::hand_in(world, name, json!({"command": command})).await?;
         let ended = cases::attempt_ended(pool, task, 1, PATIENCE).await?;

@@ -12,7 +12,7 @@ use crate::{
     live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
-    runner::state::{slots_meter, state_badge},
+    runner::state::{slots_meter, state_badge, takes_nothing},
     task::{
         row::task_rows,
         state_badge::{state_label, state_shape, state_tone},
@@ -113,11 +113,12 @@ fn runners(runners: Vec<Runner>) -> impl IntoView {
         return view! { <p class="u-quiet">"No runner has called in yet. Tasks wait until one does."</p> }.into_any();
     }
     let cards = runners.into_iter().map(|runner| {
-        let (state, slots) = (state_badge(&runner), slots_meter(&runner));
+        let (state, slots, silent) = (state_badge(&runner), slots_meter(&runner), takes_nothing(&runner));
         view! {
             <li class="p-overview__runner">
                 <a class="p-overview__runner-name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
                 {state}
+                {silent.map(|words| view! { <span class="u-warn">{words}</span> })}
                 {slots}
                 <span class="u-quiet">"seen " <Time at=runner.last_seen_at /></span>
                 {(!runner.capabilities.is_empty()).then(|| view! { <span class="u-quiet">"has " {runner.capabilities.join(", ")}</span> })}

@@ -148,7 +148,7 @@ fn drain_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
 }
 
 fn unresponsive_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
-    let since = runner.unresponsive_since.filter(|_| runner.online)?;
+    let since = runner.takes_nothing_since()?;
     Some(view! {
         <Notice tone=Tone::Warn title="Does not take what it is given">
             <p>

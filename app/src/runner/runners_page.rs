@@ -1,6 +1,6 @@
 //! Who does the work: the machines of this workspace and of the installation, how they stand, and how another one joins.
 
-use domain::Runner;
+use domain::{Runner, runner::RUNNERS_LISTED};
 use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::LazyRoute;
@@ -15,7 +15,7 @@ use super::{
     machine::machine_cell,
     made_runner_token,
     remove_form::remove_form,
-    state::{slots_meter, state_badge},
+    state::{slots_meter, state_badge, takes_nothing},
 };
 use crate::{
     components::{Button, ButtonKind, CopyButton, DataTable, Empty, Icon, Notice, Time, Tone, icon, toast::tell},
@@ -136,10 +136,17 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
             }
             .into_any();
         }
+        let there_are_more = move || {
+            (runners.with(Vec::len) >= RUNNERS_LISTED).then(|| {
+                let words = format!("These are the first {RUNNERS_LISTED} by name. ");
+                view! { <p class="u-quiet">{words} <code>"muster runner list"</code> " shows all of them."</p> }
+            })
+        };
         view! {
             <DataTable caption="Runners, by name" columns=COLUMNS>
                 {move || runners.get().into_iter().map(|runner| row(runner, may_change(), acts)).collect_view()}
             </DataTable>
+            {there_are_more}
         }
         .into_any()
     }
@@ -152,6 +159,7 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let left = runner.left_behind.is_some().then(|| {
         view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>"Something is left of attempts that have ended"</span></p> }
     });
+    let silent = takes_nothing(&runner).map(|words| view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>{words}</span></p> });
     let place = if runner.joined { "joined this workspace" } else { "inside the server, for every workspace" };
     let state = state_badge(&runner);
     let slots = slots_meter(&runner);
@@ -164,6 +172,7 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
             <td class="c-table__main" data-label="Runner">
                 <a class="c-table__link p-runners__name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
                 <span class="u-quiet">{place}</span>
+                {silent}
                 {unable}
                 {left}
             </td>

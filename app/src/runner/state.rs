@@ -34,6 +34,11 @@ pub fn slots_meter(runner: &Runner) -> impl IntoView + use<> {
     }
 }
 
+/// What deserves a look beside its state.
+pub fn takes_nothing(runner: &Runner) -> Option<&'static str> {
+    runner.takes_nothing_since().map(|_| "Does not take what it is given")
+}
+
 /// Nothing where no agent waits.
 fn waiting(busy: i64, blocked: i64) -> Option<String> {
     let verb = if blocked == 1 { "waits" } else { "wait" };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{
     Failure, FailureCode, TaskId, TaskState, TaskView, Work,
     endpoint::AwaitedPull,
-    task::{Stop, no_runner_has},
+    task::{RunnerWait, Stop},
 };
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
@@ -267,7 +267,7 @@ fn notice(id: TaskId, task: Signal<TaskView>) -> AnyView {
         }
         TaskState::Queued if task.with(|task| task.summary.awaits_model) => model_notice(&task.with(|task| task.awaited_pull.clone())),
         TaskState::Queued if task.with(|task| task.summary.parked) => parked_notice(task),
-        TaskState::Queued => unmet_notice(&task.with(|task| task.unmet_capabilities.clone())),
+        TaskState::Queued => runner_notice(task.with(|task| task.runner_wait.clone())),
         TaskState::Scheduled { run_at } => waiting_notice(task, *run_at),
         _ => ().into_any(),
     }
@@ -359,15 +359,13 @@ fn model_notice(awaited: &Option<AwaitedPull>) -> AnyView {
     .into_any()
 }
 
-/// It waits for something that may never come.
-fn unmet_notice(unmet: &[String]) -> AnyView {
-    let Some(sentence) = no_runner_has(unmet) else { return ().into_any() };
+/// It waits for a runner, and perhaps for ever.
+fn runner_notice(wait: Option<RunnerWait>) -> AnyView {
+    let Some(wait) = wait else { return ().into_any() };
+    let tone = if wait.code.passes() { Tone::Info } else { Tone::Warn };
     view! {
-        <Notice tone=Tone::Warn title=sentence>
-            <p>
-                "It waits for a runner that has all it needs and takes work: start one with MUSTER_CAPABILITIES, let one that is drained take work again, "
-                "or cancel it and create it again without."
-            </p>
+        <Notice tone=tone title=capitalised(&wait.message)>
+            <p>{format!("{}.", capitalised(&wait.next))} " " <a href="/runners">"See the runners"</a></p>
         </Notice>
     }
     .into_any()

@@ -229,14 +229,17 @@ impl NewTask {
     }
 
     /// What its runner must have: what it says, the agents that it names for the work and for its judges or that alone can judge as they are
-    /// to, that it has any judges, and that it fetches what is wanted of the repository, and others beside it.
+    /// to, agents that can do what it says where it names none, that it has any judges, and that it fetches what is wanted of the repository,
+    /// and others beside it.
     pub fn needed_capabilities(&self) -> Vec<String> {
         let mut needed = self.capabilities.clone();
         let judges = || self.checks.iter().filter(|check| check.kind.is_judge());
         let agents = self.agent.backend.iter().cloned().chain(judges().filter_map(|check| self.judge_of(check)));
         let has_several = !self.repositories.is_empty();
         let fetched = [(self.submodules, SUBMODULES), (self.lfs, LFS), (has_several, SEVERAL)].into_iter().filter(|(wanted, _)| *wanted);
-        let words = agents.map(|agent| agent.name()).chain(judges().map(|_| Cow::Borrowed(JUDGES)));
+        let of_prompt = if self.prompt.is_some() { self.agent.needed_words() } else { vec![] };
+        let words = of_prompt.into_iter().map(Cow::Borrowed).chain(agents.map(|agent| agent.name()));
+        let words = words.chain(judges().map(|_| Cow::Borrowed(JUDGES)));
         for word in words.chain(fetched.map(|(_, word)| Cow::Borrowed(word))) {
             if !needed.iter().any(|known| *known == *word) {
                 needed.push(word.into_owned());
@@ -499,7 +502,18 @@ mod tests {
         let mut new = NewTask { prompt: Some("do it".into()), command: None, ..good() };
         new.agent.max_cost_cents = Some(100);
         new.checks = vec![CheckSpec::new(CheckKind::Review, None)];
-        assert_eq!((pointers(&new), new.needed_capabilities()), (vec![], vec!["claude-code".to_owned(), "judges".to_owned()]));
+        assert_eq!(pointers(&new), Vec::<String>::new());
+        assert_eq!(new.needed_capabilities(), ["counts-money", "claude-code", "judges"]);
+    }
+
+    #[test]
+    fn a_prompt_that_names_no_agent_needs_a_runner_that_has_one() {
+        let prompt = NewTask { prompt: Some("do it".into()), command: None, ..good() };
+        assert_eq!(prompt.needed_capabilities(), ["prompts"]);
+        assert_eq!(good().needed_capabilities(), Vec::<String>::new(), "a command needs none");
+        let terms = AgentTerms { max_turns: Some(3), ask: Some(crate::Ask::Commands), ..AgentTerms::default() };
+        let more = NewTask { agent: terms, capabilities: vec!["gpu".into(), "asks".into()], ..prompt };
+        assert_eq!(more.needed_capabilities(), ["gpu", "asks", "counts-turns"], "each once");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Complexity, TaskDependency, TaskStateName};
+use super::{Complexity, RunnerWait, TaskDependency, TaskStateName};
 
 /// What would become of a task if it were handed in now, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,5 +19,8 @@ pub struct TaskPreview {
     pub slots_taken: i64,
     /// Of what it needs, what no connected runner has; all of it when each is there but never together.
     pub unmet_capabilities: Vec<String>,
+    /// Why no runner would take it now; absent when one could. It is among the reasons as well.
+    #[serde(default)]
+    pub runner_wait: Option<RunnerWait>,
     pub complexity: Complexity,
 }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, TaskRepository, TaskState, TaskStateName, Work};
+use super::{Complexity, Concurrency, Inputs, On, Priority, RetryPolicy, RunnerWait, TaskRepository, TaskState, TaskStateName, Work};
 use crate::{AgentTerms, Attempt, CheckSpec, Land, Landing, TaskId, WorkflowRunId, endpoint::AwaitedPull};
 
 /// A row of a list.
@@ -67,6 +67,9 @@ pub struct TaskView {
     pub capabilities: Vec<String>,
     /// Of those, while it is queued, what no connected runner has; all of them when each is there but never together.
     pub unmet_capabilities: Vec<String>,
+    /// Why no runner takes it, while it is queued and nothing else keeps it; absent when one could.
+    #[serde(default)]
+    pub runner_wait: Option<RunnerWait>,
     /// The pull that it waits for; absent when it waits for none, or for one that another workspace has asked for.
     #[serde(default)]
     pub awaited_pull: Option<AwaitedPull>,

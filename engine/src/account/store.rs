@@ -42,6 +42,20 @@ pub(super) async fn workspace(conn: &mut PgConnection, id: WorkspaceId) -> Resul
     Ok(found)
 }
 
+/// Of these workspaces those whose work is to run without a sandbox, each with whether it is a guest on the machines of the installation:
+/// they have what they have for the first.
+pub(super) async fn without_sandbox(conn: &mut PgConnection, workspaces: &[WorkspaceId]) -> Result<Vec<(WorkspaceId, bool)>> {
+    let ids: Vec<_> = workspaces.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select id as "id: WorkspaceId", id <> (select id from workspace order by created_at, id limit 1) as "is_guest!"
+           from workspace where id = any($1) and isolation = 'none'"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.is_guest)).collect())
+}
+
 /// What is so already stays as who said it first has said it.
 pub(super) async fn set_isolation(tx: &mut Tx, actor: &Actor, isolation: Isolation) -> Result<()> {
     let now = tx.now();

@@ -1,6 +1,9 @@
 //! Which task is next, and giving it to a runner.
 
-use domain::{AttemptId, AttemptKey, RepositoryId, TaskId, WorkspaceId, protocol::Assignment};
+use domain::{
+    AttemptId, AttemptKey, RepositoryId, Sandboxes, TaskId, WorkspaceId,
+    protocol::{Assignment, Credentials},
+};
 use serde::Serialize;
 use sqlx::types::Json;
 use tokio::time::Instant;
@@ -10,6 +13,7 @@ use uuid::Uuid;
 use super::{lease, store};
 use crate::{
     Engine, Result, RunnerSession,
+    account::Isolations,
     runner::Taker,
     task::line::{Asked, Left, Line},
 };
@@ -19,6 +23,14 @@ const WORKSPACES: usize = 16;
 
 /// The id of an attempt that may come of it, and the runner that has a free slot.
 type Wanted<'a> = (Uuid, &'a RunnerSession);
+
+/// An attempt that was made for a runner.
+pub(crate) struct Taken {
+    pub runner: RunnerSession,
+    pub attempt: AttemptKey,
+    /// Its task is for that runner alone.
+    is_own: bool,
+}
 
 /// What a claim came to.
 #[derive(Debug, Default)]
@@ -40,13 +52,19 @@ impl Engine {
             return Ok(vec![]);
         }
         // Read apart from the claim: a row that cannot be read must not keep the others from being claimed.
-        let keys: Vec<_> = claimed.iter().map(|(_, key)| *key).collect();
+        let keys: Vec<_> = claimed.iter().map(|one| one.attempt).collect();
         let mut conn = self.database.system.acquire().await?;
         let read = store::assignments(&mut conn, &keys).await?;
         drop(conn);
         let mut assignments = Vec::with_capacity(claimed.len());
-        for ((runner, key), assignment) in claimed.into_iter().zip(read) {
+        for (Taken { runner, attempt: key, is_own }, assignment) in claimed.into_iter().zip(read) {
             match assignment {
+                // an owner has said something else since it was looked at
+                Ok(assignment) if !is_own && !runs_at(taker, &assignment) => {
+                    if let Err(error) = self.attempt_not_given(key).await {
+                        warn!(task.id = %key.task_id, "Task {} could not be given back: {error}", key.task_id);
+                    }
+                }
                 Ok(assignment) => assignments.push((runner, assignment)),
                 // Those that can be given out do not wait for it; it comes back with the end of its lease.
                 Err(failure) => {
@@ -61,14 +79,20 @@ impl Engine {
     }
 
     /// From the lines that are known; when something is taken there may be more.
-    pub(crate) async fn take(&self, taker: &Taker, slots: &[RunnerSession]) -> Result<Vec<(RunnerSession, AttemptKey)>> {
+    pub(crate) async fn take(&self, taker: &Taker, slots: &[RunnerSession]) -> Result<Vec<Taken>> {
         let wanted: Vec<_> = slots.iter().map(|session| (self.new_id(), session)).collect();
         let workspaces = self.lines.lock().in_turn(taker, Instant::now());
+        let workspaces = self.that_run_at(taker, workspaces).await?;
         for workspaces in workspaces.chunks(wanted.len().max(WORKSPACES)) {
             loop {
                 let claimed = self.take_from(workspaces, &wanted).await?;
                 if !claimed.attempts.is_empty() {
-                    return Ok(claimed.attempts.into_iter().map(|(slot, key, _)| (slots[slot].clone(), key)).collect());
+                    let asked = asked(workspaces);
+                    let taken = claimed.attempts.into_iter().map(|(slot, attempt, number)| {
+                        let is_own = asked[number].1.line.owner().is_some();
+                        Taken { runner: slots[slot].clone(), attempt, is_own }
+                    });
+                    return Ok(taken.collect());
                 }
                 // What was put out of sight may have hidden what can be taken.
                 if claimed.parked == 0 {
@@ -77,6 +101,23 @@ impl Engine {
             }
         }
         Ok(vec![])
+    }
+
+    /// Of these lines those whose work runs with such runners, as their workspaces want it. What is for one runner alone it is given in any
+    /// case: that shows whether it works.
+    async fn that_run_at(&self, taker: &Taker, mut workspaces: Vec<Vec<Asked>>) -> Result<Vec<Vec<Asked>>> {
+        if taker.sandboxes == Sandboxes::Made || workspaces.is_empty() {
+            return Ok(workspaces);
+        }
+        let ids: Vec<_> = workspaces.iter().flatten().map(|asked| asked.line.workspace).collect();
+        let mut conn = self.database.system.acquire().await?;
+        let isolations = Isolations::of(&mut conn, &ids).await?;
+        drop(conn);
+        for lines in &mut workspaces {
+            lines.retain(|asked| asked.line.owner().is_some() || isolations.fit(asked.line.workspace, taker));
+        }
+        workspaces.retain(|lines| !lines.is_empty());
+        Ok(workspaces)
     }
 
     async fn take_from(&self, workspaces: &[Vec<Asked>], wanted: &[Wanted<'_>]) -> Result<Claimed> {
@@ -92,6 +133,11 @@ impl Engine {
         }
         Ok(claimed)
     }
+}
+
+/// Whether such runners carry it out as it is to run.
+fn runs_at(taker: &Taker, assignment: &Assignment) -> bool {
+    taker.sandboxes.carry_out(assignment.isolation, matches!(assignment.credentials, Credentials::Workspace { .. }))
 }
 
 /// The lines with the places of their workspaces.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunnerSession;
+use crate::account::Isolations;
 
 /// Between two readings of one link that are taken.
 const READINGS_APART: TimeDelta = TimeDelta::seconds(1);
@@ -199,13 +200,14 @@ impl Hub {
     }
 
     /// Whether runners are connected here and none of those that have what is needed, and take anything, has a free slot.
-    pub(crate) fn is_full(&self, workspace: WorkspaceId, is_path: bool, needed: &[String]) -> bool {
+    pub(crate) fn is_full(&self, workspace: WorkspaceId, is_path: bool, needed: &[String], isolations: &Isolations) -> bool {
         let links = self.lock();
         let fits = |one: &&Connected| {
             let taker = one.session.taker();
             one.takes_work()
                 && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
+                && isolations.fit(workspace, taker)
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
         };
         let mut fitting = links.connected.values().filter(fits).peekable();
@@ -412,7 +414,7 @@ mod tests {
     use crate::runner::Taker;
 
     fn session() -> RunnerSession {
-        let taker = Taker { workspace: None, paths: true, capabilities: vec![] };
+        let taker = Taker { workspace: None, paths: true, capabilities: vec![], sandboxes: domain::Sandboxes::Made };
         let id = RunnerId(uuid::Uuid::nil());
         RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION }
     }

@@ -5,10 +5,10 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, Invalid, Permission, Runner, RunnerId,
+    Actor, ActorKind, Invalid, Permission, Runner, RunnerId, Sandboxes,
     error::Errors,
     protocol::Hello,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, link_proof},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, RunnerFilter, link_proof},
 };
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,16 @@ const NOT_KNOWN: &str = "this token has been used, has expired or never was; mak
 const NOT_PROVEN: &str = "this runner is not known here: it was removed, or has not joined this server";
 
 impl Engine {
-    pub async fn list_runners(&self, actor: &Actor) -> Result<Vec<Runner>> {
+    /// At most [`RUNNERS_LISTED`](domain::runner::RUNNERS_LISTED), by name.
+    pub async fn list_runners(&self, actor: &Actor, filter: RunnerFilter) -> Result<Vec<Runner>> {
         actor.may(Permission::ReadTasks)?;
         let mut tx = self.begin(actor).await?;
         let now = tx.now();
-        let runners = store::list(&mut tx, now, None).await?;
+        let after = match filter.after {
+            Some(id) => Some((store::name(&mut tx, id).await?.ok_or_else(|| Invalid::field("/after", "not_found", "is no runner"))?, id)),
+            None => None,
+        };
+        let runners = store::list_after(&mut tx, now, None, after.as_ref().map(|(name, id)| (name.as_str(), *id))).await?;
         tx.commit(runners).await
     }
 
@@ -96,9 +101,10 @@ impl Engine {
         self.take_back_from(session.id()).await.map(drop)
     }
 
-    /// The runner that has the key, over the link with this ticket. Its name is the one that it was given when it joined.
-    pub(super) async fn prove_runner(&self, ticket: i64, nonce: &str, hello: &Hello) -> Result<RunnerSession> {
-        check(&hello.name, hello.slots, &hello.capabilities)?;
+    /// The runner that has the key, over the link with this ticket, and has this for tasks that need it. Its name is the one that it was given
+    /// when it joined.
+    pub(super) async fn prove_runner(&self, ticket: i64, nonce: &str, hello: &Hello, capabilities: &[String]) -> Result<RunnerSession> {
+        check(&hello.name, hello.slots, capabilities)?;
         let mut tx = self.begin_system(None).await?;
         let known = store::lock_joined(&mut tx, hello.runner_id).await?;
         let known = known.filter(|known| is_proof(&known.public_key, nonce, hello)).ok_or(Error::Unauthorized(NOT_PROVEN))?;
@@ -106,8 +112,9 @@ impl Engine {
             return Err(Error::Conflict(format!("runner {} has opened a newer link than this one", known.name)));
         }
         let slots = i32::try_from(hello.slots).unwrap_or(1000);
-        store::arrive(&mut tx, hello.runner_id, ticket, slots, &hello.capabilities).await?;
-        let taker = Taker { workspace: Some(known.workspace_id), paths: known.paths, capabilities: hello.capabilities.clone() };
+        store::arrive(&mut tx, hello.runner_id, ticket, slots, capabilities).await?;
+        let (workspace, capabilities) = (Some(known.workspace_id), capabilities.to_vec());
+        let taker = Taker { workspace, paths: known.paths, capabilities, sandboxes: Sandboxes::Made };
         let Hello { runner_id: id, slots, version, .. } = *hello;
         tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version }).await
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{
+    agent::words::capabilities_with_agents,
     crash,
     protocol::{GIVEN_WORK, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
@@ -41,13 +42,14 @@ struct Greeting {
 impl Engine {
     /// Takes down who a runner is and what it holds, once the database answers.
     async fn greet(&self, opened: &Opened, hello: &Hello) -> Result<Greeting> {
-        let Hello { runner_id, name, slots, capabilities, attempts, lost, .. } = hello;
+        let Hello { runner_id, name, slots, attempts, lost, .. } = hello;
         let Opened { entrance, ticket, nonce } = opened;
+        let capabilities = capabilities_with_agents(&hello.capabilities, &hello.backends);
         let session = match entrance {
-            Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, capabilities)).await?,
-            Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello)).await?,
+            Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, &capabilities)).await?,
+            Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello, &capabilities)).await?,
         };
-        let session = RunnerSession { version: hello.version, ..session };
+        let session = session.greeted(hello);
         if session.is_outdated() {
             let version = hello.version;
             warn!(runner.id = %session.id, "Runner {name} speaks version {version} of the protocol: it is given nothing before {GIVEN_WORK}, update it");

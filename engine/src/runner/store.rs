@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
     protocol::KnownBackends,
-    runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, Rooms, RunnerReading, RunnerState, own_word},
+    runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, RUNNERS_LISTED, Rooms, RunnerReading, RunnerState},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -364,8 +364,23 @@ pub(super) async fn leave(tx: &mut Tx, session: &RunnerSession) -> Result<()> {
     .and_then(|done| hit_one(&done, || Error::not_found("runner", session.id())))
 }
 
-/// By name, all or this one alone.
+/// By name, the first of all or this one alone.
 pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<RunnerId>) -> Result<Vec<Runner>> {
+    list_after(conn, now, only, None).await
+}
+
+/// The name that it goes by, also when it was removed.
+pub(super) async fn name(conn: &mut PgConnection, id: RunnerId) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar!("select name from runner where id = $1", id.0).fetch_optional(conn).await?)
+}
+
+/// As [`list`], behind the one of this name and id.
+pub(super) async fn list_after(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    only: Option<RunnerId>,
+    after: Option<(&str, RunnerId)>,
+) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
         r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
                   rooms as "rooms: Json<Rooms>", left_behind, public_key is not null as "joined!", ticket > 0 as "has_called!",
@@ -375,8 +390,12 @@ pub(crate) async fn list(conn: &mut PgConnection, now: Timestamp, only: Option<R
                   (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')
                      and exists (select from approval where attempt_id = attempt.id and approval.state = 'pending')) as "blocked!"
            from runner left join runner_reading reading on reading.runner_id = runner.id
-           where removed_at is null and ($1::uuid is null or id = $1) order by name limit 200"#,
-        only.map(|id| id.0)
+           where removed_at is null and ($1::uuid is null or id = $1) and ($2::text is null or (name, id) > ($2, $3::uuid))
+           order by name, id limit $4"#,
+        only.map(|id| id.0),
+        after.map(|(name, _)| name),
+        after.map(|(_, id)| id.0),
+        RUNNERS_LISTED as i64
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -451,19 +470,6 @@ pub(super) async fn set_draining(tx: &mut Tx, id: RunnerId, draining: bool, by: 
     .execute(&mut **tx)
     .await?;
     hit_one(&done, || Error::not_found("runner", id))
-}
-
-/// What each runner has that was heard of lately and takes work, whichever process it is connected to.
-pub(crate) async fn online_capabilities(tx: &mut Tx) -> Result<Vec<Vec<String>>> {
-    let since = tx.now() - TimeDelta::seconds(OFFLINE_AFTER_SECONDS);
-    let rows = sqlx::query!(
-        "select id, capabilities from runner
-         where last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null",
-        since
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.capabilities.into_iter().chain([own_word(row.id)]).collect()).collect())
 }
 
 /// Those of these that take work, as far as their rows say.

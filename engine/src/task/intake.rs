@@ -153,11 +153,7 @@ async fn store_good(tx: &mut Tx, asked: &[&Asked]) -> Result<Vec<TaskView>> {
     labels.sort_unstable();
     labels.dedup();
     let names = query::names_of(tx, labels).await?;
-    // asked only when somebody needs something
-    let runners = match asked.iter().any(|one| !one.new.needed_capabilities().is_empty()) {
-        true => runner::store::online_capabilities(tx).await?,
-        false => vec![],
-    };
+    let runners = runner::at_hand(tx).await?;
     let mut views = Vec::with_capacity(asked.len());
     for (one, task) in asked.iter().zip(tasks) {
         let name = names.get(&task.created_by).unwrap_or(&task.created_by).clone();

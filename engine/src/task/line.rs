@@ -43,7 +43,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// The one runner that may take from it, when what waits in it is for one alone.
-    fn owner(&self) -> Option<RunnerId> {
+    pub fn owner(&self) -> Option<RunnerId> {
         self.capabilities.iter().find_map(|word| owner_of(word))
     }
 
@@ -379,7 +379,7 @@ mod tests {
 
     /// What a runner of the installation may be given that has nothing that tasks need.
     fn anything() -> Taker {
-        Taker { workspace: None, paths: true, capabilities: vec![] }
+        Taker { workspace: None, paths: true, capabilities: vec![], sandboxes: domain::Sandboxes::Made }
     }
 
     fn look(began: Instant, drawn: i64, fronts: Vec<Front>) -> Look {

@@ -4,10 +4,10 @@
 use chrono::TimeDelta;
 use domain::{
     Actor, NewTask, Permission, TaskStateName, TaskView, Timestamp,
-    task::{On, TaskPreview, no_runner_has, unmet},
+    task::{On, RunnerWait, TaskPreview},
 };
 
-use super::{plant::plant, query};
+use super::{plant::plant, query, runner_wait::WaitsFor};
 use crate::{Engine, Result, runner, tx::Tx};
 
 /// A runner that was silent for longer is taken to be away.
@@ -32,6 +32,7 @@ impl Engine {
             slots: standing.slots,
             slots_taken: standing.taken,
             unmet_capabilities: standing.unmet,
+            runner_wait: standing.runner_wait,
             complexity: view.complexity,
         })
     }
@@ -41,11 +42,10 @@ struct Standing {
     ahead: i64,
     slots: i64,
     taken: i64,
-    /// Of a runner, whether or not it takes anything.
-    heard_of: bool,
     queue_paused: bool,
     sharing: i64,
     unmet: Vec<String>,
+    runner_wait: Option<RunnerWait>,
 }
 
 async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
@@ -56,7 +56,6 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
                   coalesce((select sum(slots) from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null), 0) as "slots!",
                   (select count(*) from attempt join runner on runner.id = runner_id where attempt.workspace_id = task.workspace_id
                      and attempt.state in ('claimed', 'running', 'verifying') and draining_since is null) as "taken!",
-                  exists (select from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null) as "heard_of!",
                   exists (select from queue_pause pause where pause.workspace_id = task.workspace_id
                           and (pause.repository_id is null or pause.repository_id = task.repository_id)) as "queue_paused!",
                   coalesce((select running from concurrency where concurrency.workspace_id = task.workspace_id
@@ -68,8 +67,8 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
     .fetch_one(&mut **tx)
     .await?;
     let (queue_paused, sharing) = (row.queue_paused, row.sharing.into());
-    let unmet = unmet(&view.capabilities, &runner::store::online_capabilities(tx).await?);
-    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, heard_of: row.heard_of, queue_paused, sharing, unmet })
+    let WaitsFor { unmet, runner: runner_wait } = WaitsFor::of(&view.summary.repository, &view.capabilities, &runner::at_hand(tx).await?);
+    Ok(Standing { ahead: row.ahead, slots: row.slots, taken: row.taken, queue_paused, sharing, unmet, runner_wait })
 }
 
 fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
@@ -83,13 +82,11 @@ fn reasons(view: &TaskView, standing: &Standing) -> Vec<String> {
     if standing.queue_paused {
         reasons.push("the queue is paused, so no runner would take it".into());
     }
-    if let Some(sentence) = no_runner_has(&standing.unmet) {
-        reasons.push(format!("{}, which it needs", sentence.replacen('N', "n", 1)));
+    if let Some(wait) = &standing.runner_wait {
+        reasons.extend([wait.message.clone(), wait.next.clone()]);
     }
-    match (standing.slots, standing.taken) {
-        (0, _) if standing.heard_of => reasons.push("every runner is drained, and takes nothing new".into()),
-        (0, _) => reasons.push("no runner has been heard of in the last half minute".into()),
-        (slots, taken) => reasons.push(format!("{taken} of {slots} slots are taken by tasks of this workspace")),
+    if standing.slots > 0 {
+        reasons.push(format!("{} of {} slots are taken by tasks of this workspace", standing.taken, standing.slots));
     }
     if view.check_specs.is_empty() {
         reasons.push("it defines no check, so its success would be unverified".into());

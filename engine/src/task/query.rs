@@ -7,7 +7,7 @@ use domain::{
     Actor, CheckSpec, Failure, Invalid, KeptTerms, NewTask, Page, Permission, Priority, Task, TaskFilter, TaskId, TaskStateName,
     TaskSummary, TaskView, Timestamp, Work, WorkflowRunId,
     page::PAGE_LIMIT_MAX,
-    task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, Stop, TaskDependency, TaskLink, TaskRepository, Tier, unmet},
+    task::{Complexity, Inferred, Inputs, RetryByClass, RetryStrategy, RunnerAtHand, Stop, TaskDependency, TaskLink, TaskRepository, Tier},
 };
 use sqlx::{PgConnection, types::Json};
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     repositories,
     row::work,
+    runner_wait::WaitsFor,
     store::{StateColumns, concurrency, on, retry_policy},
 };
 use crate::{Engine, Error, Hint, Result, artifact, attempt, endpoint, event, landing, runner, tx::Tx};
@@ -216,7 +217,11 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
             found.artifacts.push(artifact);
         }
     }
-    let unmet_capabilities = unmet_capabilities(tx, summary.state.name(), &row.capabilities).await?;
+    let waits = match summary.state.name() {
+        TaskStateName::Queued => WaitsFor::of(&summary.repository, &row.capabilities, &runner::at_hand(tx).await?),
+        _ => WaitsFor::default(),
+    };
+    let is_kept = summary.paused || summary.parked || summary.awaits_model;
     let awaited_pull = if summary.awaits_model { endpoint::awaited_by(tx, id).await? } else { None };
     let (of_first, more_landings): (Vec<_>, Vec<_>) =
         landing::store::of_task(tx, id).await?.into_iter().partition(|landing| landing.folder.is_none());
@@ -240,7 +245,8 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
         concurrency: concurrency(row.concurrency_key, row.concurrency_limit),
         correlation_id: row.correlation_id,
         capabilities: row.capabilities,
-        unmet_capabilities,
+        unmet_capabilities: waits.unmet,
+        runner_wait: waits.runner.filter(|_| !is_kept),
         awaited_pull,
         agent: row.agent.map(|agent| agent.0.terms).unwrap_or_default(),
         complexity: Complexity::of(row.tier, row.inferred.0),
@@ -264,19 +270,12 @@ pub(crate) async fn view(tx: &mut Tx, id: TaskId) -> Result<TaskView> {
     })
 }
 
-/// Of what a queued task needs, what no runner has.
-async fn unmet_capabilities(tx: &mut Tx, state: TaskStateName, needed: &[String]) -> Result<Vec<String>> {
-    if state != TaskStateName::Queued || needed.is_empty() {
-        return Ok(vec![]);
-    }
-    Ok(unmet(needed, &runner::store::online_capabilities(tx).await?))
-}
-
-/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back. `runners` are
-/// the capabilities of each runner, for a task that needs any.
-pub(super) fn fresh_view(task: Task, asked: &NewTask, created_by: String, runners: &[Vec<String>]) -> TaskView {
-    let is_queued = task.state.name() == TaskStateName::Queued;
-    let unmet_capabilities = if is_queued { unmet(&task.capabilities, runners) } else { vec![] };
+/// As [`view`], of a task that was stored a moment ago and waits for nothing: what was just written need not be read back.
+pub(super) fn fresh_view(task: Task, asked: &NewTask, created_by: String, runners: &[RunnerAtHand]) -> TaskView {
+    let waits = match task.state.name() {
+        TaskStateName::Queued => WaitsFor::of(asked.repository.trim(), &task.capabilities, runners),
+        _ => WaitsFor::default(),
+    };
     TaskView {
         summary: TaskSummary {
             id: task.id,
@@ -313,7 +312,8 @@ pub(super) fn fresh_view(task: Task, asked: &NewTask, created_by: String, runner
         concurrency: task.concurrency,
         correlation_id: task.correlation_id,
         capabilities: task.capabilities,
-        unmet_capabilities,
+        unmet_capabilities: waits.unmet,
+        runner_wait: waits.runner,
         awaited_pull: None,
         agent: task.agent,
         complexity: task.complexity,

@@ -8,7 +8,7 @@ use domain::{EventKind, Task, TaskId, TaskState, Timestamp};
 use tracing::info;
 
 use super::{concurrency, followers, followers::End, record_end, release, store};
-use crate::{Engine, Error, Result, Service, Tick, endpoint, service::PassedOver};
+use crate::{Engine, Error, Result, Service, Tick, account::Isolations, endpoint, service::PassedOver};
 
 /// Tasks looked at in one tick, for each of the reasons.
 const BATCH: i64 = 100;
@@ -80,10 +80,15 @@ impl Engine {
         }
         let mut conn = self.database.system.acquire().await?;
         let pairs = store::to_pre_empt(&mut conn, now - PRE_EMPT_AFTER, &passed_over.at(now)).await?;
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let workspaces: Vec<_> = pairs.iter().map(|pair| pair.workspace).collect();
+        let isolations = Isolations::of(&mut conn, &workspaces).await?;
         drop(conn);
         let mut served = BTreeSet::new();
         for store::Pair { workspace, victim, urgent: for_task, needs, is_path } in pairs {
-            if !self.hub.is_full(workspace, is_path, &needs) || !served.insert(workspace) {
+            if !self.hub.is_full(workspace, is_path, &needs, &isolations) || !served.insert(workspace) {
                 continue;
             }
             info!(task.id = %victim, "Task {victim} makes room for the urgent task {for_task}");

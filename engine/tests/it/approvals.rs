@@ -6,6 +6,7 @@ use domain::{
     Role, SessionEvent, SessionEventKind, TaskId,
     approval::{AnswerApproval, ApprovalFilter, Asked, NewApprovalRule},
     protocol::{Tell, ToRunner},
+    runner::RunnerFilter,
     session::{INTERRUPTED, TellAgent},
 };
 use engine::{
@@ -100,7 +101,7 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     assert_eq!(asked.patterns, ["cargo test", "cargo test *"]);
     let task = scene.test.engine.get_task(&scene.ada, scene.task).await.unwrap();
     assert!(task.summary.asks && task.attempt_list[0].blocked_since == Some(asked.asked_at));
-    let runners = scene.test.engine.list_runners(&scene.ada).await.unwrap();
+    let runners = scene.test.engine.list_runners(&scene.ada, RunnerFilter::default()).await.unwrap();
     assert_eq!((runners[0].busy, runners[0].blocked), (1, 1));
     assert_eq!(scene.test.engine.pending_approvals(&scene.ada).await.unwrap(), 1);
 

@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use domain::{
-    CheckStatus, NewTask, Priority, TaskStateName,
-    protocol::AttemptReport,
+    AgentTerms, Ask, Backend, BackendFound, CheckStatus, Isolation, NewTask, Priority, TaskStateName,
+    agent::words::{ASKS, COUNTS_MONEY, PROMPTS},
+    protocol::{AttemptReport, Hello},
     queue::UnmetCapabilities,
     repository::{LFS, SEVERAL, SUBMODULES},
-    runner::OFFLINE_AFTER_SECONDS,
+    runner::{OFFLINE_AFTER_SECONDS, Rooms, RunnerFilter},
     task::{NewRepository, RepositoryResult, TaskRepository},
 };
 use engine::{
@@ -15,7 +16,11 @@ use engine::{
 };
 use sqlx::PgPool;
 
-use crate::scenario::{checked, refused, state};
+use crate::{
+    far,
+    link::Link,
+    scenario::{checked, refused, state},
+};
 
 fn needs(title: &str, capabilities: &[&str]) -> NewTask {
     NewTask { capabilities: words(capabilities), ..checked(title) }
@@ -46,6 +51,123 @@ async fn no_runner_is_given_what_needs_more_than_it_has(pool: PgPool) {
     assert_eq!(titles(&all, 9).await, Vec::<String>::new(), "nobody has a tpu");
     // it is what the runner said last that counts
     assert_eq!(titles(&test.runner_with("r3", &["tpu"]).await, 9).await, ["tpu"]);
+}
+
+fn prompt(title: &str, agent: AgentTerms) -> NewTask {
+    NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_that_names_no_agent_waits_for_a_runner_that_takes_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
+    let asking = AgentTerms { ask: Some(Ask::Commands), ..AgentTerms::default() };
+    let any = test.create(&ada, prompt("for any", AgentTerms::default())).await;
+    let expected = words(&[PROMPTS]);
+    assert_eq!((&any.capabilities, &any.unmet_capabilities), (&expected, &expected));
+    test.create(&ada, prompt("counted", counted)).await;
+    test.create(&ada, prompt("asks", asking)).await;
+    assert_eq!(titles(&test.runner_with("r1", &["linux"]).await, 9).await, Vec::<String>::new(), "it would fail there for good");
+    assert_eq!(titles(&test.runner_with("r2", &[PROMPTS]).await, 9).await, ["for any"], "its command asks nobody and counts nothing");
+    assert_eq!(titles(&test.runner_with("r3", &[PROMPTS, ASKS]).await, 9).await, ["asks"]);
+    assert_eq!(titles(&test.runner_with("r4", &[PROMPTS, ASKS, COUNTS_MONEY]).await, 9).await, ["counted"]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
+    let task = test.create(&ada, prompt("counted", counted)).await.summary.id;
+    let with = |backends: &[Backend]| {
+        let backends: Vec<_> = backends.iter().map(|backend| BackendFound { backend: backend.clone(), version: "1".into() }).collect();
+        // the word is what somebody has called something else
+        move |hello: Hello| Hello { capabilities: words(&[COUNTS_MONEY]), backends, ..hello }
+    };
+    let link = Link::of_machine(&test, with(&[Backend::Codex])).await;
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it counts no money");
+    assert_eq!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
+    link.breaks().await;
+    let mut link = Link::of_machine(&test, with(&[Backend::Codex, Backend::ClaudeCode])).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.title, "counted");
+}
+
+fn without_a_sandbox(may_be_left_out: bool) -> impl FnOnce(Hello) -> Hello {
+    let rooms = Rooms {
+        memory: None,
+        processes: None,
+        processors: None,
+        file: None,
+        by_kernel: false,
+        network: "none".into(),
+        agent_network: "open".into(),
+        may_be_left_out,
+    };
+    move |hello| Hello { no_sandbox: Some("there is no bwrap".into()), rooms: Some(rooms), ..hello }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_machine_that_makes_no_sandbox_is_given_only_what_needs_none(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let task = test.create(&ada, checked("one")).await.summary.id;
+    let waits = async || {
+        test.dispatch().await;
+        assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    };
+    let mut link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    waits().await;
+    // others are not kept from it, nor is it from what comes next
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    assert_eq!((assignment.attempt.task_id, assignment.isolation), (task, Isolation::None));
+    link.breaks().await;
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    let other = Link::of_machine(&test, without_a_sandbox(true)).await;
+    waits().await;
+    other.breaks().await;
+    let strict = Link::of_machine(&test, without_a_sandbox(false)).await;
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    waits().await;
+    strict.breaks().await;
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    let mut able = Link::of_machine(&test, |hello| hello).await;
+    test.dispatch().await;
+    assert_eq!(able.is_assigned().await.attempt.task_id, task);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_guest_is_given_to_no_shared_machine_that_makes_no_sandbox(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve) = (test.owner().await, test.stranger().await);
+    for actor in [&ada, &eve] {
+        test.engine.set_isolation(actor, Isolation::None).await.unwrap();
+    }
+    let guest = test.create(&eve, checked("a guest's")).await.summary.id;
+    let mut link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&eve, guest).await.unwrap(), TaskStateName::Queued, "it would run in a sandbox alone");
+    test.create(&ada, checked("its own")).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.title, "its own");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn room_is_made_although_a_machine_without_sandboxes_is_free(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let _able = test.connected_runner("r2", 1).await;
+    let low = test.create(&ada, NewTask { priority: Priority::Low, ..checked("low") }).await.summary.id;
+    test.dispatch().await;
+    let _unable = Link::of_machine(&test, without_a_sandbox(true)).await;
+    test.create(&ada, NewTask { priority: Priority::Urgent, ..checked("urgent") }).await;
+    test.advance(TimeDelta::seconds(2));
+    test.keep_time().await;
+    assert!(test.engine.get_task(&ada, low).await.unwrap().summary.state.stop().is_some());
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -193,4 +315,55 @@ async fn room_is_made_only_where_it_helps(pool: PgPool) {
     assert!(!is_stopped(on_plain).await && !is_stopped(on_gpu).await, "nothing would come of it");
     urgent("for the gpu", &["gpu"]).await;
     assert!(!is_stopped(on_plain).await && is_stopped(on_gpu).await, "behind one that nobody can take");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_that_nobody_takes_says_what_keeps_the_last_of_them_from_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let created = test.create(&ada, checked("waits")).await;
+    let task = created.summary.id;
+    let why = async || {
+        let wait = test.engine.get_task(&ada, task).await.unwrap().runner_wait;
+        let preview = test.engine.preview_task(&ada, checked("another")).await.unwrap();
+        assert_eq!(preview.runner_wait, wait, "whoever asks before is told the same");
+        assert!(wait.iter().all(|wait| preview.reasons.contains(&wait.message) && preview.reasons.contains(&wait.next)));
+        wait.map(|wait| wait.code.name())
+    };
+    assert_eq!((created.runner_wait.map(|wait| wait.code.name()), why().await), (Some("no_runner"), Some("no_runner")));
+    // its repository is a path, and this machine shares no disk
+    let _far = far::Link::joined(&test, &ada).await;
+    assert_eq!(why().await, Some("no_paths"));
+    let link = Link::of_machine(&test, without_a_sandbox(true)).await;
+    assert_eq!(why().await, Some("no_sandbox"));
+    test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
+    assert_eq!(why().await, None, "it is taken in a moment");
+    test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
+    link.breaks().await;
+
+    let runner = test.connected_runner("r2", 1).await;
+    let held = test.create(&ada, NewTask { priority: Priority::Urgent, ..checked("before it") }).await.summary.id;
+    assert_eq!(why().await, None);
+    test.dispatch().await;
+    assert_eq!(why().await, Some("full"));
+    let running = test.engine.get_task(&ada, held).await.unwrap();
+    assert_eq!((state(&running), running.runner_wait), (TaskStateName::Running, None), "it waits for nobody");
+    let silent = "update runner set unresponsive_since = last_seen_at where id = $1";
+    sqlx::query(silent).bind(runner.runner.session.id().0).execute(&pool).await.unwrap();
+    assert_eq!(why().await, Some("unresponsive"));
+    test.engine.pause_task(&ada, task).await.unwrap();
+    assert_eq!(test.engine.get_task(&ada, task).await.unwrap().runner_wait, None, "somebody holds it");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_says_that_all_who_could_take_it_are_drained(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (_, id, _link) = far::Link::joined(&test, &ada).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    let needs = NewTask { repository: "https://example.org/a.git".into(), ..needs("x", &["linux"]) };
+    let wait = test.create(&ada, needs).await.runner_wait.unwrap();
+    let expected =
+        "The one runner that could take it is drained. Let one take work again: `muster runner resume NAME`, or join another machine.";
+    assert_eq!((wait.code.name(), wait.in_words().as_str()), ("drained", expected));
 }

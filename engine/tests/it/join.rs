@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, ActorKind, NewTask, Permission, Priority, Role, RunnerId,
     protocol::{Hello, ToRunner, ToServer, VERSION},
-    runner::{JoinedRunner, NewTrial, own_word},
+    runner::{JoinRunner, JoinedRunner, NewTrial, RUNNERS_LISTED, RunnerFilter, own_word},
 };
 use engine::{Error, testing::TestEngine};
 use sqlx::PgPool;
@@ -54,8 +54,51 @@ async fn names_are_told_apart_in_their_workspace(pool: PgPool) {
     let elsewhere = Machine::new().joins(&test, &eve, "box").await;
     assert_eq!((first.name.as_str(), elsewhere.name.as_str()), ("box", "box"));
     assert_eq!(second.name, format!("box {}", second.id.short()));
-    let seen: Vec<_> = test.engine.list_runners(&eve).await.unwrap().into_iter().map(|runner| runner.id).collect();
+    let seen: Vec<_> = test.engine.list_runners(&eve, RunnerFilter::default()).await.unwrap().into_iter().map(|runner| runner.id).collect();
     assert_eq!(seen, [elsewhere.id], "a workspace sees its own runners alone");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_name_is_picked_when_none_is_given(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let joins = async || {
+        let token = test.engine.create_runner_token(&ada).await.unwrap().token;
+        test.engine.join_runner(JoinRunner { name: None, ..Machine::new().asks(&token, "") }).await.unwrap()
+    };
+    let (first, second) = (joins().await, joins().await);
+    assert_eq!((first.name.as_str(), second.name), ("runner", format!("runner {}", second.id.short())));
+    let token = test.engine.create_runner_token(&ada).await.unwrap().token;
+    assert!(matches!(test.engine.join_runner(Machine::new().asks(&token, " ")).await, Err(Error::Invalid(_))), "a name of nothing is none");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_list_of_runners_goes_on_behind_its_last(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    // two of one name: of the workspace, and of the installation
+    let many = "insert into runner (id, workspace_id, name, slots, created_at, last_seen_at)
+                select gen_random_uuid(), case when number % 2 = 0 then $1 end, 'r' || lpad((number / 2)::text, 4, '0'), 1, now(), now()
+                from generate_series(1, 401) as number";
+    sqlx::query(many).bind(ada.workspace_id.0).execute(&pool).await.unwrap();
+    let (mut seen, mut lengths) = (vec![], vec![]);
+    let mut filter = RunnerFilter::default();
+    loop {
+        let listed = test.engine.list_runners(&ada, filter).await.unwrap();
+        lengths.push(listed.len());
+        filter.after = listed.last().map(|runner| runner.id);
+        seen.extend(listed.into_iter().map(|runner| (runner.name, runner.id)));
+        if lengths.last() < Some(&RUNNERS_LISTED) {
+            break;
+        }
+    }
+    assert_eq!(lengths, [RUNNERS_LISTED, RUNNERS_LISTED, 1]);
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(seen, sorted, "each once, by name");
+    let unknown = RunnerFilter { after: Some(RunnerId(uuid::Uuid::from_u128(7))) };
+    assert!(matches!(test.engine.list_runners(&ada, unknown).await, Err(Error::Invalid(_))));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -129,7 +172,7 @@ async fn a_removed_runner_is_gone_at_once_and_for_good(pool: PgPool) {
     assert!(link.told.recv().await.is_none(), "its link is closed");
     let (mut link, nonce) = Link::open(&test).await;
     assert!(is_refused(&link.says_hello(joined.id, machine.proves(&nonce, joined.id)).await));
-    assert!(test.engine.list_runners(&ada).await.unwrap().is_empty());
+    assert!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap().is_empty());
     let next = Machine::new().joins(&test, &ada, "box").await;
     assert_eq!(next.name, "box", "its name is free");
 }
@@ -156,7 +199,7 @@ async fn a_machine_that_joins_tries_itself_out_and_does_nothing_else(pool: PgPoo
     let (id, actor, token) = joins_and_acts(&test, &ada, &machine, "box").await;
     assert!(matches!(test.engine.runner_trial(&actor).await, Err(Error::NotFound { .. })));
     assert!(matches!(test.engine.try_runner(&ada, trial()).await, Err(Error::Forbidden(_))), "only the machine itself");
-    assert!(matches!(test.engine.list_runners(&actor).await, Err(Error::Forbidden(_))));
+    assert!(matches!(test.engine.list_runners(&actor, RunnerFilter::default()).await, Err(Error::Forbidden(_))));
     assert!(matches!(test.engine.create_task(&actor, checked("another")).await, Err(Error::Forbidden(_))));
     assert!(matches!(test.engine.identity(&actor).await, Err(Error::Forbidden(_))));
     let elsewhere = NewTrial { repository: "https://example.org/app.git".into() };
@@ -245,7 +288,7 @@ async fn a_runner_that_leaves_is_none_any_more(pool: PgPool) {
     assert!(link.told.recv().await.is_none(), "and the link is closed");
     let (mut link, nonce) = Link::open(&test).await;
     assert!(is_refused(&link.says_hello(id, machine.proves(&nonce, id)).await));
-    assert!(test.engine.list_runners(&ada).await.unwrap().is_empty());
+    assert!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap().is_empty());
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

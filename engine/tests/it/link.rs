@@ -3,7 +3,7 @@
 use domain::{
     Actor, ArtifactKind, AttemptKey, CheckStatus, LogStream, RunnerId, TaskId, TaskStateName,
     protocol::{Assignment, Heard, Hello, NewArtifact, PART_BYTES, REPORT_BYTES, Said, ToRunner, ToServer, VERSION},
-    runner::Rooms,
+    runner::{Rooms, RunnerFilter},
 };
 use engine::{
     Entrance, Error, RunnerSession,
@@ -46,6 +46,15 @@ impl Link {
             ToRunner::Welcome { heard, stale, .. } => (link, heard, stale),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Welcome with one slot and nothing in it, and a hello that says something else of its machine.
+    pub async fn of_machine(test: &TestEngine, says: impl FnOnce(Hello) -> Hello) -> Self {
+        let mut link = Self::opened(test).await;
+        let ToServer::Hello(usual) = hello(1, &[], &[]) else { panic!("it is one") };
+        let answer = link.asks(ToServer::Hello(says(usual))).await;
+        assert!(matches!(answer, ToRunner::Welcome { .. }), "{answer:?}");
+        link
     }
 
     /// Welcome with one slot, and given the one task there is.
@@ -151,7 +160,7 @@ async fn a_runner_says_why_its_machine_makes_no_sandbox_until_it_does(pool: PgPo
     {
         let mut link = Link::opened(&test).await;
         assert!(matches!(link.asks(hello_without_a_sandbox(said)).await, ToRunner::Welcome { .. }));
-        assert_eq!(test.engine.list_runners(&ada).await.unwrap()[0].no_sandbox.as_deref(), shown);
+        assert_eq!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap()[0].no_sandbox.as_deref(), shown);
         link.breaks().await;
     }
 }
@@ -171,7 +180,7 @@ async fn a_runner_says_what_attempts_may_use_and_what_they_have_left_until_it_is
         may_be_left_out: false,
     };
     let shown = async || {
-        let runner = test.engine.list_runners(&ada).await.unwrap().remove(0);
+        let runner = test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap().remove(0);
         (runner.rooms, runner.left_behind)
     };
     let left = |text: &str| Some(format!("attempt 1: {text}"));

@@ -2,7 +2,7 @@
 //! nothing new.
 
 use domain::{
-    Actor, AttemptKey, SessionEventKind, TaskId,
+    Actor, AgentTerms, AttemptKey, NewTask, SessionEventKind, TaskId,
     protocol::{Assignment, Heard, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     session::TellAgent,
 };
@@ -145,4 +145,17 @@ async fn what_is_older_than_that_or_newer_is_told_which_to_update(pool: PgPool) 
         assert!(message.contains(&format!("speaks version {version} of the protocol, this server {OLDEST} to {VERSION}")), "{message}");
         assert!(matches!(link.served.await.unwrap(), Err(Error::Invalid(_))));
     }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_of_version_7_has_for_prompts_is_told_by_its_agents(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, _) = welcome(&test, 7, &[]).await;
+    let agent = AgentTerms { max_cost_cents: Some(100), max_turns: Some(9), ..AgentTerms::default() };
+    let new = NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked("counted") };
+    let task = test.create(&ada, new).await;
+    assert_eq!((task.capabilities.len(), task.unmet_capabilities), (2, vec![]), "it knows no such words");
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.title, "counted");
 }

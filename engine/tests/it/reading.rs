@@ -6,7 +6,7 @@ use domain::{
     Actor, NewTask, RunnerId, TaskStateName,
     protocol::ToServer,
     runner::{
-        HostReading, RunnerReading,
+        HostReading, RunnerFilter, RunnerReading,
         reading::{Amount, CpuReading, STALE_AFTER_SECONDS},
     },
 };
@@ -57,7 +57,7 @@ async fn the_last_reading_is_told_until_it_is_stale_and_then_as_what_it_is(pool:
     test.advance(TimeDelta::seconds(1));
     let last = read_of(&test, &ada, id).await.unwrap();
     assert!(last.is_stale && last.host == busy(20), "it is kept, and said to be old: {last:?}");
-    let listed = test.engine.list_runners(&ada).await.unwrap();
+    let listed = test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap();
     assert_eq!(listed[0].reading.as_ref(), Some(&last), "in the list as on its page");
 }
 

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AgentTerms, Ask, AskedKind, Attempt, AttemptState, CheckStatus, FailureCode, Isolation, Land, LandingState, NewTask, TaskId,
     TaskStateName, TaskView,
+    agent::words::ASKS,
     approval::Asked,
     check::VERIFICATION_TIMEOUT_SECONDS,
     landing::TELLS_MAX,
@@ -42,7 +43,7 @@ impl Scene {
         let test = TestEngine::new(pool).await;
         let ada = test.owner().await;
         test.advance(TimeDelta::seconds(200));
-        let mut runner = test.connected_runner_with("r1", 2, &[SEVERAL]).await;
+        let mut runner = test.connected_runner_with("r1", 2, &[SEVERAL, ASKS]).await;
         let task = test.create(&ada, new).await.summary.id;
         test.dispatch().await;
         let assigned = |told| if let ToRunner::Assign { assignment } = told { Some(*assignment) } else { None };

@@ -366,7 +366,7 @@ async fn a_preview_says_what_would_come_and_leaves_nothing(pool: PgPool) {
         (next.state, next.ahead, next.reasons[0].as_str()),
         (TaskStateName::Queued, 1, "it would be queued in the normal lane behind 1 task")
     );
-    assert_eq!(next.reasons[1], "no runner has been heard of in the last half minute");
+    assert_eq!(next.reasons[1], "no runner is connected");
     let waits = preview(after("y", &[&parent])).await;
     assert_eq!((waits.state, waits.reasons[0].as_str()), (TaskStateName::Blocked, "it would wait for “parent” to succeed"));
     let unknown = NewTask { depends_on: vec![TaskId(uuid::Uuid::now_v7()).into()], ..checked("z") };

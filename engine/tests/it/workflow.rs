@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use domain::{
     Actor, TaskId, TaskStateName, WorkflowRunId,
+    agent::words::PROMPTS,
     protocol::{Assignment, AttemptReport},
     repository::SEVERAL,
     task::{Inputs, RepositoryResult},
@@ -318,7 +319,7 @@ steps:
         )
     };
     let mut world = World::new(&pool).await;
-    world.runner = world.test.runner_with("both", &[SEVERAL]).await;
+    world.runner = world.test.runner_with("both", &[SEVERAL, PROMPTS]).await;
     for candidates in ["", ", candidates: {count: 2}"] {
         let run = world.begun(&source(candidates), json!({})).await;
         let made = world.runner.claims_one().await;

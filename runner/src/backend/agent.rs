@@ -50,8 +50,12 @@ impl<'a> Doing<'a> {
                 Some(found) => Ok(Self::Agent { found, prompt }),
                 None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that counts what it costs")),
             },
-            None if terms.asks() => match first_fitting(agents, assignment) {
+            // nor does a command count its turns
+            None if terms.asks() || terms.max_turns.is_some() => match first_fitting(agents, assignment) {
                 Some(found) => Ok(Self::Agent { found, prompt }),
+                None if terms.max_turns.is_some() => {
+                    Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that counts its turns"))
+                }
                 None => Err(Failure::new(FailureCode::BackendMissing, "this runner has no agent that asks people")),
             },
             None if agent_command.is_some() => Script::of(&assignment.work, agent_command).map(Self::Script),
@@ -333,7 +337,11 @@ fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, 
 mod tests {
     use super::*;
     use crate::backend::manifest::Manifest;
-    use domain::{AttemptId, AttemptKey, CheckKind, Isolation, JudgeTerms, TaskId, task};
+    use domain::{
+        AttemptId, AttemptKey, CheckKind, Isolation, JudgeTerms, TaskId,
+        agent::words::{PROMPTS, words_of},
+        task,
+    };
     use uuid::Uuid;
 
     fn assignment(work: Work, backend: Option<Backend>) -> Assignment {
@@ -411,6 +419,31 @@ mod tests {
         assert_eq!(chosen(&assignment), Backend::OpenCode);
         assignment.agent.max_turns = Some(3);
         assert_eq!(chosen(&assignment), Backend::GeminiCli);
+        let with_a_command = Doing::of(&assignment, &both, Some("agent"));
+        assert!(matches!(with_a_command, Ok(Doing::Agent { found, .. }) if found.backend == Backend::GeminiCli), "a command counts none");
+    }
+
+    #[test]
+    fn who_says_that_it_has_what_a_prompt_needs_carries_it_out() {
+        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
+        let mut tried = (0, 0);
+        for bits in 0..128_u8 {
+            let is = |place: u8| bits & (1 << place) > 0;
+            let agents: Vec<_> = (0..).zip(Backend::KNOWN).filter(|(place, _)| is(*place)).map(|(_, backend)| found(backend)).collect();
+            for command in [None, Some("agent")] {
+                let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
+                assignment.agent.ask = is(4).then_some(domain::Ask::Commands);
+                assignment.agent.max_turns = is(5).then_some(3);
+                assignment.agent.max_cost_cents = is(6).then_some(100);
+                let mut has = words_of(agents.iter().map(|found| &found.backend));
+                has.extend(command.map(|_| PROMPTS));
+                let says_so = assignment.agent.needed_words().iter().all(|word| has.contains(word));
+                let does = Doing::of(&assignment, &agents, command).is_ok();
+                assert_eq!(says_so, does, "{has:?}, {command:?}, {:?}", assignment.agent);
+                tried = if does { (tried.0 + 1, tried.1) } else { (tried.0, tried.1 + 1) };
+            }
+        }
+        assert!(tried.0 > 50 && tried.1 > 50, "both are tried: {tried:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     CheckKind, CheckStatus, FailureCode, Isolation, LogStream,
-    protocol::{Assignment, Credentials},
+    protocol::{Assignment, Credentials, ToServer},
 };
 use runner::{Network, RunnerConfig, SandboxConfig};
 use tempfile::TempDir;
@@ -403,6 +403,20 @@ async fn where_no_sandbox_can_be_made_nothing_runs() {
         assert!(!server.log(assignment.attempt).contains("it ran"));
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_machine_that_comes_to_make_sandboxes_says_so_over_a_new_link() {
+    let place = place();
+    let later = place.path().join("later");
+    fs::write(&later, format!("#!/bin/sh\ntest -e {}/mended || exit 1\nexec bwrap \"$@\"\n", place.path().display())).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&later).status().unwrap().success());
+    let server = server_with(place.path(), SandboxConfig { program: later, ..SandboxConfig::default() }).await;
+    assert!(server.hellos()[0].no_sandbox.is_some());
+    fs::write(place.path().join("mended"), "").unwrap();
+    let says_so = |message: &ToServer| matches!(message, ToServer::Hello(hello) if hello.no_sandbox.is_none());
+    server.until("it says that it makes them", |heard| heard.iter().any(says_so)).await;
+    server.stop().await;
 }
 
 /// A sandbox that cannot be made any more, after one could.

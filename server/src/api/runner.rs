@@ -4,7 +4,7 @@ use app::problem::Problem;
 use axum::{Json, extract::State};
 use domain::{
     Page, Runner, RunnerId, TaskView,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerFilter, RunnerLogEntry, RunnerLogFilter},
 };
 use engine::Engine;
 use http::StatusCode;
@@ -12,13 +12,21 @@ use http::StatusCode;
 use super::extract::{ApiJson, ApiQuery, Id};
 use crate::auth::Who;
 
-/// The runners of this server and of your workspace.
+/// The runners of this server and of your workspace, by name, at most 200: `after` the last of them come the others.
 #[utoipa::path(
-    get, path = "/runners", tag = "runners", operation_id = "list_runners",
-    responses((status = 200, body = Vec<Runner>), (status = 401, body = Problem, content_type = "application/problem+json"))
+    get, path = "/runners", tag = "runners", operation_id = "list_runners", params(RunnerFilter),
+    responses(
+        (status = 200, body = Vec<Runner>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
 )]
-pub async fn list_runners(State(engine): State<Engine>, Who(actor): Who) -> Result<Json<Vec<Runner>>, Problem> {
-    Ok(Json(engine.list_runners(&actor).await?))
+pub async fn list_runners(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    ApiQuery(filter): ApiQuery<RunnerFilter>,
+) -> Result<Json<Vec<Runner>>, Problem> {
+    Ok(Json(engine.list_runners(&actor, filter).await?))
 }
 
 /// A runner with what it carries out, and what it has carried out. Of one inside a server, what it does for your workspace.

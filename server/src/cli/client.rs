@@ -11,7 +11,7 @@ use domain::{
     TaskSummary, TaskView, Workspace,
     account::{SetAutoPull, SetIsolation},
     queue::{Queue, QueueName},
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
+    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RUNNERS_LISTED, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
     session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
@@ -165,8 +165,26 @@ impl Client {
         self.json(self.http.get(self.api(&["views"]))).await
     }
 
+    /// All of them, by name.
     pub async fn runners(&self) -> Result<Vec<Runner>, CliError> {
-        self.json(self.http.get(self.api(&["runners"]))).await
+        let mut all: Vec<Runner> = vec![];
+        loop {
+            let mut url = self.api(&["runners"]);
+            if let Some(last) = all.last() {
+                url.query_pairs_mut().append_pair("after", &last.id.to_string());
+            }
+            let more: Vec<Runner> = self.json(self.http.get(url)).await?;
+            // an older server knows no further ones, and says the first again
+            let is_known = more.first().is_some_and(|first| all.iter().any(|one| one.id == first.id));
+            if is_known {
+                return Ok(all);
+            }
+            let is_last = more.len() < RUNNERS_LISTED;
+            all.extend(more);
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 
     pub async fn runner(&self, id: RunnerId) -> Result<RunnerDetail, CliError> {

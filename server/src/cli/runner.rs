@@ -21,7 +21,7 @@ pub enum RunnerCommand {
     /// List the runners of the server and of the workspace.
     #[command(after_help = "\
 In a pipe each line holds, separated by tabs: id, name, state, slots in use, slots, what it has, how busy
-its machine is.")]
+its machine is, since when it does not take what it is given.")]
     List(ListArgs),
     /// Show one runner: what it has, what it carries out, and what it has carried out.
     Show(runner_show::ShowArgs),
@@ -122,14 +122,7 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
     let runners = args.connection.client()?.runners().await?;
     match args.output.output() {
         Output::Json => print_json(&runners)?,
-        Output::Pipe => {
-            let line = |runner: &Runner| {
-                let (state, busy, slots) = (runner.state.name().to_owned(), runner.busy.to_string(), runner.slots.to_string());
-                let capabilities = runner.capabilities.join(",");
-                vec![runner.id.to_string(), runner.name.clone(), state, busy, slots, capabilities, reading_cell(runner.reading.as_ref())]
-            };
-            print_tab_separated(&runners.iter().map(line).collect::<Vec<_>>())?;
-        }
+        Output::Pipe => print_tab_separated(&runners.iter().map(fields).collect::<Vec<_>>())?,
         Output::Terminal if runners.is_empty() => {
             remark("There is no runner. `muster runner token` prints the command that makes a machine one.")
         }
@@ -147,19 +140,39 @@ async fn list(args: &ListArgs) -> Result<Exit, CliError> {
                 ]
             };
             print_table(&["NAME", "STATE", "BUSY", "MACHINE", "HAS", "LAST SEEN"], &runners.iter().map(line).collect::<Vec<_>>())?;
-            for runner in runners.iter().filter(|runner| runner.online) {
-                if let Some(why) = &runner.no_sandbox {
-                    let (name, why) = (on_one_line(&runner.name), on_one_line(why));
-                    remark(&format!("{name} makes no sandbox, so that work that needs one fails there: {why}"));
-                }
-                if let Some(what) = &runner.left_behind {
-                    let (name, what) = (on_one_line(&runner.name), on_one_line(what));
-                    remark(&format!("On the machine of {name} something is left of attempts that have ended: {what}"));
-                }
-            }
+            runners.iter().flat_map(remarks).for_each(|text| remark(&text));
         }
     }
     Ok(Exit::Done)
+}
+
+fn fields(runner: &Runner) -> Vec<String> {
+    let (state, busy, slots) = (runner.state.name().to_owned(), runner.busy.to_string(), runner.slots.to_string());
+    let (capabilities, reading) = (runner.capabilities.join(","), reading_cell(runner.reading.as_ref()));
+    let takes_nothing_since = runner.takes_nothing_since().map(moment).unwrap_or_default();
+    vec![runner.id.to_string(), runner.name.clone(), state, busy, slots, capabilities, reading, takes_nothing_since]
+}
+
+/// What deserves a look, of one that is there.
+fn remarks(runner: &Runner) -> Vec<String> {
+    if !runner.online {
+        return vec![];
+    }
+    let name = on_one_line(&runner.name);
+    let said = [
+        runner.takes_nothing_since().map(|since| {
+            format!("{name} does not take what it is given, as was noticed {}: see its log, and start it again", moment(since))
+        }),
+        runner
+            .no_sandbox
+            .as_ref()
+            .map(|why| format!("{name} makes no sandbox, so that it is given only work that needs none: {}", on_one_line(why))),
+        runner
+            .left_behind
+            .as_ref()
+            .map(|what| format!("On the machine of {name} something is left of attempts that have ended: {}", on_one_line(what))),
+    ];
+    said.into_iter().flatten().collect()
 }
 
 async fn token(args: &ListArgs) -> Result<Exit, CliError> {
@@ -195,4 +208,25 @@ pub async fn find_runner(client: &Client, name: &str) -> Result<Runner, CliError
         message: format!("there is no runner {name}"),
         remedy: Some("`muster runner list` shows those there are".into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_tells_of_one_that_takes_nothing() {
+        let mut runner: Runner = serde_json::from_value(serde_json::json!({
+            "id": "00000000-0000-7000-8000-000000000001", "name": "far", "slots": 4, "busy": 0, "blocked": 0, "capabilities": ["linux"],
+            "online": true, "state": "idle", "draining": null, "unresponsive_since": "1970-01-01T00:00:00Z", "joined": true,
+            "last_seen_at": "1970-01-01T00:00:00Z", "no_sandbox": "no bwrap", "backends": [],
+        }))
+        .unwrap();
+        assert_eq!(fields(&runner).last().unwrap(), "1970-01-01T00:00:00Z");
+        let said = remarks(&runner);
+        assert!(said[0].starts_with("far does not take what it is given, as was noticed 1970-01-01T00:00:00Z"), "{said:?}");
+        assert!(said[1].starts_with("far makes no sandbox"), "{said:?}");
+        runner.online = false;
+        assert_eq!((fields(&runner).last().unwrap().as_str(), remarks(&runner)), ("", vec![]), "it is away, which says more");
+    }
 }

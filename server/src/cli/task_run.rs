@@ -7,7 +7,7 @@ use domain::{
     agent::{self, ANSWER_MINUTES_MAX, NoBackend, VERIFICATION_RETRIES_MAX},
     task::{
         ATTEMPTS_MAX, Concurrency, Dependency, Inputs, NewRepository, On, RetryByClass, RetryPolicy, RetryStrategy, TIMEOUT_SECONDS_MAX,
-        TaskPreview, Tier, no_runner_has,
+        TaskPreview, Tier,
     },
 };
 
@@ -207,8 +207,8 @@ pub async fn run(args: &RunArgs) -> Result<Exit, CliError> {
     }
     let task = client.create_task(&new).await?;
     remark_on_what_is_not_committed(&new, output);
-    if let Some(sentence) = no_runner_has(&task.unmet_capabilities) {
-        remark(&format!("{sentence}; it waits for one that has all it needs"));
+    if let Some(wait) = task.runner_wait.as_ref().filter(|wait| !wait.code.passes()) {
+        remark(&wait.in_words());
     }
     if args.watch {
         return watch_task(&client, &task, output).await;

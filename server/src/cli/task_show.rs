@@ -7,7 +7,7 @@ use domain::{
     Attempt, Event, FailureCode, Land, TaskView, Timestamp, Work,
     endpoint::AwaitedPull,
     repository::also_fetched,
-    task::{Gate, RepositoryResult, TaskLink, TaskRepository, TierSource, no_runner_has, plain},
+    task::{Gate, RepositoryResult, TaskLink, TaskRepository, TierSource, plain},
 };
 
 use super::{
@@ -72,6 +72,8 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         ("agent", task.agent.backend.as_ref().map(|backend| backend.name().into_owned()).unwrap_or_default()),
         ("model", task.agent.model.clone().unwrap_or_default()),
         ("unmet", task.unmet_capabilities.join(" ")),
+        ("runner_wait", task.runner_wait.as_ref().map(|wait| wait.message.clone()).unwrap_or_default()),
+        ("runner_wait_next", task.runner_wait.as_ref().map(|wait| wait.next.clone()).unwrap_or_default()),
         ("awaits", task.awaited_pull.as_ref().map(AwaitedPull::in_words).unwrap_or_default()),
         ("land", task.land.name().to_owned()),
         ("estimate_seconds", task.estimate_seconds.map(|seconds| seconds.to_string()).unwrap_or_default()),
@@ -185,9 +187,9 @@ fn demands(task: &TaskView) -> Vec<String> {
     };
     let mut lines = vec![field("tier", &tier)];
     if !task.capabilities.is_empty() {
-        let unmet = no_runner_has(&task.unmet_capabilities).map(|sentence| format!(". {sentence}")).unwrap_or_default();
-        lines.push(field("needs", &format!("{}{unmet}", task.capabilities.join(", "))));
+        lines.push(field("needs", &task.capabilities.join(", ")));
     }
+    lines.extend(task.runner_wait.as_ref().map(|wait| field("waits", &wait.in_words())));
     lines.extend(task.agent.in_words().map(|words| field("agent", &words)));
     lines.extend(awaits(task).map(|words| field("awaits", &words)));
     lines.extend((task.land != Land::None).then(|| field("lands", task.land.label())));

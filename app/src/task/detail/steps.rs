@@ -204,6 +204,7 @@ mod tests {
             concurrency: None,
             capabilities: vec![],
             unmet_capabilities: vec![],
+            runner_wait: None,
             awaited_pull: None,
             agent: domain::AgentTerms::default(),
             complexity: domain::task::Complexity::of(None, domain::task::Inferred::default()),
