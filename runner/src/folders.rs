@@ -9,6 +9,7 @@ use std::{
 };
 
 use domain::{AttemptId, RunnerId};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -123,6 +124,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
+    lies_apart(&folders.attempts);
     // what is synced in them is found again
     File::open(&folders.state_dir)?.sync_all()?;
     fs::write(&folders.gitconfig, [git::SETTINGS, git::OWN_SETTINGS].concat())?;
@@ -171,6 +173,16 @@ fn write_identity(state_dir: &Path, id: RunnerId) -> io::Result<()> {
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+/// What ext4 is told with it: folders in here have nothing to do with each other, so that each lies in a part of the disk of its own. Files of a
+/// new one would else be looked for a place among those that were just deleted, which ext4 does not use again for minutes: after sixty worktrees
+/// of 1,000 files each took a third of a second more (`make bench-engine ARGS="--only overhead"`). Other file systems do not know it.
+fn lies_apart(folder: &Path) {
+    let Ok(folder) = File::open(folder) else { return };
+    if let Ok(flags) = ioctl_getflags(&folder) {
+        let _ = ioctl_setflags(&folder, flags | IFlags::TOPDIR);
+    }
 }
 
 /// Removes whatever it is, if it is there, as deep as it goes; what leads elsewhere is not followed.

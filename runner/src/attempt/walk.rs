@@ -231,11 +231,9 @@ impl Attempt {
             AttemptFolder::of(&entry.folder).make_beside(&part.work)?;
         }
         let checkout = worktree::planned(part, base_commit, submodules);
-        // what is put through a program is put through it where that reaches nothing
-        let checks_out = match self.room.isolation() {
-            Isolation::Sandbox if entry.lfs => own.inside_to_write(&self.room),
-            _ => git.clone(),
-        };
+        // what is put through a program is put through it where that reaches nothing; and its files are as the room sees them: those that belong to
+        // another number would count as changed in there, and each be read and stored again
+        let checks_out = if self.room.is_closed() { own.inside_to_write(&self.room) } else { git.clone() };
         worktree::add(git, &checks_out, entry, &checkout, &refs).await?;
         Ok(checkout)
     }
