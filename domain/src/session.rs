@@ -238,7 +238,8 @@ impl SessionEventKind {
 
 /// What a tool is used on, as far as what it is called with says so in a way that is common.
 pub fn subject(input: &Value) -> Option<&str> {
-    const KNOWN: [&str; 10] = ["command", "cmd", "file_path", "filePath", "notebook_path", "path", "url", "pattern", "query", "description"];
+    const KNOWN: [&str; 10] =
+        ["command", "cmd", "file_path", "filePath", "notebook_path", "path", "url", "pattern", "query", "description"];
     KNOWN.iter().find_map(|name| input.get(name)?.as_str())
 }
 

@@ -425,7 +425,8 @@ mod tests {
 
     #[test]
     fn who_says_that_it_has_what_a_prompt_needs_carries_it_out() {
-        let found = |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None };
+        let found =
+            |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None, is_simple: false };
         let mut tried = (0, 0);
         for bits in 0..128_u8 {
             let is = |place: u8| bits & (1 << place) > 0;

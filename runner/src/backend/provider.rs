@@ -43,7 +43,7 @@ mod tests {
     fn reaches(backend: &str, manifest: Option<&str>, given: &[(&str, &str)]) -> String {
         let manifest = manifest.map(|text| Manifest::parse(text).unwrap().into());
         let backend = Backend::parse(backend).unwrap();
-        let found = Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest };
+        let found = Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest, is_simple: false };
         let given: Vec<_> = given.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         hosts(&found, &given).to_string()
     }

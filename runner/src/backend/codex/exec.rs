@@ -269,7 +269,7 @@ fn change(worktree: &Path, change: &Value) -> Event {
         "delete" => FileChange::Deleted,
         _ => FileChange::Edited,
     };
-    Event::FileChange { path, change }
+    Event::FileChange { path, change, diff: None }
 }
 
 fn error(message: &str) -> Option<Event> {

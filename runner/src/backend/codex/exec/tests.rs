@@ -163,7 +163,7 @@ fn whatever_it_does_is_told() {
     let patch = json!({"id": "f", "type": "file_change", "changes": changes, "status": "completed"});
     let events = told("item.completed", patch);
     assert_eq!(names(&events), ["tool_call", "tool_result", "file_change", "file_change", "file_change"]);
-    let changed = |path: &str, change| Event::FileChange { path: path.into(), change };
+    let changed = |path: &str, change| Event::FileChange { path: path.into(), change, diff: None };
     assert_eq!(
         events[2..],
         [changed("src/a.rs", FileChange::Written), changed("b.rs", FileChange::Edited), changed("c", FileChange::Deleted)]
