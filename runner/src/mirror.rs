@@ -52,6 +52,7 @@ impl From<GitError> for Refused {
     fn from(error: GitError) -> Self {
         match error {
             GitError::GivenUp => Self::GivenUp,
+            GitError::NoRoom(why) => Self::Task(Failure::new(FailureCode::SandboxUnavailable, why)),
             other => Self::Runner(other.to_string()),
         }
     }
