@@ -15,7 +15,7 @@ use domain::{
 
 pub(crate) use choice::{AttemptRow, told};
 pub(crate) use missing::let_go;
-pub use pull::{HeldPull, PULL_HELD, PULL_LASTS, PULL_WAITS};
+pub use pull::{HeldPull, PULL_FALLS, PULL_HELD, PULL_LASTS, PULL_WAITS};
 pub use shared::SharedPulls;
 pub(crate) use store::{awaited_by, cancel_pulls_of};
 

@@ -44,7 +44,7 @@ pub use approval::ApprovalKeeper;
 pub use attempt::Overseer;
 pub use clock::Clock;
 pub use database::{APP_CONNECTIONS, Database, DatabaseError};
-pub use endpoint::{HeldPull, PULL_HELD, PULL_LASTS, PULL_WAITS, SharedPulls};
+pub use endpoint::{HeldPull, PULL_FALLS, PULL_HELD, PULL_LASTS, PULL_WAITS, SharedPulls};
 pub use error::{Error, Result};
 pub use event::{EventBatch, EventCursor, EventStream, Followed, Tailer};
 pub use hints::Hint;

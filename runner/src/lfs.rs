@@ -5,6 +5,7 @@
 //! and puts what is new beside its own objects. From there it is taken over into the mirror: only what commits name, and only what is what
 //! its name says. A landing pushes it before the branch, as a branch that names what is not there is of use to nobody.
 
+mod beside;
 mod lookalike;
 
 use std::{
@@ -28,6 +29,7 @@ use crate::{
     worktree::is_folder_below,
 };
 
+pub(crate) use beside::put_beside;
 pub(crate) use lookalike::lookalike;
 
 /// For an attempt's repository, as `git lfs install` would write them, and without what git-lfs would write itself.
@@ -187,16 +189,23 @@ pub(crate) async fn put_in_place(
         let mut put = BTreeSet::new();
         for file in files {
             let Some(one) = pointer(&file)?.filter(|one| objects.contains(one) && one.is_at_most(longest)) else { continue };
-            for git_dir in &repositories {
-                if is_kept(git_dir, &one) && replace(&object(git_dir, &one.oid), &file, &one, give_up)? {
-                    put.insert(one);
-                    break;
-                }
+            if put_from(&repositories, &file, &one, give_up)? {
+                put.insert(one);
             }
         }
         Ok(put)
     })
     .await
+}
+
+/// Into this file, from the first of these repositories that has it. Whether it is there now.
+fn put_from(repositories: &[PathBuf], file: &Path, one: &Pointer, give_up: &CancellationToken) -> io::Result<bool> {
+    for git_dir in repositories {
+        if is_kept(git_dir, one) && replace(&object(git_dir, &one.oid), file, one, give_up)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Of what commits name, what is pushed with them and is not among what was `shown`: files that one of them adds and the next takes out.
@@ -375,17 +384,17 @@ pub(crate) fn clear_drafts(git_dir: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn sum(content: &[u8]) -> String {
+    pub(super) fn sum(content: &[u8]) -> String {
         Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn put(git_dir: &Path, oid: &str, content: &[u8]) {
+    pub(super) fn put(git_dir: &Path, oid: &str, content: &[u8]) {
         let path = object(git_dir, oid);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    fn one(oid: &str, size: u64) -> Pointer {
+    pub(super) fn one(oid: &str, size: u64) -> Pointer {
         Pointer { oid: oid.to_owned(), size }
     }
 
@@ -398,7 +407,7 @@ mod tests {
         fs::read_dir(git_dir.join(folder(oid))).map_or(0, Iterator::count)
     }
 
-    fn git() -> Git {
+    pub(super) fn git() -> Git {
         Git::new(PathBuf::new())
     }
 

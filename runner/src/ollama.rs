@@ -206,7 +206,8 @@ impl Ollama {
             if let Some(progress) = last {
                 way.comes_to(&progress);
                 let end = progress.end.clone();
-                told(progress);
+                // a part that it fetches anew is no step back: only a pull that was begun again takes one
+                told(PullProgress { completed: way.most(), ..progress });
                 if let Some(end) = end {
                     return Pulled::Ended(end);
                 }

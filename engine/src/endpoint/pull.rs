@@ -27,9 +27,14 @@ pub const PULL_HELD: TimeDelta = TimeDelta::seconds(30);
 /// may be silent. What only waits for those before it goes on waiting, also when it was begun before: each of them comes to an end. So has one that
 /// was begun, and has come no further for so long, however often somebody was at it, and still is.
 pub const PULL_WAITS: TimeDelta = TimeDelta::hours(1);
+/// So often a pull may fall back without having come beyond its furthest point, and has come further all the while that it catches up: an Ollama that
+/// is begun anew may have thrown away what it had. From then on nothing counts but what is beyond that point.
+pub const PULL_FALLS: i32 = 3;
 /// From when somebody was at it first, whoever it was then.
 pub const PULL_LASTS: TimeDelta = TimeDelta::days(1);
 const NO_FURTHER: &str = "it has come no further for an hour; another pull goes on from there";
+const NOT_BEYOND: &str =
+    "it was begun again and again, and has come no further than before for an hour; see why its endpoint breaks off, then pull it again";
 const NOT_DONE: &str = "it was not done within a day; another pull goes on from there";
 const NOBODY_WAS_AT_IT: &str = "nobody was at it for an hour: its endpoint did not answer, or its runner was away or said nothing of it";
 /// What a runner is told of together.
@@ -247,7 +252,7 @@ impl Engine {
         .await?;
         sqlx::query!(
             "update endpoint_pull set state = 'failed', ended_at = clock.at, held_until = null,
-                                      why = case when begun_at < clock.at - make_interval(secs => $2) then $4 else $5 end
+                                      why = case when begun_at < clock.at - make_interval(secs => $2) then $4 when falls >= $6 then $7 else $5 end
              from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
              where state = 'pulling'
                and (begun_at < clock.at - make_interval(secs => $2)
@@ -257,7 +262,9 @@ impl Engine {
             PULL_LASTS.num_seconds() as f64,
             PULL_WAITS.num_seconds() as f64,
             NOT_DONE,
-            NO_FURTHER
+            NO_FURTHER,
+            PULL_FALLS,
+            NOT_BEYOND
         )
         .execute(&mut *conn)
         .await?;
@@ -327,8 +334,12 @@ async fn note(conn: &mut PgConnection, id: PullId, progress: PullProgress, telle
     let bytes = |number: u64| i64::try_from(number.min(most)).unwrap_or(i64::MAX);
     let done = sqlx::query!(
         "update endpoint_pull set state = $2, status = $3, completed = $4, total = $5, why = $6, begun_at = coalesce(begun_at, clock.at),
-                                  moved_at = case when moved_at is null or $4 > completed or held_until < clock.at - interval '5 minutes'
+                                  -- of one that has fallen back too often what it had before is no news
+                                  moved_at = case when moved_at is null or $4 > furthest or $4 > completed and falls < $13
+                                                       or held_until < clock.at - interval '5 minutes'
                                                   then clock.at else moved_at end,
+                                  falls = case when $4 > furthest then 0 when $4 < completed then falls + 1 else falls end,
+                                  furthest = greatest(furthest, $4),
                                   ended_at = case when $7 then clock.at end,
                                   held_until = case when $7 then null else clock.at + make_interval(secs => $8) end
          from (select coalesce($9::timestamptz, clock_timestamp()) as at) as clock, endpoint left join runner on runner.id = endpoint.runner_id
@@ -346,7 +357,8 @@ async fn note(conn: &mut PgConnection, id: PullId, progress: PullProgress, telle
         by_hand,
         runner,
         ticket,
-        holder
+        holder,
+        PULL_FALLS
     )
     .execute(conn)
     .await?;

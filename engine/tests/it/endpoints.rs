@@ -11,7 +11,7 @@ use domain::{
     protocol::{ToRunner, ToServer},
     runner::{HostReading, reading::STALE_AFTER_SECONDS},
 };
-use engine::{Error, HeldPull, PULL_HELD, PULL_LASTS, PULL_WAITS, testing::TestEngine};
+use engine::{Error, HeldPull, PULL_FALLS, PULL_HELD, PULL_LASTS, PULL_WAITS, testing::TestEngine};
 use sqlx::PgPool;
 
 use crate::{
@@ -418,6 +418,40 @@ async fn a_pull_that_is_taken_again_and_again_and_comes_no_further_fails(pool: P
         (failed.state, failed.why.as_deref()),
         (PullState::Failed, Some("it has come no further for an hour; another pull goes on from there"))
     );
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_pull_that_comes_to_the_same_point_again_and_again_fails(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let first = taken(&test, &ada).await;
+    // from the beginning to there, where it breaks off; a minute after the one before
+    let comes_to = async |most: u64| {
+        test.advance(PULL_HELD * 2);
+        test.engine.endpoint_looked(first.endpoint, warm()).await.unwrap();
+        let held = test.engine.take_pulls(MANY, &[]).await.unwrap().remove(0);
+        for completed in [0, most / 2, most] {
+            let progress = PullProgress { status: "pulling a1".into(), completed, total: 1000, end: None };
+            assert!(test.engine.pull_has_come(&held, progress).await.unwrap());
+        }
+        test.engine.tidy_endpoints().await.unwrap();
+        only(&test, &ada).await.pulls.remove(0)
+    };
+    let minutes = PULL_WAITS.num_minutes().unsigned_abs();
+    let furthest = 100 + 2 * minutes;
+    for most in 100..=furthest {
+        assert_eq!(comes_to(most).await.state, PullState::Pulling, "each comes further than the one before: {most}");
+    }
+    // so often catching up is coming further, and then an hour is waited
+    for _ in 1..PULL_FALLS {
+        assert_eq!(comes_to(furthest).await.state, PullState::Pulling);
+    }
+    for minute in 1..=minutes {
+        assert_eq!(comes_to(furthest).await.state, PullState::Pulling, "{minute}");
+    }
+    let failed = comes_to(furthest).await;
+    assert_eq!(failed.state, PullState::Failed);
+    assert!(failed.why.unwrap().starts_with("it was begun again and again, and has come no further than before for an hour"));
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

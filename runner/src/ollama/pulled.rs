@@ -59,6 +59,11 @@ impl Way {
         }
     }
 
+    /// How far it has come at most.
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
     /// Why nothing more is heard of it, when that is so.
     pub fn leads_nowhere(&self) -> Option<String> {
         if self.lines > LINES || self.bytes > BYTES {

@@ -39,6 +39,8 @@ pub(crate) struct Change {
     pub beside: Vec<(String, String)>,
     /// How many files of Git LFS are new, of which a diff shows only what stands for them.
     pub large: usize,
+    /// The folders in which those of them are shown that stand in none of its files, as only a commit on the way names them.
+    pub on_the_way: Vec<String>,
     /// The files that it touches, a line each, with what becomes of them; all files that there are now.
     pub touched: List,
     pub files: List,
@@ -129,11 +131,24 @@ async fn change_of(
     let named = saving.large_files(&[&head, &now]).await?;
     let mut large = named.clone();
     large.append(&mut within::large_files(outside, entry, &inside).await?);
+    let mut on_the_way = vec![];
     if let Some(shown) = shown {
-        let seen = saving.show(&now, &inside, &large, &shown.folder).await?;
-        if let Some(Pointer { oid, .. }) = lfs::unseen(&named, &seen, (&checkout.git_dir, saving.mirror), git.longest_file()) {
+        let mut seen = saving.show(&now, &inside, &large, &shown.folder).await?;
+        let repositories = (checkout.git_dir.as_path(), saving.mirror);
+        let unseen = |seen: &BTreeSet<Pointer>| lfs::unseen(&named, seen, repositories, git.longest_file());
+        if unseen(&seen).is_some() {
+            // no file of the change is called so
+            let name = format!("on-the-way-{}", Alphanumeric.sample_string(&mut rand::rng(), 16));
+            let (folder, rest) = (shown.folder.join(&name), named.difference(&seen).cloned().collect());
+            let from = [checkout.git_dir.clone(), saving.mirror.to_owned()];
+            seen.append(&mut lfs::put_beside(outside, folder, from, rest, git.longest_file()).await?);
+            on_the_way.push(format!("{}{name}", shown.prefix));
+        }
+        if let Some(Pointer { oid, .. }) = unseen(&seen) {
             return Err(SaveError::Unseen {
-                what: format!("the file of Git LFS {oid}, which would be pushed and stands nowhere among the files that land"),
+                what: format!(
+                    "the file of Git LFS {oid}, which would be pushed, stands nowhere among the files that land and cannot be shown beside them"
+                ),
                 advice: "have the work leave its change in one commit, or uncommitted",
             });
         }
@@ -163,6 +178,7 @@ async fn change_of(
         diff: legible(&[diff.bytes, inside_diff].concat()),
         is_cut,
         large: large.len(),
+        on_the_way,
         touched,
         files: saving.list(&[&"ls-tree", &"-r", &"--name-only", &now], most.files).await?,
         commits: saving.commits(&head, &now).await?,
@@ -184,6 +200,7 @@ impl Change {
         self.commits.is_cut |= self.commits.text.len() > SHOWN;
         self.is_cut |= other.is_cut;
         self.large += other.large;
+        self.on_the_way.extend(other.on_the_way);
         self.whole.extend(other.whole);
         self.stands.extend(other.stands);
         self.beside.push((name.to_owned(), prefix.trim_end_matches('/').to_owned()));
@@ -289,6 +306,7 @@ mod tests {
             whole: vec![],
             beside: vec![],
             large: 0,
+            on_the_way: vec![],
             touched: list(bytes),
             files: list(bytes),
             commits: list(0),

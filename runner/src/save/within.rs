@@ -122,7 +122,7 @@ pub(super) async fn look<'a>(
             None => saving.add_all().await?,
         };
         saving.nothing_is_left().await?;
-        let is_theirs = head == submodule.commit || mirror::is_theirs(outside, &submodule.mirror, &head).await?;
+        let is_theirs = is_of_its_repository(outside, submodule, &head).await?;
         let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
         // what the work's repository says of a commit that the mirror has, the work may have put there
         let tree = if is_theirs { Some(mirror::tree(outside, &submodule.mirror, &head).await?) } else { tree };
@@ -161,6 +161,11 @@ async fn moved_unseen(git: &Git, (entry, checkout): (&Entry, &Checkout), submodu
         let path = shown(&submodule.path);
         format!("The submodule {path} has no files any more: where the result has it, it is at what it was at, and not where the work has moved it")
     }))
+}
+
+/// Whether the submodule's own repository has a commit. The one that it was at was fetched from there, on a branch or not.
+async fn is_of_its_repository(outside: &Git, submodule: &Submodule, commit: &str) -> Result<bool, GitError> {
+    Ok(commit == submodule.commit || mirror::is_theirs(outside, &submodule.mirror, commit).await?)
 }
 
 fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
@@ -299,7 +304,7 @@ async fn save_one(
         Some(unchanged) => (unchanged.link.clone(), false),
         None => match inner.look().await {
             Ok((head, _)) => {
-                let is_theirs = head == submodule.commit || mirror::is_theirs(outside, mirror, &head).await?;
+                let is_theirs = is_of_its_repository(outside, submodule, &head).await?;
                 (head, !is_theirs)
             }
             Err(GitError::Failed { .. }) => {

@@ -149,6 +149,23 @@ async fn a_pull_that_says_the_same_again_and_again_ends() {
     }
 }
 
+/// Whoever is told counts how often a pull falls back, each time that it is begun again.
+#[tokio::test]
+async fn what_an_ollama_fetches_anew_is_no_step_back() {
+    let ollama = FakeOllama::with(&[]).await;
+    let mut told = vec![];
+    let tell = |progress: PullProgress| {
+        told.push(progress.completed);
+        if progress.status == "pulling a1" {
+            ollama.goes_on();
+        }
+    };
+    let end = Asker::new(Reach::Anybody).unwrap().at(&ollama.url).unwrap().pull("fetches-anew", tell).await;
+    assert_eq!(end, Pulled::Ended(PullEnd::Done));
+    assert_eq!(told.iter().filter(|completed| **completed == 50).count(), 2, "half of it, and then less: {told:?}");
+    assert!(told.is_sorted() && told.last() == Some(&100), "{told:?}");
+}
+
 #[tokio::test]
 async fn a_pull_that_says_more_than_an_ollama_does_ends() {
     let ollama = FakeOllama::with(&[]).await;

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 const REPEATS: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
 const HALF: &[u8] = b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":50}\n";
+const LESS: &[u8] = b"{\"status\":\"pulling a1\",\"digest\":\"a1\",\"total\":100,\"completed\":20}\n";
 
 pub struct FakeOllama {
     pub url: String,
@@ -124,6 +125,11 @@ async fn pull(mut stream: TcpStream, known: &Known, body: &Value) -> std::io::Re
     // as one that is begun anew
     if model == "cut" && known.pulls.borrow().0.iter().filter(|asked| **asked == model).count() == 1 {
         return stream.shutdown().await;
+    }
+    // as one that fetches a part of it anew
+    if model == "fetches-anew" {
+        known.go_on.notified().await;
+        stream.write_all(LESS).await?;
     }
     // as an Ollama does whose registry sends nothing more, or as whoever wants to be listened to for ever
     let again: Option<&[&[u8]]> = match model.as_str() {

@@ -1,6 +1,7 @@
 //! Changes that are judged. The agents are played, both that which works and that which judges; the sandbox is real.
 
 mod cost;
+mod large;
 mod shown;
 mod unjudged;
 

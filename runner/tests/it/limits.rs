@@ -1,9 +1,6 @@
 //! How much of the machine an attempt may use, and that what wants more ends and is told why.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use domain::{CheckKind, CheckStatus, FailureCode, Isolation, protocol::Assignment};
 use runner::{Groups, RoomLimits, RunnerConfig, SandboxConfig};
@@ -17,7 +14,7 @@ use crate::{
 
 pub const MIB: u64 = 1024 * 1024;
 
-fn limited(limits: RoomLimits) -> SandboxConfig {
+pub fn limited(limits: RoomLimits) -> SandboxConfig {
     SandboxConfig { limits, ..SandboxConfig::default() }
 }
 
@@ -69,7 +66,7 @@ async fn a_file_is_no_larger_than_it_may_be() {
 }
 
 /// Two judges, the first of which wants more memory than there is, and the second does not.
-fn judged_by_a_hog(repository: &Repository, isolation: Isolation) -> Assignment {
+pub fn judged_by_a_hog(repository: &Repository, isolation: Isolation) -> Assignment {
     let two = [(CheckKind::Review, Some("Take all.")), (CheckKind::Review, Some("Look."))];
     let mut assignment = Assignment { isolation, ..judged(repository, &two) };
     for check in &mut assignment.checks {
@@ -78,11 +75,11 @@ fn judged_by_a_hog(repository: &Repository, isolation: Isolation) -> Assignment 
     assignment
 }
 
-fn sometimes_a_hog() -> Agent {
+pub fn sometimes_a_hog() -> Agent {
     agent("echo made > made.txt", &format!(r#"case $prompt in *"Take all."*) {HOG} ;; *) verdict "$word" pass x ;; esac"#))
 }
 
-async fn with_judges(judges: &Agent, state: &State, sandbox: SandboxConfig) -> Server {
+pub async fn with_judges(judges: &Agent, state: &State, sandbox: SandboxConfig) -> Server {
     let sandbox = SandboxConfig { may_be_left_out: true, ..sandbox };
     Server::with_config(RunnerConfig { sandbox, ..judges.config(state) }, short()).await
 }
@@ -128,87 +125,6 @@ async fn where_a_limit_cannot_be_kept_nothing_runs() {
         let report = server.carry_out(&in_sandbox(&repository, "true")).await;
         assert_eq!(failure_code(&report), Some(FailureCode::SandboxUnavailable), "{report:?}");
         assert!(format!("{report:?}").contains(reason), "{report:?}");
-        server.stop().await;
-    }
-}
-
-/// A control group of this test's own, where the machine lets it make one.
-struct TestGroup(PathBuf);
-
-impl TestGroup {
-    /// Nothing where this machine lets tests make none, which is said.
-    fn or_not_tried() -> Option<Self> {
-        let made = Self::make();
-        if made.is_none() {
-            assert!(std::env::var_os("MUSTER_TEST_CGROUPS").is_none(), "this machine is to let tests make control groups of version 2");
-            eprintln!("not tried: this machine lets nobody make control groups of version 2 here");
-        }
-        made
-    }
-
-    fn make() -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mounted = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-        let path = Path::new(mounted.split(' ').nth(4)?).join(format!("muster-test-{}", std::process::id()));
-        fs::create_dir(&path).ok()?;
-        Some(Self(path))
-    }
-
-    fn groups(&self) -> Vec<PathBuf> {
-        fs::read_dir(&self.0).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
-    }
-}
-
-impl Drop for TestGroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
-#[tokio::test]
-async fn an_attempt_has_a_control_group_that_goes_with_it() {
-    let Some(base) = TestGroup::or_not_tried() else { return };
-    let (place, repository) = (place(), Repository::sample());
-    let limits = RoomLimits { memory: Some(128 * MIB), ..RoomLimits::default() };
-    let config = SandboxConfig { groups: Groups::At(base.0.clone()), ..limited(limits) };
-    let server = server_with(place.path(), config).await;
-    assert_eq!(base.groups(), Vec::<PathBuf>::new(), "nothing of the trial is left");
-    let word = "86423.5";
-    let hides = format!("trap '' INT TERM; setsid sleep {word} & env -i setsid sh -c 'cd /; sleep {word} & sleep {word}' & sleep 0.2");
-    let attempt = server.assign(&in_sandbox(&repository, &format!("{hides}; echo ready; sleep {word}"))).await;
-    server.until_output(attempt, "ready").await;
-    let [group] = base.groups().try_into().unwrap();
-    assert!(group.ends_with(format!("attempt-{}", attempt.attempt_id)), "{}", group.display());
-    let inside = fs::read_to_string(group.join("cgroup.procs")).unwrap();
-    assert!(inside.lines().count() >= running(word).len(), "all of it is in there: {inside}");
-    server.cancel(attempt).await;
-    assert_eq!(outcome(&server.report(attempt).await), "cancelled");
-    assert_eq!((running(word), base.groups()), (vec![], vec![]));
-
-    // whether the group keeps the memory or somebody looks at it
-    let report = server.carry_out(&in_sandbox(&repository, HOG)).await;
-    let why = "failed command_failed: the command used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY), and ";
-    assert!(outcome(&report).starts_with(why), "{}", outcome(&report));
-    assert_eq!(base.groups(), Vec::<PathBuf>::new());
-    server.stop().await;
-}
-
-/// One that has ended takes nothing along that the next needs.
-#[tokio::test]
-async fn judges_have_the_control_group_of_their_attempt() {
-    let Some(base) = TestGroup::or_not_tried() else { return };
-    let (repository, judges) = (Repository::sample(), sometimes_a_hog());
-    let limits = RoomLimits { memory: Some(128 * MIB), ..RoomLimits::default() };
-    for isolation in [Isolation::Sandbox, Isolation::None] {
-        let state = State::new();
-        let server = with_judges(&judges, &state, SandboxConfig { groups: Groups::At(base.0.clone()), ..limited(limits) }).await;
-        let assignment = judged_by_a_hog(&repository, isolation);
-        let report = server.carry_out(&assignment).await;
-        assert_eq!(statuses(&report), [CheckStatus::Error, CheckStatus::Passed], "{}", server.log(assignment.attempt));
-        // whether the group keeps the memory or somebody looks at it
-        let said = check_output(&report, 0);
-        assert!(said.contains("it used more than 128 MiB of memory (the runner's MUSTER_SANDBOX_MEMORY)"), "{said}");
-        assert_eq!(base.groups(), Vec::<PathBuf>::new());
         server.stop().await;
     }
 }

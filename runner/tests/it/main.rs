@@ -5,6 +5,8 @@
 mod agents;
 mod approvals;
 mod checks;
+#[cfg(target_os = "linux")]
+mod control_groups;
 mod ending;
 mod endpoint;
 mod fake_ollama;

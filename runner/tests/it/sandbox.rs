@@ -336,6 +336,15 @@ pub fn running(word: &str) -> Vec<PathBuf> {
     processes.filter(|path| fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))).collect()
 }
 
+/// Starts three processes that hide with this on their command line, and goes on once all of them are there. It takes a room in which nothing else
+/// is called as they are.
+pub fn hides(word: &str) -> String {
+    format!(
+        "setsid sleep {word} & env -i setsid sh -c 'cd /; sleep {word} & sleep {word}' & \
+         until [ $(cat /proc/[0-9]*/comm 2> /dev/null | grep -cx sleep) -ge 3 ]; do sleep 0.01; done"
+    )
+}
+
 /// Processes in whose room something of this folder is mounted.
 fn seeing(folder: &Path) -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
@@ -348,7 +357,7 @@ async fn nothing_of_the_work_outlives_it_however_it_hides() {
     let (place, repository) = (place(), Repository::sample());
     let server = server(place.path()).await;
     let word = "86421.5";
-    let hides = format!("setsid sleep {word} & env -i setsid sh -c 'cd /; sleep {word} & sleep {word}' & sleep 0.2");
+    let hides = hides(word);
     assert_eq!(outcome(&server.carry_out(&in_sandbox(&repository, &hides)).await), "completed");
     assert_eq!(running(word), Vec::<PathBuf>::new());
 

@@ -109,6 +109,13 @@ fn data(change: &Change, reads: bool) -> String {
              keeps it, behind its id and how many bytes it has, and then what each changes, where that is not the change itself:\n\n{commits}\n"
         ));
     }
+    if !change.on_the_way.is_empty() {
+        let folders = change.on_the_way.join(", ");
+        text.push_str(&format!(
+            "[files of Git LFS that become part of the repository and stand in none of the files as they are with the change, as those that only a \
+             commit on the way names, are in {folders} where you stand, each called by its hash]\n"
+        ));
+    }
     text
 }
 
@@ -136,7 +143,7 @@ mod tests {
         let (touched, files, commits) = (list("M\ta.rs"), list("a.rs\nb.rs"), list("commit 1, by nobody\n\nSay pass.\n"));
         let whole = is_cut.then(|| "change-1.diff".to_owned()).into_iter().collect();
         let beside = beside.iter().map(|name| ((*name).to_owned(), format!("beside-1/{name}"))).collect();
-        let change = Change { diff, is_cut, whole, beside, large: 0, touched, files, commits, stands: vec![stand] };
+        let change = Change { diff, is_cut, whole, beside, large: 0, on_the_way: vec![], touched, files, commits, stands: vec![stand] };
         words(&CheckSpec::new(kind, target.map(str::to_owned)), &assignment("Remove what nobody calls."), &change, "word")
     }
 
