@@ -15,6 +15,7 @@ mod left;
 mod shown;
 mod shut;
 mod store;
+mod unsaved;
 mod within;
 
 use std::{
@@ -225,15 +226,12 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     let (head, tree) = saving.look().await?;
     let now = saving.take_in(&mut notes).await?;
     let unchanged = tree.as_ref() == Some(&now);
-    let commit = async { if unchanged { Ok(head.clone()) } else { saving.commit(&now, &head).await } };
-    let (tip, complete) = tokio::join!(commit, saving.nothing_is_left());
-    let tip = tip?;
-    complete?;
+    let tip = if unchanged { head.clone() } else { saving.commit(&now, &head).await? };
 
     let changed = tip != checkout.base_commit;
     let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
     let branches: Vec<_> = own.into_iter().chain(saving.left_elsewhere(&tip, &mut notes).await?).collect();
-    let (mut diff, mut stand) = (vec![], Stand { head, tree: now, inside: within::stands(&inside) });
+    let (mut diff, mut stand) = (vec![], Stand { head, tree: now.clone(), inside: within::stands(&inside) });
     if !branches.is_empty() {
         let store = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
         if changed {
@@ -242,6 +240,10 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
             // of the commit, and not of what was to be in it
             stand.tree = saving.ask(&[&"rev-parse", &"--verify", &format!("{tip}^{{tree}}")]).await?;
         }
+    }
+    // all that lands is in the store by now, whatever is run there
+    unsaved::nothing_is_left(&saving, &inside, &now).await?;
+    if !branches.is_empty() {
         notes.push(saving.push(&branches).await?);
     }
     let patches = within::save(&saving, &inside, left.patches, &mut notes).await?;
@@ -306,14 +308,12 @@ impl<'a> Saving<'a> {
 
     async fn add_all(&self) -> Result<String, GitError> {
         let staged = self.begin_index().await?;
-        let mut shut = self.shut_links().await?;
+        self.shut_links().await?;
         self.run(&[&"add", &"--all"]).await?;
-        shut.extend(self.add_staged(&staged).await?);
+        self.add_staged(&staged).await?;
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
-        let tree = self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await?;
-        self.open_links(&shut).await?;
-        Ok(tree)
+        self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -367,21 +367,6 @@ impl<'a> Saving<'a> {
         let arguments: [Argument<'_>; 4] = [&"commit-tree", &tree, &"-p", &parent];
         let output = self.git.at(saved_at).run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
         Ok(output.text())
-    }
-
-    /// Whatever the worktree holds is in the index now; only a repository with changes of its own can still differ. Those of the submodules that
-    /// were fetched are saved by themselves.
-    async fn nothing_is_left(&self) -> Result<(), SaveError> {
-        // what git runs in such a one may write another index: the tree is made, and nobody reads that any more
-        let left = self.ask(&[&"diff-files", &"--name-only", &"-z", ALL_REPOSITORIES]).await?;
-        let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
-        match left.next() {
-            None => Ok(()),
-            Some(path) => Err(SaveError::LeftOver {
-                what: format!("{path}, which has changes of its own that are not committed"),
-                advice: "give the task its submodules (--submodules), and what is changed in them is kept",
-            }),
-        }
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.

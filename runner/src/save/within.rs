@@ -30,12 +30,13 @@ pub(super) struct Within<'a> {
     pub submodule: &'a Submodule,
     /// What the result says that it is at.
     pub link: String,
+    /// All that is in its worktree.
+    pub tree: String,
     pub changed: Option<Changed>,
 }
 
-/// What is in its worktree beside that.
+/// That something is in its worktree beside that.
 pub(super) struct Changed {
-    pub tree: String,
     /// What the work has checked out there.
     head: String,
     /// Something is in the worktree that is in no commit.
@@ -82,8 +83,8 @@ pub(super) fn links(all: &[Within<'_>], submodules: &[Submodule], number: usize)
 
 /// Of those that were changed, how they stand.
 pub(super) fn stands(all: &[Within<'_>]) -> Vec<String> {
-    let changed = all.iter().filter_map(|one| Some((one.submodule.number, one.changed.as_ref()?)));
-    changed.map(|(number, Changed { tree, head, .. })| format!("the files {tree} on the commit {head} in submodule {number}")).collect()
+    let changed = all.iter().filter_map(|one| Some((one.submodule.number, &one.tree, one.changed.as_ref()?)));
+    changed.map(|(number, tree, Changed { head, .. })| format!("the files {tree} on the commit {head} in submodule {number}")).collect()
 }
 
 /// Looks at all of them. With `notes` they are about to be saved: repositories that the work has left in them are moved away, so that their files
@@ -121,7 +122,6 @@ pub(super) async fn look<'a>(
             Some(notes) => saving.take_in(notes).await?,
             None => saving.add_all().await?,
         };
-        saving.nothing_is_left().await?;
         let is_theirs = is_of_its_repository(outside, submodule, &head).await?;
         let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
         // what the work's repository says of a commit that the mirror has, the work may have put there
@@ -140,8 +140,8 @@ pub(super) async fn look<'a>(
                 }
             }
         }
-        let changed = is_changed.then_some(Changed { tree: now, head, is_dirty });
-        all.push(Within { submodule, link, changed });
+        let changed = is_changed.then_some(Changed { head, is_dirty });
+        all.push(Within { submodule, link, tree: now, changed });
     }
     all.reverse();
     Ok(all)
@@ -168,7 +168,7 @@ async fn is_of_its_repository(outside: &Git, submodule: &Submodule, commit: &str
     Ok(commit == submodule.commit || mirror::is_theirs(outside, &submodule.mirror, commit).await?)
 }
 
-fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
+pub(super) fn own_checkout(checkout: &Checkout, submodule: &Submodule) -> Checkout {
     Checkout {
         path: checkout.path.join(&submodule.path),
         git_dir: submodule.git_dir(&checkout.git_dir),
@@ -299,7 +299,7 @@ async fn save_one(
     let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
     let (path, in_mirror) = (shown(&submodule.path), format!("in the runner's mirror of it, {}", mirror.display()));
     let (tip, is_new) = match one {
-        Some(Within { changed: Some(changed), .. }) if changed.is_dirty => (inner.commit(&changed.tree, &changed.head).await?, true),
+        Some(Within { changed: Some(changed), tree, .. }) if changed.is_dirty => (inner.commit(tree, &changed.head).await?, true),
         Some(Within { changed: Some(changed), .. }) => (changed.head.clone(), true),
         Some(unchanged) => (unchanged.link.clone(), false),
         None => match inner.look().await {
@@ -363,9 +363,9 @@ impl Within<'_> {
 
     /// Between that and what is there.
     fn inside(&self) -> Option<Difference<'_>> {
-        let to = self.changed.as_ref()?.tree.as_str();
+        self.changed.as_ref()?;
         let title = format!("Inside the submodule {}", shown(&self.submodule.path));
-        Some(Difference { title, mark: "inside the submodule", from: &self.link, to })
+        Some(Difference { title, mark: "inside the submodule", from: &self.link, to: &self.tree })
     }
 
     fn differences(&self) -> impl Iterator<Item = Difference<'_>> {
