@@ -8,6 +8,7 @@
 //! saved beside it as well; see [`within`].
 
 mod change;
+mod closed;
 mod diff;
 mod hidden;
 mod index;
@@ -285,8 +286,9 @@ impl<'a> Saving<'a> {
     async fn take_in(&self, notes: &mut Vec<String>) -> Result<String, SaveError> {
         match self.add_all().await {
             Ok(tree) if self.repositories().await?.made.is_empty() => return Ok(tree),
-            Ok(_) | Err(GitError::Failed { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+            Err(SaveError::Git(GitError::Failed { .. })) => self.closed_file(&self.repositories().await?.theirs).await?,
+            Err(error) => return Err(error),
         }
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
@@ -303,17 +305,19 @@ impl<'a> Saving<'a> {
                 name.display()
             ));
         }
-        Ok(self.add_all().await?)
+        self.add_all().await
     }
 
-    async fn add_all(&self) -> Result<String, GitError> {
+    async fn add_all(&self) -> Result<String, SaveError> {
         let staged = self.begin_index().await?;
-        self.shut_links().await?;
+        let shut = self.shut_links().await?;
+        self.folders_are_open(&shut).await?;
         self.run(&[&"add", &"--all"]).await?;
+        self.forget_unseen().await?;
         self.add_staged(&staged).await?;
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
-        self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await
+        Ok(self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await?)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.

@@ -4,9 +4,14 @@
 //! say in what is a change, but for what git ignores: it says what of that is staged, and what is untracked. What it leaves out
 //! of the worktree (`git sparse-checkout`) is out: no check has seen it.
 
-use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
-use super::{Repositories, Saving};
+use super::{Repositories, Saving, closed::is_open_below};
 use crate::{
     git::{Argument, Bounds, GitError, Place},
     worktree,
@@ -64,7 +69,12 @@ impl Saving<'_> {
     async fn staged(&self) -> Result<Vec<Vec<u8>>, GitError> {
         let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
         let mut staged = self.of_own_index(&arguments).await?.unwrap_or_default();
-        staged.retain(|path| self.checkout.path.join(OsStr::from_bytes(path)).symlink_metadata().is_ok());
+        // what lies behind a link, or in a folder that is closed, git finds nowhere
+        let root = &self.checkout.path;
+        staged.retain(|path| {
+            let path = Path::new(OsStr::from_bytes(path));
+            path.parent().is_some_and(|around| is_open_below(root, around)) && root.join(path).symlink_metadata().is_ok()
+        });
         Ok(staged)
     }
 

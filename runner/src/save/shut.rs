@@ -29,6 +29,7 @@ pub(crate) async fn status(
     let staged = saving.begin_index().await?;
     saving.add_staged(&staged).await?;
     let shut = saving.shut_links().await?;
+    saving.forget_unseen().await?;
     let began = Instant::now();
     let arguments: [Argument<'_>; 4] = [&"status", &"--porcelain", &"--untracked-files=normal", ALL_REPOSITORIES];
     let said = git.run(saving.place, &arguments, Bounds { time, ..Bounds::LOCAL }).await?;

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, LogStream};
+use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, Isolation, LogStream, protocol::Assignment};
 
 use crate::harness::{Repository, Server, State, check_output, checks, diff, failure_code, outcome, statuses, without_a_sandbox};
 
@@ -159,6 +159,57 @@ async fn what_is_left_out_of_a_worktree_does_not_land() {
     }
     let report = server.carry_out(&repository.command(marks)).await;
     assert_eq!(repository.show(&report.branch.unwrap(), "e/1").as_deref(), Some("changed"));
+}
+
+/// git says nothing of it, and no check has seen it.
+#[tokio::test]
+async fn what_git_cannot_look_at_neither_lands_nor_is_lost() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "cache\n")]));
+    let server = Server::with(&state).await;
+    let closed = "a folder that its owner may not list and enter";
+    for (command, path, why) in [
+        ("mkdir d; echo x > d/x.sh; git add d; git commit --quiet -m D; chmod 0 d", "d", closed),
+        ("mkdir d; echo x > d/x.sh; chmod 0111 d", "d", closed),
+        ("git init --quiet inner; mkdir inner/d; chmod 0 inner/d; echo x > inner/x.txt", "inner/d", closed),
+        ("echo x > secret.txt; chmod 0 secret.txt", "secret.txt", "which its owner may not read"),
+    ] {
+        let assignment = Assignment { isolation: Isolation::Sandbox, ..repository.command(command) };
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{command}: {}", outcome(&report));
+        assert!(outcome(&report).contains(&format!("git cannot take in {path}, {why}")), "{command}: {}", outcome(&report));
+        // whoever cleans up may be anybody
+        fs::set_permissions(server.folder(assignment.attempt).join("work").join(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    // what nobody can have as a file stays no longer than in history
+    let long = r"name=$(printf 'x%.0s' $(seq 300)); blob=$(echo x | git hash-object -w --stdin)
+        tree=$( (git ls-tree HEAD; printf '100644 blob %s\t%s\n' $blob $name) | git mktree)
+        git update-ref HEAD $(git commit-tree -p HEAD -m Long $tree)";
+    // and what git ignores may be as it likes, tracked or not
+    let ignored =
+        "mkdir -p cache/own; echo x > cache/x.txt; git add --force cache; git commit --quiet -m Cache; chmod 0 cache/own; chmod 0 cache";
+    for command in [long, ignored] {
+        let mut assignment = Assignment { isolation: Isolation::Sandbox, ..repository.command(command) };
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Failed], "{command}: {}", server.log(assignment.attempt));
+        assert!(check_output(&report, 0).starts_with("D  "), "{command}: {}", check_output(&report, 0));
+        assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), ".gitignore\na.txt", "{command}");
+    }
+}
+
+/// What is tracked though git ignores it stands in the work's index as well, wherever it went.
+#[tokio::test]
+async fn a_folder_that_is_ignored_may_become_a_link() {
+    let (state, repository) = (State::new(), Repository::with(&[("dist/f", "f\n")]));
+    repository.commit(&[(".gitignore", "dist\n")]);
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("mv dist build; ln -s build dist");
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed], "{}", server.log(assignment.attempt));
+    assert_eq!(check_output(&report, 0), " D dist/f\n?? build/");
+    assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), ".gitignore\nbuild/f");
 }
 
 #[tokio::test]
