@@ -95,6 +95,26 @@ impl Saving<'_> {
         Ok(shut)
     }
 
+    /// Those of these that lie in a repository within this one, and that git has passed over for that. What is `shut` stays as it is.
+    pub(super) async fn passed_over<'a>(&self, staged: &'a [Vec<u8>], shut: &[PathBuf]) -> Result<Vec<&'a [u8]>, GitError> {
+        if staged.is_empty() {
+            return Ok(vec![]);
+        }
+        let there = paths(&self.git.whole(self.place, &[&"ls-files", &"-z"], b"", Bounds::LISTING).await?.bytes);
+        let is_there = |path: &[u8]| {
+            // what was a file may be a folder now
+            let below = [path, b"/"].concat();
+            let next = there.partition_point(|file| file.as_slice() < below.as_slice());
+            there.binary_search_by(|file| file.as_slice().cmp(path)).is_ok() || there.get(next).is_some_and(|file| file.starts_with(&below))
+        };
+        let lies_within = |path: &[u8]| {
+            let around = Path::new(OsStr::from_bytes(path)).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+            let mut around = around.map(|folder| (folder, self.checkout.path.join(folder).join(".git")));
+            around.any(|(folder, own)| own.symlink_metadata().is_ok() && !shut.iter().any(|link| folder.starts_with(link)))
+        };
+        Ok(staged.iter().map(Vec::as_slice).filter(|path| !is_there(path) && lies_within(path)).collect())
+    }
+
     /// What git lists of the work's index. Where it cannot be read, it holds nothing that is not in the worktree as well.
     async fn of_own_index(&self, arguments: &[Argument<'_>]) -> Result<Option<Vec<Vec<u8>>>, GitError> {
         let index = self.checkout.git_dir.join("index");

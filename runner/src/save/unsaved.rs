@@ -4,7 +4,7 @@
 //! of the worktree and of the submodules in it, when nothing is read there any more that decides what lands, and by indexes that hold nothing else.
 
 use super::{
-    ALL_REPOSITORIES, SaveError, Saving,
+    ALL_REPOSITORIES, LINK, SaveError, Saving, links,
     within::{self, Within},
 };
 use crate::{
@@ -32,13 +32,19 @@ impl Saving<'_> {
     /// were fetched are saved by themselves.
     async fn nothing_is_left(&self, tree: &str) -> Result<(), SaveError> {
         let listed = self.git.whole(self.place, &[&"ls-tree", &"-r", &"-z", &tree], b"", Bounds::LISTING).await?.bytes;
-        let links: Vec<_> = listed.split_inclusive(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 ")).collect();
-        if links.is_empty() {
+        let mut asked = vec![];
+        for (path, entry) in links(&listed).iter().zip(listed.split_inclusive(|byte| *byte == 0).filter(|entry| entry.starts_with(LINK))) {
+            // git would fail at what only looks like one
+            if !self.is_replaced(path).await? {
+                asked.extend_from_slice(entry);
+            }
+        }
+        if asked.is_empty() {
             return Ok(());
         }
         worktree::no_index(&self.entry.folder).await?;
         let arguments: [Argument<'_>; 3] = [&"update-index", &"-z", &"--index-info"];
-        self.git.run_with_input(self.place, &arguments, &links.concat(), Bounds::LOCAL).await?;
+        self.git.run_with_input(self.place, &arguments, &asked, Bounds::LOCAL).await?;
         let left = self.ask(&[&"diff-files", &"--name-only", &"-z", ALL_REPOSITORIES]).await?;
         let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
         match left.next() {

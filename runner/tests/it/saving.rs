@@ -95,7 +95,10 @@ async fn files_in_the_place_of_a_submodule_are_kept() {
     repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n")]);
     let replaces = "git rm --quiet lib; mkdir lib; echo x > lib/mine.c";
     let stages = format!("{replaces}; git add --all");
-    for command in [replaces, stages.as_str(), "echo x > lib/mine.c", "echo x > lib/mine.c; ln -s nowhere lib/.git"] {
+    let lies = "echo x > lib/mine.c";
+    let leads_nowhere = ["ln -s nowhere lib/.git", "echo 'gitdir: ../nowhere' > lib/.git", "echo x > lib/.git", "mkdir lib/.git"];
+    let leads_nowhere = leads_nowhere.map(|own| format!("{lies}; {own}"));
+    for command in [replaces, stages.as_str(), lies].into_iter().chain(leads_nowhere.iter().map(String::as_str)) {
         let mut assignment = repository.command(command);
         assignment.checks = checks(&[(CheckKind::GitClean, None)]);
         let report = server.carry_out(&assignment).await;
@@ -106,10 +109,28 @@ async fn files_in_the_place_of_a_submodule_are_kept() {
     }
 
     // what git ignores is no change, and takes nothing out
-    let mut assignment = repository.command("echo x > lib/mine.o");
+    for command in ["echo x > lib/mine.o", "echo x > lib/mine.o; echo x > lib/.git"] {
+        let mut assignment = repository.command(command);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{command}: {}", server.log(assignment.attempt));
+    }
+}
+
+/// git passes over what lies in a repository, and would say nothing of it.
+#[tokio::test]
+async fn what_was_staged_in_what_has_become_a_repository_is_kept() {
+    let (state, repository) = (State::new(), Repository::with(&[(".gitignore", "ext\n")]));
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command(
+        "mkdir -p ext/x; echo 1 > ext/x/f; git add --force ext/x/f; git init --quiet ext/x; git -C ext/x commit --quiet --allow-empty -m X",
+    );
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
-    assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{}", server.log(assignment.attempt));
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!((statuses(&report), check_output(&report, 0)), (vec![CheckStatus::Failed], "A  ext/x/f"));
+    assert_eq!(repository.show(&report.branch.unwrap(), "ext/x/f").as_deref(), Some("1"));
+    assert!(server.log(assignment.attempt).contains("ext/x is a repository of its own"));
 }
 
 #[tokio::test]
