@@ -13,6 +13,7 @@ mod diff;
 mod hidden;
 mod index;
 mod left;
+mod rewritten;
 mod shown;
 mod shut;
 mod store;
@@ -243,6 +244,7 @@ async fn save_one(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Check
     if !branches.is_empty() {
         let store = saving.take(&branches.iter().map(|branch| branch.commit.as_str()).collect::<Vec<_>>()).await?;
         if changed {
+            saving.lands_as_it_stands(&store, &tip).await?;
             let saving = saving.reading(&store);
             diff = saving.diff(&tip, left.diff).await?;
             // of the commit, and not of what was to be in it

@@ -1,5 +1,7 @@
 //! Nothing that the work has done is thrown away, however odd the way it left it.
 
+mod rewritten;
+
 use std::{
     collections::BTreeSet,
     fs,
