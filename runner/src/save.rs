@@ -9,15 +9,18 @@
 
 mod again;
 mod change;
+mod closed;
 mod diff;
 mod found;
 mod hidden;
 mod index;
 mod left;
+mod rewritten;
 mod shown;
 mod shut;
 mod store;
 mod taken;
+mod unsaved;
 mod within;
 
 use std::{
@@ -29,6 +32,7 @@ use std::{
 
 use domain::{ArtifactKind, artifact::diff_name, protocol::NewArtifact};
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
@@ -38,6 +42,7 @@ use crate::{
     git::{Argument, Bounds, Git, GitError, Place},
     journal::{Checkout, Entry, Part, replace},
     lfs::{self, Added},
+    submodule::shown,
     worktree::{self, has_something},
 };
 use within::At;
@@ -51,6 +56,8 @@ pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
+/// With what git lists a repository within one.
+const LINK: &[u8] = b"160000 ";
 
 /// What was done about one repository.
 #[derive(Debug, Default)]
@@ -114,6 +121,9 @@ pub(crate) enum SaveError {
     Io(#[from] io::Error),
     #[error("git cannot take in {what}; {advice}")]
     LeftOver { what: String, advice: &'static str },
+    /// Taken in once what is around it is no repository any more.
+    #[error("{0} is staged, and lies in a repository within this one; remove the .git of that to have it taken in")]
+    Nested(String),
     /// It would land, and who judges would not see it.
     #[error("{what}; {advice}")]
     Unseen { what: String, advice: &'static str },
@@ -235,8 +245,9 @@ impl<'a> Saving<'a> {
     async fn take_in(&self, notes: &mut Notes) -> Result<String, SaveError> {
         match self.add_all().await {
             Ok(tree) if self.repositories().await?.made.is_empty() => return Ok(tree),
-            Ok(_) | Err(GitError::Failed { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(SaveError::Nested(_)) => {}
+            Err(SaveError::Git(GitError::Failed { .. })) => self.closed_file(&self.repositories().await?.theirs).await?,
+            Err(error) => return Err(error),
         }
         // git would keep a repository inside the worktree as a bare commit id, and its files would be lost with the folder.
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
@@ -257,19 +268,22 @@ impl<'a> Saving<'a> {
                 name.display()
             ));
         }
-        Ok(self.add_all().await?)
+        self.add_all().await
     }
 
-    async fn add_all(&self) -> Result<String, GitError> {
+    async fn add_all(&self) -> Result<String, SaveError> {
         let staged = self.begin_index().await?;
-        let mut shut = self.shut_links().await?;
+        let shut = self.shut_links().await?;
+        self.folders_are_open(&shut).await?;
         self.run(&[&"add", &"--all"]).await?;
-        shut.extend(self.add_staged(&staged).await?);
+        self.forget_unseen().await?;
+        let shut = self.add_staged(&staged).await?;
+        if let Some(path) = self.passed_over(&staged, &shut).await?.first() {
+            return Err(SaveError::Nested(shown(&String::from_utf8_lossy(path))));
+        }
         self.keep_links().await?;
         // of what is in the index, and not of what the work's repository says that its folders are
-        let tree = self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await?;
-        self.open_links(&shut).await?;
-        Ok(tree)
+        Ok(self.ask(&[&"write-tree", &"--ignore-cache-tree"]).await?)
     }
 
     /// A submodule is at what it is said to be at, wherever the work has left it.
@@ -303,16 +317,29 @@ impl<'a> Saving<'a> {
         let listed = self.outside.whole(Place::Repository(self.mirror), &arguments, b"", Bounds::LISTING).await?;
         let before = links(&listed.bytes);
         let (theirs, mut made): (Vec<_>, Vec<_>) = now.into_iter().partition(|path| before.contains(path));
-        let (replaced, theirs) = theirs.into_iter().partition(|path| self.is_replaced(path));
+        let (mut replaced, mut left) = (vec![], vec![]);
+        for path in theirs {
+            if self.is_replaced(&path).await? { replaced.push(path) } else { left.push(path) }
+        }
         made.retain(|path| has_something(&self.checkout.path, path));
-        Ok(Repositories { theirs, made, replaced })
+        Ok(Repositories { theirs: left, made, replaced })
     }
 
     /// Something lies in the folder of one, and no repository: git takes in none of it while the index has one there, and says nothing of it.
-    fn is_replaced(&self, path: &Path) -> bool {
-        let root = &self.checkout.path;
-        let has_own = || fs::symlink_metadata(root.join(path).join(".git")).is_ok_and(|own| own.is_dir() || own.is_file());
-        !self.links.iter().any(|one| Path::new(&one.path) == path) && has_something(root, path) && !has_own()
+    async fn is_replaced(&self, path: &Path) -> Result<bool, GitError> {
+        if self.links.iter().any(|one| Path::new(&one.path) == path) || !has_something(&self.checkout.path, path) {
+            return Ok(false);
+        }
+        let own = self.checkout.path.join(path).join(".git");
+        if !fs::symlink_metadata(&own).is_ok_and(|about| about.is_dir() || about.is_file()) {
+            return Ok(true);
+        }
+        // one may lead nowhere, and what there is may be none
+        match self.run(&[&"rev-parse", &"--resolve-git-dir", &own]).await {
+            Ok(()) => Ok(false),
+            Err(GitError::Failed { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Made anew, as a life ended before all was saved, it is the same one: where the first was pushed, nothing is in its way.
@@ -323,21 +350,6 @@ impl<'a> Saving<'a> {
         let arguments: [Argument<'_>; 4] = [&"commit-tree", &tree, &"-p", &parent];
         let output = self.git.at(saved_at).run_with_input(self.place, &arguments, message.as_bytes(), Bounds::LOCAL).await?;
         Ok(output.text())
-    }
-
-    /// Whatever the worktree holds is in the index now; only a repository with changes of its own can still differ. Those of the submodules that
-    /// were fetched are saved by themselves.
-    async fn nothing_is_left(&self) -> Result<(), SaveError> {
-        // what git runs in such a one may write another index: the tree is made, and nobody reads that any more
-        let left = self.ask(&[&"diff-files", &"--name-only", &"-z", ALL_REPOSITORIES]).await?;
-        let mut left = left.split('\0').filter(|path| !path.is_empty() && !self.links.iter().any(|one| one.path == *path));
-        match left.next() {
-            None => Ok(()),
-            Some(path) => Err(SaveError::LeftOver {
-                what: format!("{path}, which has changes of its own that are not committed"),
-                advice: "give the task its submodules (--submodules), and what is changed in them is kept",
-            }),
-        }
     }
 
     /// Into the repository itself where it is a path; into the mirror where it is not, or does not take it.
@@ -427,7 +439,7 @@ pub(crate) fn receive_as_owner(repository: &str) -> String {
 
 /// The paths of repositories in what git lists of an index or a tree, each entry with a NUL behind it.
 fn links(listed: &[u8]) -> Vec<PathBuf> {
-    let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+    let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(LINK));
     let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
     paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
 }
@@ -441,19 +453,21 @@ fn set_repositories_aside(path: &Path, submodules: &[PathBuf], aside: &Path) -> 
 }
 
 fn move_repositories(path: &Path, submodules: &[PathBuf], aside: &Path, moved: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
-    let (mut folders, mut number) = (vec![PathBuf::new()], 0);
+    let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(path.join(&folder))? {
+        let entries = match fs::read_dir(path.join(&folder)) {
+            // one that is closed and ignored, or nothing would have been taken in
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             let inside = folder.join(entry.file_name());
             if entry.file_name() == ".git" {
                 if folder != Path::new("") {
                     fs::create_dir_all(aside)?;
-                    // what an earlier look has left there stays
-                    while fs::symlink_metadata(aside.join(number.to_string())).is_ok() {
-                        number += 1;
-                    }
-                    let place = aside.join(number.to_string());
+                    // what an earlier look or life has left there stays
+                    let place = aside.join(Uuid::now_v7().to_string());
                     fs::rename(entry.path(), &place)?;
                     moved.push((folder.clone(), place));
                 }
@@ -463,4 +477,29 @@ fn move_repositories(path: &Path, submodules: &[PathBuf], aside: &Path, moved: &
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_set_aside_beside_those_of_a_life_that_has_ended() {
+        let place = tempfile::tempdir().unwrap();
+        let (work, aside) = (place.path().join("work"), place.path().join("aside"));
+        let makes = |name: &str| {
+            fs::create_dir_all(work.join(name).join(".git")).unwrap();
+            fs::write(work.join(name).join(".git/HEAD"), name).unwrap();
+        };
+        for name in ["one", "two/within"] {
+            makes(name);
+            let (moved, done) = set_repositories_aside(&work, &[], &aside);
+            done.unwrap();
+            assert_eq!(moved.iter().map(|(own, _)| own.as_path()).collect::<Vec<_>>(), [Path::new(name)]);
+        }
+        let heads = fs::read_dir(&aside).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path().join("HEAD")).unwrap());
+        let mut heads: Vec<_> = heads.collect();
+        heads.sort();
+        assert_eq!(heads, ["one", "two/within"]);
+    }
 }

@@ -269,17 +269,13 @@ pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
 /// only what the work touched is read, and it has no marks that would hide a change. `number` is that of the submodule whose index it is; 0
 /// stands for the worktree itself.
 pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, number: usize) -> Result<(), GitError> {
-    let (fresh, base) = (AttemptFolder::of(folder).index_folder(), AttemptFolder::of(folder).base_index(number));
-    let made = tokio::task::spawn_blocking(move || {
-        // with all that lies beside it: locks, and what programs have left that the work has named
-        remove(&fresh)?;
-        private_folder(&fresh)?;
-        match File::open(base) {
-            Ok(base) => copy_index(&base, File::create_new(fresh.join("index"))?),
-            // an older runner kept it elsewhere; git makes a whole one
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+    no_index(folder).await?;
+    let (fresh, base) = (AttemptFolder::of(folder).index(), AttemptFolder::of(folder).base_index(number));
+    let made = tokio::task::spawn_blocking(move || match File::open(base) {
+        Ok(base) => copy_index(&base, File::create_new(fresh)?),
+        // an older runner kept it elsewhere; git makes a whole one
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     });
     made.await.map_err(io::Error::other)??;
     // the index alone: what the worktree was like at first is no matter, or whatever the work has changed and committed would be in the way
@@ -288,6 +284,16 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, numb
         Err(GitError::Failed { .. }) if !is_at_a_commit(git, place).await? => Ok(()),
         read => read.map(drop),
     }
+}
+
+/// Throws the runner's own index away with all that lies beside it: locks, and what programs have left that the work has named.
+pub(crate) async fn no_index(folder: &Path) -> io::Result<()> {
+    let folder = AttemptFolder::of(folder).index_folder();
+    let made = tokio::task::spawn_blocking(move || {
+        remove(&folder)?;
+        private_folder(&folder)
+    });
+    made.await.map_err(io::Error::other)?
 }
 
 /// Whether the work has left a commit at HEAD.

@@ -27,7 +27,7 @@ pub(super) struct Content {
 }
 
 pub(super) fn contents(inside: &[within::Within<'_>], own: String) -> Vec<Content> {
-    let inside = inside.iter().map(|one| Content { number: one.submodule.number, tree: one.now.clone() });
+    let inside = inside.iter().map(|one| Content { number: one.submodule.number, tree: one.tree.clone() });
     std::iter::once(Content { number: 0, tree: own }).chain(inside).collect()
 }
 

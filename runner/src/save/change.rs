@@ -10,7 +10,7 @@ use std::{
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::{ALL_REPOSITORIES, SaveError, Saving, Stand, within};
+use super::{ALL_REPOSITORIES, SaveError, Saving, Stand, unsaved, within};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},
@@ -122,7 +122,7 @@ async fn change_of(
     let saving = Saving::of_work((git, outside), (entry, checkout), &index, &links);
     let (head, _) = saving.look().await?;
     let (base, now) = (&checkout.base_commit, saving.add_all().await?);
-    let store = saving.take(&[&head, &now]).await?;
+    let (store, work) = (saving.take(&[&head, &now]).await?, saving);
     let saving = saving.reading(&store);
     if let Some(hidden) = saving.hidden(base, &now, Some(&head)).await? {
         return Err(hidden.unseen(None));
@@ -172,6 +172,7 @@ async fn change_of(
     let own = saving.list(&[&"diff", &"--name-status", ALL_REPOSITORIES, &"-M", base, &now, &"--"], most.touched).await?;
     let more = within::touched(git, entry, &inside, most.touched.saturating_sub(own.text.len())).await?;
     let touched = List { text: format!("{}{}", own.text, more.text).trim().to_owned(), is_cut: own.is_cut || more.is_cut };
+    unsaved::nothing_is_left(&work, &inside, &now).await?;
     Ok(Change {
         whole,
         beside: vec![],

@@ -4,9 +4,14 @@
 //! say in what is a change, but for what git ignores: it says what of that is staged, and what is untracked. What it leaves out
 //! of the worktree (`git sparse-checkout`) is out: no check has seen it.
 
-use std::{collections::HashSet, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
-use super::{Repositories, Saving};
+use super::{Repositories, Saving, closed::is_open_below};
 use crate::{
     git::{Argument, Bounds, GitError, Place},
     worktree,
@@ -64,7 +69,12 @@ impl Saving<'_> {
     async fn staged(&self) -> Result<Vec<Vec<u8>>, GitError> {
         let arguments: [Argument<'_>; 5] = [&"ls-files", &"--cached", &"--ignored", &"--exclude-standard", &"-z"];
         let mut staged = self.of_own_index(&arguments).await?.unwrap_or_default();
-        staged.retain(|path| self.checkout.path.join(OsStr::from_bytes(path)).symlink_metadata().is_ok());
+        // what lies behind a link, or in a folder that is closed, git finds nowhere
+        let root = &self.checkout.path;
+        staged.retain(|path| {
+            let path = Path::new(OsStr::from_bytes(path));
+            path.parent().is_some_and(|around| is_open_below(root, around)) && root.join(path).symlink_metadata().is_ok()
+        });
         Ok(staged)
     }
 
@@ -83,6 +93,26 @@ impl Saving<'_> {
             self.git.run_with_input(self.place, &arguments, &own, Bounds::LOCAL).await?;
         }
         Ok(shut)
+    }
+
+    /// Those of these that lie in a repository within this one, and that git has passed over for that. What is `shut` stays as it is.
+    pub(super) async fn passed_over<'a>(&self, staged: &'a [Vec<u8>], shut: &[PathBuf]) -> Result<Vec<&'a [u8]>, GitError> {
+        if staged.is_empty() {
+            return Ok(vec![]);
+        }
+        let there = paths(&self.git.whole(self.place, &[&"ls-files", &"-z"], b"", Bounds::LISTING).await?.bytes);
+        let is_there = |path: &[u8]| {
+            // what was a file may be a folder now
+            let below = [path, b"/"].concat();
+            let next = there.partition_point(|file| file.as_slice() < below.as_slice());
+            there.binary_search_by(|file| file.as_slice().cmp(path)).is_ok() || there.get(next).is_some_and(|file| file.starts_with(&below))
+        };
+        let lies_within = |path: &[u8]| {
+            let around = Path::new(OsStr::from_bytes(path)).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+            let mut around = around.map(|folder| (folder, self.checkout.path.join(folder).join(".git")));
+            around.any(|(folder, own)| own.symlink_metadata().is_ok() && !shut.iter().any(|link| folder.starts_with(link)))
+        };
+        Ok(staged.iter().map(Vec::as_slice).filter(|path| !is_there(path) && lies_within(path)).collect())
     }
 
     /// What git lists of the work's index. Where it cannot be read, it holds nothing that is not in the worktree as well.

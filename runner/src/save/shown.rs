@@ -68,7 +68,7 @@ impl Saving<'_> {
             let (git_dir, mirror) = (one.submodule.git_dir(&self.checkout.git_dir), &one.submodule.mirror);
             let store = folder.store(one.submodule.number);
             let (repository, tree) = match &one.changed {
-                Some(changed) => (&store, &changed.tree),
+                Some(_) => (&store, &one.tree),
                 None => (mirror, &one.link),
             };
             put.append(&mut write(self.outside, &index, Part { repository, tree, folder: &path, kept: [&git_dir, mirror] }, large).await?);

@@ -11,6 +11,7 @@ use domain::{artifact::ARTIFACT_LIMIT, verification::CheckedTree};
 use super::{
     Branch, Left, NotSaved, Notes, SaveError, Saved, Saving, Stand,
     again::{self, Content},
+    unsaved,
     within::{self, InMirror},
 };
 use crate::{
@@ -159,10 +160,7 @@ async fn take_one(
     let now = saving.take_in(notes).await?;
     let unchanged = tree.as_ref() == Some(&now);
     let is_dirty = !unchanged && head != checkout.base_commit;
-    let commit = async { if unchanged { Ok(head.clone()) } else { saving.commit(&now, &head).await } };
-    let (tip, complete) = tokio::join!(commit, saving.nothing_is_left());
-    let tip = tip?;
-    complete?;
+    let tip = if unchanged { head.clone() } else { saving.commit(&now, &head).await? };
 
     let changed = tip != checkout.base_commit;
     let own = changed.then(|| Branch { name: checkout.branch.clone(), commit: tip.clone() });
@@ -175,6 +173,7 @@ async fn take_one(
     };
     let reading = saving.reading(&store);
     if changed {
+        saving.lands_as_it_stands(&store, &tip).await?;
         let diff = reading.diff(&tip, left.diff).await?;
         (saved.diff, saved.diff_is_cut) = (diff.bytes, diff.cut);
     }
@@ -183,9 +182,11 @@ async fn take_one(
     if tree != now {
         return Err(SaveError::Untrue(format!("{tip} does not hold the files {now} that there are")));
     }
-    saved.stand = Some(Stand { head, tree, inside: within::stands(&inside) });
+    saved.stand = Some(Stand { head, tree: tree.clone(), inside: within::stands(&inside) });
     let contents = again::contents(&inside, now);
     let within::Inside { patches, notes: inside_notes, branches: in_mirrors } = within::take(&saving, &inside, left.patches).await?;
+    // all that lands is in the stores by now, whatever is run there
+    unsaved::nothing_is_left(&saving, &inside, &tree).await?;
     (saved.patches, saved.notes) = (patches, std::mem::take(&mut notes.said));
     let base_commit = checkout.base_commit.clone();
     Ok(Taken { saved, branches, large, inside: in_mirrors, inside_notes, contents, base_commit })

@@ -31,14 +31,13 @@ pub(super) struct Within<'a> {
     pub submodule: &'a Submodule,
     /// What the result says that it is at.
     pub link: String,
-    /// The tree of what is there.
-    pub now: String,
+    /// All that is in its worktree.
+    pub tree: String,
     pub changed: Option<Changed>,
 }
 
-/// What is in its worktree beside that.
+/// That something is in its worktree beside that.
 pub(super) struct Changed {
-    pub tree: String,
     /// What the work has checked out there.
     head: String,
     /// Something is in the worktree that is in no commit.
@@ -100,8 +99,8 @@ pub(super) fn links(all: &[Within<'_>], submodules: &[Submodule], number: usize)
 
 /// Of those that were changed, how they stand.
 pub(super) fn stands(all: &[Within<'_>]) -> Vec<String> {
-    let changed = all.iter().filter_map(|one| Some((one.submodule.number, one.changed.as_ref()?)));
-    changed.map(|(number, Changed { tree, head, .. })| format!("the files {tree} on the commit {head} in submodule {number}")).collect()
+    let changed = all.iter().filter_map(|one| Some((one.submodule.number, &one.tree, one.changed.as_ref()?)));
+    changed.map(|(number, tree, Changed { head, .. })| format!("the files {tree} on the commit {head} in submodule {number}")).collect()
 }
 
 /// Looks at all of them. With `notes` they are about to be saved: repositories that the work has left in them are moved away, so that their files
@@ -139,7 +138,6 @@ pub(super) async fn look<'a>(
             Some(notes) => saving.take_in(notes).await?,
             None => saving.add_all().await?,
         };
-        saving.nothing_is_left().await?;
         let is_theirs = is_of_its_repository(outside, submodule, &head).await?;
         let link = if is_theirs { head.clone() } else { submodule.commit.clone() };
         // what the work's repository says of a commit that the mirror has, the work may have put there
@@ -158,8 +156,8 @@ pub(super) async fn look<'a>(
                 }
             }
         }
-        let changed = is_changed.then(|| Changed { tree: now.clone(), head, is_dirty });
-        all.push(Within { submodule, link, now, changed });
+        let changed = is_changed.then_some(Changed { head, is_dirty });
+        all.push(Within { submodule, link, tree: now, changed });
     }
     all.reverse();
     Ok(all)
@@ -322,7 +320,7 @@ async fn take_one(
     let inner = Saving { checkout: &own, location, mirror, place, number: submodule.number, links: &[], ..*saving };
     let (path, in_mirror) = (shown(&submodule.path), format!("in the runner's mirror of it, {}", mirror.display()));
     let (tip, is_new) = match one {
-        Some(Within { changed: Some(changed), .. }) if changed.is_dirty => (inner.commit(&changed.tree, &changed.head).await?, true),
+        Some(Within { changed: Some(changed), tree, .. }) if changed.is_dirty => (inner.commit(tree, &changed.head).await?, true),
         Some(Within { changed: Some(changed), .. }) => (changed.head.clone(), true),
         Some(unchanged) => (unchanged.link.clone(), false),
         None => match inner.look().await {
@@ -386,9 +384,9 @@ impl Within<'_> {
 
     /// Between that and what is there.
     fn inside(&self) -> Option<Difference<'_>> {
-        let to = self.changed.as_ref()?.tree.as_str();
+        self.changed.as_ref()?;
         let title = format!("Inside the submodule {}", shown(&self.submodule.path));
-        Some(Difference { title, mark: "inside the submodule", from: &self.link, to })
+        Some(Difference { title, mark: "inside the submodule", from: &self.link, to: &self.tree })
     }
 
     fn differences(&self) -> impl Iterator<Item = Difference<'_>> {

@@ -1,5 +1,7 @@
 //! Nothing that the work has done is thrown away, however odd the way it left it.
 
+mod rewritten;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -7,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, LogStream};
+use domain::{CheckKind, CheckStatus, FailureCode, FindingKind, Isolation, LogStream, protocol::Assignment};
 
 use crate::harness::{Repository, Server, State, check_output, checks, diff, failure_code, outcome, statuses, without_a_sandbox};
 
@@ -95,7 +97,10 @@ async fn files_in_the_place_of_a_submodule_are_kept() {
     repository.commit(&[(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n")]);
     let replaces = "git rm --quiet lib; mkdir lib; echo x > lib/mine.c";
     let stages = format!("{replaces}; git add --all");
-    for command in [replaces, stages.as_str(), "echo x > lib/mine.c", "echo x > lib/mine.c; ln -s nowhere lib/.git"] {
+    let lies = "echo x > lib/mine.c";
+    let leads_nowhere = ["ln -s nowhere lib/.git", "echo 'gitdir: ../nowhere' > lib/.git", "echo x > lib/.git", "mkdir lib/.git"];
+    let leads_nowhere = leads_nowhere.map(|own| format!("{lies}; {own}"));
+    for command in [replaces, stages.as_str(), lies].into_iter().chain(leads_nowhere.iter().map(String::as_str)) {
         let mut assignment = repository.command(command);
         assignment.checks = checks(&[(CheckKind::GitClean, None)]);
         let report = server.carry_out(&assignment).await;
@@ -106,10 +111,28 @@ async fn files_in_the_place_of_a_submodule_are_kept() {
     }
 
     // what git ignores is no change, and takes nothing out
-    let mut assignment = repository.command("echo x > lib/mine.o");
+    for command in ["echo x > lib/mine.o", "echo x > lib/mine.o; echo x > lib/.git"] {
+        let mut assignment = repository.command(command);
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{command}: {}", server.log(assignment.attempt));
+    }
+}
+
+/// git passes over what lies in a repository, and would say nothing of it.
+#[tokio::test]
+async fn what_was_staged_in_what_has_become_a_repository_is_kept() {
+    let (state, repository) = (State::new(), Repository::with(&[(".gitignore", "ext\n")]));
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command(
+        "mkdir -p ext/x; echo 1 > ext/x/f; git add --force ext/x/f; git init --quiet ext/x; git -C ext/x commit --quiet --allow-empty -m X",
+    );
     assignment.checks = checks(&[(CheckKind::GitClean, None)]);
     let report = server.carry_out(&assignment).await;
-    assert_eq!((statuses(&report), report.branch), (vec![CheckStatus::Passed], None), "{}", server.log(assignment.attempt));
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    assert_eq!((statuses(&report), check_output(&report, 0)), (vec![CheckStatus::Failed], "A  ext/x/f"));
+    assert_eq!(repository.show(&report.branch.unwrap(), "ext/x/f").as_deref(), Some("1"));
+    assert!(server.log(assignment.attempt).contains("ext/x is a repository of its own"));
 }
 
 #[tokio::test]
@@ -159,6 +182,57 @@ async fn what_is_left_out_of_a_worktree_does_not_land() {
     }
     let report = server.carry_out(&repository.command(marks)).await;
     assert_eq!(repository.show(&report.branch.unwrap(), "e/1").as_deref(), Some("changed"));
+}
+
+/// git says nothing of it, and no check has seen it.
+#[tokio::test]
+async fn what_git_cannot_look_at_neither_lands_nor_is_lost() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "cache\n")]));
+    let server = Server::with(&state).await;
+    let closed = "a folder that its owner may not list and enter";
+    for (command, path, why) in [
+        ("mkdir d; echo x > d/x.sh; git add d; git commit --quiet -m D; chmod 0 d", "d", closed),
+        ("mkdir d; echo x > d/x.sh; chmod 0111 d", "d", closed),
+        ("git init --quiet inner; mkdir inner/d; chmod 0 inner/d; echo x > inner/x.txt", "inner/d", closed),
+        ("echo x > secret.txt; chmod 0 secret.txt", "secret.txt", "which its owner may not read"),
+    ] {
+        let assignment = Assignment { isolation: Isolation::Sandbox, ..repository.command(command) };
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{command}: {}", outcome(&report));
+        assert!(outcome(&report).contains(&format!("git cannot take in {path}, {why}")), "{command}: {}", outcome(&report));
+        // whoever cleans up may be anybody
+        fs::set_permissions(server.folder(assignment.attempt).join("work").join(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    // what nobody can have as a file stays no longer than in history
+    let long = r"name=$(printf 'x%.0s' $(seq 300)); blob=$(echo x | git hash-object -w --stdin)
+        tree=$( (git ls-tree HEAD; printf '100644 blob %s\t%s\n' $blob $name) | git mktree)
+        git update-ref HEAD $(git commit-tree -p HEAD -m Long $tree)";
+    // and what git ignores may be as it likes, tracked or not
+    let ignored =
+        "mkdir -p cache/own; echo x > cache/x.txt; git add --force cache; git commit --quiet -m Cache; chmod 0 cache/own; chmod 0 cache";
+    for command in [long, ignored] {
+        let mut assignment = Assignment { isolation: Isolation::Sandbox, ..repository.command(command) };
+        assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [CheckStatus::Failed], "{command}: {}", server.log(assignment.attempt));
+        assert!(check_output(&report, 0).starts_with("D  "), "{command}: {}", check_output(&report, 0));
+        assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), ".gitignore\na.txt", "{command}");
+    }
+}
+
+/// What is tracked though git ignores it stands in the work's index as well, wherever it went.
+#[tokio::test]
+async fn a_folder_that_is_ignored_may_become_a_link() {
+    let (state, repository) = (State::new(), Repository::with(&[("dist/f", "f\n")]));
+    repository.commit(&[(".gitignore", "dist\n")]);
+    let server = Server::with(&state).await;
+    let mut assignment = repository.command("mv dist build; ln -s build dist");
+    assignment.checks = checks(&[(CheckKind::GitClean, None)]);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Failed], "{}", server.log(assignment.attempt));
+    assert_eq!(check_output(&report, 0), " D dist/f\n?? build/");
+    assert_eq!(repository.git(&["ls-tree", "-r", "--name-only", &report.branch.unwrap()]), ".gitignore\nbuild/f");
 }
 
 #[tokio::test]

@@ -399,6 +399,32 @@ git rm -q -r --cached x; git update-index --add --cacheinfo "160000,$x,x""#;
     assert_eq!(link(&app, &branch, "vendor/lib"), head(&lib));
 }
 
+/// What it names runs when all that lands is taken in, and may write whatever the work may.
+#[tokio::test]
+async fn what_a_submodule_names_neither_rewrites_nor_hides_what_there_is() {
+    let (state, lib, app) = (State::new(), Repository::with(&[("lib.txt", "one\n")]), Repository::sample());
+    // as if by mistake: no .gitmodules says what that is
+    links(&lib, "x", &head(&lib));
+    holds(&app, "vendor/lib", &head(&lib), &described("lib", "vendor/lib", lib.path.to_str().unwrap()));
+    let server = Server::with(&state).await;
+    let acts = r#"echo '+AGE-' > README.md; echo new > new.txt; own=$(git -C vendor/lib rev-parse --git-dir); cd vendor/lib/x; git init -q
+git fetch -q "$own" refs/remotes/origin/main; git checkout -q FETCH_HEAD~1; git config filter.own.clean 'cd ../../../../git; mkdir -p info
+echo "README.md working-tree-encoding=UTF-7" > info/attributes; echo new.txt > info/exclude; cat'
+mkdir -p .git/info; echo '* filter=own' > .git/info/attributes; touch -d 2001-02-03 lib.txt"#;
+    let assignment = with_submodules(&app, acts);
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
+    let branch = report.branch.unwrap();
+    assert_eq!(app.show(&branch, "README.md").as_deref(), Some("+AGE-"));
+    assert_eq!(app.show(&branch, "new.txt").as_deref(), Some("new"));
+
+    // and it is asked: what is changed there is neither a part of the result nor kept by anybody
+    let changes = "cd vendor/lib/x; git init -q; echo x > lib.txt; git add .; git commit -q -m X; echo y > lib.txt";
+    let report = server.carry_out(&with_submodules(&app, changes)).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("git cannot take in x, which has changes of its own"), "{}", outcome(&report));
+}
+
 #[tokio::test]
 async fn where_a_submodule_was_nobody_is_led_out() {
     let (state, place) = (State::new(), tempfile::tempdir().unwrap());

@@ -358,20 +358,20 @@ git reset -q --hard "$own"; echo made > made.txt"#,
     }
 }
 
-/// A file can be another one in the worktree than on the branch, and what git ignores is not on it.
+/// A file can be another one in the worktree than on the branch, also where git writes the one by the other, and what git ignores is not on it.
 #[tokio::test]
 async fn a_judge_reads_the_files_that_land() {
     let agent = agent(
         r#"mkdir docs; printf 'docs/seen\n' > .gitignore; echo 'I have seen that it is well.' > docs/seen
-printf '*.js working-tree-encoding=UTF-7\n' > .gitattributes; printf '// +ACo-/ evil(); /+ACo-\n' > a.js; chmod +x a.js"#,
+printf '*.js working-tree-encoding=UTF-7\n' > .gitattributes; printf '// +ACo-/ evil() /+ACo\n' > a.js; chmod +x a.js"#,
         r#"[ -e docs/seen ] && exit 8
-[ "$(cat a.js)" = '// */ evil(); /*' ] && [ -x a.js ] && [ -e Makefile ] && grep -q UTF-7 .gitattributes && verdict "$word" fail evil"#,
+[ "$(cat a.js)" = '// */ evil() /*' ] && [ -x a.js ] && [ -e Makefile ] && grep -q UTF-7 .gitattributes && verdict "$word" fail evil"#,
     );
     let repository = Repository::sample();
     let assignment = judged(&repository, &[(CheckKind::Review, None)]);
     let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
     assert_eq!(statuses(&report), [CheckStatus::Failed], "{}\n{}", check_output(&report, 0), server.log(assignment.attempt));
-    assert_eq!(repository.show(&report.branch.unwrap(), "a.js").as_deref(), Some("// */ evil(); /*"));
+    assert_eq!(repository.show(&report.branch.unwrap(), "a.js").as_deref(), Some("// */ evil() /*"));
 }
 
 #[tokio::test]
