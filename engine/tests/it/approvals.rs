@@ -99,6 +99,9 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     assert_eq!((asked.subject.as_str(), asked.tool.as_str(), asked.attempt, asked.runner.as_str()), ("cargo test", "Bash", 1, "r1"));
     assert_eq!(asked.deadline - asked.asked_at, TimeDelta::minutes(10));
     assert_eq!(asked.patterns, ["cargo test", "cargo test *"]);
+    let options: Vec<_> = asked.options.iter().map(|option| (option.answer.name(), option.role)).collect();
+    assert_eq!(options, [("allow_once", Role::Member), ("deny", Role::Member), ("allow_always", Role::Admin)]);
+    assert_eq!(asked.options[2].patterns, asked.patterns);
     let task = scene.test.engine.get_task(&scene.ada, scene.task).await.unwrap();
     assert!(task.summary.asks && task.attempt_list[0].blocked_since == Some(asked.asked_at));
     let runners = scene.test.engine.list_runners(&scene.ada, RunnerFilter::default()).await.unwrap();
@@ -110,6 +113,7 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     let answered = scene.test.engine.answer_approval(&scene.ada, asked.id, answer).await.unwrap();
     let closed = answered.closed.unwrap();
     assert_eq!((answered.state, closed.by.as_deref(), closed.message.as_deref()), (State::Allowed, Some("Ada"), Some("mind the flags")));
+    assert!(answered.options.is_empty(), "it was answered");
     assert_eq!(answers(&scene.told()), [(1, Decision::Allow, "Ada")], "at once");
     assert_eq!(scene.runner.runner.is_told(scene.attempt).await.len(), 1, "and with each heartbeat");
     let twice = scene.test.engine.answer_approval(&scene.ada, asked.id, AnswerApproval::new(Decision::Deny)).await;
@@ -288,7 +292,9 @@ async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
         (link().await, link().await)
     };
     let engine = scene.test.engine.clone();
-    assert_eq!(engine.approval_by_link(&first).await.unwrap().id, asked.id);
+    let by_link = engine.approval_by_link(&first).await.unwrap();
+    assert_eq!(by_link.id, asked.id);
+    assert_eq!(by_link.options, asked.options[..2], "a link makes no rule");
     assert_eq!(scene.pending().await.id, asked.id, "looking answers nothing");
     assert!(matches!(engine.approval_by_link("AAAA").await, Err(Error::Unauthorized(_))));
     let always = AnswerApproval { always: Some("cargo test".into()), ..allow() };
