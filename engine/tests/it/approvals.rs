@@ -281,6 +281,31 @@ async fn a_rule_answers_what_it_allows_and_nothing_else(pool: PgPool) {
     assert!(matches!(refused, Err(Error::Forbidden(_))));
 }
 
+/// The database refuses it, whoever writes.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_made_and_removed_a_rule_stays_on_record(pool: PgPool) {
+    let scene = scene(&pool).await;
+    let engine = scene.test.engine.clone();
+    let new = NewApprovalRule { kind: AskedKind::Command, pattern: "make".into(), repository_id: None, without_sandbox: false };
+    let made = engine.make_approval_rule(&scene.ada, new).await.unwrap();
+    scene.test.advance(TimeDelta::seconds(7));
+    engine.remove_approval_rule(&scene.ada, made.id).await.unwrap();
+    for forged in [
+        "update approval_rule set made_by = 'system'",
+        "update approval_rule set without_sandbox = true",
+        "update approval_rule set pattern = 'make *'",
+        "update approval_rule set removed_by = 'system'",
+        "update approval_rule set removed_by = null, removed_at = null",
+        "delete from approval_rule",
+    ] {
+        let refused = sqlx::query(forged).execute(&pool).await.unwrap_err();
+        assert!(refused.to_string().contains("never change"), "{forged}: {refused}");
+    }
+    let kept = engine.list_approval_rules(&scene.ada).await.unwrap().remove(0);
+    assert_eq!((kept.id, kept.made_by.as_str(), kept.made_at), (made.id, "Ada", made.made_at));
+    assert_eq!((kept.removed_by.as_deref(), kept.removed_at), (Some("Ada"), Some(made.made_at + TimeDelta::seconds(7))));
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
     let mut scene = scene(&pool).await;
@@ -342,6 +367,7 @@ async fn without_a_sandbox_only_rules_that_say_so_answer_and_none_about_edits(po
         assert_eq!(refused.is_err(), kind == AskedKind::Edit, "{refused:?}");
     }
     // whatever stands there
+    sqlx::query("alter table approval_rule disable trigger made_once").execute(&pool).await.unwrap();
     sqlx::query("update approval_rule set without_sandbox = true where kind = 'edit'").execute(&pool).await.unwrap();
     let edit = Asked::new(AskedKind::Edit, "Write", "docs/a.md", &json!({"file_path": "docs/a.md"})).unwrap();
     scene.says(Words::Asks(1, Isolation::None, command("make all"))).await.unwrap();
