@@ -4,6 +4,7 @@
 //! its deadline, which says no. While it is open the agent waits and its attempt keeps its lease. What stands in a request is data, and
 //! nobody is asked about what cannot be shown whole.
 
+pub mod option;
 pub mod pattern;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use crate::{
     page::{PAGE_LIMIT, PAGE_LIMIT_MAX},
     session::{TEXT_MAX, kept_value},
 };
+pub use option::{AnswerOption, PossibleAnswer};
 
 /// What an agent asks people for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,9 +181,19 @@ pub struct Approval {
     pub answered_by_role: Role,
     /// What a rule could say that would have allowed it, the narrowest first.
     pub patterns: Vec<String>,
+    /// What may be answered; nothing once it waits no longer, nor with a link what would make a rule.
+    #[serde(default)]
+    pub options: Vec<AnswerOption>,
     pub state: ApprovalStateName,
     /// Absent while it is pending.
     pub closed: Option<Closed>,
+}
+
+impl Approval {
+    /// Whether and how it may be answered so.
+    pub fn option(&self, answer: PossibleAnswer) -> Option<&AnswerOption> {
+        self.options.iter().find(|option| option.answer == answer)
+    }
 }
 
 /// How a question came to its end.

@@ -3,7 +3,7 @@
 
 use domain::{
     Approval, ApprovalId, Decision, Isolation, Permission, Role,
-    approval::{MESSAGE_MAX, PATTERN_MAX, may_be_a_rule},
+    approval::{AnswerOption, MESSAGE_MAX, PATTERN_MAX, PossibleAnswer},
     exact_text::visible,
 };
 use leptos::{form::ActionForm, prelude::*};
@@ -102,8 +102,8 @@ pub fn answers(approval: &Approval, role: Role, acts: ApprovalActs) -> AnyView {
     let id = approval.id;
     let typed = acts.typed(id);
     let why = typed.as_ref().map(|typed| typed.message.clone()).unwrap_or_default();
-    let may_be_always = role.may(Permission::ManageApprovalRules) && may_be_a_rule(approval.kind, approval.isolation);
-    let always = may_be_always.then(|| always_form(approval, acts.answer, typed.as_ref()));
+    let always = approval.option(PossibleAnswer::AllowAlways).filter(|_| role.may(Permission::ManageApprovalRules));
+    let always = always.map(|option| always_form(approval, option, acts.answer, typed.as_ref()));
     view! {
         <div class="c-approval__acts">
             <ActionForm action=acts.answer>
@@ -159,13 +159,18 @@ pub fn deny_fields(why: String, typed: String, busy: Signal<bool>) -> impl IntoV
 }
 
 /// Opens without scripts, and says what it means before it is done.
-fn always_form(approval: &Approval, answer: ServerAction<GiveAnswer>, typed: Option<&AnswerForm>) -> impl IntoView + use<> {
+fn always_form(
+    approval: &Approval,
+    option: &AnswerOption,
+    answer: ServerAction<GiveAnswer>,
+    typed: Option<&AnswerForm>,
+) -> impl IntoView + use<> {
     let (id, repository) = (approval.id, short_location(&approval.repository));
     let about = format!("in {repository}");
     let typed = typed.filter(|typed| !typed.pattern.is_empty() || !typed.own_pattern.is_empty());
     let (is_open, own) = (typed.is_some(), typed.map(|typed| typed.own_pattern.clone()).unwrap_or_default());
-    let chosen = typed.and_then(|typed| approval.patterns.iter().position(|pattern| *pattern == typed.pattern)).unwrap_or(0);
-    let offered: Vec<_> = approval.patterns.iter().enumerate().map(|(index, pattern)| pattern_choice(pattern, index == chosen)).collect();
+    let chosen = typed.and_then(|typed| option.patterns.iter().position(|pattern| *pattern == typed.pattern)).unwrap_or(0);
+    let offered: Vec<_> = option.patterns.iter().enumerate().map(|(index, pattern)| pattern_choice(pattern, index == chosen)).collect();
     let is_offered = !offered.is_empty();
     let open = (approval.isolation == Isolation::None).then_some(", also without a sandbox, as the runner's user");
     view! {

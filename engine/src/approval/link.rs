@@ -2,7 +2,7 @@
 
 use domain::{
     Actor, Approval, ApprovalId, ApprovalStateName, Permission, Role, Timestamp, WorkspaceId,
-    approval::{AnswerApproval, ApprovalLink, needed_to_answer},
+    approval::{AnswerApproval, ApprovalLink, PossibleAnswer, needed_to_answer},
 };
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -40,7 +40,9 @@ impl Engine {
     pub async fn approval_by_link(&self, token: &str) -> Result<Approval> {
         let mut tx = self.begin_system(None).await?;
         let link = find(&mut tx, token).await?;
-        let approval = store::view(&mut tx, link.approval).await?;
+        let mut approval = store::view(&mut tx, link.approval).await?;
+        // it makes no rule
+        approval.options.retain(|option| option.answer != PossibleAnswer::AllowAlways);
         tx.commit(approval).await
     }
 

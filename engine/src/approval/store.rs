@@ -3,7 +3,7 @@
 use domain::{
     Approval, ApprovalId, ApprovalRuleId, ApprovalStateName, AskedKind, AttemptId, AttemptKey, Backend, Isolation, RepositoryId, RunnerId,
     TaskId, Timestamp, WorkspaceId,
-    approval::{ApprovalFilter, Closed, about, answered_by_role, may_be_a_rule, pattern},
+    approval::{ApprovalFilter, Closed, about, answered_by_role, may_be_a_rule, option::options, pattern},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -194,28 +194,32 @@ async fn views(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Approval>> {
     )
     .fetch_all(conn)
     .await?;
-    let views = rows.into_iter().map(|row| Approval {
-        patterns: match may_be_a_rule(row.kind, row.isolation) {
+    let views = rows.into_iter().map(|row| {
+        let patterns = match may_be_a_rule(row.kind, row.isolation) {
             true => suggested(row.kind, &about(row.kind, &row.tool, &row.subject), Backend::parse(&row.backend).ok().as_ref()),
             false => vec![],
-        },
-        id: row.id,
-        task_id: row.task_id,
-        task: row.title,
-        repository: row.location,
-        attempt: row.attempt,
-        runner: row.runner,
-        isolation: row.isolation,
-        backend: Backend::parse(&row.backend).ok(),
-        kind: row.kind,
-        tool: row.tool,
-        subject: row.subject,
-        input: row.input,
-        asked_at: row.asked_at,
-        deadline: row.deadline,
-        answered_by_role: answered_by_role(row.isolation),
-        state: row.state,
-        closed: row.closed_at.map(|at| Closed { at, by: row.closed_by, message: row.message }),
+        };
+        Approval {
+            options: options(row.kind, row.isolation, row.state, &patterns),
+            patterns,
+            id: row.id,
+            task_id: row.task_id,
+            task: row.title,
+            repository: row.location,
+            attempt: row.attempt,
+            runner: row.runner,
+            isolation: row.isolation,
+            backend: Backend::parse(&row.backend).ok(),
+            kind: row.kind,
+            tool: row.tool,
+            subject: row.subject,
+            input: row.input,
+            asked_at: row.asked_at,
+            deadline: row.deadline,
+            answered_by_role: answered_by_role(row.isolation),
+            state: row.state,
+            closed: row.closed_at.map(|at| Closed { at, by: row.closed_by, message: row.message }),
+        }
     });
     Ok(views.collect())
 }

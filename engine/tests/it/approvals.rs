@@ -99,6 +99,9 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     assert_eq!((asked.subject.as_str(), asked.tool.as_str(), asked.attempt, asked.runner.as_str()), ("cargo test", "Bash", 1, "r1"));
     assert_eq!(asked.deadline - asked.asked_at, TimeDelta::minutes(10));
     assert_eq!(asked.patterns, ["cargo test", "cargo test *"]);
+    let options: Vec<_> = asked.options.iter().map(|option| (option.answer.name(), option.role)).collect();
+    assert_eq!(options, [("allow_once", Role::Member), ("deny", Role::Member), ("allow_always", Role::Admin)]);
+    assert_eq!(asked.options[2].patterns, asked.patterns);
     let task = scene.test.engine.get_task(&scene.ada, scene.task).await.unwrap();
     assert!(task.summary.asks && task.attempt_list[0].blocked_since == Some(asked.asked_at));
     let runners = scene.test.engine.list_runners(&scene.ada, RunnerFilter::default()).await.unwrap();
@@ -110,6 +113,7 @@ async fn a_question_is_answered_once_and_told_until_it_was_heard(pool: PgPool) {
     let answered = scene.test.engine.answer_approval(&scene.ada, asked.id, answer).await.unwrap();
     let closed = answered.closed.unwrap();
     assert_eq!((answered.state, closed.by.as_deref(), closed.message.as_deref()), (State::Allowed, Some("Ada"), Some("mind the flags")));
+    assert!(answered.options.is_empty(), "it was answered");
     assert_eq!(answers(&scene.told()), [(1, Decision::Allow, "Ada")], "at once");
     assert_eq!(scene.runner.runner.is_told(scene.attempt).await.len(), 1, "and with each heartbeat");
     let twice = scene.test.engine.answer_approval(&scene.ada, asked.id, AnswerApproval::new(Decision::Deny)).await;
@@ -277,6 +281,31 @@ async fn a_rule_answers_what_it_allows_and_nothing_else(pool: PgPool) {
     assert!(matches!(refused, Err(Error::Forbidden(_))));
 }
 
+/// The database refuses it, whoever writes.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn who_made_and_removed_a_rule_stays_on_record(pool: PgPool) {
+    let scene = scene(&pool).await;
+    let engine = scene.test.engine.clone();
+    let new = NewApprovalRule { kind: AskedKind::Command, pattern: "make".into(), repository_id: None, without_sandbox: false };
+    let made = engine.make_approval_rule(&scene.ada, new).await.unwrap();
+    scene.test.advance(TimeDelta::seconds(7));
+    engine.remove_approval_rule(&scene.ada, made.id).await.unwrap();
+    for forged in [
+        "update approval_rule set made_by = 'system'",
+        "update approval_rule set without_sandbox = true",
+        "update approval_rule set pattern = 'make *'",
+        "update approval_rule set removed_by = 'system'",
+        "update approval_rule set removed_by = null, removed_at = null",
+        "delete from approval_rule",
+    ] {
+        let refused = sqlx::query(forged).execute(&pool).await.unwrap_err();
+        assert!(refused.to_string().contains("never change"), "{forged}: {refused}");
+    }
+    let kept = engine.list_approval_rules(&scene.ada).await.unwrap().remove(0);
+    assert_eq!((kept.id, kept.made_by.as_str(), kept.made_at), (made.id, "Ada", made.made_at));
+    assert_eq!((kept.removed_by.as_deref(), kept.removed_at), (Some("Ada"), Some(made.made_at + TimeDelta::seconds(7))));
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
     let mut scene = scene(&pool).await;
@@ -288,7 +317,9 @@ async fn a_link_answers_once_for_whoever_made_it(pool: PgPool) {
         (link().await, link().await)
     };
     let engine = scene.test.engine.clone();
-    assert_eq!(engine.approval_by_link(&first).await.unwrap().id, asked.id);
+    let by_link = engine.approval_by_link(&first).await.unwrap();
+    assert_eq!(by_link.id, asked.id);
+    assert_eq!(by_link.options, asked.options[..2], "a link makes no rule");
     assert_eq!(scene.pending().await.id, asked.id, "looking answers nothing");
     assert!(matches!(engine.approval_by_link("AAAA").await, Err(Error::Unauthorized(_))));
     let always = AnswerApproval { always: Some("cargo test".into()), ..allow() };
@@ -336,6 +367,7 @@ async fn without_a_sandbox_only_rules_that_say_so_answer_and_none_about_edits(po
         assert_eq!(refused.is_err(), kind == AskedKind::Edit, "{refused:?}");
     }
     // whatever stands there
+    sqlx::query("alter table approval_rule disable trigger made_once").execute(&pool).await.unwrap();
     sqlx::query("update approval_rule set without_sandbox = true where kind = 'edit'").execute(&pool).await.unwrap();
     let edit = Asked::new(AskedKind::Edit, "Write", "docs/a.md", &json!({"file_path": "docs/a.md"})).unwrap();
     scene.says(Words::Asks(1, Isolation::None, command("make all"))).await.unwrap();

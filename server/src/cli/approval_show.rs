@@ -3,6 +3,7 @@
 use clap::Args;
 use domain::{
     Approval, ApprovalStateName, AskedKind, Backend, Isolation, Timestamp,
+    approval::PossibleAnswer,
     exact_text::{beginning, in_a_line},
 };
 
@@ -64,6 +65,7 @@ fn fields(approval: &Approval) -> Vec<Vec<String>> {
         ("asked_at", moment(approval.asked_at)),
         ("deadline", moment(approval.deadline)),
         ("answered_by_role", approval.answered_by_role.name().to_owned()),
+        ("options", approval.options.iter().map(|option| option.answer.name()).collect::<Vec<_>>().join(" ")),
         ("closed_at", closed.map(|closed| moment(closed.at)).unwrap_or_default()),
         ("closed_by", closed.and_then(|closed| closed.by.clone()).unwrap_or_default()),
         ("message", closed.and_then(|closed| closed.message.clone()).unwrap_or_default()),
@@ -104,8 +106,9 @@ fn page(approval: &Approval, now: Timestamp, task_page: &str) -> String {
     lines.extend(section("What for", approval.subject.split('\n').map(in_a_line).collect()));
     let input = serde_json::to_string_pretty(&approval.input).unwrap_or_default();
     lines.extend(section("All that the tool is called with", input.split('\n').map(in_a_line).collect()));
-    if approval.state == ApprovalStateName::Pending && !approval.patterns.is_empty() {
-        lines.extend(section("What --always could say", approval.patterns.iter().map(|pattern| in_a_line(pattern)).collect()));
+    if let Some(always) = approval.option(PossibleAnswer::AllowAlways).filter(|always| !always.patterns.is_empty()) {
+        let title = format!("What --always could say, which takes the role {}", always.role.name());
+        lines.extend(section(&title, always.patterns.iter().map(|pattern| in_a_line(pattern)).collect()));
     }
     lines.join("\n") + "\n"
 }
@@ -153,13 +156,17 @@ pub fn question_line(approval: &Approval) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{ApprovalId, Role, TaskId, approval::Closed};
+    use domain::{
+        ApprovalId, Role, TaskId,
+        approval::{Closed, option::options},
+    };
     use serde_json::json;
 
     use super::*;
 
     fn approval(kind: AskedKind, subject: &str) -> Approval {
         let id = uuid::Uuid::from_u128(0x0c1d_2e3f);
+        let patterns = vec!["cargo test *".to_owned()];
         Approval {
             id: ApprovalId(id),
             task_id: TaskId(id),
@@ -176,7 +183,8 @@ mod tests {
             asked_at: Timestamp::UNIX_EPOCH,
             deadline: Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(1800),
             answered_by_role: Role::Member,
-            patterns: vec!["cargo test *".into()],
+            options: options(kind, Isolation::Sandbox, ApprovalStateName::Pending, &patterns),
+            patterns,
             state: ApprovalStateName::Pending,
             closed: None,
         }
@@ -207,10 +215,10 @@ mod tests {
         assert!(text.starts_with("Claude Code asks for leave to run a command\npending, and denied in 20 min 0 s"), "{text}");
         assert!(text.contains("\nWhat for\n  cargo test\n  rm -r \\u{202e}/\n"), "{text}");
         assert!(text.contains("muster approval allow 0c1d2e3f, or deny; takes the role member"), "{text}");
-        assert!(text.contains("\nWhat --always could say\n  cargo test *\n"), "{text}");
+        assert!(text.contains("\nWhat --always could say, which takes the role admin\n  cargo test *\n"), "{text}");
 
         let closed = Closed { at: now, by: Some("Ada".into()), message: Some("use make".into()) };
-        let denied = Approval { state: ApprovalStateName::Denied, closed: Some(closed), ..asked };
+        let denied = Approval { state: ApprovalStateName::Denied, closed: Some(closed), options: vec![], ..asked };
         let text = plain(&page(&denied, now, ""));
         assert!(text.contains("\ndenied by Ada\n") && text.contains("told        use make"), "{text}");
         assert!(!text.contains("muster approval allow") && !text.contains("--always"), "{text}");

@@ -144,7 +144,10 @@ fn whatever_it_asks_is_answered() {
     for method in ["item/commandExecution/requestApproval", "item/fileChange/requestApproval"] {
         assert_eq!(asked(&mut dialogue, method), [json!({"id": 4, "result": {"decision": "accept"}}).to_string()]);
     }
-    assert!(asked(&mut dialogue, "item/tool/requestUserInput")[0].contains("error"), "nobody is left waiting");
+    for method in ["item/tool/requestUserInput", "item/permissions/requestApproval", "mcpServer/elicitation/request"] {
+        let answers = asked(&mut dialogue, method);
+        assert!(answers.len() == 1 && answers[0].contains("error"), "nobody is left waiting: {method} {answers:?}");
+    }
     let declined = json!({"item": {"type": "commandExecution", "id": "c", "command": "curl example.org", "status": "declined"}});
     told(&mut dialogue, "item/completed", declined);
     ends(&mut dialogue, "completed", Value::Null);
