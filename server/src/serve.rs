@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{ApprovalKeeper, Chronicler, Dispatcher, Engine, Keep, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
+use engine::{
+    ApprovalKeeper, Chronicler, Dispatcher, Engine, Keep, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper,
+};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
