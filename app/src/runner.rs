@@ -10,6 +10,7 @@ pub mod isolation;
 mod log;
 pub mod look;
 mod machine;
+mod periods;
 pub mod remove_form;
 pub mod runner_page;
 pub mod runners_page;
@@ -19,7 +20,7 @@ pub mod tally;
 use chrono::{DateTime, Utc};
 use domain::{
     Isolation, Page, Runner, RunnerId,
-    runner::{RunnerDetail, RunnerLogEntry},
+    runner::{RunnerDetail, RunnerLogEntry, RunnerTransition},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,16 @@ pub async fn runner_log(id: String, #[server(default)] cursor: Option<String>) -
     let filter = domain::runner::RunnerLogFilter { cursor, ..Default::default() };
     match id.parse() {
         Ok(id) => crate::ssr::call(async |engine, actor| engine.runner_log(&actor, id, &filter).await).await,
+        Err(_) => Err(Problem::not_found("There is no runner of that id.")),
+    }
+}
+
+/// How the runner of a page and its slots stood before; a page of it.
+#[server(prefix = "/_fn", endpoint = "runner_periods")]
+pub async fn runner_periods(id: String, #[server(default)] cursor: Option<String>) -> Result<Page<RunnerTransition>, Problem> {
+    let filter = domain::runner::RunnerLogFilter { cursor, ..Default::default() };
+    match id.parse() {
+        Ok(id) => crate::ssr::call(async |engine, actor| engine.runner_periods(&actor, id, &filter).await).await,
         Err(_) => Err(Problem::not_found("There is no runner of that id.")),
     }
 }

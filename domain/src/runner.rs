@@ -1,6 +1,7 @@
 //! A process on some machine that executes attempts.
 
 pub mod day;
+pub mod kept;
 pub mod log;
 pub mod reading;
 pub mod rooms;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttemptState, BackendFound, Failure, RunnerId, TaskId, crash, failure};
 pub use day::{RunnerDay, RunnerPeriod, RunnerSlot};
+pub use kept::RunnerTransition;
 pub use log::{RunnerLogEntry, RunnerLogFilter, RunnerNews};
 pub use reading::{HostReading, RunnerReading};
 pub use rooms::Rooms;
@@ -105,6 +107,10 @@ impl RunnerState {
             (true, false) if blocked >= busy => Self::Blocked,
             (true, false) => Self::Working,
         }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Offline, Self::Draining, Self::Blocked, Self::Working, Self::Idle].into_iter().find(|state| state.name() == name)
     }
 
     pub fn name(self) -> &'static str {

@@ -52,7 +52,7 @@ pub use idempotency::EarlierAnswer;
 pub use landing::Lander;
 pub use log::RawLogChunk;
 pub use retention::{Forgotten, Keep, Retention};
-pub use runner::{Entrance, RunnerSession, serve_runner};
+pub use runner::{Chronicler, Entrance, RunnerSession, serve_runner};
 pub use service::{Service, Tick, supervise};
 pub use task::{Dispatcher, Rescuer, Timekeeper};
 use tokio::task::JoinHandle;

@@ -89,7 +89,10 @@ impl Engine {
     async fn forget_of_runners(&self) -> Result<u64> {
         let now = self.clock.now(&self.database).await?;
         let mut conn = self.database.system.acquire().await?;
-        runner::log::forget(&mut conn, now, OF_RUNNERS).await
+        let happened = runner::log::forget(&mut conn, now, OF_RUNNERS).await?;
+        let stood = runner::period::forget(&mut conn, now, OF_RUNNERS).await?;
+        // as long as there may be more of either
+        Ok(happened.max(stood))
     }
 
     /// All of it, batch after batch; `done` hears after each how much is gone so far.

@@ -13,6 +13,7 @@ mod history;
 mod hub;
 mod join;
 pub(crate) mod log;
+pub(crate) mod period;
 mod reading;
 mod serve;
 pub(crate) mod store;
@@ -34,6 +35,7 @@ pub(crate) use at_hand::{at_hand, capabilities_of};
 pub(crate) use hub::Connection;
 pub(crate) use hub::{Allowance, Hub};
 pub(crate) use join::is_join_token;
+pub use period::Chronicler;
 pub use serve::serve_runner;
 
 use crate::{Engine, Error, Result};

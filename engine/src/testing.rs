@@ -15,7 +15,8 @@ use sqlx::PgPool;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    ApprovalKeeper, Clock, Database, Dispatcher, Engine, Lander, Overseer, Rescuer, Result, RunnerSession, Service, Tailer, Timekeeper,
+    ApprovalKeeper, Chronicler, Clock, Database, Dispatcher, Engine, Lander, Overseer, Rescuer, Result, RunnerSession, Service, Tailer,
+    Timekeeper,
     attempt::batch::{Message, Said},
     runner::Connection,
     service::PassedOver,
@@ -154,6 +155,11 @@ impl TestEngine {
     pub async fn oversee(&self) {
         let now = self.engine.clock.now(&self.engine.database).await.expect("the clock goes");
         Overseer::that_looked_at(now).tick(&self.engine).await.expect("the overseer works");
+    }
+
+    /// One round of whoever keeps how runners stood.
+    pub async fn chronicle(&self) {
+        Chronicler.tick(&self.engine).await.expect("the chronicler works");
     }
 
     /// What the rescuer does about an attempt that it found expired a moment ago.

@@ -113,7 +113,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::create_runner_token))
         .routes(routes!(runner::try_runner, runner::get_runner_trial))
         .routes(routes!(runner::get_runner, runner::remove_runner))
-        .routes(routes!(runner::runner_log));
+        .routes(routes!(runner::runner_log))
+        .routes(routes!(runner::runner_periods));
     // A link is a secret as well.
     let links = OpenApiRouter::new().routes(routes!(approval::create_approval_link));
     let reading = OpenApiRouter::new()

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use engine::{ApprovalKeeper, Dispatcher, Engine, Keep, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper};
+use engine::{
+    ApprovalKeeper, Chronicler, Dispatcher, Engine, Keep, Lander, Overseer, Rescuer, Retention, Service, Tailer, Tick, Timekeeper,
+};
 use leptos::config::LeptosOptions;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -167,6 +169,7 @@ pub fn start_services(engine: &Engine, origin: &str, keep: Keep, own_machine: bo
     start_service(Timekeeper::default(), engine, stop, tracker);
     start_service(ApprovalKeeper::default(), engine, stop, tracker);
     start_service(Lander::new(origin.to_owned()), engine, stop, tracker);
+    start_service(Chronicler, engine, stop, tracker);
     start_service(Retention(keep), engine, stop, tracker);
     start_service(Sweeper, engine, stop, tracker);
     start_service(EndpointKeeper::new(own_machine, tracker.clone(), stop.clone()), engine, stop, tracker);

@@ -72,7 +72,7 @@ fn slot_row(slot: RunnerSlot, titles: &Titles) -> Option<impl IntoView + use<>> 
     })
 }
 
-fn badge(state: RunnerState) -> impl IntoView {
+pub(super) fn badge(state: RunnerState) -> impl IntoView {
     let (tone, shape, word) = state_look(state, 1);
     view! { <Badge tone=tone shape=shape text=word /> }
 }

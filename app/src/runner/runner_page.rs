@@ -2,7 +2,7 @@
 
 use domain::{
     Page, Runner,
-    runner::{Draining, RunnerDetail, RunnerLogEntry},
+    runner::{Draining, RunnerDetail, RunnerLogEntry, RunnerTransition},
 };
 use leptos::{prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
@@ -13,7 +13,7 @@ use leptos_router::{
 
 use super::{
     acts::Acts, current::current_part, day::day_part, facts::facts, find_runner, history::history_part, log::log_part, look::keep_looking,
-    machine::machine_part, runner_log, state::state_badge,
+    machine::machine_part, periods::periods_part, runner_log, runner_periods, state::state_badge,
 };
 use crate::{
     components::{Notice, Time, Tone},
@@ -61,6 +61,11 @@ fn RunnerById(id: String) -> impl IntoView {
         let id = id.clone();
         fetch(move || cursor.get(), move |cursor| runner_log(id.clone(), cursor))
     };
+    let stood = Memo::new(move |_| query.with(|query| query.get_str("stood").map(str::to_owned)));
+    let periods = {
+        let id = id.clone();
+        fetch(move || stood.get(), move |cursor| runner_periods(id.clone(), cursor))
+    };
     let (is_leaving, before) = (RwSignal::new(false), StoredValue::new(None::<RunnerDetail>));
     let runner = fetch(
         || (),
@@ -82,20 +87,32 @@ fn RunnerById(id: String) -> impl IntoView {
     );
     keep_looking(runner);
     keep_looking(log);
+    keep_looking(periods);
     let refresh = Callback::new(move |()| {
         runner.refetch();
         log.refetch();
+        periods.refetch();
     });
-    fetched(
-        runner,
-        12,
-        move |runner: Signal<RunnerDetail>| view! { <Content runner=runner log=log cursor=cursor is_leaving=is_leaving refresh=refresh /> },
-    )
+    fetched(runner, 12, move |runner: Signal<RunnerDetail>| {
+        view! {
+            <Content
+                runner=runner
+                periods=periods
+                stood=stood
+                log=log
+                cursor=cursor
+                is_leaving=is_leaving
+                refresh=refresh
+            />
+        }
+    })
 }
 
 #[component]
 fn Content(
     runner: Signal<RunnerDetail>,
+    periods: Fetched<Page<RunnerTransition>>,
+    stood: Memo<Option<String>>,
     log: Fetched<Page<RunnerLogEntry>>,
     cursor: Memo<Option<String>>,
     is_leaving: RwSignal<bool>,
@@ -122,6 +139,7 @@ fn Content(
         {current_part(runner)}
         {machine_part(runner)}
         {day_part(runner)}
+        {fetched(periods, 4, move |periods| periods_part(periods, stood))}
         {history_part(runner)}
         {fetched(log, 4, move |log| log_part(log, cursor))}
     }

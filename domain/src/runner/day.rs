@@ -106,7 +106,7 @@ impl DayFacts {
         RunnerDay { periods: latest_first(self.runner(), DAY_PERIODS), slots: if self.slots > 1 { self.each_slot() } else { vec![] } }
     }
 
-    fn runner(&self) -> Vec<RunnerPeriod> {
+    pub(super) fn runner(&self) -> Vec<RunnerPeriod> {
         let mut changes = Changes::new();
         self.note_away(&mut changes);
         for attempt in &self.attempts {
@@ -114,7 +114,7 @@ impl DayFacts {
             let waited = apart(&attempt.waited, attempt.span);
             waited.into_iter().for_each(|span| note(&mut changes, span, |counts, by| counts.blocked += by));
         }
-        self.periods(&changes, |_| None)
+        periods(self.since, &changes, |_| None)
     }
 
     fn note_away(&self, changes: &mut Changes) {
@@ -135,12 +135,14 @@ impl DayFacts {
             }
         }
         let used = slots.into_iter().enumerate().filter(|(_, attempts)| !attempts.is_empty());
-        let told =
-            used.map(|(place, attempts)| RunnerSlot { number: place + 1, periods: latest_first(self.one_slot(&attempts), SLOT_PERIODS) });
+        let told = used.map(|(place, attempts)| RunnerSlot {
+            number: place + 1,
+            periods: latest_first(self.one_slot(self.since, &attempts), SLOT_PERIODS),
+        });
         told.collect()
     }
 
-    fn one_slot(&self, attempts: &[&Occupied]) -> Vec<RunnerPeriod> {
+    pub(super) fn one_slot(&self, since: DateTime<Utc>, attempts: &[&Occupied]) -> Vec<RunnerPeriod> {
         let mut changes = Changes::new();
         self.note_away(&mut changes);
         for attempt in attempts {
@@ -154,28 +156,28 @@ impl DayFacts {
             let holds = |attempt: &&&Occupied| attempt.span.since <= at && attempt.span.until.is_none_or(|until| at < until);
             attempts.iter().find(holds).map(|attempt| attempt.task_id)
         };
-        self.periods(&changes, task_at)
+        periods(since, &changes, task_at)
     }
+}
 
-    /// From the beginning of the day on, each different from the one before it.
-    fn periods(&self, changes: &Changes, task_at: impl Fn(DateTime<Utc>) -> Option<TaskId>) -> Vec<RunnerPeriod> {
-        let mut counts = Counts::default();
-        for change in changes.range(..=self.since).map(|(_, change)| *change) {
-            add(&mut counts, change);
-        }
-        let period = |state, since| RunnerPeriod { state, since, until: None, lasted_ms: None, task_id: task_at(since) };
-        let mut periods = vec![period(counts.state(), self.since)];
-        let after = (std::ops::Bound::Excluded(self.since), std::ops::Bound::Unbounded);
-        for (at, change) in changes.range(after) {
-            add(&mut counts, *change);
-            let next = period(counts.state(), *at);
-            let Some(last) = periods.last_mut().filter(|last| (last.state, last.task_id) != (next.state, next.task_id)) else { continue };
-            last.until = Some(*at);
-            last.lasted_ms = Some((*at - last.since).num_milliseconds());
-            periods.push(next);
-        }
-        periods
+/// From then on, each different from the one before it.
+fn periods(since: DateTime<Utc>, changes: &Changes, task_at: impl Fn(DateTime<Utc>) -> Option<TaskId>) -> Vec<RunnerPeriod> {
+    let mut counts = Counts::default();
+    for change in changes.range(..=since).map(|(_, change)| *change) {
+        add(&mut counts, change);
     }
+    let period = |state, at| RunnerPeriod { state, since: at, until: None, lasted_ms: None, task_id: task_at(at) };
+    let mut periods = vec![period(counts.state(), since)];
+    let after = (std::ops::Bound::Excluded(since), std::ops::Bound::Unbounded);
+    for (at, change) in changes.range(after) {
+        add(&mut counts, *change);
+        let next = period(counts.state(), *at);
+        let Some(last) = periods.last_mut().filter(|last| (last.state, last.task_id) != (next.state, next.task_id)) else { continue };
+        last.until = Some(*at);
+        last.lasted_ms = Some((*at - last.since).num_milliseconds());
+        periods.push(next);
+    }
+    periods
 }
 
 fn latest_first(mut periods: Vec<RunnerPeriod>, most: usize) -> Vec<RunnerPeriod> {

@@ -60,6 +60,8 @@ pub(super) async fn delete_tasks(conn: &mut PgConnection, tasks: &[Uuid]) -> Res
         .await?;
     sqlx::query!("delete from task_repository where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from runner_log where task_id = any($1)", tasks).execute(&mut *conn).await?;
+    // how long it stood so is true all the same
+    sqlx::query!("update runner_period set task_id = null where task_id = any($1)", tasks).execute(&mut *conn).await?;
     sqlx::query!("delete from artifact using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;

@@ -124,7 +124,7 @@ async fn gone_since(conn: &mut PgConnection, runner: &Runner, created_at: Timest
     Ok(Some(stopped.unwrap_or(runner.last_seen_at + TimeDelta::seconds(OFFLINE_AFTER_SECONDS))))
 }
 
-async fn pauses(conn: &mut PgConnection, runner: RunnerId, since: Timestamp) -> Result<(Vec<Span>, Vec<Span>)> {
+pub(super) async fn pauses(conn: &mut PgConnection, runner: RunnerId, since: Timestamp) -> Result<(Vec<Span>, Vec<Span>)> {
     let rows = sqlx::query!(
         "select kind, since, until from runner_pause where runner_id = $1 and until >= $2 order by until desc limit $3",
         runner.0,
@@ -167,11 +167,11 @@ async fn held(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<(AttemptI
     Ok(rows.into_iter().map(|row| (row.id, occupied(row.task_id, row.claimed_at, None))).collect())
 }
 
-fn occupied(task_id: TaskId, since: Timestamp, until: Option<Timestamp>) -> Occupied {
+pub(super) fn occupied(task_id: TaskId, since: Timestamp, until: Option<Timestamp>) -> Occupied {
     Occupied { task_id, span: Span { since, until }, waited: vec![] }
 }
 
-async fn waits(conn: &mut PgConnection, attempts: &mut [(AttemptId, Occupied)]) -> Result<()> {
+pub(super) async fn waits(conn: &mut PgConnection, attempts: &mut [(AttemptId, Occupied)]) -> Result<()> {
     let ids: Vec<_> = attempts.iter().map(|(id, _)| id.0).collect();
     let rows = sqlx::query!(
         "select attempt_id, asked_at, closed_at from approval where attempt_id = any($1) order by asked_at desc limit $2",

@@ -32,7 +32,7 @@ impl Engine {
     }
 }
 
-fn parse_cursor(text: &str) -> Result<i64, Invalid> {
+pub(super) fn parse_cursor(text: &str) -> Result<i64, Invalid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
     let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
     number.ok_or_else(|| Invalid::field("/cursor", "malformed", "is not a cursor of this list"))
@@ -89,8 +89,8 @@ fn entry(row: Row, names: &HashMap<String, String>) -> Option<RunnerLogEntry> {
     Some(RunnerLogEntry { number: row.number, at: row.at, since: row.since, lasted_ms, what })
 }
 
-/// For so long it is kept what has happened to runners.
-const KEPT: TimeDelta = TimeDelta::days(90);
+/// For so long it is kept what has happened to runners, and how they stood.
+pub(super) const KEPT: TimeDelta = TimeDelta::days(90);
 
 /// Forgets what happened long ago, so much of it at most; how much.
 pub(crate) async fn forget(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<u64> {

@@ -6,9 +6,12 @@ use chrono::TimeDelta;
 use domain::{
     Actor, AttemptKey, CheckStatus, NewTask, RunnerId, TaskId, TaskStateName,
     protocol::{Assignment, Said, ToRunner, ToServer},
-    runner::{ACCEPT_SECONDS, RunnerState, TRIAL_SECONDS},
+    runner::{ACCEPT_SECONDS, RunnerLogFilter, RunnerState, TRIAL_SECONDS},
 };
-use engine::testing::{TestEngine, report};
+use engine::{
+    Error, Keep, Retention, Service,
+    testing::{TestEngine, report},
+};
 use sqlx::PgPool;
 
 use crate::{
@@ -276,4 +279,80 @@ async fn how_a_runner_stood_is_told_with_how_long(pool: PgPool) {
     ];
     assert_eq!(stood(&test, &ada, id).await, expected);
     assert!(test.engine.find_runner(&eve, id).await.is_err(), "it is another workspace's");
+}
+
+/// What is kept of it, from the earliest on, each with its seconds.
+async fn kept(test: &TestEngine, actor: &Actor, id: RunnerId) -> Vec<(Option<i32>, RunnerState, i64)> {
+    let filter = |cursor| RunnerLogFilter { cursor, limit: Some(2) };
+    let mut page = test.engine.runner_periods(actor, id, &filter(None)).await.unwrap();
+    let mut all = page.items;
+    while let Some(cursor) = page.next_cursor {
+        page = test.engine.runner_periods(actor, id, &filter(Some(cursor))).await.unwrap();
+        all.append(&mut page.items);
+    }
+    all.into_iter().rev().map(|period| (period.slot, period.state, period.lasted_ms / 1000)).collect()
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn each_transition_of_a_runner_is_kept_once_with_how_long_it_lasted(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve) = (test.owner().await, test.stranger().await);
+    let machine = Machine::new();
+    let id = machine.joins(&test, &ada, "box").await.id;
+    let mut link = Link::of_slots(&test, &machine, id, 2).await;
+    beats_for(&test, &mut link, 20, &[]).await;
+    hands_in(&test, &ada, "first").await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    // it is taken over in the middle of the work
+    beats_for(&test, &mut link, 300, &[assignment.attempt]).await;
+    test.chronicle().await;
+    assert_eq!(kept(&test, &ada, id).await, [(None, RunnerState::Idle, 20)], "what is not over is in none");
+    beats_for(&test, &mut link, 30, &[assignment.attempt]).await;
+    link.carries_out(&assignment).await;
+    test.chronicle().await;
+    beats_for(&test, &mut link, 40, &[]).await;
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    beats_for(&test, &mut link, 50, &[]).await;
+    test.engine.resume_runner(&ada, id).await.unwrap();
+    beats_for(&test, &mut link, 300, &[]).await;
+    let expected = [
+        (None, RunnerState::Idle, 20),
+        (None, RunnerState::Working, 330),
+        (Some(1), RunnerState::Working, 330),
+        (None, RunnerState::Idle, 40),
+        (Some(1), RunnerState::Idle, 40),
+        (None, RunnerState::Draining, 50),
+        (Some(1), RunnerState::Draining, 50),
+    ];
+    for _ in 0..2 {
+        test.chronicle().await;
+        assert_eq!(kept(&test, &ada, id).await, expected);
+    }
+    let others = test.engine.runner_periods(&eve, id, &RunnerLogFilter::default()).await;
+    assert!(matches!(others, Err(Error::NotFound { .. })), "it is another workspace's");
+
+    test.advance(TimeDelta::days(91));
+    Retention(Keep::default()).tick(&test.engine).await.unwrap();
+    assert!(kept(&test, &ada, id).await.is_empty(), "it is long ago");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_everybodys_runner_each_workspace_is_kept_its_own_work(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let (ada, eve) = (test.owner().await, test.stranger().await);
+    let (_, id, mut link) = Link::joined(&test, &ada).await;
+    beats_for(&test, &mut link, 20, &[]).await;
+    hands_in(&test, &ada, "first").await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    beats_for(&test, &mut link, 30, &[assignment.attempt]).await;
+    link.carries_out(&assignment).await;
+    let everybodys = "update runner set workspace_id = null, public_key = null, joined_by = null";
+    sqlx::query(everybodys).execute(&pool).await.unwrap();
+    test.advance(TimeDelta::minutes(10));
+    test.chronicle().await;
+    let expected = [(None, RunnerState::Idle, 20), (None, RunnerState::Working, 30), (None, RunnerState::Idle, 45)];
+    assert_eq!(kept(&test, &ada, id).await, expected);
+    assert_eq!(kept(&test, &eve, id).await, [(None, RunnerState::Idle, 95)]);
 }

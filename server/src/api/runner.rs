@@ -4,7 +4,9 @@ use app::problem::Problem;
 use axum::{Json, extract::State};
 use domain::{
     Page, Runner, RunnerId, TaskView,
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerFilter, RunnerLogEntry, RunnerLogFilter},
+    runner::{
+        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerFilter, RunnerLogEntry, RunnerLogFilter, RunnerTransition,
+    },
 };
 use engine::Engine;
 use http::StatusCode;
@@ -60,6 +62,26 @@ pub async fn runner_log(
     ApiQuery(filter): ApiQuery<RunnerLogFilter>,
 ) -> Result<Json<Page<RunnerLogEntry>>, Problem> {
     Ok(Json(engine.runner_log(&actor, id, &filter).await?))
+}
+
+/// How a runner stood, and each of its slots if it has several: a row for each transition, once the state before it is over for a few
+/// minutes, what ended last first. Of a runner inside a server, what it did for your workspace. What is older than 90 days is not kept.
+#[utoipa::path(
+    get, path = "/runners/{id}/periods", tag = "runners", operation_id = "runner_periods", params(("id" = RunnerId, Path), RunnerLogFilter),
+    responses(
+        (status = 200, body = Page<RunnerTransition>),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn runner_periods(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<RunnerId>,
+    ApiQuery(filter): ApiQuery<RunnerLogFilter>,
+) -> Result<Json<Page<RunnerTransition>>, Problem> {
+    Ok(Json(engine.runner_periods(&actor, id, &filter).await?))
 }
 
 /// Make a token with which one machine may join the workspace, within an hour. It is shown this once.

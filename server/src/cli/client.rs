@@ -11,7 +11,9 @@ use domain::{
     TaskSummary, TaskView, Workspace,
     account::{SetAutoPull, SetIsolation},
     queue::{Queue, QueueName},
-    runner::{JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RUNNERS_LISTED, RunnerDetail, RunnerLogEntry, RunnerLogFilter},
+    runner::{
+        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RUNNERS_LISTED, RunnerDetail, RunnerLogEntry, RunnerLogFilter, RunnerTransition,
+    },
     session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
 };
@@ -192,14 +194,22 @@ impl Client {
     }
 
     pub async fn runner_log(&self, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerLogEntry>, CliError> {
-        let mut url = self.api(&["runners", &id.to_string(), "log"]);
+        self.json(self.http.get(self.runner_part(id, "log", filter))).await
+    }
+
+    pub async fn runner_periods(&self, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerTransition>, CliError> {
+        self.json(self.http.get(self.runner_part(id, "periods", filter))).await
+    }
+
+    fn runner_part(&self, id: RunnerId, part: &str, filter: &RunnerLogFilter) -> Url {
+        let mut url = self.api(&["runners", &id.to_string(), part]);
         let limit = filter.limit.map(|limit| limit.to_string());
         for (name, value) in [("cursor", filter.cursor.as_deref()), ("limit", limit.as_deref())] {
             if let Some(value) = value {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        self.json(self.http.get(url)).await
+        url
     }
 
     pub async fn create_runner_token(&self) -> Result<NewRunnerToken, CliError> {
