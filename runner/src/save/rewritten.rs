@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn files_and_links_are_listed_and_nothing_else() {
-        let tree = b"100644 blob a1\tx\ty\0120000 blob b2\tlink\0100755 blob c3\td/run\0160000 commit d4\tlib\0";
+        let tree = b"100644 blob a1\tx\ty\x00120000 blob b2\tlink\x00100755 blob c3\td/run\x00160000 commit d4\tlib\0";
         let found = listed(tree);
         let found: Vec<_> = found.iter().map(|file| (file.is_link, file.id.as_str(), file.path.as_slice())).collect();
         let expected: [(bool, &str, &[u8]); 3] = [(false, "a1", b"x\ty"), (true, "b2", b"link"), (false, "c3", b"d/run")];
