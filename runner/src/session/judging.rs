@@ -98,12 +98,7 @@ mod tests {
 
     fn judging() -> Judging {
         let (backend, version) = (Backend::ClaudeCode, "2.1".into());
-        Judging::new(
-            2,
-            3,
-            &Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None, is_simple: false },
-            Secrets::default(),
-        )
+        Judging::new(2, 3, &Found { backend, version, program: "/c".into(), needs: "/c".into(), manifest: None, is_simple: false }, Secrets::default())
     }
 
     #[test]
