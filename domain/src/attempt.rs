@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, AttemptId, EndpointId, Failure, Finding, TaskId, VerificationReport, failure, task::RepositoryResult};
+use crate::{Artifact, AttemptId, AttemptUsage, EndpointId, Failure, Finding, TaskId, VerificationReport, failure, task::RepositoryResult};
 
 /// Names an attempt in everything a runner says about it. The number is the fence: a write that carries an old one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct Attempt {
     pub blocked_since: Option<DateTime<Utc>>,
     /// What there is of its session: the number of the latest event, 0 when there is none.
     pub session_events: i64,
+    /// What it has used, as far as its session tells that.
+    #[serde(default)]
+    pub usage: AttemptUsage,
     /// Where its model is; absent when no endpoint was chosen for it.
     #[serde(default)]
     pub endpoint: Option<AttemptEndpoint>,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
-pub use words::{Usage, body};
+pub use words::body;
 
 /// What becomes of a result that has passed its checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

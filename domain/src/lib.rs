@@ -34,6 +34,7 @@ pub mod runner;
 pub mod saved_view;
 pub mod session;
 pub mod task;
+pub mod usage;
 pub mod verification;
 pub mod workflow;
 
@@ -67,6 +68,7 @@ pub use runner::Runner;
 pub use saved_view::{SaveView, SavedView};
 pub use session::{SessionEvent, SessionEventKind};
 pub use task::{NewTask, NewTasks, Priority, Task, TaskState, TaskStateName, TaskSummary, TaskView, Work};
+pub use usage::{AttemptUsage, Usage};
 pub use verification::{CheckResult, CheckStatus, VerificationReport};
 
 /// A moment, always in UTC.

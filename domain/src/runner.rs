@@ -183,6 +183,20 @@ pub struct RunnerTally {
     /// Of these nothing was heard any more, or the runner gave them back.
     pub lost: i64,
     pub cancelled: i64,
+    /// From their start to their end, of those that succeeded or failed; absent when none did.
+    #[serde(default)]
+    pub mean_ms: Option<i64>,
+    /// Tokens that all of these have used, judges included, as far as it was told.
+    #[serde(default)]
+    pub input: u64,
+    /// Of the input, read from a cache.
+    #[serde(default)]
+    pub cached: u64,
+    #[serde(default)]
+    pub output: u64,
+    /// It was more: an agent has not told all of it, or came to no end.
+    #[serde(default)]
+    pub is_incomplete: bool,
 }
 
 impl RunnerTally {
@@ -190,6 +204,11 @@ impl RunnerTally {
     pub fn success_percent(&self) -> Option<i64> {
         let ended = self.succeeded + self.failed;
         (ended > 0).then(|| self.succeeded * 100 / ended)
+    }
+
+    /// Whether any of them has told tokens.
+    pub fn tells_tokens(&self) -> bool {
+        self.input > 0 || self.output > 0
     }
 }
 
@@ -315,6 +334,6 @@ mod tests {
     #[test]
     fn what_did_not_end_by_itself_says_nothing_of_success() {
         assert_eq!(RunnerTally { lost: 3, cancelled: 2, ..RunnerTally::default() }.success_percent(), None);
-        assert_eq!(RunnerTally { succeeded: 2, failed: 1, lost: 9, cancelled: 9 }.success_percent(), Some(66));
+        assert_eq!(RunnerTally { succeeded: 2, failed: 1, lost: 9, cancelled: 9, ..RunnerTally::default() }.success_percent(), Some(66));
     }
 }

@@ -135,6 +135,9 @@ pub enum SessionEventKind {
         /// Of the input, read from a cache.
         cached: u64,
         output: u64,
+        /// There was more before it that the agent does not tell: in all it is at least this.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_part: bool,
     },
     /// Something went wrong. The agent may go on.
     Error { message: String },

@@ -14,6 +14,7 @@ mod repository;
 mod session;
 pub(crate) mod store;
 pub(crate) mod telling;
+mod usage;
 
 pub use overseer::Overseer;
 

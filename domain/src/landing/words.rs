@@ -2,7 +2,7 @@
 //! anybody by name.
 
 use crate::{
-    Attempt, CheckResult, Landing, LandingState, PullRequest, TaskView, VerificationReport, Work,
+    Attempt, CheckResult, Landing, LandingState, PullRequest, TaskView, Usage, VerificationReport, Work,
     agent::dollars,
     task::{TaskRepository, last_part},
 };
@@ -12,19 +12,8 @@ const SHOWN: usize = 4000;
 /// Of one line in a table.
 const LINE: usize = 200;
 
-/// What the agent of a task has used, over all its attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub input: u64,
-    /// Of the input, read from a cache.
-    pub cached: u64,
-    pub output: u64,
-    /// Millionths of a dollar, as the agent counts them.
-    pub cost_micros: Option<u64>,
-}
-
-/// In Markdown. `page` is where people see the task; `own` is the repository in which it is, when that is not the first.
-pub fn body(task: &TaskView, attempt: &Attempt, own: Option<&TaskRepository>, usage: Option<Usage>, page: &str) -> String {
+/// In Markdown. `usage` is what agents and judges have used over all attempts. `page` is where people see the task; `own` is the repository in which it is, when that is not the first.
+pub fn body(task: &TaskView, attempt: &Attempt, own: Option<&TaskRepository>, usage: Option<&Usage>, page: &str) -> String {
     let mut parts = vec![asked_for(task)];
     if !task.success_criteria.is_empty() {
         parts.push(format!("**Counts as done**\n\n{}", block(&task.success_criteria.join("\n"))));
@@ -99,11 +88,12 @@ fn row(check: &CheckResult) -> String {
     )
 }
 
-fn used(usage: Usage) -> String {
+fn used(usage: &Usage) -> String {
     let cached = if usage.cached > 0 { format!(" ({} of them from a cache)", usage.cached) } else { String::new() };
     let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
     let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
-    format!("**Used**: {} tokens in{cached}, {} out{cost}", usage.input, usage.output)
+    let at_least = if usage.is_incomplete { "at least " } else { "" };
+    format!("**Used**: {at_least}{} tokens in{cached}, {} out{cost}", usage.input, usage.output)
 }
 
 fn origin(task: &TaskView, attempt: &Attempt, page: &str) -> String {
@@ -167,8 +157,9 @@ mod tests {
 
     #[test]
     fn what_was_used_is_said_as_far_as_it_is_known() {
-        let usage = Usage { input: 1200, cached: 200, output: 34, cost_micros: Some(1_234_000) };
-        assert_eq!(used(usage), "**Used**: 1200 tokens in (200 of them from a cache), 34 out; $1.24 as the agent counts it");
-        assert_eq!(used(Usage { input: 5, output: 1, ..Usage::default() }), "**Used**: 5 tokens in, 1 out");
+        let usage = Usage { input: 1200, cached: 200, output: 34, cost_micros: Some(1_234_000), ..Usage::default() };
+        assert_eq!(used(&usage), "**Used**: 1200 tokens in (200 of them from a cache), 34 out; $1.24 as the agent counts it");
+        let last_answer = Usage { input: 5, output: 1, is_incomplete: true, ..Usage::default() };
+        assert_eq!(used(&last_answer), "**Used**: at least 5 tokens in, 1 out");
     }
 }

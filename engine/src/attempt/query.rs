@@ -6,7 +6,7 @@ use domain::{
 };
 use sqlx::{PgConnection, types::Json};
 
-use super::{finding, repository, store::check_spec};
+use super::{finding, repository, store::check_spec, usage};
 use crate::{Error, Result, endpoint};
 
 /// A task's attempts, oldest first, with their verifications; the artifacts are added by who knows them.
@@ -36,6 +36,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
     let mut rounds = earlier_rounds(conn, &ids).await?;
     let mut findings = finding::of(conn, &ids).await?;
     let mut results = repository::of(conn, &ids).await?;
+    let mut used = usage::of_task(conn, task).await?;
     let attempts = rows.into_iter().map(|row| {
         let verification = row.verified_at.zip(row.verified_in).map(|(started_at, duration_ms)| VerificationReport {
             checks: checks.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, check)| check).collect(),
@@ -75,6 +76,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             taken_away: row.taken_away,
             blocked_since: row.blocked_since,
             session_events: row.session_events,
+            usage: used.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, usage)| usage).next().unwrap_or_default(),
             endpoint,
             no_endpoint,
         }

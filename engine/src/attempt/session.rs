@@ -7,6 +7,7 @@ use domain::{
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
+use super::usage::{self, Told};
 use crate::{Engine, Error, Result};
 
 /// Read at once: so many events, and so many bytes of them, at least one event.
@@ -92,6 +93,8 @@ pub(super) struct NewEvent {
     kind: &'static str,
     payload: serde_json::Value,
     bytes: usize,
+    #[serde(skip)]
+    used: Option<Told>,
 }
 
 impl NewEvent {
@@ -100,7 +103,8 @@ impl NewEvent {
         let (kept, bytes) = event.kind.clone().kept();
         let payload = serde_json::to_value(&kept).unwrap_or_default();
         let (number, at, kind) = (event.number, event.at, kept.name());
-        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes }
+        let used = Told::of(workspace_id, attempt.attempt_id, &kept);
+        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes, used }
     }
 }
 
@@ -121,10 +125,10 @@ pub(super) async fn insert(conn: &mut PgConnection, events: &[NewEvent]) -> Resu
          where new.number = coalesce(last.number, 0) + place",
         Json(events) as _
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
     match usize::try_from(done.rows_affected()) {
-        Ok(stored) if stored == events.len() => Ok(()),
+        Ok(stored) if stored == events.len() => usage::add(conn, events.iter().filter_map(|event| event.used.as_ref())).await,
         _ => Err(Error::Conflict("the events of a session do not follow each other".into())),
     }
 }

@@ -1,15 +1,12 @@
 //! What a runner is told of a result that is to land: the commit, and what its pull request says.
 
-use std::collections::HashMap;
-
 use domain::{
-    AttemptId, Land, SessionEventKind, TaskId,
+    Attempt, Land, Usage,
     account::SYSTEM,
-    landing::{self, Usage},
+    landing,
     protocol::{LandingOrder, WantedPullRequest},
     task::fill,
 };
-use sqlx::{PgConnection, types::Json};
 
 use super::store::Due;
 use crate::{Engine, Error, Result, task};
@@ -39,8 +36,8 @@ async fn pull_request(engine: &Engine, due: &Due, origin: &str) -> Result<Wanted
     let id = due.attempt.task_id;
     let mut tx = engine.begin_in(due.workspace, SYSTEM.into()).await?;
     let task = task::query::view(&mut tx, id).await?;
-    let usage = usage(&mut tx, id).await?;
     let task = tx.commit(task).await?;
+    let usage = used(&task.attempt_list);
     let attempt = task.attempt_list.iter().find(|attempt| attempt.id == due.attempt.attempt_id);
     let attempt = attempt.ok_or_else(|| Error::not_found("attempt", due.attempt.attempt_id))?;
     let beside = usize::try_from(due.position - 1).ok().and_then(|index| task.repositories.get(index));
@@ -50,56 +47,16 @@ async fn pull_request(engine: &Engine, due: &Due, origin: &str) -> Result<Wanted
     };
     Ok(WantedPullRequest {
         title: task.summary.title.clone(),
-        body: landing::body(&task, attempt, beside, usage, &format!("{origin}/tasks/{id}")),
+        body: landing::body(&task, attempt, beside, usage.as_ref(), &format!("{origin}/tasks/{id}")),
         base: base_ref.map(|base| fill(base, &task.inputs).trim().to_owned()).filter(|base| !base.is_empty()),
     })
 }
 
-/// What its agents have used in all its attempts; nothing when none has said so.
-async fn usage(conn: &mut PgConnection, task: TaskId) -> Result<Option<Usage>> {
-    let rows = sqlx::query!(
-        r#"select attempt_id, payload as "kind: Json<SessionEventKind>" from session_event join attempt on attempt.id = attempt_id
-           where task_id = $1 and kind in ('usage', 'ended') order by attempt_id, session_event.number"#,
-        task.0
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(sum(rows.into_iter().map(|row| (row.attempt_id, row.kind.0))))
-}
-
-/// The cost is told for a whole session: the last word of each attempt counts.
-fn sum(events: impl IntoIterator<Item = (AttemptId, SessionEventKind)>) -> Option<Usage> {
-    let (mut all, mut costs, mut is_known) = (Usage::default(), HashMap::new(), false);
-    for (attempt, kind) in events {
-        match kind {
-            SessionEventKind::Usage { input, cached, output, .. } => {
-                is_known = true;
-                all.input = all.input.saturating_add(input);
-                all.cached = all.cached.saturating_add(cached);
-                all.output = all.output.saturating_add(output);
-            }
-            SessionEventKind::Ended { cost_micros: Some(cost), .. } => drop(costs.insert(attempt, cost)),
-            _ => {}
-        }
+/// What its agents have used in all its attempts, those that judged them included; nothing when none has said so.
+fn used(attempts: &[Attempt]) -> Option<Usage> {
+    let mut all = Usage::default();
+    for usage in attempts.iter().flat_map(|attempt| [&attempt.usage.agent, &attempt.usage.judges]).flatten() {
+        all.add(usage);
     }
-    all.cost_micros = (!costs.is_empty()).then(|| costs.into_values().fold(0_u64, u64::saturating_add));
-    (is_known || all.cost_micros.is_some()).then_some(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::session::SessionEnd;
-
-    #[test]
-    fn what_was_used_is_told_over_all_attempts() {
-        let used = |input| SessionEventKind::Usage { model: None, input, cached: 1, output: 2 };
-        let ended = |cost| SessionEventKind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: cost };
-        let (one, two) = (AttemptId(uuid::Uuid::nil()), AttemptId(uuid::Uuid::max()));
-        let events =
-            [(one, used(10)), (one, ended(Some(5))), (one, used(u64::MAX)), (one, ended(Some(7))), (two, used(1)), (two, ended(None))];
-        assert_eq!(sum(events), Some(Usage { input: u64::MAX, cached: 3, output: 6, cost_micros: Some(7) }));
-        assert_eq!(sum([(one, ended(None))]), None);
-        assert_eq!(sum([]), None);
-    }
+    Some(all).filter(Usage::is_known)
 }

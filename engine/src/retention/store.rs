@@ -87,6 +87,9 @@ pub(super) async fn delete_tasks(conn: &mut PgConnection, tasks: &[Uuid]) -> Res
     sqlx::query!("delete from verification_round using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;
+    sqlx::query!("delete from attempt_usage using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query!("delete from session_event using attempt where attempt.id = attempt_id and task_id = any($1)", tasks)
         .execute(&mut *conn)
         .await?;

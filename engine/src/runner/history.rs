@@ -93,16 +93,38 @@ async fn history(conn: &mut PgConnection, runner: RunnerId) -> Result<Vec<Runner
 
 async fn tally(conn: &mut PgConnection, runner: RunnerId) -> Result<RunnerTally> {
     let row = sqlx::query!(
-        r#"select count(*) filter (where state = 'succeeded') as "succeeded!", count(*) filter (where state in ('failed', 'timed_out')) as "failed!",
-                  count(*) filter (where state = 'lost') as "lost!", count(*) filter (where state = 'cancelled') as "cancelled!"
-           from (select state from attempt
-                 where workspace_id = (select current_workspace()) and runner_id = $1 and ended_at is not null
-                   and (state <> 'lost' or started_at is not null)
-                 order by claimed_at desc limit $2) as latest"#,
+        r#"with latest as (
+             select id, state, started_at, ended_at from attempt
+             where workspace_id = (select current_workspace()) and runner_id = $1 and ended_at is not null
+               and (state <> 'lost' or started_at is not null)
+             order by claimed_at desc limit $2
+           ), used as (
+             select coalesce(sum(input), 0)::bigint as input, coalesce(sum(cached), 0)::bigint as cached, coalesce(sum(output), 0)::bigint as output,
+                    coalesce(bool_or(is_incomplete or coalesce(under_way > 0, false)), false) as is_incomplete
+             from attempt_usage where attempt_id in (select id from latest)
+           ), ended as (
+             select count(*) filter (where state = 'succeeded') as succeeded, count(*) filter (where state in ('failed', 'timed_out')) as failed,
+                    count(*) filter (where state = 'lost') as lost, count(*) filter (where state = 'cancelled') as cancelled,
+                    (avg(extract(epoch from ended_at - started_at)) filter (where state in ('succeeded', 'failed', 'timed_out')) * 1000)::bigint as mean_ms
+             from latest
+           )
+           select succeeded as "succeeded!", failed as "failed!", lost as "lost!", cancelled as "cancelled!", mean_ms,
+                  input as "input!", cached as "cached!", output as "output!", is_incomplete as "is_incomplete!"
+           from ended cross join used"#,
         runner.0,
         HISTORY_COUNTED
     )
     .fetch_one(conn)
     .await?;
-    Ok(RunnerTally { succeeded: row.succeeded, failed: row.failed, lost: row.lost, cancelled: row.cancelled })
+    Ok(RunnerTally {
+        succeeded: row.succeeded,
+        failed: row.failed,
+        lost: row.lost,
+        cancelled: row.cancelled,
+        mean_ms: row.mean_ms,
+        input: row.input.unsigned_abs(),
+        cached: row.cached.unsigned_abs(),
+        output: row.output.unsigned_abs(),
+        is_incomplete: row.is_incomplete,
+    })
 }

@@ -2,10 +2,14 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, AttemptState, NewTask, Permission, Priority, Role, RunnerId, TaskId, TaskStateName,
+    Actor, ActorKind, AttemptState, CheckStatus, NewTask, Permission, Priority, Role, RunnerId, SessionEvent, SessionEventKind, TaskId,
+    TaskStateName,
     runner::{RunnerState, RunnerTally},
 };
-use engine::{Error, testing::TestEngine};
+use engine::{
+    Error,
+    testing::{TestEngine, Words, report},
+};
 use sqlx::PgPool;
 
 use crate::{
@@ -196,13 +200,21 @@ async fn what_a_runner_does_and_has_done_is_found_with_it(pool: PgPool) {
     }
     let claimed = local.runner.claims(3).await;
     local.runner.starts(claimed[2].attempt).await.unwrap();
-    local.runner.succeeds(&claimed[0]).await.unwrap();
+    local.runner.starts(claimed[0].attempt).await.unwrap();
+    let used = SessionEventKind::Usage { model: None, input: 1200, cached: 200, output: 34, is_part: true };
+    let used = SessionEvent { number: 1, at: domain::Timestamp::UNIX_EPOCH, kind: used };
+    local.runner.says_together(&[(claimed[0].attempt, Words::Session(vec![used]))]).await.pop().unwrap().unwrap();
+    test.advance(TimeDelta::seconds(30));
+    local.runner.verifies(claimed[0].attempt).await.unwrap();
+    local.runner.reports(claimed[0].attempt, report(&claimed[0], CheckStatus::Passed)).await.unwrap();
+    // it takes no time at all
     local.runner.fails(&claimed[1]).await.unwrap();
     let detail = test.engine.find_runner(&ada, id).await.unwrap();
     assert_eq!(detail.current.iter().map(|one| (one.task.as_str(), one.state)).collect::<Vec<_>>(), [("open", AttemptState::Running)]);
     let mut history: Vec<_> = detail.history.iter().map(|one| (one.task.as_str(), one.state, one.failure.is_some())).collect();
     history.sort_unstable_by_key(|one| one.0);
     assert_eq!(history, [("bad", AttemptState::Failed, true), ("good", AttemptState::Succeeded, false)]);
-    assert_eq!(detail.tally, RunnerTally { succeeded: 1, failed: 1, ..RunnerTally::default() });
+    let tokens = RunnerTally { input: 1200, cached: 200, output: 34, is_incomplete: true, ..RunnerTally::default() };
+    assert_eq!(detail.tally, RunnerTally { succeeded: 1, failed: 1, mean_ms: Some(15_000), ..tokens });
     assert_eq!(tally(&test, &eve, id).await, RunnerTally::default(), "of what others have it do, nobody learns");
 }

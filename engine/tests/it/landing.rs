@@ -384,10 +384,14 @@ async fn a_pull_request_says_what_was_proven_and_is_kept_up_to_date(pool: PgPool
     let (runner, assignment) = (&scene.runner.runner, scene.runner.runner.claims_one().await);
     runner.starts(assignment.attempt).await.unwrap();
     let event = |number, kind| SessionEvent { number, at: domain::Timestamp::UNIX_EPOCH, kind };
-    let used = event(1, SessionEventKind::Usage { model: None, input: 1200, cached: 0, output: 34 });
+    let used = event(1, SessionEventKind::Usage { model: None, input: 1200, cached: 0, output: 34, is_part: false });
     let ended = event(2, SessionEventKind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(50_000) });
     runner.says_together(&[(assignment.attempt, Words::Session(vec![used, ended]))]).await.pop().unwrap().unwrap();
     runner.verifies(assignment.attempt).await.unwrap();
+    let judge = |number, kind| event(number, SessionEventKind::Judge { round: 1, check: 1, event: Box::new(kind) });
+    let judge_used = judge(3, SessionEventKind::Usage { model: None, input: 300, cached: 0, output: 6, is_part: true });
+    let judge_ended = judge(4, SessionEventKind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(10_000) });
+    runner.says_together(&[(assignment.attempt, Words::Session(vec![judge_used, judge_ended]))]).await.pop().unwrap().unwrap();
     runner.reports(assignment.attempt, report(&assignment, CheckStatus::Passed)).await.unwrap();
 
     let order = scene.is_told().await;
@@ -397,7 +401,7 @@ async fn a_pull_request_says_what_was_proven_and_is_kept_up_to_date(pool: PgPool
     let expected = format!(
         "**Asked for**\n\n````text\nTidy up, @team\n```\n# now\n````\n\n**Counts as done**\n\n```text\nIt is tidy\n```\n\n\
          **Checks**: 1 of 1 passed, run by Muster after the work had ended\n\n| Check | Result | Took |\n|---|---|---|\n\
-         | Command succeeds ` make test ` | passed | 0.0 s |\n\n**Used**: 1200 tokens in, 34 out; $0.05 as the agent counts it\n\n\
+         | Command succeeds ` make test ` | passed | 0.0 s |\n\n**Used**: at least 1500 tokens in, 40 out; $0.06 as the agent counts it\n\n\
          [Muster task {short}](http://muster.test/tasks/{id}), attempt 1 · \
          [Report](http://muster.test/tasks/{id}?view=checks&attempt=1), SHA-256 `{hash}`\n",
         short = id.short()

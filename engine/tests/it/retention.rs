@@ -260,6 +260,7 @@ async fn everything_that_names_a_task_or_a_run_is_known(pool: PgPool) {
         "artifact → attempt",
         "attempt → task",
         "attempt_repository → attempt",
+        "attempt_usage → attempt",
         "event → task",
         "finding → attempt",
         "landing → attempt",

@@ -231,3 +231,50 @@ async fn what_speaks_against_a_result_is_kept_beside_it(pool: PgPool) {
     let kept = &task.attempt_list[0].findings;
     assert_eq!((kept.len(), &kept[0], kept[1].detail.as_str(), kept[2].detail.len()), (20, &found, "a\u{fffd}", 1000));
 }
+
+/// Before the attempt has ended it is what was used so far; of an agent that came to no end it is not all.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    let attempt = assignment.attempt;
+    let event = |number, kind| SessionEvent { kind, ..message(number, "") };
+    let used = |model: &str, input| Event::Usage { model: Some(model.into()), input, cached: 10, output: 5, is_part: false };
+    let ended = |cost| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(cost) };
+    let judge = |kind| Event::Judge { round: 1, check: 1, event: Box::new(kind) };
+    let started = Event::Started { backend: Backend::ClaudeCode, version: None, model: Some("opus".into()), session: None };
+    runner.starts(attempt).await.unwrap();
+    says(&runner, attempt, vec![event(1, started.clone()), event(2, used("opus", 100))]).await.unwrap();
+    says(&runner, attempt, vec![event(3, used("haiku", 50)), event(4, ended(700)), event(5, used("opus", 1)), event(6, ended(900))])
+        .await
+        .unwrap();
+    runner.verifies(attempt).await.unwrap();
+    says(&runner, attempt, vec![event(7, judge(used("sonnet", 30))), event(8, judge(ended(20)))]).await.unwrap();
+    says(&runner, attempt, vec![event(9, judge(used("sonnet", 3))), event(10, judge(ended(2)))]).await.unwrap();
+    runner.reports(attempt, engine::testing::report(&assignment, domain::CheckStatus::Passed)).await.unwrap();
+    let usage = test.engine.get_task(&ada, id).await.unwrap().attempt_list[0].usage.clone();
+    let models = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let by_agent = domain::Usage {
+        models: models(&["opus", "haiku"]),
+        input: 151,
+        cached: 30,
+        output: 15,
+        cost_micros: Some(900),
+        is_incomplete: false,
+    };
+    let by_judges =
+        domain::Usage { models: models(&["sonnet"]), input: 33, cached: 20, output: 10, cost_micros: Some(22), is_incomplete: false };
+    assert_eq!(usage, domain::AttemptUsage { agent: Some(by_agent), judges: Some(by_judges) });
+
+    let id = test.create(&ada, NewTask { max_attempts: 1, ..prompt("two") }).await.summary.id;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    says(&runner, assignment.attempt, vec![event(1, started), event(2, used("opus", 100))]).await.unwrap();
+    let of = async || test.engine.get_task(&ada, id).await.unwrap().attempt_list[0].usage.agent.clone().unwrap();
+    assert!(!of().await.is_incomplete, "it is at work");
+    runner.fails(&assignment).await.unwrap();
+    assert!(of().await.is_incomplete, "its agent told no end");
+}

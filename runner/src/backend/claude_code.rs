@@ -377,7 +377,7 @@ impl ClaudeCode {
             "message_delta" => {
                 let Usage { model, input, cached } = std::mem::take(&mut self.usage);
                 let output = number(event, "/usage/output_tokens").unwrap_or(0);
-                if input == 0 && output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output }] }
+                if input == 0 && output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output, is_part: false }] }
             }
             _ => vec![],
         }

@@ -553,6 +553,7 @@ impl Codex {
             input: of("last", "inputTokens"),
             cached: of("last", "cachedInputTokens"),
             output: of("last", "outputTokens"),
+            is_part: false,
         };
         let mut heard = Heard::events(vec![used]);
         if self.max_turns.is_some_and(|most| self.answers > most.into()) && !self.interrupted {

@@ -55,7 +55,7 @@ impl Judging {
                 self.words = words.map(|words| words + text + "\n");
             }
             Event::ToolCall { .. } => self.tool_calls += 1,
-            Event::Usage { model, input, cached, output } => {
+            Event::Usage { model, input, cached, output, .. } => {
                 of.model = of.model.take().or_else(|| model.clone());
                 of.input = of.input.saturating_add(*input);
                 of.cached = of.cached.saturating_add(*cached);
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn what_it_says_and_uses_is_noted() {
         let mut judging = judging();
-        let used = Event::Usage { model: Some("opus".into()), input: 100, cached: 40, output: 20 };
+        let used = Event::Usage { model: Some("opus".into()), input: 100, cached: 40, output: 20, is_part: false };
         let message = |text: &str| Event::Message { text: text.into() };
         let ended = Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1300) };
         for kind in [message("I look."), Event::Thinking { text: "Hm.".into() }, used.clone(), message("Done."), used, ended] {

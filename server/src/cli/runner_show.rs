@@ -1,5 +1,7 @@
 //! `muster runner show`
 
+use std::time::Duration;
+
 use clap::Args;
 use domain::{
     Timestamp,
@@ -85,6 +87,11 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("lost", tally.lost.to_string()),
         ("cancelled", tally.cancelled.to_string()),
         ("success_percent", tally.success_percent().map(|percent| percent.to_string()).unwrap_or_default()),
+        ("mean_ms", tally.mean_ms.map(|mean| mean.to_string()).unwrap_or_default()),
+        ("input_tokens", tally.input.to_string()),
+        ("cached_tokens", tally.cached.to_string()),
+        ("output_tokens", tally.output.to_string()),
+        ("tokens_incomplete", tally.is_incomplete.to_string()),
     ];
     let fields = fields.into_iter().chain(reading_fields(runner.reading.as_ref())).map(|(name, value)| vec![name.to_owned(), value]);
     let current = current.iter().map(|attempt| attempt_fields("current", attempt));
@@ -151,6 +158,8 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
     }
     lines.extend(runner.left_behind.as_ref().map(|what| field("left", what)));
     lines.push(field("tally", &tally_in_words(&detail.tally)));
+    lines.extend(mean_in_words(&detail.tally).map(|words| field("took", &words)));
+    lines.extend(tokens_in_words(&detail.tally).map(|words| field("tokens", &words)));
     lines.extend(section("Machine", reading_lines(runner.reading.as_ref(), now)));
     lines.extend(section("At work", detail.current.iter().map(|attempt| attempt_line(attempt, now)).collect()));
     lines.extend(section("How it stood", detail.day.periods.iter().take(STOOD_SHOWN).map(|period| period_line(period, now)).collect()));
@@ -165,13 +174,24 @@ fn period_line(period: &RunnerPeriod, now: Timestamp) -> String {
 }
 
 fn tally_in_words(tally: &RunnerTally) -> String {
-    let RunnerTally { succeeded, failed, lost, cancelled } = tally;
+    let RunnerTally { succeeded, failed, lost, cancelled, .. } = tally;
     let ended = succeeded + failed + lost + cancelled;
     if ended == 0 {
         return "nothing has ended yet".into();
     }
     let percent = tally.success_percent().map(|percent| format!("; {percent} % success")).unwrap_or_default();
     format!("of the latest {ended}, {succeeded} succeeded, {failed} failed, {lost} lost, {cancelled} cancelled{percent}")
+}
+
+/// Of those that succeeded or failed.
+fn mean_in_words(tally: &RunnerTally) -> Option<String> {
+    Some(format!("{} on average", duration(Duration::from_millis(tally.mean_ms?.unsigned_abs()))))
+}
+
+fn tokens_in_words(tally: &RunnerTally) -> Option<String> {
+    let RunnerTally { input, cached, output, .. } = tally;
+    let at_least = if tally.is_incomplete { "at least " } else { "" };
+    tally.tells_tokens().then(|| format!("{at_least}{input} in, {cached} of them cached, {output} out"))
 }
 
 /// Its task, how it stands, how long it took so far, and when it ended or was given to the runner.
@@ -187,8 +207,6 @@ fn attempt_line(attempt: &RunnerAttempt, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use domain::{
         AttemptState, Failure, FailureCode, Runner, RunnerId, TaskId,
         runner::{Draining, HostReading, RunnerDay, RunnerReading, RunnerState, reading::Amount},
@@ -251,7 +269,17 @@ mod tests {
             joined_by: Some("Grace".into()),
             current: vec![attempt(AttemptState::Running, None, None)],
             history: vec![attempt(AttemptState::Failed, Some(ended), Some(failure))],
-            tally: RunnerTally { succeeded: 2, failed: 1, lost: 0, cancelled: 1 },
+            tally: RunnerTally {
+                succeeded: 2,
+                failed: 1,
+                cancelled: 1,
+                mean_ms: Some(60_000),
+                input: 1200,
+                cached: 200,
+                output: 34,
+                is_incomplete: true,
+                ..RunnerTally::default()
+            },
             day: RunnerDay { periods: vec![period], slots: vec![] },
         }
     }
@@ -264,6 +292,7 @@ mod tests {
         assert!(text.contains("\ndraining    since 1970-01-01T00:00:00Z, as Ada wants; `muster runner resume` ends it\n"), "{text}");
         assert!(text.contains("\njoined      1970-01-01T00:00:00Z, with a token of Grace\n"), "{text}");
         assert!(text.contains("\ntally       of the latest 4, 2 succeeded, 1 failed, 0 lost, 1 cancelled; 66 % success\n"), "{text}");
+        assert!(text.contains("\ntook        1 min 0 s on average\ntokens      at least 1200 in, 200 of them cached, 34 out\n"), "{text}");
         assert!(text.contains("\nlimits      4 GiB of memory; looked at from outside\n"), "{text}");
         assert!(text.contains("\nnetwork     commands: example.org, example.net; agents: open\n"), "{text}");
         assert!(text.contains("\nleft        attempt 1: process 4711\n"), "{text}");
@@ -307,6 +336,7 @@ mod tests {
         let value = |name: &str| lines.iter().find(|line| line[0] == name).map(|line| line[1].as_str());
         assert_eq!([value("state"), value("draining_by"), value("success_percent")], [Some("draining"), Some("Ada"), Some("66")]);
         assert_eq!([value("network"), value("left_behind")], [Some("example.org,example.net"), Some("attempt 1: process 4711")]);
+        assert_eq!([value("mean_ms"), value("input_tokens"), value("tokens_incomplete")], [Some("60000"), Some("1200"), Some("true")]);
         let attempts: Vec<_> = lines.iter().filter(|line| line.len() > 5).map(|line| (&*line[0], &*line[3], &*line[8])).collect();
         assert_eq!(attempts, [("current", "running", ""), ("history", "failed", "command_failed")]);
     }

@@ -95,6 +95,7 @@ mod tests {
             taken_away: false,
             blocked_since: None,
             session_events: 0,
+            usage: domain::AttemptUsage::default(),
             endpoint: None,
             no_endpoint: None,
         }

@@ -86,7 +86,10 @@ fn text_of(event: &Event) -> String {
         Event::Permission { tool, subject, allowed, by } => {
             format!("{tool} {subject}: {} by {by}", if *allowed { "allowed" } else { "not allowed" })
         }
-        Event::Usage { input, cached, output, .. } => format!("{input} tokens in, {cached} of them cached, {output} out"),
+        Event::Usage { input, cached, output, is_part, .. } => {
+            let at_least = if *is_part { "at least " } else { "" };
+            format!("{at_least}{input} tokens in, {cached} of them cached, {output} out")
+        }
         Event::Error { message } => message.clone(),
         Event::Ended { how, turns, cost_micros } => {
             let how = serde_json::to_value(how).ok().and_then(|how| how.as_str().map(|how| how.replace('_', " "))).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use domain::{
-    Attempt, Event, FailureCode, Land, TaskView, Timestamp, Work,
+    Attempt, Event, FailureCode, Land, TaskView, Timestamp, Usage, Work,
     endpoint::AwaitedPull,
     repository::also_fetched,
     task::{Gate, RepositoryResult, TaskLink, TaskRepository, TierSource, plain},
@@ -117,6 +117,8 @@ fn fields(task: &TaskView) -> Vec<Vec<String>> {
         fields.push(("branch", attempt.branch.clone().unwrap_or_default()));
         fields.push(("commit", attempt.commit.clone().unwrap_or_default()));
         fields.push(("report_hash", attempt.report_hash.clone().unwrap_or_default()));
+        fields.push(("used", attempt.usage.agent.as_ref().map(Usage::in_words).unwrap_or_default()));
+        fields.push(("judges_used", attempt.usage.judges.as_ref().map(Usage::in_words).unwrap_or_default()));
     }
     fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
@@ -165,7 +167,10 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.extend(checks(task));
     let found = task.attempt_list.last().map(|attempt| attempt.findings.as_slice()).unwrap_or_default();
     lines.extend(section("Worth a look", found.iter().map(|finding| shown(&finding.detail).to_string()).collect()));
-    lines.extend(section("Attempts", task.attempt_list.iter().map(attempt_line).collect()));
+    lines.extend(section(
+        "Attempts",
+        task.attempt_list.iter().flat_map(|one| [vec![attempt_line(one)], used_lines(one)].concat()).collect(),
+    ));
     lines.extend(section("History", events.iter().map(event_line).collect()));
     lines.join("\n") + "\n"
 }
@@ -264,6 +269,14 @@ fn attempt_line(attempt: &Attempt) -> String {
     let branch = attempt.branch.as_deref().unwrap_or_default();
     let why = attempt.failure.as_ref().map(|failure| format!("  {}", shown(&failure.message))).unwrap_or_default();
     format!("{}  {:<9}  {took:<10}  {dim}{}  {}{dim:#}{why}", attempt.number, attempt.state.name(), shown(&attempt.runner), shown(branch))
+}
+
+/// What its agent has used, and what those that judged it have.
+fn used_lines(attempt: &Attempt) -> Vec<String> {
+    let dim = dim();
+    let used = [("used", attempt.usage.agent.as_ref()), ("judges used", attempt.usage.judges.as_ref())];
+    let line = |(who, usage): (&str, Option<&Usage>)| usage.map(|usage| format!("   {dim}{who}{dim:#} {}", shown(&usage.in_words())));
+    used.into_iter().filter_map(line).collect()
 }
 
 fn event_line(event: &Event) -> String {

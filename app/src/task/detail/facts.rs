@@ -1,12 +1,14 @@
 //! The facts beside a task: where it works, what came of it, and how to get hold of it.
 
 use domain::{
-    Attempt, CheckStatus, TaskId, TaskView,
+    Attempt, CheckStatus, TaskId, TaskView, Usage,
     repository::also_fetched,
+    session::dollars,
     task::{Complexity, On, TaskDependency, TaskLink, TaskRepository, TierSource},
 };
 use leptos::prelude::*;
 
+use super::session::words::tokens;
 use crate::{
     components::{
         CopyButton, Elapsed, Icon,
@@ -79,6 +81,8 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {is_executed.then(|| fact("Attempts", format!("{}{}", task.summary.attempts, of_most(&task.summary).unwrap_or_default())))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
+        {latest.and_then(|attempt| attempt.usage.agent.as_ref()).map(|usage| wide_fact("Used", used(usage)))}
+        {latest.and_then(|attempt| attempt.usage.judges.as_ref()).map(|usage| wide_fact("Judges used", used(usage)))}
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
         {task.estimate_seconds.map(|seconds| fact("Expected", duration(seconds.unsigned_abs())))}
         {is_executed.then(|| fact("How hard", tier(&task.complexity)))}
@@ -107,6 +111,15 @@ fn tier(complexity: &Complexity) -> impl IntoView + use<> {
         (TierSource::Unknown, None) => None,
     };
     view! { {complexity.tier.name()} {beside.map(|beside| view! { " " <span class="u-quiet">{beside}</span> })} }
+}
+
+/// By one attempt, as far as it was told.
+fn used(usage: &Usage) -> String {
+    let at_least = if usage.is_incomplete { "at least " } else { "" };
+    let spent = (usage.input > 0 || usage.output > 0).then(|| format!("{at_least}{}", tokens(usage.input, usage.cached, usage.output)));
+    let cost = usage.cost_micros.map(|micros| format!("{at_least}{} at list prices", dollars(micros)));
+    let models = (!usage.models.is_empty()).then(|| usage.models.join(", "));
+    [models, spent.map(|spent| format!("tokens: {spent}")), cost].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
@@ -188,6 +201,15 @@ fn links(name: &'static str, links: Vec<AnyView>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_used_is_said_as_far_as_it_was_told() {
+        let mut usage = Usage { models: vec!["m".into()], input: 1200, cached: 1000, output: 40, ..Usage::default() };
+        assert_eq!(used(&usage), "m; tokens: 1,200 in (1,000 cached), 40 out");
+        usage.is_incomplete = true;
+        usage.cost_micros = Some(1305);
+        assert_eq!(used(&usage), "m; tokens: at least 1,200 in (1,000 cached), 40 out; at least $0.0013 at list prices");
+    }
 
     #[test]
     fn the_command_can_be_pasted_into_a_shell() {

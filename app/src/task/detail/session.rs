@@ -11,7 +11,7 @@ pub mod judge;
 mod reading;
 mod script;
 mod told;
-mod words;
+pub mod words;
 
 use domain::{
     Attempt, AttemptState, TaskId, TaskView,

@@ -160,6 +160,7 @@ mod tests {
             taken_away: false,
             blocked_since: None,
             session_events: 0,
+            usage: domain::AttemptUsage::default(),
             earlier_rounds: vec![],
             findings: vec![],
             endpoint: None,

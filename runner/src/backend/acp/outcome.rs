@@ -98,6 +98,7 @@ pub(super) fn usage(result: &Value, model: Option<&str>) -> Vec<Event> {
             input: of(used, "input_tokens"),
             cached: 0,
             output: of(used, "output_tokens"),
+            is_part: false,
         };
         return by_model.iter().take(MOST_MODELS).map(used).collect();
     }
@@ -108,7 +109,8 @@ pub(super) fn usage(result: &Value, model: Option<&str>) -> Vec<Event> {
     if input == 0 && output == 0 {
         return vec![];
     }
-    vec![Event::Usage { model: model.map(str::to_owned), input, cached, output }]
+    // how many answers came before the last one nobody says
+    vec![Event::Usage { model: model.map(str::to_owned), input, cached, output, is_part: true }]
 }
 
 /// Of one turn.
@@ -235,11 +237,12 @@ mod tests {
     #[test]
     fn what_was_used_is_told_as_they_say_it() {
         let opencode = json!({"usage": {"inputTokens": 60, "outputTokens": 20, "totalTokens": 120, "cachedReadTokens": 40}});
-        assert_eq!(usage(&opencode, Some("m")), [Event::Usage { model: Some("m".into()), input: 100, cached: 40, output: 20 }]);
+        let last = Event::Usage { model: Some("m".into()), input: 100, cached: 40, output: 20, is_part: true };
+        assert_eq!(usage(&opencode, Some("m")), [last]);
         let gemini = json!({"_meta": {"quota": {"token_count": {"input_tokens": 9}, "model_usage": [{"model": "m", "token_count": {"input_tokens": 200, "output_tokens": 40}}]}}});
-        assert_eq!(usage(&gemini, None), [Event::Usage { model: Some("m".into()), input: 200, cached: 0, output: 40 }]);
+        assert_eq!(usage(&gemini, None), [Event::Usage { model: Some("m".into()), input: 200, cached: 0, output: 40, is_part: false }]);
         assert!(usage(&json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}}), None).is_empty());
         let absurd = json!({"usage": {"inputTokens": u64::MAX, "cachedWriteTokens": 1, "outputTokens": u64::MAX, "thoughtTokens": 1}});
-        assert_eq!(usage(&absurd, None), [Event::Usage { model: None, input: u64::MAX, cached: 0, output: u64::MAX }]);
+        assert_eq!(usage(&absurd, None), [Event::Usage { model: None, input: u64::MAX, cached: 0, output: u64::MAX, is_part: true }]);
     }
 }

@@ -184,7 +184,7 @@ fn a_recorded_session_of_gemini_cli_is_told_whole() {
         events[7],
         Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff: Some("@@ -0,0 +1,1 @@\n+hi\n".into()) }
     );
-    assert_eq!(events[11], Event::Usage { model, input: 400, cached: 0, output: 80 });
+    assert_eq!(events[11], Event::Usage { model, input: 400, cached: 0, output: 80, is_part: false });
     assert_eq!(events[12], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
     assert!(is_over && dialogue.verdict(exit(0)).is_ok() && dialogue.verdict(None).is_ok());
     let methods: Vec<_> = said.iter().filter_map(|line| line["method"].as_str()).collect();
@@ -207,7 +207,7 @@ fn a_recorded_session_of_opencode_is_told_whole() {
         Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff: Some("@@ -0,0 +1,1 @@\n+hi\n".into()) }
     );
     assert_eq!(events[9], Event::ToolResult { call: "call_4_0".into(), output: "(no output)\n[exit code 3]".into(), is_error: true });
-    assert!(matches!(events[11], Event::Usage { input: 100, output: 20, .. }), "of its last answer");
+    assert!(matches!(events[11], Event::Usage { input: 100, output: 20, is_part: true, .. }), "of its last answer");
     assert!(is_over && dialogue.verdict(exit(0)).is_ok());
     let methods: Vec<_> = said.iter().filter_map(|line| line["method"].as_str()).collect();
     assert_eq!(methods, ["session/new", "session/prompt"]);

@@ -243,7 +243,7 @@ impl Exec {
             cached: before.cached.saturating_add(cached),
             output: before.output.saturating_add(output),
         };
-        (input > 0 || output > 0).then(|| Event::Usage { model: self.model.clone(), input, cached, output })
+        (input > 0 || output > 0).then(|| Event::Usage { model: self.model.clone(), input, cached, output, is_part: false })
     }
 
     fn ends(&mut self, used: Option<Event>, end: Result<(), String>) -> Heard {

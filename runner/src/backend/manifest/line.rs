@@ -228,7 +228,13 @@ impl Usage {
     fn read(&self, message: &Value) -> Option<Event> {
         let number = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| message.pointer(&pointer.0)?.as_u64()).unwrap_or(0);
         let (input, cached, output) = (number(&self.input), number(&self.cached), number(&self.output));
-        (input > 0 || output > 0).then(|| Event::Usage { model: optional_text(message, self.model.as_ref()), input, cached, output })
+        (input > 0 || output > 0).then(|| Event::Usage {
+            model: optional_text(message, self.model.as_ref()),
+            input,
+            cached,
+            output,
+            is_part: false,
+        })
     }
 }
 

@@ -103,7 +103,7 @@ fn a_recorded_session_is_told_as_its_manifest_says() {
     let input = json!({"command": "echo hello > out.txt && cat out.txt", "description": "x"});
     assert_eq!(events[1], Event::ToolCall { call: "toolu_01".into(), tool: "Bash".into(), input });
     assert_eq!(events[2], Event::ToolResult { call: "toolu_01".into(), output: "hello".into(), is_error: false });
-    assert_eq!(events[4], Event::Usage { model: None, input: 200, cached: 100, output: 40 });
+    assert_eq!(events[4], Event::Usage { model: None, input: 200, cached: 100, output: 40, is_part: false });
     assert_eq!(events[5], ended(true));
     assert!(is_over && dialogue.gone(exit(0)).is_empty());
     assert_eq!((dialogue.verdict(exit(0)), dialogue.verdict(None)), (Ok(()), Ok(())), "it had said all, and would not go");

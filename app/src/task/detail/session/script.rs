@@ -149,6 +149,8 @@ pub struct Totals {
     input: u64,
     cached: u64,
     output: u64,
+    /// There was more.
+    is_part: bool,
     cost_micros: Option<u64>,
     /// What its judges have cost.
     judged_micros: Option<u64>,
@@ -161,7 +163,8 @@ impl Totals {
                 self.agent = Some((backend.clone(), version.clone()));
                 self.model = model.clone();
             }
-            Kind::Usage { model, input, cached, output } => {
+            Kind::Usage { model, input, cached, output, is_part } => {
+                self.is_part |= is_part;
                 self.model = self.model.take().or_else(|| model.clone());
                 self.input = self.input.saturating_add(*input);
                 self.cached = self.cached.saturating_add(*cached);
@@ -174,7 +177,8 @@ impl Totals {
             }
             // each judge has a session of its own; what it used counts to the attempt
             Kind::Judge { event, .. } => match &**event {
-                Kind::Usage { input, cached, output, .. } => {
+                Kind::Usage { input, cached, output, is_part, .. } => {
+                    self.is_part |= is_part;
                     self.input = self.input.saturating_add(*input);
                     self.cached = self.cached.saturating_add(*cached);
                     self.output = self.output.saturating_add(*output);
@@ -192,7 +196,9 @@ impl Totals {
             None => backend.title().into_owned(),
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
-        let used = (self.input > 0 || self.output > 0).then(|| format!("tokens: {}", tokens(self.input, self.cached, self.output)));
+        let at_least = if self.is_part { "at least " } else { "" };
+        let used =
+            (self.input > 0 || self.output > 0).then(|| format!("tokens: {at_least}{}", tokens(self.input, self.cached, self.output)));
         let cost = sum(self.cost_micros, self.judged_micros).map(|micros| format!("{} at list prices", dollars(micros)));
         [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()
     }
@@ -224,7 +230,7 @@ mod tests {
     }
 
     fn usage(output: u64) -> Kind {
-        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, output }
+        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, output, is_part: false }
     }
 
     fn change(path: &str) -> Kind {
@@ -268,6 +274,12 @@ mod tests {
         assert_eq!(numbers(&script), [1, 2, 3, 6, 7]);
         let expected = ["m", "1 turn", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0020 at list prices"];
         assert_eq!(script.totals.words(), expected);
+    }
+
+    #[test]
+    fn a_part_is_not_said_to_be_all() {
+        let last = Kind::Usage { model: None, input: 100, cached: 0, output: 20, is_part: true };
+        assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out"]);
     }
 
     #[test]
