@@ -38,6 +38,7 @@ use crate::{
     pulls::Pulls,
     reading::{self, Seen},
     recover,
+    rejections::Rejections,
     remains::LeftBehind,
     sandbox::Sandbox,
     talk::{Ended, Talk},
@@ -71,6 +72,7 @@ pub(crate) struct Runner {
     manifests: Option<tokio::sync::Mutex<Folder>>,
     pub others: watch::Sender<Arc<[Found]>>,
     pub landings: Landings,
+    pub rejections: Rejections,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -144,6 +146,7 @@ impl Runner {
             manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
+            rejections: Rejections::default(),
             sandbox,
             outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),

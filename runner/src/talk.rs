@@ -84,6 +84,8 @@ impl Talk {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => {
                             attempt::leave_to_the_next_life(runner, &assignment).await;
+                            runner.rejections.say(assignment.attempt, "the runner stops".into());
+                            // a server that does not know that word hears it at the end
                             never_begun.push(assignment.attempt);
                         }
                         Some(ToRunner::Assign { assignment }) => take(runner, *assignment),
@@ -207,6 +209,7 @@ impl Talk {
                 heard.into_iter().for_each(|heard| go_back_to(runner, heard));
                 runner.outbox.begin_again();
                 runner.pulls.begin_again();
+                runner.rejections.begin_again();
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 runner.renew(sent_at);
                 for key in self.lost.drain(..) {
@@ -243,6 +246,7 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say()),
             () = runner.beat_now.notified() => beats.next(&runner.held, None),
             message = beats.lacking() => message,
+            message = runner.rejections.next() => message,
             message = runner.landings.next() => message,
             Ok(()) = readings.changed() => {
                 let reading = readings.borrow_and_update().clone();

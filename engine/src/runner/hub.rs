@@ -222,6 +222,14 @@ impl Hub {
         }
     }
 
+    /// It is given nothing before its row was read again.
+    pub(crate) fn rest(&self, runner: &RunnerSession) {
+        if let Some(one) = self.lock().of(runner) {
+            one.allowance = Allowance::Nothing;
+            one.said += 1;
+        }
+    }
+
     /// For whoever is about to read its row; [`allow`](Self::allow) takes it.
     pub(crate) fn said(&self, runner: &RunnerSession) -> u64 {
         self.lock().of(runner).map_or(0, |one| one.said)
