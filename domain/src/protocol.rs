@@ -247,6 +247,12 @@ pub enum ToRunner {
         order: Box<LandingOrder>,
         optional: bool,
     },
+    /// Whether the runner is given nothing new until somebody lets it take work again; said as that changes, and after the welcome when it is so.
+    /// What it may be given the server decides alone. `optional` is true: a runner that does not know it shows nothing of it.
+    Drain {
+        on: bool,
+        optional: bool,
+    },
 }
 
 /// What is to land, and where.
@@ -570,6 +576,8 @@ mod tests {
         let attempt = AttemptKey { task_id: crate::TaskId(nil), attempt_id: crate::AttemptId(nil), number: 1 };
         let rejects = serde_json::to_string(&ToServer::Rejects { attempt, reason: "it stops".into(), optional: true }).unwrap();
         assert!(leave_out(&rejects), "{rejects}");
+        let drain = serde_json::to_string(&ToRunner::Drain { on: true, optional: true }).unwrap();
+        assert!(leave_out(&drain), "{drain}");
         assert!(!leave_out(r#"{"type":"assign"}"#));
         let renewed: ToRunner =
             serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();

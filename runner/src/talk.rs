@@ -210,6 +210,8 @@ impl Talk {
                 runner.outbox.begin_again();
                 runner.pulls.begin_again();
                 runner.rejections.begin_again();
+                // it is said next when it is so
+                runner.note_drained(false);
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 runner.renew(sent_at);
                 for key in self.lost.drain(..) {
@@ -302,6 +304,7 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
                 runner.renew(sent_at);
             }
         }
+        ToRunner::Drain { on, .. } => drained(runner, on),
         ToRunner::NotUnderstood { message } => {
             warn!("The server does not understand what this runner says: {message}");
             runner.outbox.not_understood();
@@ -313,6 +316,16 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         | ToRunner::Pulls { .. }
         | ToRunner::Land { .. }
         | ToRunner::Left => {}
+    }
+}
+
+/// What it is given the server decides.
+fn drained(runner: &Runner, on: bool) {
+    let name = &runner.config.name;
+    match (runner.note_drained(on), on) {
+        (false, _) => {}
+        (true, true) => info!("Runner {name} is drained: until `muster runner resume {name}` it is given nothing new and ends what it has"),
+        (true, false) => info!("Runner {name} is given work again"),
     }
 }
 
