@@ -33,6 +33,8 @@ alter table runner_horizon force row level security;
 create policy tenant on runner_period for select to muster_app
   using (workspace_id = (select current_workspace()) and exists (select from runner where runner.id = runner_id));
 create policy system on runner_period to muster_system using (true) with check (true);
+-- nothing is granted with it: the tick alone reads and writes it
+create policy tenant on runner_horizon for select to muster_app using (workspace_id = (select current_workspace()));
 create policy system on runner_horizon to muster_system using (true) with check (true);
 grant select on runner_period to muster_app;
 grant select, insert, update, delete on runner_period to muster_system;

@@ -83,6 +83,9 @@ pub enum ToServer {
     Lacks { attempts: Vec<AttemptKey>, optional: bool },
     /// What came of [`ToRunner::Land`]. It has no answer: a server that has not taken it down tells the runner again.
     Landed { landed: Landed, optional: bool },
+    /// It does not take what it was assigned, and nothing of it was begun or will be. `optional` is true: a server that does not know it misses
+    /// that the attempt is named, and takes it back a little later.
+    Rejects { attempt: AttemptKey, reason: String, optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -242,6 +245,12 @@ pub enum ToRunner {
     /// done once. Only runners are told that say in their hello that they understand it; `optional` is true, so that others leave it out.
     Land {
         order: Box<LandingOrder>,
+        optional: bool,
+    },
+    /// Whether the runner is given nothing new until somebody lets it take work again; said as that changes, and after the welcome when it is so.
+    /// What it may be given the server decides alone. `optional` is true: a runner that does not know it shows nothing of it.
+    Drain {
+        on: bool,
         optional: bool,
     },
 }
@@ -563,6 +572,12 @@ mod tests {
     fn what_was_only_added_is_left_out_by_whoever_does_not_know_it() {
         let lacks = serde_json::to_string(&ToServer::Lacks { attempts: vec![], optional: true }).unwrap();
         assert!(leave_out(&lacks), "{lacks}");
+        let nil = uuid::Uuid::nil();
+        let attempt = AttemptKey { task_id: crate::TaskId(nil), attempt_id: crate::AttemptId(nil), number: 1 };
+        let rejects = serde_json::to_string(&ToServer::Rejects { attempt, reason: "it stops".into(), optional: true }).unwrap();
+        assert!(leave_out(&rejects), "{rejects}");
+        let drain = serde_json::to_string(&ToRunner::Drain { on: true, optional: true }).unwrap();
+        assert!(leave_out(&drain), "{drain}");
         assert!(!leave_out(r#"{"type":"assign"}"#));
         let renewed: ToRunner =
             serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();

@@ -134,6 +134,16 @@ impl Engine {
         self.infer(Some(session), attempts, Said::GivenBack).await
     }
 
+    /// The runner does not take what it was given. Whether that was still with it.
+    pub(crate) async fn attempt_rejected(&self, session: &RunnerSession, attempt: AttemptKey) -> Result<bool> {
+        if self.give_back_these(session, &[attempt]).await? == 0 {
+            return Ok(false);
+        }
+        let mut tx = self.begin_system(None).await?;
+        note_not_taken(&mut tx, session, &[attempt.attempt_id]).await?;
+        tx.commit(true).await
+    }
+
     /// The runner was removed: whatever it does, it is heard no more.
     pub(crate) async fn take_back_from(&self, runner: RunnerId) -> Result<usize> {
         let mut conn = self.database.system.acquire().await?;

@@ -40,7 +40,7 @@ pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orde
     let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
     let Walked { report, is_kept } = match walk.await {
         Ok(Ok(walked)) => walked,
-        Ok(Err(AgentGone)) => return let_go(&runner, key).await,
+        Ok(Err(not_taken)) => return let_go(&runner, key, not_taken).await,
         Err(error) => after_a_fault(&runner, key, error).await,
     };
     runner.tracker.spawn(census(Arc::clone(&runner), key.attempt_id, is_kept));
@@ -97,17 +97,30 @@ pub(crate) async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
     runner.left_behind.census(Remains { attempt: id, trace, places, trash }, runner.limits.gone, &runner.stop).await;
 }
 
-/// The agent of a manifest that it is for is not here any more.
-struct AgentGone;
+/// Why nothing of an attempt was begun, and another may do it. It goes back into the queue, and nobody is charged.
+enum NotTaken {
+    /// The agent of a manifest that it is for is not here any more. The server gave it by what it had been told of this runner: over the next
+    /// link it hears what there is now, and what that hello does not name was never begun.
+    AgentGone,
+    /// This runner cannot take it now, and says so at once.
+    Rejected(String),
+}
 
-/// The server gave it by what it had been told of this runner. Over the next link it hears what there is now, and what that hello does not name
-/// was never begun: it goes back into the queue, and nobody is charged.
-async fn let_go(runner: &Runner, key: AttemptKey) {
-    info!(attempt.id = %key.attempt_id, "Attempt {} of task {} is for an agent that is gone: it goes back", key.number, key.task_id);
-    runner.journal.remove(key.attempt_id).await;
-    runner.outbox.forget(key.attempt_id).await;
-    runner.held.release(key.attempt_id);
-    runner.others.send_modify(|_| {});
+async fn let_go(runner: &Runner, key: AttemptKey, not_taken: NotTaken) {
+    let AttemptKey { task_id, attempt_id, number } = key;
+    runner.journal.remove(attempt_id).await;
+    runner.outbox.forget(attempt_id).await;
+    runner.held.release(attempt_id);
+    match not_taken {
+        NotTaken::AgentGone => {
+            info!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is for an agent that is gone: it goes back");
+            runner.others.send_modify(|_| {});
+        }
+        NotTaken::Rejected(reason) => {
+            warn!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is not taken and goes back: {reason}");
+            runner.rejections.say(key, reason);
+        }
+    }
 }
 
 /// Writes down an attempt that is assigned but will not be carried out, so that the next life tells of it.

@@ -101,6 +101,11 @@ impl Held {
         }
     }
 
+    /// Whether one of them is to end, so that there is a slot for another in a moment.
+    pub fn is_ending_one(&self) -> bool {
+        lock(&self.0).values().any(|one| *one.orders.borrow() != Order::Work)
+    }
+
     pub fn order_all(&self, order: Order) {
         for one in lock(&self.0).values() {
             tell(&one.orders, order);
@@ -196,9 +201,11 @@ mod tests {
         assert_eq!((held.keys(), held.named()), (vec![key], vec![]), "nobody is told of what is only held");
         assert!(held.name(key.attempt_id) && !held.name(key.attempt_id));
         assert_eq!(held.named(), [key]);
+        assert!(!held.is_ending_one());
         held.order(key.attempt_id, Order::Abandon(Why::Stopping));
         held.order(key.attempt_id, Order::Cancel);
         assert_eq!(orders.current(), Order::Abandon(Why::Stopping));
+        assert!(held.is_ending_one());
         held.order_all(Order::Abandon(Why::Stale));
         assert_eq!(orders.current(), Order::Abandon(Why::Stale));
     }

@@ -40,6 +40,7 @@ mod process;
 mod pulls;
 mod reading;
 mod recover;
+mod rejections;
 mod remains;
 mod sandbox;
 mod save;

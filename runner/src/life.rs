@@ -38,6 +38,7 @@ use crate::{
     pulls::Pulls,
     reading::{self, Seen},
     recover,
+    rejections::Rejections,
     remains::LeftBehind,
     sandbox::Sandbox,
     talk::{Ended, Talk},
@@ -71,6 +72,7 @@ pub(crate) struct Runner {
     manifests: Option<tokio::sync::Mutex<Folder>>,
     pub others: watch::Sender<Arc<[Found]>>,
     pub landings: Landings,
+    pub rejections: Rejections,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -86,6 +88,8 @@ pub(crate) struct Runner {
     pub pulls: Pulls,
     /// Everything was given up for want of an answer, and none has come since.
     pub has_given_up: AtomicBool,
+    /// The server has said that it is given nothing new.
+    is_drained: AtomicBool,
     /// A heartbeat is due before its time.
     pub beat_now: Notify,
     pub slots: Semaphore,
@@ -144,6 +148,7 @@ impl Runner {
             manifests: config.agents.manifests.clone().map(|folder| tokio::sync::Mutex::new(Folder::new(folder, most))),
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
+            rejections: Rejections::default(),
             sandbox,
             outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),
@@ -153,6 +158,7 @@ impl Runner {
             reading: watch::Sender::new(None),
             pulls: Pulls::default(),
             has_given_up: AtomicBool::new(false),
+            is_drained: AtomicBool::new(false),
             beat_now: Notify::new(),
             slots: Semaphore::new(config.slots.max(1) as usize),
             tracker: TaskTracker::new(),
@@ -172,6 +178,11 @@ impl Runner {
             Credentials::Machine => self.git.clone(),
             Credentials::Workspace { slug } => self.git.for_guest(credentials::of_guest(&self.folders.guests, slug)),
         }
+    }
+
+    /// As the server says. Whether that is news.
+    pub fn note_drained(&self, on: bool) -> bool {
+        self.is_drained.swap(on, Ordering::Relaxed) != on
     }
 
     /// Whether anything may be said but signs of life. Whoever stood still for longer than a lease hears first what is still its own, or
@@ -401,12 +412,10 @@ mod tests {
     use super::*;
     use crate::{AgentConfig, LandingConfig, Paths, SandboxConfig};
 
-    #[tokio::test]
-    async fn whoever_was_answered_meanwhile_gives_nothing_up() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn opened(folder: &Path) -> Runner {
         let config = RunnerConfig {
             name: "local".into(),
-            state_dir: folder.path().to_owned(),
+            state_dir: folder.to_owned(),
             slots: 1,
             agent_command: None,
             agents: AgentConfig::default(),
@@ -415,7 +424,21 @@ mod tests {
             sandbox: SandboxConfig { program: "/nowhere/bwrap".into(), ..SandboxConfig::default() },
             landing: LandingConfig::default(),
         };
-        let runner = Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap();
+        Runner::open(config, Limits::default(), CancellationToken::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn that_a_runner_is_drained_is_news_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = opened(folder.path()).await;
+        let news = [false, true, true, false, false].map(|on| runner.note_drained(on));
+        assert_eq!(news, [false, true, false, true, false]);
+    }
+
+    #[tokio::test]
+    async fn whoever_was_answered_meanwhile_gives_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = opened(folder.path()).await;
         let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
         let (orders, _tellings) = runner.held.take(key).unwrap();
         let stands = || (orders.current(), runner.has_given_up.load(Ordering::Relaxed));

@@ -84,6 +84,8 @@ impl Talk {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => {
                             attempt::leave_to_the_next_life(runner, &assignment).await;
+                            runner.rejections.say(assignment.attempt, "the runner stops".into());
+                            // a server that does not know that word hears it at the end
                             never_begun.push(assignment.attempt);
                         }
                         Some(ToRunner::Assign { assignment }) => take(runner, *assignment),
@@ -207,6 +209,9 @@ impl Talk {
                 heard.into_iter().for_each(|heard| go_back_to(runner, heard));
                 runner.outbox.begin_again();
                 runner.pulls.begin_again();
+                runner.rejections.begin_again();
+                // it is said next when it is so
+                runner.note_drained(false);
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 runner.renew(sent_at);
                 for key in self.lost.drain(..) {
@@ -243,6 +248,7 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             _ = beat.tick() => beats.next(&runner.held, runner.left_behind.say()),
             () = runner.beat_now.notified() => beats.next(&runner.held, None),
             message = beats.lacking() => message,
+            message = runner.rejections.next() => message,
             message = runner.landings.next() => message,
             Ok(()) = readings.changed() => {
                 let reading = readings.borrow_and_update().clone();
@@ -298,6 +304,7 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
                 runner.renew(sent_at);
             }
         }
+        ToRunner::Drain { on, .. } => drained(runner, on),
         ToRunner::NotUnderstood { message } => {
             warn!("The server does not understand what this runner says: {message}");
             runner.outbox.not_understood();
@@ -309,6 +316,16 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         | ToRunner::Pulls { .. }
         | ToRunner::Land { .. }
         | ToRunner::Left => {}
+    }
+}
+
+/// What it is given the server decides.
+fn drained(runner: &Runner, on: bool) {
+    let name = &runner.config.name;
+    match (runner.note_drained(on), on) {
+        (false, _) => {}
+        (true, true) => info!("Runner {name} is drained: until `muster runner resume {name}` it is given nothing new and ends what it has"),
+        (true, false) => info!("Runner {name} is given work again"),
     }
 }
 

@@ -124,6 +124,7 @@ impl NoOpRunner {
                 | ToRunner::Tell(_)
                 | ToRunner::Pulls { .. }
                 | ToRunner::Land { .. }
+                | ToRunner::Drain { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

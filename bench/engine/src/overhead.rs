@@ -184,6 +184,8 @@ impl Server {
             ToServer::Heartbeat { beat, .. } => ToRunner::Renewed { beat, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt, sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt, end: offset + bytes.len() as u64 },
+            // so that whoever measures sees that something is wrong
+            ToServer::Rejects { reason, .. } => anyhow::bail!("what is measured was not taken: {reason}"),
             // these have no answer
             ToServer::Reading { .. } | ToServer::Pulling { .. } => return Ok(()),
             ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,

@@ -354,6 +354,8 @@ pub(crate) struct Heartbeat {
     pub cancel: Vec<AttemptKey>,
     pub tell: Vec<Telling>,
     pub allowance: Allowance,
+    /// Somebody wants it to take nothing new.
+    pub draining: bool,
     /// How much of what is stale it may still be ending: it has not said the last word about it.
     pub lingering: usize,
     /// What was claimed for it [`ACCEPT_SECONDS`] ago and it does not name.
@@ -411,6 +413,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         believed: if runner.lacks { begun_beside(tx, session, &ids).await? } else { vec![] },
         stale,
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
+        draining: runner.draining,
         allowance: match (runner.draining, runner.unresponsive) {
             (true, _) => Allowance::Nothing,
             (false, false) => Allowance::All,

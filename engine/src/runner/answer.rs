@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    RunnerSession,
+    RunnerSession, clean,
     serve::{until_answered, wait_for_the_database},
 };
 use crate::{
@@ -64,6 +64,7 @@ impl Engine {
                 }
                 ToServer::Pulling { .. } => {}
                 ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
+                ToServer::Rejects { attempt, reason, .. } => self.note_rejection(session, *attempt, reason).await,
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
@@ -209,6 +210,23 @@ impl Engine {
         }
     }
 
+    /// It does not take what it was given, and has begun nothing of it: that goes to somebody else at once, and the runner rests as one that
+    /// has not taken something in time.
+    async fn note_rejection(&self, session: &RunnerSession, attempt: AttemptKey, reason: &str) {
+        // before its slot is free: it would be given the same again
+        self.hub.rest(session);
+        match until_answered(session.name(), || self.attempt_rejected(session, attempt)).await {
+            Ok(true) => {
+                let reason = clean(reason, 1000);
+                warn!(runner.id = %session.id, "Runner {} does not take what it was given: {reason}", session.name());
+            }
+            // it was taken back before
+            Ok(false) => {}
+            Err(error) => warn!(runner.id = %session.id, "What runner {} does not take stays with it for now: {error}", session.name()),
+        }
+        self.hub.release(session, attempt);
+    }
+
     /// It was asked for these and does not have them: they are lost, as those that it names in a hello.
     async fn note_lacking(&self, session: &RunnerSession, attempts: &[AttemptKey]) {
         match until_answered(session.name(), || self.attempts_lost(session, attempts)).await {
@@ -250,7 +268,8 @@ impl Engine {
                     | ToServer::Reading { .. }
                     | ToServer::Pulling { .. }
                     | ToServer::Lacks { .. }
-                    | ToServer::Landed { .. } => None,
+                    | ToServer::Landed { .. }
+                    | ToServer::Rejects { .. } => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -285,6 +304,7 @@ fn is_of_one(one: &ToServer) -> bool {
             | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
+            | ToServer::Rejects { .. }
             | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
 }
@@ -332,6 +352,7 @@ fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
         | ToServer::Reading { .. }
         | ToServer::Pulling { .. }
         | ToServer::Lacks { .. }
-        | ToServer::Landed { .. } => None,
+        | ToServer::Landed { .. }
+        | ToServer::Rejects { .. } => None,
     }
 }

@@ -36,6 +36,7 @@ impl Engine {
         let runner = tx.answer(actor, runner).await?;
         // one that did not take what it was given is tried again when its time has come
         self.hub.set_draining(id, draining || runner.unresponsive_since.is_some());
+        self.hub.tell_draining(id, draining);
         self.hints.committed();
         Ok(runner)
     }

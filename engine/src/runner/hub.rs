@@ -222,6 +222,22 @@ impl Hub {
         }
     }
 
+    /// It is given nothing before its row was read again.
+    pub(crate) fn rest(&self, runner: &RunnerSession) {
+        if let Some(one) = self.lock().of(runner) {
+            one.allowance = Allowance::Nothing;
+            one.said += 1;
+        }
+    }
+
+    /// Tells the runner so, for those who look at its log. When it is not connected here, its next welcome tells it.
+    pub(crate) fn tell_draining(&self, runner: RunnerId, on: bool) {
+        if let Some(one) = self.lock().connected.get(&runner) {
+            // a full queue costs nothing but that: the row decides
+            let _ = one.outgoing.try_send(ToRunner::Drain { on, optional: true });
+        }
+    }
+
     /// For whoever is about to read its row; [`allow`](Self::allow) takes it.
     pub(crate) fn said(&self, runner: &RunnerSession) -> u64 {
         self.lock().of(runner).map_or(0, |one| one.said)

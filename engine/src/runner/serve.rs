@@ -132,7 +132,7 @@ pub async fn serve_runner(
     let name = session.name().to_owned();
     info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-    let Heartbeat { stale, cancel, tell, allowance, lingering, .. } = renewal;
+    let Heartbeat { stale, cancel, tell, allowance, draining, lingering, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
     let connection = engine.hub.connect(session.clone(), outgoing, held, (allowance, lingering), hello.lands);
     engine.hints.committed();
@@ -140,6 +140,9 @@ pub async fn serve_runner(
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());
     let welcome = ToRunner::Welcome { runner_id: session.id, heartbeat_seconds, lease_seconds, heard, stale, cancel, tell };
     let mut open = to_runner.send(welcome).await.is_ok();
+    if draining {
+        open &= to_runner.send(ToRunner::Drain { on: true, optional: true }).await.is_ok();
+    }
     let mut said = Vec::with_capacity(TOGETHER);
     let mut heard_after = Instant::now();
     while open {

@@ -72,6 +72,37 @@ async fn a_runner_that_does_not_take_what_it_is_given_loses_its_link_and_is_trie
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_runner_rejects_is_back_at_once_and_it_rests(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, link) = Link::joined(&test, &ada).await;
+    drop(link);
+    let mut link = Link::of_slots(&test, &machine, id, 2).await;
+    let task = hands_in(&test, &ada, "first").await;
+    test.dispatch().await;
+    let attempt = link.is_assigned().await.attempt;
+    let rejects = ToServer::Rejects { attempt, reason: "its journal cannot be written".into(), optional: true };
+    link.to_server.send(rejects).await.unwrap();
+    link.to_server.send(ToServer::Said { attempt, sequence: 1, said: Said::Verifying }).await.unwrap();
+    assert_eq!(link.told.recv().await, Some(ToRunner::Stale { attempt }), "it is with the runner no longer");
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
+    let losses: i32 = sqlx::query_scalar("select losses from task where id = $1").bind(task.0).fetch_one(&pool).await.unwrap();
+    assert_eq!(losses, 0, "nobody is charged");
+    assert!(is_unresponsive(&test, &ada, id).await, "people see it");
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it does not get it again at once");
+    beats_for(&test, &mut link, TRIAL_SECONDS - 10, &[]).await;
+    test.dispatch().await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "its signs of life change nothing about that");
+    beats_for(&test, &mut link, 10, &[]).await;
+    test.dispatch().await;
+    let again = link.is_assigned().await.attempt;
+    assert_eq!((again.task_id, again.number), (task, attempt.number + 1));
+    link.beats(&[again]).await;
+    assert!(!is_unresponsive(&test, &ada, id).await);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_heartbeat_that_has_waited_says_nothing_of_what_was_given_meanwhile(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;

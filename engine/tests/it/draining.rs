@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     Actor, ActorKind, AttemptState, CheckStatus, NewTask, Permission, Priority, Role, RunnerId, SessionEvent, SessionEventKind, TaskId,
     TaskStateName,
+    protocol::ToRunner,
     runner::{RunnerState, RunnerTally},
 };
 use engine::{
@@ -63,6 +64,27 @@ async fn a_drained_runner_stays_so_when_it_comes_again(pool: PgPool) {
     is_given_nothing(&test, &ada, waits).await;
     let attempts: i64 = sqlx::query_scalar("select count(*) from attempt").fetch_one(&pool).await.unwrap();
     assert_eq!(attempts, 0, "its hello was enough to know");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_is_told_that_it_is_drained_as_it_is_and_as_it_comes_again(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    let drain = |on| Some(ToRunner::Drain { on, optional: true });
+    test.engine.drain_runner(&ada, id).await.unwrap();
+    assert_eq!(link.told.recv().await, drain(true));
+    drop(link);
+    let mut link = Link::of(&test, &machine, id).await;
+    assert_eq!(link.told.recv().await, drain(true), "it may have been begun anew");
+    test.engine.resume_runner(&ada, id).await.unwrap();
+    assert_eq!(link.told.recv().await, drain(false));
+    drop(link);
+    let mut link = Link::of(&test, &machine, id).await;
+    let next = hands_in(&test, &ada, "next").await;
+    test.dispatch().await;
+    let told = link.told.recv().await;
+    assert!(matches!(&told, Some(ToRunner::Assign { assignment }) if assignment.attempt.task_id == next), "{told:?}");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

@@ -102,20 +102,30 @@ impl Link {
         link
     }
 
+    /// The next, but for that it is drained, which is for people who look.
+    pub async fn hears(&mut self) -> Option<ToRunner> {
+        loop {
+            match self.told.recv().await {
+                Some(ToRunner::Drain { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
     /// From its first word to its last, and the server has stored them.
     pub async fn carries_out(&mut self, assignment: &Assignment) {
         let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/trial-1".into() };
         let report = Said::Report { log_end: 0, report: Box::new(report(assignment, CheckStatus::Passed)) };
         for (sequence, said) in [(1, started), (2, Said::Verifying), (3, report)] {
             self.to_server.send(ToServer::Said { attempt: assignment.attempt, sequence, said }).await.unwrap();
-            assert_eq!(self.told.recv().await, Some(ToRunner::Stored { attempt: assignment.attempt, sequence }));
+            assert_eq!(self.hears().await, Some(ToRunner::Stored { attempt: assignment.attempt, sequence }));
         }
     }
 
     /// A sign of life, and its answer.
     pub async fn beats(&mut self, attempts: &[AttemptKey]) {
         self.to_server.send(ToServer::Heartbeat { beat: 1, attempts: attempts.to_vec(), left_behind: None }).await.unwrap();
-        let answer = self.told.recv().await;
+        let answer = self.hears().await;
         assert!(matches!(answer, Some(ToRunner::Renewed { .. })), "{answer:?}");
     }
 
@@ -123,11 +133,13 @@ impl Link {
     pub async fn beats_nothing_more(self) {
         let Self { to_server, mut told } = self;
         drop(to_server);
-        assert_eq!(told.recv().await, None);
+        while let Some(last) = told.recv().await {
+            assert!(matches!(last, ToRunner::Drain { .. }), "{last:?}");
+        }
     }
 
     pub async fn is_assigned(&mut self) -> Assignment {
-        match self.told.recv().await {
+        match self.hears().await {
             Some(ToRunner::Assign { assignment }) => *assignment,
             other => panic!("{other:?}"),
         }

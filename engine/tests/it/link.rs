@@ -371,6 +371,24 @@ async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn nobody_rejects_what_another_runner_holds(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = task(&test, &ada, "one").await;
+    let holder = test.runner("another").await;
+    let held = holder.claims_one().await;
+    holder.starts(held.attempt).await.unwrap();
+    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
+    link.says(ToServer::Rejects { attempt: held.attempt, reason: "it is another's".into(), optional: true }).await;
+    link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
+    assert_eq!(standing(&pool, id).await, ("running".into(), 0));
+    let next = task(&test, &ada, "two").await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.attempt.task_id, next, "whoever rejects nothing of its own is given work as before");
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_is_missing_over_an_older_link_is_with_the_newer_one(pool: PgPool) {
     // of two servers: in one the newer link would have ended the older
     let (test, other) = (TestEngine::new(&pool).await, TestEngine::new(&pool).await);

@@ -43,18 +43,18 @@ async fn what_happens_to_a_runner_is_told_with_how_long_it_lasted(pool: PgPool) 
         link.beats(&[]).await;
     }
     link.to_server.send(ToServer::Heartbeat { beat: 2, attempts: vec![], left_behind: Some("process 4711".into()) }).await.unwrap();
-    link.told.recv().await.unwrap();
+    link.hears().await.unwrap();
     test.advance(TimeDelta::seconds(10));
     // as something comes and goes there all the time
     for (beat, process) in [(3, 4712), (4, 4713)] {
         let left_behind = Some(format!("process {process}"));
         link.to_server.send(ToServer::Heartbeat { beat, attempts: vec![], left_behind }).await.unwrap();
-        link.told.recv().await.unwrap();
+        link.hears().await.unwrap();
     }
     let now = test.engine.find_runner(&owner, id).await.unwrap().runner.left_behind;
     assert_eq!(now.as_deref(), Some("process 4713"));
     link.to_server.send(ToServer::Heartbeat { beat: 5, attempts: vec![], left_behind: Some(String::new()) }).await.unwrap();
-    link.told.recv().await.unwrap();
+    link.hears().await.unwrap();
     link.to_server.send(ToServer::Stops { ended: vec![], optional: true }).await.unwrap();
     link.beats_nothing_more().await;
     test.advance(TimeDelta::hours(2));

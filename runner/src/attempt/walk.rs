@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    AgentGone, Walked, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, for_a_last_word, note, note_or_fail, output,
+    NotTaken, Walked, conversation::Hearing, entry, first_heartbeat, folder::AttemptFolder, for_a_last_word, note, note_or_fail, output,
     round, round::Round, without_work,
 };
 use crate::{
@@ -60,6 +60,8 @@ struct Attempt {
     written: Written,
     /// What there was when the work of this round had ended, where it has checks: that is what is saved.
     taken: Option<Vec<Taken>>,
+    /// Why the journal has not taken it, so that the server was never told that it is here.
+    unwritten: Option<String>,
 }
 
 /// How the work and its checks ended.
@@ -96,11 +98,16 @@ pub(super) async fn walk(
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
     taken_at: Moment,
-) -> Result<Walked, AgentGone> {
+) -> Result<Walked, NotTaken> {
     let mut entry = entry(&runner, &assignment);
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
-        // The server knows the slots; this is for one that is wrong about them.
+        // The server knows the slots, so it is wrong about them.
+        Err(_) if !runner.held.is_ending_one() => {
+            let slots = runner.config.slots.max(1);
+            return Err(NotTaken::Rejected(format!("all {slots} slots of this runner have work")));
+        }
+        // it has heard of an end before the slot is free, which is in a moment
         Err(_) => {
             note(&runner, &entry).await;
             tokio::select! {
@@ -116,7 +123,7 @@ pub(super) async fn walk(
     }
     let agents = runner.agents().await;
     if agent::is_gone(&assignment, &agents) {
-        return Err(AgentGone);
+        return Err(NotTaken::AgentGone);
     }
     let room = match room(&runner, &assignment, &agents, &entry).await {
         Ok(room) => room,
@@ -138,7 +145,13 @@ pub(super) async fn walk(
         Ok(checkout) => checkout,
         // whatever it says that it lacked: it was cut short
         Err(_) if give_up.is_cancelled() => return Ok(Walked::saying(attempt.not_prepared(Refused::GivenUp, &orders).await)),
-        Err(refused) => return Ok(Walked::saying(attempt.not_prepared(refused, &orders).await)),
+        Err(refused) => match attempt.unwritten.take().filter(|_| orders.current() == Order::Work) {
+            Some(reason) => {
+                attempt.clear_up().await;
+                return Err(NotTaken::Rejected(reason));
+            }
+            None => return Ok(Walked::saying(attempt.not_prepared(refused, &orders).await)),
+        },
     };
     first_heartbeat(&runner, attempt.entry.attempt.attempt_id, &mut orders).await;
     let (ended, exit_code) = match orders.current() {
@@ -168,7 +181,8 @@ fn report_told(order: Order) -> Option<AttemptReport> {
 impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, agents: Arc<[Found]>, orders: Orders) -> Self {
         let log = Arc::new(Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders));
-        Self { runner, assignment, entry, log, room, agents, worked: Duration::ZERO, written: Written::default(), taken: None }
+        let (worked, written) = (Duration::ZERO, Written::default());
+        Self { runner, assignment, entry, log, room, agents, worked, written, taken: None, unwritten: None }
     }
 
     /// The journal first, then the mirrors, then worktrees on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
@@ -188,6 +202,9 @@ impl Attempt {
             Ok::<_, Refused>(())
         };
         let (written, fetched) = tokio::join!(note_or_fail(&self.runner, &self.entry), fetched);
+        if let Err(error) = &written {
+            self.unwritten = Some(format!("its journal cannot be written: {error}"));
+        }
         written?;
         fetched?;
         let mut checkouts = Vec::with_capacity(parts.len());
@@ -304,10 +321,7 @@ impl Attempt {
     async fn not_prepared(self, refused: Refused, orders: &Orders) -> Option<AttemptReport> {
         // it may be refused before the journal knows of it
         note(&self.runner, &self.entry).await;
-        self.let_go_of_the_room().await;
-        if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
-            warn!("Could not remove {}: {error}", self.entry.folder.display());
-        }
+        self.clear_up().await;
         let failure = match refused {
             Refused::Task(failure) => failure,
             Refused::Runner(reason) => Failure::new(FailureCode::RunnerFault, format!("the runner could not make a worktree: {reason}")),
@@ -322,6 +336,14 @@ impl Attempt {
         match orders.current() {
             Order::Abandon(_) => None,
             Order::Work | Order::Cancel => Some(without_work(WorkOutcome::Failed { failure })),
+        }
+    }
+
+    /// Nothing of it has run.
+    async fn clear_up(&self) {
+        self.let_go_of_the_room().await;
+        if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
+            warn!("Could not remove {}: {error}", self.entry.folder.display());
         }
     }
 

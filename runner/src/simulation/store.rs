@@ -245,6 +245,13 @@ impl Store {
         }
     }
 
+    /// The runner does not take it.
+    pub fn rejected(&mut self, session: Session, key: AttemptKey, now: Timestamp) {
+        if self.is_newest(session) {
+            self.is_absent(key, Some(session.runner), AttemptEnd::GivenBack, now);
+        }
+    }
+
     /// Its runner had gone before it was given.
     pub fn not_given(&mut self, key: AttemptKey, now: Timestamp) {
         self.is_absent(key, None, AttemptEnd::GivenBack, now);

@@ -396,7 +396,8 @@ impl Floor {
             | ToServer::Reading { .. }
             | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
-            | ToServer::Landed { .. } => true,
+            | ToServer::Landed { .. }
+            | ToServer::Rejects { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -430,7 +431,12 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
         // none of these has an answer that is always the same
         if matches!(
             message,
-            ToServer::Stops { .. } | ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. }
+            ToServer::Stops { .. }
+                | ToServer::Reading { .. }
+                | ToServer::Pulling { .. }
+                | ToServer::Lacks { .. }
+                | ToServer::Landed { .. }
+                | ToServer::Rejects { .. }
         ) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
@@ -461,7 +467,8 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             | ToServer::Reading { .. }
             | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
-            | ToServer::Landed { .. } => ToRunner::Left,
+            | ToServer::Landed { .. }
+            | ToServer::Rejects { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },

@@ -223,6 +223,19 @@ async fn a_runner_that_stood_still_past_its_lease_goes_on_with_what_is_its_own_s
 }
 
 #[tokio::test]
+async fn what_a_drained_runner_is_given_all_the_same_it_carries_out() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let attempt = server.assign(&repository.command("echo begun; read line < /dev/zero")).await;
+    server.until_output(attempt, "begun").await;
+    server.tell(ToRunner::Drain { on: true, optional: true }).await;
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the server alone decides what it is given");
+    server.cancel(attempt).await;
+    assert_eq!(outcome(&server.report(attempt).await), "cancelled", "what it has goes on to its end");
+    assert_eq!(server.hellos().len(), 1, "its link is left alone");
+}
+
+#[tokio::test]
 async fn a_runner_says_what_it_does_not_have() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;

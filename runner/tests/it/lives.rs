@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use domain::{
+    AttemptKey,
     protocol::{Refusal, Said, ToRunner, ToServer, VERSION},
     repository::{LFS, SEVERAL, SUBMODULES},
 };
@@ -210,6 +211,52 @@ async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
     Server::with(&state).await.until_lost(attempt).await;
 }
 
+/// What was not taken, each with why.
+fn rejected(heard: &[ToServer]) -> Vec<(AttemptKey, &str)> {
+    let rejected = heard.iter().filter_map(|message| match message {
+        ToServer::Rejects { attempt, reason, optional: true } => Some((*attempt, reason.as_str())),
+        _ => None,
+    });
+    rejected.collect()
+}
+
+#[tokio::test]
+async fn what_there_is_no_slot_for_is_rejected_at_once() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with_config(RunnerConfig { slots: 1, ..config(state.path()) }, short()).await;
+    let working = server.assign(&repository.command("echo ready; sleep 600")).await;
+    server.until_output(working, "ready").await;
+    let more = server.assign(&repository.command("true")).await;
+    server.until("it is rejected", |heard| rejected(heard) == [(more, "all 1 slots of this runner have work")]).await;
+    assert!(server.said(more).is_empty() && !server.has_report(working), "what has its slot goes on");
+    server.cancel(working).await;
+    assert_eq!(outcome(&server.report(working).await), "cancelled");
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed");
+    server.until_the_journal_is_empty().await;
+}
+
+#[tokio::test]
+async fn what_the_journal_does_not_take_is_rejected_and_nothing_of_it_stays() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let server = Server::with(&state).await;
+    let journal = state.path().join("journal");
+    fs::remove_dir_all(&journal).unwrap();
+    fs::write(&journal, "no folder").unwrap();
+    let attempt = server.assign(&repository.command("echo done > done.txt")).await;
+    let is_rejected = |heard: &[ToServer]| {
+        let rejected = rejected(heard);
+        rejected.len() == 1 && rejected[0].0 == attempt && rejected[0].1.starts_with("its journal cannot be written: ")
+    };
+    server.until("it is rejected", is_rejected).await;
+    assert!(!server.has_report(attempt), "the task is not charged with what is the machine's");
+    assert!(!server.folder(attempt).exists());
+    let named = |message: &ToServer| matches!(message, ToServer::Heartbeat { attempts, .. } if attempts.contains(&attempt));
+    assert!(!server.heard().iter().any(named));
+    fs::remove_file(&journal).unwrap();
+    fs::create_dir(&journal).unwrap();
+    assert_eq!(outcome(&server.carry_out(&repository.command("true")).await), "completed", "the runner goes on");
+}
+
 #[tokio::test]
 async fn an_assignment_that_crosses_the_stop_is_told_as_lost() {
     let (state, repository) = (State::new(), Repository::sample());
@@ -219,7 +266,8 @@ async fn an_assignment_that_crosses_the_stop_is_told_as_lost() {
     server.until_output(working, "ready").await;
     server.ask_to_stop();
     let late = server.assign(&repository.command("echo late > late.txt")).await;
-    server.stop().await;
+    let heard = server.stop().await;
+    assert_eq!(rejected(&heard), [(late, "the runner stops")], "the server need not wait for the end of it");
     let next = Server::with(&state).await;
     assert_eq!((next.held(), next.lost()), (vec![working], vec![late]), "of the one nothing was ever said");
     next.until_lost(working).await;

@@ -36,6 +36,10 @@ impl Store {
                 self.lost(session, attempts, now);
                 None
             }
+            ToServer::Rejects { attempt, .. } => {
+                self.rejected(session, *attempt, now);
+                None
+            }
             // no machine is looked at, nothing is pulled and nothing lands
             ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } => None,
             ToServer::Stops { ended, .. } => {
