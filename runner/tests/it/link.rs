@@ -6,14 +6,14 @@ use std::{
 };
 
 use domain::{
-    AttemptKey, FailureCode, LogStream,
+    AttemptKey, LogStream,
     protocol::{Said, ToRunner, ToServer},
 };
 use runner::Limits;
 use tempfile::NamedTempFile;
 
 use crate::harness::{
-    Repository, Server, State, Terms, config, failure_code, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
+    Repository, Server, State, Terms, config, is_alive, outcome, pids, short, until_gone, until_there, without_a_sandbox,
 };
 
 #[tokio::test]
@@ -296,7 +296,8 @@ async fn what_is_not_in_the_journal_is_never_said_to_be_here() {
     std::fs::remove_dir(&journal).unwrap();
     std::fs::write(&journal, "a file is no folder").unwrap();
     let attempt = server.assign(&repository.command("echo begun")).await;
-    assert_eq!(failure_code(&server.report(attempt).await), Some(FailureCode::RunnerFault));
+    let is_rejected = |message: &ToServer| matches!(message, ToServer::Rejects { attempt: rejected, .. } if *rejected == attempt);
+    server.until("what it does not take", |heard| heard.iter().any(is_rejected)).await;
     server.cut();
     server.until("the next hello", |heard| heard.iter().filter(|message| matches!(message, ToServer::Hello(_))).count() == 2).await;
     let names_it = |message: &ToServer| match message {
