@@ -275,6 +275,9 @@ async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgP
     says(&runner, assignment.attempt, vec![event(1, started), event(2, used("opus", 100))]).await.unwrap();
     let of = async || test.engine.get_task(&ada, id).await.unwrap().attempt_list[0].usage.agent.clone().unwrap();
     assert!(!of().await.is_incomplete, "it is at work");
-    runner.fails(&assignment).await.unwrap();
+    let outcome = domain::protocol::WorkOutcome::TimedOut { seconds: 60 };
+    let usual = engine::testing::report(&assignment, domain::CheckStatus::Passed);
+    let report = domain::protocol::AttemptReport { outcome, verification: None, ..usual };
+    runner.reports(assignment.attempt, report).await.unwrap();
     assert!(of().await.is_incomplete, "its agent told no end");
 }
