@@ -15,6 +15,7 @@ mod session;
 pub(crate) mod store;
 pub(crate) mod telling;
 mod usage;
+mod verification;
 
 pub use overseer::Overseer;
 

@@ -20,7 +20,9 @@ use domain::{
 };
 use tracing::warn;
 
-use super::{Verdict, finding, judge, lease_until, may_be_kept, overdue, predict, report_part, repository, session, store, telling};
+use super::{
+    Verdict, finding, judge, lease_until, may_be_kept, overdue, predict, report_part, repository, session, store, telling, verification,
+};
 use crate::{
     Engine, Error, Result, RunnerSession,
     approval::asked::{self, NewQuestion},
@@ -190,7 +192,7 @@ impl Written<'_> {
         self.facts.extend(withdrawn);
         telling::heard(tx, &self.heard).await?;
         session::insert(tx, &self.session).await?;
-        store::insert_rounds(tx, &self.rounds).await?;
+        verification::insert_rounds(tx, &self.rounds).await?;
         report_part::insert(tx, &self.parts).await?;
         let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> = self
             .reports
@@ -199,7 +201,7 @@ impl Written<'_> {
             // one that cannot be so is none, and no table takes it
             .filter(|(.., report)| report.is_sound())
             .collect();
-        store::insert_verifications(tx, &verifications).await?;
+        verification::insert_verifications(tx, &verifications).await?;
         let reported = self.reports.iter().map(|(workspace, key, report)| (*workspace, *key, report.artifacts.as_slice()));
         let artifacts: Vec<_> = reported
             .chain(self.left.iter().copied())

@@ -107,6 +107,12 @@ fn change(id: u64, path: &str) -> Value {
     json!({"toolCallId": format!("c{id}"), "kind": "edit", "title": "Writing", "content": [diff], "locations": [{"path": path}]})
 }
 
+/// As both recordings have it.
+fn made() -> Event {
+    let diff = Some("@@ -0,0 +1,1 @@\n+hi\n".into());
+    Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff }
+}
+
 fn lines(heard: &Heard) -> Vec<Value> {
     heard.answers.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -180,10 +186,7 @@ fn a_recorded_session_of_gemini_cli_is_told_whole() {
     assert_eq!(events[2], Event::Message { text: "I look around.".into() });
     let run = json!({"command": "echo hi > ran.txt; cat ran.txt"});
     assert!(matches!(&events[3], Event::ToolCall { tool, input, .. } if tool == "execute" && *input == run), "{:?}", events[3]);
-    assert_eq!(
-        events[7],
-        Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff: Some("@@ -0,0 +1,1 @@\n+hi\n".into()) }
-    );
+    assert_eq!(events[7], made());
     assert_eq!(events[11], Event::Usage { model, input: 400, cached: 0, output: 80, is_part: false });
     assert_eq!(events[12], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
     assert!(is_over && dialogue.verdict(exit(0)).is_ok() && dialogue.verdict(None).is_ok());
@@ -202,10 +205,7 @@ fn a_recorded_session_of_opencode_is_told_whole() {
     let run = json!({"command": "echo hi > ran.txt; cat ran.txt", "description": "Play a step of a scenario"});
     assert!(matches!(&events[3], Event::ToolCall { tool, input, .. } if tool == "bash" && *input == run), "{:?}", events[3]);
     assert_eq!(events[4], Event::ToolResult { call: "call_2_2".into(), output: "hi".into(), is_error: false });
-    assert_eq!(
-        events[7],
-        Event::FileChange { path: "made.txt".into(), change: FileChange::Written, diff: Some("@@ -0,0 +1,1 @@\n+hi\n".into()) }
-    );
+    assert_eq!(events[7], made());
     assert_eq!(events[9], Event::ToolResult { call: "call_4_0".into(), output: "(no output)\n[exit code 3]".into(), is_error: true });
     assert!(matches!(events[11], Event::Usage { input: 100, output: 20, is_part: true, .. }), "of its last answer");
     assert!(is_over && dialogue.verdict(exit(0)).is_ok());
@@ -584,20 +584,4 @@ fn what_it_does_is_told_with_its_beginning_however_little_it_says() {
     for unknown in [json!({"sessionUpdate": "plan", "entries": []}), json!({"sessionUpdate": "tool_call"}), json!({})] {
         assert!(told(&mut dialogue, unknown).is_empty());
     }
-}
-
-#[test]
-fn a_prompt_is_no_command_of_its_own() {
-    let terms = AgentTerms::default();
-    let told = |mut dialogue: Acp| {
-        dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
-        let heard = [dialogue.hear(&answers(SESSION, json!({"sessionId": "s1"}))), dialogue.hear(&answers(MODE, json!({})))];
-        let said = heard.iter().flat_map(lines).find(|line| line["method"] == "session/prompt").unwrap();
-        said["params"]["prompt"][0]["text"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(told(gemini_cli::open(beginning(&terms), " /memory list").1), "This is to be done:\n\n /memory list");
-    assert_eq!(told(gemini_cli::open(beginning(&terms), "\u{feff}/memory list").1), "This is to be done:\n\n\u{feff}/memory list");
-    assert_eq!(told(gemini_cli::open(beginning(&terms), "$x").1), "This is to be done:\n\n$x");
-    assert_eq!(told(opencode::open(beginning(&terms), "/init").1), "This is to be done:\n\n/init");
-    assert_eq!(told(opencode::open(beginning(&terms), "tidy up").1), "tidy up");
 }

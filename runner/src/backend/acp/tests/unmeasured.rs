@@ -165,3 +165,19 @@ fn behind_a_dot_an_unmeasured_agent_asks_for_what_it_changes() {
     let mut unasked = goose("", Leave::Anything);
     assert_eq!(outcome(&asks(&mut unasked, 0, change(0, settings))), selected("allow_once"), "its sandbox is around it");
 }
+
+#[test]
+fn a_prompt_is_no_command_of_its_own() {
+    let terms = AgentTerms::default();
+    let told = |mut dialogue: Acp| {
+        dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
+        let heard = [dialogue.hear(&answers(SESSION, json!({"sessionId": "s1"}))), dialogue.hear(&answers(MODE, json!({})))];
+        let said = heard.iter().flat_map(lines).find(|line| line["method"] == "session/prompt").unwrap();
+        said["params"]["prompt"][0]["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(gemini_cli::open(beginning(&terms), " /memory list").1), "This is to be done:\n\n /memory list");
+    assert_eq!(told(gemini_cli::open(beginning(&terms), "\u{feff}/memory list").1), "This is to be done:\n\n\u{feff}/memory list");
+    assert_eq!(told(gemini_cli::open(beginning(&terms), "$x").1), "This is to be done:\n\n$x");
+    assert_eq!(told(opencode::open(beginning(&terms), "/init").1), "This is to be done:\n\n/init");
+    assert_eq!(told(opencode::open(beginning(&terms), "tidy up").1), "tidy up");
+}
