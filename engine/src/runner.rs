@@ -165,7 +165,7 @@ impl Engine {
             .backends
             .iter()
             .take(Backend::KNOWN.len() + MANIFESTS_MAX)
-            .map(|found| BackendFound { version: clean(&found.version, 100), backend: found.backend.clone() })
+            .map(|found| BackendFound { version: clean(&found.version, 100), ..found.clone() })
             .collect();
         let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
         let rooms = hello.rooms.as_ref().map(Rooms::kept);

@@ -207,7 +207,7 @@ impl RunnerConfig {
             .chain(judges)
             .chain(has_lfs.then_some(LFS))
             .map(str::to_owned);
-        let able = words_of(agents.iter().map(|found| &found.backend)).into_iter().map(str::to_owned);
+        let able = words_of(&agents.iter().map(Found::about).collect::<Vec<_>>()).into_iter().map(str::to_owned);
         let prompts = self.agent_command.is_some().then(|| PROMPTS.to_owned());
         let agents = agents.iter().map(|found| found.backend.name().into_owned());
         let is_found =

@@ -101,9 +101,11 @@ impl Held {
         }
     }
 
-    /// Whether one of them is to end, so that there is a slot for another in a moment.
-    pub fn is_ending_one(&self) -> bool {
-        lock(&self.0).values().any(|one| *one.orders.borrow() != Order::Work)
+    /// Whether another of them is to end, or may be without this runner's having heard of it, so that there is a slot for this one in a moment:
+    /// what a hello has not named the server has given back, and it says so once that is named.
+    pub fn is_ending_one(&self, own: AttemptId) -> bool {
+        let ends = |(id, one): (&AttemptId, &One)| *one.orders.borrow() != Order::Work || (one.named_since.is_none() && *id != own);
+        lock(&self.0).iter().any(ends)
     }
 
     pub fn order_all(&self, order: Order) {
@@ -201,12 +203,24 @@ mod tests {
         assert_eq!((held.keys(), held.named()), (vec![key], vec![]), "nobody is told of what is only held");
         assert!(held.name(key.attempt_id) && !held.name(key.attempt_id));
         assert_eq!(held.named(), [key]);
-        assert!(!held.is_ending_one());
+        assert!(!held.is_ending_one(key.attempt_id));
         held.order(key.attempt_id, Order::Abandon(Why::Stopping));
         held.order(key.attempt_id, Order::Cancel);
         assert_eq!(orders.current(), Order::Abandon(Why::Stopping));
-        assert!(held.is_ending_one());
+        assert!(held.is_ending_one(key.attempt_id));
         held.order_all(Order::Abandon(Why::Stale));
         assert_eq!(orders.current(), Order::Abandon(Why::Stale));
+    }
+
+    #[test]
+    fn what_is_not_named_yet_may_be_given_back_and_its_slot_is_waited_for() {
+        let key = |number| AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::from_u128(number)), number: 1 };
+        let (first, next) = (key(1), key(2));
+        let held = Held::default();
+        let _first = held.take(first).unwrap();
+        let _next = held.take(next).unwrap();
+        assert!(held.is_ending_one(next.attempt_id), "a hello that did not name the first has given it back");
+        held.name(first.attempt_id);
+        assert!(!held.is_ending_one(next.attempt_id), "it has its slot for as long as it works, and this one waits for nobody");
     }
 }

@@ -84,8 +84,7 @@ impl Talk {
                         None => return Ok(Ended::Closed),
                         Some(ToRunner::Assign { assignment }) if stops => {
                             attempt::leave_to_the_next_life(runner, &assignment).await;
-                            runner.rejections.say(assignment.attempt, "the runner stops".into());
-                            // a server that does not know that word hears it at the end
+                            // said with the last word, which gives it back: a runner that rejects something is one that does not take work
                             never_begun.push(assignment.attempt);
                         }
                         Some(ToRunner::Assign { assignment }) => take(runner, *assignment),

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     fn runner(agents: &[&str]) -> Runner {
-        let found = |word: &&str| BackendFound { backend: Backend::parse(word).unwrap(), version: "1".into() };
+        let found = |word: &&str| BackendFound { backend: Backend::parse(word).unwrap(), version: "1".into(), is_simple: false };
         Runner {
             id: "00000000-0000-0000-0000-000000000000".parse::<RunnerId>().unwrap(),
             name: "box".into(),

@@ -178,6 +178,21 @@ pub struct BackendFound {
     pub backend: Backend,
     /// As it says itself.
     pub version: String,
+    /// It is told what to do once, and asks and hears nothing while it works: Codex, where its machine says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_simple: bool,
+}
+
+impl BackendFound {
+    /// Whether people can be asked before it does something.
+    pub fn may_ask(&self) -> bool {
+        self.backend.may_ask() && !self.is_simple
+    }
+
+    /// Whether it can be stopped once its model has answered too often.
+    pub fn counts_turns(&self) -> bool {
+        self.backend.counts_turns() && !self.is_simple
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a prompt that names no agent needs of its runner, and what of that the agents of a runner can do: words among its capabilities. That
 //! one runner has all that a prompt needs says that one of its agents can do all of it: whoever counts money counts turns as well, and every
-//! agent that Muster knows asks people.
+//! agent that Muster knows asks people, but for one that is told once and hears nothing more, which counts no turns either.
 
-use super::{AgentTerms, Backend, BackendFound};
+use super::{AgentTerms, BackendFound};
 use crate::task::RUNNER_CAPABILITIES_MAX;
 
 /// What a runner has that takes prompts which name no agent: with an agent that Muster knows, or with the command that it was started with.
@@ -31,13 +31,13 @@ impl AgentTerms {
 }
 
 /// What these agents can do for a prompt that names none. One of a manifest is given what names it alone.
-pub fn words_of<'a>(backends: impl IntoIterator<Item = &'a Backend>) -> Vec<&'static str> {
-    let known: Vec<_> = backends.into_iter().filter(|backend| !backend.is_of_a_manifest()).collect();
+pub fn words_of(found: &[BackendFound]) -> Vec<&'static str> {
+    let known: Vec<_> = found.iter().filter(|found| !found.backend.is_of_a_manifest()).collect();
     let has = [
         (!known.is_empty(), PROMPTS),
-        (known.iter().any(|backend| backend.may_ask()), ASKS),
-        (known.iter().any(|backend| backend.counts_turns()), COUNTS_TURNS),
-        (known.iter().any(|backend| backend.counts_money()), COUNTS_MONEY),
+        (known.iter().any(|found| found.may_ask()), ASKS),
+        (known.iter().any(|found| found.counts_turns()), COUNTS_TURNS),
+        (known.iter().any(|found| found.backend.counts_money()), COUNTS_MONEY),
     ];
     has.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect()
 }
@@ -45,7 +45,7 @@ pub fn words_of<'a>(backends: impl IntoIterator<Item = &'a Backend>) -> Vec<&'st
 /// What a runner has by what it says and by the agents that it has found. Of what agents can do those alone count: an older runner says
 /// nothing of it, or means something else by the word. That it takes prompts it may say as well, as it does with a command for them.
 pub fn capabilities_with_agents(said: &[String], found: &[BackendFound]) -> Vec<String> {
-    let derived = words_of(found.iter().map(|found| &found.backend));
+    let derived = words_of(found);
     let counts = |word: &&String| *word == PROMPTS || derived.contains(&word.as_str()) || !AGENT_WORDS.contains(&word.as_str());
     let mut all: Vec<String> = said.iter().filter(counts).cloned().collect();
     for word in derived {
@@ -59,7 +59,11 @@ pub fn capabilities_with_agents(said: &[String], found: &[BackendFound]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ask;
+    use crate::{Ask, Backend};
+
+    fn found(backend: Backend) -> BackendFound {
+        BackendFound { backend, version: "1".into(), is_simple: false }
+    }
 
     fn all_terms() -> impl Iterator<Item = AgentTerms> {
         (0..8).map(|bits| AgentTerms {
@@ -70,8 +74,9 @@ mod tests {
         })
     }
 
-    fn every_set_of_agents() -> impl Iterator<Item = Vec<Backend>> {
-        let all: Vec<_> = Backend::KNOWN.into_iter().chain(Backend::parse("acp:goose")).collect();
+    fn every_set_of_agents() -> impl Iterator<Item = Vec<BackendFound>> {
+        let simple = BackendFound { is_simple: true, ..found(Backend::Codex) };
+        let all: Vec<_> = Backend::KNOWN.into_iter().chain(Backend::parse("acp:goose")).map(found).chain([simple]).collect();
         (0..1 << all.len())
             .map(move |bits: u32| all.iter().enumerate().filter(|(at, _)| bits & (1 << at) > 0).map(|(_, one)| one.clone()).collect())
     }
@@ -81,11 +86,11 @@ mod tests {
         for agents in every_set_of_agents() {
             let has = words_of(&agents);
             for terms in all_terms() {
-                let can = |one: &Backend| {
-                    !one.is_of_a_manifest()
-                        && (one.may_ask() || !terms.asks())
-                        && (one.counts_turns() || terms.max_turns.is_none())
-                        && (one.counts_money() || terms.max_cost_cents.is_none())
+                let can = |one: &BackendFound| {
+                    !one.backend.is_of_a_manifest()
+                        && (one.backend.may_ask() && !one.is_simple || !terms.asks())
+                        && (one.backend.counts_turns() && !one.is_simple || terms.max_turns.is_none())
+                        && (one.backend.counts_money() || terms.max_cost_cents.is_none())
                 };
                 let fits = terms.needed_words().iter().all(|word| has.contains(word));
                 assert_eq!(fits, agents.iter().any(can), "{agents:?}, {terms:?}");
@@ -107,7 +112,6 @@ mod tests {
     #[test]
     fn what_agents_can_do_is_not_taken_from_a_runner_s_words() {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let found = |backend| BackendFound { backend, version: "1".into() };
         let has = |said: &str, agents: &[Backend]| {
             capabilities_with_agents(&words(said), &agents.iter().cloned().map(found).collect::<Vec<_>>()).join(" ")
         };
@@ -117,6 +121,8 @@ mod tests {
         assert_eq!(has("linux opencode", &[Backend::OpenCode]), "linux opencode prompts asks", "one that knows no such words");
         let said = "asks claude-code counts-money counts-turns prompts";
         assert_eq!(has(said, &[Backend::ClaudeCode]), said, "as it says it itself");
+        let simple = BackendFound { is_simple: true, ..found(Backend::Codex) };
+        assert_eq!(capabilities_with_agents(&words("codex asks"), &[simple]), ["codex", PROMPTS], "it is told once");
         let many: Vec<_> = (0..RUNNER_CAPABILITIES_MAX).map(|number| format!("w{number}")).collect();
         assert_eq!(capabilities_with_agents(&many, &[found(Backend::Codex)]), many, "more are not kept");
     }

@@ -19,6 +19,8 @@ pub struct RunnerAtHand {
     pub takes_paths: bool,
     /// It carries out work that runs as that of the workspace is to.
     pub runs_so: bool,
+    /// It does so for the installation's first workspace alone, and no workspace can tell whether it is that.
+    pub not_for_guests: bool,
     pub standing: RunnerStanding,
 }
 
@@ -28,6 +30,8 @@ pub enum RunnerStanding {
     Takes,
     /// All of its slots are in use, as far as the workspace sees them.
     Full,
+    /// Its disk has no room for anything new.
+    DiskFull,
     Drained,
     /// It did not take what it was given, and is given one attempt now and then.
     Unresponsive,
@@ -67,6 +71,8 @@ pub enum RunnerWaitCode {
     NoSandbox,
     /// All of those that take work have no free slot.
     Full,
+    /// Those of them that have a free slot have no room on their disks.
+    DiskFull,
     /// None of those takes what it is given.
     Unresponsive,
     /// All of those are drained.
@@ -81,6 +87,7 @@ impl RunnerWaitCode {
             Self::NoPaths => "no_paths",
             Self::NoSandbox => "no_sandbox",
             Self::Full => "full",
+            Self::DiskFull => "disk_full",
             Self::Unresponsive => "unresponsive",
             Self::Drained => "drained",
         }
@@ -121,6 +128,15 @@ pub fn runner_wait(needed: &[String], is_path: bool, runners: &[RunnerAtHand]) -
                     `muster workspace isolation none`, where whoever runs the machine lets it";
         return wait(RunnerWaitCode::NoSandbox, message.into(), next.into());
     }
+    let takes = |runner: &&&RunnerAtHand| runner.standing == RunnerStanding::Takes;
+    let taking: Vec<_> = able.iter().filter(takes).collect();
+    if !taking.is_empty() && !is_own && taking.iter().all(|runner| runner.not_for_guests) {
+        let message = "it is to run without a sandbox, and the runners that could take it so are the installation's own: they do that for its \
+                       first workspace alone";
+        let next = "in the first workspace it is taken in a moment; for another one join a machine of its own, or let its work run in a \
+                    sandbox: `muster workspace isolation sandbox`, where a runner makes one";
+        return wait(RunnerWaitCode::NoSandbox, message.into(), next.into());
+    }
     nobody_takes(&able)
 }
 
@@ -130,6 +146,7 @@ fn nobody_takes(able: &[&RunnerAtHand]) -> Option<RunnerWait> {
         return None;
     }
     let (full, silent, drained) = (count(RunnerStanding::Full), count(RunnerStanding::Unresponsive), count(RunnerStanding::Drained));
+    let no_room = count(RunnerStanding::DiskFull);
     let each = |count: usize, one: &str, several: &str| match count {
         0 => None,
         1 if able.len() == 1 => Some(one.to_owned()),
@@ -138,6 +155,7 @@ fn nobody_takes(able: &[&RunnerAtHand]) -> Option<RunnerWait> {
     };
     let said = [
         each(full, "has no free slot", "have no free slot"),
+        each(no_room, "has no room on its disk", "have no room on their disks"),
         each(silent, "does not take what it is given", "do not take what they are given"),
         each(drained, "is drained", "are drained"),
     ];
@@ -146,9 +164,13 @@ fn nobody_takes(able: &[&RunnerAtHand]) -> Option<RunnerWait> {
         1 => format!("the one runner that could take it {said}"),
         several => format!("of {several} runners that could take it {said}"),
     };
-    let (code, next) = match (full, silent) {
-        (0, 0) => (RunnerWaitCode::Drained, "let one take work again: `muster runner resume NAME`, or join another machine"),
-        (0, _) => (RunnerWaitCode::Unresponsive, "see the log on its machine, and start it again; it is tried every five minutes"),
+    let (code, next) = match (full, no_room, silent) {
+        (0, 0, 0) => (RunnerWaitCode::Drained, "let one take work again: `muster runner resume NAME`, or join another machine"),
+        (0, 0, _) => (RunnerWaitCode::Unresponsive, "see the log on its machine, and start it again; it is tried every five minutes"),
+        (0, ..) => (
+            RunnerWaitCode::DiskFull,
+            "make room on the disk of its machine, which its page tells how much it lacks; or join another machine",
+        ),
         _ => (RunnerWaitCode::Full, "it is taken when its turn has come; another machine would take it sooner"),
     };
     Some(RunnerWait { code, message, next: next.into() })
@@ -187,7 +209,7 @@ mod tests {
     }
 
     fn has(text: &str, standing: RunnerStanding) -> RunnerAtHand {
-        RunnerAtHand { capabilities: words(text), takes_paths: true, runs_so: true, standing }
+        RunnerAtHand { capabilities: words(text), takes_paths: true, runs_so: true, not_for_guests: false, standing }
     }
 
     fn code(needed: &str, is_path: bool, runners: &[RunnerAtHand]) -> Option<&'static str> {
@@ -196,11 +218,17 @@ mod tests {
 
     #[test]
     fn what_keeps_the_last_of_them_from_it_is_said() {
-        use RunnerStanding::{Drained, Full, Takes, Unresponsive};
+        use RunnerStanding::{DiskFull, Drained, Full, Takes, Unresponsive};
         let (gpu, plain) = (has("linux gpu", Takes), has("linux", Takes));
         let far = RunnerAtHand { takes_paths: false, ..gpu.clone() };
         let open = RunnerAtHand { runs_so: false, ..gpu.clone() };
+        let no_guests = |standing| RunnerAtHand { not_for_guests: true, ..has("gpu", standing) };
         for (needed, is_path, runners, expected) in [
+            ("gpu", false, vec![has("gpu", DiskFull), has("gpu", Unresponsive)], Some("disk_full")),
+            ("gpu", false, vec![has("gpu", DiskFull), has("gpu", Full)], Some("full")),
+            ("gpu", false, vec![no_guests(Takes), has("gpu", Full)], Some("no_sandbox")),
+            ("gpu", false, vec![no_guests(Full)], Some("full")),
+            ("gpu", false, vec![no_guests(Takes), gpu.clone()], None),
             ("", false, vec![], Some("no_runner")),
             ("gpu", false, vec![plain.clone()], Some("not_there")),
             ("gpu", false, vec![plain.clone(), gpu.clone()], None),
@@ -232,6 +260,7 @@ mod tests {
         assert!(wait(LFS, &[has("", Takes)]).next.starts_with("install git-lfs"));
         assert!(wait(SEVERAL, &[has("", Takes)]).next.starts_with("update a runner"));
         assert_eq!(wait("", &[has("", Full)]).message, "the one runner that could take it has no free slot");
+        assert_eq!(wait("", &[has("", RunnerStanding::DiskFull)]).message, "the one runner that could take it has no room on its disk");
         let three = [has("", Full), has("", Full), has("", Unresponsive), has("", Drained)];
         let expected = "of 4 runners that could take it 2 have no free slot, 1 does not take what it is given, 1 is drained";
         assert_eq!(wait("", &three).message, expected);

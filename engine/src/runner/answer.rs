@@ -217,6 +217,8 @@ impl Engine {
         self.hub.rest(session);
         match until_answered(session.name(), || self.attempt_rejected(session, attempt)).await {
             Ok(true) => {
+                // a heartbeat may have read its row in between, which did not say so yet
+                self.hub.rest(session);
                 let reason = clean(reason, 1000);
                 warn!(runner.id = %session.id, "Runner {} does not take what it was given: {reason}", session.name());
             }

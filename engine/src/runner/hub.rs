@@ -207,7 +207,7 @@ impl Hub {
             one.takes_work()
                 && taker.workspace.is_none_or(|own| own == workspace)
                 && (taker.paths || !is_path)
-                && isolations.fit(workspace, taker)
+                && (isolations.fit(workspace, taker) || needed.iter().any(|need| owner_of(need) == Some(one.session.id())))
                 && needed.iter().all(|need| taker.capabilities.contains(need) || owner_of(need) == Some(one.session.id()))
         };
         let mut fitting = links.connected.values().filter(fits).peekable();

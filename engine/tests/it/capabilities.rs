@@ -81,7 +81,8 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
     let task = test.create(&ada, prompt("counted", counted)).await.summary.id;
     let with = |backends: &[Backend]| {
-        let backends: Vec<_> = backends.iter().map(|backend| BackendFound { backend: backend.clone(), version: "1".into() }).collect();
+        let found = |backend: &Backend| BackendFound { backend: backend.clone(), version: "1".into(), is_simple: false };
+        let backends: Vec<_> = backends.iter().map(found).collect();
         // the word is what somebody has called something else
         move |hello: Hello| Hello { capabilities: words(&[COUNTS_MONEY]), backends, ..hello }
     };
@@ -89,6 +90,11 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     test.dispatch().await;
     assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it counts no money");
     assert_eq!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
+    link.breaks().await;
+    let simple = BackendFound { backend: Backend::Codex, version: "1".into(), is_simple: true };
+    let link = Link::of_machine(&test, |hello| Hello { capabilities: words(&["linux"]), backends: vec![simple.clone()], ..hello }).await;
+    let runner = test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap().remove(0);
+    assert_eq!((runner.capabilities, runner.backends), (words(&["linux", PROMPTS]), vec![simple]), "it is told once, and counts nothing");
     link.breaks().await;
     let mut link = Link::of_machine(&test, with(&[Backend::Codex, Backend::ClaudeCode])).await;
     test.dispatch().await;
@@ -337,7 +343,7 @@ async fn a_task_that_nobody_takes_says_what_keeps_the_last_of_them_from_it(pool:
     let link = Link::of_machine(&test, without_a_sandbox(true)).await;
     assert_eq!(why().await, Some("no_sandbox"));
     test.engine.set_isolation(&ada, Isolation::None).await.unwrap();
-    assert_eq!(why().await, None, "it is taken in a moment");
+    assert_eq!(why().await, Some("no_sandbox"), "it is told what holds for guests, as it may be one");
     test.engine.set_isolation(&ada, Isolation::Sandbox).await.unwrap();
     link.breaks().await;
 

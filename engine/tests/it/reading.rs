@@ -76,6 +76,8 @@ async fn a_runner_whose_disk_is_full_is_given_nothing_until_there_is_room(pool: 
     let task = test.create(&ada, new).await.summary.id;
     test.dispatch().await;
     link.beats(&[]).await;
+    let wait = test.engine.get_task(&ada, task).await.unwrap().runner_wait.unwrap();
+    assert_eq!((wait.code.name(), wait.message.as_str()), ("disk_full", "the one runner that could take it has no room on its disk"));
     assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued);
     let why = test.engine.find_runner(&ada, id).await.unwrap().runner.lacks_disk();
     assert!(why.is_some_and(|why| why.starts_with("1.0 GiB of its disk are free")));

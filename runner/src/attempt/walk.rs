@@ -103,7 +103,7 @@ pub(super) async fn walk(
     let _slot = match runner.slots.try_acquire() {
         Ok(slot) => Ok(slot),
         // The server knows the slots, so it is wrong about them.
-        Err(_) if !runner.held.is_ending_one() => {
+        Err(_) if !runner.held.is_ending_one(entry.attempt.attempt_id) => {
             let slots = runner.config.slots.max(1);
             return Err(NotTaken::Rejected(format!("all {slots} slots of this runner have work")));
         }

@@ -63,7 +63,7 @@ impl Found {
     }
 
     pub fn about(&self) -> BackendFound {
-        BackendFound { backend: self.backend.clone(), version: self.version.clone() }
+        BackendFound { backend: self.backend.clone(), version: self.version.clone(), is_simple: self.is_simple }
     }
 }
 

@@ -90,16 +90,17 @@ fn what_may_take_so_many_turns_is_for_who_counts_them() {
 fn who_says_that_it_has_what_a_prompt_needs_carries_it_out() {
     let found =
         |backend| Found { backend, version: "1".into(), program: "/o".into(), needs: "/o".into(), manifest: None, is_simple: false };
+    let all: Vec<_> = Backend::KNOWN.map(found).into_iter().chain([Found { is_simple: true, ..found(Backend::Codex) }]).collect();
     let mut tried = (0, 0);
-    for bits in 0..128_u8 {
+    for bits in 0..=255_u8 {
         let is = |place: u8| bits & (1 << place) > 0;
-        let agents: Vec<_> = (0..).zip(Backend::KNOWN).filter(|(place, _)| is(*place)).map(|(_, backend)| found(backend)).collect();
+        let agents: Vec<_> = (0..).zip(&all).filter(|(place, _)| is(*place)).map(|(_, found)| found.clone()).collect();
         for command in [None, Some("agent")] {
             let mut assignment = assignment(Work::Prompt("tidy up".into()), None);
-            assignment.agent.ask = is(4).then_some(domain::Ask::Commands);
-            assignment.agent.max_turns = is(5).then_some(3);
-            assignment.agent.max_cost_cents = is(6).then_some(100);
-            let mut has = words_of(agents.iter().map(|found| &found.backend));
+            assignment.agent.ask = is(5).then_some(domain::Ask::Commands);
+            assignment.agent.max_turns = is(6).then_some(3);
+            assignment.agent.max_cost_cents = is(7).then_some(100);
+            let mut has = words_of(&agents.iter().map(Found::about).collect::<Vec<_>>());
             has.extend(command.map(|_| PROMPTS));
             let says_so = assignment.agent.needed_words().iter().all(|word| has.contains(word));
             let does = Doing::of(&assignment, &agents, command).is_ok();
