@@ -133,7 +133,7 @@ impl Saving<'_> {
     /// Makes the worktree what was taken, and says what was not.
     async fn make_again(&self, writes: &Git, taken: &str) -> Result<Vec<Differing>, SaveError> {
         let (known, mut changed) = self.ignore_again(writes, taken).await?;
-        let (mut known, mut before) = (Some(known), None);
+        let (mut known, mut before) = (Some(known), None::<String>);
         for _ in 0..MOST_LOOKS {
             let known = match known.take() {
                 Some(known) => known,
