@@ -15,6 +15,7 @@ mod found;
 mod hidden;
 mod index;
 mod left;
+mod leftover;
 mod rewritten;
 mod shown;
 mod shut;

@@ -10,8 +10,9 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{SaveError, Saving, index::paths};
+use super::{SaveError, Saving, index::paths, leftover::open_all};
 use crate::{
+    disk::on_disk,
     git::{Argument, Bounds, GitError},
     submodule::shown,
 };
@@ -46,6 +47,21 @@ impl Saving<'_> {
         }
     }
 
+    /// Opens the folders that are closed, of those that git does not ignore or `known` files lie in. Nothing is opened in those `apart`.
+    pub(super) async fn open_folders(&self, apart: &[PathBuf], known: &[Vec<u8>]) -> Result<(), SaveError> {
+        let (mut closed, ignored) = self.all_closed(apart, Kind::Folders).await?;
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let is_known = |folder: &[u8]| known.iter().any(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/")));
+        closed.retain(|folder| {
+            let folder = folder.as_os_str().as_bytes();
+            !ignored.contains(folder) || is_known(folder)
+        });
+        let (root, apart) = (self.checkout.path.clone(), apart.to_vec());
+        Ok(on_disk(move || closed.iter().try_for_each(|folder| open_all(&root, folder, &apart))).await?)
+    }
+
     /// What there is to say where git has failed to take everything in and a file is closed.
     pub(super) async fn closed_file(&self, theirs: &[PathBuf]) -> Result<(), SaveError> {
         match self.closed(theirs, Kind::FoldersAndFiles).await? {
@@ -59,14 +75,17 @@ impl Saving<'_> {
 
     /// The first that git does not ignore.
     async fn closed(&self, apart: &[PathBuf], kind: Kind) -> Result<Option<String>, SaveError> {
-        let (root, apart): (_, HashSet<_>) = (self.checkout.path.clone(), apart.iter().cloned().collect());
-        let found = tokio::task::spawn_blocking(move || closed_below(&root, &apart, kind)).await.map_err(io::Error::other)?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let ignored = self.ignored(&found).await?;
+        let (found, ignored) = self.all_closed(apart, kind).await?;
         let first = found.iter().find(|path| !ignored.contains(path.as_os_str().as_bytes()));
         Ok(first.map(|path| if path.as_os_str().is_empty() { ".".to_owned() } else { shown(&path.to_string_lossy()) }))
+    }
+
+    /// And those of them that git ignores.
+    async fn all_closed(&self, apart: &[PathBuf], kind: Kind) -> Result<(Vec<PathBuf>, HashSet<Vec<u8>>), SaveError> {
+        let (root, apart): (_, HashSet<_>) = (self.checkout.path.clone(), apart.iter().cloned().collect());
+        let found = tokio::task::spawn_blocking(move || closed_below(&root, &apart, kind)).await.map_err(io::Error::other)?;
+        let ignored = if found.is_empty() { HashSet::new() } else { self.ignored(&found).await? };
+        Ok((found, ignored))
     }
 
     /// Those of these that it ignores, tracked or not.

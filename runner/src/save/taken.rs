@@ -4,7 +4,10 @@
 //! the work has left, as the [store](super::store) has it. That is kept where no room shows it, and it is what is pushed, whatever the checks have
 //! made of the worktree. Without checks one follows the other at once.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use domain::{artifact::ARTIFACT_LIMIT, verification::CheckedTree};
 
@@ -36,6 +39,8 @@ pub(crate) struct Taken {
     inside_notes: Vec<String>,
     /// What lies in its worktree, and in those of its submodules.
     pub(super) contents: Vec<Content>,
+    /// The `.git` of the repositories that the work has made within it, which are there again for its checks.
+    pub(super) repositories: Vec<PathBuf>,
     base_commit: String,
 }
 
@@ -93,9 +98,10 @@ pub(crate) async fn take(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
         let mut notes = Notes::default();
         let taken = take_part(outside, room, (&part, checkout), left, &mut notes).await;
         let moved = notes.moved;
+        let repositories: Vec<_> = moved.iter().map(|(own, _)| own.clone()).collect();
         // what is checked is the work as it was left, and the work may go on with it
         let moved_back = on_disk(move || moved.into_iter().try_for_each(|(own, aside)| fs::rename(aside, own))).await;
-        let taken = taken.map_err(|error| error.of(&part))?;
+        let taken = Taken { repositories, ..taken.map_err(|error| error.of(&part))? };
         moved_back?;
         move_stores(&part.entry, checkout, Way::Away).await?;
         left = left.without(&taken.saved);
@@ -189,7 +195,7 @@ async fn take_one(
     unsaved::nothing_is_left(&saving, &inside, &tree).await?;
     (saved.patches, saved.notes) = (patches, std::mem::take(&mut notes.said));
     let base_commit = checkout.base_commit.clone();
-    Ok(Taken { saved, branches, large, inside: in_mirrors, inside_notes, contents, base_commit })
+    Ok(Taken { saved, branches, large, inside: in_mirrors, inside_notes, contents, repositories: vec![], base_commit })
 }
 
 /// From the stores.

@@ -87,9 +87,8 @@ async fn where_nothing_can_be_put_back_nothing_more_is_checked() {
     let (state, repository) = (State::new(), Repository::sample());
     let server = Server::with(&state).await;
     let mut assignment = repository.command("echo 41 > answer.txt");
-    // git takes in no repository without a commit
-    let leaves = "git init --quiet within && echo x > within/x.txt";
-    assignment.checks = checks(&[(CommandSucceeds, Some(leaves)), (CommandSucceeds, Some("true")), (FileExists, Some("answer.txt"))]);
+    let spoils = r#"rm -rf "$(git rev-parse --git-dir)"/objects/??; echo spoiled > answer.txt"#;
+    assignment.checks = checks(&[(CommandSucceeds, Some(spoils)), (CommandSucceeds, Some("true")), (FileExists, Some("answer.txt"))]);
     let report = server.carry_out(&assignment).await;
     assert_eq!(outcome(&report), "completed", "{}", server.log(assignment.attempt));
     assert_eq!(statuses(&report), [Passed, Error, Passed], "{report:#?}");
@@ -113,6 +112,53 @@ forged=$(echo 42 | git hash-object -w --stdin); id=$(git hash-object answer.txt)
     let said = check_output(&report, 1);
     assert!(said.ends_with("git does not make of it again what was taken"), "{said}");
     assert_eq!(repository.show(&report.branch.unwrap(), "answer.txt").as_deref(), Some("41"));
+}
+
+/// Whatever git cannot take in, see or remove.
+#[tokio::test]
+async fn what_a_check_leaves_is_removed_whatever_it_is() {
+    let (state, repository) =
+        (State::new(), Repository::with(&[("README.md", "# Sample\n"), ("tests/a.txt", "a\n"), ("tests/b.txt", "b\n")]));
+    let server = Server::with(&state).await;
+    let leaves = [
+        "git init --quiet within && echo x > within/x.txt",
+        "git init --quiet within && cd within && echo x > x.txt && git add . && git commit --quiet -m Within",
+        "mkdir gen && echo '*.o' > gen/.gitignore && touch gen/a.o",
+        "mkdir -p gen/in && echo 'in/' > gen/.gitignore && echo '*.o' > gen/in/.gitignore && touch gen/in/a.o",
+        "echo x > closed && chmod 0 closed",
+        "mkdir shut && echo x > shut/x && chmod 0555 shut",
+        "chmod 0 tests",
+        "touch tests/planted && chmod 0311 tests",
+        "echo spoiled > tests/a.txt && chmod 0 tests/a.txt && chmod 0555 tests",
+        "rm tests/a.txt && mkfifo tests/a.txt",
+        "rm -r tests && ln -s .. tests",
+    ];
+    let look = "test $(ls | wc -l) = 3 && test $(ls tests | wc -l) = 2 && test -f tests/b.txt && grep -qx a tests/a.txt && ! test -L tests";
+    let ways: [fn(Assignment) -> Assignment; 2] = [|assignment| assignment, without_a_sandbox];
+    for wraps in ways {
+        let mut assignment = wraps(repository.command("echo 41 > answer.txt"));
+        let specs: Vec<_> = leaves.iter().flat_map(|leaves| [(CommandSucceeds, Some(*leaves)), (CommandSucceeds, Some(look))]).collect();
+        assignment.checks = checks(&specs);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{report:#?}\n{}", server.log(assignment.attempt));
+        assert_eq!(statuses(&report), vec![Passed; specs.len()], "{report:#?}\n{}", server.log(assignment.attempt));
+        assert!(server.log(assignment.attempt).contains("it was put back, and is no part of the result: A within/"));
+    }
+}
+
+/// It says what was built.
+#[tokio::test]
+async fn what_git_ignores_stays_where_a_check_removes_what_says_so() {
+    let (state, repository) = (State::new(), Repository::with(&[("a.txt", "a\n"), (".gitignore", "built/\n")]));
+    let server = Server::with(&state).await;
+    for spoils in ["rm .gitignore", "echo nothing > .gitignore", "rm .gitignore && mkdir .gitignore && touch .gitignore/x"] {
+        let mut assignment = repository.command("mkdir built && echo b > built/b");
+        let look = "grep -qx b built/b && grep -qx built/ .gitignore";
+        assignment.checks = checks(&[(CommandSucceeds, Some(spoils)), (CommandSucceeds, Some(look))]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [Passed, Passed], "{spoils}: {report:#?}\n{}", server.log(assignment.attempt));
+        assert!(server.log(assignment.attempt).contains("it was put back"), "{}", server.log(assignment.attempt));
+    }
 }
 
 #[tokio::test]
@@ -158,6 +204,22 @@ async fn a_repository_within_one_is_checked_as_it_was_left() {
     assert_eq!(repository.show(&branch, "inner/x.txt").as_deref(), Some("x"));
     assert_eq!(repository.show(&branch, "inner/y.txt").as_deref(), Some("y"));
     assert!(server.log(assignment.attempt).contains("inner is a repository of its own"), "{}", server.log(assignment.attempt));
+}
+
+/// Also where git takes nothing of it in, or only its id.
+#[tokio::test]
+async fn a_repository_of_the_works_is_in_no_checks_way() {
+    let (state, repository) = (State::new(), Repository::with(&[("README.md", "# Sample\n"), (".gitignore", "*.o\n")]));
+    let server = Server::with(&state).await;
+    let commits = "git init --quiet scratch; cd scratch; touch a.o; git add --force a.o; git commit --quiet -m O";
+    for works in ["git init --quiet scratch; echo x > x.txt", commits] {
+        let mut assignment = repository.command(works);
+        let leaves = "test -d scratch/.git && echo x > left.txt && echo x > scratch/left.txt";
+        let look = "test -d scratch/.git && test ! -e left.txt && test ! -e scratch/left.txt";
+        assignment.checks = checks(&[(CommandSucceeds, Some(leaves)), (CommandSucceeds, Some(look)), (CommandSucceeds, Some(look))]);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(statuses(&report), [Passed; 3], "{works}: {report:#?}\n{}", server.log(assignment.attempt));
+    }
 }
 
 #[tokio::test]
