@@ -14,6 +14,7 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::Command,
+    sync::Arc,
 };
 
 use rustix::net::{
@@ -21,7 +22,10 @@ use rustix::net::{
 };
 use tokio::{
     io::Interest,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
 };
 
 use super::{
@@ -82,7 +86,9 @@ impl Bridge {
             }
             pending::<Infallible>().await
         };
-        tokio::join!(proxy::serve(listener, self.list.clone(), self.refused.clone()), door::serve_all(doors), telling).0
+        let places = Arc::new(Semaphore::new(proxy::MOST_CONNECTIONS));
+        let proxy = proxy::serve(listener, self.list.clone(), self.refused.clone(), Arc::clone(&places));
+        tokio::join!(proxy, door::serve_all(doors, places), telling).0
     }
 
     /// The room hands them out in the order of the list.
@@ -218,7 +224,6 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::{TcpListener, TcpStream},
-        sync::Arc,
         time::Duration,
     };
 
