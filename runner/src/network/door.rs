@@ -65,7 +65,8 @@ mod tests {
         sync::mpsc::unbounded_channel,
     };
 
-    use super::{super::proxy, *};
+    use super::*;
+    use crate::network::proxy;
 
     async fn listener() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
