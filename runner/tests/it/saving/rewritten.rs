@@ -45,3 +45,12 @@ async fn what_comes_back_as_it_was_lands_whatever_is_said_of_it() {
     assert_eq!(repository.show(&branch, "ends.inf").as_deref(), Some("h\ni"), "whatever its lines end with");
     assert_eq!([repository.show(&branch, "new.js"), repository.show(&branch, "app.rc")], [Some("// $Id$".into()), Some("h".into())]);
 }
+
+#[tokio::test]
+async fn what_git_takes_for_the_same_and_would_write_as_another_text_does_not_land() {
+    let (state, repository) = (State::new(), Repository::with(&[(".gitattributes", "*.js ident\n"), ("login.js", "ok = 1 /*$Id$*/\n")]));
+    let server = Server::with(&state).await;
+    let report = server.carry_out(&repository.command("echo x > x.txt; echo 'ok = 1 /*$Id: */ + 1 /*$*/' > login.js")).await;
+    assert_eq!(failure_code(&report), Some(FailureCode::WorkNotSaved), "{}", outcome(&report));
+    assert!(outcome(&report).contains("login.js, which would be another text"), "{}", outcome(&report));
+}
