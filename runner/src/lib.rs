@@ -87,6 +87,11 @@ pub enum RunnerError {
     InUse(PathBuf),
     #[error("the runner needs git, and could not start it; install git and see that it is on the PATH")]
     GitMissing(#[source] io::Error),
+    #[error(
+        "`git version` has said nothing within {} s; see that the git which comes first on the PATH works, and that the disk it is on answers",
+        .0.as_secs()
+    )]
+    GitSilent(Duration),
     /// With what was found.
     #[error(
         "the runner needs git 2.34 or newer, and found {0}: an older one passes over what keeps repositories from starting programs here; \

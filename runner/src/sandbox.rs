@@ -204,22 +204,37 @@ impl Sandbox {
             (Err(reason), _) => return Err(reason),
         };
         let keeps_processors = base.as_ref().is_some_and(|base| base.keeps().processors);
-        match self.config.limits.processors.is_some() && !keeps_processors {
-            true => {
-                Err("rooms are to have a share of the processors (MUSTER_SANDBOX_CPUS), which needs a control group that keeps it".into())
-            }
-            false => Ok(base),
+        if self.config.limits.processors.is_some() && !keeps_processors {
+            let why = "rooms are to have a share of the processors (MUSTER_SANDBOX_CPUS), which needs a control group that keeps it";
+            return Err(why.into());
         }
+        Ok(base)
     }
 
     /// One of each kind: a room with a list needs more than the others do.
     async fn try_all(&self, base: Option<&Base>) -> Result<(), String> {
         self.try_one(base, &Network::None).await?;
         let of_agents = self.config.agent_network.list();
-        match [Some(&self.config.network), of_agents.as_ref()].into_iter().flatten().find(|network| matches!(network, Network::Listed(_))) {
-            Some(listed) => self.try_one(base, listed).await.map_err(|reason| format!("with a network list {reason}")),
-            None => Ok(()),
+        let all = [Some(&self.config.network), of_agents.as_ref()];
+        if let Some(listed) = all.into_iter().flatten().find(|one| matches!(one, Network::Listed(_))) {
+            return self.try_one(base, listed).await.map_err(|reason| format!("with a network list {reason}"));
         }
+        if let Some(warning) = self.why_agents_fail(base).await {
+            warn!("{warning}");
+        }
+        Ok(())
+    }
+
+    /// Commands and checks have their rooms all the same. The list that is tried has nothing.
+    async fn why_agents_fail(&self, base: Option<&Base>) -> Option<String> {
+        if self.config.agent_network != AgentNetwork::Provider {
+            return None;
+        }
+        let reason = self.try_one(base, &Network::Listed(NetworkList::nothing())).await.err()?;
+        Some(format!(
+            "Agents will fail here, as no room that reaches their model can be made: with a network list {reason}; mend that, or set \
+             MUSTER_SANDBOX_AGENT_NETWORK to none or open"
+        ))
     }
 
     async fn try_one(&self, base: Option<&Base>, network: &Network) -> Result<(), String> {
@@ -557,6 +572,18 @@ mod tests {
         for guest in [Guest::Command, Guest::Check { round: 1, number: 1 }, Guest::Git { writes: false }] {
             assert_eq!(closed.network(guest, &model), Network::None, "{guest:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_rooms_for_agents_says_so_before_one_fails() {
+        let why = |agent_network| async move {
+            // where Muster's own program is, nobody knows
+            let config = SandboxConfig { agent_network, own_program: None, ..SandboxConfig::default() };
+            Sandbox::new(config, "/srv/muster".into()).why_agents_fail(None).await
+        };
+        let said = why(AgentNetwork::Provider).await.unwrap();
+        assert!(said.contains("Muster's own program") && said.contains("MUSTER_SANDBOX_AGENT_NETWORK"), "{said}");
+        assert_eq!([why(AgentNetwork::None).await, why(AgentNetwork::Open).await], [None, None], "these have no list");
     }
 
     #[test]

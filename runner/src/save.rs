@@ -8,6 +8,8 @@
 //! saved beside it as well; see [`within`].
 
 mod again;
+mod alike;
+mod begun;
 mod change;
 mod closed;
 mod diff;

@@ -1,6 +1,6 @@
 //! Which git there is on this machine, and whether it does what the runner asks of one.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
@@ -11,14 +11,21 @@ use crate::{RunnerError, process::program_path};
 const NEEDED: (u32, u32) = (2, 34);
 /// Of what it says of itself, in an error.
 const SHOWN: usize = 100;
+/// What stands on the PATH by this name may be anything, and nothing else of the runner has begun.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An error when there is none, or one that is too old.
 pub(crate) async fn is_new_enough() -> Result<(), RunnerError> {
     let mut asked = Command::new("git");
     // the one that is called later
-    asked.arg("version").env("PATH", program_path()).current_dir("/").stdin(Stdio::null());
-    let said = asked.output().await.map_err(RunnerError::GitMissing)?;
-    check(&String::from_utf8_lossy(&said.stdout))
+    asked.arg("version").env("PATH", program_path());
+    check(&said_by(asked, PATIENCE).await?)
+}
+
+async fn said_by(mut asked: Command, patience: Duration) -> Result<String, RunnerError> {
+    asked.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+    let said = tokio::time::timeout(patience, asked.output()).await.map_err(|_| RunnerError::GitSilent(patience))?;
+    Ok(String::from_utf8_lossy(&said.map_err(RunnerError::GitMissing)?.stdout).into_owned())
 }
 
 fn check(said: &str) -> Result<(), RunnerError> {
@@ -79,5 +86,13 @@ mod tests {
     #[tokio::test]
     async fn the_git_of_this_machine_is_new_enough() {
         assert!(is_new_enough().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_say_its_version_is_not_waited_for() {
+        let mut silent = Command::new("sleep");
+        silent.arg("600");
+        let error = said_by(silent, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, RunnerError::GitSilent(_)), "{error}");
     }
 }

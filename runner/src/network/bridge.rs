@@ -14,6 +14,7 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::Command,
+    sync::Arc,
 };
 
 use rustix::net::{
@@ -21,7 +22,10 @@ use rustix::net::{
 };
 use tokio::{
     io::Interest,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
 };
 
 use super::{
@@ -35,6 +39,9 @@ use crate::log::Log;
 pub(crate) const ENTRANCE: i32 = 5;
 /// What Muster's program is told first, so that it is known to be in a room.
 pub(crate) const ENTER: &str = "--enter-room";
+/// Comes behind it, and is another one once what follows means something else: the program that lies in a room is whatever stands where the runner
+/// was started from, which may have been replaced since.
+pub(crate) const TERMS: &str = "terms-1";
 /// Run by a shell inside, with the program and what it is told: the entrance becomes its standard input, for which there is a name without a
 /// number, and what was that is kept beside.
 pub(crate) const WITH_ENTRANCE: &str = r#"exec "$0" "$@" 6<&0 <&5 5<&-"#;
@@ -82,7 +89,9 @@ impl Bridge {
             }
             pending::<Infallible>().await
         };
-        tokio::join!(proxy::serve(listener, self.list.clone(), self.refused.clone()), door::serve_all(doors), telling).0
+        let places = Arc::new(Semaphore::new(proxy::MOST_CONNECTIONS));
+        let proxy = proxy::serve(listener, self.list.clone(), self.refused.clone(), Arc::clone(&places));
+        tokio::join!(proxy, door::serve_all(doors, places), telling).0
     }
 
     /// The room hands them out in the order of the list.
@@ -178,6 +187,10 @@ pub fn enter(mut arguments: impl Iterator<Item = OsString>) -> Option<io::Error>
 }
 
 fn connect(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallible> {
+    if arguments.next().as_deref() != Some(OsStr::new(TERMS)) {
+        let why = "Muster was updated while this runner ran, so that no sandbox with a network list can be made: start the runner again";
+        return Err(io::Error::new(ErrorKind::InvalidInput, why));
+    }
     let not_asked_for = arguments.next().ok_or(ErrorKind::InvalidInput)?;
     // before the proxy has one of their ports
     let doors = open_doors(&arguments.next().ok_or(ErrorKind::InvalidInput)?)?;
@@ -218,7 +231,6 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::{TcpListener, TcpStream},
-        sync::Arc,
         time::Duration,
     };
 
@@ -309,7 +321,15 @@ mod tests {
         let called = |words: &[&str]| enter(words.iter().map(OsString::from)).map(|error| error.kind());
         assert_eq!(called(&["muster"]), None);
         assert_eq!(called(&["muster", "serve", ENTER]), None);
-        assert_eq!(called(&["muster", ENTER]), Some(ErrorKind::InvalidInput));
+        assert_eq!(called(&["muster", ENTER, TERMS]), Some(ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn a_runner_that_is_older_than_its_program_is_told_to_be_started_again() {
+        for words in [&["muster", ENTER][..], &["muster", ENTER, "localhost,127.0.0.1,::1", "", "true"], &["muster", ENTER, "terms-0"]] {
+            let error = enter(words.iter().map(OsString::from)).unwrap();
+            assert!(error.to_string().contains("start the runner again"), "{words:?}: {error}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, SemaphorePermit, mpsc::UnboundedSender},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc::UnboundedSender},
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
@@ -32,10 +32,11 @@ use tokio::{
 use super::{NetworkList, address::is_public, patient::Patient};
 use crate::lock;
 
-/// Connections of a room at one time; the next one waits. Each takes two descriptors of the runner, and inside a server those are the server's.
+/// Connections of a room at one time, by its proxy and its doors together; the next one waits. Each takes two descriptors of the runner, and inside
+/// a server those are the server's.
 pub(super) const MOST_CONNECTIONS: usize = 64;
 /// The same of all rooms together: few systems give a program more than 1024 descriptors unasked.
-pub(super) static CONNECTIONS: Semaphore = Semaphore::const_new(200);
+static CONNECTIONS: Semaphore = Semaphore::const_new(200);
 /// Names of a room that are looked up at one time. The system's look-up cannot be told to end, and each has a thread until it does.
 const MOST_LOOKUPS: usize = 4;
 /// The same of all rooms together, as the runner has work of its own for its threads.
@@ -58,6 +59,8 @@ const LONGEST_HOST: usize = 255;
 const OF_THE_CONNECTION: [&str; 8] =
     ["connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
+/// Of a connection, in its room and among all of them.
+pub(super) type Place = (Option<OwnedSemaphorePermit>, Option<SemaphorePermit<'static>>);
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 type Upstream = Patient<TcpStream>;
 
@@ -85,15 +88,19 @@ struct Target {
 }
 
 /// For as long as somebody waits for it: all connections end with this.
-pub(super) async fn serve(listener: TcpListener, list: NetworkList, refused: UnboundedSender<String>) -> Infallible {
+pub(super) async fn serve(
+    listener: TcpListener,
+    list: NetworkList,
+    refused: UnboundedSender<String>,
+    places: Arc<Semaphore>,
+) -> Infallible {
     let proxy = Arc::new(Proxy::new(list, refused));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    // nobody closes it
-                    let place = CONNECTIONS.acquire().await.ok();
+                    let place = place_in(&places).await;
                     connections.spawn(serve_one(stream, Arc::clone(&proxy), place));
                 }
                 Err(_) => sleep(PAUSE).await,
@@ -103,8 +110,14 @@ pub(super) async fn serve(listener: TcpListener, list: NetworkList, refused: Unb
     }
 }
 
-/// Its place among all connections is another's when this ends.
-async fn serve_one(stream: TcpStream, proxy: Arc<Proxy>, _place: Option<SemaphorePermit<'static>>) {
+/// The room's first: one that has none left takes none from other rooms while it waits. Nobody closes either.
+pub(super) async fn place_in(room: &Arc<Semaphore>) -> Place {
+    let of_the_room = Arc::clone(room).acquire_owned().await.ok();
+    (of_the_room, CONNECTIONS.acquire().await.ok())
+}
+
+/// Its place is another's when this ends.
+async fn serve_one(stream: TcpStream, proxy: Arc<Proxy>, _place: Place) {
     at_once(&stream);
     let connection = Arc::new(Connection::default());
     let about = Arc::clone(&connection);
@@ -311,7 +324,7 @@ mod tests {
         let at = listener.local_addr().unwrap();
         let (refused, told) = unbounded_channel();
         let mut running = JoinSet::new();
-        running.spawn(serve(listener, list.parse().unwrap(), refused));
+        running.spawn(serve(listener, list.parse().unwrap(), refused, Arc::new(Semaphore::new(MOST_CONNECTIONS))));
         Scene { at, told, _running: running }
     }
 

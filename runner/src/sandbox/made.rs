@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use super::meter::Meter;
 use crate::{
     NetworkList,
-    network::bridge::{Bridge, ENTER, ENTRANCE, WITH_ENTRANCE, doors_of, not_asked_for},
+    network::bridge::{Bridge, ENTER, ENTRANCE, TERMS, WITH_ENTRANCE, doors_of, not_asked_for},
     process::{self, Trace},
 };
 
@@ -63,7 +63,7 @@ pub(super) fn watched(mut command: Command, name: &str, meter: Meter, listed: Op
     if let Some((list, own_program)) = listed {
         let (ours, entrance) = Bridge::new(list.clone())?;
         mapped.push((entrance, ENTRANCE));
-        command.args(["sh", "-c", WITH_ENTRANCE]).arg(own_program).args([ENTER, &not_asked_for(list), &doors_of(list)]);
+        command.args(["sh", "-c", WITH_ENTRANCE]).arg(own_program).args([ENTER, TERMS, &not_asked_for(list), &doors_of(list)]);
         bridge = Some(ours);
     }
     let mapped = mapped.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });

@@ -4,14 +4,16 @@
 //! of a program. So where one of them has a say in a file, what git would write is compared with what stands there, by what is in the store.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     ffi::OsStr,
     fs, io,
     os::unix::ffi::OsStrExt,
     path::Path,
 };
 
-use super::{SaveError, Saving};
+use uuid::Uuid;
+
+use super::{SaveError, Saving, alike::are_alike, begun::Begun};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, GitError, Place},
@@ -19,10 +21,11 @@ use crate::{
 };
 
 const NAMES: [&str; 2] = ["ident", "working-tree-encoding"];
-/// How many files are compared at a time.
+/// How many files are compared at a time, and how many bytes the store has of them. A larger one is compared by itself.
 const AT_ONCE: usize = 64;
-/// The id that git writes, behind this.
-const OPENS: &[u8] = b"$Id: ";
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// A byte in the store is no more than this many in a file, by any encoding.
+const GROWS: usize = 8;
 
 /// In a tree.
 struct Listed {
@@ -35,6 +38,12 @@ impl Listed {
     fn is_attributes(&self) -> bool {
         self.path == b".gitattributes" || self.path.ends_with(b"/.gitattributes")
     }
+}
+
+/// A file that git would write, with its encoding.
+struct Compared<'a> {
+    file: &'a Listed,
+    encoding: &'a [u8],
 }
 
 /// What attributes say of a file.
@@ -82,9 +91,26 @@ impl Saving<'_> {
         // what stands for a file of Git LFS is another one at all times
         let is_kept = |said: &&Said| self.entry.lfs && said.name == b"filter" && said.value == b"lfs";
         let kept: HashSet<_> = landing.iter().filter(is_kept).map(|said| said.path.as_slice()).collect();
-        let compared = files.iter().filter(|file| rewritten.contains(file.path.as_slice()) && !kept.contains(file.path.as_slice()));
-        for some in compared.collect::<Vec<_>>().chunks(AT_ONCE) {
-            self.compare(now, some).await?;
+        // what is as it was, and of which the same is said, is as git has written it
+        let said_anew = landing.iter().zip(&before).filter(|(now, then)| now != then);
+        let said_anew: HashSet<_> = said_anew.map(|(now, _)| now.path.as_slice()).collect();
+        let begun = Begun::of(self.git, now, &self.entry.folder, self.number).await?;
+        let encodings = landing.iter().filter(|said| said.name == b"working-tree-encoding");
+        let encodings: HashMap<_, _> = encodings.map(|said| (said.path.as_slice(), said.value.as_slice())).collect();
+        let mut compared = vec![];
+        for file in &files {
+            let path = file.path.as_slice();
+            let is_as_it_was = || !said_anew.contains(path) && begun.has_it_untouched(&self.checkout.path, path, &file.id);
+            if rewritten.contains(path) && !kept.contains(path) && !is_as_it_was() {
+                compared.push(Compared { file, encoding: encodings.get(path).copied().unwrap_or_default() });
+            }
+        }
+        let sizes = self.sizes(now, &compared).await?;
+        let mut rest = compared.as_slice();
+        for (number, bytes) in groups(&sizes) {
+            let (some, others) = rest.split_at(number);
+            self.compare(now, some, bytes).await?;
+            rest = others;
         }
         Ok(())
     }
@@ -98,7 +124,7 @@ impl Saving<'_> {
         if !ids.is_empty() {
             let asked: String = ids.iter().flat_map(|id| [*id, "\n"]).collect();
             let said = self.git.whole(self.place, &[&"cat-file", &"--batch"], asked.as_bytes(), Bounds::LISTING).await?;
-            if names_one(&said.bytes) {
+            if tokio::task::spawn_blocking(move || names_one(&said.bytes)).await.map_err(io::Error::other)? {
                 return Ok(true);
             }
         }
@@ -120,24 +146,75 @@ impl Saving<'_> {
         Ok(words.chunks_exact(3).map(three).collect())
     }
 
-    async fn compare(&self, place: Place<'_>, these: &[&Listed]) -> Result<(), SaveError> {
-        // git is told a line for each
-        if let Some(file) = these.iter().find(|file| file.path.contains(&b'\n')) {
-            return Err(another_text(&file.path));
+    /// Of what the store has of them.
+    async fn sizes(&self, place: Place<'_>, these: &[Compared<'_>]) -> Result<Vec<usize>, SaveError> {
+        if these.is_empty() {
+            return Ok(vec![]);
         }
-        let asked: Vec<_> = these.iter().flat_map(|file| [file.id.as_bytes(), b" ", file.path.as_slice(), b"\n"].concat()).collect();
-        let arguments: [Argument<'_>; 3] = [&"cat-file", &"--batch=%(objectname)", &"--filters"];
-        let written = plain(&self.git.whole(place, &arguments, &asked, Bounds::LISTING).await?.bytes);
-        let standing: Vec<_> = these.iter().map(|file| self.checkout.path.join(OsStr::from_bytes(&file.path))).collect();
-        let standing = tokio::task::spawn_blocking(move || standing.iter().map(|file| read(file)).collect::<Vec<_>>());
-        let mut rest = written.as_slice();
-        for (file, standing) in these.iter().zip(standing.await.map_err(io::Error::other)?) {
-            let Ok(standing) = standing else { return Err(another_text(&file.path)) };
-            let expected = plain(&[file.id.as_bytes(), b"\n", standing.as_slice(), b"\n"].concat());
-            rest = rest.strip_prefix(expected.as_slice()).ok_or_else(|| another_text(&file.path))?;
-        }
-        Ok(())
+        let asked: String = these.iter().flat_map(|one| [one.file.id.as_str(), "\n"]).collect();
+        let said = self.git.whole(place, &[&"cat-file", &"--batch-check=%(objectsize)"], asked.as_bytes(), Bounds::LISTING).await?.text();
+        let sizes: Vec<_> = said.lines().filter_map(|line| line.parse().ok()).collect();
+        if sizes.len() == these.len() { Ok(sizes) } else { Err(io::Error::other("git does not say how large each file is").into()) }
     }
+
+    /// These have so many bytes in the store.
+    async fn compare(&self, place: Place<'_>, these: &[Compared<'_>], bytes: usize) -> Result<(), SaveError> {
+        // git is told a line for each, and where the path begins by what is no blank
+        let is_told = |path: &[u8]| !path.contains(&b'\n') && !path.starts_with(b" ") && !path.starts_with(b"\t");
+        if let Some(one) = these.iter().find(|one| !is_told(&one.file.path)) {
+            return Err(another_text(&one.file.path));
+        }
+        let asked: Vec<_> = these.iter().flat_map(|one| [one.file.id.as_bytes(), b" ", one.file.path.as_slice(), b"\n"].concat()).collect();
+        // which no file can have, as nobody knew it
+        let opens = Uuid::now_v7().simple().to_string();
+        let manner = format!("--batch={opens}");
+        let arguments: [Argument<'_>; 3] = [&"cat-file", &manner, &"--filters"];
+        let bounds = Bounds { output: Bounds::LISTING.output.max(bytes.saturating_mul(GROWS)), ..Bounds::LISTING };
+        let written = self.git.whole(place, &arguments, &asked, bounds).await?.bytes;
+        let owned = |one: &Compared<'_>| (self.checkout.path.join(OsStr::from_bytes(&one.file.path)), one.encoding.to_vec());
+        let standing: Vec<_> = these.iter().map(owned).collect();
+        let differs = tokio::task::spawn_blocking(move || {
+            let mut rest = written.as_slice();
+            let opens = format!("{opens}\n");
+            let number = standing.len();
+            standing.into_iter().enumerate().find_map(|(index, (path, encoding))| {
+                let is_last = index + 1 == number;
+                let is_alike = next(&mut rest, opens.as_bytes(), is_last)
+                    .is_some_and(|written| read(&path).is_ok_and(|standing| are_alike(written, &standing, &encoding)));
+                (!is_alike).then_some(index)
+            })
+        });
+        match differs.await.map_err(io::Error::other)? {
+            Some(index) => Err(another_text(&these[index].file.path)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What git has written of the next file: behind what opens it, up to what opens the one after it.
+fn next<'a>(rest: &mut &'a [u8], opens: &[u8], is_last: bool) -> Option<&'a [u8]> {
+    let text = rest.strip_prefix(opens)?;
+    let end = match is_last {
+        true => text.len(),
+        false => text.windows(opens.len()).position(|part| part == opens)?,
+    };
+    *rest = &text[end..];
+    text[..end].strip_suffix(b"\n")
+}
+
+/// How many of these follow each other in one call, with their bytes.
+fn groups(sizes: &[usize]) -> Vec<(usize, usize)> {
+    let mut groups: Vec<(usize, usize)> = vec![];
+    for size in sizes {
+        match groups.last_mut() {
+            Some((number, bytes)) if *number < AT_ONCE && bytes.saturating_add(*size) <= MOST_BYTES => {
+                *number += 1;
+                *bytes += size;
+            }
+            _ => groups.push((1, *size)),
+        }
+    }
+    groups
 }
 
 fn another_text(path: &[u8]) -> SaveError {
@@ -180,38 +257,24 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Without the ids that git writes, which say nothing: what stands there may have an older one, or none yet.
-fn plain(text: &[u8]) -> Vec<u8> {
-    let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some(at) = rest.windows(OPENS.len()).position(|part| part == OPENS) {
-        let (before, inside) = (&rest[..at], &rest[at + OPENS.len()..]);
-        plain.extend_from_slice(before);
-        let id = inside.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        match inside[id..].strip_prefix(b" $") {
-            Some(after) if id == 40 || id == 64 => {
-                plain.extend_from_slice(b"$Id$");
-                rest = after;
-            }
-            _ => {
-                plain.extend_from_slice(OPENS);
-                rest = inside;
-            }
-        }
-    }
-    plain.extend_from_slice(rest);
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_an_id_says_nothing() {
-        let id = "0123456789abcdef0123456789abcdef01234567";
-        let text = format!("a $Id: {id} $ b $Id: evil(); $ $Id: {} $ $Id: {id}", &id[1..]);
-        assert_eq!(String::from_utf8(plain(text.as_bytes())).unwrap(), text.replacen(&format!("$Id: {id} $"), "$Id$", 1));
-        assert_eq!(plain(b"$Id$"), b"$Id$");
+    fn a_large_file_is_compared_by_itself() {
+        assert_eq!(groups(&[1, 2, MOST_BYTES, 3]), [(2, 3), (1, MOST_BYTES), (1, 3)]);
+        assert_eq!(groups(&[MOST_BYTES + 1, MOST_BYTES - 1, 1]), [(1, MOST_BYTES + 1), (2, MOST_BYTES)]);
+        assert_eq!(groups(&[0; AT_ONCE + 1]), [(AT_ONCE, 0), (1, 0)]);
+        assert!(groups(&[]).is_empty());
+    }
+
+    #[test]
+    fn each_file_ends_where_the_next_one_opens() {
+        let mut rest = b"x\na\nb\nx\n\n".as_slice();
+        assert_eq!([next(&mut rest, b"x\n", false), next(&mut rest, b"x\n", true)], [Some(b"a\nb".as_slice()), Some(b"".as_slice())]);
+        assert!(next(&mut rest, b"x\n", true).is_none());
+        assert!(next(&mut b"0 missing\n".as_slice(), b"x\n", true).is_none());
     }
 
     #[test]

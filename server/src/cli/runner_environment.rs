@@ -27,9 +27,10 @@ pub fn make_file(folder: &Path, unit: &str) -> io::Result<PathBuf> {
 
 fn explanation(unit: &str) -> String {
     format!(
-        "# What the service {unit} finds in its environment, a line each as NAME=value.\n\
+        "# What the service {unit} finds in its environment, a line each as NAME=\"value\".\n\
+         # In the quotes a \\ goes before each of \\ \" $ and `, and a value may have several lines.\n\
          # Here is the place for keys and addresses that agents need, such as\n\
-         #   ANTHROPIC_API_KEY=...\n\
+         #   ANTHROPIC_API_KEY=\"...\"\n\
          # and for a PATH= that goes before the one that the unit says, when agents are elsewhere now.\n\
          # Nobody but you may read this file. It goes when the machine leaves its server.\n\
          # What is changed here holds from: systemctl --user restart {unit}\n"
@@ -57,14 +58,18 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     lines.filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim())
 }
 
+/// Puts the value of a line into quotes, or systemd would read another one out of what has quotes or backslashes.
+const QUOTED: &str = r#"sed 's/[\\"$`]/\\&/g; s/=/="/; s/$/"/'"#;
+
 /// How whoever joined the machine can give these to its service.
 pub fn how_to_give(missing: &[&str], place: &Path, unit: &str) -> String {
     let (are, them) = if missing.len() == 1 { ("is", "it") } else { ("are", "them") };
     let (names, words) = (missing.join(", "), missing.join("|"));
     let place = format!("'{}'", place.display().to_string().replace('\'', r"'\''"));
     format!(
-        "{names} {are} set here, and the service does not have {them}. For its agents to have {them}:\n  \
-         env | grep -E '^({words})=' >> {place} && systemctl --user restart {unit}"
+        "{names} {are} set here, and the service does not have {them}. For its agents to have {them} (what has several lines is \
+         to be written there by hand):\n  \
+         env | grep -E '^({words})=' | {QUOTED} >> {place} && systemctl --user restart {unit}"
     )
 }
 
@@ -107,6 +112,23 @@ mod tests {
         let (what, command) = said.split_once("\n  ").unwrap();
         assert!(what.starts_with("ANTHROPIC_API_KEY, https_proxy are set here, and the service does not have them."), "{what}");
         let file = r"'/srv/ada'\''s runner/environment'";
-        assert_eq!(command, format!("env | grep -E '^(ANTHROPIC_API_KEY|https_proxy)=' >> {file} && systemctl --user restart u.service"));
+        let expected =
+            format!("env | grep -E '^(ANTHROPIC_API_KEY|https_proxy)=' | {QUOTED} >> {file} && systemctl --user restart u.service");
+        assert_eq!(command, expected);
+    }
+
+    #[test]
+    fn what_is_given_is_written_as_systemd_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("environment");
+        let said = how_to_give(&["ANTHROPIC_API_KEY", "https_proxy"], &place, "u.service");
+        let (command, _) = said.split_once("\n  ").unwrap().1.split_once(" && systemctl").unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", command]).env("ANTHROPIC_API_KEY", r#"a\b"c$d`e=f g#h"#).env("https_proxy", "http://'it's'");
+        assert!(shell.status().unwrap().success());
+        let written = fs::read_to_string(&place).unwrap();
+        let mut lines: Vec<_> = written.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [r#"ANTHROPIC_API_KEY="a\\b\"c\$d\`e=f g#h""#, r#"https_proxy="http://'it's'""#]);
     }
 }
