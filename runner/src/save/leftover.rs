@@ -159,7 +159,7 @@ mod tests {
         fs::write(other.join("file"), "").unwrap();
         symlink(&other, root.join("link")).unwrap();
         fs::set_permissions(root.join("shut/inner"), fs::Permissions::from_mode(0o555)).unwrap();
-        fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o000)).unwrap();
 
         for left in ["shut/inner/file", "link/file", "../other/file", "link/"] {
             remove_below(&root, Path::new(left)).unwrap();
