@@ -80,7 +80,7 @@ mod tests {
         drop(gone);
         let (inside, door) = listener().await;
         let mut running = JoinSet::new();
-        running.spawn(serve_all(vec![(inside, Door { inside: door, outside: vec![nowhere, at] })], Arc::new(Semaphore::new(1))));
+        running.spawn(serve_all(vec![(inside, Door { inside: door, outside: vec![nowhere, at] })], Arc::new(Semaphore::new(2))));
         let mut asks = TcpStream::connect(door).await.unwrap();
         asks.write_all(b"asks").await.unwrap();
         let (mut answers, _) = model.accept().await.unwrap();
