@@ -54,7 +54,7 @@ test("a machine is drained, takes work again, and is removed from its own page",
   await expect(badge(page, "Offline")).toBeVisible();
   await expect(page.getByText(`joined by ${owner.name}`)).toBeVisible();
   await expect(page.getByRole("heading", { name: "Works on nothing" })).toBeVisible();
-  await expect(page.getByText("Nothing yet")).toBeVisible();
+  await expect(page.getByText("Nothing yet", { exact: true })).toBeVisible();
 
   const notice = page.getByText("Takes nothing new", { exact: true });
   await page.getByText("Drain…").click();

@@ -9,11 +9,11 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::{PermissionsExt, symlink},
+            fs::PermissionsExt,
             net::{SocketAddr, UnixListener},
         },
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -330,18 +330,20 @@ async fn without(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>>
     let mut found = vec![];
     for name in ["missing", "refuses"] {
         let programs = folder.join(name);
-        programs_without(&programs, "bwrap")?;
+        fs::create_dir(&programs)?;
         let bwrap = programs.join("bwrap");
         fs::write(&bwrap, format!("#!/bin/sh\nexec {} \"$@\"\n", quoted(&real.display().to_string())))?;
         fs::set_permissions(&bwrap, fs::Permissions::from_mode(0o755))?;
         let ran = folder.join(format!("ran-{name}"));
         world.kill_runner(RUNNER).await?;
         let before = newest().await?;
-        let path = programs.display().to_string();
+        // in the room there is what the machine has besides
+        let path = format!("{}:{}", programs.display(), path.display());
         world.start_runner_in(RUNNER, &[("PATH", path.as_str())]).await?;
         until("the runner says hello", async || Ok(newest().await? > before)).await?;
         match name {
-            "missing" => fs::remove_file(&bwrap)?,
+            // where nothing of that name lay any more, the machine's own would be found behind it
+            "missing" => fs::write(&bwrap, "#!/bin/sh\nexec /no/such/bwrap \"$@\"\n")?,
             _ => fs::write(&bwrap, "#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")?,
         }
         let command = format!("touch '{}'; echo it\" \"ran", ran.display());
@@ -360,22 +362,6 @@ async fn without(world: &World, pool: &PgPool) -> anyhow::Result<Vec<Violation>>
         cases::task_state(pool, task, PATIENCE).await?;
     }
     Ok(found)
-}
-
-/// A folder with every program that there is, but for one.
-fn programs_without(folder: &Path, program: &str) -> anyhow::Result<()> {
-    fs::create_dir(folder)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    for place in std::env::split_paths(&path) {
-        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            let own = folder.join(entry.file_name());
-            // the first of a name is the one that is found
-            if entry.file_name() != program && own.symlink_metadata().is_err() {
-                symlink(entry.path(), own)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Of the process with this command line.
