@@ -181,7 +181,7 @@ fn what_brings(missing: &[String]) -> String {
     let is = |words: &[&str]| missing.iter().any(|word| words.contains(&word.as_str()));
     let is_of_an_agent = is(&AGENT_WORDS) || is(&[JUDGES]) || missing.iter().any(|word| Backend::parse(word).is_ok());
     if is_of_an_agent {
-        return "install an agent that does it on the machine of a runner and start that again, or join a machine that has one".into();
+        return "install an agent that does it on the PATH of a runner, which notices it within half a minute, or join a machine that has one".into();
     }
     if is(&[LFS]) {
         return "install git-lfs on the machine of a runner and start that again, or join a machine that has it".into();
