@@ -22,8 +22,10 @@ use crate::{Link, NotLinked};
 const CONNECTS: Duration = Duration::from_secs(15);
 /// Without a byte from the server, which pings every 20 s.
 const SILENT: Duration = Duration::from_secs(45);
-/// Messages that wait on this side.
-const WAITING: usize = 64;
+/// Messages from the server that wait on this side.
+const INCOMING: usize = 64;
+/// Those to the server. Each may be a piece of a log, and what waits here is out of its page's bound of memory.
+const OUTGOING: usize = 8;
 
 /// Opens a link to this address, `ws://` or `wss://`.
 pub async fn dial(url: String) -> Result<Link, NotLinked> {
@@ -44,8 +46,8 @@ pub(crate) async fn link<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let (socket, _) = connected
         .map_err(|_| NotLinked(format!("{url} does not answer within {} s", CONNECTS.as_secs())))?
         .map_err(|error| NotLinked(format!("{url}: {error}")))?;
-    let (to_server, said) = mpsc::channel(WAITING);
-    let (tell, from_server) = mpsc::channel(WAITING);
+    let (to_server, said) = mpsc::channel(OUTGOING);
+    let (tell, from_server) = mpsc::channel(INCOMING);
     TaskTracker::new().spawn(carry(socket, said, tell));
     Ok(Link { to_server, from_server })
 }
