@@ -139,9 +139,9 @@ fn Content(
         {current_part(runner)}
         {machine_part(runner)}
         {day_part(runner)}
-        {fetched(periods, 4, move |periods| periods_part(periods, stood))}
+        {fetched(periods, 4, move |periods| periods_part(periods, stood, cursor))}
         {history_part(runner)}
-        {fetched(log, 4, move |log| log_part(log, cursor))}
+        {fetched(log, 4, move |log| log_part(log, cursor, stood))}
     }
 }
 
