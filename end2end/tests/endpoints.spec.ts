@@ -91,4 +91,9 @@ test("it is said which one would be chosen for a model, and why", async ({ page,
   await page.getByRole("textbox", { name: "Model" }).fill("nobody-has-it");
   await page.getByRole("button", { name: "Choose" }).click();
   await expect(page.getByText("None for nobody-has-it")).toBeVisible();
+  // nothing would work there, so on a telephone its card is not about how busy it is
+  const load = page.getByRole("table", { name: "Endpoints for nobody-has-it, the best first" }).locator("td[data-label=Load]").first();
+  await expect(load).toBeAttached();
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(load).toBeHidden();
 });
