@@ -11,6 +11,7 @@ test("an agent asks before it runs a command, and goes on when somebody allows i
   await arrives((timeout) => expect(asked).toBeVisible({ timeout }));
   await expect(asked).toContainText("Claude Code wants to run a command");
   await expect(asked.locator("pre").first(), "the very characters of it").toHaveText(command);
+  await expect(asked.getByRole("link", { name: "attempt 1" })).toHaveAttribute("href", `/tasks/${id}?view=session&attempt=1`);
   await asked.getByText("All of it").click();
   await expect(asked.getByRole("group", { name: "Input" })).toContainText(`"command": "${command}"`);
   await expect(asked).toContainText("When nobody answers, it is denied by itself");

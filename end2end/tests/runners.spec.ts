@@ -105,8 +105,11 @@ test("a runner's page says how it stands and what it has done", async ({ page, v
   await arrives((timeout) => expect(machine.getByRole("meter", { name: /^Memory: \d+ %$/ })).toBeVisible({ timeout }));
   await expect(machine.getByText(/^\d+ % of .*processor/), "its processors").toBeVisible();
   await expect(machine.getByText("Stale"), "it was read a moment ago").toHaveCount(0);
+  const models = page.getByRole("region", { name: "Models on its machine" });
+  await arrives((timeout) => expect(models.getByText("Healthy", { exact: true })).toBeVisible({ timeout }));
+  await expect(models).toContainText(/\d+ models?, \d+ warm/);
   const row = taskRow(page, title);
   await expect(row).toContainText("Succeeded");
   await row.getByRole("link", { name: title }).click();
-  await expect(page).toHaveURL(new RegExp(`/tasks/${task}$`));
+  await expect(page).toHaveURL(new RegExp(`/tasks/${task}\\?attempt=1$`));
 });

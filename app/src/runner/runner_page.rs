@@ -18,6 +18,7 @@ use super::{
 use crate::{
     components::{Notice, Time, Tone},
     document_title::document_title,
+    endpoint::of_runner::EndpointsOfRunner,
     fetched::fetched,
     page_json::{Fetched, fetch},
     part::{NotLoaded, part},
@@ -138,6 +139,7 @@ fn Content(
         {move || runner.with(|detail| facts(&detail.runner))}
         {current_part(runner)}
         {machine_part(runner)}
+        <EndpointsOfRunner id=runner.with_untracked(|detail| detail.runner.id) />
         {day_part(runner)}
         {fetched(periods, 4, move |periods| periods_part(periods, stood, cursor))}
         {history_part(runner)}
