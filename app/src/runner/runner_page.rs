@@ -127,7 +127,7 @@ fn Content(
                 <p class="p-task__crumb"><a href="/runners">"Runners"</a></p>
                 <h1 class="l-head__title">{name}</h1>
                 <div class="p-task__badges">
-                    {move || runner.with(|detail| state_badge(&detail.runner))}
+                    <span class="p-task__state" role="status">{move || runner.with(|detail| state_badge(&detail.runner))}</span>
                     {move || runner.with(origin)}
                 </div>
             </div>

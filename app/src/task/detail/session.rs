@@ -174,7 +174,7 @@ fn at_work(id: TaskId, is_empty: Memo<bool>, asks: Memo<bool>) -> impl IntoView 
     view! {
         <div class="c-session__now">
             {icon(Icon::Ring)}
-            <p>{text} <span class="u-no-js">" Reload the page for what is new."</span></p>
+            <p role="status">{text} <span class="u-no-js">" Reload the page for what is new."</span></p>
         </div>
     }
 }
