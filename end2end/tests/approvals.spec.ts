@@ -44,7 +44,7 @@ test("what somebody denies is told to the agent with the reason, and is no failu
   await expect(session(page)).toContainText(`denied by ${owner.name}`);
   const call = session(page).locator("details", { hasText: command });
   await call.locator("summary").click();
-  await expect(call.getByRole("region", { name: "Answer" })).toContainText("Use make instead");
+  await expect(call.getByRole("group", { name: "Answer" })).toContainText("Use make instead");
 });
 
 test("what is always allowed is asked no more, until its rule is removed", async ({ page, visit, api, asks, arrives }) => {
