@@ -30,6 +30,7 @@ test("a machine is added by a command that is shown once, and removed", async ({
   await visit("/runners");
   const rows = page.getByRole("row");
   await expect(rows.filter({ hasText: "inside the server" }).first()).toContainText(/Ready|Working|Blocked/);
+  await expect(page.getByText(/^\d+ runners?, \d+ online: \d+ of \d+ slots? busy/)).toBeVisible();
   const { name, again } = await join(page, request);
   await visit("/runners");
   await expect(page.locator(".c-command code"), "the token is not shown again").toHaveCount(0);

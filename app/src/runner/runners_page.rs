@@ -8,6 +8,7 @@ use leptos_router::LazyRoute;
 use super::{
     CreateRunnerToken, JoinCommand, RemoveRunner, SetIsolation,
     acts::{may_manage, refusal},
+    fleet::fleet,
     has::has,
     isolation::isolation_part,
     list_runners,
@@ -136,6 +137,8 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
             }
             .into_any();
         }
+        // of more than are listed nobody knows it here
+        let all = move || runners.with(|runners| (runners.len() < RUNNERS_LISTED).then(|| fleet(runners)));
         let there_are_more = move || {
             (runners.with(Vec::len) >= RUNNERS_LISTED).then(|| {
                 let words = format!("These are the first {RUNNERS_LISTED} by name. ");
@@ -143,6 +146,7 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
             })
         };
         view! {
+            <p class="u-quiet p-runners__fleet">{all}</p>
             <DataTable caption="Runners, by name" columns=COLUMNS>
                 <For each=move || runners.get() key=|runner| runner.id let:runner>{row(runner.id, runners, may_change, acts)}</For>
             </DataTable>
