@@ -105,6 +105,9 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     await hydration(page);
   };
 
+  const edited = await api.createTask({ title: "Make a file of it", prompt: "Make a file. fake:edit", agent: { backend: "claude-code" } });
+  await api.reaches(edited, "succeeded");
+
   const held = await api.heldRepository();
   for (const [title, priority] of [["Rotate the signing keys", "urgent"], ["Refresh the fixtures", "low"]] as const) {
     await api.createTask({ title, command: "true", repository: held, priority, tags: ["nightly", "team/web"] });
@@ -148,6 +151,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "views", path: "/views?state=failed" },
     { name: "views-change", path: "/views", prepare: openChange },
     { name: "queue", path: "/queue" },
+    { name: "runners", path: "/runners" },
     { name: "runner", path: `/runners/${runner}` },
     { name: "endpoints", path: "/endpoints?model=fake-large" },
     { name: "endpoint", path: `/endpoints/${await api.endpoint()}` },
@@ -183,6 +187,7 @@ export async function prepareExamples(api: Api): Promise<{ examples: Example[]; 
     { name: "run-gone-on", path: `/runs/${goneOn}` },
     { name: "run-failed", path: `/runs/${broken}` },
     task("task-approval", approval),
+    task("task-session", edited, "session"),
     { name: "shortcuts", path: "/", prepare: openShortcuts },
     { name: "person-menu", path: "/", prepare: openPersonMenu },
     { name: "not-found", path: "/nothing/here" },

@@ -78,7 +78,7 @@ export class Api {
     return (await (await this.request.get(`/api/v1/tasks/${id}`)).json()).state;
   }
 
-  async runners(): Promise<{ id: string; joined: boolean }[]> {
+  async runners(): Promise<{ id: string; name: string; joined: boolean }[]> {
     const answer = await this.request.get("/api/v1/runners");
     expect(answer.ok(), await answer.text()).toBe(true);
     return answer.json();

@@ -16,6 +16,7 @@ pub mod field;
 pub mod html;
 pub mod icon;
 pub mod log_view;
+pub mod page_links;
 pub mod reveal;
 pub mod theme_switch;
 pub mod time;

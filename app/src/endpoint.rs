@@ -6,6 +6,7 @@ mod choice;
 pub mod endpoint_page;
 pub mod endpoints_page;
 mod health;
+pub mod of_runner;
 mod pulls;
 
 use domain::{

@@ -60,6 +60,7 @@ pub fn Frame() -> impl IntoView {
             </main>
             <Suspense>{move || runs_open(who).then(open_work)}</Suspense>
         </div>
+        <p class="u-unseen" role="status">{waiting_said(waiting)}</p>
         <ToastCorner />
     }
 }
@@ -104,6 +105,21 @@ fn count_waiting(waiting: Fetched<i64>) -> impl IntoView {
         <Transition>
             {move || count().map(|count| view! { <strong class="l-side__count">{count}<span class="u-unseen">" waiting"</span></strong> })}
         </Transition>
+    }
+}
+
+/// For people who do not see the count: they hear of it when it changes, wherever they are, as what nobody answers in time is denied.
+fn waiting_said(waiting: Fetched<i64>) -> impl IntoView {
+    let words = move || waiting.get().and_then(Result::ok).and_then(questions);
+    view! { <Transition>{words}</Transition> }
+}
+
+/// Nothing where there is none.
+fn questions(count: i64) -> Option<String> {
+    match count {
+        ..1 => None,
+        1 => Some("1 question of an agent waits for an answer".to_owned()),
+        more => Some(format!("{more} questions of agents wait for an answer")),
     }
 }
 
@@ -191,11 +207,18 @@ pub fn Mark() -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::is_at;
+    use super::{is_at, questions};
 
     #[test]
     fn a_place_is_marked_on_its_pages_and_below() {
         assert!(is_at("/tasks", "/tasks") && is_at("/tasks/new", "/tasks") && is_at("/", "/"));
         assert!(!is_at("/taskless", "/tasks") && !is_at("/tasks", "/") && !is_at("/", "/tasks"));
+    }
+
+    #[test]
+    fn what_waits_is_said_in_words() {
+        assert_eq!(questions(0), None);
+        assert_eq!(questions(1).as_deref(), Some("1 question of an agent waits for an answer"));
+        assert_eq!(questions(12).as_deref(), Some("12 questions of agents wait for an answer"));
     }
 }

@@ -4,6 +4,7 @@ pub mod acts;
 pub mod current;
 mod day;
 pub mod facts;
+mod fleet;
 pub mod has;
 pub mod history;
 pub mod isolation;

@@ -45,6 +45,15 @@ pub fn query_value(text: &str) -> String {
     escaped
 }
 
+/// An address with those of these values that there are. Without a path it is of the page that it is on; `part` is where on the page, if anywhere.
+pub fn address(path: &str, values: [(&str, Option<String>); 2], part: &str) -> String {
+    let values = values.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", query_value(&value?))));
+    let values = values.collect::<Vec<_>>().join("&");
+    let part = if part.is_empty() { String::new() } else { format!("#{part}") };
+    // an empty one takes away what is asked for now
+    if values.is_empty() && !path.is_empty() { format!("{path}{part}") } else { format!("{path}?{values}{part}") }
+}
+
 /// A time limit as people write it: `90s`, `15m`, `1h 30m`, or a bare number of minutes. In seconds.
 pub fn parse_duration(text: &str) -> Result<u32, &'static str> {
     const WRONG: &str = "must be a time such as 90s, 15m or 1h 30m";
@@ -131,6 +140,15 @@ mod tests {
     #[test]
     fn query_values_hold_anything() {
         assert_eq!(query_value("/tasks?state=failed&x=ä"), "%2Ftasks%3Fstate%3Dfailed%26x%3D%C3%A4");
+    }
+
+    #[test]
+    fn an_address_holds_what_there_is() {
+        let there = |text: &str| Some(text.to_owned());
+        assert_eq!(address("", [("cursor", there("a=")), ("stood", there("b"))], "log"), "?cursor=a%3D&stood=b#log");
+        assert_eq!(address("", [("cursor", None), ("stood", None)], "log"), "?#log");
+        assert_eq!(address("/approvals", [("waiting", None), ("cursor", there("b"))], ""), "/approvals?cursor=b");
+        assert_eq!(address("/approvals", [("waiting", None), ("cursor", None)], "answered"), "/approvals#answered");
     }
 
     #[test]

@@ -17,6 +17,7 @@ test("a question appears on a page that is open, and goes when it is answered el
   const { id, title } = await asks("Appears");
   await expect(question(page, title)).toBeVisible({ timeout: 30_000 });
   await expectCounted(page);
+  await expect(page.getByRole("status").filter({ hasText: /questions? of .* for an answer/ }), "who does not see it hears of it").toHaveCount(1);
   const elsewhere = await watched(await context.newPage());
   await elsewhere.goto(`/tasks/${id}`);
   await hydration(elsewhere);

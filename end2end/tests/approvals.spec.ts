@@ -11,6 +11,7 @@ test("an agent asks before it runs a command, and goes on when somebody allows i
   await arrives((timeout) => expect(asked).toBeVisible({ timeout }));
   await expect(asked).toContainText("Claude Code wants to run a command");
   await expect(asked.locator("pre").first(), "the very characters of it").toHaveText(command);
+  await expect(asked.getByRole("link", { name: "attempt 1" })).toHaveAttribute("href", `/tasks/${id}?view=session&attempt=1`);
   await asked.getByText("All of it").click();
   await expect(asked.getByRole("group", { name: "Input" })).toContainText(`"command": "${command}"`);
   await expect(asked).toContainText("When nobody answers, it is denied by itself");
@@ -43,7 +44,7 @@ test("what somebody denies is told to the agent with the reason, and is no failu
   await expect(session(page)).toContainText(`denied by ${owner.name}`);
   const call = session(page).locator("details", { hasText: command });
   await call.locator("summary").click();
-  await expect(call.getByRole("region", { name: "Answer" })).toContainText("Use make instead");
+  await expect(call.getByRole("group", { name: "Answer" })).toContainText("Use make instead");
 });
 
 test("what is always allowed is asked no more, until its rule is removed", async ({ page, visit, api, asks, arrives }) => {

@@ -5,13 +5,16 @@ import { badge } from "../pages.ts";
 // what is registered and is no address; and a page that is fetched again at the moment when its endpoint is removed
 test.use({ expectedComplaints: /status of 422.*register_endpoint|status of 404.*find_endpoint/ });
 
-test("an Ollama that a runner has found is shown with its models, and pulls one while one looks on", async ({ page, visit, arrives }) => {
+test("an Ollama that a runner has found is shown with its models, and pulls one while one looks on", async ({ page, visit, api, arrives }) => {
   await visit("/endpoints");
   const row = page.getByRole("row").filter({ hasText: "found by the runner on its machine" });
   await arrives((timeout) => expect(row).toContainText("Healthy", { timeout }));
   await row.getByRole("link").click();
   await expect(page).toHaveURL(/\/endpoints\/[0-9a-f-]{36}$/);
   await expect(badge(page, "Healthy")).toBeVisible();
+  const runner = (await api.runners()).find((one) => !one.joined);
+  const found = page.getByRole("link", { name: runner?.name ?? "", exact: true });
+  await expect(found, "whose machine it is on, by name").toHaveAttribute("href", `/runners/${runner?.id}`);
   const models = page.getByRole("table", { name: /^Models of this endpoint/ });
   await expect(models.getByRole("row").filter({ hasText: "fake-large" })).toContainText(/Warm|Cold/);
   await expect(page.getByText("Remove…"), "it goes with its runner").toHaveCount(0);
@@ -91,4 +94,9 @@ test("it is said which one would be chosen for a model, and why", async ({ page,
   await page.getByRole("textbox", { name: "Model" }).fill("nobody-has-it");
   await page.getByRole("button", { name: "Choose" }).click();
   await expect(page.getByText("None for nobody-has-it")).toBeVisible();
+  // nothing would work there, so on a telephone its card is not about how busy it is
+  const load = page.getByRole("table", { name: "Endpoints for nobody-has-it, the best first" }).locator("td[data-label=Load]").first();
+  await expect(load).toBeAttached();
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(load).toBeHidden();
 });

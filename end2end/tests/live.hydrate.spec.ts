@@ -64,6 +64,7 @@ test("a log arrives while the task runs, and goes on where the page began", asyn
   gate.open();
   await expect(page.getByRole("status").filter({ hasText: "Complete" })).toBeVisible();
   await expect(badge(page, "Succeeded")).toBeVisible();
+  await expect(page.getByRole("status").filter({ hasText: "Succeeded" }), "who does not see it hears of it").toHaveCount(1);
   await expect(output(page)).toHaveText(["before", "after"]);
   await expectNotReloaded(page);
 });

@@ -38,14 +38,16 @@ test("a repository's queue is resumed and paused", async ({ page, visit, api, ga
 test("what was set aside says why, and is brought back or let go", async ({ page, visit, api, arrives }) => {
   const repository = await api.heldRepository();
   const [dropped, kept] = [unique("Nobody came"), unique("Nobody comes")];
-  const toDrop = await api.createTask({ title: dropped, command: "true", repository, queue_seconds: 1 });
+  // the newest stands first, so that the other one comes to its place
   const toKeep = await api.createTask({ title: kept, command: "true", repository, queue_seconds: 1 });
+  const toDrop = await api.createTask({ title: dropped, command: "true", repository, queue_seconds: 1 });
   for (const id of [toDrop, toKeep]) await api.reaches(id, "dead");
   await visit("/dead");
   await expect(taskRow(page, dropped)).toContainText("No runner took it within 1 second");
   await taskRow(page, dropped).getByText("Discard…").click();
   await taskRow(page, dropped).getByRole("button", { name: "Discard it" }).click();
   await arrives((timeout) => expect(taskRow(page, dropped)).toBeHidden({ timeout }));
+  await expect(page.getByRole("button", { name: "Discard it" }), "nothing is asked about the one that took its place").toBeHidden();
   expect(await api.state(toDrop)).toBe("cancelled");
   await taskRow(page, kept).getByRole("button", { name: "Retry" }).click();
   await arrives((timeout) => expect(taskRow(page, kept)).toBeHidden({ timeout }));

@@ -13,13 +13,12 @@ interface Joined {
 }
 
 /** Makes a machine a runner, as the command does it that the page shows. It never calls in. */
-async function join(page: Page, request: APIRequestContext): Promise<Joined> {
+async function join(page: Page, request: APIRequestContext, name = unique("box")): Promise<Joined> {
   await page.getByRole("button", { name: "Add a machine" }).click();
   const command = page.locator(".c-command code");
   await expect(command).toContainText("muster runner join http");
   const [, , , origin, token] = ((await command.textContent()) ?? "").split(" ");
   const key = generateKeyPairSync("ed25519").publicKey.export({ format: "jwk" }).x ?? "";
-  const name = unique("box");
   const data = { token, name, public_key: Buffer.from(key, "base64url").toString("base64") };
   const again = () => request.post(`${origin}/api/v1/runners`, { data });
   const joined = await again();
@@ -31,6 +30,7 @@ test("a machine is added by a command that is shown once, and removed", async ({
   await visit("/runners");
   const rows = page.getByRole("row");
   await expect(rows.filter({ hasText: "inside the server" }).first()).toContainText(/Ready|Working|Blocked/);
+  await expect(page.getByText(/^\d+ runners?, \d+ online: \d+ of \d+ slots? busy/)).toBeVisible();
   const { name, again } = await join(page, request);
   await visit("/runners");
   await expect(page.locator(".c-command code"), "the token is not shown again").toHaveCount(0);
@@ -43,6 +43,26 @@ test("a machine is added by a command that is shown once, and removed", async ({
   await arrives((timeout) => expect(row).toHaveCount(0, { timeout }));
   if (hydrated) await expect(page.getByText("It is removed, and its key is dead")).toBeVisible();
   expect((await again()).status(), "its token was used").toBe(401);
+});
+
+test("of two machines one is removed, and nothing is asked about the one that takes its place", async ({ page, visit, request, arrives }) => {
+  const pair = unique("pair");
+  // they stand by name, so next to each other
+  const [first, second] = [`${pair} one`, `${pair} two`];
+  for (const name of [first, second]) {
+    await visit("/runners");
+    await join(page, request, name);
+  }
+  await visit("/runners");
+  const row = (name: string) => page.getByRole("row").filter({ hasText: name });
+  await row(first).getByText("Remove…").click();
+  await row(first).getByRole("button", { name: `Remove ${first}` }).click();
+  await arrives((timeout) => expect(row(first)).toHaveCount(0, { timeout }));
+  await expect(row(second).getByText("Remove…")).toBeVisible();
+  await expect(row(second).getByRole("button", { name: `Remove ${second}` })).toBeHidden();
+  await row(second).getByText("Remove…").click();
+  await row(second).getByRole("button", { name: `Remove ${second}` }).click();
+  await arrives((timeout) => expect(row(second)).toHaveCount(0, { timeout }));
 });
 
 test("a machine is drained, takes work again, and is removed from its own page", async ({ page, visit, request, arrives }) => {
@@ -86,8 +106,11 @@ test("a runner's page says how it stands and what it has done", async ({ page, v
   await arrives((timeout) => expect(machine.getByRole("meter", { name: /^Memory: \d+ %$/ })).toBeVisible({ timeout }));
   await expect(machine.getByText(/^\d+ % of .*processor/), "its processors").toBeVisible();
   await expect(machine.getByText("Stale"), "it was read a moment ago").toHaveCount(0);
+  const models = page.getByRole("region", { name: "Models on its machine" });
+  await arrives((timeout) => expect(models.getByText("Healthy", { exact: true })).toBeVisible({ timeout }));
+  await expect(models).toContainText(/\d+ models?, \d+ warm/);
   const row = taskRow(page, title);
   await expect(row).toContainText("Succeeded");
   await row.getByRole("link", { name: title }).click();
-  await expect(page).toHaveURL(new RegExp(`/tasks/${task}$`));
+  await expect(page).toHaveURL(new RegExp(`/tasks/${task}\\?attempt=1$`));
 });

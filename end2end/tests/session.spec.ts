@@ -12,7 +12,7 @@ test("what an agent said and did can be read, and what it used is added up", asy
   await expect(page.getByText("Make a file. fake:edit")).toBeVisible();
   await expect(page.getByText("Claude Code 2.1.328").first()).toBeVisible();
   // what it writes is there to be read without anything being opened
-  const change = page.getByRole("region", { name: /^Change of .*made\.txt$/ });
+  const change = page.getByRole("group", { name: /^Change of .*made\.txt$/ });
   await expect(change).toBeVisible();
   await expect(change.locator("ins")).not.toBeEmpty();
   const write = page.locator("details", { hasText: "made.txt" }).last();

@@ -28,6 +28,7 @@ mod queue;
 mod runner_link;
 mod runner_log;
 mod runners;
+mod session_pages;
 mod stop;
 mod streams;
 mod tasks;

@@ -24,6 +24,8 @@ async fn what_has_happened_to_a_runner_is_read_a_page_at_a_time(pool: PgPool) {
     let second = page(&format!("?cursor={cursor}")).await;
     assert_eq!(second.matches("Back, after it was not there").count(), 1);
     assert!(second.contains("Newest"));
+    // going on in one list keeps the place in the other, whatever that is
+    assert!(page(&format!("?cursor={cursor}&stood=x")).await.contains("href=\"?stood=x#log\""));
 
     let log = async |query: &str| viewer.get(&format!("/api/v1/runners/{id}/log{query}")).await;
     let answer = log("?limit=200").await.json();

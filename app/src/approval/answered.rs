@@ -9,8 +9,8 @@ use super::{
     words::{in_a_line, kind_word},
 };
 use crate::{
-    components::{DataTable, Time},
-    text::query_value,
+    components::{DataTable, Time, page_links::page_links},
+    text::address,
 };
 
 /// What the table shows of them.
@@ -22,9 +22,12 @@ pub fn in_short(page: Page<Approval>) -> Page<Approval> {
 const COLUMNS: &[(&str, &str)] =
     &[("State", "c-table__state"), ("Asked for", ""), ("Task", "c-table__place"), ("By", "c-table__place"), ("When", "c-table__time")];
 
-pub fn answered_part(page: Signal<Page<Approval>>, cursor: Memo<Option<String>>) -> impl IntoView {
+/// `cursor` is where this page of it begins, `waiting` where that of what waits does, which stays there.
+pub fn answered_part(page: Signal<Page<Approval>>, cursor: Memo<Option<String>>, waiting: Memo<Option<String>>) -> impl IntoView {
     let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
-    let next = move || page.with(|page| page.next_cursor.clone());
+    let way = move |cursor: Option<String>| address("/approvals", [("cursor", cursor), ("waiting", waiting.get())], "answered");
+    let first = move || cursor.with(Option::is_some).then(|| (way(None), "Newest"));
+    let next = move || page.with(|page| page.next_cursor.clone()).map(|cursor| (way(Some(cursor)), "More"));
     view! {
         <section class="l-part" id="answered" aria-labelledby="answered-title">
             <h2 class="l-part__title" id="answered-title">"Answered"</h2>
@@ -39,7 +42,7 @@ pub fn answered_part(page: Signal<Page<Approval>>, cursor: Memo<Option<String>>)
                 }
                 .into_any()
             }}
-            {move || pages(cursor.get().is_some(), next())}
+            {move || page_links("Pages of what was answered", first(), next())}
         </section>
     }
 }
@@ -74,13 +77,4 @@ fn nobody(state: ApprovalStateName) -> &'static str {
         ApprovalStateName::Withdrawn => "the agent waits no longer",
         _ => "",
     }
-}
-
-fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
-    let first = is_later.then(|| view! { <a class="c-button" href="/approvals#answered">"Newest"</a> });
-    let next = next_cursor.map(|cursor| {
-        let href = format!("/approvals?cursor={}#answered", query_value(&cursor));
-        view! { <a class="c-button" href=href rel="next">"More"</a> }
-    });
-    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages">{first} {next}</nav> })
 }

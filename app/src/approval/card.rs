@@ -66,8 +66,17 @@ fn about(approval: &Approval, shown: Shown) -> impl IntoView + use<> {
         Shown::AtTask => ().into_any(),
     };
     let name = short_location(&repository);
-    let runner = format!(", attempt {} on {}", approval.attempt, approval.runner);
-    view! { <p class="c-approval__about">{task} <span title=repository>{name}</span> {runner}</p> }
+    let attempt = format!("attempt {}", approval.attempt);
+    let attempt = match shown {
+        // what led to it
+        Shown::InList => {
+            let href = format!("/tasks/{}?view=session&attempt={}", approval.task_id, approval.attempt);
+            view! { <a href=href>{attempt}</a> }.into_any()
+        }
+        Shown::AtTask | Shown::Alone => attempt.into_any(),
+    };
+    let runner = format!(" on {}", approval.runner);
+    view! { <p class="c-approval__about">{task} <span title=repository>{name}</span> ", " {attempt} {runner}</p> }
 }
 
 /// The very characters, in the order in which they are.

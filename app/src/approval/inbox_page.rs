@@ -14,13 +14,13 @@ use super::{
     rules::{RuleActs, rules_part},
 };
 use crate::{
-    components::{Empty, Icon, LinkButton},
+    components::{Empty, Icon, LinkButton, page_links::page_links},
     fetched::fetched,
     live::use_live,
     page_json::fetch,
     part::{NotLoaded, part},
     repository::list_repositories,
-    text::query_value,
+    text::address,
 };
 
 pub struct ApprovalsPage;
@@ -73,8 +73,8 @@ fn approvals_page() -> Result<AnyView, NotLoaded> {
         </div>
         {acts.refusal()}
         {rule_acts.refusal()}
-        {fetched(pending, 6, move |page| waiting(page, waiting_from, role, acts))}
-        {fetched(answered, 4, move |page| answered_part(page, cursor))}
+        {fetched(pending, 6, move |page| waiting(page, (waiting_from, cursor), role, acts))}
+        {fetched(answered, 4, move |page| answered_part(page, cursor, waiting_from))}
         {fetched(rules, 2, move |rules| rules_part(rules, repositories, role, rule_acts))}
     }
     .into_any())
@@ -85,9 +85,17 @@ fn pending_filter(cursor: Option<String>) -> ApprovalFilter {
     ApprovalFilter { pending: Some(true), oldest_first: Some(true), cursor, ..ApprovalFilter::default() }
 }
 
-fn waiting(page: Signal<Page<Approval>>, from: Memo<Option<String>>, role: Signal<Option<Role>>, acts: ApprovalActs) -> impl IntoView {
+/// `from` is where this page of it begins, `answered` where that of what was answered does, which stays there.
+fn waiting(
+    page: Signal<Page<Approval>>,
+    (from, answered): (Memo<Option<String>>, Memo<Option<String>>),
+    role: Signal<Option<Role>>,
+    acts: ApprovalActs,
+) -> impl IntoView {
     let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
-    let next = move || page.with(|page| page.next_cursor.clone());
+    let way = move |from: Option<String>| address("/approvals", [("waiting", from), ("cursor", answered.get())], "");
+    let first = move || from.with(Option::is_some).then(|| (way(None), "What waits the longest"));
+    let next = move || page.with(|page| page.next_cursor.clone()).map(|from| (way(Some(from)), "What was asked later"));
     view! {
         <section class="l-part" aria-labelledby="waiting">
             <h2 class="l-part__title" id="waiting">"Waiting for an answer"</h2>
@@ -105,18 +113,9 @@ fn waiting(page: Signal<Page<Approval>>, from: Memo<Option<String>>, role: Signa
                 }
                 .into_any()
             }}
-            {move || pages(from.get().is_some(), next())}
+            {move || page_links("Pages of what waits", first(), next())}
         </section>
     }
-}
-
-fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
-    let first = is_later.then(|| view! { <a class="c-button" href="/approvals">"What waits the longest"</a> });
-    let next = next_cursor.map(|cursor| {
-        let href = format!("/approvals?waiting={}", query_value(&cursor));
-        view! { <a class="c-button" href=href rel="next">"What was asked later"</a> }
-    });
-    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages of what waits">{first} {next}</nav> })
 }
 
 fn nothing() -> impl IntoView {

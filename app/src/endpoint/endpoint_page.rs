@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Endpoint,
+    Endpoint, Runner, RunnerId,
     endpoint::{EndpointDetail, EndpointHealth, EndpointModel, ModelState},
     runner::reading::bytes,
 };
@@ -28,6 +28,7 @@ use crate::{
     live::{look_every, look_while},
     page_json::fetch,
     part::{NotLoaded, part},
+    runner::list_runners,
 };
 
 /// As often as it is looked at itself; nothing tells of it.
@@ -76,6 +77,8 @@ fn EndpointById(id: String) -> impl IntoView {
 #[component]
 fn Content(detail: Signal<EndpointDetail>, refresh: Callback<()>) -> impl IntoView {
     let acts = EndpointActs::new(refresh);
+    // by their names, which is how people know them
+    let runners = fetch(|| (), |()| list_runners());
     let who: Option<Who> = use_context();
     let may_change = move || may_manage(who);
     let endpoint = Memo::new(move |_| detail.with(|detail| detail.endpoint.clone()));
@@ -108,7 +111,10 @@ fn Content(detail: Signal<EndpointDetail>, refresh: Callback<()>) -> impl IntoVi
         {acts.refusal()}
         {move || endpoint.with(unconfirmed)}
         {move || endpoint.with(notice)}
-        {move || endpoint.with(facts)}
+        {move || {
+            let runners = runners.get().and_then(Result::ok).unwrap_or_default();
+            endpoint.with(|endpoint| facts(endpoint, &runners))
+        }}
         <section class="l-part" aria-labelledby="models">
             <h2 class="l-part__title" id="models">"Models"</h2>
             {move || model_table(models.get(), may_change())}
@@ -145,9 +151,9 @@ fn notice(endpoint: &Endpoint) -> Option<impl IntoView + use<>> {
     })
 }
 
-fn facts(endpoint: &Endpoint) -> impl IntoView + use<> {
-    let runner = endpoint.runner_id.map(|id| fact("Runner", view! { <a href=format!("/runners/{id}")>{id.short()}</a> }));
-    let machine_of = endpoint.machine_of.map(|id| fact("Machine of", view! { <a href=format!("/runners/{id}")>{id.short()}</a> }));
+fn facts(endpoint: &Endpoint, runners: &[Runner]) -> impl IntoView + use<> {
+    let runner = endpoint.runner_id.map(|id| fact("Runner", runner_link(id, runners)));
+    let machine_of = endpoint.machine_of.map(|id| fact("Machine of", runner_link(id, runners)));
     let (url, load) = (endpoint.url.clone(), load_words(endpoint));
     view! {
         <dl class="c-facts p-endpoint__facts">
@@ -159,6 +165,12 @@ fn facts(endpoint: &Endpoint) -> impl IntoView + use<> {
             {endpoint.checked_at.map(|at| fact("Looked at", view! { <Time at=at /> }))}
         </dl>
     }
+}
+
+/// By its name, as far as that is among those that are listed.
+fn runner_link(id: RunnerId, runners: &[Runner]) -> impl IntoView + use<> {
+    let name = runners.iter().find(|one| one.id == id).map_or_else(|| id.short(), |one| one.name.clone());
+    view! { <a href=format!("/runners/{id}")>{name}</a> }
 }
 
 const COLUMNS: &[(&str, &str)] =

@@ -13,7 +13,7 @@ use super::{
     auto_pull::auto_pull_part,
     choice::choice_part,
     choose_endpoint,
-    health::{health_badge, load_words, origin},
+    health::{health_badge, load_words, models_words, origin},
     list_endpoints,
 };
 use crate::{
@@ -24,7 +24,6 @@ use crate::{
     page_json::fetch,
     part::{NotLoaded, part},
     runner::list_runners,
-    text::count,
 };
 
 /// As often as they are looked at; nothing tells of what was seen.
@@ -137,10 +136,4 @@ fn row(endpoint: Endpoint) -> impl IntoView {
             <td class="c-table__time" data-label="Looked at">{endpoint.checked_at.map(|at| view! { <Time at=at /> })}</td>
         </tr>
     }
-}
-
-/// `3 models, 1 warm`
-fn models_words(endpoint: &Endpoint) -> String {
-    let models = usize::try_from(endpoint.model_count).unwrap_or(0);
-    format!("{}, {} warm", count(models, "model"), endpoint.warm_count)
 }

@@ -6,7 +6,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use crate::components::{Badge, Icon, Tone};
+use crate::{
+    components::{Badge, Icon, Tone},
+    text::count,
+};
 
 pub(super) fn health_badge(health: EndpointHealth) -> impl IntoView {
     let (tone, shape, word) = match health {
@@ -33,6 +36,12 @@ pub(super) fn origin(endpoint: &Endpoint) -> String {
         None if endpoint.is_confirmed => "found by the runner on its machine".to_owned(),
         None => "found by the runner on its machine, not confirmed".to_owned(),
     }
+}
+
+/// `3 models, 1 warm`
+pub(super) fn models_words(endpoint: &Endpoint) -> String {
+    let models = usize::try_from(endpoint.model_count).unwrap_or(0);
+    format!("{}, {} warm", count(models, "model"), endpoint.warm_count)
 }
 
 /// `2 attempts, its machine is 30 % busy`

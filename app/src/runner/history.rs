@@ -49,7 +49,7 @@ fn row(attempt: RunnerAttempt) -> impl IntoView {
     view! {
         <tr class="c-table__row">
             <td class="c-table__main" data-label="Task">
-                <a class="c-table__link" href=format!("/tasks/{}", attempt.task_id)>{attempt.task}</a>
+                <a class="c-table__link" href=format!("/tasks/{}?attempt={}", attempt.task_id, attempt.number)>{attempt.task}</a>
                 <span class="c-table__id">{attempt.task_id.short()}</span>
             </td>
             <td class="c-table__number" data-label="Attempt">{attempt.number}</td>

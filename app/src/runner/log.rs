@@ -7,15 +7,18 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
-    components::{DataTable, Elapsed, Time},
-    text::query_value,
+    components::{DataTable, Elapsed, Time, page_links::page_links},
+    text::address,
 };
 
 const COLUMNS: &[(&str, &str)] = &[("What happened", ""), ("When", "c-table__time"), ("After", "c-table__short")];
 
-pub(super) fn log_part(log: Signal<Page<RunnerLogEntry>>, cursor: Memo<Option<String>>) -> impl IntoView {
+/// `cursor` is where this page of it begins, `stood` where that of the other list does, which stays there.
+pub(super) fn log_part(log: Signal<Page<RunnerLogEntry>>, cursor: Memo<Option<String>>, stood: Memo<Option<String>>) -> impl IntoView {
     let is_empty = Memo::new(move |_| log.with(|log| log.items.is_empty()));
-    let next = move || log.with(|log| log.next_cursor.clone());
+    let way = move |cursor: Option<String>| address("", [("cursor", cursor), ("stood", stood.get())], "log");
+    let first = move || cursor.with(Option::is_some).then(|| (way(None), "Newest"));
+    let next = move || log.with(|log| log.next_cursor.clone()).map(|cursor| (way(Some(cursor)), "More"));
     view! {
         <section class="l-part" id="log" aria-labelledby="log-title">
             <h2 class="l-part__title" id="log-title">"What has happened to it"</h2>
@@ -31,7 +34,7 @@ pub(super) fn log_part(log: Signal<Page<RunnerLogEntry>>, cursor: Memo<Option<St
                 }
                 .into_any()
             }}
-            {move || pages(cursor.get().is_some(), next())}
+            {move || page_links("Pages of what has happened", first(), next())}
         </section>
     }
 }
@@ -52,14 +55,4 @@ fn row(entry: RunnerLogEntry) -> impl IntoView {
             <td class="c-table__short" data-label="After">{since.map(|since| view! { <Elapsed from=since to=Some(at) /> })}</td>
         </tr>
     }
-}
-
-/// Without a path they are of the page that they are on.
-fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
-    let first = is_later.then(|| view! { <a class="c-button" href="?#log">"Newest"</a> });
-    let next = next_cursor.map(|cursor| {
-        let href = format!("?cursor={}#log", query_value(&cursor));
-        view! { <a class="c-button" href=href rel="next">"More"</a> }
-    });
-    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages">{first} {next}</nav> })
 }

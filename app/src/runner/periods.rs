@@ -5,16 +5,23 @@ use leptos::prelude::*;
 
 use super::day::badge;
 use crate::{
-    components::{DataTable, Elapsed, Time},
-    text::query_value,
+    components::{DataTable, Elapsed, Time, page_links::page_links},
+    text::address,
 };
 
 const COLUMNS: &[(&str, &str)] =
     &[("Stood", ""), ("Slot", "c-table__number"), ("Task", ""), ("Until", "c-table__time"), ("For", "c-table__short")];
 
-pub(super) fn periods_part(periods: Signal<Page<RunnerTransition>>, cursor: Memo<Option<String>>) -> impl IntoView {
+/// `stood` is where this page of it begins, `cursor` where that of the log does, which stays there.
+pub(super) fn periods_part(
+    periods: Signal<Page<RunnerTransition>>,
+    stood: Memo<Option<String>>,
+    cursor: Memo<Option<String>>,
+) -> impl IntoView {
     let is_empty = Memo::new(move |_| periods.with(|periods| periods.items.is_empty()));
-    let next = move || periods.with(|periods| periods.next_cursor.clone());
+    let way = move |stood: Option<String>| address("", [("stood", stood), ("cursor", cursor.get())], "stood");
+    let first = move || stood.with(Option::is_some).then(|| (way(None), "Newest"));
+    let next = move || periods.with(|periods| periods.next_cursor.clone()).map(|stood| (way(Some(stood)), "More"));
     view! {
         <section class="l-part" id="stood" aria-labelledby="stood-title">
             <h2 class="l-part__title" id="stood-title">"How it stood before"</h2>
@@ -29,7 +36,7 @@ pub(super) fn periods_part(periods: Signal<Page<RunnerTransition>>, cursor: Memo
                 }
                 .into_any()
             }}
-            {move || pages(cursor.get().is_some(), next())}
+            {move || page_links("Pages of how it stood", first(), next())}
         </section>
     }
 }
@@ -46,14 +53,4 @@ fn row(period: RunnerTransition) -> impl IntoView {
             <td class="c-table__short" data-label="For"><Elapsed from=since to=Some(until) /></td>
         </tr>
     }
-}
-
-/// Without a path they are of the page that they are on.
-fn pages(is_later: bool, next_cursor: Option<String>) -> impl IntoView {
-    let first = is_later.then(|| view! { <a class="c-button" href="?#stood">"Newest"</a> });
-    let next = next_cursor.map(|cursor| {
-        let href = format!("?stood={}#stood", query_value(&cursor));
-        view! { <a class="c-button" href=href rel="next">"More"</a> }
-    });
-    (first.is_some() || next.is_some()).then(|| view! { <nav class="p-tasks__pages" aria-label="Pages">{first} {next}</nav> })
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     components::{Notice, Time, Tone},
     document_title::document_title,
+    endpoint::of_runner::EndpointsOfRunner,
     fetched::fetched,
     page_json::{Fetched, fetch},
     part::{NotLoaded, part},
@@ -126,7 +127,7 @@ fn Content(
                 <p class="p-task__crumb"><a href="/runners">"Runners"</a></p>
                 <h1 class="l-head__title">{name}</h1>
                 <div class="p-task__badges">
-                    {move || runner.with(|detail| state_badge(&detail.runner))}
+                    <span class="p-task__state" role="status">{move || runner.with(|detail| state_badge(&detail.runner))}</span>
                     {move || runner.with(origin)}
                 </div>
             </div>
@@ -138,10 +139,11 @@ fn Content(
         {move || runner.with(|detail| facts(&detail.runner))}
         {current_part(runner)}
         {machine_part(runner)}
+        <EndpointsOfRunner id=runner.with_untracked(|detail| detail.runner.id) />
         {day_part(runner)}
-        {fetched(periods, 4, move |periods| periods_part(periods, stood))}
+        {fetched(periods, 4, move |periods| periods_part(periods, stood, cursor))}
         {history_part(runner)}
-        {fetched(log, 4, move |log| log_part(log, cursor))}
+        {fetched(log, 4, move |log| log_part(log, cursor, stood))}
     }
 }
 

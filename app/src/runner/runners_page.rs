@@ -1,6 +1,6 @@
 //! Who does the work: the machines of this workspace and of the installation, how they stand, and how another one joins.
 
-use domain::{Runner, runner::RUNNERS_LISTED};
+use domain::{Runner, RunnerId, runner::RUNNERS_LISTED};
 use leptos::{form::ActionForm, prelude::*, wasm_split::wasm_split};
 use leptos_meta::Title;
 use leptos_router::LazyRoute;
@@ -8,6 +8,7 @@ use leptos_router::LazyRoute;
 use super::{
     CreateRunnerToken, JoinCommand, RemoveRunner, SetIsolation,
     acts::{may_manage, refusal},
+    fleet::fleet,
     has::has,
     isolation::isolation_part,
     list_runners,
@@ -136,6 +137,8 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
             }
             .into_any();
         }
+        // of more than are listed nobody knows it here
+        let all = move || runners.with(|runners| (runners.len() < RUNNERS_LISTED).then(|| fleet(runners)));
         let there_are_more = move || {
             (runners.with(Vec::len) >= RUNNERS_LISTED).then(|| {
                 let words = format!("These are the first {RUNNERS_LISTED} by name. ");
@@ -143,8 +146,9 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
             })
         };
         view! {
+            <p class="u-quiet p-runners__fleet">{all}</p>
             <DataTable caption="Runners, by name" columns=COLUMNS>
-                {move || runners.get().into_iter().map(|runner| row(runner, may_change(), acts)).collect_view()}
+                <For each=move || runners.get() key=|runner| runner.id let:runner>{row(runner.id, runners, may_change, acts)}</For>
             </DataTable>
             {there_are_more}
         }
@@ -152,7 +156,24 @@ fn content(runners: Signal<Vec<Runner>>, may_change: impl Fn() -> bool + Copy + 
     }
 }
 
-fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
+/// A row stays its runner's: what is asked in it before one is removed is never asked about another that has come to its place.
+fn row(
+    id: RunnerId,
+    runners: Signal<Vec<Runner>>,
+    may_change: impl Fn() -> bool + Send + Sync + 'static,
+    acts: RunnerActs,
+) -> impl IntoView {
+    let now = Memo::new(move |_| runners.with(|runners| runners.iter().find(|one| one.id == id).cloned()));
+    let remove = move || now.get().filter(|runner| runner.joined && may_change()).map(|runner| remove_form(&runner, acts.remove));
+    view! {
+        <tr class="c-table__row">
+            {move || now.get().map(cells)}
+            <td class="c-table__act c-table__wide">{remove}</td>
+        </tr>
+    }
+}
+
+fn cells(runner: Runner) -> impl IntoView {
     let unable = runner.no_sandbox.clone().filter(|_| runner.online).map(|why| {
         view! { <p class="p-runners__unable">{icon(Icon::Alert)} <span>"Makes no sandbox: " {why}</span></p> }
     });
@@ -166,21 +187,17 @@ fn row(runner: Runner, may_change: bool, acts: RunnerActs) -> impl IntoView {
     let machine = machine_cell(runner.reading.as_ref());
     let has = has(&runner);
     let has_class = if has.is_empty() { "p-runners__has c-table__usual" } else { "p-runners__has" };
-    let remove = (runner.joined && may_change).then(|| remove_form(&runner, acts.remove));
     view! {
-        <tr class="c-table__row">
-            <td class="c-table__main" data-label="Runner">
-                <a class="c-table__link p-runners__name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
-                <span class="u-quiet">{place}</span>
-                {silent}
-                {unable}
-                {left}
-            </td>
-            <td class="c-table__state" data-label="State">{state}</td>
-            <td class="p-runners__load" data-label="Load"><span class="p-runners__slots">{slots}</span> {machine}</td>
-            <td class=has_class data-label="Has">{has}</td>
-            <td class="c-table__time p-runners__seen" data-label="Last seen"><Time at=runner.last_seen_at /></td>
-            <td class="c-table__act c-table__wide">{remove}</td>
-        </tr>
+        <td class="c-table__main" data-label="Runner">
+            <a class="c-table__link p-runners__name" href=format!("/runners/{}", runner.id)>{runner.name}</a>
+            <span class="u-quiet">{place}</span>
+            {silent}
+            {unable}
+            {left}
+        </td>
+        <td class="c-table__state" data-label="State">{state}</td>
+        <td class="p-runners__load" data-label="Load"><span class="p-runners__slots">{slots}</span> {machine}</td>
+        <td class=has_class data-label="Has">{has}</td>
+        <td class="c-table__time p-runners__seen" data-label="Last seen"><Time at=runner.last_seen_at /></td>
     }
 }

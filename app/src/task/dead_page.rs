@@ -89,19 +89,19 @@ fn Content(page: Signal<Page<TaskSummary>>, refresh: Callback<()>) -> impl IntoV
     tell(retry.value(), |task| format!("{} was brought back", task.summary.title), refresh);
     tell(discard.value(), |task| format!("{} was let go; its page can bring it back", task.summary.title), refresh);
     let has_more = move || page.with(|page| page.next_cursor.is_some());
+    let is_empty = Memo::new(move |_| page.with(|page| page.items.is_empty()));
     view! {
         {move || {
-            let tasks = page.with(|page| page.items.clone());
-            if tasks.is_empty() {
-                view! { <Empty title="Nothing was set aside" shape=Icon::Check><p>"A task comes here when it loses its runner three times, or when no runner takes it in the time it was given."</p></Empty> }.into_any()
-            } else {
-                view! {
-                    <DataTable caption="Tasks that were set aside, newest first" columns=COLUMNS>
-                        {tasks.into_iter().map(|task| row(task, retry, discard)).collect_view()}
-                    </DataTable>
-                }
-                    .into_any()
+            if is_empty.get() {
+                return view! { <Empty title="Nothing was set aside" shape=Icon::Check><p>"A task comes here when it loses its runner three times, or when no runner takes it in the time it was given."</p></Empty> }.into_any();
             }
+            // keyed, so that what is asked about one task is not asked about the next when that one goes
+            view! {
+                <DataTable caption="Tasks that were set aside, newest first" columns=COLUMNS>
+                    <For each=move || page.get().items key=|task| (task.id, task.state.ended_at()) let:task>{row(task, retry, discard)}</For>
+                </DataTable>
+            }
+            .into_any()
         }}
         {move || has_more().then(|| view! {
             <p class="u-quiet">{format!("These are the newest {PAGE_LIMIT_MAX}. ")} <a href=list_path(&dead())>"All of them are in the task list"</a>"."</p>

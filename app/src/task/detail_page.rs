@@ -189,7 +189,7 @@ fn TaskContent(task: Signal<TaskView>, refresh: Callback<()>) -> impl IntoView {
                     <p class="p-task__crumb"><a href="/tasks">"Tasks"</a></p>
                     <h1 class="l-head__title">{title}</h1>
                     <div class="p-task__badges">
-                        {move || badges(task)}
+                        <span class="p-task__state" role="status">{move || badges(task)}</span>
                         <span class="p-task__id">
                             <code>{id.short()}</code>
                             <CopyButton text=id.to_string() label="Copy the task's id" />

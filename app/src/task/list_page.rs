@@ -12,7 +12,7 @@ use super::{
     state_badge::{state_label, state_shape},
 };
 use crate::{
-    components::{ButtonKind, Empty, Icon, LinkButton, icon},
+    components::{ButtonKind, Empty, Icon, LinkButton, icon, page_links::page_links},
     fetched::fetched,
     live::use_live,
     page_json::fetch,
@@ -139,12 +139,5 @@ fn pages(looking: Looking, next_cursor: Option<String>) -> impl IntoView + use<>
         let next = next_cursor.map(|cursor| path(TaskFilter { cursor: Some(cursor), ..filter.clone() }));
         (first, next)
     });
-    (first.is_some() || next.is_some()).then(|| {
-        view! {
-            <nav class="p-tasks__pages" aria-label="Pages">
-                {first.map(|href| view! { <a class="c-button" href=href>"Newest"</a> })}
-                {next.map(|href| view! { <a class="c-button" href=href rel="next">"Older"</a> })}
-            </nav>
-        }
-    })
+    page_links("Pages", first.map(|href| (href, "Newest")), next.map(|href| (href, "Older")))
 }

@@ -82,23 +82,14 @@ fn check_row(key: usize, row: CheckRow, errors: Signal<Vec<String>>, remove: imp
     let name = move |field: &str| format!("form[checks][{key}][{field}]");
     let error_id = format!("check-{key}-error");
     let number = key + 1;
+    let (usual, label) = ("path, command, auto, or words", format!("Target of check {number}"));
+    let target = code_input(name("target"), row.target.clone(), 10_000, usual, label, Some((error_id.clone(), errors)));
     view! {
         <div class="p-new__check" role="group" aria-label=format!("Check {number}")>
             <select class="c-input c-input--select" name=name("kind") aria-label=format!("Kind of check {number}")>
                 {options(kinds(), &row.kind)}
             </select>
-            <input
-                class="c-input c-input--code"
-                name=name("target")
-                value=row.target.clone()
-                maxlength="10000"
-                spellcheck="false"
-                autocapitalize="none"
-                placeholder="path, command, auto, or words"
-                aria-label=format!("Target of check {number}")
-                aria-describedby=error_id.clone()
-                aria-invalid=move || (!errors.with(Vec::is_empty)).then_some("true")
-            />
+            {target}
             <input
                 class="c-input"
                 type="text"
@@ -134,25 +125,44 @@ fn judge_of(key: usize, row: &CheckRow) -> impl IntoView + use<> {
     let turns = number_input(name("judge_turns"), row.judge_turns.clone(), 6, "numeric", usual, label);
     let label = format!("Dollars that the judge of check {number} may cost");
     let cost = number_input(name("judge_cost"), row.judge_cost.clone(), 10, "decimal", "as many dollars as it takes".into(), label);
+    let label = format!("Model of the judge of check {number}");
+    let model = code_input(name("judge_model"), row.judge_model.clone(), 200, "its own model", label, None);
     view! {
         <div class="p-new__judge">
             <select class="c-input c-input--select" name=name("judge") aria-label=format!("Judge of check {number}")>
                 {own_options(judges(), &row.judge)}
             </select>
-            <input
-                class="c-input c-input--code"
-                name=name("judge_model")
-                value=row.judge_model.clone()
-                maxlength="200"
-                spellcheck="false"
-                autocapitalize="none"
-                placeholder="its own model"
-                aria-label=format!("Model of the judge of check {number}")
-            />
+            {model}
             {sure}
             {turns}
             {cost}
         </div>
+    }
+}
+
+/// What a program reads, so that nothing in it is put right while it is typed. `wrong` is what is wrong with it, and where that is said.
+fn code_input(
+    name: String,
+    value: String,
+    max: u32,
+    usual: &'static str,
+    label: String,
+    wrong: Option<(String, Signal<Vec<String>>)>,
+) -> impl IntoView {
+    let (error_id, errors) = wrong.unzip();
+    view! {
+        <input
+            class="c-input c-input--code"
+            name=name
+            value=value
+            maxlength=max
+            spellcheck="false"
+            autocapitalize="none"
+            placeholder=usual
+            aria-label=label
+            aria-describedby=error_id
+            aria-invalid=move || errors.is_some_and(|errors| !errors.with(Vec::is_empty)).then_some("true")
+        />
     }
 }
 

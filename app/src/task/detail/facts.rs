@@ -8,7 +8,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::session::words::tokens;
+use super::session::words::{legible, tokens};
 use crate::{
     components::{
         CopyButton, Elapsed, Icon,
@@ -118,7 +118,7 @@ fn used(usage: &Usage) -> String {
     let at_least = if usage.is_incomplete { "at least " } else { "" };
     let spent = (usage.input > 0 || usage.output > 0).then(|| format!("{at_least}{}", tokens(usage.input, usage.cached, usage.output)));
     let cost = usage.cost_micros.map(|micros| format!("{at_least}{} at list prices", dollars(micros)));
-    let models = (!usage.models.is_empty()).then(|| usage.models.join(", "));
+    let models = (!usage.models.is_empty()).then(|| legible(&usage.models.join(", ")));
     [models, spent.map(|spent| format!("tokens: {spent}")), cost].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 

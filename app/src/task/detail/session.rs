@@ -34,6 +34,9 @@ use entry::entry;
 use reading::{Reading, follow};
 use told::{TellBox, ahead};
 
+/// Events that are shown to whoever wants to see where a long session has come to, without all that led there.
+const LATEST: i64 = 100;
+
 /// What there is to show of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stand {
@@ -140,7 +143,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
         <ul class="c-session__totals">
             {move || is_one_of_several.get().then(|| view! { <li>"Attempt " {attempt}</li> })}
             {move || totals.get().into_iter().map(|words| view! { <li>{words}</li> }).collect_view()}
-            {move || more.get().then(|| view! { <li>"as far as it is shown"</li> })}
+            {move || (after > 0 || more.get()).then(|| view! { <li>"as far as it is shown"</li> })}
         </ul>
         {(after > 0)
             .then(|| {
@@ -154,7 +157,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
         </ol>
         {move || is_working.get().then(|| at_work(id, is_empty, asks))}
         {move || reading.problem.get().map(refusal)}
-        {move || more.get().then(|| show_more(reading))}
+        {move || more.get().then(|| show_more(reading, there))}
         // while there is more than is shown, nobody knows here what has come of it
         {move || (is_open.get() || !more.get()).then(|| ahead(told.get(), is_open.get()))}
         <TellBox id=id is_shown=can_be_told on_told=Callback::new(move |told: OnItsWay| reading.tell(told)) />
@@ -174,7 +177,7 @@ fn at_work(id: TaskId, is_empty: Memo<bool>, asks: Memo<bool>) -> impl IntoView 
     view! {
         <div class="c-session__now">
             {icon(Icon::Ring)}
-            <p>{text} <span class="u-no-js">" Reload the page for what is new."</span></p>
+            <p role="status">{text} <span class="u-no-js">" Reload the page for what is new."</span></p>
         </div>
     }
 }
@@ -184,14 +187,22 @@ fn refusal(problem: Problem) -> impl IntoView {
     view! { <Notice tone=Tone::Bad title="The rest could not be fetched"><p>{detail}</p></Notice> }
 }
 
-fn show_more(reading: Reading) -> impl IntoView {
+fn show_more(reading: Reading, there: Memo<i64>) -> impl IntoView {
     let Reading { id, attempt, .. } = reading;
-    let href = format!("/tasks/{id}?view=session&attempt={attempt}&after={}", reading.last());
+    let address = move |after: i64| format!("/tasks/{id}?view=session&attempt={attempt}&after={after}");
+    let href = address(reading.last());
+    let latest = move || {
+        let after = there.get() - LATEST;
+        let href = address(after);
+        (after > reading.script.with(|script| script.last))
+            .then(|| view! { <a class="c-button" href=href data-noscroll="">{format!("Go to the latest {LATEST}")}</a> })
+    };
     let press = Callback::new(move |()| reading.go_on());
     view! {
         <div class="c-session__more">
             <span class="u-js"><Button text="Show more" busy=reading.busy on_press=press /></span>
             <a class="c-button u-no-js" href=href>"Show more"</a>
+            {latest}
         </div>
     }
 }

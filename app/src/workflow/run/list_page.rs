@@ -7,7 +7,7 @@ use leptos_router::{LazyRoute, hooks::use_query_map};
 
 use super::{list_runs, row::run_rows};
 use crate::{
-    components::{Empty, Icon, LinkButton},
+    components::{Empty, Icon, LinkButton, page_links::page_links},
     fetched::fetched,
     live::use_live,
     page_json::fetch,
@@ -86,14 +86,7 @@ fn chooser(workflows: &[WorkflowSummary], filter: &RunFilter) -> impl IntoView +
 fn pages(filter: &RunFilter, next_cursor: Option<String>) -> impl IntoView + use<> {
     let first = filter.cursor.is_some().then(|| path(&RunFilter { cursor: None, ..filter.clone() }));
     let next = next_cursor.map(|cursor| path(&RunFilter { cursor: Some(cursor), ..filter.clone() }));
-    (first.is_some() || next.is_some()).then(|| {
-        view! {
-            <nav class="p-tasks__pages" aria-label="Pages">
-                {first.map(|href| view! { <a class="c-button" href=href>"Newest"</a> })}
-                {next.map(|href| view! { <a class="c-button" href=href rel="next">"Older"</a> })}
-            </nav>
-        }
-    })
+    page_links("Pages", first.map(|href| (href, "Newest")), next.map(|href| (href, "Older")))
 }
 
 fn read_filter<T: AsRef<str>>(query: impl Fn(&'static str) -> Option<T>) -> RunFilter {

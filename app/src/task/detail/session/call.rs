@@ -77,15 +77,16 @@ fn differences(changes: Vec<Change>, about: Option<&str>) -> impl IntoView + use
     differences.collect_view()
 }
 
+/// A group, as there may be any number of one file: no landmark by which people who do not see find their way about the page.
 fn difference(pieces: Vec<Piece>, file: &str) -> impl IntoView + use<> {
     let label = format!("Change of {file}");
     view! {
-        <pre class="c-output c-change-lines" tabindex="0" role="region" aria-label=label>{pieces.into_iter().map(piece).collect_view()}</pre>
+        <pre class="c-output c-change-lines" tabindex="0" role="group" aria-label=label>{pieces.into_iter().map(piece).collect_view()}</pre>
     }
 }
 
 fn output(label: &'static str, text: String) -> impl IntoView {
-    view! { <pre class="c-output" tabindex="0" role="region" aria-label=label>{text}</pre> }
+    view! { <pre class="c-output" tabindex="0" role="group" aria-label=label>{text}</pre> }
 }
 
 /// What the tool said. `id` is the anchor of the event that says so, where that has no entry of its own.

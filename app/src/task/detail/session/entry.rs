@@ -56,7 +56,7 @@ fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> An
         Kind::Started { backend, version, model, .. } => {
             let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
             let model = model.as_ref().map(|model| format!(" with {model}")).unwrap_or_default();
-            line("u-quiet", Icon::Play, format!("{}{version}{model}", backend.title()))
+            line("u-quiet", Icon::Play, legible(&format!("{}{version}{model}", backend.title())))
         }
         Kind::Prompt { text, by } => {
             let (text, who) = (legible(text), by.as_deref().map_or_else(|| "Prompt".to_owned(), says));

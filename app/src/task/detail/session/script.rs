@@ -9,7 +9,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::words::tokens;
+use super::words::{legible, tokens};
 use crate::text::count;
 
 #[derive(Clone)]
@@ -192,7 +192,7 @@ impl Totals {
 
     pub fn words(&self) -> Vec<String> {
         let agent = self.agent.as_ref().map(|(backend, version)| match version {
-            Some(version) => format!("{} {version}", backend.title()),
+            Some(version) => legible(&format!("{} {version}", backend.title())),
             None => backend.title().into_owned(),
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
@@ -200,7 +200,7 @@ impl Totals {
         let used =
             (self.input > 0 || self.output > 0).then(|| format!("tokens: {at_least}{}", tokens(self.input, self.cached, self.output)));
         let cost = sum(self.cost_micros, self.judged_micros).map(|micros| format!("{} at list prices", dollars(micros)));
-        [agent, self.model.clone(), turns, used, cost].into_iter().flatten().collect()
+        [agent, self.model.as_deref().map(legible), turns, used, cost].into_iter().flatten().collect()
     }
 }
 
@@ -280,6 +280,13 @@ mod tests {
     fn a_part_is_not_said_to_be_all() {
         let last = Kind::Usage { model: None, input: 100, cached: 0, output: 20, is_part: true };
         assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out"]);
+    }
+
+    #[test]
+    fn nothing_hides_in_what_an_agent_calls_itself() {
+        let (version, model) = (Some("2\u{202e}1".into()), Some("son\u{7}net".into()));
+        let started = Kind::Started { backend: Backend::ClaudeCode, version, model, session: None };
+        assert_eq!(Script::new(0, events(1, vec![started])).totals.words(), ["Claude Code 2\u{fffd}1", "son\u{fffd}net"]);
     }
 
     #[test]

@@ -1,0 +1,37 @@
+//! The page of a long session: a part at a time, and the latest of it at once.
+
+use domain::{AgentTerms, Backend, NewTask, SessionEvent, SessionEventKind, Timestamp};
+use engine::testing::Words;
+use sqlx::PgPool;
+use tests::TestApp;
+
+/// More than are shown at once, and more than one part behind the first.
+const EVENTS: i64 = 1200;
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn the_latest_of_a_long_session_is_a_link_away(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let owner = app.owner().await;
+    let ada = app.signed_in().await;
+    let agent = AgentTerms { backend: Some(Backend::ClaudeCode), ..AgentTerms::default() };
+    let new = NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..NewTask::command("Tidy up", "/srv/app", "x") };
+    let task = app.test.create(&owner, new).await.summary.id;
+    let runner = app.test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    let says =
+        |number| SessionEvent { number, at: Timestamp::UNIX_EPOCH, kind: SessionEventKind::Message { text: format!("word {number}") } };
+    let said = Words::Session((1..=EVENTS).map(says).collect());
+    runner.says_together(&[(attempt, said)]).await.pop().unwrap().unwrap();
+
+    let page = async |more: &str| ada.get(&format!("/tasks/{task}?view=session&attempt=1{more}")).await.text;
+    let first = page("").await;
+    assert!(first.contains(">word 1<") && !first.contains(&format!(">word {EVENTS}<")));
+    assert!(first.contains("as far as it is shown") && first.contains("Go to the latest 100"));
+    let after = EVENTS - 100;
+    assert!(first.contains(&format!("&amp;after={after}\"")), "its address");
+    let latest = page(&format!("&after={after}")).await;
+    assert!(latest.contains(&format!(">word {EVENTS}<")) && !latest.contains(&format!(">word {after}<")));
+    assert!(latest.contains("as far as it is shown"), "what came before counts to no total here");
+    assert!(latest.contains("From the beginning") && !latest.contains("Go to the latest"));
+}
