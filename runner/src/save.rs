@@ -35,7 +35,6 @@ use std::{
 
 use domain::{ArtifactKind, artifact::diff_name, protocol::NewArtifact};
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
@@ -48,6 +47,7 @@ use crate::{
     submodule::shown,
     worktree::{self, has_something},
 };
+use leftover::move_aside;
 use within::At;
 
 pub(crate) use again::put_back;
@@ -468,11 +468,7 @@ fn move_repositories(path: &Path, submodules: &[PathBuf], aside: &Path, moved: &
             let inside = folder.join(entry.file_name());
             if entry.file_name() == ".git" {
                 if folder != Path::new("") {
-                    fs::create_dir_all(aside)?;
-                    // what an earlier look or life has left there stays
-                    let place = aside.join(Uuid::now_v7().to_string());
-                    fs::rename(entry.path(), &place)?;
-                    moved.push((folder.clone(), place));
+                    moved.push((folder.clone(), move_aside(&entry.path(), aside)?));
                 }
             } else if entry.file_type()?.is_dir() && !submodules.contains(&inside) {
                 folders.push(inside);

@@ -108,14 +108,19 @@ pub(super) fn set_aside(root: &Path, these: &[PathBuf], aside: &Path) -> (Vec<(P
         // one that is moved into another folder has to be writable itself
         let is_there = opened(root, around)? && (open(own)? || there(own)?.is_some());
         if is_there {
-            fs::create_dir_all(aside)?;
-            let place = aside.join(Uuid::now_v7().to_string());
-            fs::rename(own, &place)?;
-            moved.push((own.clone(), place));
+            moved.push((own.clone(), move_aside(own, aside)?));
         }
         Ok(())
     });
     (moved, done)
+}
+
+/// Says where it is now. What an earlier look or life has left there stays.
+pub(super) fn move_aside(own: &Path, aside: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(aside)?;
+    let place = aside.join(Uuid::now_v7().to_string());
+    fs::rename(own, &place)?;
+    Ok(place)
 }
 
 /// One of which that does not go keeps none of the others from it.

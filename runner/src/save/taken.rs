@@ -14,7 +14,7 @@ use domain::{artifact::ARTIFACT_LIMIT, verification::CheckedTree};
 use super::{
     Branch, Left, NotSaved, Notes, SaveError, Saved, Saving, Stand,
     again::{self, Content},
-    unsaved,
+    leftover, unsaved,
     within::{self, InMirror},
 };
 use crate::{
@@ -100,7 +100,8 @@ pub(crate) async fn take(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
         let moved = notes.moved;
         let repositories: Vec<_> = moved.iter().map(|(own, _)| own.clone()).collect();
         // what is checked is the work as it was left, and the work may go on with it
-        let moved_back = on_disk(move || moved.into_iter().try_for_each(|(own, aside)| fs::rename(aside, own))).await;
+        let root = checkout.path.clone();
+        let moved_back = on_disk(move || leftover::move_back(&root, &moved)).await;
         let taken = Taken { repositories, ..taken.map_err(|error| error.of(&part))? };
         moved_back?;
         move_stores(&part.entry, checkout, Way::Away).await?;
