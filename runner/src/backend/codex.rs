@@ -455,7 +455,7 @@ impl Codex {
                     output.push_str(&format!("\n[exit code {code}]"));
                 }
                 if status == "declined" {
-                    output.push_str("[declined]");
+                    output.push_str("\n[declined]");
                     self.note_denied(item, text(item, "/command"));
                 }
                 self.outcome(item, output.trim_start(), status != "completed" || exit.is_some())

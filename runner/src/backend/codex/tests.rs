@@ -216,6 +216,16 @@ fn what_it_does_to_files_and_what_fails_is_told() {
 }
 
 #[test]
+fn that_a_command_was_declined_stands_on_a_line_of_its_own() {
+    let mut dialogue = at_work(&AgentTerms::default());
+    for (printed, expected) in [("", "[declined]"), ("I look.\n", "I look.\n[declined]")] {
+        let item = json!({"type": "commandExecution", "id": "c", "command": "make", "status": "declined", "aggregatedOutput": printed});
+        let events = told(&mut dialogue, "item/completed", json!({"item": item})).events;
+        assert_eq!(events[1], Event::ToolResult { call: "c".into(), output: expected.into(), is_error: true });
+    }
+}
+
+#[test]
 fn its_provider_is_where_the_agents_are_told_and_what_it_prints_is_output() {
     let terms = AgentTerms::default();
     let given = [("OPENAI_BASE_URL".into(), "http://127.0.0.1:4010/a\"b/v1".into())];
