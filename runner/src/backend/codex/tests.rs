@@ -2,6 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use domain::session::FileChange;
+
 use super::*;
 use crate::backend::{Leave, Spent};
 
