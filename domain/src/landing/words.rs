@@ -89,11 +89,10 @@ fn row(check: &CheckResult) -> String {
 }
 
 fn used(usage: &Usage) -> String {
-    let cached = if usage.cached > 0 { format!(" ({} of them from a cache)", usage.cached) } else { String::new() };
     let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
     let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
     let at_least = if usage.is_incomplete { "at least " } else { "" };
-    format!("**Used**: {at_least}{} tokens in{cached}, {} out{cost}", usage.input, usage.output)
+    format!("**Used**: {at_least}{}{cost}", usage.tokens_in_words())
 }
 
 fn origin(task: &TaskView, attempt: &Attempt, page: &str) -> String {
