@@ -18,6 +18,7 @@ mod hidden;
 mod index;
 mod left;
 mod leftover;
+mod link;
 mod rewritten;
 mod shown;
 mod shut;
@@ -27,9 +28,8 @@ mod unsaved;
 mod within;
 
 use std::{
-    ffi::OsStr,
     fmt, fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +48,7 @@ use crate::{
     worktree::{self, has_something},
 };
 use leftover::move_aside;
+use link::{LINK, links, links_at};
 use within::At;
 
 pub(crate) use again::put_back;
@@ -59,8 +60,6 @@ pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
-/// With what git lists a repository within one.
-const LINK: &[u8] = b"160000 ";
 
 /// What was done about one repository.
 #[derive(Debug, Default)]
@@ -295,11 +294,9 @@ impl<'a> Saving<'a> {
             return Ok(());
         }
         let mut moved = String::new();
-        for entry in self.ask(&[&"ls-files", &"--stage", &"-z"]).await?.split('\0').filter(|entry| entry.starts_with("160000 ")) {
-            let Some((about, path)) = entry.split_once('\t') else { continue };
-            let link = self.links.iter().find(|one| one.path == path);
-            if let Some(At { commit, .. }) = link.filter(|one| about.split(' ').nth(1) != Some(one.commit.as_str())) {
-                moved.push_str(&format!("160000 {commit}\t{path}\0"));
+        for At { path, commit } in links_at(&self.ask(&[&"ls-files", &"--stage", &"-z"]).await?) {
+            if let Some(link) = self.links.iter().find(|one| one.path == path && one.commit != commit) {
+                moved.push_str(&format!("{LINK} {}\t{path}\0", link.commit));
             }
         }
         if moved.is_empty() {
@@ -438,13 +435,6 @@ pub(crate) fn receive_as_owner(repository: &str) -> String {
         }
         _ => "--receive-pack=git-receive-pack".to_owned(),
     }
-}
-
-/// The paths of repositories in what git lists of an index or a tree, each entry with a NUL behind it.
-fn links(listed: &[u8]) -> Vec<PathBuf> {
-    let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(LINK));
-    let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
-    paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
 }
 
 /// Moves the `.git` of every repository below `path` away, and says which they were and where each is now. The worktree's own stays, and so do

@@ -17,6 +17,7 @@ use super::{
     SaveError, Saving, Taken,
     index::paths,
     leftover::{self, opened},
+    link::links_at,
     within::{self, At},
 };
 use crate::{
@@ -258,21 +259,12 @@ fn paths_of(listed: &[u8]) -> Vec<Vec<u8>> {
     paths(listed).iter().filter_map(|entry| Some(entry[tab(entry)? + 1..].to_vec())).collect()
 }
 
-/// Where the repositories in an index are, of what git lists of it.
-fn links_at(listed: &str) -> Vec<At> {
-    let entries = listed.split('\0').filter_map(|entry| entry.strip_prefix("160000 ")?.split_once('\t'));
-    entries.map(|(about, path)| At { path: path.to_owned(), commit: about.split(' ').next().unwrap_or_default().to_owned() }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn repositories_are_told_from_files() {
-        let at = links_at("100644 1 0\ta 160000 b\x00160000 2 0\tlib\t1\x00120000 3 0\tlink");
-        let at: Vec<_> = at.iter().map(|one| (one.path.as_str(), one.commit.as_str())).collect();
-        assert_eq!(at, [("lib\t1", "2")]);
+    fn whatever_an_index_has_is_found_by_its_path() {
         assert_eq!(paths_of(b"100644 1 0\ta 160000 b\x00160000 2 0\tlib\t1\0"), [b"a 160000 b".to_vec(), b"lib\t1".to_vec()]);
     }
 }
