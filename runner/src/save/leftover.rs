@@ -13,7 +13,12 @@ use crate::folders::remove;
 
 /// To list a folder, to enter it and to write in it.
 const ALL: u32 = 0o700;
-const READS: u32 = 0o400;
+pub(super) const READS: u32 = 0o400;
+
+/// Whether its owner may do all of this. By the modes, as nothing is kept from root.
+pub(super) fn lets(about: &fs::Metadata, all: u32) -> bool {
+    about.mode() & all == all
+}
 
 /// Whether it is a folder, and all on the way to it are, and no links. Then its owner may do anything in them.
 pub(super) fn opened(root: &Path, path: &Path) -> io::Result<bool> {
@@ -34,7 +39,7 @@ pub(super) fn opened(root: &Path, path: &Path) -> io::Result<bool> {
 /// Whether it is a folder.
 fn open(folder: &Path) -> io::Result<bool> {
     let Some(about) = there(folder)?.filter(fs::Metadata::is_dir) else { return Ok(false) };
-    if about.mode() & ALL != ALL {
+    if !lets(&about, ALL) {
         fs::set_permissions(folder, fs::Permissions::from_mode((about.mode() & 0o7777) | ALL))?;
     }
     Ok(true)
@@ -93,7 +98,7 @@ pub(super) fn remove_unreadable(root: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let path = root.join(around).join(name);
-    let is_read = |about: &fs::Metadata| about.is_dir() || about.is_symlink() || about.is_file() && about.mode() & READS == READS;
+    let is_read = |about: &fs::Metadata| about.is_dir() || about.is_symlink() || about.is_file() && lets(about, READS);
     match there(&path)? {
         Some(about) if !is_read(&about) => remove(&path),
         _ => Ok(()),
