@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    disk::on_disk,
     git::{Argument, Bounds, Git, GitError, Place, without_credentials},
     mirror::Refused,
     within,
@@ -140,11 +141,11 @@ async fn until_given_up<T: Send + 'static>(
     work: impl FnOnce(&CancellationToken) -> io::Result<T> + Send + 'static,
 ) -> Result<T, GitError> {
     let give_up = git.give_up().clone();
-    let done = tokio::task::spawn_blocking({
+    let done = on_disk({
         let give_up = give_up.clone();
         move || work(&give_up)
     });
-    match done.await.map_err(io::Error::other)? {
+    match done.await {
         Err(_) if give_up.is_cancelled() => Err(GitError::GivenUp),
         done => Ok(done?),
     }

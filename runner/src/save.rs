@@ -255,10 +255,9 @@ impl<'a> Saving<'a> {
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let submodules = self.repositories().await?.theirs;
         let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested(self.number));
-        let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
+        let (moved, done) = on_disk(move || Ok(set_repositories_aside(&path, &submodules, &aside))).await?;
         let root = self.entry.worktree.as_ref().map_or(&self.checkout.path, |own| &own.path);
         let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
-        let (moved, done) = moved.await.map_err(io::Error::other)?;
         let names: Vec<_> = moved.iter().map(|(name, _)| around.join(name)).collect();
         // whatever came of the rest, these are to be put back
         notes.moved.extend(moved.into_iter().map(|(name, aside)| (self.checkout.path.join(name).join(".git"), aside)));

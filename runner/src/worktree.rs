@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place, quoted},
     journal::{Checkout, Entry, Part},
@@ -123,7 +124,7 @@ fn make_submodule(checkout: &Checkout, submodule: &Submodule, refs: &[u8]) -> io
 /// it could make git run commands, overlook files, or read what is not the attempt's. Those of the submodules that are `still` ones are found again.
 pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<()> {
     let (entry, checkout, still) = (entry.clone(), checkout.clone(), still.submodules.clone());
-    tokio::task::spawn_blocking(move || restore_now(&entry, &checkout, &still)).await.map_err(io::Error::other)?
+    on_disk(move || restore_now(&entry, &checkout, &still)).await
 }
 
 /// The checkout with those of its submodules that the work has not put files of its own in the place of: then nothing leads to the submodule's
@@ -271,13 +272,13 @@ pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
 pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, number: usize) -> Result<(), GitError> {
     no_index(folder).await?;
     let (fresh, base) = (AttemptFolder::of(folder).index(), AttemptFolder::of(folder).base_index(number));
-    let made = tokio::task::spawn_blocking(move || match File::open(base) {
+    on_disk(move || match File::open(base) {
         Ok(base) => copy_index(&base, File::create_new(fresh)?),
         // an older runner kept it elsewhere; git makes a whole one
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-    });
-    made.await.map_err(io::Error::other)??;
+    })
+    .await?;
     // the index alone: what the worktree was like at first is no matter, or whatever the work has changed and committed would be in the way
     match git.run(place, &[&"read-tree", &"-i", &"-m", &"HEAD"], Bounds::LOCAL).await {
         // The base commit has to do.
@@ -289,11 +290,7 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, numb
 /// Throws the runner's own index away with all that lies beside it: locks, and what programs have left that the work has named.
 pub(crate) async fn no_index(folder: &Path) -> io::Result<()> {
     let folder = AttemptFolder::of(folder).index_folder();
-    let made = tokio::task::spawn_blocking(move || {
-        remove(&folder)?;
-        private_folder(&folder)
-    });
-    made.await.map_err(io::Error::other)?
+    on_disk(move || remove(&folder).and_then(|()| private_folder(&folder))).await
 }
 
 /// Whether the work has left a commit at HEAD.

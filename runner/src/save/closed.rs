@@ -86,7 +86,7 @@ impl Saving<'_> {
     /// And those of them that git ignores.
     async fn all_closed(&self, apart: &[PathBuf], kind: Kind) -> Result<(Vec<PathBuf>, HashSet<Vec<u8>>), SaveError> {
         let (root, apart): (_, HashSet<_>) = (self.checkout.path.clone(), apart.iter().cloned().collect());
-        let found = tokio::task::spawn_blocking(move || closed_below(&root, &apart, kind)).await.map_err(io::Error::other)?;
+        let found = on_disk(move || Ok(closed_below(&root, &apart, kind))).await?;
         let ignored = if found.is_empty() { HashSet::new() } else { self.ignored(&found).await? };
         Ok((found, ignored))
     }

@@ -15,6 +15,7 @@ use std::{
 use super::{SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, GitError, Place},
     worktree,
@@ -43,11 +44,11 @@ impl Saving<'_> {
     /// One that has nothing but what the mirror has. Says where it is.
     pub(super) async fn empty_store(&self) -> Result<PathBuf, SaveError> {
         let store = AttemptFolder::of(&self.entry.folder).store(self.number);
-        let made = tokio::task::spawn_blocking({
+        on_disk({
             let (location, mirror, store) = (self.location.to_owned(), self.mirror.to_owned(), store.clone());
             move || make(&location, &mirror, &store)
-        });
-        made.await.map_err(io::Error::other)??;
+        })
+        .await?;
         Ok(store)
     }
 }
