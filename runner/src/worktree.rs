@@ -5,10 +5,12 @@
 //!
 //! Where it lies is said in [`crate::attempt::folder`].
 
+mod pipe;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use domain::{Failure, FailureCode};
@@ -24,6 +26,7 @@ use crate::{
     mirror::{self, Refused},
     submodule::{self, Submodule},
 };
+use pipe::remove_pipes;
 
 /// How a repository is called that was in the place of a submodule's.
 const SET_ASIDE: &str = "own-";
@@ -120,9 +123,10 @@ fn make_submodule(checkout: &Checkout, submodule: &Submodule, refs: &[u8]) -> io
     fs::write(git_dir.join("HEAD"), format!("{}\n", submodule.commit))
 }
 
-/// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work, as
-/// it could make git run commands, overlook files, or read what is not the attempt's. Those of the submodules that are `still` ones are found again.
-pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<()> {
+/// Writes what git reads beside the history, and removes what is neither a file nor a folder there. Done again before Muster looks at the work, as
+/// it could make git run commands, overlook files, wait, or read what is not the attempt's. Those of the submodules that are `still` ones are found
+/// again. Says which pipes it has removed from the worktree.
+pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<Vec<PathBuf>> {
     let (entry, checkout, still) = (entry.clone(), checkout.clone(), still.submodules.clone());
     on_disk(move || restore_now(&entry, &checkout, &still)).await
 }
@@ -148,7 +152,7 @@ pub(crate) async fn still(git: &Git, entry: &Entry, checkout: &Checkout) -> Resu
     Ok(still)
 }
 
-fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::Result<()> {
+fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::Result<Vec<PathBuf>> {
     keep_files_and_folders(&checkout.git_dir)?;
     settle(&entry.mirror, &checkout.git_dir, &own_settings(entry, checkout)?)?;
     for submodule in &checkout.submodules {
@@ -162,7 +166,7 @@ fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::R
             replace(&own, &format!("gitdir: {}\n", git_dir.display()))?;
         }
     }
-    Ok(())
+    remove_pipes(&checkout.path)
 }
 
 /// A repository that the work has made in the place of a submodule's.

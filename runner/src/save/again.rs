@@ -95,10 +95,10 @@ async fn put_back_one(
     contents: &[Content],
 ) -> Result<Vec<String>, SaveError> {
     let still = worktree::still(outside, entry, checkout).await?;
-    worktree::restore(entry, checkout, &still).await?;
+    let pipes = worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let (git, writes) = (&outside.inside(room), &outside.inside_to_write(room));
-    let mut changed = vec![];
+    let mut changed: Vec<_> = pipes.iter().map(|pipe| format!("A {}", shown(&pipe.to_string_lossy()))).collect();
     for Content { number, tree } in contents {
         let submodule = checkout.submodules.iter().find(|one| one.number == *number);
         let own = submodule.map_or_else(|| checkout.clone(), |submodule| within::own_checkout(checkout, submodule));

@@ -25,6 +25,7 @@ use crate::{
     journal::{Checkout, Entry, Part},
     lfs::Added,
     sandbox::Room,
+    submodule::shown,
     worktree,
 };
 
@@ -157,7 +158,10 @@ async fn take_one(
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
     let still = worktree::still(outside, entry, checkout).await?;
-    worktree::restore(entry, checkout, &still).await?;
+    for pipe in worktree::restore(entry, checkout, &still).await? {
+        let path = shown(&pipe.to_string_lossy());
+        notes.said.push(format!("{path} was a pipe, at which git would have waited: it was removed, and is no part of the result"));
+    }
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let inside = within::look(git, outside, (entry, &still), Some(&mut *notes)).await?;
