@@ -161,12 +161,17 @@ fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::R
         let folder = checkout.path.join(&submodule.path);
         // one that is gone, or was emptied, is a change as any other
         if still.contains(submodule) && is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
-            let own = folder.join(".git");
-            set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
-            replace(&own, &format!("gitdir: {}\n", git_dir.display()))?;
+            lead_to_repository(entry, checkout, submodule)?;
         }
     }
     remove_pipes(&checkout.path)
+}
+
+/// From the folder of a submodule, whatever is there in the place of what does.
+pub(crate) fn lead_to_repository(entry: &Entry, checkout: &Checkout, submodule: &Submodule) -> io::Result<()> {
+    let own = checkout.path.join(&submodule.path).join(".git");
+    set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
+    replace(&own, &format!("gitdir: {}\n", submodule.git_dir(&checkout.git_dir).display()))
 }
 
 /// A repository that the work has made in the place of a submodule's.

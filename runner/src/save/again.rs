@@ -26,8 +26,8 @@ use crate::{
     git::{Argument, Bounds, Git, GitError},
     journal::{Checkout, Entry},
     sandbox::Room,
-    submodule::shown,
-    worktree::{self, is_folder_below},
+    submodule::{Submodule, shown},
+    worktree,
 };
 
 /// What is removed may have hidden more, and that yet more.
@@ -102,10 +102,8 @@ async fn put_back_one(
     for Content { number, tree } in contents {
         let submodule = checkout.submodules.iter().find(|one| one.number == *number);
         let own = submodule.map_or_else(|| checkout.clone(), |submodule| within::own_checkout(checkout, submodule));
-        if let Some(submodule) = submodule
-            && !is_folder_below(&checkout.path, &submodule.path)
-        {
-            return Err(io::Error::other(format!("the submodule {} is gone", shown(&submodule.path))).into());
+        if let Some(submodule) = submodule {
+            folder_again(entry, checkout, submodule).await?;
         }
         let before = submodule.map(|submodule| format!("{}/", shown(&submodule.path))).unwrap_or_default();
         let saving = Saving { number: *number, ..Saving::of_work((git, outside), (entry, &own), &index, &[]) };
@@ -116,6 +114,16 @@ async fn put_back_one(
     let mut told = HashSet::new();
     changed.retain(|line| told.insert(line.clone()));
     Ok(changed)
+}
+
+/// That of a submodule, also where nothing in what lands says that there is one, with what leads to its repository. What lies in it comes after that.
+async fn folder_again(entry: &Entry, checkout: &Checkout, submodule: &Submodule) -> io::Result<()> {
+    let (entry, checkout, submodule) = (entry.clone(), checkout.clone(), submodule.clone());
+    on_disk(move || {
+        leftover::make_folder_again(&checkout.path, Path::new(&submodule.path))?;
+        worktree::lead_to_repository(&entry, &checkout, &submodule)
+    })
+    .await
 }
 
 /// What is not as it was taken, with a letter for how.

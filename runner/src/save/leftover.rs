@@ -53,6 +53,20 @@ fn there(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
+/// Makes a folder where there is none any more, with those around it. What is in the place of one goes.
+pub(super) fn make_folder_again(root: &Path, path: &Path) -> io::Result<()> {
+    let mut at = root.to_owned();
+    for part in path.components() {
+        open(&at)?;
+        at.push(part);
+        if !there(&at)?.is_some_and(|about| about.is_dir()) {
+            remove(&at)?;
+            fs::create_dir(&at)?;
+        }
+    }
+    Ok(())
+}
+
 /// A folder that is closed, and all in it but those `apart`. What lies too deep to be named stays.
 pub(super) fn open_all(root: &Path, folder: &Path, apart: &[PathBuf]) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
@@ -191,6 +205,29 @@ mod tests {
         fs::remove_dir_all(root.join("a")).unwrap();
         move_back(&root, &moved).unwrap();
         assert!(own.is_dir());
+    }
+
+    #[test]
+    fn a_folder_is_made_again_whatever_is_in_its_place() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, other) = (place.path().join("work"), place.path().join("other"));
+        let folder = root.join("a/b");
+        fs::create_dir_all(&other).unwrap();
+        fs::create_dir_all(root.join("a")).unwrap();
+        fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o500)).unwrap();
+        let makes_again = || make_folder_again(&root, Path::new("a/b")).unwrap();
+        makes_again();
+        fs::write(folder.join("file"), "").unwrap();
+        makes_again();
+        assert!(folder.join("file").exists(), "what is one stays as it is");
+        fs::remove_dir_all(root.join("a")).unwrap();
+        symlink(&other, root.join("a")).unwrap();
+        makes_again();
+        assert!(folder.symlink_metadata().unwrap().is_dir() && fs::read_dir(&other).unwrap().next().is_none());
+        fs::remove_dir(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        makes_again();
+        assert!(folder.is_dir());
     }
 
     #[test]
