@@ -1,11 +1,11 @@
 //! Saves what an attempt changed: onto its branch, into the repository it came from where that is a path and else into the mirror,
 //! and as a diff.
 //!
-//! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
-//! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
-//! branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on other branches or stashed is on branches
-//! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
-//! saved beside it as well; see [`within`].
+//! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes the
+//! commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on
+//! the branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on
+//! other branches or stashed is on branches beside it, see [`left`]; and that what it says has changed is what is on the branch, see
+//! [`store`]. What the work changed inside submodules is saved beside it as well; see [`within`].
 
 mod again;
 mod alike;
@@ -72,7 +72,8 @@ pub(crate) struct Saved {
     pub stand: Option<Stand>,
     /// Something of that was in no commit of the work's, beside commits that it has made.
     pub is_dirty: bool,
-    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT) for all of them together; empty when there is no difference.
+    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT) for all of them together; empty when there is
+    /// no difference.
     pub diff: Vec<u8>,
     /// It goes on.
     pub diff_is_cut: bool,

@@ -12,7 +12,8 @@ const SHOWN: usize = 4000;
 /// Of one line in a table.
 const LINE: usize = 200;
 
-/// In Markdown. `usage` is what agents and judges have used over all attempts. `page` is where people see the task; `own` is the repository in which it is, when that is not the first.
+/// In Markdown. `usage` is what agents and judges have used over all attempts. `page` is where people see the task; `own` is the repository in
+/// which it is, when that is not the first.
 pub fn body(task: &TaskView, attempt: &Attempt, own: Option<&TaskRepository>, usage: Option<&Usage>, page: &str) -> String {
     let mut parts = vec![asked_for(task)];
     if !task.success_criteria.is_empty() {

@@ -242,7 +242,7 @@ fn what_it_is_given(
     }
 }
 
-/// The same of all agents of a runner, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
+/// Where the models of all agents of a runner are, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
 pub(crate) fn models(agents: &[Found], config: &RunnerConfig) -> Vec<(String, NetworkList)> {
     let of_command = config.agent_command.as_ref().map(|_| ("MUSTER_AGENT_COMMAND".to_owned(), NetworkList::nothing()));
     let of_agents = agents.iter().map(|found| {

@@ -1,5 +1,5 @@
-//! What a check has left in a worktree, and how it is got out of the way: as the runner does so, whatever its modes are. Nothing of the work's runs
-//! meanwhile. No link is followed: it could lead anywhere.
+//! What a check has left in a worktree, and how it is got out of the way; and how repositories that lie within one are, and come back. The runner does
+//! so whatever the modes are. Nothing of the work's runs meanwhile. No link is followed: it could lead anywhere.
 
 use std::{
     fs, io,

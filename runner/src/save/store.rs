@@ -3,8 +3,8 @@
 //! git works an id out when it takes an object in, and believes it when it reads one that is there. What lies in the work's repository is
 //! the work's to write: one text under the id of another is what git shows of it, and whoever has the other already is pushed that. So what
 //! is shown to anybody, and what is pushed, is read from here, as a repository by itself: what lies beside the work's objects could cut
-//! history off (`shallow`, `info/grafts`) or say what is not to be shown (`info/attributes`). It comes as one pack, of which git works all ids out anew; everything else
-//! is the mirror's. What was not what its id says is missing then, and that is an error.
+//! history off (`shallow`, `info/grafts`) or say what is not to be shown (`info/attributes`). It comes as one pack, of which git works all
+//! ids out anew; everything else is the mirror's. What was not what its id says is missing then, and that is an error.
 
 use std::{
     fs::{self, File},

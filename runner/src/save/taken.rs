@@ -91,7 +91,7 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
     }
 }
 
-/// Takes in what there is of every repository of an attempt, and leaves the worktrees as they are.
+/// Takes in what there is of every repository of an attempt, and leaves the worktrees as they are, but for pipes.
 pub(crate) async fn take(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Taken>, SaveError> {
     let (mut all, mut left) = (vec![], Left::all());
     for part in entry.parts() {
