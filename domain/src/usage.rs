@@ -60,13 +60,18 @@ impl Usage {
 
     /// "sonnet: at least 1200 tokens in (200 of them from a cache), 34 out, $0.0500 at list prices"
     pub fn in_words(&self) -> String {
-        let cached = if self.cached > 0 { format!(" ({} of them from a cache)", self.cached) } else { String::new() };
         let at_least = if self.is_incomplete { "at least " } else { "" };
-        let tokens = (self.input > 0 || self.output > 0).then(|| format!("{} tokens in{cached}, {} out", self.input, self.output));
+        let tokens = (self.input > 0 || self.output > 0).then(|| self.tokens_in_words());
         let cost = self.cost_micros.map(|micros| format!("{} at list prices", dollars(micros)));
         let used: Vec<_> = [tokens, cost].into_iter().flatten().collect();
         let used = if used.is_empty() { "not told".to_owned() } else { format!("{at_least}{}", used.join(", ")) };
         if self.models.is_empty() { used } else { format!("{}: {used}", self.models.join(", ")) }
+    }
+
+    /// "1200 tokens in (200 of them from a cache), 34 out"
+    pub fn tokens_in_words(&self) -> String {
+        let cached = if self.cached > 0 { format!(" ({} of them from a cache)", self.cached) } else { String::new() };
+        format!("{} tokens in{cached}, {} out", self.input, self.output)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Saves what an attempt changed: onto its branch, into the repository it came from where that is a path and else into the mirror,
 //! and as a diff.
 //!
-//! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes
-//! the commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on the
-//! branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on other branches or stashed is on branches
-//! beside it, see [`left`]; and that what it says has changed is what is on the branch, see [`store`]. What the work changed inside submodules is
-//! saved beside it as well; see [`within`].
+//! It works from an index of its own, so that neither a lock nor a mark that the work left in its index hides a change, and makes the
+//! commit without hooks. It promises that on success everything that git does not ignore, or that the work has staged all the same, is on
+//! the branch, also the files of a repository that it has made within this one, or has put in the place of one; that what it committed on
+//! other branches or stashed is on branches beside it, see [`left`]; and that what it says has changed is what is on the branch, see
+//! [`store`]. What the work changed inside submodules is saved beside it as well; see [`within`].
 
 mod again;
 mod alike;
@@ -18,6 +18,7 @@ mod hidden;
 mod index;
 mod left;
 mod leftover;
+mod link;
 mod rewritten;
 mod shown;
 mod shut;
@@ -27,15 +28,13 @@ mod unsaved;
 mod within;
 
 use std::{
-    ffi::OsStr,
     fmt, fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use domain::{ArtifactKind, artifact::diff_name, protocol::NewArtifact};
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
@@ -48,6 +47,8 @@ use crate::{
     submodule::shown,
     worktree::{self, has_something},
 };
+use leftover::move_aside;
+use link::{LINK, links, links_at};
 use within::At;
 
 pub(crate) use again::put_back;
@@ -59,8 +60,6 @@ pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.
 const ALL_REPOSITORIES: Argument<'_> = &"--ignore-submodules=none";
-/// With what git lists a repository within one.
-const LINK: &[u8] = b"160000 ";
 
 /// What was done about one repository.
 #[derive(Debug, Default)]
@@ -73,7 +72,8 @@ pub(crate) struct Saved {
     pub stand: Option<Stand>,
     /// Something of that was in no commit of the work's, beside commits that it has made.
     pub is_dirty: bool,
-    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT) for all of them together; empty when there is no difference.
+    /// From the base commit to the tip, cut at [`ARTIFACT_LIMIT`](domain::artifact::ARTIFACT_LIMIT) for all of them together; empty when there is
+    /// no difference.
     pub diff: Vec<u8>,
     /// It goes on.
     pub diff_is_cut: bool,
@@ -256,10 +256,9 @@ impl<'a> Saving<'a> {
         worktree::fresh_index(self.git, self.place, &self.entry.folder, self.number).await?;
         let submodules = self.repositories().await?.theirs;
         let (path, aside) = (self.checkout.path.clone(), AttemptFolder::of(&self.entry.folder).nested(self.number));
-        let moved = tokio::task::spawn_blocking(move || set_repositories_aside(&path, &submodules, &aside));
+        let (moved, done) = on_disk(move || Ok(set_repositories_aside(&path, &submodules, &aside))).await?;
         let root = self.entry.worktree.as_ref().map_or(&self.checkout.path, |own| &own.path);
         let around = self.checkout.path.strip_prefix(root).unwrap_or(Path::new(""));
-        let (moved, done) = moved.await.map_err(io::Error::other)?;
         let names: Vec<_> = moved.iter().map(|(name, _)| around.join(name)).collect();
         // whatever came of the rest, these are to be put back
         notes.moved.extend(moved.into_iter().map(|(name, aside)| (self.checkout.path.join(name).join(".git"), aside)));
@@ -295,11 +294,9 @@ impl<'a> Saving<'a> {
             return Ok(());
         }
         let mut moved = String::new();
-        for entry in self.ask(&[&"ls-files", &"--stage", &"-z"]).await?.split('\0').filter(|entry| entry.starts_with("160000 ")) {
-            let Some((about, path)) = entry.split_once('\t') else { continue };
-            let link = self.links.iter().find(|one| one.path == path);
-            if let Some(At { commit, .. }) = link.filter(|one| about.split(' ').nth(1) != Some(one.commit.as_str())) {
-                moved.push_str(&format!("160000 {commit}\t{path}\0"));
+        for At { path, commit } in links_at(&self.ask(&[&"ls-files", &"--stage", &"-z"]).await?) {
+            if let Some(link) = self.links.iter().find(|one| one.path == path && one.commit != commit) {
+                moved.push_str(&format!("{LINK} {}\t{path}\0", link.commit));
             }
         }
         if moved.is_empty() {
@@ -440,13 +437,6 @@ pub(crate) fn receive_as_owner(repository: &str) -> String {
     }
 }
 
-/// The paths of repositories in what git lists of an index or a tree, each entry with a NUL behind it.
-fn links(listed: &[u8]) -> Vec<PathBuf> {
-    let links = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(LINK));
-    let paths = links.filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1));
-    paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
-}
-
 /// Moves the `.git` of every repository below `path` away, and says which they were and where each is now. The worktree's own stays, and so do
 /// those of its submodules.
 fn set_repositories_aside(path: &Path, submodules: &[PathBuf], aside: &Path) -> (Vec<(PathBuf, PathBuf)>, io::Result<()>) {
@@ -468,11 +458,7 @@ fn move_repositories(path: &Path, submodules: &[PathBuf], aside: &Path, moved: &
             let inside = folder.join(entry.file_name());
             if entry.file_name() == ".git" {
                 if folder != Path::new("") {
-                    fs::create_dir_all(aside)?;
-                    // what an earlier look or life has left there stays
-                    let place = aside.join(Uuid::now_v7().to_string());
-                    fs::rename(entry.path(), &place)?;
-                    moved.push((folder.clone(), place));
+                    moved.push((folder.clone(), move_aside(&entry.path(), aside)?));
                 }
             } else if entry.file_type()?.is_dir() && !submodules.contains(&inside) {
                 folders.push(inside);

@@ -5,10 +5,12 @@
 //!
 //! Where it lies is said in [`crate::attempt::folder`].
 
+mod pipe;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use domain::{Failure, FailureCode};
@@ -16,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place, quoted},
     journal::{Checkout, Entry, Part},
@@ -23,6 +26,7 @@ use crate::{
     mirror::{self, Refused},
     submodule::{self, Submodule},
 };
+use pipe::remove_pipes;
 
 /// How a repository is called that was in the place of a submodule's.
 const SET_ASIDE: &str = "own-";
@@ -119,11 +123,12 @@ fn make_submodule(checkout: &Checkout, submodule: &Submodule, refs: &[u8]) -> io
     fs::write(git_dir.join("HEAD"), format!("{}\n", submodule.commit))
 }
 
-/// Writes what git reads beside the history, and removes what is neither a file nor a folder. Done again before Muster looks at the work, as
-/// it could make git run commands, overlook files, or read what is not the attempt's. Those of the submodules that are `still` ones are found again.
-pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<()> {
+/// Writes what git reads beside the history, and removes what is neither a file nor a folder there. Done again before Muster looks at the work, as
+/// it could make git run commands, overlook files, wait, or read what is not the attempt's. Those of the submodules that are `still` ones are found
+/// again. Says which pipes it has removed from the worktree.
+pub(crate) async fn restore(entry: &Entry, checkout: &Checkout, still: &Checkout) -> io::Result<Vec<PathBuf>> {
     let (entry, checkout, still) = (entry.clone(), checkout.clone(), still.submodules.clone());
-    tokio::task::spawn_blocking(move || restore_now(&entry, &checkout, &still)).await.map_err(io::Error::other)?
+    on_disk(move || restore_now(&entry, &checkout, &still)).await
 }
 
 /// The checkout with those of its submodules that the work has not put files of its own in the place of: then nothing leads to the submodule's
@@ -147,7 +152,7 @@ pub(crate) async fn still(git: &Git, entry: &Entry, checkout: &Checkout) -> Resu
     Ok(still)
 }
 
-fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::Result<()> {
+fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::Result<Vec<PathBuf>> {
     keep_files_and_folders(&checkout.git_dir)?;
     settle(&entry.mirror, &checkout.git_dir, &own_settings(entry, checkout)?)?;
     for submodule in &checkout.submodules {
@@ -156,12 +161,17 @@ fn restore_now(entry: &Entry, checkout: &Checkout, still: &[Submodule]) -> io::R
         let folder = checkout.path.join(&submodule.path);
         // one that is gone, or was emptied, is a change as any other
         if still.contains(submodule) && is_folder_below(&checkout.path, &submodule.path) && fs::read_dir(&folder)?.next().is_some() {
-            let own = folder.join(".git");
-            set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
-            replace(&own, &format!("gitdir: {}\n", git_dir.display()))?;
+            lead_to_repository(entry, checkout, submodule)?;
         }
     }
-    Ok(())
+    remove_pipes(&checkout.path)
+}
+
+/// From the folder of a submodule, whatever is there in the place of what does.
+pub(crate) fn lead_to_repository(entry: &Entry, checkout: &Checkout, submodule: &Submodule) -> io::Result<()> {
+    let own = checkout.path.join(&submodule.path).join(".git");
+    set_aside(&own, &AttemptFolder::of(&entry.folder).nested(submodule.number))?;
+    replace(&own, &format!("gitdir: {}\n", submodule.git_dir(&checkout.git_dir).display()))
 }
 
 /// A repository that the work has made in the place of a submodule's.
@@ -271,13 +281,13 @@ pub(crate) fn place<'a>(checkout: &'a Checkout, index: &'a Path) -> Place<'a> {
 pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, number: usize) -> Result<(), GitError> {
     no_index(folder).await?;
     let (fresh, base) = (AttemptFolder::of(folder).index(), AttemptFolder::of(folder).base_index(number));
-    let made = tokio::task::spawn_blocking(move || match File::open(base) {
+    on_disk(move || match File::open(base) {
         Ok(base) => copy_index(&base, File::create_new(fresh)?),
         // an older runner kept it elsewhere; git makes a whole one
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-    });
-    made.await.map_err(io::Error::other)??;
+    })
+    .await?;
     // the index alone: what the worktree was like at first is no matter, or whatever the work has changed and committed would be in the way
     match git.run(place, &[&"read-tree", &"-i", &"-m", &"HEAD"], Bounds::LOCAL).await {
         // The base commit has to do.
@@ -289,11 +299,7 @@ pub(crate) async fn fresh_index(git: &Git, place: Place<'_>, folder: &Path, numb
 /// Throws the runner's own index away with all that lies beside it: locks, and what programs have left that the work has named.
 pub(crate) async fn no_index(folder: &Path) -> io::Result<()> {
     let folder = AttemptFolder::of(folder).index_folder();
-    let made = tokio::task::spawn_blocking(move || {
-        remove(&folder)?;
-        private_folder(&folder)
-    });
-    made.await.map_err(io::Error::other)?
+    on_disk(move || remove(&folder).and_then(|()| private_folder(&folder))).await
 }
 
 /// Whether the work has left a commit at HEAD.

@@ -12,7 +12,8 @@ const SHOWN: usize = 4000;
 /// Of one line in a table.
 const LINE: usize = 200;
 
-/// In Markdown. `usage` is what agents and judges have used over all attempts. `page` is where people see the task; `own` is the repository in which it is, when that is not the first.
+/// In Markdown. `usage` is what agents and judges have used over all attempts. `page` is where people see the task; `own` is the repository in
+/// which it is, when that is not the first.
 pub fn body(task: &TaskView, attempt: &Attempt, own: Option<&TaskRepository>, usage: Option<&Usage>, page: &str) -> String {
     let mut parts = vec![asked_for(task)];
     if !task.success_criteria.is_empty() {
@@ -89,11 +90,10 @@ fn row(check: &CheckResult) -> String {
 }
 
 fn used(usage: &Usage) -> String {
-    let cached = if usage.cached > 0 { format!(" ({} of them from a cache)", usage.cached) } else { String::new() };
     let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
     let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
     let at_least = if usage.is_incomplete { "at least " } else { "" };
-    format!("**Used**: {at_least}{} tokens in{cached}, {} out{cost}", usage.input, usage.output)
+    format!("**Used**: {at_least}{}{cost}", usage.tokens_in_words())
 }
 
 fn origin(task: &TaskView, attempt: &Attempt, page: &str) -> String {

@@ -182,9 +182,9 @@ pub(crate) fn begin(
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
-    let given = what_it_is_given(found, manner.terms, assignment, given);
-    let given = given.as_slice();
     let Manner { terms, leave, session, spent } = manner;
+    let given = what_it_is_given(found, terms.model.as_deref(), assignment.endpoint.as_ref(), given);
+    let given = given.as_slice();
     let in_sandbox = place.room.is_closed();
     let name = own_folder(&found.backend);
     let own = place.home().join(name);
@@ -224,31 +224,29 @@ pub(crate) fn begin(
     Ok(Begun { program, lines, dialogue })
 }
 
-/// Where its model is, as it is begun by these terms.
-pub(crate) fn hosts(found: &Found, terms: &AgentTerms, assignment: &Assignment, given: &[(OsString, OsString)]) -> NetworkList {
-    provider::hosts(found, &what_it_is_given(found, terms, assignment, given))
+/// Where the model is of an agent that is begun as its task says.
+pub(crate) fn hosts(found: &Found, assignment: &Assignment, given: &[(OsString, OsString)]) -> NetworkList {
+    provider::hosts(found, &what_it_is_given(found, assignment.agent.model.as_deref(), assignment.endpoint.as_ref(), given))
 }
 
+/// For this model, and this endpoint of it, where one was chosen.
 fn what_it_is_given(
     found: &Found,
-    terms: &AgentTerms,
-    assignment: &Assignment,
+    model: Option<&str>,
+    endpoint: Option<&AssignedEndpoint>,
     given: &[(OsString, OsString)],
 ) -> Vec<(OsString, OsString)> {
     match &found.manifest {
-        Some(manifest) => manifest.given(std::env::vars_os(), terms.model.as_deref()),
-        None => given_to(&found.backend, given, assignment.endpoint.as_ref()),
+        Some(manifest) => manifest.given(std::env::vars_os(), model),
+        None => given_to(&found.backend, given, endpoint),
     }
 }
 
-/// The same of all agents of a runner, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
+/// Where the models of all agents of a runner are, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
 pub(crate) fn models(agents: &[Found], config: &RunnerConfig) -> Vec<(String, NetworkList)> {
     let of_command = config.agent_command.as_ref().map(|_| ("MUSTER_AGENT_COMMAND".to_owned(), NetworkList::nothing()));
     let of_agents = agents.iter().map(|found| {
-        let given = match &found.manifest {
-            Some(manifest) => manifest.given(std::env::vars_os(), None),
-            None => given_to(&found.backend, &config.agents.environment, None),
-        };
+        let given = what_it_is_given(found, None, None, &config.agents.environment);
         let name = found.backend.name().into_owned();
         // where a task names a model of an endpoint, it is there
         let name = if found.backend == Backend::OpenCode { format!("{name} (or the endpoint of its task)") } else { name };

@@ -6,9 +6,10 @@
 
 pub(crate) mod exec;
 mod settings;
+mod told;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::{Path, PathBuf},
     process::ExitStatus,
 };
@@ -16,7 +17,7 @@ use std::{
 use domain::{
     AgentTerms, AskedKind, Backend, Decision, Failure, FailureCode, SessionEventKind as Event,
     approval::Answer,
-    session::{FileChange, SessionEnd, kept_text, kept_value},
+    session::{SessionEnd, kept_text},
 };
 use serde_json::{Value, json};
 
@@ -27,12 +28,10 @@ use super::{
     where_it_is,
 };
 use settings::settings;
+use told::{Items, MOST_ITEMS};
 
 /// Where its models are unless the environment of the agents says otherwise.
 pub(super) const PROVIDER: &str = "https://api.openai.com/v1";
-
-/// Of those it has begun and not ended; then they are forgotten, and an end is told with its beginning.
-const MOST_ITEMS: usize = 1000;
 
 /// What each request is about is told by its number.
 const INITIALIZE: u64 = 0;
@@ -52,21 +51,18 @@ pub(crate) struct Codex {
     resumes: bool,
     version: Option<String>,
     turn: Option<String>,
-    /// Things that it has begun to do.
-    begun: HashSet<String>,
+    /// What it does.
+    items: Items,
     /// Answers of its model, as far as they were counted.
     answers: u64,
     /// Tokens of each thread, as far as they were counted.
     used: HashMap<String, u64>,
     interrupted: bool,
-    denied: Vec<String>,
     leave: Leave,
     /// What it asks people, by its own names.
     asked: HashMap<String, Asking>,
     /// The changes of files that it has begun, by its names for them.
     changes: HashMap<String, Value>,
-    /// What somebody has denied: they know what comes of that.
-    waived: HashSet<String>,
     /// What was said to it and it has not taken, by the numbers of the requests.
     steering: HashMap<u64, String>,
     next_steer: u64,
@@ -108,15 +104,13 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Codex) {
         thread: place.session,
         version: None,
         turn: None,
-        begun: HashSet::new(),
+        items: Items::default(),
         answers: 0,
         used: HashMap::new(),
         interrupted: false,
-        denied: vec![],
         leave: place.leave,
         asked: HashMap::new(),
         changes: HashMap::new(),
-        waived: HashSet::new(),
         steering: HashMap::new(),
         next_steer: STEER,
         next: vec![],
@@ -159,7 +153,7 @@ impl Dialogue for Codex {
         heard.answers.push(decision(&id, if allowed { "accept" } else { "decline" }));
         if !allowed {
             if !answer.unanswered {
-                self.waive(item);
+                self.items.waive(item);
             }
             // its answer has no room for the reason
             if let Some(message) = &answer.message {
@@ -210,7 +204,7 @@ impl Dialogue for Codex {
                 Some(code) => failed(code, why("Codex was refused by its provider")),
                 None => failed(FailureCode::CommandFailed, why("Codex failed")),
             },
-            SessionEnd::Completed => match self.denied.first() {
+            SessionEnd::Completed => match self.items.denied() {
                 Some(first) => failed(FailureCode::AgentDenied, format!("Codex was not allowed: {first}")),
                 None if ended.is_none_or(|ended| ended.success()) => Ok(()),
                 None => failed(FailureCode::CommandFailed, format!("Codex {} after it had said that all went well", how(ended))),
@@ -372,7 +366,10 @@ impl Codex {
             }
             "thread/closed" => self.ends(SessionEnd::Failed, json!({"message": "its thread was closed"})),
             "error" if params["willRetry"] == false && self.turn.is_none() => self.ends(SessionEnd::Failed, params["error"].clone()),
-            "item/started" => Heard::events(self.begins(&params["item"]).into_iter().collect()),
+            "item/started" => {
+                self.note_changes(&params["item"]);
+                Heard::events(self.items.begins(&params["item"]).into_iter().collect())
+            }
             "item/completed" => Heard::events(self.completes(&params["item"])),
             "error" => {
                 let (message, more) = (text(params, "/error/message"), text(params, "/error/additionalDetails"));
@@ -417,27 +414,6 @@ impl Codex {
         Heard { is_over: true, ..Heard::events(vec![ended]) }
     }
 
-    /// What it does, when it begins with it. What it says comes whole when it is said.
-    fn begins(&mut self, item: &Value) -> Option<Event> {
-        let (tool, input) = match text(item, "/type") {
-            "commandExecution" => ("command".to_owned(), json!({"command": item["command"]})),
-            "fileChange" => {
-                self.note_changes(item);
-                ("apply_patch".to_owned(), json!({"changes": item["changes"]}))
-            }
-            "mcpToolCall" => (format!("{} {}", text(item, "/server"), text(item, "/tool")), item["arguments"].clone()),
-            "webSearch" => ("web_search".to_owned(), json!({"query": item["query"]})),
-            // what it says, and what it is told
-            "userMessage" | "agentMessage" | "reasoning" | "plan" | "hookPrompt" | "" => return None,
-            other => (other.to_owned(), item.clone()),
-        };
-        let call = kept_text(text(item, "/id"));
-        if self.begun.len() >= MOST_ITEMS {
-            self.begun.clear();
-        }
-        self.begun.insert(call.clone()).then(|| Event::ToolCall { call, tool: kept_text(&tool), input: kept_value(&input) })
-    }
-
     fn completes(&mut self, item: &Value) -> Vec<Event> {
         match text(item, "/type") {
             "agentMessage" if !text(item, "/text").is_empty() => vec![Event::Message { text: kept_text(text(item, "/text")) }],
@@ -447,62 +423,19 @@ impl Codex {
                 let said = parts.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\n\n");
                 if said.is_empty() { vec![] } else { vec![Event::Thinking { text: kept_text(&said) }] }
             }
-            "commandExecution" => {
-                let status = text(item, "/status");
-                let exit = item["exitCode"].as_i64().filter(|code| *code != 0);
-                let mut output = text(item, "/aggregatedOutput").trim_end().to_owned();
-                if let Some(code) = exit {
-                    output.push_str(&format!("\n[exit code {code}]"));
-                }
-                if status == "declined" {
-                    output.push_str("[declined]");
-                    self.note_denied(item, text(item, "/command"));
-                }
-                self.outcome(item, output.trim_start(), status != "completed" || exit.is_some())
-            }
-            "fileChange" => {
-                let status = text(item, "/status");
-                self.changes.remove(text(item, "/id"));
-                if status == "declined" {
-                    self.note_denied(item, "a change of files");
-                }
-                let mut events = self.outcome(item, status, status != "completed");
-                if status == "completed" {
-                    events.extend(item["changes"].as_array().into_iter().flatten().map(|change| self.change(change)));
-                }
-                events
-            }
             "agentMessage" | "userMessage" | "plan" | "hookPrompt" | "" => vec![],
             _ => {
-                let (result, error) = (&item["result"], &item["error"]);
-                let shown = if error.is_null() { result } else { error };
-                let output = if shown.is_null() { String::new() } else { shown.to_string() };
-                self.outcome(item, &output, !error.is_null())
+                self.changes.remove(text(item, "/id"));
+                self.items.completes(item, &self.worktree)
             }
         }
-    }
-
-    /// What came of something that it did, and before it what it was, when that was not told.
-    fn outcome(&mut self, item: &Value, output: &str, is_error: bool) -> Vec<Event> {
-        let mut events: Vec<_> = self.begins(item).into_iter().collect();
-        let call = kept_text(text(item, "/id"));
-        self.begun.remove(&call);
-        events.push(Event::ToolResult { call, output: kept_text(output), is_error });
-        events
     }
 
     /// It no longer waits for this, and nobody has denied it.
     fn withdraw(&mut self, key: &str) -> Option<String> {
         let asking = self.asked.remove(key)?;
-        self.waive(asking.item);
+        self.items.waive(asking.item);
         Some(key.to_owned())
-    }
-
-    /// That this is declined is known to whoever has declined it.
-    fn waive(&mut self, item: String) {
-        if !item.is_empty() && self.waived.len() < MOST_ITEMS {
-            self.waived.insert(item);
-        }
     }
 
     /// So that it can be shown what a change is about when it asks.
@@ -514,26 +447,6 @@ impl Codex {
             self.changes.clear();
         }
         self.changes.insert(text(item, "/id").to_owned(), item["changes"].clone());
-    }
-
-    fn note_denied(&mut self, item: &Value, what: &str) {
-        if self.waived.contains(text(item, "/id")) {
-            return;
-        }
-        let what = shortened(what);
-        if self.denied.len() < 100 && !self.denied.contains(&what) {
-            self.denied.push(what);
-        }
-    }
-
-    fn change(&self, change: &Value) -> Event {
-        let path = in_the_worktree(&self.worktree, text(change, "/path"));
-        let change = match text(change, "/kind/type") {
-            "add" => FileChange::Written,
-            "delete" => FileChange::Deleted,
-            _ => FileChange::Edited,
-        };
-        Event::FileChange { path, change, diff: None }
     }
 
     /// Each answer of its model is told once, however often it is said.

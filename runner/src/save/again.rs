@@ -17,6 +17,7 @@ use super::{
     SaveError, Saving, Taken,
     index::paths,
     leftover::{self, opened},
+    link::links_at,
     within::{self, At},
 };
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
     git::{Argument, Bounds, Git, GitError},
     journal::{Checkout, Entry},
     sandbox::Room,
-    submodule::shown,
-    worktree::{self, is_folder_below},
+    submodule::{Submodule, shown},
+    worktree,
 };
 
 /// What is removed may have hidden more, and that yet more.
@@ -94,17 +95,15 @@ async fn put_back_one(
     contents: &[Content],
 ) -> Result<Vec<String>, SaveError> {
     let still = worktree::still(outside, entry, checkout).await?;
-    worktree::restore(entry, checkout, &still).await?;
+    let pipes = worktree::restore(entry, checkout, &still).await?;
     let index = AttemptFolder::of(&entry.folder).index();
     let (git, writes) = (&outside.inside(room), &outside.inside_to_write(room));
-    let mut changed = vec![];
+    let mut changed: Vec<_> = pipes.iter().map(|pipe| format!("A {}", shown(&pipe.to_string_lossy()))).collect();
     for Content { number, tree } in contents {
         let submodule = checkout.submodules.iter().find(|one| one.number == *number);
         let own = submodule.map_or_else(|| checkout.clone(), |submodule| within::own_checkout(checkout, submodule));
-        if let Some(submodule) = submodule
-            && !is_folder_below(&checkout.path, &submodule.path)
-        {
-            return Err(io::Error::other(format!("the submodule {} is gone", shown(&submodule.path))).into());
+        if let Some(submodule) = submodule {
+            folder_again(entry, checkout, submodule).await?;
         }
         let before = submodule.map(|submodule| format!("{}/", shown(&submodule.path))).unwrap_or_default();
         let saving = Saving { number: *number, ..Saving::of_work((git, outside), (entry, &own), &index, &[]) };
@@ -115,6 +114,16 @@ async fn put_back_one(
     let mut told = HashSet::new();
     changed.retain(|line| told.insert(line.clone()));
     Ok(changed)
+}
+
+/// That of a submodule, also where nothing in what lands says that there is one, with what leads to its repository. What lies in it comes after that.
+async fn folder_again(entry: &Entry, checkout: &Checkout, submodule: &Submodule) -> io::Result<()> {
+    let (entry, checkout, submodule) = (entry.clone(), checkout.clone(), submodule.clone());
+    on_disk(move || {
+        leftover::make_folder_again(&checkout.path, Path::new(&submodule.path))?;
+        worktree::lead_to_repository(&entry, &checkout, &submodule)
+    })
+    .await
 }
 
 /// What is not as it was taken, with a letter for how.
@@ -258,21 +267,12 @@ fn paths_of(listed: &[u8]) -> Vec<Vec<u8>> {
     paths(listed).iter().filter_map(|entry| Some(entry[tab(entry)? + 1..].to_vec())).collect()
 }
 
-/// Where the repositories in an index are, of what git lists of it.
-fn links_at(listed: &str) -> Vec<At> {
-    let entries = listed.split('\0').filter_map(|entry| entry.strip_prefix("160000 ")?.split_once('\t'));
-    entries.map(|(about, path)| At { path: path.to_owned(), commit: about.split(' ').next().unwrap_or_default().to_owned() }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn repositories_are_told_from_files() {
-        let at = links_at("100644 1 0\ta 160000 b\x00160000 2 0\tlib\t1\x00120000 3 0\tlink");
-        let at: Vec<_> = at.iter().map(|one| (one.path.as_str(), one.commit.as_str())).collect();
-        assert_eq!(at, [("lib\t1", "2")]);
+    fn whatever_an_index_has_is_found_by_its_path() {
         assert_eq!(paths_of(b"100644 1 0\ta 160000 b\x00160000 2 0\tlib\t1\0"), [b"a 160000 b".to_vec(), b"lib\t1".to_vec()]);
     }
 }

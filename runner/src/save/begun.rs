@@ -14,6 +14,7 @@ use std::{
 use super::SaveError;
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     git::{Argument, Bounds, Git, Place},
 };
 
@@ -42,7 +43,7 @@ impl Begun {
         let (base, copy) = (AttemptFolder::of(folder).base_index(number), AttemptFolder::of(folder).index_folder().join("begun"));
         let (Place::Worktree { git_dir, path, .. }, Ok(about)) = (place, fs::metadata(&base)) else { return Ok(nothing) };
         let into = copy.clone();
-        tokio::task::spawn_blocking(move || fs::copy(base, into)).await.map_err(io::Error::other)??;
+        on_disk(move || fs::copy(base, into)).await?;
         let arguments: [Argument<'_>; 4] = [&"ls-files", &"--stage", &"--debug", &"-z"];
         let listed = git.whole(Place::Worktree { git_dir, path, index: &copy }, &arguments, b"", Bounds::LISTING).await?.bytes;
         let files = tokio::task::spawn_blocking(move || kept(&listed)).await.map_err(io::Error::other)?;

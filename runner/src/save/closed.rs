@@ -6,11 +6,15 @@
 use std::{
     collections::HashSet,
     fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
 };
 
-use super::{SaveError, Saving, index::paths, leftover::open_all};
+use super::{
+    SaveError, Saving,
+    index::{is_below, paths},
+    leftover::{READS, lets, open_all},
+};
 use crate::{
     disk::on_disk,
     git::{Argument, Bounds, GitError},
@@ -19,7 +23,6 @@ use crate::{
 
 /// To list a folder and to enter it.
 const LOOKS: u32 = 0o500;
-const READS: u32 = 0o400;
 
 /// What is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ impl Saving<'_> {
         if closed.is_empty() {
             return Ok(());
         }
-        let is_known = |folder: &[u8]| known.iter().any(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/")));
+        let is_known = |folder: &[u8]| known.iter().any(|path| is_below(path, folder));
         closed.retain(|folder| {
             let folder = folder.as_os_str().as_bytes();
             !ignored.contains(folder) || is_known(folder)
@@ -83,7 +86,7 @@ impl Saving<'_> {
     /// And those of them that git ignores.
     async fn all_closed(&self, apart: &[PathBuf], kind: Kind) -> Result<(Vec<PathBuf>, HashSet<Vec<u8>>), SaveError> {
         let (root, apart): (_, HashSet<_>) = (self.checkout.path.clone(), apart.iter().cloned().collect());
-        let found = tokio::task::spawn_blocking(move || closed_below(&root, &apart, kind)).await.map_err(io::Error::other)?;
+        let found = on_disk(move || Ok(closed_below(&root, &apart, kind))).await?;
         let ignored = if found.is_empty() { HashSet::new() } else { self.ignored(&found).await? };
         Ok((found, ignored))
     }
@@ -110,10 +113,6 @@ pub(super) fn is_open_below(root: &Path, path: &Path) -> bool {
         at.push(part);
         matches!(part, Component::Normal(_)) && fs::symlink_metadata(&at).is_ok_and(|about| about.is_dir() && lets(&about, LOOKS))
     })
-}
-
-fn lets(about: &fs::Metadata, all: u32) -> bool {
-    about.mode() & all == all
 }
 
 /// By their paths from `root` on, where that is empty. Nothing is looked for in those `apart`.

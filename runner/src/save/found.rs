@@ -1,6 +1,6 @@
 //! Whether something is in what was taken: asked of the tree that lands, by the runner's own copy, and never of the worktree.
 
-use super::Taken;
+use super::{Taken, link::is_link};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Place},
@@ -38,7 +38,7 @@ pub(crate) async fn find(outside: &Git, entry: &Entry, taken: &[Taken], path: &s
     let mut arguments: Vec<Argument<'_>> = vec![&"--literal-pathspecs", &"ls-tree", &"-z", &tree, &"--"];
     arguments.extend(ways.iter().map(|way| way as Argument<'_>));
     let listed = outside.run(place, &arguments, Bounds::LOCAL).await?.text();
-    let is_in_another = listed.split('\0').any(|entry| entry.starts_with("160000 "));
+    let is_in_another = listed.split('\0').any(|entry| is_link(entry.as_bytes()));
     Ok(if is_in_another { Found::InAnother } else { Found::Missing })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ALL_REPOSITORIES, SaveError, Saving};
+use super::{ALL_REPOSITORIES, SaveError, Saving, link::LINK};
 use crate::git::{Argument, Bounds, GitError, Place};
 
 /// A repository within one of which nobody is shown what it holds, as it stands there by the id of a commit.
@@ -79,8 +79,8 @@ fn changed_links(listed: &str) -> Vec<Hidden> {
     let (mut words, mut links) = (listed.split('\0'), vec![]);
     while let (Some(about), Some(path)) = (words.next(), words.next()) {
         let about: Vec<_> = about.split(' ').collect();
-        let [before, "160000", _, now, _] = about[..] else { continue };
-        links.push(Hidden { path: path.to_owned(), now: now.to_owned(), is_moved: before == ":160000" });
+        let [before, LINK, _, now, _] = about[..] else { continue };
+        links.push(Hidden { path: path.to_owned(), now: now.to_owned(), is_moved: before.strip_prefix(':') == Some(LINK) });
     }
     links
 }

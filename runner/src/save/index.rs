@@ -143,6 +143,6 @@ pub(super) fn paths(listed: &[u8]) -> Vec<Vec<u8>> {
     listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-fn is_below(file: &[u8], folder: &[u8]) -> bool {
+pub(super) fn is_below(file: &[u8], folder: &[u8]) -> bool {
     file.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"))
 }

@@ -1,5 +1,5 @@
-//! What a check has left in a worktree, and how it is got out of the way: as the runner does so, whatever its modes are. Nothing of the work's runs
-//! meanwhile. No link is followed: it could lead anywhere.
+//! What a check has left in a worktree, and how it is got out of the way; and how repositories that lie within one are, and come back. The runner does
+//! so whatever the modes are. Nothing of the work's runs meanwhile. No link is followed: it could lead anywhere.
 
 use std::{
     fs, io,
@@ -13,7 +13,12 @@ use crate::folders::remove;
 
 /// To list a folder, to enter it and to write in it.
 const ALL: u32 = 0o700;
-const READS: u32 = 0o400;
+pub(super) const READS: u32 = 0o400;
+
+/// Whether its owner may do all of this. By the modes, as nothing is kept from root.
+pub(super) fn lets(about: &fs::Metadata, all: u32) -> bool {
+    about.mode() & all == all
+}
 
 /// Whether it is a folder, and all on the way to it are, and no links. Then its owner may do anything in them.
 pub(super) fn opened(root: &Path, path: &Path) -> io::Result<bool> {
@@ -34,7 +39,7 @@ pub(super) fn opened(root: &Path, path: &Path) -> io::Result<bool> {
 /// Whether it is a folder.
 fn open(folder: &Path) -> io::Result<bool> {
     let Some(about) = there(folder)?.filter(fs::Metadata::is_dir) else { return Ok(false) };
-    if about.mode() & ALL != ALL {
+    if !lets(&about, ALL) {
         fs::set_permissions(folder, fs::Permissions::from_mode((about.mode() & 0o7777) | ALL))?;
     }
     Ok(true)
@@ -46,6 +51,20 @@ fn there(path: &Path) -> io::Result<Option<fs::Metadata>> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a folder where there is none any more, with those around it. What is in the place of one goes.
+pub(super) fn make_folder_again(root: &Path, path: &Path) -> io::Result<()> {
+    let mut at = root.to_owned();
+    for part in path.components() {
+        open(&at)?;
+        at.push(part);
+        if !there(&at)?.is_some_and(|about| about.is_dir()) {
+            remove(&at)?;
+            fs::create_dir(&at)?;
+        }
+    }
+    Ok(())
 }
 
 /// A folder that is closed, and all in it but those `apart`. What lies too deep to be named stays.
@@ -93,7 +112,7 @@ pub(super) fn remove_unreadable(root: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let path = root.join(around).join(name);
-    let is_read = |about: &fs::Metadata| about.is_dir() || about.is_symlink() || about.is_file() && about.mode() & READS == READS;
+    let is_read = |about: &fs::Metadata| about.is_dir() || about.is_symlink() || about.is_file() && lets(about, READS);
     match there(&path)? {
         Some(about) if !is_read(&about) => remove(&path),
         _ => Ok(()),
@@ -108,14 +127,19 @@ pub(super) fn set_aside(root: &Path, these: &[PathBuf], aside: &Path) -> (Vec<(P
         // one that is moved into another folder has to be writable itself
         let is_there = opened(root, around)? && (open(own)? || there(own)?.is_some());
         if is_there {
-            fs::create_dir_all(aside)?;
-            let place = aside.join(Uuid::now_v7().to_string());
-            fs::rename(own, &place)?;
-            moved.push((own.clone(), place));
+            moved.push((own.clone(), move_aside(own, aside)?));
         }
         Ok(())
     });
     (moved, done)
+}
+
+/// Says where it is now. What an earlier look or life has left there stays.
+pub(super) fn move_aside(own: &Path, aside: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(aside)?;
+    let place = aside.join(Uuid::now_v7().to_string());
+    fs::rename(own, &place)?;
+    Ok(place)
 }
 
 /// One of which that does not go keeps none of the others from it.
@@ -181,6 +205,29 @@ mod tests {
         fs::remove_dir_all(root.join("a")).unwrap();
         move_back(&root, &moved).unwrap();
         assert!(own.is_dir());
+    }
+
+    #[test]
+    fn a_folder_is_made_again_whatever_is_in_its_place() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, other) = (place.path().join("work"), place.path().join("other"));
+        let folder = root.join("a/b");
+        fs::create_dir_all(&other).unwrap();
+        fs::create_dir_all(root.join("a")).unwrap();
+        fs::set_permissions(root.join("a"), fs::Permissions::from_mode(0o500)).unwrap();
+        let makes_again = || make_folder_again(&root, Path::new("a/b")).unwrap();
+        makes_again();
+        fs::write(folder.join("file"), "").unwrap();
+        makes_again();
+        assert!(folder.join("file").exists(), "what is one stays as it is");
+        fs::remove_dir_all(root.join("a")).unwrap();
+        symlink(&other, root.join("a")).unwrap();
+        makes_again();
+        assert!(folder.symlink_metadata().unwrap().is_dir() && fs::read_dir(&other).unwrap().next().is_none());
+        fs::remove_dir(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        makes_again();
+        assert!(folder.is_dir());
     }
 
     #[test]

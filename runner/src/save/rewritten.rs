@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{SaveError, Saving, alike::are_alike, begun::Begun};
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     git::{Argument, Bounds, GitError, Place},
     submodule::shown,
 };
@@ -131,8 +132,7 @@ impl Saving<'_> {
         let around = files.iter().flat_map(|file| Path::new(OsStr::from_bytes(&file.path)).ancestors().skip(1));
         let around: HashSet<_> = around.collect();
         let standing: Vec<_> = around.into_iter().map(|folder| self.checkout.path.join(folder).join(".gitattributes")).collect();
-        let found = tokio::task::spawn_blocking(move || standing.iter().any(|file| read(file).is_ok_and(|text| names_one(&text))));
-        Ok(found.await.map_err(io::Error::other)?)
+        Ok(on_disk(move || Ok(standing.iter().any(|file| read(file).is_ok_and(|text| names_one(&text))))).await?)
     }
 
     async fn said_of(&self, place: Place<'_>, manner: &[Argument<'_>], these: &[u8]) -> Result<Vec<Said>, GitError> {
@@ -173,18 +173,18 @@ impl Saving<'_> {
         let written = self.git.whole(place, &arguments, &asked, bounds).await?.bytes;
         let owned = |one: &Compared<'_>| (self.checkout.path.join(OsStr::from_bytes(&one.file.path)), one.encoding.to_vec());
         let standing: Vec<_> = these.iter().map(owned).collect();
-        let differs = tokio::task::spawn_blocking(move || {
+        let differs = on_disk(move || {
             let mut rest = written.as_slice();
             let opens = format!("{opens}\n");
             let number = standing.len();
-            standing.into_iter().enumerate().find_map(|(index, (path, encoding))| {
+            Ok(standing.into_iter().enumerate().find_map(|(index, (path, encoding))| {
                 let is_last = index + 1 == number;
                 let is_alike = next(&mut rest, opens.as_bytes(), is_last)
                     .is_some_and(|written| read(&path).is_ok_and(|standing| are_alike(written, &standing, &encoding)));
                 (!is_alike).then_some(index)
-            })
+            }))
         });
-        match differs.await.map_err(io::Error::other)? {
+        match differs.await? {
             Some(index) => Err(another_text(&these[index].file.path)),
             None => Ok(()),
         }

@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs, io,
+    fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -19,6 +19,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use super::{SaveError, Saving, within::Within};
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place},
     lfs::{self, Pointer},
@@ -52,11 +53,11 @@ impl Saving<'_> {
         let large = (large, self.git.longest_file());
         let folder = AttemptFolder::of(&self.entry.folder);
         let index = folder.judged_index();
-        let made = tokio::task::spawn_blocking({
+        on_disk({
             let judged = judged.to_owned();
             move || remove(&judged).and_then(|()| private_folder(&judged))
-        });
-        made.await.map_err(io::Error::other)??;
+        })
+        .await?;
         let (repository, kept) = (&folder.store(0), [self.checkout.git_dir.as_path(), self.mirror]);
         let mut put = write(self.outside, &index, Part { repository, tree, folder: judged, kept }, large).await?;
         for one in inside {

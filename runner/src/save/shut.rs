@@ -7,7 +7,7 @@
 
 use std::{fs, os::unix::ffi::OsStrExt, path::PathBuf, pin::pin, time::Duration};
 
-use super::{ALL_REPOSITORIES, Saving, index::paths, links, within};
+use super::{ALL_REPOSITORIES, Saving, index::paths, link::links, within};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError},

@@ -3,8 +3,8 @@
 //! git works an id out when it takes an object in, and believes it when it reads one that is there. What lies in the work's repository is
 //! the work's to write: one text under the id of another is what git shows of it, and whoever has the other already is pushed that. So what
 //! is shown to anybody, and what is pushed, is read from here, as a repository by itself: what lies beside the work's objects could cut
-//! history off (`shallow`, `info/grafts`) or say what is not to be shown (`info/attributes`). It comes as one pack, of which git works all ids out anew; everything else
-//! is the mirror's. What was not what its id says is missing then, and that is an error.
+//! history off (`shallow`, `info/grafts`) or say what is not to be shown (`info/attributes`). It comes as one pack, of which git works all
+//! ids out anew; everything else is the mirror's. What was not what its id says is missing then, and that is an error.
 
 use std::{
     fs::{self, File},
@@ -15,6 +15,7 @@ use std::{
 use super::{SaveError, Saving};
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, GitError, Place},
     worktree,
@@ -43,11 +44,11 @@ impl Saving<'_> {
     /// One that has nothing but what the mirror has. Says where it is.
     pub(super) async fn empty_store(&self) -> Result<PathBuf, SaveError> {
         let store = AttemptFolder::of(&self.entry.folder).store(self.number);
-        let made = tokio::task::spawn_blocking({
+        on_disk({
             let (location, mirror, store) = (self.location.to_owned(), self.mirror.to_owned(), store.clone());
             move || make(&location, &mirror, &store)
-        });
-        made.await.map_err(io::Error::other)??;
+        })
+        .await?;
         Ok(store)
     }
 }

@@ -14,7 +14,7 @@ use domain::{artifact::ARTIFACT_LIMIT, verification::CheckedTree};
 use super::{
     Branch, Left, NotSaved, Notes, SaveError, Saved, Saving, Stand,
     again::{self, Content},
-    unsaved,
+    leftover, unsaved,
     within::{self, InMirror},
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     journal::{Checkout, Entry, Part},
     lfs::Added,
     sandbox::Room,
+    submodule::shown,
     worktree,
 };
 
@@ -90,7 +91,7 @@ pub(crate) async fn save(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
     }
 }
 
-/// Takes in what there is of every repository of an attempt, and leaves the worktrees as they are.
+/// Takes in what there is of every repository of an attempt, and leaves the worktrees as they are, but for pipes.
 pub(crate) async fn take(outside: &Git, room: &Room, entry: &Entry) -> Result<Vec<Taken>, SaveError> {
     let (mut all, mut left) = (vec![], Left::all());
     for part in entry.parts() {
@@ -100,7 +101,8 @@ pub(crate) async fn take(outside: &Git, room: &Room, entry: &Entry) -> Result<Ve
         let moved = notes.moved;
         let repositories: Vec<_> = moved.iter().map(|(own, _)| own.clone()).collect();
         // what is checked is the work as it was left, and the work may go on with it
-        let moved_back = on_disk(move || moved.into_iter().try_for_each(|(own, aside)| fs::rename(aside, own))).await;
+        let root = checkout.path.clone();
+        let moved_back = on_disk(move || leftover::move_back(&root, &moved)).await;
         let taken = Taken { repositories, ..taken.map_err(|error| error.of(&part))? };
         moved_back?;
         move_stores(&part.entry, checkout, Way::Away).await?;
@@ -156,7 +158,10 @@ async fn take_one(
     // Work that removed its own folder has deleted every file.
     fs::create_dir_all(&checkout.path)?;
     let still = worktree::still(outside, entry, checkout).await?;
-    worktree::restore(entry, checkout, &still).await?;
+    for pipe in worktree::restore(entry, checkout, &still).await? {
+        let path = shown(&pipe.to_string_lossy());
+        notes.said.push(format!("{path} was a pipe, at which git would have waited: it was removed, and is no part of the result"));
+    }
     let index = AttemptFolder::of(&entry.folder).index();
     let git = &outside.inside(room);
     let inside = within::look(git, outside, (entry, &still), Some(&mut *notes)).await?;

@@ -4,7 +4,8 @@
 //! of the worktree and of the submodules in it, when nothing is read there any more that decides what lands, and by indexes that hold nothing else.
 
 use super::{
-    ALL_REPOSITORIES, LINK, SaveError, Saving, links,
+    ALL_REPOSITORIES, SaveError, Saving,
+    link::{is_link, links},
     within::{self, Within},
 };
 use crate::{
@@ -33,7 +34,7 @@ impl Saving<'_> {
     async fn nothing_is_left(&self, tree: &str) -> Result<(), SaveError> {
         let listed = self.git.whole(self.place, &[&"ls-tree", &"-r", &"-z", &tree], b"", Bounds::LISTING).await?.bytes;
         let mut asked = vec![];
-        for (path, entry) in links(&listed).iter().zip(listed.split_inclusive(|byte| *byte == 0).filter(|entry| entry.starts_with(LINK))) {
+        for (path, entry) in links(&listed).iter().zip(listed.split_inclusive(|byte| *byte == 0).filter(|entry| is_link(entry))) {
             // git would fail at what only looks like one
             if !self.is_replaced(path).await? {
                 asked.extend_from_slice(entry);

@@ -12,7 +12,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{ALL_REPOSITORIES, Branch, List, Notes, SaveError, Saving};
+use super::{ALL_REPOSITORIES, Branch, List, Notes, SaveError, Saving, link::LINK};
 use crate::{
     attempt::folder::AttemptFolder,
     git::{Argument, Bounds, Git, GitError, Output, Place},
@@ -172,7 +172,7 @@ async fn moved_unseen(git: &Git, (entry, checkout): (&Entry, &Checkout), submodu
         Err(GitError::Failed { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let commit = said.strip_prefix("160000 commit ").and_then(|rest| rest.split('\t').next());
+    let commit = said.strip_prefix(&format!("{LINK} commit ")).and_then(|rest| rest.split('\t').next());
     Ok(commit.filter(|commit| *commit != submodule.commit).map(|_| {
         let path = shown(&submodule.path);
         format!("The submodule {path} has no files any more: where the result has it, it is at what it was at, and not where the work has moved it")

@@ -33,6 +33,7 @@ use crate::{
         found::Found,
         question::Leave,
     },
+    disk::on_disk,
     folders::remove,
     git::GitError,
     held::{Order, Orders},
@@ -238,7 +239,7 @@ impl Verification<'_> {
     /// Work without a sandbox could have put something there, settings of the judge among it.
     async fn make_room_for_a_home(&self, number: usize) -> io::Result<()> {
         let folder = AttemptFolder::of(&self.entry.folder).of_judge(self.round, number);
-        tokio::task::spawn_blocking(move || remove(&folder)).await.map_err(io::Error::other)?
+        on_disk(move || remove(&folder)).await
     }
 
     /// Until nothing of it is left.

@@ -1,5 +1,6 @@
 //! Nothing that the work has done is thrown away, however odd the way it left it.
 
+mod pipes;
 mod rewritten;
 
 use std::{

@@ -111,6 +111,26 @@ async fn what_a_check_changes_inside_a_submodule_is_put_back() {
     assert!(server.log(assignment.attempt).contains(said), "{}", server.log(assignment.attempt));
 }
 
+/// Also where nothing that lands says that there is one.
+#[tokio::test]
+async fn a_submodule_that_a_check_removes_is_put_back_with_its_folder() {
+    let (state, (_lib, app)) = (State::new(), app());
+    let server = Server::with(&state).await;
+    let changes = "(cd vendor/lib; echo two > lib.txt; git commit --quiet -am Two; echo new > new.txt)";
+    let takes_out = "git rm --quiet --cached vendor/lib; echo vendor/ > .gitignore";
+    let look = "cd vendor/lib && grep -qx two lib.txt && grep -qx new new.txt && test $(git log -1 --format=%s) = Two";
+    let removals = ["rm -rf vendor/lib", "rm -rf vendor && ln -s . vendor", "rm -rf vendor && touch vendor"];
+    let specs: Vec<_> = removals.iter().flat_map(|removes| [*removes, look]).map(|one| (CheckKind::CommandSucceeds, Some(one))).collect();
+    for works in [changes.to_owned(), format!("{changes}; {takes_out}")] {
+        let mut assignment = with_submodules(&app, &works);
+        assignment.checks = checks(&specs);
+        let report = server.carry_out(&assignment).await;
+        assert_eq!(outcome(&report), "completed", "{works}: {}", server.log(assignment.attempt));
+        assert_eq!(statuses(&report), vec![CheckStatus::Passed; specs.len()], "{works}: {report:#?}\n{}", server.log(assignment.attempt));
+        assert!(server.log(assignment.attempt).contains("D vendor/lib/new.txt"), "{works}: {}", server.log(assignment.attempt));
+    }
+}
+
 #[tokio::test]
 async fn what_is_changed_inside_a_submodule_is_saved_beside_the_result() {
     let (state, (lib, app)) = (State::new(), app());

@@ -4,23 +4,18 @@
 //! later round goes on with `resume`. It is given work in Muster's sandbox alone, and its own is left out. How it went is what it says last:
 //! whatever it calls an error before that it may have got over.
 
-use std::{
-    collections::HashSet,
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitStatus};
 
 use domain::{
     Backend, Failure, FailureCode, SessionEventKind as Event,
     approval::Answer,
-    session::{FileChange, SessionEnd, kept_text, kept_value},
+    session::{SessionEnd, kept_text},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{MOST_ITEMS, settings::settings};
+use super::{settings::settings, told::Items};
 use crate::backend::{
-    Beginning, Dialogue, Heard, Opening, Spent, how, in_the_worktree,
+    Beginning, Dialogue, Heard, Opening, Spent, how,
     json::{message, number, shortened, some_text, text},
     own::is_a_name,
 };
@@ -31,11 +26,10 @@ pub(crate) struct Exec {
     model: Option<String>,
     /// The thread, once it is known; at first one of an earlier round.
     thread: Option<String>,
-    /// Things that it has begun to do.
-    begun: HashSet<String>,
+    /// What it does.
+    items: Items,
     /// Tokens of the thread, in all rounds.
     spent: Spent,
-    denied: Vec<String>,
     /// How it went, as it says; when badly, why.
     last: Option<Result<(), String>>,
 }
@@ -59,9 +53,8 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str, version: &str) -> (Openin
         version: version.to_owned(),
         model: place.terms.model.clone(),
         thread,
-        begun: HashSet::new(),
+        items: Items::default(),
         spent: place.spent,
-        denied: vec![],
         last: None,
     };
     let variables = vec![("CODEX_HOME", place.config.into())];
@@ -86,7 +79,7 @@ impl Dialogue for Exec {
                     session: self.thread.clone(),
                 }])
             }
-            "item.started" => Heard::events(plan(item).or_else(|| self.begins(item)).into_iter().collect()),
+            "item.started" => Heard::events(plan(item).or_else(|| self.items.begins(item)).into_iter().collect()),
             "item.updated" => Heard::events(plan(item).into_iter().collect()),
             "item.completed" => Heard::events(self.completes(item)),
             "error" => Heard::events(error(text(&message, "/message")).into_iter().collect()),
@@ -138,7 +131,7 @@ impl Dialogue for Exec {
                 let why = shortened(why);
                 failed(code, if why.is_empty() { start.to_owned() } else { format!("{start}: {why}") })
             }
-            Some(Ok(())) => match self.denied.first() {
+            Some(Ok(())) => match self.items.denied() {
                 Some(first) => failed(FailureCode::AgentDenied, format!("Codex was not allowed: {first}")),
                 None if ended.is_none_or(|ended| ended.success()) => Ok(()),
                 None => failed(FailureCode::CommandFailed, format!("Codex {} after it had said that all went well", how(ended))),
@@ -148,25 +141,6 @@ impl Dialogue for Exec {
 }
 
 impl Exec {
-    /// What it does, when it begins with it. What it says comes whole when it is said.
-    fn begins(&mut self, item: &Value) -> Option<Event> {
-        let (tool, input) = match text(item, "/type") {
-            "command_execution" => ("command".to_owned(), json!({"command": item["command"]})),
-            "file_change" => ("apply_patch".to_owned(), json!({"changes": item["changes"]})),
-            "mcp_tool_call" => (format!("{} {}", text(item, "/server"), text(item, "/tool")), item["arguments"].clone()),
-            "collab_tool_call" => (text(item, "/tool").to_owned(), json!({"prompt": item["prompt"]})),
-            "web_search" => ("web_search".to_owned(), json!({"query": item["query"]})),
-            // what it says, thinks and means to do
-            "agent_message" | "reasoning" | "todo_list" | "error" | "" => return None,
-            other => (other.to_owned(), item.clone()),
-        };
-        let call = kept_text(text(item, "/id"));
-        if self.begun.len() >= MOST_ITEMS {
-            self.begun.clear();
-        }
-        self.begun.insert(call.clone()).then(|| Event::ToolCall { call, tool: kept_text(&tool), input: kept_value(&input) })
-    }
-
     fn completes(&mut self, item: &Value) -> Vec<Event> {
         let said = text(item, "/text");
         match text(item, "/type") {
@@ -176,53 +150,7 @@ impl Exec {
             "error" => error(text(item, "/message")).into_iter().collect(),
             // it has been told with each change
             "todo_list" | "" => vec![],
-            "command_execution" => {
-                let status = text(item, "/status");
-                let exit = item["exit_code"].as_i64().filter(|code| *code != 0);
-                let mut output = text(item, "/aggregated_output").trim_end().to_owned();
-                if let Some(code) = exit {
-                    output.push_str(&format!("\n[exit code {code}]"));
-                }
-                if status == "declined" {
-                    output.push_str("\n[declined]");
-                    self.note_denied(text(item, "/command"));
-                }
-                self.outcome(item, output.trim_start(), status != "completed" || exit.is_some())
-            }
-            "file_change" => {
-                let status = text(item, "/status");
-                if status == "declined" {
-                    self.note_denied("a change of files");
-                }
-                let mut events = self.outcome(item, status, status != "completed");
-                if status == "completed" {
-                    events.extend(item["changes"].as_array().into_iter().flatten().map(|one| change(&self.worktree, one)));
-                }
-                events
-            }
-            _ => {
-                let (result, error) = (&item["result"], &item["error"]);
-                let shown = if error.is_null() { result } else { error };
-                let output = if shown.is_null() { String::new() } else { shown.to_string() };
-                self.outcome(item, &output, !error.is_null() || text(item, "/status") == "failed")
-            }
-        }
-    }
-
-    /// What came of something that it did, and before it what it was, when that was not told.
-    fn outcome(&mut self, item: &Value, output: &str, is_error: bool) -> Vec<Event> {
-        let mut events: Vec<_> = self.begins(item).into_iter().collect();
-        let call = kept_text(text(item, "/id"));
-        self.begun.remove(&call);
-        events.push(Event::ToolResult { call, output: kept_text(output), is_error });
-        events
-    }
-
-    /// The first ones say enough.
-    fn note_denied(&mut self, what: &str) {
-        let what = shortened(what);
-        if self.denied.len() < 100 && !self.denied.contains(&what) {
-            self.denied.push(what);
+            _ => self.items.completes(item, &self.worktree),
         }
     }
 
@@ -260,16 +188,6 @@ fn plan(item: &Value) -> Option<Event> {
     let step = |step: &Value| format!("[{}] {}", if step["completed"] == true { "x" } else { " " }, text(step, "/text"));
     let steps: Vec<_> = steps.iter().map(step).collect();
     (!steps.is_empty()).then(|| Event::Thinking { text: kept_text(&steps.join("\n")) })
-}
-
-fn change(worktree: &Path, change: &Value) -> Event {
-    let path = in_the_worktree(worktree, text(change, "/path"));
-    let change = match text(change, "/kind") {
-        "add" => FileChange::Written,
-        "delete" => FileChange::Deleted,
-        _ => FileChange::Edited,
-    };
-    Event::FileChange { path, change, diff: None }
 }
 
 fn error(message: &str) -> Option<Event> {

@@ -2,6 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use domain::session::FileChange;
+
 use super::*;
 use crate::backend::{Leave, Spent};
 
@@ -213,6 +215,16 @@ fn what_it_does_to_files_and_what_fails_is_told() {
     assert_eq!(events[1], Event::ToolResult { call: "c".into(), output: "no rule\n[exit code 2]".into(), is_error: true });
     let thought = json!({"item": {"type": "reasoning", "id": "r", "summary": ["I look.", "I see."], "content": []}});
     assert_eq!(told(&mut dialogue, "item/completed", thought).events, [Event::Thinking { text: "I look.\n\nI see.".into() }]);
+}
+
+#[test]
+fn that_a_command_was_declined_stands_on_a_line_of_its_own() {
+    let mut dialogue = at_work(&AgentTerms::default());
+    for (printed, expected) in [("", "[declined]"), ("I look.\n", "I look.\n[declined]")] {
+        let item = json!({"type": "commandExecution", "id": "c", "command": "make", "status": "declined", "aggregatedOutput": printed});
+        let events = told(&mut dialogue, "item/completed", json!({"item": item})).events;
+        assert_eq!(events[1], Event::ToolResult { call: "c".into(), output: expected.into(), is_error: true });
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use domain::AgentTerms;
+use domain::{AgentTerms, session::FileChange};
+use serde_json::json;
 
 use super::*;
 use crate::backend::question::Leave;
