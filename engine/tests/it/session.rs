@@ -281,3 +281,32 @@ async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgP
     runner.reports(assignment.attempt, report).await.unwrap();
     assert!(of().await.is_incomplete, "its agent told no end");
 }
+
+/// However its words come together.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_judge_costs_is_unknown_until_it_has_told_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = test.create(&ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    runner.verifies(attempt).await.unwrap();
+    let used = || Event::Usage { model: None, input: 30, cached: 0, output: 5, is_part: false };
+    let ended = |cost_micros| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros };
+    let told = [
+        (Event::Prompt { text: "Judge".into(), by: None }, None),
+        (used(), None),
+        (used(), None),
+        (ended(None), None),
+        (ended(Some(20)), Some(20)),
+        (used(), Some(20)),
+        (ended(Some(2)), Some(22)),
+    ];
+    for (number, (kind, cost)) in (1..).zip(told) {
+        let event = Event::Judge { round: 1, check: 1, event: Box::new(kind) };
+        says(&runner, attempt, vec![SessionEvent { kind: event, ..message(number, "") }]).await.unwrap();
+        let usage = test.engine.get_task(&ada, id).await.unwrap().attempt_list[0].usage.judges.clone();
+        assert_eq!(usage.and_then(|usage| usage.cost_micros), cost, "after event {number}");
+    }
+}
