@@ -39,7 +39,7 @@ impl Service for Chronicler {
     const EVERY: Duration = Duration::from_secs(30);
 
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
-        engine.begin_horizons().await?;
+        engine.begin_and_end_horizons().await?;
         for _ in 0..BATCH {
             if !engine.take_over_piece().await? {
                 return Ok(Tick::Idle);
@@ -67,8 +67,9 @@ impl Engine {
         tx.commit(Page { items, next_cursor }).await
     }
 
-    /// Of runners of which nothing is kept yet: from the last day on.
-    async fn begin_horizons(&self) -> Result<()> {
+    /// Of runners of which nothing is kept yet: from the last day on. Of those that were removed nothing more is to be kept, and every look for
+    /// the oldest would come by them.
+    async fn begin_and_end_horizons(&self) -> Result<()> {
         let now = self.clock.now(&self.database).await?;
         let mut conn = self.database.system.acquire().await?;
         sqlx::query!(
@@ -82,6 +83,9 @@ impl Engine {
         )
         .execute(&mut *conn)
         .await?;
+        sqlx::query!("delete from runner_horizon using runner where runner.id = runner_id and removed_at is not null")
+            .execute(&mut *conn)
+            .await?;
         Ok(())
     }
 

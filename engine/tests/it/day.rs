@@ -369,6 +369,26 @@ async fn each_transition_of_a_runner_is_kept_once_with_how_long_it_lasted(pool: 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_a_runner_that_was_removed_nothing_more_is_looked_for(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (gone, there) = (Machine::new().joins(&test, &ada, "gone").await.id, Machine::new().joins(&test, &ada, "there").await.id);
+    let looked_for = async || {
+        test.advance(TimeDelta::minutes(10));
+        test.chronicle().await;
+        let known = "select runner_id from runner_horizon order by runner_id";
+        sqlx::query_scalar::<_, uuid::Uuid>(known).fetch_all(&pool).await.unwrap()
+    };
+    let both = looked_for().await;
+    assert!(both.contains(&gone.0) && both.contains(&there.0), "{both:?}");
+    test.engine.remove_runner(&ada, gone).await.unwrap();
+    for _ in 0..2 {
+        assert!(!looked_for().await.contains(&gone.0));
+    }
+    assert!(looked_for().await.contains(&there.0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn of_everybodys_runner_each_workspace_is_kept_its_own_work(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, eve) = (test.owner().await, test.stranger().await);
