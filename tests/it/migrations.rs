@@ -76,9 +76,10 @@ async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
         sqlx::query_scalar("select model_pull::text from task where model_pull is not null").fetch_one(&mut *connection).await.unwrap();
     assert_eq!(waits, "00000000-0000-7000-8000-000000000b04", "who waited for the one waits for the other");
     // filled apart from where the table is made, which would keep attempts waiting for all that is read
-    let used: Vec<(Vec<String>, i64, i64)> =
-        sqlx::query_as("select models, input, output from attempt_usage order by by_judges").fetch_all(&mut *connection).await.unwrap();
-    assert_eq!(used, [(vec!["opus".to_owned()], 70, 7), (vec!["sonnet".to_owned()], 1200, 34)], "what sessions had told before is known");
+    let used = "select models, input, cached, output, cost_micros from attempt_usage order by by_judges";
+    let used: Vec<(Vec<String>, i64, i64, i64, Option<i64>)> = sqlx::query_as(used).fetch_all(&mut *connection).await.unwrap();
+    let told = [(vec!["opus".to_owned()], 70, 0, 7, None), (vec!["sonnet".to_owned()], 1200, 200, 34, Some(50_000))];
+    assert_eq!(used, told, "what sessions had told before is known, and nothing else");
     // roles belong to the cluster and would outlive the database
     let tidy = format!(r#"reassign owned by "{owner}" to current_user; drop owned by "{owner}"; drop role "{owner}";"#);
     sqlx::raw_sql(sqlx::AssertSqlSafe(tidy)).execute(&mut *connection).await.unwrap();

@@ -103,9 +103,11 @@ pub(super) async fn add(conn: &mut PgConnection, told: impl Iterator<Item = &Tol
                           group by model order by min(place) limit $2),
            input = least(known.input + excluded.input, $3), cached = least(known.cached + excluded.cached, $3),
            output = least(known.output + excluded.output, $3),
-           cost_micros = case when known.by_judges then least(coalesce(known.cost_micros + excluded.cost_micros, known.cost_micros,
-                                                                       excluded.cost_micros), $3)
-                              else greatest(known.cost_micros, excluded.cost_micros) end,
+           -- least passes over what is nothing, and would say the most where no cost was told
+           cost_micros = case when not known.by_judges then greatest(known.cost_micros, excluded.cost_micros)
+                              when known.cost_micros is null or excluded.cost_micros is null
+                              then coalesce(known.cost_micros, excluded.cost_micros)
+                              else least(known.cost_micros + excluded.cost_micros, $3) end,
            under_way = case when known.by_judges then coalesce(known.under_way + excluded.under_way, known.under_way, excluded.under_way)
                             else coalesce(excluded.under_way, known.under_way) end,
            is_incomplete = known.is_incomplete or excluded.is_incomplete",

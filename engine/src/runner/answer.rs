@@ -100,7 +100,7 @@ impl Engine {
         }
     }
 
-    /// A machine without room is given nothing new, from its next reading on until one that says otherwise. What is at work goes on.
+    /// A machine without room is given nothing new, over its next links as well, until a reading that says otherwise. What is at work goes on.
     fn note_disk(&self, session: &RunnerSession, reading: &HostReading, age_seconds: u32) {
         // what was read long ago says nothing of how it is now
         let lacks = reading.lacks_disk().filter(|_| i64::from(age_seconds) <= STALE_AFTER_SECONDS);

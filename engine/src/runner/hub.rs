@@ -77,7 +77,7 @@ struct Connected {
     /// It has said hello, and is to be told at once what it was told to land over an earlier link.
     asks_what_is_to_land: bool,
     superseded: CancellationToken,
-    /// What it read of its machine last: its disk has no room for anything new.
+    /// What it read of its machine last, over this link or an earlier one: its disk has no room for anything new.
     lacks_disk: bool,
     /// When what it read of its machine was taken last.
     read_at: Option<Taken>,
@@ -152,7 +152,7 @@ impl Hub {
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
-        (allowance, lingering): (Allowance, usize),
+        (allowance, lingering, lacks_disk): (Allowance, usize, bool),
         lands: bool,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
@@ -172,7 +172,7 @@ impl Hub {
                 lands,
                 asks_what_is_to_land: lands,
                 superseded,
-                lacks_disk: false,
+                lacks_disk,
                 read_at: None,
                 pulling_at: HashMap::new(),
             };
@@ -439,7 +439,7 @@ mod tests {
     fn of_pulls_a_runner_has_little_written() {
         let hub = Arc::new(Hub::default());
         let (session, (outgoing, _told)) = (session(), mpsc::channel(9));
-        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0), true);
+        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0, false), true);
         let at = |milliseconds| Some(Timestamp::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds));
         let takes = |number: u128, milliseconds| hub.takes_pulling(&session, PullId(uuid::Uuid::from_u128(number)), at(milliseconds));
         assert!(takes(1, 0) && takes(2, 0) && !takes(1, 99) && takes(1, 100));
@@ -453,7 +453,7 @@ mod tests {
         let session = session();
         let id = session.id;
         let (outgoing, _told) = mpsc::channel(9);
-        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::Nothing, 0), true);
+        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::Nothing, 0, false), true);
         let before = hub.said(&session);
         hub.set_draining(id, false);
         hub.allow(&session, Allowance::Nothing, 0, before);

@@ -17,22 +17,49 @@ impl Engine {
     /// The latest first. Of a runner that serves every workspace, what is everybody's and what is this one's.
     pub async fn runner_log(&self, actor: &Actor, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerLogEntry>> {
         actor.may(Permission::ReadTasks)?;
-        filter.validate()?;
-        let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
-        let limit = i64::from(filter.limit());
+        let part = Part::asked(filter)?;
         let mut tx = self.begin(actor).await?;
-        let now = tx.now();
-        store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
-        // One more than asked for tells whether there is a next page.
-        let mut items = list(&mut tx, id, before, limit + 1).await?;
-        let more = items.len() as i64 > limit;
-        items.truncate(filter.limit() as usize);
-        let next_cursor = items.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.number.to_be_bytes()));
-        tx.commit(Page { items, next_cursor }).await
+        is_seen(&mut tx, id).await?;
+        let page = list(&mut tx, id, &part).await?;
+        tx.commit(page).await
     }
 }
 
-pub(super) fn parse_cursor(text: &str) -> Result<i64, Invalid> {
+/// By whoever asks; one that was removed nobody sees.
+pub(super) async fn is_seen(tx: &mut Tx, id: RunnerId) -> Result<()> {
+    let now = tx.now();
+    store::list(tx, now, Some(id)).await?.pop().map(drop).ok_or_else(|| Error::not_found("runner", id))
+}
+
+/// What is asked for of a list that goes back by its numbers, the latest first.
+pub(super) struct Part {
+    pub before: Option<i64>,
+    wanted: u32,
+}
+
+impl Part {
+    pub fn asked(filter: &RunnerLogFilter) -> Result<Self> {
+        filter.validate()?;
+        let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
+        Ok(Self { before, wanted: filter.limit() })
+    }
+
+    /// One more than asked for tells whether there is a next page.
+    pub fn limit(&self) -> i64 {
+        i64::from(self.wanted) + 1
+    }
+
+    /// Of the rows that were read. A row of which nothing can be told is left out, and ends no list.
+    pub fn page<R, T>(&self, mut rows: Vec<R>, number: impl Fn(&R) -> i64, told: impl Fn(R) -> Option<T>) -> Page<T> {
+        let wanted = self.wanted as usize;
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next_cursor = rows.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(number(last).to_be_bytes()));
+        Page { items: rows.into_iter().filter_map(told).collect(), next_cursor }
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<i64, Invalid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
     let number = bytes.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
     number.ok_or_else(|| Invalid::field("/cursor", "malformed", "is not a cursor of this list"))
@@ -50,21 +77,21 @@ struct Row {
     title: Option<String>,
 }
 
-async fn list(conn: &mut PgConnection, runner: RunnerId, before: Option<i64>, limit: i64) -> Result<Vec<RunnerLogEntry>> {
+async fn list(conn: &mut PgConnection, runner: RunnerId, part: &Part) -> Result<Page<RunnerLogEntry>> {
     let rows = sqlx::query_as!(
         Row,
         r#"select runner_log.number, at, since, kind, actor, detail, runner_log.task_id, attempt, task.title as "title?"
            from runner_log left join task on task.id = runner_log.task_id
            where runner_id = $1 and ($2::bigint is null or runner_log.number < $2) order by runner_log.number desc limit $3"#,
         runner.0,
-        before,
-        limit
+        part.before,
+        part.limit()
     )
     .fetch_all(&mut *conn)
     .await?;
     let labels = rows.iter().filter_map(|row| row.actor.clone()).collect();
     let names = names_of(conn, labels).await?;
-    Ok(rows.into_iter().filter_map(|row| entry(row, &names)).collect())
+    Ok(part.page(rows, |row| row.number, |row| entry(row, &names)))
 }
 
 /// Nothing where it is of a kind that came after this version.

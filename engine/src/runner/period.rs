@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use domain::{
     Actor, AttemptId, Page, Permission, RunnerId, TaskId, Timestamp, WorkspaceId,
@@ -16,10 +15,9 @@ use sqlx::{PgConnection, types::Json};
 
 use super::{
     day::{occupied, pauses, waits},
-    log::{KEPT, parse_cursor},
-    store,
+    log::{KEPT, Part, is_seen},
 };
-use crate::{Engine, Error, Result, Service, Tick, tx::Tx};
+use crate::{Engine, Result, Service, Tick, tx::Tx};
 
 /// What happened so long ago is written down by now: a transaction has the time of its beginning, and does not last so long.
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(60);
@@ -39,7 +37,7 @@ impl Service for Chronicler {
     const EVERY: Duration = Duration::from_secs(30);
 
     async fn tick(&mut self, engine: &Engine) -> Result<Tick> {
-        engine.begin_horizons().await?;
+        engine.begin_and_end_horizons().await?;
         for _ in 0..BATCH {
             if !engine.take_over_piece().await? {
                 return Ok(Tick::Idle);
@@ -53,22 +51,16 @@ impl Engine {
     /// How a runner and its slots stood, what ended last first. Of a runner that serves every workspace, what it did for this one.
     pub async fn runner_periods(&self, actor: &Actor, id: RunnerId, filter: &RunnerLogFilter) -> Result<Page<RunnerTransition>> {
         actor.may(Permission::ReadTasks)?;
-        filter.validate()?;
-        let before = filter.cursor.as_deref().map(parse_cursor).transpose()?;
-        let limit = i64::from(filter.limit());
+        let part = Part::asked(filter)?;
         let mut tx = self.begin(actor).await?;
-        let now = tx.now();
-        store::list(&mut tx, now, Some(id)).await?.pop().ok_or_else(|| Error::not_found("runner", id))?;
-        // One more than asked for tells whether there is a next page.
-        let mut items = list(&mut tx, actor.workspace_id, id, before, limit + 1).await?;
-        let more = items.len() as i64 > limit;
-        items.truncate(filter.limit() as usize);
-        let next_cursor = items.last().filter(|_| more).map(|last| BASE64_URL_SAFE_NO_PAD.encode(last.number.to_be_bytes()));
-        tx.commit(Page { items, next_cursor }).await
+        is_seen(&mut tx, id).await?;
+        let page = list(&mut tx, actor.workspace_id, id, &part).await?;
+        tx.commit(page).await
     }
 
-    /// Of runners of which nothing is kept yet: from the last day on.
-    async fn begin_horizons(&self) -> Result<()> {
+    /// Of runners of which nothing is kept yet: from the last day on. Of those that were removed nothing more is to be kept, and every look for
+    /// the oldest would come by them.
+    async fn begin_and_end_horizons(&self) -> Result<()> {
         let now = self.clock.now(&self.database).await?;
         let mut conn = self.database.system.acquire().await?;
         sqlx::query!(
@@ -82,6 +74,9 @@ impl Engine {
         )
         .execute(&mut *conn)
         .await?;
+        sqlx::query!("delete from runner_horizon using runner where runner.id = runner_id and removed_at is not null")
+            .execute(&mut *conn)
+            .await?;
         Ok(())
     }
 
@@ -201,13 +196,7 @@ async fn keep(tx: &mut Tx, horizon: &Horizon, piece: &Piece, until: Timestamp) -
     Ok(())
 }
 
-async fn list(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    runner: RunnerId,
-    before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<RunnerTransition>> {
+async fn list(conn: &mut PgConnection, workspace: WorkspaceId, runner: RunnerId, part: &Part) -> Result<Page<RunnerTransition>> {
     let rows = sqlx::query!(
         r#"select period.number, period.slot, period.state, period.since, period.until, period.task_id, task.title as "title?"
            from runner_period period left join task on task.id = period.task_id
@@ -215,24 +204,28 @@ async fn list(
            order by period.number desc limit $4"#,
         workspace.0,
         runner.0,
-        before,
-        limit
+        part.before,
+        part.limit()
     )
     .fetch_all(conn)
     .await?;
-    let transitions = rows.into_iter().filter_map(|row| {
-        Some(RunnerTransition {
-            number: row.number,
-            slot: row.slot,
-            state: RunnerState::named(&row.state)?,
-            since: row.since,
-            until: row.until,
-            lasted_ms: (row.until - row.since).num_milliseconds(),
-            task_id: row.task_id,
-            task: row.title,
-        })
-    });
-    Ok(transitions.collect())
+    let page = part.page(
+        rows,
+        |row| row.number,
+        |row| {
+            Some(RunnerTransition {
+                number: row.number,
+                slot: row.slot,
+                state: RunnerState::named(&row.state)?,
+                since: row.since,
+                until: row.until,
+                lasted_ms: (row.until - row.since).num_milliseconds(),
+                task_id: row.task_id,
+                task: row.title,
+            })
+        },
+    );
+    Ok(page)
 }
 
 /// Forgets how they stood long ago, so much of it at most; how much.

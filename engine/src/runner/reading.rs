@@ -1,7 +1,7 @@
-//! The last of what a runner has read of its machine. That its disk has no room is known to the hub as well, which gives it nothing new then. One row for each runner, which the next one takes the place of: it makes no event, and
-//! whoever looks at runners looks again by themselves.
+//! The last of what a runner has read of its machine. One row for each runner, which the next one takes the place of: it makes no event, and
+//! whoever looks at runners looks again by themselves. That its disk has no room is known to the hub as well, which gives it nothing new then.
 
-use domain::runner::HostReading;
+use domain::runner::{HostReading, reading::STALE_AFTER_SECONDS};
 use sqlx::types::Json;
 use tracing::warn;
 
@@ -14,6 +14,22 @@ impl Engine {
         if let Err(error) = self.keep_reading(session, reading.clone().kept(), age).await {
             warn!(runner.id = %session.id, "What runner {} has read of its machine could not be kept: {error}", session.name());
         }
+    }
+
+    /// Whether its disk had no room when it was read last, over whichever link, unless that was long ago: what waits would be given to it
+    /// before it has said over this one how that is now.
+    pub(super) async fn lacked_disk(&self, session: &RunnerSession) -> Result<bool> {
+        let mut conn = self.database.system.acquire().await?;
+        let host = sqlx::query_scalar!(
+            r#"select host as "host: Json<HostReading>" from runner_reading
+               where runner_id = $1 and at >= coalesce($2::timestamptz, clock_timestamp()) - make_interval(secs => $3)"#,
+            session.id().0,
+            self.clock.by_hand(),
+            STALE_AFTER_SECONDS as f64
+        )
+        .fetch_optional(&mut *conn)
+        .await?;
+        Ok(host.is_some_and(|host| host.0.lacks_disk().is_some()))
     }
 
     /// Nothing when this is no longer its newest link.

@@ -37,6 +37,7 @@ struct Greeting {
     session: RunnerSession,
     heard: Vec<Heard>,
     renewal: Heartbeat,
+    lacks_disk: bool,
 }
 
 impl Engine {
@@ -70,7 +71,11 @@ impl Engine {
         }
         let heard = until_answered(name, || self.heard(&session, attempts)).await?;
         let renewal = until_answered(name, || self.heartbeat(&session, attempts, Instant::now())).await?;
-        Ok(Greeting { session, heard, renewal })
+        let lacks_disk = until_answered(name, || self.lacked_disk(&session)).await.unwrap_or_else(|error| {
+            warn!(runner.id = %session.id, "What runner {name} has read of its disk is not known before it says it again: {error}");
+            false
+        });
+        Ok(Greeting { session, heard, renewal, lacks_disk })
     }
 }
 
@@ -115,7 +120,7 @@ pub async fn serve_runner(
         greeted = welcome(&engine, &opened, &hello) => greeted,
         () = to_runner.closed() => return Ok(None),
     };
-    let Greeting { session, heard, renewal } = match greeted {
+    let Greeting { session, heard, renewal, lacks_disk } = match greeted {
         Ok(greeting) => greeting,
         Err(error) => {
             let why = match &error {
@@ -134,7 +139,7 @@ pub async fn serve_runner(
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
     let Heartbeat { stale, cancel, tell, allowance, draining, lingering, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, (allowance, lingering), hello.lands);
+    let connection = engine.hub.connect(session.clone(), outgoing, held, (allowance, lingering, lacks_disk), hello.lands);
     engine.hints.committed();
     engine.hints.landings.notify_one();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());

@@ -281,17 +281,23 @@ async fn what_a_runner_that_stops_has_still_to_say_counts_when_it_is_back(pool: 
     assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Succeeded);
 }
 
+/// For twenty seconds, and for thirty.
+async fn idle_and_then_at_work(test: &TestEngine, ada: &Actor) -> (RunnerId, Link) {
+    let (_, id, mut link) = Link::joined(test, ada).await;
+    beats_for(test, &mut link, 20, &[]).await;
+    hands_in(test, ada, "first").await;
+    test.dispatch().await;
+    let assignment = link.is_assigned().await;
+    beats_for(test, &mut link, 30, &[assignment.attempt]).await;
+    link.carries_out(&assignment).await;
+    (id, link)
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn how_a_runner_stood_is_told_with_how_long(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, eve) = (test.owner().await, test.stranger().await);
-    let (_, id, mut link) = Link::joined(&test, &ada).await;
-    beats_for(&test, &mut link, 20, &[]).await;
-    hands_in(&test, &ada, "first").await;
-    test.dispatch().await;
-    let assignment = link.is_assigned().await;
-    beats_for(&test, &mut link, 30, &[assignment.attempt]).await;
-    link.carries_out(&assignment).await;
+    let (id, mut link) = idle_and_then_at_work(&test, &ada).await;
     beats_for(&test, &mut link, 10, &[]).await;
     test.engine.drain_runner(&ada, id).await.unwrap();
     beats_for(&test, &mut link, 40, &[]).await;
@@ -369,16 +375,30 @@ async fn each_transition_of_a_runner_is_kept_once_with_how_long_it_lasted(pool: 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn of_a_runner_that_was_removed_nothing_more_is_looked_for(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (gone, there) = (Machine::new().joins(&test, &ada, "gone").await.id, Machine::new().joins(&test, &ada, "there").await.id);
+    let looked_for = async || {
+        test.advance(TimeDelta::minutes(10));
+        test.chronicle().await;
+        let known = "select runner_id from runner_horizon order by runner_id";
+        sqlx::query_scalar::<_, uuid::Uuid>(known).fetch_all(&pool).await.unwrap()
+    };
+    let both = looked_for().await;
+    assert!(both.contains(&gone.0) && both.contains(&there.0), "{both:?}");
+    test.engine.remove_runner(&ada, gone).await.unwrap();
+    for _ in 0..2 {
+        assert!(!looked_for().await.contains(&gone.0));
+    }
+    assert!(looked_for().await.contains(&there.0));
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn of_everybodys_runner_each_workspace_is_kept_its_own_work(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let (ada, eve) = (test.owner().await, test.stranger().await);
-    let (_, id, mut link) = Link::joined(&test, &ada).await;
-    beats_for(&test, &mut link, 20, &[]).await;
-    hands_in(&test, &ada, "first").await;
-    test.dispatch().await;
-    let assignment = link.is_assigned().await;
-    beats_for(&test, &mut link, 30, &[assignment.attempt]).await;
-    link.carries_out(&assignment).await;
+    let (id, _link) = idle_and_then_at_work(&test, &ada).await;
     let everybodys = "update runner set workspace_id = null, public_key = null, joined_by = null";
     sqlx::query(everybodys).execute(&pool).await.unwrap();
     test.advance(TimeDelta::minutes(10));

@@ -354,16 +354,22 @@ async fn a_runner_is_asked_for_what_it_does_not_name_and_what_it_lacks_is_taken_
     link.breaks().await;
 }
 
+/// Welcome with one slot, and the one task there is another runner has begun.
+async fn beside_another_at_work(test: &TestEngine, ada: &Actor) -> (Link, TaskId, AttemptKey) {
+    let id = task(test, ada, "one").await;
+    let holder = test.runner("another").await;
+    let held = holder.claims_one().await.attempt;
+    holder.starts(held).await.unwrap();
+    let (link, ..) = Link::welcome(test, 1, &[]).await;
+    (link, id, held)
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = task(&test, &ada, "one").await;
-    let holder = test.runner("another").await;
-    let held = holder.claims_one().await;
-    holder.starts(held.attempt).await.unwrap();
-    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
-    link.says(ToServer::Lacks { attempts: vec![held.attempt], optional: true }).await;
+    let (mut link, id, held) = beside_another_at_work(&test, &ada).await;
+    link.says(ToServer::Lacks { attempts: vec![held], optional: true }).await;
     let answer = link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
     assert!(matches!(&answer, ToRunner::Renewed { believed, .. } if believed.is_empty()), "{answer:?}");
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
@@ -374,12 +380,8 @@ async fn nobody_says_that_another_runner_lacks_something(pool: PgPool) {
 async fn nobody_rejects_what_another_runner_holds(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = task(&test, &ada, "one").await;
-    let holder = test.runner("another").await;
-    let held = holder.claims_one().await;
-    holder.starts(held.attempt).await.unwrap();
-    let (mut link, ..) = Link::welcome(&test, 1, &[]).await;
-    link.says(ToServer::Rejects { attempt: held.attempt, reason: "it is another's".into(), optional: true }).await;
+    let (mut link, id, held) = beside_another_at_work(&test, &ada).await;
+    link.says(ToServer::Rejects { attempt: held, reason: "it is another's".into(), optional: true }).await;
     link.asks(ToServer::Heartbeat { beat: 1, attempts: vec![], left_behind: None }).await;
     assert_eq!(standing(&pool, id).await, ("running".into(), 0));
     let next = task(&test, &ada, "two").await;

@@ -88,6 +88,26 @@ async fn a_runner_whose_disk_is_full_is_given_nothing_until_there_is_room(pool: 
     assert_eq!(test.engine.find_runner(&ada, id).await.unwrap().runner.lacks_disk(), None);
 }
 
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_runner_that_comes_back_is_given_nothing_before_it_has_said_that_there_is_room(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (machine, id, mut link) = Link::joined(&test, &ada).await;
+    reads(&mut link, with_free(1)).await;
+    drop(link);
+    let new = NewTask { repository: "https://example.org/a.git".into(), ..checked("waits for room") };
+    let task = test.create(&ada, new).await.summary.id;
+    let mut link = Link::of(&test, &machine, id).await;
+    test.dispatch().await;
+    link.beats(&[]).await;
+    assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "its disk was full a moment ago");
+    drop(link);
+    test.advance(TimeDelta::seconds(STALE_AFTER_SECONDS + 1));
+    let mut link = Link::of(&test, &machine, id).await;
+    test.dispatch().await;
+    assert_eq!(link.is_assigned().await.attempt.task_id, task, "what was read long ago says nothing of how it is now");
+}
+
 /// As after a night with its lid closed, or a disk that hung.
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_was_read_long_ago_is_stale_over_whichever_link_it_comes(pool: PgPool) {

@@ -129,6 +129,28 @@ async fn what_a_runner_did_not_end_when_it_was_asked_to_is_told_once(pool: PgPoo
     }
 }
 
+/// Of two servers the newer one may have a word that the older one does not know.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_later_version_has_noted_hides_nothing_of_what_was_before(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let owner = test.owner().await;
+    let id = Machine::new().joins(&test, &owner, "box").await.id;
+    sqlx::query("alter table runner_log drop constraint runner_log_kind_check").execute(&pool).await.unwrap();
+    let later = "insert into runner_log (runner_id, at, kind) select $1, now(), 'repainted' from generate_series(1, 3)";
+    sqlx::query(later).bind(id.0).execute(&pool).await.unwrap();
+    let mut seen = vec![];
+    let mut filter = RunnerLogFilter { cursor: None, limit: Some(2) };
+    loop {
+        let page = test.engine.runner_log(&owner, id, &filter).await.unwrap();
+        seen.extend(page.items.into_iter().map(|entry| entry.what));
+        filter.cursor = page.next_cursor;
+        if filter.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [RunnerNews::Joined { by: ada() }]);
+}
+
 #[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn what_happened_long_ago_is_not_kept(pool: PgPool) {
     let test = TestEngine::new(&pool).await;

@@ -1,7 +1,9 @@
 //! What agents say: kept as it comes, in its order, for those of the workspace alone.
 
 use domain::{
-    AgentTerms, AttemptKey, Backend, Finding, FindingKind, NewTask, SessionEvent, SessionEventKind as Event, TaskStateName, Work,
+    Actor, AgentTerms, AttemptKey, Backend, Finding, FindingKind, NewTask, SessionEvent, SessionEventKind as Event, TaskId, TaskStateName,
+    Work,
+    protocol::Assignment,
     session::{EVENT_MAX, EVENTS_MAX, SessionEnd},
 };
 use engine::{
@@ -31,6 +33,15 @@ fn message(number: i64, text: &str) -> SessionEvent {
 
 async fn says(runner: &TestRunner, attempt: AttemptKey, events: Vec<SessionEvent>) -> engine::Result<()> {
     runner.says_together(&[(attempt, Words::Session(events))]).await.pop().unwrap()
+}
+
+/// The one task there is, with a runner that has its agent.
+async fn begun(test: &TestEngine, ada: &Actor) -> (TaskId, TestRunner, Assignment) {
+    let id = test.create(ada, prompt("one")).await.summary.id;
+    let runner = test.runner_with("able", &["claude-code"]).await;
+    let assignment = runner.claims_one().await;
+    runner.starts(assignment.attempt).await.unwrap();
+    (id, runner, assignment)
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
@@ -90,10 +101,8 @@ async fn a_session_is_read_in_its_order_and_from_anywhere(pool: PgPool) {
 async fn a_session_is_nobody_elses(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let attempt = runner.claims_one().await.attempt;
-    runner.starts(attempt).await.unwrap();
+    let (id, runner, assignment) = begun(&test, &ada).await;
+    let attempt = assignment.attempt;
     says(&runner, attempt, vec![message(1, "between us")]).await.unwrap();
     let stranger = test.stranger().await;
     assert!(matches!(test.engine.session(&stranger, id, None, 0).await, Err(Error::NotFound { .. })));
@@ -128,11 +137,8 @@ async fn only_work_that_runs_has_something_to_say(pool: PgPool) {
 async fn what_no_database_takes_is_kept_as_it_can_be(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let assignment = runner.claims_one().await;
+    let (id, runner, assignment) = begun(&test, &ada).await;
     let attempt = assignment.attempt;
-    runner.starts(attempt).await.unwrap();
     says(&runner, attempt, vec![message(1, "a\0b"), message(2, &"x".repeat(EVENT_MAX))]).await.unwrap();
     for bad in [message(0, "no number"), message(EVENTS_MAX, "far ahead"), message(1, "the same number again")] {
         assert!(says(&runner, attempt, vec![bad]).await.is_err());
@@ -154,10 +160,8 @@ async fn what_no_database_takes_is_kept_as_it_can_be(pool: PgPool) {
 async fn a_session_of_long_events_comes_in_parts_and_has_an_end(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let attempt = runner.claims_one().await.attempt;
-    runner.starts(attempt).await.unwrap();
+    let (id, runner, assignment) = begun(&test, &ada).await;
+    let attempt = assignment.attempt;
     let long = "x".repeat(400 * 1024);
     for first in [1, 3, 5] {
         says(&runner, attempt, vec![message(first, &long), message(first + 1, &long)]).await.unwrap();
@@ -185,14 +189,11 @@ async fn a_session_of_long_events_comes_in_parts_and_has_an_end(pool: PgPool) {
 async fn an_attempt_goes_on_after_checks_that_did_not_pass(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let assignment = runner.claims_one().await;
+    let (id, runner, assignment) = begun(&test, &ada).await;
     let attempt = assignment.attempt;
     let mut failed = engine::testing::report(&assignment, domain::CheckStatus::Failed).verification.unwrap();
     failed.checks[0].output = "no\0 such file".into();
     let again = async |round| runner.says_together(&[(attempt, Words::WorksAgain(round, failed.clone()))]).await.pop().unwrap();
-    runner.starts(attempt).await.unwrap();
     assert!(again(1).await.is_err(), "nothing was checked yet");
     runner.verifies(attempt).await.unwrap();
     again(1).await.unwrap();
@@ -215,10 +216,7 @@ async fn an_attempt_goes_on_after_checks_that_did_not_pass(pool: PgPool) {
 async fn what_speaks_against_a_result_is_kept_beside_it(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let assignment = runner.claims_one().await;
-    runner.starts(assignment.attempt).await.unwrap();
+    let (id, runner, assignment) = begun(&test, &ada).await;
     runner.verifies(assignment.attempt).await.unwrap();
     let found = Finding::new(FindingKind::TestsRemoved, "2 tests are gone: a.rs (2)");
     let nonsense = [Finding::new(FindingKind::NoChange, "a\0"), Finding::new(FindingKind::NoChange, " ")];
@@ -237,16 +235,13 @@ async fn what_speaks_against_a_result_is_kept_beside_it(pool: PgPool) {
 async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = test.create(&ada, prompt("one")).await.summary.id;
-    let runner = test.runner_with("able", &["claude-code"]).await;
-    let assignment = runner.claims_one().await;
+    let (id, runner, assignment) = begun(&test, &ada).await;
     let attempt = assignment.attempt;
     let event = |number, kind| SessionEvent { kind, ..message(number, "") };
     let used = |model: &str, input| Event::Usage { model: Some(model.into()), input, cached: 10, output: 5, is_part: false };
     let ended = |cost| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(cost) };
     let judge = |kind| Event::Judge { round: 1, check: 1, event: Box::new(kind) };
     let started = Event::Started { backend: Backend::ClaudeCode, version: None, model: Some("opus".into()), session: None };
-    runner.starts(attempt).await.unwrap();
     says(&runner, attempt, vec![event(1, started.clone()), event(2, used("opus", 100))]).await.unwrap();
     says(&runner, attempt, vec![event(3, used("haiku", 50)), event(4, ended(700)), event(5, used("opus", 1)), event(6, ended(900))])
         .await
@@ -280,4 +275,31 @@ async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgP
     let report = domain::protocol::AttemptReport { outcome, verification: None, ..usual };
     runner.reports(assignment.attempt, report).await.unwrap();
     assert!(of().await.is_incomplete, "its agent told no end");
+}
+
+/// However its words come together.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_judge_costs_is_unknown_until_it_has_told_it(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (id, runner, assignment) = begun(&test, &ada).await;
+    let attempt = assignment.attempt;
+    runner.verifies(attempt).await.unwrap();
+    let used = || Event::Usage { model: None, input: 30, cached: 0, output: 5, is_part: false };
+    let ended = |cost_micros| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros };
+    let told = [
+        (Event::Prompt { text: "Judge".into(), by: None }, None),
+        (used(), None),
+        (used(), None),
+        (ended(None), None),
+        (ended(Some(20)), Some(20)),
+        (used(), Some(20)),
+        (ended(Some(2)), Some(22)),
+    ];
+    for (number, (kind, cost)) in (1..).zip(told) {
+        let event = Event::Judge { round: 1, check: 1, event: Box::new(kind) };
+        says(&runner, attempt, vec![SessionEvent { kind: event, ..message(number, "") }]).await.unwrap();
+        let usage = test.engine.get_task(&ada, id).await.unwrap().attempt_list[0].usage.judges.clone();
+        assert_eq!(usage.and_then(|usage| usage.cost_micros), cost, "after event {number}");
+    }
 }

@@ -44,7 +44,7 @@ pub fn uncommitted_remark(location: &str) -> Option<String> {
     if !Path::new(location).is_absolute() {
         return None;
     }
-    // whoever is merely looked at is neither written to nor has programs of its own started
+    // whoever is merely looked at is not written to, and no program is started that watches its files; its filters git may run
     let mut look = Command::new("git");
     look.args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", location]);
     look.args(["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]);
