@@ -161,7 +161,7 @@ async fn unpriced(conn: &mut PgConnection) -> Result<Vec<UnpricedModel>> {
            cross join unnest(used.unpriced) as named (model)
            where not exists (select from model_price price where price.workspace_id = (select current_workspace())
                              and price.model = named.model and price.valid_until is null)
-           group by named.model order by count(distinct used.attempt_id) desc, named.model limit 50"#
+           group by named.model order by count(distinct used.attempt_id) desc, named.model collate "C" limit 50"#
     )
     .fetch_all(conn)
     .await?;

@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn usage(output: u64) -> Kind {
-        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, output, is_part: false }
+        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, cache_written: 0, output, cost: None, is_part: false }
     }
 
     fn change(path: &str) -> Kind {
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_part_is_not_said_to_be_all() {
-        let last = Kind::Usage { model: None, input: 100, cached: 0, output: 20, is_part: true };
+        let last = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 20, cost: None, is_part: true };
         assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out"]);
     }
 
