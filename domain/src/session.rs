@@ -134,7 +134,8 @@ pub enum SessionEventKind {
         input: u64,
         /// Of the input, read from a cache.
         cached: u64,
-        /// Of the input, written to a cache, as far as the agent tells that.
+        /// Of the input, written to a cache, as far as the agent tells that. Who does not know this field or the next leaves them out, and reads
+        /// the rest as before.
         #[serde(default, skip_serializing_if = "is_zero")]
         cache_written: u64,
         output: u64,
@@ -153,7 +154,8 @@ pub enum SessionEventKind {
         how: SessionEnd,
         /// Answers of the model, as the agent counts them.
         turns: Option<u64>,
-        /// Millionths of a dollar, at list prices, as the agent counts them: for the whole session, earlier rounds included.
+        /// Millionths of a dollar, at list prices, as the agent counts them: for the whole session, earlier rounds included. What came to it since
+        /// the turn before is the difference between the two.
         cost_micros: Option<u64>,
     },
     /// So many events were left out from here on: a session holds [`EVENTS_MAX`] events and [`SESSION_MAX`] bytes.
