@@ -109,7 +109,7 @@ impl SessionEventKind {
         match self {
             Self::Judge { event, .. } => event.uncosted(),
             Self::Usage { model: Some(model), input, cached, cache_written, output, cost: None, .. } => {
-                Some((model, Tokens { input: *input, cached: *cached, cache_written: *cache_written, output: *output }))
+                Some((model.as_str(), Tokens { input: *input, cached: *cached, cache_written: *cache_written, output: *output }))
             }
             _ => None,
         }

@@ -35,7 +35,7 @@ impl Engine {
         actor.may(Permission::ManagePrices)?;
         let (model, prices) = set.validated(model)?;
         let mut tx = self.begin(actor).await?;
-        let before = list(&mut tx, Some(&model)).await?.into_iter().next().filter(|price| price.valid_until.is_none());
+        let before = list(&mut tx, Some(model.as_str())).await?.into_iter().next().filter(|price| price.valid_until.is_none());
         if let Some(before) = before.filter(|before| before.prices == prices) {
             return tx.commit(before).await;
         }
@@ -44,8 +44,8 @@ impl Engine {
             return Err(Error::Conflict(format!("{PRICES_MAX} models have a price already; remove those of models that are not used")));
         }
         let from = ended.unwrap_or(tx.now());
-        insert(&mut tx, self.new_id(), actor, (&model, &prices), from).await.map_err(set_at_once)?;
-        let price = list(&mut tx, Some(&model)).await?.into_iter().next();
+        insert(&mut tx, self.new_id(), actor, (model.as_str(), &prices), from).await.map_err(set_at_once)?;
+        let price = list(&mut tx, Some(model.as_str())).await?.into_iter().next();
         let price = price.ok_or_else(|| Error::not_found("price of model", &model))?;
         tx.commit(price).await
     }

@@ -79,7 +79,8 @@ async fn a_session_says_what_each_step_has_cost_and_what_nobody_knows(pool: PgPo
     let told = admin.get(&format!("/api/v1/tasks/{id}/session")).await.json();
     assert_eq!(told["events"][1]["cost"], json!({"micros": 1200, "source": "workspace"}));
     assert_eq!(told["events"][3]["cost"], Value::Null);
-    let usage = &admin.get(&format!("/api/v1/tasks/{id}")).await.json()["attempt_list"][0]["usage"]["agent"];
+    let task = admin.get(&format!("/api/v1/tasks/{id}")).await.json();
+    let usage = &task["attempt_list"][0]["usage"]["agent"];
     assert_eq!((&usage["priced_micros"], &usage["priced_steps"], &usage["steps"]), (&json!(1200), &json!(1), &json!(2)));
     let page = ada.get(&format!("/tasks/{id}?view=session")).await.text;
     for words in ["1,000 in, 100 out", "$0.0012 at the workspace's price", "price unknown", "(1 of 2 steps priced)"] {
