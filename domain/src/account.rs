@@ -76,6 +76,7 @@ pub enum Permission {
     ManageViews,
     ManageRunners,
     ManageEndpoints,
+    ManagePrices,
     ChangeIsolation,
     AllowPulls,
     TryRunner,
@@ -95,6 +96,7 @@ impl fmt::Display for Permission {
             Self::ManageViews => "change views of others",
             Self::ManageRunners => "add, drain and remove runners",
             Self::ManageEndpoints => "register and remove endpoints and pull models, as only admins do",
+            Self::ManagePrices => "set and remove prices of models, as only admins do",
             Self::ChangeIsolation => "change whether work runs in sandboxes, as only owners do",
             Self::AllowPulls => "let models be pulled by themselves, as only owners do",
             Self::TryRunner => "try out a runner, as only the runner itself does",
@@ -125,11 +127,11 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{
             AllowPulls, AnswerApprovals, AnswerWithoutSandbox, ChangeIsolation, ChangeTasks, CreateTasks, ManageApprovalRules,
-            ManageEndpoints, ManageKeys, ManageRunners, ManageViews, ReadTasks, SteerAgents,
+            ManageEndpoints, ManageKeys, ManagePrices, ManageRunners, ManageViews, ReadTasks, SteerAgents,
         };
         match self {
             Self::Owner if matches!(permission, ChangeIsolation | AllowPulls) => true,
-            Self::Owner | Self::Admin if matches!(permission, ManageKeys | ManageViews | ManageRunners) => true,
+            Self::Owner | Self::Admin if matches!(permission, ManageKeys | ManageViews | ManageRunners | ManagePrices) => true,
             Self::Owner | Self::Admin if matches!(permission, AnswerWithoutSandbox | ManageApprovalRules | ManageEndpoints) => true,
             Self::Owner | Self::Admin | Self::Member => {
                 matches!(permission, ReadTasks | CreateTasks | ChangeTasks | AnswerApprovals | SteerAgents)

@@ -27,6 +27,7 @@ pub mod landing;
 pub mod log;
 pub mod overview;
 pub mod page;
+pub mod price;
 pub mod protocol;
 pub mod queue;
 pub mod repository;
@@ -62,6 +63,7 @@ pub use landing::{Land, LandTask, Landing, LandingState, LandingTrouble, PullReq
 pub use log::{LogChunk, LogStream};
 pub use overview::Overview;
 pub use page::{Page, TaskFilter};
+pub use price::{CostSource, StepCost};
 pub use queue::Queue;
 pub use repository::Repository;
 pub use runner::Runner;

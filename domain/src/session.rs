@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Backend, Invalid, error::Errors};
+use crate::{Backend, Invalid, StepCost, error::Errors};
 
 /// One thing that happened in a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,7 +134,15 @@ pub enum SessionEventKind {
         input: u64,
         /// Of the input, read from a cache.
         cached: u64,
+        /// Of the input, written to a cache, as far as the agent tells that. Who does not know this field or the next leaves them out, and reads
+        /// the rest as before.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        cache_written: u64,
         output: u64,
+        /// What it cost: as the agent has told with it, or else by the price of its model in the workspace at that time. Absent where neither
+        /// says so, which is not the same as nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<StepCost>,
         /// There was more before it that the agent does not tell: in all it is at least this.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_part: bool,
@@ -146,7 +154,8 @@ pub enum SessionEventKind {
         how: SessionEnd,
         /// Answers of the model, as the agent counts them.
         turns: Option<u64>,
-        /// Millionths of a dollar, at list prices, as the agent counts them: for the whole session, earlier rounds included.
+        /// Millionths of a dollar, at list prices, as the agent counts them: for the whole session, earlier rounds included. What came to it since
+        /// the turn before is the difference between the two.
         cost_micros: Option<u64>,
     },
     /// So many events were left out from here on: a session holds [`EVENTS_MAX`] events and [`SESSION_MAX`] bytes.
@@ -160,6 +169,10 @@ pub enum SessionEventKind {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         event: Box<SessionEventKind>,
     },
+}
+
+fn is_zero(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod idempotency;
 mod landing;
 mod log;
 mod overview;
+mod price;
 mod queue;
 mod repository;
 mod retention;

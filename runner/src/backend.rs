@@ -62,6 +62,8 @@ pub(crate) struct Spent {
     /// Tokens. Those that were cached are part of the input.
     pub input: u64,
     pub cached: u64,
+    /// Written to a cache: of the input as well.
+    pub cache_written: u64,
     pub output: u64,
 }
 

@@ -9,6 +9,7 @@ mod event;
 mod extract;
 mod idempotency;
 mod if_match;
+mod price;
 mod queue;
 mod run;
 mod runner;
@@ -130,6 +131,8 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(endpoint::get_pull))
         .routes(routes!(endpoint::get_endpoint, endpoint::remove_endpoint))
         .routes(routes!(event::follow_events))
+        .routes(routes!(price::list_model_prices))
+        .routes(routes!(price::get_model_price_history, price::set_model_price, price::remove_model_price))
         .routes(routes!(queue::get_queue))
         .routes(routes!(workflow::check_workflow))
         .route("/workflows/check", get(workflow::get_workflow_named_check))

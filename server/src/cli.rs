@@ -30,6 +30,7 @@ mod key_file;
 mod log_output;
 mod output;
 mod pages;
+mod price;
 mod purge;
 mod queue;
 mod reading;
@@ -143,6 +144,9 @@ enum Command {
     /// Servers of models that speak Ollama's API.
     #[command(subcommand)]
     Endpoint(endpoint::EndpointCommand),
+    /// What models cost.
+    #[command(subcommand)]
+    Price(price::PriceCommand),
     /// Whether work runs in sandboxes.
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
@@ -204,6 +208,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Dead(command) => dead::run(&command).await,
         Command::Runner(command) => runner::run(command).await,
         Command::Endpoint(command) => endpoint::run(&command).await,
+        Command::Price(command) => price::run(&command).await,
         Command::Workspace(command) => workspace::run(&command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Demo(args) => demo::demo(*args).await,
@@ -265,6 +270,28 @@ mod tests {
             assert!(makes_sense(right), "{right}");
         }
         for wrong in ["endpoint", "endpoint add box", "endpoint pull box", "endpoint choose", "serve --endpoints-here perhaps"] {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_models_cost_is_said_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in [
+            "price list --json",
+            "price set acme/large --input 3 --output 15",
+            "price set acme/large --input 3 --output 15 --cache-read 0.3 --cache-write $3.75 --json",
+            "price remove acme/large",
+        ] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in [
+            "price",
+            "price set acme/large --input 3",
+            "price set acme/large --input -1 --output 1",
+            "price set acme/large --input 1e3 --output 1",
+            "price remove",
+        ] {
             assert!(!makes_sense(wrong), "{wrong}");
         }
     }

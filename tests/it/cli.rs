@@ -73,6 +73,7 @@ fn a_server_and_everything_the_command_line_does_with_it() {
     a_view_is_asked_for_by_name(&client);
     a_task_is_edited_as_it_was_seen(&client);
     what_is_not_committed_is_said_to_people(&client);
+    crate::prices::are_set_in_dollars(&machine, &server);
     server.stops();
 }
 

@@ -22,6 +22,7 @@ mod model;
 #[cfg(target_os = "linux")]
 mod network;
 mod older;
+mod prices;
 mod private_postgres;
 mod purge;
 mod queue;

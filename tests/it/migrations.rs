@@ -5,6 +5,9 @@ use std::fs;
 use engine::MIGRATOR;
 use sqlx::{PgConnection, PgPool, Row, migrate::Migrate};
 
+/// Models, input, cached, output and cost in micro-dollars.
+type UsedOfModels = (Vec<String>, i64, i64, i64, Option<i64>);
+
 /// Rows as they were before the migration after this one; every migration that makes a table has some.
 fn rows_after(version: i64) -> Option<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/migrations");
@@ -77,7 +80,7 @@ async fn every_migration_runs_over_the_rows_of_the_ones_before(pool: PgPool) {
     assert_eq!(waits, "00000000-0000-7000-8000-000000000b04", "who waited for the one waits for the other");
     // filled apart from where the table is made, which would keep attempts waiting for all that is read
     let used = "select models, input, cached, output, cost_micros from attempt_usage order by by_judges";
-    let used: Vec<(Vec<String>, i64, i64, i64, Option<i64>)> = sqlx::query_as(used).fetch_all(&mut *connection).await.unwrap();
+    let used: Vec<UsedOfModels> = sqlx::query_as(used).fetch_all(&mut *connection).await.unwrap();
     let told = [(vec!["opus".to_owned()], 70, 0, 7, None), (vec!["sonnet".to_owned()], 1200, 200, 34, Some(50_000))];
     assert_eq!(used, told, "what sessions had told before is known, and nothing else");
     // roles belong to the cluster and would outlive the database

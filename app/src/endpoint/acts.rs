@@ -51,7 +51,7 @@ impl EndpointActs {
     }
 }
 
-pub(super) fn refusal(problem: Problem) -> impl IntoView {
+pub fn refusal(problem: Problem) -> impl IntoView {
     let detail = match problem.errors.first() {
         Some(error) => format!("{} {}.", capitalised(error.pointer.trim_start_matches('/')), error.message),
         None => format!("{}.", capitalised(problem.detail.trim_end_matches('.'))),

@@ -23,6 +23,7 @@ use crate::{
     live::look_every,
     page_json::fetch,
     part::{NotLoaded, part},
+    price::{PriceActs, list_model_prices, prices_part},
     runner::list_runners,
 };
 
@@ -52,6 +53,7 @@ fn endpoints_page() -> Result<AnyView, NotLoaded> {
     let endpoints = fetch(|| (), |()| list_endpoints());
     let choice = fetch(move || model.get(), choose_endpoint);
     let runners = fetch(|| (), |()| list_runners());
+    let prices = fetch(|| (), |()| list_model_prices());
     look_every(endpoints, LOOK);
     look_every(choice, LOOK);
     let acts = EndpointActs::new(Callback::new(move |()| {
@@ -66,6 +68,7 @@ fn endpoints_page() -> Result<AnyView, NotLoaded> {
         }
     });
     tell(auto_pull.value(), |()| "That holds for what starts from now on".into(), changed);
+    let price_acts = PriceActs::new(Callback::new(move |()| prices.refetch()));
     let register = move || {
         let known = runners.get().and_then(Result::ok).unwrap_or_default();
         may_manage(who).then(|| register_form(known, acts.register))
@@ -85,6 +88,8 @@ fn endpoints_page() -> Result<AnyView, NotLoaded> {
         {move || auto_pull.value().get().and_then(Result::err).map(refusal)}
         {fetched(endpoints, 6, content)}
         {choice_part(model, choice, move || may_manage(who))}
+        {price_acts.refusal()}
+        {fetched(prices, 3, move |prices| prices_part(prices, who, price_acts))}
         <Suspense>{move || who.and_then(|who| who.get()?.ok()).map(|who| auto_pull_part(who, auto_pull))}</Suspense>
     }
     .into_any())

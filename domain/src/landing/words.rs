@@ -4,6 +4,7 @@
 use crate::{
     Attempt, CheckResult, Landing, LandingState, PullRequest, TaskView, Usage, VerificationReport, Work,
     agent::dollars,
+    price::UNKNOWN,
     task::{TaskRepository, last_part},
 };
 
@@ -92,8 +93,19 @@ fn row(check: &CheckResult) -> String {
 fn used(usage: &Usage) -> String {
     let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
     let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
+    let priced = usage.priced_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
+    let priced = priced.map(|cents| format!("; {} at the workspace's prices{}", dollars(cents), priced_part(usage))).unwrap_or_default();
+    let is_unknown = usage.steps > 0 && usage.cost_micros.is_none() && usage.priced_micros.is_none();
+    let unknown = if is_unknown { format!("; {UNKNOWN}") } else { String::new() };
     let at_least = if usage.is_incomplete { "at least " } else { "" };
-    format!("**Used**: {at_least}{}{cost}", usage.tokens_in_words())
+    format!("**Used**: {at_least}{}{cost}{priced}{unknown}", usage.tokens_in_words())
+}
+
+fn priced_part(usage: &Usage) -> String {
+    if usage.priced_steps == usage.steps {
+        return String::new();
+    }
+    format!(" ({} of {} steps priced)", usage.priced_steps, usage.steps)
 }
 
 fn origin(task: &TaskView, attempt: &Attempt, page: &str) -> String {
@@ -161,5 +173,9 @@ mod tests {
         assert_eq!(used(&usage), "**Used**: 1200 tokens in (200 of them from a cache), 34 out; $1.24 as the agent counts it");
         let last_answer = Usage { input: 5, output: 1, is_incomplete: true, ..Usage::default() };
         assert_eq!(used(&last_answer), "**Used**: at least 5 tokens in, 1 out");
+        let unknown = Usage { input: 5, output: 1, steps: 2, ..Usage::default() };
+        assert_eq!(used(&unknown), "**Used**: 5 tokens in, 1 out; price unknown");
+        let part = Usage { priced_steps: 1, priced_micros: Some(20_000), ..unknown };
+        assert_eq!(used(&part), "**Used**: 5 tokens in, 1 out; $0.02 at the workspace's prices (1 of 2 steps priced)");
     }
 }

@@ -191,7 +191,7 @@ impl Written<'_> {
         let withdrawn = asked::withdraw(tx, &self.attempts_ended, &self.asked_no_more, workspaces).await?;
         self.facts.extend(withdrawn);
         telling::heard(tx, &self.heard).await?;
-        session::insert(tx, &self.session).await?;
+        session::insert(tx, &mut self.session, now).await?;
         verification::insert_rounds(tx, &self.rounds).await?;
         report_part::insert(tx, &self.parts).await?;
         let verifications: Vec<(WorkspaceId, AttemptKey, &VerificationReport)> = self

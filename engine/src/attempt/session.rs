@@ -1,14 +1,17 @@
 //! What agents said and did: written as runners tell it, in the transaction of everything else that they say, and never acted on.
 
 use domain::{
-    Actor, AttemptId, AttemptKey, AttemptState, Permission, SessionEvent, SessionEventKind, TaskId, Timestamp, WorkspaceId,
-    session::SessionPart,
+    Actor, AttemptId, AttemptKey, AttemptState, CostSource, Permission, SessionEvent, SessionEventKind, StepCost, TaskId, Timestamp,
+    WorkspaceId, session::SessionPart,
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 
 use super::usage::{self, Told};
-use crate::{Engine, Error, Result};
+use crate::{
+    Engine, Error, Result,
+    price::{self, Answered},
+};
 
 /// Read at once: so many events, and so many bytes of them, at least one event.
 const PART: i64 = 500;
@@ -94,25 +97,56 @@ pub(super) struct NewEvent {
     payload: serde_json::Value,
     bytes: usize,
     #[serde(skip)]
-    used: Option<Told>,
+    kept: SessionEventKind,
 }
 
 impl NewEvent {
     /// As it can be kept: a runner may say what it likes.
     pub fn new(workspace_id: WorkspaceId, attempt: AttemptKey, event: &SessionEvent) -> Self {
-        let (kept, bytes) = event.kind.clone().kept();
+        let mut kind = event.kind.clone();
+        kind.cost_is_its_agents();
+        let (kept, bytes) = kind.kept();
         let payload = serde_json::to_value(&kept).unwrap_or_default();
         let (number, at, kind) = (event.number, event.at, kept.name());
-        let used = Told::of(workspace_id, attempt.attempt_id, &kept);
-        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes, used }
+        Self { workspace_id, attempt_id: attempt.attempt_id, number, at, kind, payload, bytes, kept }
+    }
+
+    /// An answer of a model whose cost its agent has not told along with it.
+    fn uncosted(&self) -> Option<Answered> {
+        let (model, tokens) = self.kept.uncosted()?;
+        Some(Answered { workspace: self.workspace_id, attempt: self.attempt_id, model: model.to_owned(), at: self.at, tokens })
+    }
+
+    fn costs(&mut self, micros: u64) {
+        self.kept.set_cost(StepCost { micros, source: CostSource::Workspace });
+        let text = serde_json::to_string(&self.kept).unwrap_or_default();
+        (self.payload, self.bytes) = (serde_json::to_value(&self.kept).unwrap_or_default(), text.len());
     }
 }
 
+/// What an answer has cost by the price of its time is kept with it: prices that are set later change nothing of it.
+async fn price_answers(conn: &mut PgConnection, events: &mut [NewEvent], now: Timestamp) -> Result<()> {
+    let (places, answers): (Vec<_>, Vec<_>) =
+        events.iter().enumerate().filter_map(|(place, event)| Some((place, event.uncosted()?))).unzip();
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let prices = price::at_their_times(conn, &answers, now).await?;
+    for ((place, answer), prices) in places.into_iter().zip(answers).zip(prices) {
+        if let Some(prices) = prices {
+            events[place].costs(prices.cost(answer.tokens));
+        }
+    }
+    Ok(())
+}
+
 /// Their numbers go on from those that are there, one by one.
-pub(super) async fn insert(conn: &mut PgConnection, events: &[NewEvent]) -> Result<()> {
+pub(super) async fn insert(conn: &mut PgConnection, events: &mut [NewEvent], now: Timestamp) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
+    price_answers(conn, events, now).await?;
+    let events = &*events;
     let done = sqlx::query!(
         "insert into session_event (workspace_id, attempt_id, number, at, kind, payload, bytes, total)
          select workspace_id, new.attempt_id, new.number, at, kind, payload, bytes, coalesce(last.total, 0) + so_far
@@ -128,7 +162,10 @@ pub(super) async fn insert(conn: &mut PgConnection, events: &[NewEvent]) -> Resu
     .execute(&mut *conn)
     .await?;
     match usize::try_from(done.rows_affected()) {
-        Ok(stored) if stored == events.len() => usage::add(conn, events.iter().filter_map(|event| event.used.as_ref())).await,
+        Ok(stored) if stored == events.len() => {
+            let told = events.iter().filter_map(|event| Told::of(event.workspace_id, event.attempt_id, &event.kept));
+            usage::add(conn, told).await
+        }
         _ => Err(Error::Conflict("the events of a session do not follow each other".into())),
     }
 }

@@ -1,7 +1,7 @@
 //! What a runner is told of a result that is to land: the commit, and what its pull request says.
 
 use domain::{
-    Attempt, Land, Usage,
+    Land, Usage,
     account::SYSTEM,
     landing,
     protocol::{LandingOrder, WantedPullRequest},
@@ -37,7 +37,7 @@ async fn pull_request(engine: &Engine, due: &Due, origin: &str) -> Result<Wanted
     let mut tx = engine.begin_in(due.workspace, SYSTEM.into()).await?;
     let task = task::query::view(&mut tx, id).await?;
     let task = tx.commit(task).await?;
-    let usage = used(&task.attempt_list);
+    let usage = Usage::of_attempts(&task.attempt_list);
     let attempt = task.attempt_list.iter().find(|attempt| attempt.id == due.attempt.attempt_id);
     let attempt = attempt.ok_or_else(|| Error::not_found("attempt", due.attempt.attempt_id))?;
     let beside = usize::try_from(due.position - 1).ok().and_then(|index| task.repositories.get(index));
@@ -50,13 +50,4 @@ async fn pull_request(engine: &Engine, due: &Due, origin: &str) -> Result<Wanted
         body: landing::body(&task, attempt, beside, usage.as_ref(), &format!("{origin}/tasks/{id}")),
         base: base_ref.map(|base| fill(base, &task.inputs).trim().to_owned()).filter(|base| !base.is_empty()),
     })
-}
-
-/// What its agents have used in all its attempts, those that judged them included; nothing when none has said so.
-fn used(attempts: &[Attempt]) -> Option<Usage> {
-    let mut all = Usage::default();
-    for usage in attempts.iter().flat_map(|attempt| [&attempt.usage.agent, &attempt.usage.judges]).flatten() {
-        all.add(usage);
-    }
-    Some(all).filter(Usage::is_known)
 }

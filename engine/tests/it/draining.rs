@@ -223,7 +223,7 @@ async fn what_a_runner_does_and_has_done_is_found_with_it(pool: PgPool) {
     let claimed = local.runner.claims(3).await;
     local.runner.starts(claimed[2].attempt).await.unwrap();
     local.runner.starts(claimed[0].attempt).await.unwrap();
-    let used = SessionEventKind::Usage { model: None, input: 1200, cached: 200, output: 34, is_part: true };
+    let used = SessionEventKind::Usage { model: None, input: 1200, cached: 200, cache_written: 0, output: 34, cost: None, is_part: true };
     let used = SessionEvent { number: 1, at: domain::Timestamp::UNIX_EPOCH, kind: used };
     local.runner.says_together(&[(claimed[0].attempt, Words::Session(vec![used]))]).await.pop().unwrap().unwrap();
     test.advance(TimeDelta::seconds(30));

@@ -384,12 +384,14 @@ async fn a_pull_request_says_what_was_proven_and_is_kept_up_to_date(pool: PgPool
     let (runner, assignment) = (&scene.runner.runner, scene.runner.runner.claims_one().await);
     runner.starts(assignment.attempt).await.unwrap();
     let event = |number, kind| SessionEvent { number, at: domain::Timestamp::UNIX_EPOCH, kind };
-    let used = event(1, SessionEventKind::Usage { model: None, input: 1200, cached: 0, output: 34, is_part: false });
+    let used =
+        event(1, SessionEventKind::Usage { model: None, input: 1200, cached: 0, cache_written: 0, output: 34, cost: None, is_part: false });
     let ended = event(2, SessionEventKind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(50_000) });
     runner.says_together(&[(assignment.attempt, Words::Session(vec![used, ended]))]).await.pop().unwrap().unwrap();
     runner.verifies(assignment.attempt).await.unwrap();
     let judge = |number, kind| event(number, SessionEventKind::Judge { round: 1, check: 1, event: Box::new(kind) });
-    let judge_used = judge(3, SessionEventKind::Usage { model: None, input: 300, cached: 0, output: 6, is_part: true });
+    let judge_used =
+        judge(3, SessionEventKind::Usage { model: None, input: 300, cached: 0, cache_written: 0, output: 6, cost: None, is_part: true });
     let judge_ended = judge(4, SessionEventKind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(10_000) });
     runner.says_together(&[(assignment.attempt, Words::Session(vec![judge_used, judge_ended]))]).await.pop().unwrap().unwrap();
     runner.reports(assignment.attempt, report(&assignment, CheckStatus::Passed)).await.unwrap();

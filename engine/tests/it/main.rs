@@ -29,6 +29,7 @@ mod link;
 mod logs;
 mod model;
 mod older;
+mod price;
 mod queue;
 mod races;
 mod reading;

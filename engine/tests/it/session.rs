@@ -238,7 +238,15 @@ async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgP
     let (id, runner, assignment) = begun(&test, &ada).await;
     let attempt = assignment.attempt;
     let event = |number, kind| SessionEvent { kind, ..message(number, "") };
-    let used = |model: &str, input| Event::Usage { model: Some(model.into()), input, cached: 10, output: 5, is_part: false };
+    let used = |model: &str, input| Event::Usage {
+        model: Some(model.into()),
+        input,
+        cached: 10,
+        cache_written: 0,
+        output: 5,
+        cost: None,
+        is_part: false,
+    };
     let ended = |cost| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(cost) };
     let judge = |kind| Event::Judge { round: 1, check: 1, event: Box::new(kind) };
     let started = Event::Started { backend: Backend::ClaudeCode, version: None, model: Some("opus".into()), session: None };
@@ -258,10 +266,22 @@ async fn what_an_attempt_has_used_is_told_with_it_and_its_judges_apart(pool: PgP
         cached: 30,
         output: 15,
         cost_micros: Some(900),
-        is_incomplete: false,
+        steps: 3,
+        told_steps: 3,
+        unpriced: models(&["opus", "haiku"]),
+        ..domain::Usage::default()
     };
-    let by_judges =
-        domain::Usage { models: models(&["sonnet"]), input: 33, cached: 20, output: 10, cost_micros: Some(22), is_incomplete: false };
+    let by_judges = domain::Usage {
+        models: models(&["sonnet"]),
+        input: 33,
+        cached: 20,
+        output: 10,
+        cost_micros: Some(22),
+        steps: 2,
+        told_steps: 2,
+        unpriced: models(&["sonnet"]),
+        ..domain::Usage::default()
+    };
     assert_eq!(usage, domain::AttemptUsage { agent: Some(by_agent), judges: Some(by_judges) });
 
     let id = test.create(&ada, NewTask { max_attempts: 1, ..prompt("two") }).await.summary.id;

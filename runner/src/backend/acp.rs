@@ -21,13 +21,13 @@ use domain::{
 use serde_json::{Value, json};
 
 use super::{
-    Beginning, Dialogue, Heard, how,
+    Beginning, Dialogue, Heard, Spent, how,
     json::{message, shortened, some_text, text},
     prompt::no_command,
     question::{Fate, Leave, Question, fate},
 };
 use calls::Calls;
-use outcome::Last;
+use outcome::{Last, Money};
 use pieces::Pieces;
 use waiting::{Asking, Gone, Options, Waiting, chosen};
 
@@ -95,6 +95,7 @@ pub(crate) struct Acp {
     /// The request that its turn is the answer to.
     turn: Option<u64>,
     turns: u64,
+    money: Money,
     pieces: Pieces,
     /// It has said something since it last did something.
     has_spoken: bool,
@@ -131,6 +132,7 @@ pub(super) fn begin(about: Description, place: Beginning<'_>, prompt: &str) -> (
         version: None,
         turn: None,
         turns: 0,
+        money: Money::after(place.spent.micros),
         pieces: Pieces::default(),
         has_spoken: false,
         calls: Calls::of(place.worktree.clone()),
@@ -205,6 +207,10 @@ impl Dialogue for Acp {
         self.session.clone().filter(|_| self.resume.is_some())
     }
 
+    fn spent(&self) -> Spent {
+        Spent { micros: self.money.so_far(), ..Spent::default() }
+    }
+
     fn verdict(&self, ended: Option<ExitStatus>) -> Result<(), Failure> {
         let title = self.about.backend.title();
         let Some(last) = &self.last else {
@@ -272,10 +278,11 @@ impl Acp {
                 if self.session.is_none() {
                     return self.ends(Last::failed(json!({"message": "it has not said what its session is called"})), vec![]);
                 }
+                self.model = self.model.take().or_else(|| own_model(result));
                 let started = Event::Started {
                     backend: self.about.backend.clone(),
                     version: self.version.clone(),
-                    model: self.model.clone().or_else(|| own_model(result)),
+                    model: self.model.clone(),
                     session: self.session.clone(),
                 };
                 let line = match &self.about.mode {
@@ -323,6 +330,10 @@ impl Acp {
             // of the session that goes on, and told in its own round; what it does now it tells while it does it
             "tool_call" if self.resumed && is_over(update) => Heard::default(),
             "tool_call" | "tool_call_update" => self.does(update),
+            "usage_update" => {
+                self.money.told(update);
+                Heard::default()
+            }
             // its plans and what it offers are for those who draw it, or come with later versions
             _ => Heard::default(),
         }
@@ -446,7 +457,7 @@ impl Acp {
     }
 
     fn ends(&mut self, last: Last, mut events: Vec<Event>) -> Heard {
-        events.push(Event::Ended { how: last.end, turns: None, cost_micros: None });
+        events.push(Event::Ended { how: last.end, turns: None, cost_micros: self.money.spent() });
         self.last = Some(last);
         Heard { is_over: true, withdrawn: self.waiting.drop_all().withdrawn, ..Heard::events(events) }
     }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     Beginning, Dialogue, Heard, Opening, Spent, how, in_the_worktree, input_in_the_worktree,
-    json::{message, number, shortened, some_text, text},
+    json::{message, micros, number, shortened, some_text, text},
     question::{Fate, Leave, Question, fate},
     where_it_is,
 };
@@ -90,6 +90,7 @@ struct Usage {
     model: Option<String>,
     input: u64,
     cached: u64,
+    cache_written: u64,
 }
 
 /// What counts of the last message.
@@ -370,14 +371,19 @@ impl ClaudeCode {
             "message_start" => {
                 let of = |name: &str| number(&event["message"]["usage"], name).unwrap_or(0);
                 let cached = of("/cache_read_input_tokens");
-                let input = of("/input_tokens").saturating_add(of("/cache_creation_input_tokens")).saturating_add(cached);
-                self.usage = Usage { model: some_text(event, "/message/model"), input, cached };
+                let cache_written = of("/cache_creation_input_tokens");
+                let input = of("/input_tokens").saturating_add(cache_written).saturating_add(cached);
+                self.usage = Usage { model: some_text(event, "/message/model"), input, cached, cache_written };
                 vec![]
             }
             "message_delta" => {
-                let Usage { model, input, cached } = std::mem::take(&mut self.usage);
+                let Usage { model, input, cached, cache_written } = std::mem::take(&mut self.usage);
                 let output = number(event, "/usage/output_tokens").unwrap_or(0);
-                if input == 0 && output == 0 { vec![] } else { vec![Event::Usage { model, input, cached, output, is_part: false }] }
+                if input == 0 && output == 0 {
+                    return vec![];
+                }
+                // it tells what that cost with the end of the turn
+                vec![Event::Usage { model, input, cached, cache_written, output, cost: None, is_part: false }]
             }
             _ => vec![],
         }
@@ -475,11 +481,6 @@ impl ClaudeCode {
         self.spent_micros = self.before_micros.saturating_add(total).max(self.spent_micros.saturating_add(since));
         Some(self.spent_micros)
     }
-}
-
-/// A float, as it comes; no more than a hint for people.
-fn micros(dollars: &Value) -> Option<u64> {
-    dollars.as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0).map(|cost| (cost * 1e6).round() as u64)
 }
 
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {

@@ -238,10 +238,11 @@ impl Codex {
             }
             Some(THREAD) => {
                 self.thread = some_text(result, "/thread/id");
+                self.model = some_text(result, "/thread/model").or(self.model.take());
                 let started = Event::Started {
                     backend: Backend::Codex,
                     version: self.version.clone(),
-                    model: some_text(result, "/thread/model").or_else(|| self.model.clone()),
+                    model: self.model.clone(),
                     session: self.thread.clone(),
                 };
                 Heard { answers: vec![self.turn_request(&self.prompt)], ..Heard::events(vec![started]) }
@@ -462,10 +463,13 @@ impl Codex {
         self.used.insert(thread.to_owned(), total);
         self.answers += 1;
         let used = Event::Usage {
-            model: self.model.clone(),
+            // which one a helper has nobody says
+            model: self.model.clone().filter(|_| is_own),
             input: of("last", "inputTokens"),
             cached: of("last", "cachedInputTokens"),
+            cache_written: of("last", "cacheWriteInputTokens"),
             output: of("last", "outputTokens"),
+            cost: None,
             is_part: false,
         };
         let mut heard = Heard::events(vec![used]);

@@ -52,6 +52,11 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer).and_then(Value::as_u64)
 }
 
+/// Dollars, in millionths: a float, as it comes; no more than a hint for people.
+pub(super) fn micros(dollars: &Value) -> Option<u64> {
+    dollars.as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0).map(|cost| (cost * 1e6).round() as u64)
+}
+
 /// For a message of ours.
 pub(super) fn shortened(text: &str) -> String {
     let text = kept_text(text.trim());

@@ -58,7 +58,7 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, Acp) {
         tells_more_of_a_command: true,
         ends_with_words: false,
         refused: is_unasked.then_some("the repository's own plugins, as nobody would be asked about what they do"),
-        model: None,
+        model: Some(model.to_owned()),
         is_unmeasured: false,
     };
     let (lines, dialogue) = acp::begin(about, place, prompt);

@@ -87,7 +87,10 @@ impl Dialogue for Own {
                     self.model = model.or(self.model.take());
                     heard.events.extend(self.begins());
                 }
-                Said::Event(event) => heard.events.extend(self.begins().into_iter().chain([event])),
+                Said::Event(event) => {
+                    let event = self.by_its_model(event);
+                    heard.events.extend(self.begins().into_iter().chain([event]));
+                }
                 Said::Ended(end) => {
                     heard.events.extend(self.begins());
                     heard.events.push(ended(end.is_ok()));
@@ -154,6 +157,14 @@ impl Own {
         }
         let version = Some(kept_text(&self.version));
         Some(Event::Started { backend: self.backend.clone(), version, model: self.model.clone(), session: self.session.clone() })
+    }
+
+    /// What it has used, it has used with the model that it has, unless it says of which.
+    fn by_its_model(&self, mut event: Event) -> Event {
+        if let Event::Usage { model, .. } = &mut event {
+            *model = model.take().or_else(|| self.model.clone());
+        }
+        event
     }
 
     /// A line of a text. What stands together is one message.

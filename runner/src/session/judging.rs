@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn what_it_says_and_uses_is_noted() {
         let mut judging = judging();
-        let used = Event::Usage { model: Some("opus".into()), input: 100, cached: 40, output: 20, is_part: false };
+        let used =
+            Event::Usage { model: Some("opus".into()), input: 100, cached: 40, cache_written: 0, output: 20, cost: None, is_part: false };
         let message = |text: &str| Event::Message { text: text.into() };
         let ended = Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: Some(1300) };
         for kind in [message("I look."), Event::Thinking { text: "Hm.".into() }, used.clone(), message("Done."), used, ended] {

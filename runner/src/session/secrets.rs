@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(secrets().out_of_event(call("echo key-of-the-agents 1")), call("echo [removed] 1"));
         let result = |output: &str| Event::ToolResult { call: "a".into(), output: output.into(), is_error: false };
         assert_eq!(secrets().out_of_event(result("KEY=key-of-the-agents-too\n")), result("KEY=[removed]\n"));
-        let used = Event::Usage { model: None, input: u64::MAX, cached: 0, output: 1, is_part: false };
+        let used = Event::Usage { model: None, input: u64::MAX, cached: 0, cache_written: 0, output: 1, cost: None, is_part: false };
         assert_eq!(secrets().out_of_event(used.clone()), used);
     }
 

@@ -2,6 +2,7 @@
 
 mod approval;
 mod endpoint;
+mod price;
 mod workflow;
 
 use std::{error::Error, time::Duration};

@@ -1,7 +1,7 @@
 //! `muster task session`
 
 use clap::Args;
-use domain::{SessionEvent, SessionEventKind as Event, session::dollars};
+use domain::{CostSource, SessionEvent, SessionEventKind as Event, session::dollars};
 
 use super::{
     connection::ConnectionArgs,
@@ -86,15 +86,17 @@ fn text_of(event: &Event) -> String {
         Event::Permission { tool, subject, allowed, by } => {
             format!("{tool} {subject}: {} by {by}", if *allowed { "allowed" } else { "not allowed" })
         }
-        Event::Usage { input, cached, output, is_part, .. } => {
+        Event::Usage { model, input, cached, output, cost, is_part, .. } => {
             let at_least = if *is_part { "at least " } else { "" };
-            format!("{at_least}{input} tokens in, {cached} of them cached, {output} out")
+            let model = model.as_ref().map(|model| format!("{model}: ")).unwrap_or_default();
+            let cost = cost.map(|cost| format!(", {}", cost.in_words())).unwrap_or_default();
+            format!("{model}{at_least}{input} tokens in, {cached} of them cached, {output} out{cost}")
         }
         Event::Error { message } => message.clone(),
         Event::Ended { how, turns, cost_micros } => {
             let how = serde_json::to_value(how).ok().and_then(|how| how.as_str().map(|how| how.replace('_', " "))).unwrap_or_default();
             let turns = turns.map(|turns| format!(", {turns} turn{}", if turns == 1 { "" } else { "s" })).unwrap_or_default();
-            let cost = cost_micros.map(|micros| format!(", {} at list prices", dollars(micros))).unwrap_or_default();
+            let cost = cost_micros.map(|micros| format!(", {} {}", dollars(micros), CostSource::Agent.in_words())).unwrap_or_default();
             format!("{how}{turns}{cost}")
         }
         Event::LeftOut { events } => format!("{events} events"),

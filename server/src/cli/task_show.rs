@@ -167,10 +167,8 @@ fn page(task: &TaskView, events: &[Event], address: &str) -> String {
     lines.extend(checks(task));
     let found = task.attempt_list.last().map(|attempt| attempt.findings.as_slice()).unwrap_or_default();
     lines.extend(section("Worth a look", found.iter().map(|finding| shown(&finding.detail).to_string()).collect()));
-    lines.extend(section(
-        "Attempts",
-        task.attempt_list.iter().flat_map(|one| [vec![attempt_line(one)], used_lines(one)].concat()).collect(),
-    ));
+    let attempts = task.attempt_list.iter().flat_map(|one| [vec![attempt_line(one)], used_lines(one)].concat());
+    lines.extend(section("Attempts", attempts.chain(all_used_line(&task.attempt_list)).collect()));
     lines.extend(section("History", events.iter().map(event_line).collect()));
     lines.join("\n") + "\n"
 }
@@ -269,6 +267,12 @@ fn attempt_line(attempt: &Attempt) -> String {
     let branch = attempt.branch.as_deref().unwrap_or_default();
     let why = attempt.failure.as_ref().map(|failure| format!("  {}", shown(&failure.message))).unwrap_or_default();
     format!("{}  {:<9}  {took:<10}  {dim}{}  {}{dim:#}{why}", attempt.number, attempt.state.name(), shown(&attempt.runner), shown(branch))
+}
+
+/// What agents and judges have used in all attempts, where there are several.
+fn all_used_line(attempts: &[Attempt]) -> Option<String> {
+    let all = Usage::of_attempts(attempts).filter(|_| attempts.len() > 1)?;
+    Some(format!("   {dim}all used{dim:#} {}", shown(&all.in_words()), dim = dim()))
 }
 
 /// What its agent has used, and what those that judged it have.

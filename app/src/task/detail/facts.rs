@@ -3,7 +3,6 @@
 use domain::{
     Attempt, CheckStatus, TaskId, TaskView, Usage,
     repository::also_fetched,
-    session::dollars,
     task::{Complexity, On, TaskDependency, TaskLink, TaskRepository, TierSource},
 };
 use leptos::prelude::*;
@@ -83,6 +82,7 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
         {latest.and_then(|attempt| attempt.usage.agent.as_ref()).map(|usage| wide_fact("Used", used(usage)))}
         {latest.and_then(|attempt| attempt.usage.judges.as_ref()).map(|usage| wide_fact("Judges used", used(usage)))}
+        {all_used(&task.attempt_list).map(|words| wide_fact("All attempts used", words))}
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
         {task.estimate_seconds.map(|seconds| fact("Expected", duration(seconds.unsigned_abs())))}
         {is_executed.then(|| fact("How hard", tier(&task.complexity)))}
@@ -113,13 +113,21 @@ fn tier(complexity: &Complexity) -> impl IntoView + use<> {
     view! { {complexity.tier.name()} {beside.map(|beside| view! { " " <span class="u-quiet">{beside}</span> })} }
 }
 
-/// By one attempt, as far as it was told.
+/// By agents and judges in all attempts, where there are several.
+pub fn all_used(attempts: &[Attempt]) -> Option<String> {
+    Usage::of_attempts(attempts).filter(|_| attempts.len() > 1).map(|usage| used(&usage))
+}
+
+/// As far as it was told.
 fn used(usage: &Usage) -> String {
     let at_least = if usage.is_incomplete { "at least " } else { "" };
     let spent = (usage.input > 0 || usage.output > 0).then(|| format!("{at_least}{}", tokens(usage.input, usage.cached, usage.output)));
-    let cost = usage.cost_micros.map(|micros| format!("{at_least}{} at list prices", dollars(micros)));
+    let costs = usage.costs_in_words().into_iter().map(|cost| match usage.cost_micros.or(usage.priced_micros) {
+        Some(_) => format!("{at_least}{cost}"),
+        None => cost,
+    });
     let models = (!usage.models.is_empty()).then(|| legible(&usage.models.join(", ")));
-    [models, spent.map(|spent| format!("tokens: {spent}")), cost].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [models, spent.map(|spent| format!("tokens: {spent}"))].into_iter().flatten().chain(costs).collect::<Vec<_>>().join("; ")
 }
 
 fn base(task: &TaskView, latest: Option<&Attempt>) -> impl IntoView + use<> {
@@ -208,7 +216,12 @@ mod tests {
         assert_eq!(used(&usage), "m; tokens: 1,200 in (1,000 cached), 40 out");
         usage.is_incomplete = true;
         usage.cost_micros = Some(1305);
-        assert_eq!(used(&usage), "m; tokens: at least 1,200 in (1,000 cached), 40 out; at least $0.0013 at list prices");
+        assert_eq!(
+            used(&usage),
+            "m; tokens: at least 1,200 in (1,000 cached), 40 out; at least $0.0013 at list price, as the agent counts it"
+        );
+        let unknown = Usage { cost_micros: None, steps: 2, ..usage };
+        assert_eq!(used(&unknown), "m; tokens: at least 1,200 in (1,000 cached), 40 out; price unknown");
     }
 
     #[test]

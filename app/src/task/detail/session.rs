@@ -20,7 +20,10 @@ use domain::{
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::log::{Kept, act};
+use super::{
+    facts::all_used,
+    log::{Kept, act},
+};
 use crate::{
     components::{Button, Empty, Icon, Loading, Notice, Tone, icon},
     fetched::fetched,
@@ -131,6 +134,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
         version
     });
     let totals = Memo::new(move |_| reading.script.with(|script| script.totals.words()));
+    let of_all = Memo::new(move |_| task.with(|task| all_used(&task.attempt_list)));
     let is_one_of_several = Memo::new(move |_| task.with(|task| task.attempt_list.len() > 1));
     let is_empty = Memo::new(move |_| reading.script.with(|script| script.entries.is_empty()));
     // written with `set`, which tells of the same value as well, and the button must not be made anew below a finger
@@ -144,6 +148,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
             {move || is_one_of_several.get().then(|| view! { <li>"Attempt " {attempt}</li> })}
             {move || totals.get().into_iter().map(|words| view! { <li>{words}</li> }).collect_view()}
             {move || (after > 0 || more.get()).then(|| view! { <li>"as far as it is shown"</li> })}
+            {move || of_all.get().map(|words| view! { <li>"All attempts: " {words}</li> })}
         </ul>
         {(after > 0)
             .then(|| {

@@ -6,7 +6,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use crate::backend::json::{number, shortened, some_text, text};
+use crate::backend::json::{micros, number, shortened, some_text, text};
 
 pub(super) struct Last {
     pub end: SessionEnd,
@@ -97,20 +97,59 @@ pub(super) fn usage(result: &Value, model: Option<&str>) -> Vec<Event> {
             model: some_text(used, "/model"),
             input: of(used, "input_tokens"),
             cached: 0,
+            cache_written: 0,
             output: of(used, "output_tokens"),
+            cost: None,
             is_part: false,
         };
         return by_model.iter().take(MOST_MODELS).map(used).collect();
     }
     let of = |name: &str| number(result, &format!("/usage/{name}")).unwrap_or(0);
-    let cached = of("cachedReadTokens");
-    let input = of("inputTokens").saturating_add(of("cachedWriteTokens")).saturating_add(cached);
+    let (cached, cache_written) = (of("cachedReadTokens"), of("cachedWriteTokens"));
+    let input = of("inputTokens").saturating_add(cache_written).saturating_add(cached);
     let output = of("outputTokens").saturating_add(of("thoughtTokens"));
     if input == 0 && output == 0 {
         return vec![];
     }
     // how many answers came before the last one nobody says
-    vec![Event::Usage { model: model.map(str::to_owned), input, cached, output, is_part: true }]
+    vec![Event::Usage { model: model.map(str::to_owned), input, cached, cache_written, output, cost: None, is_part: true }]
+}
+
+/// What the session has cost, as some tell it while they work.
+#[derive(Default)]
+pub(super) struct Money {
+    /// As it was told last, and what was spent before it was counted anew.
+    total: u64,
+    before: u64,
+    is_told: bool,
+}
+
+impl Money {
+    /// In millionths of a dollar, by the end of the last round.
+    pub fn after(spent: u64) -> Self {
+        Self { total: spent, ..Self::default() }
+    }
+
+    /// The protocol has it counted over all rounds; where it is less than before, somebody counts anew. In dollars alone, and that it cost nothing
+    /// say those that know no price of their model.
+    pub fn told(&mut self, update: &Value) {
+        let in_dollars = text(update, "/cost/currency") == "USD";
+        let Some(total) = micros(&update["cost"]["amount"]).filter(|total| in_dollars && *total > 0) else { return };
+        if total < self.total {
+            self.before = self.before.saturating_add(self.total);
+        }
+        (self.total, self.is_told) = (total, true);
+    }
+
+    /// In all rounds; nothing before it has told anything in this one.
+    pub fn spent(&self) -> Option<u64> {
+        self.is_told.then(|| self.so_far())
+    }
+
+    /// As far as it was ever told.
+    pub fn so_far(&self) -> u64 {
+        self.before.saturating_add(self.total)
+    }
 }
 
 /// Of one turn.
@@ -235,14 +274,41 @@ mod tests {
     }
 
     #[test]
+    fn what_a_session_has_cost_is_told_in_dollars_or_not_at_all() {
+        let update = |amount: Value, currency: &str| json!({"used": 100, "size": 1000, "cost": {"amount": amount, "currency": currency}});
+        let mut money = Money::default();
+        for unknown in [json!({"used": 100, "size": 1000}), update(json!(0), "USD"), update(json!(0.5), "EUR"), update(json!("1"), "USD")] {
+            money.told(&unknown);
+            assert_eq!(money.spent(), None, "{unknown}");
+        }
+        money.told(&update(json!(0.01), "USD"));
+        money.told(&update(json!(0.015), "USD"));
+        assert_eq!(money.spent(), Some(15_000), "of the whole session");
+        let mut later = Money::after(15_000);
+        assert_eq!(later.spent(), None);
+        later.told(&update(json!(0.02), "USD"));
+        assert_eq!(later.spent(), Some(20_000));
+        let mut anew = Money::after(15_000);
+        anew.told(&update(json!(0.004), "USD"));
+        assert_eq!(anew.spent(), Some(19_000));
+    }
+
+    #[test]
     fn what_was_used_is_told_as_they_say_it() {
         let opencode = json!({"usage": {"inputTokens": 60, "outputTokens": 20, "totalTokens": 120, "cachedReadTokens": 40}});
-        let last = Event::Usage { model: Some("m".into()), input: 100, cached: 40, output: 20, is_part: true };
+        let last =
+            Event::Usage { model: Some("m".into()), input: 100, cached: 40, cache_written: 0, output: 20, cost: None, is_part: true };
         assert_eq!(usage(&opencode, Some("m")), [last]);
         let gemini = json!({"_meta": {"quota": {"token_count": {"input_tokens": 9}, "model_usage": [{"model": "m", "token_count": {"input_tokens": 200, "output_tokens": 40}}]}}});
-        assert_eq!(usage(&gemini, None), [Event::Usage { model: Some("m".into()), input: 200, cached: 0, output: 40, is_part: false }]);
+        assert_eq!(
+            usage(&gemini, None),
+            [Event::Usage { model: Some("m".into()), input: 200, cached: 0, cache_written: 0, output: 40, cost: None, is_part: false }]
+        );
         assert!(usage(&json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}}), None).is_empty());
         let absurd = json!({"usage": {"inputTokens": u64::MAX, "cachedWriteTokens": 1, "outputTokens": u64::MAX, "thoughtTokens": 1}});
-        assert_eq!(usage(&absurd, None), [Event::Usage { model: None, input: u64::MAX, cached: 0, output: u64::MAX, is_part: true }]);
+        assert_eq!(
+            usage(&absurd, None),
+            [Event::Usage { model: None, input: u64::MAX, cached: 0, cache_written: 1, output: u64::MAX, cost: None, is_part: true }]
+        );
     }
 }

@@ -187,7 +187,7 @@ fn a_recorded_session_of_gemini_cli_is_told_whole() {
     let run = json!({"command": "echo hi > ran.txt; cat ran.txt"});
     assert!(matches!(&events[3], Event::ToolCall { tool, input, .. } if tool == "execute" && *input == run), "{:?}", events[3]);
     assert_eq!(events[7], made());
-    assert_eq!(events[11], Event::Usage { model, input: 400, cached: 0, output: 80, is_part: false });
+    assert_eq!(events[11], Event::Usage { model, input: 400, cached: 0, cache_written: 0, output: 80, cost: None, is_part: false });
     assert_eq!(events[12], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
     assert!(is_over && dialogue.verdict(exit(0)).is_ok() && dialogue.verdict(None).is_ok());
     let methods: Vec<_> = said.iter().filter_map(|line| line["method"].as_str()).collect();
@@ -234,6 +234,30 @@ fn a_later_round_tells_nothing_of_the_earlier_one() {
     assert_eq!((&resume["method"], &resume["params"]["sessionId"]), (&json!("session/resume"), &json!("ses_1")));
     let heard = dialogue.hear(&answers(SESSION, json!({})));
     assert_eq!(lines(&heard)[0]["params"]["sessionId"], "ses_1");
+}
+
+#[test]
+fn what_a_session_has_cost_is_told_with_its_end() {
+    let terms = AgentTerms::default();
+    let mut dialogue = at_work(opencode::open(beginning(&terms), "tidy up").1);
+    let cost = json!({"amount": 0.0125, "currency": "USD"});
+    let update = json!({"sessionUpdate": "usage_update", "used": 9, "size": 100, "cost": cost});
+    let told = json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s1", "update": update}});
+    assert_eq!(dialogue.hear(&told.to_string()), Heard::default());
+    let heard = dialogue.hear(&answers(TURN, json!({"stopReason": "end_turn"})));
+    assert_eq!(heard.events, [Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(12_500) }]);
+    assert_eq!(dialogue.spent().micros, 12_500, "a later round goes on from there");
+}
+
+#[test]
+fn the_model_that_it_names_itself_is_that_of_what_it_uses() {
+    let terms = AgentTerms::default();
+    let mut dialogue = gemini_cli::open(beginning(&terms), "tidy up").1;
+    dialogue.hear(&answers(INITIALIZE, json!({"protocolVersion": 1})));
+    dialogue.hear(&answers(SESSION, json!({"sessionId": "s1", "models": {"currentModelId": "large"}})));
+    dialogue.hear(&answers(MODE, json!({})));
+    let heard = dialogue.hear(&answers(TURN, json!({"stopReason": "end_turn", "usage": {"inputTokens": 5, "outputTokens": 1}})));
+    assert!(matches!(&heard.events[0], Event::Usage { model: Some(model), input: 5, .. } if model == "large"), "{heard:?}");
 }
 
 #[test]

@@ -71,7 +71,15 @@ fn a_session_that_goes_well_is_told_whole() {
 #[test]
 fn what_each_answer_of_the_model_used_is_told_once() {
     let (events, verdict) = played("partial", 0);
-    let used = Event::Usage { model: Some("claude-sonnet-4-5".into()), input: 160, cached: 50, output: 20, is_part: false };
+    let used = Event::Usage {
+        model: Some("claude-sonnet-4-5".into()),
+        input: 160,
+        cached: 50,
+        cache_written: 10,
+        output: 20,
+        cost: None,
+        is_part: false,
+    };
     assert_eq!(events.iter().filter(|event| **event == used).count(), 2, "{events:#?}");
     assert_eq!(names(&events).iter().filter(|name| **name == "usage").count(), 2);
     assert_eq!(verdict, Ok(()));

@@ -80,7 +80,8 @@ fn a_recorded_session_is_told_whole() {
     }
     assert_eq!(names(&events), ["started", "tool_call", "tool_result", "usage", "message", "usage", "ended"], "{events:#?}");
     assert_eq!(events[2], Event::ToolResult { call: "call_1".into(), output: "hi".into(), is_error: false });
-    assert_eq!(events[3], Event::Usage { model: None, input: 100, cached: 40, output: 20, is_part: false });
+    let model = Some("gpt-5.2".to_owned());
+    assert_eq!(events[3], Event::Usage { model, input: 100, cached: 40, cache_written: 0, output: 20, cost: None, is_part: false });
     assert_eq!(events[6], Event::Ended { how: SessionEnd::Completed, turns: Some(2), cost_micros: None });
     assert!(is_over && dialogue.verdict(exit(0)).is_ok());
     let methods: Vec<_> = answers.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, path::Path};
 
 use domain::{
-    SessionEventKind as Event,
+    CostSource, SessionEventKind as Event, StepCost,
     session::{FileChange, kept_text},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::backend::{in_the_worktree, input_in_the_worktree};
+use crate::backend::{in_the_worktree, input_in_the_worktree, json::micros};
 
 /// A place in a message, as a JSON pointer: `/message/text`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -108,7 +108,10 @@ struct Usage {
     model: Option<Pointer>,
     input: Option<Pointer>,
     cached: Option<Pointer>,
+    cache_written: Option<Pointer>,
     output: Option<Pointer>,
+    /// What that cost, in dollars. That it cost nothing is said by agents that know no price.
+    cost: Option<Pointer>,
 }
 
 /// It has said all.
@@ -228,11 +231,14 @@ impl Usage {
     fn read(&self, message: &Value) -> Option<Event> {
         let number = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| message.pointer(&pointer.0)?.as_u64()).unwrap_or(0);
         let (input, cached, output) = (number(&self.input), number(&self.cached), number(&self.output));
+        let cost = self.cost.as_ref().and_then(|cost| micros(message.pointer(&cost.0)?)).filter(|micros| *micros > 0);
         (input > 0 || output > 0).then(|| Event::Usage {
             model: optional_text(message, self.model.as_ref()),
             input,
             cached,
+            cache_written: number(&self.cache_written),
             output,
+            cost: cost.map(|micros| StepCost { micros, source: CostSource::Agent }),
             is_part: false,
         })
     }

@@ -4,7 +4,7 @@ mod recorded;
 
 use std::os::unix::process::ExitStatusExt;
 
-use domain::{AgentTerms, session::FileChange};
+use domain::{AgentTerms, CostSource, StepCost, session::FileChange};
 use serde_json::json;
 
 use super::*;
@@ -103,7 +103,8 @@ fn a_recorded_session_is_told_as_its_manifest_says() {
     let input = json!({"command": "echo hello > out.txt && cat out.txt", "description": "x"});
     assert_eq!(events[1], Event::ToolCall { call: "toolu_01".into(), tool: "Bash".into(), input });
     assert_eq!(events[2], Event::ToolResult { call: "toolu_01".into(), output: "hello".into(), is_error: false });
-    assert_eq!(events[4], Event::Usage { model: None, input: 200, cached: 100, output: 40, is_part: false });
+    let model = Some("claude-sonnet-4-5".to_owned());
+    assert_eq!(events[4], Event::Usage { model, input: 200, cached: 100, cache_written: 0, output: 40, cost: None, is_part: false });
     assert_eq!(events[5], ended(true));
     assert!(is_over && dialogue.gone(exit(0)).is_empty());
     assert_eq!((dialogue.verdict(exit(0)), dialogue.verdict(None)), (Ok(()), Ok(())), "it had said all, and would not go");
@@ -239,6 +240,24 @@ failure = { text = "/why" }
     assert_eq!(names(&heard.events), ["started", "usage", "ended"], "{:#?}", heard.events);
     assert!(heard.is_over);
     assert_eq!(why(&dialogue, exit(0)), "mine (own) failed: no model", "of two ends the one that went badly counts");
+}
+
+#[test]
+fn what_an_answer_has_cost_is_told_where_the_agent_knows_it() {
+    let usage = "[[line]]\nusage = { model = \"/model\", input = \"/in\", output = \"/out\", cache_written = \"/kept\", cost = \"/cost\" }";
+    for (line, cost) in [
+        (r#"{"model": "m", "in": 7, "out": 3, "kept": 2, "cost": 0.0125}"#, Some(StepCost { micros: 12_500, source: CostSource::Agent })),
+        (r#"{"model": "m", "in": 7, "out": 3, "kept": 2, "cost": 0}"#, None),
+        (r#"{"model": "m", "in": 7, "out": 3, "kept": 2}"#, None),
+    ] {
+        let heard = lines(usage).hear(line);
+        let model = Some("m".to_owned());
+        assert_eq!(
+            heard.events[1],
+            Event::Usage { model, input: 7, cached: 0, cache_written: 2, output: 3, cost, is_part: false },
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! One entry of a session.
 
 use domain::{
-    SessionEventKind as Kind,
+    CostSource, SessionEventKind as Kind, StepCost,
+    price::UNKNOWN,
     session::{SessionEnd, dollars},
 };
 use leptos::prelude::*;
@@ -22,12 +23,12 @@ use crate::{
 const FOLD_AT: usize = 300;
 
 pub fn entry(entry: Entry, is_open: Signal<bool>) -> AnyView {
-    let Entry { event, later } = entry;
+    let Entry { event, later, turn_micros } = entry;
     let (number, usage) = (event.number, later.usage.clone());
     let copied = copied(&event.kind);
     view! {
         <li class="c-session__entry" id=format!("e{number}") data-kind=event.kind.name()>
-            <div class="c-session__main">{content(&event.kind, number, &later, is_open)}</div>
+            <div class="c-session__main">{content(&event.kind, number, &later, turn_micros, is_open)}</div>
             <div class="c-session__side">
                 {move || usage.get().map(used)}
                 {copied.map(|(text, label)| view! { <CopyButton text=text label=label /> })}
@@ -51,7 +52,7 @@ fn copied(kind: &Kind) -> Option<(String, &'static str)> {
     }
 }
 
-fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> AnyView {
+fn content(kind: &Kind, number: i64, later: &Later, turn_micros: Option<u64>, is_open: Signal<bool>) -> AnyView {
     match kind {
         Kind::Started { backend, version, model, .. } => {
             let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -78,9 +79,12 @@ fn content(kind: &Kind, number: i64, later: &Later, is_open: Signal<bool>) -> An
             changed(Changed { number, path: path.clone(), change: *change, diff: diff.clone() }, None)
         }
         Kind::Permission { tool, subject, allowed, by } => permission(tool, subject, *allowed, by),
-        Kind::Usage { input, cached, output, .. } => line("u-quiet", Icon::Gauge, tokens(*input, *cached, *output)),
+        Kind::Usage { input, cached, output, cost, .. } => {
+            let cost = cost.map_or_else(|| UNKNOWN.to_owned(), StepCost::in_words);
+            line("u-quiet", Icon::Gauge, format!("{}, {cost}", tokens(*input, *cached, *output)))
+        }
         Kind::Error { message } => line("u-bad", Icon::Alert, legible(message)),
-        Kind::Ended { how, turns, cost_micros } => ended(*how, *turns, *cost_micros),
+        Kind::Ended { how, turns, cost_micros } => ended(*how, *turns, cost_micros.map(|so_far| cost_of_turn(so_far, turn_micros))),
         Kind::LeftOut { events } => {
             let are = if *events == 1 { "event is" } else { "events are" };
             line("u-quiet", Icon::Dots, format!("{} {are} left out", grouped(*events)))
@@ -117,7 +121,16 @@ fn permission(tool: &str, subject: &str, allowed: bool, by: &str) -> AnyView {
     .into_any()
 }
 
-fn ended(how: SessionEnd, turns: Option<u64>, cost_micros: Option<u64>) -> AnyView {
+/// What the turn has cost, where it is not the first, and the session with it.
+fn cost_of_turn(so_far: u64, turn: Option<u64>) -> String {
+    let by = CostSource::Agent.in_words();
+    match turn {
+        Some(turn) => format!(", for {} {by} ({} with all before)", dollars(turn), dollars(so_far)),
+        None => format!(", for {} {by}", dollars(so_far)),
+    }
+}
+
+fn ended(how: SessionEnd, turns: Option<u64>, cost: Option<String>) -> AnyView {
     let (tone, shape, how) = match how {
         SessionEnd::Completed => ("u-good", Icon::Check, "Done"),
         SessionEnd::Failed => ("u-bad", Icon::Cross, "Failed"),
@@ -126,10 +139,25 @@ fn ended(how: SessionEnd, turns: Option<u64>, cost_micros: Option<u64>) -> AnyVi
     };
     let turns =
         turns.map(|turns| format!(", after {}", count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"))).unwrap_or_default();
-    let cost = cost_micros.map(|micros| format!(", for {} at list prices", dollars(micros))).unwrap_or_default();
+    let cost = cost.unwrap_or_default();
     line(tone, shape, format!("{how}{turns}{cost}"))
 }
 
 fn used(used: Used) -> impl IntoView {
-    view! { <span class="c-session__usage" id=format!("e{}", used.number)>{tokens(used.input, used.cached, used.output)}</span> }
+    let cost = used.cost_in_words().map(|cost| view! { <span class="c-session__cost">{cost}</span> });
+    view! {
+        <span class="c-session__usage" id=format!("e{}", used.number)>{tokens(used.input, used.cached, used.output)}</span>
+        {cost}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_not_the_first_says_what_it_has_cost_itself() {
+        assert_eq!(cost_of_turn(1300, None), ", for $0.0013 at list price, as the agent counts it");
+        assert_eq!(cost_of_turn(2000, Some(700)), ", for $0.0007 at list price, as the agent counts it ($0.0020 with all before)");
+    }
 }

@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::{
-    Backend, SessionEvent, SessionEventKind as Kind,
-    session::{FileChange, dollars},
-};
+use domain::{Backend, SessionEvent, SessionEventKind as Kind, StepCost, Usage, price, session::FileChange};
 use leptos::prelude::*;
 
 use super::words::{legible, tokens};
@@ -16,6 +13,8 @@ use crate::text::count;
 pub struct Entry {
     pub event: Arc<SessionEvent>,
     pub later: Later,
+    /// Of the end of a turn before which others have ended: what has come to the cost of the session since, as the agent counts it.
+    pub turn_micros: Option<u64>,
 }
 
 /// What other events say about an entry; each of them has its own number.
@@ -47,6 +46,20 @@ pub struct Used {
     pub input: u64,
     pub cached: u64,
     pub output: u64,
+    pub cost: Option<StepCost>,
+    /// Its agent tells the cost with the end of the turn.
+    pub is_told_later: bool,
+}
+
+impl Used {
+    /// What it has cost. Nothing where that is told later.
+    pub fn cost_in_words(self) -> Option<String> {
+        match self.cost {
+            Some(cost) => Some(cost.in_words()),
+            None if self.is_told_later => None,
+            None => Some(price::UNKNOWN.to_owned()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -83,6 +96,7 @@ impl Script {
     }
 
     fn add(&mut self, event: SessionEvent) {
+        let turn_micros = self.totals.turn_micros(&event.kind);
         self.totals.add(&event.kind);
         if self.is_of_the_same_judge(&event) || self.belongs(&event) {
             return;
@@ -97,7 +111,7 @@ impl Script {
             Kind::Message { .. } | Kind::Thinking { .. } => self.spoken = Some(here),
             _ => {}
         }
-        self.entries.push(Entry { event: Arc::new(event), later: Later::default() });
+        self.entries.push(Entry { event: Arc::new(event), later: Later::default(), turn_micros });
     }
 
     /// What a judge did is shown elsewhere. Its first event becomes a line that says that it was asked; the others are of that.
@@ -131,8 +145,10 @@ impl Script {
                 let changed = Changed { number, path: path.clone(), change: *change, diff: diff.clone() };
                 entry.later.changes.update(|changes| changes.push(changed));
             }
-            Kind::Usage { input, cached, output, .. } => {
-                entry.later.usage.set(Some(Used { number, input: *input, cached: *cached, output: *output }));
+            Kind::Usage { input, cached, output, cost, .. } => {
+                let is_told_later = self.totals.tells_costs_later();
+                let used = Used { number, input: *input, cached: *cached, output: *output, cost: *cost, is_told_later };
+                entry.later.usage.set(Some(used));
             }
             _ => return false,
         }
@@ -146,48 +162,56 @@ pub struct Totals {
     agent: Option<(Backend, Option<String>)>,
     model: Option<String>,
     turns: Option<u64>,
-    input: u64,
-    cached: u64,
-    output: u64,
-    /// There was more.
-    is_part: bool,
+    /// What its answers and those of its judges come to, but for what agents tell of a whole turn.
+    steps: Usage,
+    /// As an agent tells it with the ends of its turns: of the whole session.
     cost_micros: Option<u64>,
-    /// What its judges have cost.
+    /// What its judges have cost, each of which has a session of its own.
     judged_micros: Option<u64>,
 }
 
 impl Totals {
     fn add(&mut self, kind: &Kind) {
+        if let Some(step) = Usage::of_step(kind) {
+            self.steps.add(&step);
+        }
         match kind {
             Kind::Started { backend, version, model, .. } => {
                 self.agent = Some((backend.clone(), version.clone()));
                 self.model = model.clone();
             }
-            Kind::Usage { model, input, cached, output, is_part } => {
-                self.is_part |= is_part;
-                self.model = self.model.take().or_else(|| model.clone());
-                self.input = self.input.saturating_add(*input);
-                self.cached = self.cached.saturating_add(*cached);
-                self.output = self.output.saturating_add(*output);
-            }
+            Kind::Usage { model, .. } => self.model = self.model.take().or_else(|| model.clone()),
             // of each round, when it has been told that checks did not pass; what it costs is of all of them so far
             Kind::Ended { turns, cost_micros, .. } => {
                 self.turns = sum(self.turns, *turns);
                 self.cost_micros = self.cost_micros.max(*cost_micros);
             }
             // each judge has a session of its own; what it used counts to the attempt
-            Kind::Judge { event, .. } => match &**event {
-                Kind::Usage { input, cached, output, is_part, .. } => {
-                    self.is_part |= is_part;
-                    self.input = self.input.saturating_add(*input);
-                    self.cached = self.cached.saturating_add(*cached);
-                    self.output = self.output.saturating_add(*output);
+            Kind::Judge { event, .. } => {
+                if let Kind::Ended { cost_micros, .. } = &**event {
+                    self.judged_micros = sum(self.judged_micros, *cost_micros);
                 }
-                Kind::Ended { cost_micros, .. } => self.judged_micros = sum(self.judged_micros, *cost_micros),
-                _ => {}
-            },
+            }
             _ => {}
         }
+    }
+
+    /// Before the end of that turn is added: what has come to the cost since the one before; nothing where there was none, or it says less.
+    fn turn_micros(&self, kind: &Kind) -> Option<u64> {
+        let Kind::Ended { cost_micros: Some(so_far), .. } = kind else { return None };
+        so_far.checked_sub(self.cost_micros?)
+    }
+
+    /// As far as it is known whose session it is.
+    fn tells_costs_later(&self) -> bool {
+        self.agent.as_ref().is_some_and(|(backend, _)| backend.counts_money())
+    }
+
+    /// What all of it has used and cost.
+    fn used(&self) -> Usage {
+        let told = sum(self.cost_micros, self.judged_micros);
+        let told_steps = if told.is_some() { self.steps.steps } else { self.steps.told_steps };
+        Usage { cost_micros: sum(told, self.steps.cost_micros), told_steps, ..self.steps.clone() }
     }
 
     pub fn words(&self) -> Vec<String> {
@@ -196,11 +220,13 @@ impl Totals {
             None => backend.title().into_owned(),
         });
         let turns = self.turns.map(|turns| count(u32::try_from(turns).unwrap_or(u32::MAX) as usize, "turn"));
-        let at_least = if self.is_part { "at least " } else { "" };
-        let used =
-            (self.input > 0 || self.output > 0).then(|| format!("tokens: {at_least}{}", tokens(self.input, self.cached, self.output)));
-        let cost = sum(self.cost_micros, self.judged_micros).map(|micros| format!("{} at list prices", dollars(micros)));
-        [agent, self.model.as_deref().map(legible), turns, used, cost].into_iter().flatten().collect()
+        let used = self.used();
+        let at_least = if used.is_incomplete { "at least " } else { "" };
+        let tokens =
+            (used.input > 0 || used.output > 0).then(|| format!("tokens: {at_least}{}", tokens(used.input, used.cached, used.output)));
+        let awaited = self.tells_costs_later() && used.cost_micros.is_none() && used.priced_micros.is_none();
+        let costs = if awaited { vec![] } else { used.costs_in_words() };
+        [agent, self.model.as_deref().map(legible), turns, tokens].into_iter().flatten().chain(costs).collect()
     }
 }
 
@@ -212,7 +238,7 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use domain::session::SessionEnd;
+    use domain::{CostSource, session::SessionEnd};
     use serde_json::json;
 
     use super::*;
@@ -230,7 +256,7 @@ mod tests {
     }
 
     fn usage(output: u64) -> Kind {
-        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, output, is_part: false }
+        Kind::Usage { model: Some("m".into()), input: 1200, cached: 1000, cache_written: 0, output, cost: None, is_part: false }
     }
 
     fn change(path: &str) -> Kind {
@@ -249,7 +275,9 @@ mod tests {
         let later = |script: &Script, place: usize| script.entries[place].later.clone();
         assert_eq!(later(&script, 2).answer.get_untracked().map(|answer| answer.number), Some(5));
         assert_eq!(later(&script, 2).changes.get_untracked()[0].path, "b.rs");
-        assert_eq!(later(&script, 2).usage.get_untracked(), Some(Used { number: 4, input: 1200, cached: 1000, output: 40 }));
+        let used = Used { number: 4, input: 1200, cached: 1000, output: 40, cost: None, is_told_later: false };
+        assert_eq!(later(&script, 2).usage.get_untracked(), Some(used));
+        assert_eq!(used.cost_in_words().as_deref(), Some("price unknown"));
         assert_eq!(later(&script, 1).answer.get_untracked(), None, "it is still at work");
         // what comes later finds the entry that is on the page, and comes once
         script.take(events(6, vec![change("b.rs"), result("a"), change("a.rs"), usage(2)]));
@@ -272,14 +300,14 @@ mod tests {
         let kinds = vec![usage(40), ended(1300), judge(2, says()), judge(2, usage(2)), judge(2, ended(700)), judge(3, says()), says()];
         let script = Script::new(0, events(1, kinds));
         assert_eq!(numbers(&script), [1, 2, 3, 6, 7]);
-        let expected = ["m", "1 turn", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0020 at list prices"];
+        let expected = ["m", "1 turn", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0020 at list price, as the agent counts it"];
         assert_eq!(script.totals.words(), expected);
     }
 
     #[test]
     fn a_part_is_not_said_to_be_all() {
-        let last = Kind::Usage { model: None, input: 100, cached: 0, output: 20, is_part: true };
-        assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out"]);
+        let last = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 20, cost: None, is_part: true };
+        assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out", "price unknown"]);
     }
 
     #[test]
@@ -295,8 +323,42 @@ mod tests {
             Kind::Started { backend: Backend::ClaudeCode, version: Some("2.1.328".into()), model: Some("sonnet".into()), session: None };
         let ended = |turns| Kind::Ended { how: SessionEnd::Completed, turns: Some(turns), cost_micros: Some(1300 * turns) };
         let script = Script::new(0, events(1, vec![started, usage(40), ended(1), usage(2), ended(2)]));
-        let expected = ["Claude Code 2.1.328", "sonnet", "3 turns", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0026 at list prices"];
+        let cost = "$0.0026 at list price, as the agent counts it";
+        let expected = ["Claude Code 2.1.328", "sonnet", "3 turns", "tokens: 2,400 in (2,000 cached), 42 out", cost];
         assert_eq!(script.totals.words(), expected);
         assert_eq!(Script::default().totals.words(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_step_has_its_cost_and_all_say_how_many_have_one() {
+        let priced = |micros| Kind::Usage {
+            model: Some("small".into()),
+            input: 100,
+            cached: 0,
+            cache_written: 0,
+            output: 1,
+            cost: Some(StepCost { micros, source: CostSource::Workspace }),
+            is_part: false,
+        };
+        let says = || Kind::Message { text: "I look.".into() };
+        let script = Script::new(0, events(1, vec![says(), priced(1200), says(), usage(40), says(), priced(300)]));
+        let cost = |place: usize| script.entries[place].later.usage.get_untracked().unwrap().cost_in_words().unwrap();
+        assert_eq!([cost(0), cost(1)], ["$0.0012 at the workspace's price", "price unknown"]);
+        let words = script.totals.words();
+        assert_eq!(words.last().map(String::as_str), Some("$0.0015 at the workspace's price (2 of 3 steps priced)"));
+    }
+
+    #[test]
+    fn a_turn_has_cost_what_came_since_the_one_before() {
+        let started = Kind::Started { backend: Backend::ClaudeCode, version: None, model: None, session: None };
+        let ended = |cost| Kind::Ended { how: SessionEnd::Completed, turns: Some(1), cost_micros: Some(cost) };
+        let says = || Kind::Message { text: "I look.".into() };
+        let mut script = Script::new(0, events(1, vec![started, says(), usage(2)]));
+        let step = script.entries[1].later.usage.get_untracked().unwrap();
+        assert_eq!(step.cost_in_words(), None, "it is told with the end of the turn");
+        assert_eq!(script.totals.words(), ["Claude Code", "m", "tokens: 1,200 in (1,000 cached), 2 out"]);
+        script.take(events(4, vec![ended(1300), says(), ended(2000), ended(1900)]));
+        let turns: Vec<_> = script.entries.iter().filter(|entry| matches!(entry.event.kind, Kind::Ended { .. })).collect();
+        assert_eq!(turns.iter().map(|entry| entry.turn_micros).collect::<Vec<_>>(), [None, Some(700), None]);
     }
 }

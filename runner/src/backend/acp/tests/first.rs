@@ -55,7 +55,18 @@ fn the_first_session_of_gemini_cli_is_told_whole() {
     let run = json!({"command": "echo hello > out.txt && cat out.txt"});
     assert!(matches!(&events[1], Event::ToolCall { tool, input, .. } if tool == "execute" && *input == run), "{:?}", events[1]);
     assert_eq!(events[3], Event::Message { text: "All done.".into() });
-    assert_eq!(events[4], Event::Usage { model: Some("gemini-2.5-flash".into()), input: 200, cached: 0, output: 40, is_part: false });
+    assert_eq!(
+        events[4],
+        Event::Usage {
+            model: Some("gemini-2.5-flash".into()),
+            input: 200,
+            cached: 0,
+            cache_written: 0,
+            output: 40,
+            cost: None,
+            is_part: false
+        }
+    );
     assert!(is_over && dialogue.verdict(exit(0)).is_ok());
     assert_eq!(said[3]["result"]["outcome"], json!({"outcome": "selected", "optionId": "proceed_once"}));
     assert_eq!(dialogue.session().as_deref(), Some("015dce8c-5de8-4a5d-9023-7a467e29a3be"));

@@ -70,7 +70,7 @@ fn a_session_that_goes_well_is_told_whole() {
     assert_eq!(events[2], Event::ToolCall { call: "item_1".into(), tool: "command".into(), input: command });
     assert_eq!(events[3], Event::ToolResult { call: "item_1".into(), output: "hello".into(), is_error: false });
     assert_eq!(events[4], Event::Message { text: "All done.".into() });
-    assert_eq!(events[5], Event::Usage { model: None, input: 200, cached: 80, output: 40, is_part: false });
+    assert_eq!(events[5], Event::Usage { model: None, input: 200, cached: 80, cache_written: 0, output: 40, cost: None, is_part: false });
     assert_eq!(events[6], Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros: None });
     assert!(is_over && dialogue.verdict(exit(0)).is_ok(), "what it calls an error it has got over");
     assert_eq!(fails(&dialogue, 1).message, "Codex ended with exit status 1 after it had said that all went well");
@@ -139,14 +139,18 @@ fn a_later_round_goes_on_with_its_thread_and_tells_what_that_has_used_since() {
     let events = hears(&mut dialogue, &json!({"type": "turn.completed", "usage": usage}));
     assert_eq!(
         events[0],
-        Event::Usage { model: terms.model.clone(), input: 100, cached: 40, output: 20, is_part: false },
+        Event::Usage { model: terms.model.clone(), input: 100, cached: 40, cache_written: 0, output: 20, cost: None, is_part: false },
         "it tells of the whole thread"
     );
-    let usage = json!({"input_tokens": 50, "output_tokens": 10});
+    let usage = json!({"input_tokens": 50, "cache_write_input_tokens": 5, "output_tokens": 10});
     let (_, mut alone) = opened(&terms, Some(&thread), spent);
     let events = hears(&mut alone, &json!({"type": "turn.completed", "usage": usage}));
-    assert_eq!(events[0], Event::Usage { model: terms.model.clone(), input: 50, cached: 0, output: 10, is_part: false }, "or of this turn");
-    assert_eq!(alone.spent(), Spent { input: 250, cached: 80, output: 50, ..Spent::default() });
+    assert_eq!(
+        events[0],
+        Event::Usage { model: terms.model.clone(), input: 50, cached: 0, cache_written: 5, output: 10, cost: None, is_part: false },
+        "or of this turn"
+    );
+    assert_eq!(alone.spent(), Spent { input: 250, cached: 80, cache_written: 5, output: 50, ..Spent::default() });
 
     let (opening, _) = opened(&terms, Some("--last"), Spent::default());
     assert!(arguments(&opening).ends_with(&format!(" {usual} -")), "no name of a thread");

@@ -32,7 +32,10 @@ fn gemini_cli_says_how_it_went_in_its_last_line() {
     assert!(matches!(&events[1], Event::ToolCall { tool, input, .. } if tool == "run_shell_command" && *input == command()));
     assert!(matches!(&events[2], Event::ToolResult { output, is_error: false, .. } if output == "hello"), "{:?}", events[2]);
     assert_eq!(events[3], Event::Message { text: "All done.".into() });
-    assert_eq!(events[4], Event::Usage { model: None, input: 200, cached: 80, output: 40, is_part: false });
+    assert_eq!(
+        events[4],
+        Event::Usage { model: Some(model.into()), input: 200, cached: 80, cache_written: 0, output: 40, cost: None, is_part: false }
+    );
     assert!(is_over && dialogue.verdict(exit(0)).is_ok());
 
     let mut dialogue = own(&documented("gemini"));
@@ -50,7 +53,8 @@ fn opencode_says_only_when_it_went_badly() {
     assert_eq!(events[1], Event::ToolCall { call: "call_1".into(), tool: "bash".into(), input: command() });
     assert_eq!(events[2], Event::ToolResult { call: "call_1".into(), output: "hello\n".into(), is_error: false });
     assert_eq!(events[4], Event::Message { text: "All done.".into() });
-    let used = Event::Usage { model: None, input: 60, cached: 40, output: 20, is_part: false };
+    let used =
+        Event::Usage { model: Some("large".into()), input: 60, cached: 40, cache_written: 0, output: 20, cost: None, is_part: false };
     assert_eq!((&events[3], &events[5]), (&used, &used), "each of its two answers");
     assert!(!is_over && dialogue.gone(exit(0)) == [ended(true)] && dialogue.verdict(exit(0)).is_ok());
     assert_eq!(dialogue.session().as_deref(), Some("ses_e07bbd1dcffecMIHyfzbl0dANi"));
