@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, ActorKind, AgentTerms, AttemptKey, Backend, CheckStatus, CostSource, NewTask, Permission, Role, SessionEvent,
-    SessionEventKind as Event, StepCost, TaskId, Timestamp, Usage,
+    Actor, ActorKind, AgentTerms, AttemptKey, Backend, CostSource, NewTask, Permission, Role, SessionEvent, SessionEventKind as Event,
+    StepCost, TaskId, Timestamp, Usage,
     price::{SetModelPrice, UnpricedModel},
     session::SessionEnd,
 };

@@ -305,7 +305,7 @@ async fn what_a_judge_costs_is_unknown_until_it_has_told_it(pool: PgPool) {
     let (id, runner, assignment) = begun(&test, &ada).await;
     let attempt = assignment.attempt;
     runner.verifies(attempt).await.unwrap();
-    let used = || Event::Usage { model: None, input: 30, cached: 0, output: 5, is_part: false };
+    let used = || Event::Usage { model: None, input: 30, cached: 0, cache_written: 0, output: 5, cost: None, is_part: false };
     let ended = |cost_micros| Event::Ended { how: SessionEnd::Completed, turns: None, cost_micros };
     let told = [
         (Event::Prompt { text: "Judge".into(), by: None }, None),
