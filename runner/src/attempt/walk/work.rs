@@ -261,9 +261,7 @@ impl Attempt {
         let line: String = doing.line().chars().take(SHOWN_COMMAND).collect();
         let model = match doing {
             Doing::Script(_) => NetworkList::nothing(),
-            Doing::Agent { found, .. } => {
-                agent::hosts(found, &self.assignment.agent, &self.assignment, &self.runner.config.agents.environment)
-            }
+            Doing::Agent { found, .. } => agent::hosts(found, &self.assignment, &self.runner.config.agents.environment),
         };
         lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest(), &model), line.trim_end()));
         self.tell(Said::Started { base_commit, branch });
