@@ -458,12 +458,8 @@ pub struct AssignedEndpoint {
     pub url: String,
     /// In which formats it may be asked. An older server has chosen it for OpenCode, and does not say so. Only runners are given one for another
     /// agent that say how that speaks ([`BackendFound::endpoint_format`]), which older ones do not.
-    #[serde(default = "chat_alone", deserialize_with = "format::all_known")]
+    #[serde(default = "format::chat_alone", deserialize_with = "format::all_known")]
     pub formats: Vec<ModelFormat>,
-}
-
-fn chat_alone() -> Vec<ModelFormat> {
-    vec![ModelFormat::OpenaiChat]
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -568,20 +564,6 @@ mod tests {
         assert_eq!(order.credentials, Credentials::Machine);
         let others = Credentials::Workspace { slug: "other".into() };
         assert_eq!(serde_json::to_value(others).unwrap(), serde_json::json!({"whose": "workspace", "slug": "other"}));
-    }
-
-    #[test]
-    fn an_endpoint_of_an_older_server_is_asked_by_chat_and_a_format_of_a_newer_one_is_left_out() {
-        let id = uuid::Uuid::nil();
-        let read = |formats: serde_json::Value| {
-            let mut text = serde_json::json!({"id": id, "name": "box", "url": "http://box:11434"});
-            if !formats.is_null() {
-                text["formats"] = formats;
-            }
-            serde_json::from_value::<AssignedEndpoint>(text).unwrap().formats
-        };
-        assert_eq!(read(serde_json::Value::Null), [ModelFormat::OpenaiChat]);
-        assert_eq!(read(serde_json::json!(["later", "anthropic-messages"])), [ModelFormat::AnthropicMessages]);
     }
 
     #[test]

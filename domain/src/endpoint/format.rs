@@ -90,9 +90,15 @@ pub(crate) fn all_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ve
     Ok(said.into_iter().filter_map(|said| serde_json::from_value(said).ok()).collect())
 }
 
+/// What an endpoint that was chosen by a server that did not know of formats may be asked in.
+pub(crate) fn chat_alone() -> Vec<ModelFormat> {
+    vec![ModelFormat::OpenaiChat]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::AssignedEndpoint;
 
     #[test]
     fn what_an_ollama_is_too_old_for_it_is_not_asked_in() {
@@ -130,5 +136,19 @@ mod tests {
     fn a_format_is_a_word() {
         let words = ModelFormat::ALL.map(|format| serde_json::to_value(format).unwrap());
         assert_eq!(words, ["anthropic-messages", "openai-responses", "openai-chat", "ollama"]);
+    }
+
+    #[test]
+    fn an_endpoint_of_an_older_server_is_asked_by_chat_and_a_format_of_a_newer_one_is_left_out() {
+        let id = uuid::Uuid::nil();
+        let read = |formats: serde_json::Value| {
+            let mut text = serde_json::json!({"id": id, "name": "box", "url": "http://box:11434"});
+            if !formats.is_null() {
+                text["formats"] = formats;
+            }
+            serde_json::from_value::<AssignedEndpoint>(text).unwrap().formats
+        };
+        assert_eq!(read(serde_json::Value::Null), [ModelFormat::OpenaiChat]);
+        assert_eq!(read(serde_json::json!(["later", "anthropic-messages"])), [ModelFormat::AnthropicMessages]);
     }
 }
