@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod choice;
+pub mod format;
 pub mod ollama;
 pub mod pull;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EndpointId, Invalid, RunnerId, error::Errors, runner::reading::is_stale};
 pub use choice::{Candidate, EndpointChoice, choose};
+pub use format::ModelFormat;
 pub use pull::{AwaitedPull, NewPull, Pull, PullState};
 
 /// Seconds between two looks at an endpoint.
@@ -184,6 +186,11 @@ impl Endpoint {
         let machine = |one: &Self| one.runner_id.or(one.machine_of);
         let is_registered = self.runner_id.is_none() && other.runner_id.is_none();
         self.id == other.id || machine(self).is_some() && machine(self) == machine(other) || is_registered && self.url == other.url
+    }
+
+    /// In which formats it can be asked, as far as its version says.
+    pub fn formats(&self) -> Vec<ModelFormat> {
+        ModelFormat::ALL.into_iter().filter(|format| format.not_spoken_by(self.version.as_deref()).is_none()).collect()
     }
 
     /// For whoever sees that it was merely found.

@@ -11,7 +11,7 @@ use crate::{
     LogStream, PullId, PullRequest, RunnerId, SessionEvent, VerificationReport, Work,
     approval::{Answer, Asked},
     endpoint::{
-        EndpointLook,
+        EndpointLook, ModelFormat, format,
         pull::{PullProgress, WantedPull},
     },
     runner::{HostReading, Rooms},
@@ -456,6 +456,10 @@ pub struct AssignedEndpoint {
     pub name: String,
     /// As the runner reaches it.
     pub url: String,
+    /// In which formats it may be asked. An older server has chosen it for OpenCode, and does not say so. Only runners are given one for another
+    /// agent that say how that speaks ([`BackendFound::endpoint_format`]), which older ones do not.
+    #[serde(default = "format::chat_alone", deserialize_with = "format::all_known")]
+    pub formats: Vec<ModelFormat>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -19,10 +19,13 @@ mod serve;
 pub(crate) mod store;
 mod trial;
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use domain::{
-    Backend, BackendFound, RunnerId, Sandboxes, Timestamp, WorkspaceId,
+    AgentTerms, Backend, BackendFound, RunnerId, Sandboxes, Timestamp, WorkspaceId,
     agent::MANIFESTS_MAX,
+    endpoint::ModelFormat,
     error::Errors,
     protocol::{GIVEN_WORK, Hello, VERSION},
     runner::{Rooms, lease_seconds, owner_of},
@@ -51,6 +54,8 @@ pub struct RunnerSession {
     taker: Taker,
     /// Of the protocol, as it speaks it.
     version: u32,
+    /// As it has said them.
+    agents: Arc<[BackendFound]>,
 }
 
 /// What a runner may be given.
@@ -106,7 +111,19 @@ impl RunnerSession {
     fn greeted(self, hello: &Hello) -> Self {
         let makes_none = hello.no_sandbox.as_deref().is_some_and(|why| !why.is_empty());
         let taker = Taker { sandboxes: Sandboxes::of(makes_none, hello.rooms.as_ref()), ..self.taker };
-        Self { version: hello.version, taker, ..self }
+        Self { version: hello.version, taker, agents: agents_of(hello), ..self }
+    }
+
+    /// In which formats an agent asks an endpoint that is given a prompt with these terms; several where none is named. What OpenCode does with
+    /// one every runner knows, and no older one what another does.
+    pub(crate) fn endpoint_formats(&self, terms: &AgentTerms) -> Vec<ModelFormat> {
+        match &terms.backend {
+            Some(Backend::OpenCode) => Backend::OpenCode.endpoint_format().into_iter().collect(),
+            Some(backend) => {
+                self.agents.iter().filter(|found| found.backend == *backend).filter_map(|found| found.endpoint_format).collect()
+            }
+            None => self.agents.iter().filter(|found| found.takes_unnamed(terms)).filter_map(|found| found.endpoint_format).collect(),
+        }
     }
 
     /// Whether it is on another machine, where it may have opened a link to another server.
@@ -148,7 +165,7 @@ impl Engine {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
         let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec(), sandboxes: Sandboxes::Made };
-        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION }).await
+        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION, agents: Arc::default() }).await
     }
 
     /// What it has ended is given back; what is left of what it held its next life tells, or the rest of its lease.
@@ -161,12 +178,7 @@ impl Engine {
     /// Takes down what a runner says of its machine: which agents there are, why it makes no sandbox, or that it makes them, what attempts
     /// may use there, and what they have left.
     async fn note_machine(&self, session: &RunnerSession, hello: &Hello) -> Result<()> {
-        let backends: Vec<_> = hello
-            .backends
-            .iter()
-            .take(Backend::KNOWN.len() + MANIFESTS_MAX)
-            .map(|found| BackendFound { version: clean(&found.version, 100), ..found.clone() })
-            .collect();
+        let backends = agents_of(hello);
         let text = hello.no_sandbox.as_deref().map(|text| clean(text, 1000));
         let rooms = hello.rooms.as_ref().map(Rooms::kept);
         let text = text.as_deref().filter(|text| !text.is_empty());
@@ -223,6 +235,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Those that it has found, as far as they are kept.
+fn agents_of(hello: &Hello) -> Arc<[BackendFound]> {
+    let kept = hello.backends.iter().take(Backend::KNOWN.len() + MANIFESTS_MAX);
+    kept.map(|found| BackendFound { version: clean(&found.version, 100), ..found.clone() }).collect()
 }
 
 /// Of what a runner says, what is kept and can be.

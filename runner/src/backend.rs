@@ -9,6 +9,7 @@ pub(crate) mod codex;
 pub(crate) mod environment;
 pub(crate) mod found;
 pub(crate) mod gemini_cli;
+pub(crate) mod given;
 pub(crate) mod identity;
 mod json;
 pub(crate) mod known;

@@ -49,6 +49,8 @@ use wire::Wire;
 
 /// Every answer has it, so that nobody takes one for a model's.
 const FAKE: HeaderName = HeaderName::from_static("x-muster-fake");
+/// What clients send that want a key where there is none.
+const NO_KEY: &str = "none";
 /// Bytes of a request; agents send long conversations, with pictures.
 const BODY: usize = 64 * 1024 * 1024;
 
@@ -88,8 +90,8 @@ async fn respond(fake: &Fake, request: Request) -> Response {
     };
     match endpoint(&parts.method, path) {
         Some(Endpoint::Model(wire)) => {
-            let key = has_key(&parts.headers, &parts.uri);
-            model(fake, wire, path, key, &body)
+            let keys = keys(&parts.headers, &parts.uri);
+            model(fake, wire, path, &keys, &body)
         }
         // This status makes Codex fall back to HTTP at once.
         Some(Endpoint::Websocket) => {
@@ -103,7 +105,7 @@ async fn respond(fake: &Fake, request: Request) -> Response {
     }
 }
 
-fn model(fake: &Fake, wire: Wire, path: &str, authorization: bool, body: &Bytes) -> Response {
+fn model(fake: &Fake, wire: Wire, path: &str, keys: &[String], body: &Bytes) -> Response {
     let number = fake.requests.next_number();
     let (asked, played) = match serde_json::from_slice::<Value>(body) {
         Ok(body) => {
@@ -116,7 +118,8 @@ fn model(fake: &Fake, wire: Wire, path: &str, authorization: bool, body: &Bytes)
             (Asked::default(), Played::refused(refusal))
         }
     };
-    if matches!(wire, Wire::Ollama | Wire::Chat) {
+    // an Ollama speaks all the others as well
+    if wire != Wire::Gemini {
         fake.shelf.load(&asked.model);
     }
     let Played { scenario, step, outcome } = played;
@@ -131,7 +134,8 @@ fn model(fake: &Fake, wire: Wire, path: &str, authorization: bool, body: &Bytes)
         prompt: excerpt(asked.prompt()),
         status: status.as_u16(),
         tools: asked.tools.len(),
-        authorization,
+        authorization: !keys.is_empty(),
+        keyless: keys.iter().all(|key| key == NO_KEY),
     });
     match outcome {
         Ok(playing) if asked.stream => {
@@ -155,10 +159,16 @@ fn plain_error(status: StatusCode, message: &str) -> Response {
     json_response(status, &json!({ "error": { "message": message } }))
 }
 
-/// Whether some key came along. Which one is nobody's business here.
-fn has_key(headers: &HeaderMap, uri: &Uri) -> bool {
-    let in_header = ["authorization", "x-api-key", "x-goog-api-key", "api-key"].iter().any(|name| headers.contains_key(*name));
-    in_header || uri.query().is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "key"))
+/// What came along as a key. Which one it is nobody is told.
+fn keys(headers: &HeaderMap, uri: &Uri) -> Vec<String> {
+    let in_headers = ["authorization", "x-api-key", "x-goog-api-key", "api-key"].into_iter().flat_map(|name| headers.get_all(name));
+    let in_headers = in_headers.map(|value| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        value.strip_prefix("Bearer ").unwrap_or(&value).to_owned()
+    });
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let in_query = form_urlencoded::parse(query).filter(|(name, _)| name == "key").map(|(_, value)| value.into_owned());
+    in_headers.chain(in_query).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agent_endpoints;
 mod agent_faults;
 mod agents;
 mod approval_pages;

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_named_once_and_as_people_call_it() {
-        let claude = BackendFound { backend: Backend::ClaudeCode, version: "2.1".into(), is_simple: false };
+        let claude = BackendFound { backend: Backend::ClaudeCode, version: "2.1".into(), is_simple: false, endpoint_format: None };
         assert_eq!(has(&runner(&["claude-code", "gpu", "linux"], vec![claude.clone()])), "Claude Code 2.1, gpu, linux");
         assert_eq!(has(&runner(&["claude-code"], vec![claude])), "Claude Code 2.1");
         assert_eq!(has(&runner(&["gpu"], vec![])), "gpu");

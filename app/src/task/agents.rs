@@ -32,7 +32,12 @@ mod tests {
     use super::*;
 
     fn runner(agents: &[&str]) -> Runner {
-        let found = |word: &&str| BackendFound { backend: Backend::parse(word).unwrap(), version: "1".into(), is_simple: false };
+        let found = |word: &&str| BackendFound {
+            backend: Backend::parse(word).unwrap(),
+            version: "1".into(),
+            is_simple: false,
+            endpoint_format: None,
+        };
         Runner {
             id: "00000000-0000-0000-0000-000000000000".parse::<RunnerId>().unwrap(),
             name: "box".into(),

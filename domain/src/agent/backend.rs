@@ -5,6 +5,9 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::AgentTerms;
+use crate::endpoint::{ModelFormat, format};
+
 /// An agent program that a runner drives. It is a word wherever it is written: `codex`, `acp:goose`, `own:aider`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -123,6 +126,17 @@ impl Backend {
         matches!(self, Self::Acp(_) | Self::Own(_))
     }
 
+    /// In which format it asks an endpoint that it is told of. What Gemini CLI speaks no endpoint understands, and how an agent of a manifest
+    /// speaks its manifest says.
+    pub fn endpoint_format(&self) -> Option<ModelFormat> {
+        match self {
+            Self::ClaudeCode => Some(ModelFormat::AnthropicMessages),
+            Self::Codex => Some(ModelFormat::OpenaiResponses),
+            Self::OpenCode => Some(ModelFormat::OpenaiChat),
+            Self::GeminiCli | Self::Acp(_) | Self::Own(_) => None,
+        }
+    }
+
     /// Whether it may say whether a change passes. A judge takes no orders from what it judges, runs nothing beside its key, and only what it
     /// says itself is its verdict. That was measured of one: Codex runs commands that it trusts unasked, of Gemini CLI and OpenCode nobody has
     /// looked at what they do without leave, and of an agent of a manifest nobody knows what leads it, nor whether what it prints is its own.
@@ -181,9 +195,21 @@ pub struct BackendFound {
     /// It is told what to do once, and asks and hears nothing while it works: Codex, where its machine says so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_simple: bool,
+    /// In which format it asks an endpoint that was chosen for its task. Absent where its runner tells it of none, and where an older one does
+    /// not say so, which tells OpenCode alone.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "format::known")]
+    pub endpoint_format: Option<ModelFormat>,
 }
 
 impl BackendFound {
+    /// Whether it may be given a prompt with these terms that names no agent.
+    pub fn takes_unnamed(&self, terms: &AgentTerms) -> bool {
+        !self.backend.is_of_a_manifest()
+            && (self.may_ask() || !terms.asks())
+            && (self.counts_turns() || terms.max_turns.is_none())
+            && (self.backend.counts_money() || terms.max_cost_cents.is_none())
+    }
+
     /// Whether people can be asked before it does something.
     pub fn may_ask(&self) -> bool {
         self.backend.may_ask() && !self.is_simple
@@ -239,6 +265,18 @@ mod tests {
         }
         assert!(Backend::Acp(named("goose")).may_ask() && !Backend::Own(named("aider")).may_ask());
         assert!(Backend::KNOWN.iter().all(|known| !known.is_of_a_manifest() && known.may_ask()));
+    }
+
+    #[test]
+    fn a_format_that_is_not_known_here_hides_no_agent() {
+        let read = |text: &str| serde_json::from_str::<BackendFound>(text).unwrap();
+        let older = read(r#"{"backend": "codex", "version": "1"}"#);
+        assert_eq!(older.endpoint_format, None);
+        assert_eq!(serde_json::to_string(&older).unwrap(), r#"{"backend":"codex","version":"1"}"#, "nor is it said then");
+        let told = read(r#"{"backend": "acp:goose", "version": "1", "endpoint_format": "openai-chat"}"#);
+        assert_eq!(told.endpoint_format, Some(ModelFormat::OpenaiChat));
+        let newer = read(r#"{"backend": "codex", "version": "1", "endpoint_format": {"later": 1}}"#);
+        assert_eq!(newer, older);
     }
 
     #[test]

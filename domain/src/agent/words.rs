@@ -62,7 +62,7 @@ mod tests {
     use crate::{Ask, Backend};
 
     fn found(backend: Backend) -> BackendFound {
-        BackendFound { backend, version: "1".into(), is_simple: false }
+        BackendFound { endpoint_format: backend.endpoint_format(), backend, version: "1".into(), is_simple: false }
     }
 
     fn all_terms() -> impl Iterator<Item = AgentTerms> {
@@ -86,14 +86,8 @@ mod tests {
         for agents in every_set_of_agents() {
             let has = words_of(&agents);
             for terms in all_terms() {
-                let can = |one: &BackendFound| {
-                    !one.backend.is_of_a_manifest()
-                        && (one.backend.may_ask() && !one.is_simple || !terms.asks())
-                        && (one.backend.counts_turns() && !one.is_simple || terms.max_turns.is_none())
-                        && (one.backend.counts_money() || terms.max_cost_cents.is_none())
-                };
                 let fits = terms.needed_words().iter().all(|word| has.contains(word));
-                assert_eq!(fits, agents.iter().any(can), "{agents:?}, {terms:?}");
+                assert_eq!(fits, agents.iter().any(|one| one.takes_unnamed(&terms)), "{agents:?}, {terms:?}");
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Which endpoint a model is asked at: the one that has it loaded, then the one with the least to do. What is unhealthy, or was not looked at
-//! lately, is never chosen, however good it was; nor is what a runner merely found, which may be any program that listens there.
+//! lately, is never chosen, however good it was; nor is what a runner merely found, which may be any program that listens there, or what is too old
+//! to understand whoever would ask it.
 
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, EndpointHealth, EndpointModel, ModelState};
+use super::{Endpoint, EndpointHealth, EndpointModel, ModelFormat, ModelState};
 use crate::{EndpointId, runner::reading::bytes};
 
 /// How busy a machine counts that nobody knows anything of.
@@ -68,23 +69,28 @@ impl EndpointChoice {
         self.considered.iter().filter(|one| one.lacks_the_model)
     }
 
-    /// Why nothing was chosen, where there is something that has the model, or could have it. Where there is not, no endpoint is missed.
-    pub fn why_none(&self) -> Vec<String> {
+    /// Why nothing was chosen, where there is something that has the model.
+    pub fn why_not(&self) -> Vec<String> {
         if self.best().is_some() {
             return vec![];
         }
         let have_it = self.considered.iter().filter(|one| one.state.is_some());
-        let why_not: Vec<_> = have_it.take(WHY_NONE).map(|one| format!("{}: {}", one.name, one.reasons.join("; "))).collect();
-        if why_not.is_empty() && self.lacking().next().is_some() {
+        have_it.take(WHY_NONE).map(|one| format!("{}: {}", one.name, one.reasons.join("; "))).collect()
+    }
+
+    /// The same where there is something that could have it as well. Where there is not, no endpoint is missed.
+    pub fn why_none(&self) -> Vec<String> {
+        let why_not = self.why_not();
+        if why_not.is_empty() && self.best().is_none() && self.lacking().next().is_some() {
             return vec![format!("no endpoint has {}", self.model)];
         }
         why_not
     }
 }
 
-/// They are as they are now.
-pub fn choose(model: &str, candidates: &[Candidate]) -> EndpointChoice {
-    let mut considered: Vec<_> = candidates.iter().map(|candidate| (rank(candidate), consider(candidate))).collect();
+/// They are as they are now. Who asks speaks one of these formats; where none is named, nobody knows who will.
+pub fn choose(model: &str, formats: &[ModelFormat], candidates: &[Candidate]) -> EndpointChoice {
+    let mut considered: Vec<_> = candidates.iter().map(|candidate| (rank(candidate, formats), consider(candidate, formats))).collect();
     considered.sort_by_key(|(rank, _)| *rank);
     let considered: Vec<_> = considered.into_iter().map(|(_, one)| one).collect();
     let chosen = considered.first().filter(|one| one.fits).map(|one| one.id);
@@ -95,19 +101,25 @@ pub fn choose(model: &str, candidates: &[Candidate]) -> EndpointChoice {
 /// in which they came to be known, so that the same question has the same answer.
 type Rank = (bool, bool, u32, Reverse<Option<i64>>, EndpointId);
 
-fn rank(candidate: &Candidate) -> Rank {
+fn rank(candidate: &Candidate, formats: &[ModelFormat]) -> Rank {
     let Candidate { endpoint, model, .. } = candidate;
     let is_warm = model.as_ref().is_some_and(|model| model.state == ModelState::Warm);
     let looked = endpoint.checked_at.map(|at| at.timestamp());
-    (!fits(candidate), !is_warm, load(endpoint, endpoint.attempts), Reverse(looked), endpoint.id)
+    (!fits(candidate, formats), !is_warm, load(endpoint, endpoint.attempts), Reverse(looked), endpoint.id)
 }
 
-fn fits(candidate: &Candidate) -> bool {
-    may_be_asked(&candidate.endpoint) && candidate.model.is_some()
+fn fits(candidate: &Candidate, formats: &[ModelFormat]) -> bool {
+    may_be_asked(&candidate.endpoint, formats) && candidate.model.is_some()
 }
 
-fn may_be_asked(endpoint: &Endpoint) -> bool {
-    endpoint.health == EndpointHealth::Healthy && endpoint.is_confirmed
+fn may_be_asked(endpoint: &Endpoint, formats: &[ModelFormat]) -> bool {
+    endpoint.health == EndpointHealth::Healthy && endpoint.is_confirmed && not_spoken(endpoint, formats).is_empty()
+}
+
+/// Why it understands none of these; nothing when it understands one.
+fn not_spoken(endpoint: &Endpoint, formats: &[ModelFormat]) -> Vec<String> {
+    let why: Vec<_> = formats.iter().filter_map(|format| format.not_spoken_by(endpoint.version.as_deref())).collect();
+    if why.len() < formats.len() { vec![] } else { why }
 }
 
 fn load(endpoint: &Endpoint, attempts: i64) -> u32 {
@@ -115,7 +127,7 @@ fn load(endpoint: &Endpoint, attempts: i64) -> u32 {
     endpoint.busy_percent.unwrap_or(UNKNOWN_BUSY).saturating_add(attempts.saturating_mul(OF_AN_ATTEMPT))
 }
 
-fn consider(candidate: &Candidate) -> Considered {
+fn consider(candidate: &Candidate, formats: &[ModelFormat]) -> Considered {
     let Candidate { endpoint, model, .. } = candidate;
     let mut reasons = vec![];
     if !endpoint.is_confirmed {
@@ -129,21 +141,22 @@ fn consider(candidate: &Candidate) -> Considered {
             reasons.push(format!("it does not answer: {}", endpoint.why.as_deref().unwrap_or("it does not say why")));
         }
     }
+    reasons.extend(not_spoken(endpoint, formats));
     match model {
         None => reasons.push("it does not have the model".to_owned()),
         Some(model) if model.state == ModelState::Warm => reasons.push("it has the model loaded".to_owned()),
         Some(model) => reasons.push(format!("it has to load the model first, {}", bytes(model.size))),
     }
-    if fits(candidate) {
+    if fits(candidate, formats) {
         reasons.push(load_in_words(candidate));
     }
     Considered {
         id: endpoint.id,
         name: endpoint.name.clone(),
         url: endpoint.url.clone(),
-        fits: fits(candidate),
+        fits: fits(candidate, formats),
         state: model.as_ref().map(|model| model.state),
-        lacks_the_model: may_be_asked(endpoint) && model.is_none(),
+        lacks_the_model: may_be_asked(endpoint, formats) && model.is_none(),
         load: load(endpoint, own_attempts(candidate)),
         reasons,
     }
@@ -203,7 +216,7 @@ mod tests {
     }
 
     fn order(candidates: &[Candidate]) -> Vec<u128> {
-        choose("llama3", candidates).considered.iter().filter(|one| one.fits).map(|one| one.id.0.as_u128()).collect()
+        choose("llama3", &[], candidates).considered.iter().filter(|one| one.fits).map(|one| one.id.0.as_u128()).collect()
     }
 
     use ModelState::{Cold, Warm};
@@ -212,7 +225,7 @@ mod tests {
     fn who_has_it_loaded_comes_first_then_who_has_the_least_to_do() {
         let all = [candidate(1, Cold, Some(0)), candidate(2, Warm, Some(90)), candidate(3, Warm, Some(10)), candidate(4, Cold, Some(5))];
         assert_eq!(order(&all), [3, 2, 1, 4]);
-        let choice = choose("llama3", &all);
+        let choice = choose("llama3", &[], &all);
         assert_eq!(choice.chosen, Some(all[2].endpoint.id));
         let told = &choice.best().unwrap().reasons;
         assert_eq!(told[..], ["it has the model loaded", "load 10: its machine is 10 % busy, no attempt works there"]);
@@ -228,15 +241,15 @@ mod tests {
         let mut worse = candidate(2, Cold, Some(100));
         worse.endpoint.attempts = 100;
         for health in [EndpointHealth::Unhealthy, EndpointHealth::Stale, EndpointHealth::Unknown] {
-            let choice = choose("llama3", &[of(health), worse.clone()]);
+            let choice = choose("llama3", &[], &[of(health), worse.clone()]);
             assert_eq!(choice.chosen, Some(worse.endpoint.id), "{health:?}");
             assert!(!choice.considered[1].fits);
         }
-        let alone = choose("llama3", &[of(EndpointHealth::Unhealthy)]);
+        let alone = choose("llama3", &[], &[of(EndpointHealth::Unhealthy)]);
         assert_eq!((alone.chosen, alone.best()), (None, None));
         assert_eq!(alone.considered[0].reasons, ["it does not answer: refused", "it has the model loaded"]);
         assert_eq!(alone.why_none(), ["box 1: it does not answer: refused; it has the model loaded"]);
-        assert_eq!(choose("other", &[]).considered, []);
+        assert_eq!(choose("other", &[], &[]).considered, []);
     }
 
     #[test]
@@ -245,26 +258,52 @@ mod tests {
             let Candidate { endpoint, of_others, .. } = candidate(1, Warm, None);
             Candidate { endpoint: Endpoint { is_confirmed, health, ..endpoint }, model: None, of_others }
         };
-        let lacking = choose("other", &[without(true, EndpointHealth::Healthy)]);
+        let lacking = choose("other", &[], &[without(true, EndpointHealth::Healthy)]);
         assert_eq!(lacking.considered[0].reasons, ["it does not have the model"]);
         assert!(lacking.considered[0].lacks_the_model);
         assert_eq!(lacking.why_none(), ["no endpoint has other"]);
+        assert_eq!(lacking.why_not(), Vec::<String>::new(), "for who would be asked elsewhere that is no reason");
         for missed in [without(true, EndpointHealth::Unhealthy), without(false, EndpointHealth::Healthy)] {
-            let choice = choose("other", &[missed]);
+            let choice = choose("other", &[], &[missed]);
             assert!(!choice.considered[0].lacks_the_model && choice.why_none().is_empty(), "{choice:?}");
         }
-        assert_eq!(choose("llama3", &[candidate(1, Warm, None)]).why_none(), Vec::<String>::new());
+        assert_eq!(choose("llama3", &[], &[candidate(1, Warm, None)]).why_none(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_too_old_for_whoever_asks_is_not_chosen_and_that_is_why() {
+        use ModelFormat::{AnthropicMessages, OpenaiChat, OpenaiResponses};
+        let of = |number, version: Option<&str>| {
+            let Candidate { endpoint, model, of_others } = candidate(number, Warm, Some(0));
+            Candidate { endpoint: Endpoint { version: version.map(str::to_owned), ..endpoint }, model, of_others }
+        };
+        let mut new = of(2, Some("0.14.1"));
+        new.endpoint.busy_percent = Some(100);
+        let both = [of(1, Some("0.13.5")), new];
+        let chosen = |formats: &[ModelFormat]| choose("llama3", formats, &both).chosen.map(|id| id.0.as_u128());
+        assert_eq!([chosen(&[]), chosen(&[OpenaiChat]), chosen(&[OpenaiResponses])], [Some(1); 3]);
+        assert_eq!(chosen(&[AnthropicMessages]), Some(2), "however much it has to do");
+        assert_eq!(chosen(&[AnthropicMessages, OpenaiResponses]), Some(1), "one of them is enough");
+
+        let alone = choose("llama3", &[AnthropicMessages], &both[..1]);
+        let why = "Anthropic's Messages it speaks from Ollama 0.14.0 on, and it is 0.13.5";
+        assert_eq!((alone.chosen, &alone.considered[0].reasons[0][..]), (None, why));
+        assert_eq!(alone.why_not(), [format!("box 1: {why}; it has the model loaded")]);
+        assert_eq!(choose("llama3", &[OpenaiResponses], &[of(3, None)]).chosen, None, "it does not say what it is");
+        let without = [Candidate { model: None, ..both[0].clone() }];
+        let lacks = |formats: &[ModelFormat]| choose("llama3", formats, &without).considered[0].lacks_the_model;
+        assert!(lacks(&[OpenaiChat]) && !lacks(&[AnthropicMessages]), "nothing is pulled where it could not be asked for");
     }
 
     #[test]
     fn what_was_merely_found_is_given_no_prompts_and_it_is_said_how_that_is_changed() {
         let Candidate { endpoint, model, of_others } = candidate(1, Warm, Some(0));
         let found = Candidate { endpoint: Endpoint { is_confirmed: false, ..endpoint }, model, of_others };
-        let choice = choose("llama3", &[found.clone(), candidate(2, Cold, Some(100))]);
+        let choice = choose("llama3", &[], &[found.clone(), candidate(2, Cold, Some(100))]);
         assert_eq!(choice.chosen, Some(EndpointId(Uuid::from_u128(2))));
         let why = &choice.considered[1].reasons[0];
         assert!(why.starts_with("it was found, not confirmed: ") && why.contains("MUSTER_OLLAMA_URL=http://box-1:11434"), "{why}");
-        assert_eq!(choose("llama3", &[found]).chosen, None);
+        assert_eq!(choose("llama3", &[], &[found]).chosen, None);
     }
 
     #[test]
@@ -300,7 +339,7 @@ mod tests {
     fn what_others_do_there_counts_and_how_much_it_is_is_not_told() {
         let mut busy = candidate(1, Warm, Some(10));
         (busy.endpoint.attempts, busy.of_others) = (3, 2);
-        let choice = choose("llama3", &[busy, candidate(2, Warm, Some(50))]);
+        let choice = choose("llama3", &[], &[busy, candidate(2, Warm, Some(50))]);
         assert_eq!(choice.chosen, Some(EndpointId(Uuid::from_u128(2))), "85 is more than 50");
         let told = &choice.considered[1];
         assert_eq!(

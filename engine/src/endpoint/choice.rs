@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::{
     Actor, AttemptId, AttemptKey, Backend, Endpoint, EndpointId, Failure, Permission, Work, WorkspaceId,
     attempt::{AttemptEndpoint, NoEndpoint},
-    endpoint::{Candidate, EndpointChoice, NewPull, address::is_local, choose, names_of},
+    endpoint::{Candidate, EndpointChoice, ModelFormat, NewPull, address::is_local, choose, names_of},
     protocol::{AssignedEndpoint, Assignment},
 };
 use serde::Serialize;
@@ -70,13 +70,13 @@ impl Engine {
         let mut conn = self.database.system.acquire().await?;
         let endpoints = store::list(&mut conn, now, None, Some(actor.workspace_id), &names_of(&model)).await?;
         let candidates: Vec<_> = endpoints.iter().map(|asked| candidate(asked, &model)).collect();
-        Ok(choose(&model, &candidates))
+        Ok(choose(&model, &[], &candidates))
     }
 
     /// Chooses for those of these that name a model that an endpoint has. What cannot be chosen for begins as its runner's settings say, or
     /// is not among these any more: it waits until its model is pulled, or has ended as that failed.
     pub(crate) async fn choose_endpoints(&self, claimed: &mut Vec<(RunnerSession, Assignment)>) {
-        if claimed.iter().all(|(_, assignment)| model_at_an_endpoint(assignment).is_none()) {
+        if claimed.iter().all(|one| wish(one).is_none()) {
             return;
         }
         match self.choose_for(claimed).await {
@@ -98,17 +98,24 @@ impl Engine {
         let (mut rows, mut assigned, mut missing, mut given) = (vec![], vec![], vec![], vec![]);
         for ((workspace, auto_pull), places) in places {
             let mut missing_here = vec![];
-            let models = places.iter().filter_map(|place| model_at_an_endpoint(&claimed[*place].1)).flat_map(names_of).collect::<Vec<_>>();
+            let models = places.iter().filter_map(|place| wish(&claimed[*place])).flat_map(|wish| names_of(wish.model)).collect::<Vec<_>>();
             let mut endpoints = store::list(&mut conn, now, None, Some(WorkspaceId(workspace)), &models).await?;
             // what was given out to another workspace in this moment is not kept yet
             given.iter().for_each(|chosen| count_for_all(&mut endpoints, chosen, 1));
             for place in places {
                 let (runner, assignment) = &claimed[place];
-                let Some(model) = model_at_an_endpoint(assignment) else { continue };
+                let Some(Wish { model, formats, is_pulled }) = wish(&claimed[place]) else { continue };
                 let within_reach = endpoints.iter().filter(|asked| is_within_reach(runner, &asked.endpoint));
-                let choice = choose(model, &within_reach.map(|asked| candidate(asked, model)).collect::<Vec<_>>());
+                let choice = choose(model, &formats, &within_reach.map(|asked| candidate(asked, model)).collect::<Vec<_>>());
                 let (id, endpoint_model) = (assignment.attempt.attempt_id, model.to_owned());
                 let Some(best) = choice.best() else {
+                    if !is_pulled {
+                        let endpoint_reasons = choice.why_not();
+                        let why =
+                            (!endpoint_reasons.is_empty()).then_some(Chosen { id, endpoint_id: None, endpoint_model, endpoint_reasons });
+                        rows.extend(why);
+                        continue;
+                    }
                     let is_refused = |id: EndpointId| {
                         !may_share && endpoints.iter().any(|one| one.endpoint.id == id && shared::is_everybodys(&one.endpoint))
                     };
@@ -123,12 +130,12 @@ impl Engine {
                     continue;
                 };
                 let chosen = endpoints.iter().map(|one| &one.endpoint).find(|endpoint| endpoint.id == best.id).cloned();
-                if let Some(chosen) = chosen {
-                    count_for_all(&mut endpoints, &chosen, 0);
-                    given.push(chosen);
-                }
+                let Some(chosen) = chosen else { continue };
                 rows.push(Chosen { id, endpoint_id: Some(best.id), endpoint_model, endpoint_reasons: best.reasons.clone() });
-                assigned.push((place, AssignedEndpoint { id: best.id, name: best.name.clone(), url: best.url.clone() }));
+                let formats = chosen.formats();
+                assigned.push((place, AssignedEndpoint { id: best.id, name: best.name.clone(), url: best.url.clone(), formats }));
+                count_for_all(&mut endpoints, &chosen, 0);
+                given.push(chosen);
             }
             missing.push((WorkspaceId(workspace), auto_pull, missing_here));
         }
@@ -139,7 +146,7 @@ impl Engine {
             rows.extend(missing.into_iter().zip(then).filter_map(|(missing, then)| put_off.take(missing, then)));
         }
         let not_begun = put_off.keys();
-        let asking = claimed.iter().filter(|(_, assignment)| model_at_an_endpoint(assignment).is_some());
+        let asking = claimed.iter().filter(|one| wish(one).is_some());
         let begins: Vec<_> =
             asking.map(|(_, assignment)| assignment.attempt).filter(|key| !not_begun.contains(key)).map(|key| key.task_id).collect();
         let mut conn = self.database.system.acquire().await?;
@@ -182,7 +189,7 @@ impl Engine {
 
 /// Of those of these that name a model that may be at an endpoint, each with whether what is missing is pulled by itself.
 async fn workspaces(conn: &mut PgConnection, claimed: &[(RunnerSession, Assignment)]) -> Result<Vec<(usize, WorkspaceId, bool)>> {
-    let asking = claimed.iter().enumerate().filter(|(_, (_, assignment))| model_at_an_endpoint(assignment).is_some());
+    let asking = claimed.iter().enumerate().filter(|(_, one)| wish(one).is_some());
     let places: BTreeMap<Uuid, usize> = asking.map(|(place, (_, assignment))| (assignment.attempt.attempt_id.0, place)).collect();
     let ids: Vec<_> = places.keys().copied().collect();
     let rows = sqlx::query!(
@@ -228,10 +235,22 @@ fn count_for_all(endpoints: &mut [Asked], chosen: &Endpoint, of_others: i64) {
     }
 }
 
-/// OpenCode alone is told where its model is. Which agent does it that no task names, its runner decides.
-fn model_at_an_endpoint(assignment: &Assignment) -> Option<&str> {
-    let is_a_prompt = matches!(assignment.work, Work::Prompt(_));
-    assignment.agent.model.as_deref().filter(|_| is_a_prompt && assignment.agent.backend == Some(Backend::OpenCode))
+/// What an attempt asks of the endpoints.
+struct Wish<'a> {
+    model: &'a str,
+    /// In which formats its agent speaks, or those that may be given it where none is named: its runner takes one that the endpoint understands.
+    formats: Vec<ModelFormat>,
+    /// Where no endpoint has the model, one is missed. That of another agent than OpenCode is elsewhere then: its usual ones no Ollama could pull.
+    is_pulled: bool,
+}
+
+/// Nothing of what names no model, nor of whose agent could not be told of an endpoint.
+fn wish((runner, assignment): &(RunnerSession, Assignment)) -> Option<Wish<'_>> {
+    let Work::Prompt(_) = assignment.work else { return None };
+    let model = assignment.agent.model.as_deref()?;
+    let formats = runner.endpoint_formats(&assignment.agent);
+    let is_pulled = assignment.agent.backend == Some(Backend::OpenCode);
+    (!formats.is_empty()).then_some(Wish { model, formats, is_pulled })
 }
 
 /// What a runner has found is for its own machine; what is registered is for all, unless it is the server's.

@@ -432,7 +432,7 @@ mod tests {
     fn session() -> RunnerSession {
         let taker = Taker { workspace: None, paths: true, capabilities: vec![], sandboxes: domain::Sandboxes::Made };
         let id = RunnerId(uuid::Uuid::nil());
-        RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION }
+        RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION, agents: Arc::default() }
     }
 
     #[test]

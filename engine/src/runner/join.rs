@@ -1,6 +1,8 @@
 //! How a machine becomes a runner and stops being one: a token that works once, for an hour, and a key pair of which the server sees the
 //! public half alone.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
@@ -116,7 +118,7 @@ impl Engine {
         let (workspace, capabilities) = (Some(known.workspace_id), capabilities.to_vec());
         let taker = Taker { workspace, paths: known.paths, capabilities, sandboxes: Sandboxes::Made };
         let Hello { runner_id: id, slots, version, .. } = *hello;
-        tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version }).await
+        tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version, agents: Arc::default() }).await
     }
 }
 

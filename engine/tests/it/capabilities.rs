@@ -81,7 +81,8 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
     let task = test.create(&ada, prompt("counted", counted)).await.summary.id;
     let with = |backends: &[Backend]| {
-        let found = |backend: &Backend| BackendFound { backend: backend.clone(), version: "1".into(), is_simple: false };
+        let found =
+            |backend: &Backend| BackendFound { backend: backend.clone(), version: "1".into(), is_simple: false, endpoint_format: None };
         let backends: Vec<_> = backends.iter().map(found).collect();
         // the word is what somebody has called something else
         move |hello: Hello| Hello { capabilities: words(&[COUNTS_MONEY]), backends, ..hello }
@@ -91,7 +92,7 @@ async fn what_agents_can_do_is_told_by_which_they_are(pool: PgPool) {
     assert_eq!(test.engine.task_state(&ada, task).await.unwrap(), TaskStateName::Queued, "it counts no money");
     assert_eq!(test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap()[0].capabilities, ["prompts", "asks", "counts-turns"]);
     link.breaks().await;
-    let simple = BackendFound { backend: Backend::Codex, version: "1".into(), is_simple: true };
+    let simple = BackendFound { backend: Backend::Codex, version: "1".into(), is_simple: true, endpoint_format: None };
     let link = Link::of_machine(&test, |hello| Hello { capabilities: words(&["linux"]), backends: vec![simple.clone()], ..hello }).await;
     let runner = test.engine.list_runners(&ada, RunnerFilter::default()).await.unwrap().remove(0);
     assert_eq!((runner.capabilities, runner.backends), (words(&["linux", PROMPTS]), vec![simple]), "it is told once, and counts nothing");

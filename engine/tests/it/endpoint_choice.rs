@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use domain::{
-    Actor, AgentTerms, Backend, NewTask, TaskId,
+    Actor, AgentTerms, Backend, BackendFound, NewTask, TaskId,
     attempt::{AttemptEndpoint, NoEndpoint},
-    endpoint::{ModelState, NewEndpoint},
-    protocol::{Assignment, ToServer},
+    endpoint::{Looked, ModelFormat, ModelState, NewEndpoint},
+    protocol::{Assignment, Hello, ToServer},
     runner::{
         HostReading,
         reading::{CpuReading, STALE_AFTER_SECONDS},
@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use crate::{
     endpoints::{has, only, reading_of, refuses, registered, sees, wanted, warm},
     far::{Link, Machine},
+    link,
     scenario::checked,
 };
 
@@ -68,9 +69,13 @@ async fn how_busy_the_machine_of_a_registered_endpoint_is_counts(pool: PgPool) {
     assert!(later.considered.iter().all(|one| one.load == 50), "what was read long ago says nothing: {later:?}");
 }
 
-/// A prompt for OpenCode with this model.
+/// A prompt for an agent with this model.
 pub fn asks(title: &str, backend: Backend) -> NewTask {
-    let agent = AgentTerms { backend: Some(backend), model: Some("llama3".into()), ..AgentTerms::default() };
+    prompts(title, AgentTerms { backend: Some(backend), ..AgentTerms::default() })
+}
+
+fn prompts(title: &str, terms: AgentTerms) -> NewTask {
+    let agent = AgentTerms { model: Some("llama3".into()), ..terms };
     NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked(title) }
 }
 
@@ -163,7 +168,7 @@ async fn an_attempt_is_given_no_endpoint_that_does_not_answer_or_that_it_does_no
     assert_eq!((attempt.endpoint, attempt.no_endpoint), (None, Some(expected)), "that it was missed is kept");
     test.engine.endpoint_looked(id, warm()).await.unwrap();
     assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
-    assert_eq!(given(Backend::Codex).await, None, "Codex does not speak with one");
+    assert_eq!(given(Backend::Codex).await, None, "an older runner tells Codex of none");
 
     // what a runner has found is for its own machine, also when it is the better one
     test.engine.endpoint_looked(id, has(&[("llama3", ModelState::Cold)])).await.unwrap();
@@ -172,4 +177,84 @@ async fn an_attempt_is_given_no_endpoint_that_does_not_answer_or_that_it_does_no
     let choice = test.engine.choose_endpoint(&ada, "llama3".into()).await.unwrap();
     assert_eq!(choice.best().map(|best| best.name.as_str()), Some("Ollama of box"));
     assert_eq!(given(Backend::OpenCode).await.as_deref(), Some("one"));
+}
+
+/// As a runner says it that tells each of its agents of endpoints.
+fn found(word: &str, endpoint_format: Option<ModelFormat>) -> BackendFound {
+    BackendFound { backend: Backend::parse(word).unwrap(), version: "1".into(), is_simple: false, endpoint_format }
+}
+
+/// Over a link that has a slot for each of its tasks.
+async fn able(test: &TestEngine, agents: Vec<BackendFound>) -> link::Link {
+    let words = agents.iter().map(|found| found.backend.name().into_owned()).collect();
+    link::Link::of_machine(test, |hello| Hello { slots: 20, capabilities: words, backends: agents, ..hello }).await
+}
+
+/// It has the model loaded, and says that it is of this version.
+fn warm_at(version: &str) -> Looked {
+    match warm() {
+        Looked::Answers { models, .. } => Looked::Answers { version: Some(version.into()), models },
+        fails => fails,
+    }
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn each_agent_is_given_an_endpoint_that_understands_it_or_the_reason_why_none(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "one").await;
+    let agents = ["claude-code", "codex", "gemini-cli"].map(|word| found(word, Backend::parse(word).unwrap().endpoint_format()));
+    let goose = [found("acp:goose", Some(ModelFormat::OpenaiChat)), found("own:mine", None)];
+    let mut link = able(&test, agents.into_iter().chain(goose).collect()).await;
+    let mut given = async |word: &str| {
+        let task = test.create(&ada, asks("x", Backend::parse(word).unwrap())).await.summary.id;
+        test.dispatch().await;
+        let formats = link.is_assigned().await.endpoint.map(|endpoint| endpoint.formats.len());
+        let attempt = test.engine.get_task(&ada, task).await.unwrap().attempt_list.pop().unwrap();
+        (formats, attempt.no_endpoint.map(|none| none.reasons).unwrap_or_default())
+    };
+    let too_old = |what: &str, since: &str, is: &str| {
+        (None, vec![format!("one: {what} it speaks from Ollama {since} on, and it is {is}; it has the model loaded")])
+    };
+    for (version, claude, codex, spoken) in [
+        ("0.9.1", too_old("Anthropic's Messages", "0.14.0", "0.9.1"), too_old("OpenAI's Responses", "0.13.4", "0.9.1"), 2),
+        ("0.13.5", too_old("Anthropic's Messages", "0.14.0", "0.13.5"), (Some(3), vec![]), 3),
+        ("0.14.0", (Some(4), vec![]), (Some(4), vec![]), 4),
+    ] {
+        test.engine.endpoint_looked(id, warm_at(version)).await.unwrap();
+        assert_eq!([given("claude-code").await, given("codex").await], [claude, codex], "{version}");
+        assert_eq!(given("acp:goose").await, (Some(spoken), vec![]), "its manifest says that it speaks what each understands: {version}");
+        assert_eq!([given("gemini-cli").await, given("own:mine").await], [(None, vec![]), (None, vec![])], "{version}");
+    }
+
+    // the usual names of their models are their providers': no endpoint is missed, and nothing is pulled
+    test.engine.endpoint_looked(id, has(&[("other", ModelState::Warm)])).await.unwrap();
+    test.engine.set_auto_pull(&ada, true).await.unwrap();
+    assert_eq!([given("claude-code").await, given("codex").await], [(None, vec![]), (None, vec![])]);
+    assert!(test.engine.find_endpoint(&ada, id).await.unwrap().pulls.is_empty());
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_that_names_no_agent_has_its_model_where_one_that_may_do_it_can_ask(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let id = registered(&test, &ada, "one").await;
+    test.engine.endpoint_looked(id, warm_at("0.13.5")).await.unwrap();
+    let all = ["claude-code", "codex", "gemini-cli", "opencode"].map(|word| found(word, Backend::parse(word).unwrap().endpoint_format()));
+    let given = async |agents: &[BackendFound], terms: AgentTerms| {
+        let mut link = able(&test, agents.to_vec()).await;
+        let task = test.create(&ada, prompts("x", terms)).await.summary.id;
+        test.dispatch().await;
+        let endpoint = link.is_assigned().await.endpoint;
+        // or it would be given out once more
+        test.engine.cancel_task(&ada, task).await.unwrap();
+        link.breaks().await;
+        endpoint.map(|endpoint| endpoint.formats)
+    };
+    let spoken = [ModelFormat::OpenaiResponses, ModelFormat::OpenaiChat, ModelFormat::Ollama];
+    assert_eq!(given(&all, AgentTerms::default()).await.as_deref(), Some(&spoken[..]), "its runner takes one of those that speak so");
+    assert_eq!(given(&all[..1], AgentTerms::default()).await, None, "Claude Code alone could not ask it");
+    assert_eq!(given(&all[2..3], AgentTerms::default()).await, None);
+    let counted = AgentTerms { max_cost_cents: Some(100), ..AgentTerms::default() };
+    assert_eq!(given(&all, counted).await, None, "who counts what it costs cannot ask it");
 }

@@ -1,22 +1,15 @@
 //! An agent program that Muster drives itself: which one carries out a prompt, and how it is started.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs, io,
-    path::Path,
-    process::Stdio,
-};
+use std::{ffi::OsString, fs, io, path::Path, process::Stdio};
 
-use domain::{
-    AgentTerms, Backend, CheckSpec, Failure, FailureCode, Work,
-    protocol::{AssignedEndpoint, Assignment},
-};
+use domain::{AgentTerms, Backend, CheckSpec, Failure, FailureCode, Work, protocol::Assignment};
 
 use super::{
     Beginning, Dialogue, Opening, Spent, any_acp, claude_code, codex,
     environment::{self, Place},
     found::Found,
     gemini_cli,
+    given::{self, endpoint_of},
     manifest::Speaks,
     opencode, own, provider,
     question::Leave,
@@ -35,11 +28,15 @@ pub(crate) enum Doing<'a> {
 }
 
 impl<'a> Doing<'a> {
-    /// A prompt is for the agent that the task names; else for the command that the runner was started with, else for the first agent that
-    /// it has found of those that Muster knows. One of a manifest is given what names it alone: a file in a folder changes nothing else.
+    /// A prompt is for the agent that the task names; else for one that can ask its model at the endpoint that was chosen for it, else for the
+    /// command that the runner was started with, else for the first agent that it has found of those that Muster knows. One of a manifest is
+    /// given what names it alone: a file in a folder changes nothing else.
     pub fn of(assignment: &'a Assignment, agents: &'a [Found], agent_command: Option<&'a str>) -> Result<Self, Failure> {
         let Work::Prompt(prompt) = &assignment.work else { return Script::of(&assignment.work, None).map(Self::Script) };
         let terms = &assignment.agent;
+        if let Some(found) = first_at_its_endpoint(agents, assignment) {
+            return Ok(Self::Agent { found, prompt });
+        }
         match &terms.backend {
             Some(backend) => match agents.iter().find(|found| found.backend == *backend) {
                 Some(found) => fits(found, assignment).map(|()| Self::Agent { found, prompt }),
@@ -127,6 +124,13 @@ fn first_fitting<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a
     known.find(|found| (found.counts_turns() || terms.max_turns.is_none()) && (found.asks() || !terms.asks()))
 }
 
+/// For a prompt that names no agent: a command is told of no model, and not every agent can ask where this one is.
+fn first_at_its_endpoint<'a>(agents: &'a [Found], assignment: &Assignment) -> Option<&'a Found> {
+    let terms = &assignment.agent;
+    let mut able = agents.iter().filter(|found| terms.backend.is_none() && found.about().takes_unnamed(terms));
+    able.find(|found| endpoint_of(found, assignment).is_some())
+}
+
 /// What a task says about an agent is held against what this machine says of it, by a manifest or by its settings.
 fn fits(found: &Found, assignment: &Assignment) -> Result<(), Failure> {
     let (terms, title) = (&assignment.agent, found.backend.title());
@@ -182,9 +186,11 @@ pub(crate) fn begin(
     place: Place<'_>,
     given: &[(OsString, OsString)],
 ) -> io::Result<Begun> {
-    let Manner { terms, leave, session, spent } = manner;
-    let given = what_it_is_given(found, terms.model.as_deref(), assignment.endpoint.as_ref(), given);
+    // what was chosen is for the model of the work
+    let endpoint = endpoint_of(found, assignment).filter(|_| !manner.leave.is_a_judges());
+    let given = given::given(found, manner.terms, endpoint, given);
     let given = given.as_slice();
+    let Manner { terms, leave, session, spent } = manner;
     let in_sandbox = place.room.is_closed();
     let name = own_folder(&found.backend);
     let own = place.home().join(name);
@@ -209,7 +215,7 @@ pub(crate) fn begin(
         // later the work has been there, and may have put a way elsewhere in their places
         write_first(&own, &files)?;
     }
-    let mut program = place.room.agent(found, &provider::hosts(found, given), place.guest, place.worktree)?;
+    let mut program = place.room.agent(found, &provider::hosts(found, given, endpoint), place.guest, place.worktree)?;
     let command = &mut program.command;
     command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(environment::environment(assignment, place)?);
@@ -224,33 +230,21 @@ pub(crate) fn begin(
     Ok(Begun { program, lines, dialogue })
 }
 
-/// Where the model is of an agent that is begun as its task says.
+/// Where the model of the work is.
 pub(crate) fn hosts(found: &Found, assignment: &Assignment, given: &[(OsString, OsString)]) -> NetworkList {
-    provider::hosts(found, &what_it_is_given(found, assignment.agent.model.as_deref(), assignment.endpoint.as_ref(), given))
-}
-
-/// For this model, and this endpoint of it, where one was chosen.
-fn what_it_is_given(
-    found: &Found,
-    model: Option<&str>,
-    endpoint: Option<&AssignedEndpoint>,
-    given: &[(OsString, OsString)],
-) -> Vec<(OsString, OsString)> {
-    match &found.manifest {
-        Some(manifest) => manifest.given(std::env::vars_os(), model),
-        None => given_to(&found.backend, given, endpoint),
-    }
+    let endpoint = endpoint_of(found, assignment);
+    provider::hosts(found, &given::given(found, &assignment.agent, endpoint, given), endpoint)
 }
 
 /// Where the models of all agents of a runner are, by name, as no task has chosen anything yet: of a command nobody knows where its model is.
 pub(crate) fn models(agents: &[Found], config: &RunnerConfig) -> Vec<(String, NetworkList)> {
     let of_command = config.agent_command.as_ref().map(|_| ("MUSTER_AGENT_COMMAND".to_owned(), NetworkList::nothing()));
     let of_agents = agents.iter().map(|found| {
-        let given = what_it_is_given(found, None, None, &config.agents.environment);
+        let given = given::given(found, &AgentTerms::default(), None, &config.agents.environment);
         let name = found.backend.name().into_owned();
         // where a task names a model of an endpoint, it is there
-        let name = if found.backend == Backend::OpenCode { format!("{name} (or the endpoint of its task)") } else { name };
-        (name, provider::hosts(found, &given))
+        let name = if found.endpoint_format().is_some() { format!("{name} (or the endpoint of its task)") } else { name };
+        (name, provider::hosts(found, &given, None))
     });
     of_agents.chain(of_command).collect()
 }
@@ -277,54 +271,6 @@ fn write_first(folder: &Path, files: &[(&str, String)]) -> io::Result<()> {
         fs::write(path, text)?;
     }
     Ok(())
-}
-
-/// What an agent is given of the runner's environment. Where an endpoint was chosen for it, its model is there: the key of another provider is
-/// nothing for that, and no proxy knows the way.
-fn given_to(backend: &Backend, given: &[(OsString, OsString)], endpoint: Option<&AssignedEndpoint>) -> Vec<(OsString, OsString)> {
-    let own = given.iter().filter(|(name, _)| is_for(backend, name)).cloned();
-    let Some(endpoint) = endpoint.filter(|_| *backend == Backend::OpenCode) else { return own.collect() };
-    let is_of_another = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("OPENAI_"));
-    let url = format!("{}/v1", endpoint.url.trim_end_matches('/'));
-    // it takes any key, and a client wants one
-    let own_key = [("OPENAI_BASE_URL", url), ("OPENAI_API_KEY", "none".to_owned())].map(|(name, value)| (name.into(), value.into()));
-    let is_replaced = |name: &OsStr| is_of_another(name) || NO_PROXY.iter().any(|known| name == *known);
-    own.filter(|(name, _)| !is_replaced(name)).chain(own_key).chain(directly(given, &endpoint.url)).collect()
-}
-
-/// Whom no proxy is asked for. Programs read the one or the other.
-const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
-
-/// Both of them, with the machine of this address beside those that were there.
-fn directly(given: &[(OsString, OsString)], url: &str) -> [(OsString, OsString); 2] {
-    let url = reqwest::Url::parse(url).ok();
-    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().trim_matches(['[', ']']);
-    let before = |wanted: &str| given.iter().find(|(name, value)| name.as_os_str() == wanted && !value.is_empty()).map(|(_, value)| value);
-    let with_it = |name: &str, other: &str| {
-        let mut hosts = OsString::new();
-        if let Some(before) = before(name).or_else(|| before(other)) {
-            hosts.push(before);
-            hosts.push(",");
-        }
-        hosts.push(host);
-        (OsString::from(name), hosts)
-    };
-    let [upper, lower] = NO_PROXY;
-    [with_it(upper, lower), with_it(lower, upper)]
-}
-
-/// Nobody is given the keys of others.
-fn is_for(backend: &Backend, name: &OsStr) -> bool {
-    const KEYS: [&str; 5] = ["ANTHROPIC_", "CLAUDE_", "OPENAI_", "GEMINI_", "GOOGLE_GEMINI_"];
-    let own: &[&str] = match backend {
-        Backend::ClaudeCode => &["ANTHROPIC_", "CLAUDE_"],
-        Backend::Codex | Backend::OpenCode => &["OPENAI_"],
-        Backend::GeminiCli => &["GEMINI_", "GOOGLE_GEMINI_"],
-        // its manifest says what it is given
-        Backend::Acp(_) | Backend::Own(_) => &[],
-    };
-    let begins = |starts: &[&str]| name.to_str().is_some_and(|name| starts.iter().any(|start| name.starts_with(start)));
-    !begins(&KEYS) || begins(own)
 }
 
 fn boxed<D: Dialogue + 'static>((opening, dialogue): (Opening, D)) -> (Opening, Box<dyn Dialogue>) {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use domain::{Backend, BackendFound};
+use domain::{Backend, BackendFound, endpoint::ModelFormat};
 use tokio::{process::Command, time::timeout};
 
 use super::manifest::Manifest;
@@ -62,8 +62,14 @@ impl Found {
         self.manifest.as_ref().is_none_or(|manifest| manifest.tells_of_tools())
     }
 
+    /// In which format it asks an endpoint that was chosen for its task; nothing when it cannot be told of one.
+    pub fn endpoint_format(&self) -> Option<ModelFormat> {
+        self.manifest.as_ref().map_or_else(|| self.backend.endpoint_format(), |manifest| manifest.endpoint_format())
+    }
+
     pub fn about(&self) -> BackendFound {
-        BackendFound { backend: self.backend.clone(), version: self.version.clone(), is_simple: self.is_simple }
+        let (backend, version) = (self.backend.clone(), self.version.clone());
+        BackendFound { backend, version, is_simple: self.is_simple, endpoint_format: self.endpoint_format() }
     }
 }
 

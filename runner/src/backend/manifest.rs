@@ -3,14 +3,17 @@
 
 pub(crate) mod folder;
 pub(super) mod line;
+mod provider;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use domain::{AgentTerms, error::Errors};
+use domain::{AgentTerms, endpoint::ModelFormat, error::Errors};
 use serde::Deserialize;
 
+use super::given::{Endpoint, is_no_key};
 use crate::NetworkList;
 use line::Line;
+use provider::Provider;
 
 /// The file `NAME.toml` in the folder of manifests.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -41,6 +44,9 @@ pub(crate) struct Manifest {
     command_marks: String,
     #[serde(default)]
     acp: Option<Protocol>,
+    /// How it is told of an endpoint where its model is; without that it is told of none.
+    #[serde(default)]
+    provider: Option<Provider>,
     /// What it is called with as well in a later round, with `{session}` for what it has called its session.
     #[serde(default)]
     resume: Vec<String>,
@@ -113,7 +119,16 @@ impl Manifest {
 
     /// Whether it can be told which model to use.
     pub fn takes_a_model(&self) -> bool {
+        self.says_a_model() || self.provider.as_ref().is_some_and(Provider::takes_a_model)
+    }
+
+    fn says_a_model(&self) -> bool {
         self.command.iter().chain(self.variables.values()).any(|text| text.contains(MODEL))
+    }
+
+    /// In which format it asks an endpoint that was chosen for its task.
+    pub fn endpoint_format(&self) -> Option<ModelFormat> {
+        self.provider.as_ref().map(|provider| provider.format)
     }
 
     /// Whether people can be asked before it does something.
@@ -178,17 +193,27 @@ impl Manifest {
         self.command.iter().skip(1).chain(later).map(|text| filled(text).into()).collect()
     }
 
-    /// What it finds in its environment beside what everybody does; `all` is the runner's own.
-    pub fn given(&self, all: impl Iterator<Item = (OsString, OsString)>, model: Option<&str>) -> Vec<(OsString, OsString)> {
+    /// What it finds in its environment beside what everybody does; `all` is the runner's own. Where its model is at an endpoint, it is given
+    /// nothing of that which may be a key.
+    pub fn given(
+        &self,
+        all: impl Iterator<Item = (OsString, OsString)>,
+        model: Option<&str>,
+        endpoint: Option<Endpoint<'_>>,
+    ) -> Vec<(OsString, OsString)> {
         let is_wanted = |name: &str| {
             self.environment.iter().any(|wanted| match wanted.strip_suffix('*') {
                 Some(beginning) => name.starts_with(beginning),
                 None => name == wanted,
             })
         };
-        let inherited = all.filter(|(name, _)| name.to_str().is_some_and(|name| is_wanted(name) && !is_musters(name)));
+        let may_be_given = |name: &str| is_wanted(name) && !is_musters(name) && (endpoint.is_none() || is_no_key(name));
+        let inherited = all.filter(|(name, _)| name.to_str().is_some_and(may_be_given));
         let own = self.variables.iter().map(|(name, value)| (name.into(), self.with_model(value, model).into()));
-        inherited.chain(own).collect()
+        let told = self.provider.as_ref().map(|provider| provider.told(self.model(model), endpoint)).unwrap_or_default();
+        let is_told = |name: &OsString| told.iter().any(|(said, _)| said == name);
+        let others: Vec<_> = inherited.chain(own).filter(|(name, _)| !is_told(name)).collect();
+        others.into_iter().chain(told).collect()
     }
 
     /// The model of the task, else its own.
@@ -244,15 +269,16 @@ impl Manifest {
         if let Err(invalid) = errors.finish() {
             return Err(format!("`model`: {invalid}"));
         }
-        match (self.takes_a_model(), &self.model) {
+        match (self.says_a_model(), &self.model) {
             (true, None) => Err(format!("`model`: say which it is when the task names none, as {MODEL} has to become something")),
-            (false, Some(_)) => Err(format!("`model`: there is no {MODEL} in `command` or `variables` that it could be put for")),
-            _ => Ok(()),
+            (false, Some(_)) if !self.takes_a_model() => {
+                Err(format!("`model`: there is no {MODEL} in `command` or `variables` that it could be put for"))
+            }
+            _ => self.provider.as_ref().map_or(Ok(()), |provider| provider.check(self.says_a_model())),
         }
     }
 
     fn check_surroundings(&self) -> Result<(), String> {
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         for wanted in &self.environment {
             let (name, fits) = match wanted.strip_suffix('*') {
                 Some(beginning) => (beginning, beginning.len() >= SHORTEST_BEGINNING),
@@ -322,6 +348,10 @@ impl Manifest {
     }
 }
 
+fn is_name(name: &str) -> bool {
+    (1..=LONGEST_TEXT).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 fn is_musters(name: &str) -> bool {
     MUSTERS_OWN.contains(&name) || name.starts_with("MUSTER_")
 }
@@ -333,6 +363,7 @@ fn in_words(field: &str, text: &str, error: &toml::de::Error) -> String {
     let what = match field.split(['.', '[']).next() {
         Some("command" | "version" | "resume" | "environment" | "hosts") => "must be texts, in a list",
         Some("variables") => "must be texts, each under the name of a variable",
+        Some("provider") => provider::FORM,
         _ => error.message(),
     };
     let what = what.lines().collect::<Vec<_>>().join(" ");

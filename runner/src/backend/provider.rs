@@ -5,15 +5,18 @@ use std::ffi::OsString;
 
 use domain::Backend;
 
-use super::{codex, found::Found, opencode};
+use super::{codex, found::Found, given::Endpoint, opencode};
 use crate::NetworkList;
 
 /// Where the models of Claude Code and of Gemini CLI are unless their environment says otherwise. A token of a subscription is for the same host.
 const ANTHROPIC: &str = "https://api.anthropic.com";
 const GOOGLE: &str = "https://generativelanguage.googleapis.com";
 
-/// For an agent that is given this. Of one of a manifest nobody knows more than that says.
-pub(crate) fn hosts(found: &Found, given: &[(OsString, OsString)]) -> NetworkList {
+/// For an agent that is given this. Of one of a manifest nobody knows more than that says; whoever asks an endpoint reaches that alone.
+pub(crate) fn hosts(found: &Found, given: &[(OsString, OsString)], endpoint: Option<Endpoint<'_>>) -> NetworkList {
+    if let Some(endpoint) = endpoint {
+        return NetworkList::of_a_model(endpoint.url, true);
+    }
     let at = |name: &str, usual: &str| match given.iter().find(|(own, value)| own == name && !value.is_empty()) {
         Some((_, url)) => NetworkList::of_a_model(&url.to_string_lossy(), true),
         None => NetworkList::of_a_model(usual, false),
@@ -45,7 +48,7 @@ mod tests {
         let backend = Backend::parse(backend).unwrap();
         let found = Found { backend, version: "1".into(), program: "/a".into(), needs: "/a".into(), manifest, is_simple: false };
         let given: Vec<_> = given.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-        hosts(&found, &given).to_string()
+        hosts(&found, &given, None).to_string()
     }
 
     #[test]

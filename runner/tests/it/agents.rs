@@ -5,7 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use domain::{
     AgentTerms, Backend, CheckKind, FailureCode, FindingKind, LogStream, SessionEvent, SessionEventKind as Event, Work,
-    protocol::{Assignment, Said, ToServer, WorkOutcome},
+    endpoint::ModelFormat,
+    protocol::{AssignedEndpoint, Assignment, Said, ToServer, WorkOutcome},
     session::{EVENTS_MAX, SessionEnd},
 };
 use runner::{AgentConfig, Limits, RunnerConfig};
@@ -60,6 +61,14 @@ say '{{"type":"system","subtype":"init","session_id":"s1","model":"opus","claude
 pub fn prompt(repository: &Repository, words: &str) -> Assignment {
     let agent = AgentTerms { backend: Some(Backend::ClaudeCode), ..AgentTerms::default() };
     Assignment { work: Work::Prompt(words.into()), agent, ..repository.command("") }
+}
+
+/// Its model is at an endpoint that understands every format.
+pub fn at_an_endpoint(mut assignment: Assignment) -> Assignment {
+    let (id, formats) = ("00000000-0000-7000-8000-000000000001".parse().unwrap(), ModelFormat::ALL.to_vec());
+    assignment.endpoint = Some(AssignedEndpoint { id, name: "box".into(), url: "http://127.0.0.1:11434".into(), formats });
+    assignment.agent.model = Some("llama3".into());
+    assignment
 }
 
 pub fn session(server: &Server, assignment: &Assignment) -> Vec<SessionEvent> {

@@ -13,7 +13,7 @@ use domain::{
 };
 
 use crate::{
-    agents::{Agent, prompt, session},
+    agents::{Agent, at_an_endpoint, prompt, session},
     harness::{Repository, Server, State, check_output, checks, statuses, without_a_sandbox},
 };
 
@@ -111,6 +111,20 @@ async fn a_judge_is_told_the_change_and_stands_in_it() {
     for part in ["Tidy up", "Look for races.", "+made", "+more", "A\tmade.txt", "M\tREADME.md", "\nMakefile\n"] {
         assert!(told[0].contains(part), "{part} is missing in {}", told[0]);
     }
+}
+
+#[tokio::test]
+async fn the_endpoint_of_the_work_is_not_its_judges() {
+    let agent = agent(
+        r#"echo "$ANTHROPIC_BASE_URL $ANTHROPIC_MODEL $ANTHROPIC_AUTH_TOKEN ${ANTHROPIC_API_KEY:-and no key}" > made.txt"#,
+        r#"[ "${ANTHROPIC_BASE_URL:-elsewhere} ${ANTHROPIC_AUTH_TOKEN:-without} $ANTHROPIC_API_KEY" = "elsewhere without key-of-the-agents" ] && verdict "$word" pass read"#,
+    );
+    let repository = Repository::sample();
+    let assignment = at_an_endpoint(judged(&repository, &[(CheckKind::Review, None)]));
+    let Ran { server, report, _state } = carried_out(&agent, &assignment).await;
+    assert_eq!(statuses(&report), [CheckStatus::Passed], "{}", server.log(assignment.attempt));
+    let made = repository.show(&report.branch.unwrap(), "made.txt");
+    assert_eq!(made.as_deref(), Some("http://127.0.0.1:11434 llama3 none and no key"), "nor does the work have the judge's key");
 }
 
 #[tokio::test]

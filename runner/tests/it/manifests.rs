@@ -8,6 +8,7 @@ use std::{
 
 use domain::{
     AgentTerms, Ask, Backend, CheckKind, FailureCode, FindingKind, Isolation, LogStream, SessionEventKind as Event, Work,
+    endpoint::ModelFormat,
     protocol::{Assignment, Hello, ToServer, WorkOutcome},
     session::{FileChange, SessionEnd},
 };
@@ -15,7 +16,7 @@ use runner::{AgentConfig, LandingConfig, RoomLimits, RunnerConfig, SandboxConfig
 use tempfile::TempDir;
 
 use crate::{
-    agents::{failure, session},
+    agents::{at_an_endpoint, failure, session},
     harness::{Repository, Server, State, checks, config, outcome, said_about, short},
     limits::{HOG, MIB},
 };
@@ -170,6 +171,23 @@ async fn an_agent_that_prints_a_text_is_judged_by_its_exit_code() {
         assert!(!found.contains(&FindingKind::NoToolCall), "nobody knows whether it has used one");
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_is_told_of_its_endpoint_by_the_variables_that_its_manifest_names() {
+    let (place, state, repository) = (Place::new(), State::new(), Repository::sample());
+    let program = place.program(r#"cat > /dev/null; echo "$MINE_URL $MINE_MODEL $MINE_KEY""#);
+    let provider = "[provider]\nformat = \"openai-chat\"\nurl = \"MINE_URL\"\nmodel = \"MINE_MODEL\"\nkey = \"MINE_KEY\"\n";
+    place.put("mine.toml", &manifest("text", &program, provider));
+    let server = place.runs(&state).await;
+    assert_eq!(server.hellos().remove(0).backends[0].endpoint_format, Some(ModelFormat::OpenaiChat), "the server chooses by that");
+    let assignment = at_an_endpoint(prompt(&repository, "own:mine"));
+    let report = server.carry_out(&assignment).await;
+    assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(assignment.attempt));
+    let said = session(&server, &assignment)
+        .into_iter()
+        .find_map(|event| if let Event::Message { text } = event.kind { Some(text) } else { None });
+    assert_eq!(said.as_deref(), Some("http://127.0.0.1:11434/v1 llama3 none"));
 }
 
 /// Speaks the protocol: asks for leave, and in a later round goes on with its session.

@@ -378,9 +378,9 @@ mod tests {
     fn a_choice_is_told_with_its_reasons() {
         let EndpointDetail { endpoint, mut models, .. } = endpoint();
         let with = |model| [Candidate { endpoint: endpoint.clone(), model, of_others: 0 }];
-        let told = considered(&choose("llama3", &with(Some(models.remove(0)))));
+        let told = considered(&choose("llama3", &[], &with(Some(models.remove(0)))));
         assert_eq!(told[0][1..6], ["box", "chosen", "fits", "warm", "75"]);
-        let told = considered(&choose("other", &with(None)));
+        let told = considered(&choose("other", &[], &with(None)));
         assert_eq!((told[0][2].as_str(), told[0][6].as_str()), ("", "it does not have the model"));
     }
 }

@@ -31,6 +31,8 @@ pub struct Record {
     pub tools: usize,
     /// Some key was sent.
     pub authorization: bool,
+    /// None was but the word `none`, by which nobody is known.
+    pub keyless: bool,
 }
 
 /// As much of a prompt as is kept.

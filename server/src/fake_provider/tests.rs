@@ -82,10 +82,29 @@ async fn a_step_is_streamed_and_recorded_without_the_key() {
         requests[0],
         json!({
             "number": 1, "wire": "anthropic", "path": "/run/1/v1/messages", "scenario": "work", "step": 0, "model": "m",
-            "prompt": "Work", "status": 200, "tools": 1, "authorization": true,
+            "prompt": "Work", "status": 200, "tools": 1, "authorization": true, "keyless": false,
         })
     );
     assert_eq!(requests[1]["wire"], "chat");
+    fake.ends().await;
+}
+
+#[tokio::test]
+async fn whether_a_key_came_along_that_is_one_is_told_of_each_request() {
+    let fake = start().await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let request = fake.http.post(format!("{}{path}", fake.url)).body(json!({ "model": "m", "messages": [] }).to_string());
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap();
+        let requests: Value = serde_json::from_str(&fake.get("/requests").await.1).unwrap();
+        let last = requests.as_array().unwrap().last().unwrap();
+        (last["authorization"].as_bool().unwrap(), last["keyless"].as_bool().unwrap())
+    };
+    assert_eq!(ask("/v1/messages", &[]).await, (false, true));
+    assert_eq!(ask("/v1/messages", &[("authorization", "Bearer none"), ("x-api-key", "none")]).await, (true, true));
+    for keys in [[("authorization", "Bearer secret"), ("x-api-key", "none")], [("authorization", "Bearer none"), ("api-key", "secret")]] {
+        assert_eq!(ask("/v1/messages", &keys).await, (true, false), "{keys:?}");
+    }
+    assert_eq!(ask("/v1beta/models/m:generateContent?key=secret", &[]).await, (true, false));
     fake.ends().await;
 }
 
@@ -123,6 +142,11 @@ async fn an_ollama_has_what_was_pulled_and_has_loaded_what_was_asked() {
     let ask = json!({ "model": "tiny", "messages": [{ "role": "user", "content": "Hello" }] }).to_string();
     fake.http.post(format!("{}/api/chat", fake.url)).body(ask).send().await.unwrap();
     assert_eq!(names("/api/ps").await, ["tiny"]);
+    for (path, model) in [("/v1/messages", "fake-large"), ("/v1/responses", "fake-small")] {
+        let body = json!({ "model": model, "messages": [], "input": [] }).to_string();
+        fake.http.post(format!("{}{path}", fake.url)).body(body).send().await.unwrap();
+    }
+    assert_eq!(names("/api/ps").await, ["fake-large", "fake-small", "tiny"], "whichever of its formats somebody speaks");
     fake.ends().await;
 }
 

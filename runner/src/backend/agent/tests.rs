@@ -3,6 +3,8 @@ use crate::backend::manifest::Manifest;
 use domain::{
     AttemptId, AttemptKey, CheckKind, Isolation, JudgeTerms, TaskId,
     agent::words::{PROMPTS, words_of},
+    endpoint::ModelFormat,
+    protocol::AssignedEndpoint,
     task,
 };
 use uuid::Uuid;
@@ -246,44 +248,51 @@ fn an_agent_of_a_manifest_is_told_nothing_without_a_sandbox_nor_what_no_argument
     assert_eq!(refusal(&listens, &"x".repeat(100_001), true), None);
 }
 
-#[test]
-fn nobody_is_given_the_keys_of_others() {
-    let names = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "HTTPS_PROXY"];
-    let given = |backend: Backend| names.map(|name| is_for(&backend, OsStr::new(name)));
-    assert_eq!(given(Backend::ClaudeCode), [true, false, false, false, true]);
-    assert_eq!(given(Backend::Codex), [false, true, false, false, true]);
-    assert_eq!(given(Backend::GeminiCli), [false, false, true, true, true]);
-    assert_eq!(given(Backend::OpenCode), given(Backend::Codex));
+/// As a server assigns it, which has chosen this endpoint.
+fn at_an_endpoint(backend: Option<Backend>, formats: &[ModelFormat]) -> Assignment {
+    let formats = formats.to_vec();
+    let endpoint = AssignedEndpoint { id: domain::EndpointId(Uuid::nil()), name: "box".into(), url: "http://box:11434".into(), formats };
+    let agent = AgentTerms { backend, model: Some("llama3".into()), ..AgentTerms::default() };
+    Assignment { agent, endpoint: Some(endpoint), ..assignment(Work::Prompt("tidy up".into()), None) }
 }
 
 #[test]
-fn an_endpoint_is_told_and_given_no_key_of_another_provider() {
-    let given = [("OPENAI_API_KEY", "secret"), ("OPENAI_BASE_URL", "https://api.example.org/v1"), ("HTTPS_PROXY", "http://proxy")];
-    let given = given.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let endpoint = AssignedEndpoint { id: domain::EndpointId(Uuid::nil()), name: "box".into(), url: "http://box:11434/".into() };
-    let told = |backend, endpoint| {
-        let told = given_to(&backend, &given, endpoint).into_iter();
-        told.map(|(name, value)| format!("{}={}", name.display(), value.display())).collect::<Vec<_>>()
+fn a_prompt_whose_model_is_at_an_endpoint_is_for_the_first_agent_that_can_ask_it() {
+    let all = [Backend::GeminiCli, Backend::ClaudeCode, Backend::Codex, Backend::OpenCode].map(found);
+    let does = |assignment: &Assignment, agents: &[Found]| match Doing::of(assignment, agents, Some("agent")) {
+        Ok(Doing::Agent { found, .. }) => Some(found.backend.clone()),
+        Ok(Doing::Script(_)) => None,
+        Err(failure) => panic!("{failure:?}"),
     };
-    let own = ["OPENAI_API_KEY=secret", "OPENAI_BASE_URL=https://api.example.org/v1", "HTTPS_PROXY=http://proxy"];
-    assert_eq!(told(Backend::OpenCode, None), own);
-    assert_eq!(told(Backend::Codex, Some(&endpoint)), own, "only who is spoken with so");
-    let key = ["OPENAI_BASE_URL=http://box:11434/v1", "OPENAI_API_KEY=none"];
-    assert_eq!(told(Backend::OpenCode, Some(&endpoint))[..3], ["HTTPS_PROXY=http://proxy", key[0], key[1]]);
+    let for_any = |formats: &[ModelFormat]| at_an_endpoint(None, formats);
+    assert_eq!(does(&for_any(&ModelFormat::ALL), &all), Some(Backend::ClaudeCode), "a command is told of no model");
+    assert_eq!(does(&for_any(&[ModelFormat::OpenaiChat]), &all), Some(Backend::OpenCode), "it is too old for the others");
+    assert_eq!(does(&for_any(&[ModelFormat::OpenaiResponses]), &all[..2]), None, "none of them can ask it");
+    let mut asks = for_any(&ModelFormat::ALL);
+    asks.agent.ask = Some(domain::Ask::Commands);
+    let simple = [Found { is_simple: true, ..found(Backend::Codex) }, found(Backend::OpenCode)];
+    assert_eq!(does(&asks, &simple), Some(Backend::OpenCode), "it asks people, as it is to");
+    assert_eq!(does(&at_an_endpoint(Some(Backend::GeminiCli), &ModelFormat::ALL), &all), Some(Backend::GeminiCli), "who is named does it");
+    let nowhere = Assignment { endpoint: None, ..for_any(&[]) };
+    assert_eq!(does(&nowhere, &all), None);
 }
 
 #[test]
-fn no_proxy_is_asked_for_an_endpoint() {
-    let told = |given: &[(&str, &str)], url: &str| {
-        let given: Vec<_> = given.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-        let endpoint = AssignedEndpoint { id: domain::EndpointId(Uuid::nil()), name: "box".into(), url: url.into() };
-        let told = given_to(&Backend::OpenCode, &given, Some(&endpoint)).into_iter();
-        let told = told.filter(|(name, _)| name.to_string_lossy().to_lowercase() == "no_proxy");
-        told.map(|(name, value)| format!("{}={}", name.display(), value.display())).collect::<Vec<_>>()
-    };
-    assert_eq!(told(&[], "http://box:11434/"), ["NO_PROXY=box", "no_proxy=box"]);
-    assert_eq!(told(&[("no_proxy", "a,.b")], "http://[fd12::7]:80"), ["NO_PROXY=a,.b,fd12::7", "no_proxy=a,.b,fd12::7"]);
-    assert_eq!(told(&[("NO_PROXY", "a"), ("no_proxy", "b")], "http://box"), ["NO_PROXY=a,box", "no_proxy=b,box"]);
+fn the_work_reaches_its_endpoint_and_nothing_else() {
+    let goose = own(
+        "acp:goose",
+        "speaks = \"acp\"\ncommand = [\"goose\"]\nhosts = [\"api.example.org\"]\nvariables = { WEB = \"https://example.net\" }\n[provider]\nformat = \"openai-chat\"\nurl = \"GOOSE_URL\"\nmodel = \"GOOSE_MODEL\"\n",
+    );
+    let given = ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"];
+    let given = given.map(|name| (OsString::from(name), OsString::from("https://api.example.com/v1")));
+    let reaches =
+        |found: &Found, formats: &[ModelFormat]| hosts(found, &at_an_endpoint(Some(found.backend.clone()), formats), &given).to_string();
+    for found in [found(Backend::ClaudeCode), found(Backend::Codex), found(Backend::OpenCode), goose.clone()] {
+        assert_eq!(reaches(&found, &ModelFormat::ALL), "box:11434", "{:?}", found.backend);
+    }
+    assert_eq!(reaches(&found(Backend::GeminiCli), &ModelFormat::ALL), "api.example.com:443", "it cannot ask one");
+    assert_eq!(reaches(&found(Backend::Codex), &[ModelFormat::OpenaiChat]), "api.example.com:443", "nor one that does not understand it");
+    assert_eq!(reaches(&goose, &[]), "api.example.org,example.net:443");
 }
 
 #[test]

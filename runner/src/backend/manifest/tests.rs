@@ -35,7 +35,7 @@ fn it_is_given_what_its_manifest_names_and_nothing_of_musters() {
     let text = "speaks = \"text\"\ncommand = [\"mine\"]\nmodel = \"small\"\nenvironment = [\"ACME_*\", \"OPENAI_API_KEY\", \"MUS*\"]\nvariables = { MODEL = \"the {model} one\" }\n";
     let manifest = Manifest::parse(text).unwrap();
     let all = ["ACME_KEY", "ACME_URL", "ACM", "OPENAI_API_KEY", "OPENAI_API_KEY_2", "MUSTER_API_KEY", "MUSTARD", "DATABASE_URL"];
-    let given = manifest.given(all.into_iter().map(|name| (name.into(), format!("of {name}").into())), None);
+    let given = manifest.given(all.into_iter().map(|name| (name.into(), format!("of {name}").into())), None, None);
     let names: Vec<_> = given.iter().filter_map(|(name, _)| name.to_str()).collect();
     assert_eq!(names, ["ACME_KEY", "ACME_URL", "OPENAI_API_KEY", "MUSTARD", "MODEL"]);
     assert_eq!((given[0].1.to_str(), given[4].1.to_str()), (Some("of ACME_KEY"), Some("the small one")));
@@ -75,6 +75,16 @@ fn what_is_not_as_it_should_be_is_named_with_its_field() {
         (text("acp = { asks = true }"), "`acp`: is for an agent that speaks acp"),
         (text("[[line]]\nmessage = { text = \"/a\" }"), "`line`: is for an agent that speaks lines"),
         (acp("acp = { ask = true }"), "unknown field `ask`"),
+        (text("[provider]\nurl = \"URL\"\nmodel = \"M\""), "must be a table with `format`"),
+        (
+            text("[provider]\nformat = \"gemini\"\nurl = \"URL\"\nmodel = \"M\""),
+            "(anthropic-messages, openai-responses, openai-chat or ollama)",
+        ),
+        (text("[provider]\nformat = \"ollama\"\nurl = \"URL\"\nmodel = \"M\"\nkeys = \"K\""), "must be a table"),
+        (text("[provider]\nformat = \"ollama\"\nurl = \"A B\"\nmodel = \"M\""), "`provider`: `url`, `model` and `key` are names"),
+        (text("[provider]\nformat = \"ollama\"\nurl = \"URL\"\nmodel = \"URL\""), "`provider`: `url`, `model` and `key` are names"),
+        (text("[provider]\nformat = \"ollama\"\nurl = \"HOME\"\nmodel = \"M\""), "`provider`: HOME is for Muster"),
+        (text("[provider]\nformat = \"ollama\"\nurl = \"URL\""), "`provider`: say by which variable it is told its `model`"),
         ("speaks = \"acp\"\ncommand = [\"goose\", \"{prompt}\"]".to_owned(), "`command`: {prompt} is not for"),
         ("speaks = \"lines\"\ncommand = [\"mine\"]".to_owned(), "`line`: say what its lines mean"),
         (line("when = { \"/type\" = \"x\" }"), "`line[0]`: say what such a line means"),
@@ -88,7 +98,8 @@ fn what_is_not_as_it_should_be_is_named_with_its_field() {
         let why = Manifest::parse(&bad).unwrap_err();
         assert!(why.contains(expected), "{bad}\n{why}");
     }
-    for good in [text(""), acp("acp = { asks = true, mode = \"approve\" }"), line("end = {}")] {
+    let told = text("[provider]\nformat = \"ollama\"\nurl = \"URL\"\nmodel = \"M\"\nkey = \"K\"");
+    for good in [text(""), told, acp("acp = { asks = true, mode = \"approve\" }"), line("end = {}")] {
         assert!(Manifest::parse(&good).is_ok(), "{good}");
     }
     assert!(Manifest::parse("speaks = ").is_err());
@@ -104,11 +115,14 @@ fn what_may_be_a_key_is_in_no_message() {
         ("environment", mine("environment = \"sk-secret\"")),
         ("environment", mine("environment = { KEY = \"sk-secret\" }")),
         ("version", mine("version = \"--key=sk-secret\"")),
+        ("provider", mine("provider = \"sk-secret\"")),
+        ("provider", mine("[provider]\nformat = \"ollama\"\nurl = \"URL\"\nkey = [\"sk-secret\"]")),
+        ("provider", mine("[provider]\nformat = \"sk-secret\"\nurl = \"URL\"")),
         ("resume", mine("resume = \"--key=sk-secret\"")),
         ("command", "speaks = \"text\"\ncommand = \"mine --key=sk-secret\"".to_owned()),
     ] {
         let why = Manifest::parse(&text).unwrap_err();
-        assert!(why.starts_with(&format!("`{field}")) && why.contains("must be texts") && !why.contains("sk-secret"), "{why}");
+        assert!(why.starts_with(&format!("`{field}")) && why.contains("must be ") && !why.contains("sk-secret"), "{why}");
     }
 }
 
