@@ -72,6 +72,7 @@ impl Link {
             backends: vec![],
             rooms: None,
             left_behind: None,
+            takes_slots: false,
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
