@@ -43,6 +43,7 @@ mod scenario;
 mod session;
 mod several_landings;
 mod shared_endpoints;
+mod slots;
 mod stuck;
 mod tasks;
 mod tenants;
