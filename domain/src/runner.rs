@@ -71,11 +71,6 @@ impl Runner {
         self.reading.as_ref().filter(|reading| !reading.is_stale)?.host.lacks_disk()
     }
 
-    /// How many slots were set, where it has fewer: a runner of an older version takes none beyond those that its machine says.
-    pub fn slots_to_come(&self) -> Option<i32> {
-        self.slots_set.filter(|set| *set > self.slots)
-    }
-
     /// Since when it is found not to take what it is given, while it is there.
     pub fn takes_nothing_since(&self) -> Option<DateTime<Utc>> {
         self.unresponsive_since.filter(|_| self.online)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Runner;
 use crate::error::{Errors, Invalid};
 
 /// The most that one runner carries out at once.
@@ -29,9 +30,47 @@ impl RunnerChange {
     }
 }
 
+impl Runner {
+    /// How many slots were set, where it has fewer: a runner of an older version takes none beyond those that its machine says.
+    pub fn slots_to_come(&self) -> Option<i32> {
+        self.slots_set.filter(|set| *set > self.slots)
+    }
+
+    /// Why it has as many as it has; nothing where that is as its machine says.
+    pub fn slots_in_words(&self) -> Option<String> {
+        let (slots, own, set) = (self.slots, self.slots_own, self.slots_set?);
+        Some(match self.slots_to_come() {
+            Some(_) => format!("{set} were set; it has {slots} until its machine has a version of Muster that takes more from here"),
+            None => format!("as was set; its machine says {own}"),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn runner(slots: i32, slots_own: i32, slots_set: Option<i32>) -> Runner {
+        serde_json::from_value(serde_json::json!({
+            "id": uuid::Uuid::nil(), "name": "far", "slots": slots, "slots_own": slots_own, "slots_set": slots_set, "busy": 0, "blocked": 0,
+            "capabilities": [], "online": true, "state": "idle", "draining": null, "joined": true, "last_seen_at": "1970-01-01T00:00:00Z",
+            "no_sandbox": null, "backends": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn whoever_looks_is_told_why_it_has_so_many() {
+        assert_eq!(runner(2, 2, None).slots_in_words(), None);
+        for slots in [1, 8] {
+            let set = runner(slots, 2, Some(slots));
+            assert_eq!((set.slots_to_come(), set.slots_in_words().as_deref()), (None, Some("as was set; its machine says 2")));
+        }
+        let older = runner(2, 2, Some(8));
+        assert_eq!(older.slots_to_come(), Some(8));
+        let words = older.slots_in_words().unwrap();
+        assert!(words.starts_with("8 were set; it has 2 until its machine has a version of Muster"), "{words}");
+    }
 
     #[test]
     fn a_number_of_slots_is_one_that_a_runner_may_say() {
