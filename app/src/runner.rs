@@ -14,7 +14,7 @@ mod periods;
 pub mod remove_form;
 pub mod runner_page;
 pub mod runners_page;
-mod slots_form;
+pub mod slots_form;
 pub mod state;
 pub mod tally;
 

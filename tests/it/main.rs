@@ -27,6 +27,7 @@ mod purge;
 mod queue;
 mod runner_link;
 mod runner_log;
+mod runner_slots;
 mod runners;
 mod stop;
 mod streams;

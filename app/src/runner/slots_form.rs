@@ -62,7 +62,7 @@ pub(super) fn done(runner: &Runner) -> String {
 }
 
 /// What was typed; empty for as many as its machine says.
-pub(super) fn read(text: &str) -> Result<RunnerChange, Problem> {
+pub fn read(text: &str) -> Result<RunnerChange, Problem> {
     let slots = match text.trim() {
         "" => None,
         number => Some(number.parse().map_err(|_| {
