@@ -15,6 +15,7 @@ mod periods;
 pub mod remove_form;
 pub mod runner_page;
 pub mod runners_page;
+pub mod slots_form;
 pub mod state;
 pub mod tally;
 
@@ -96,6 +97,15 @@ pub async fn drain_runner(id: RunnerId) -> Result<Runner, Problem> {
 #[server(prefix = "/_fn", endpoint = "resume_runner")]
 pub async fn resume_runner(id: RunnerId) -> Result<Runner, Problem> {
     let runner = crate::ssr::call(async |engine, actor| engine.resume_runner(&actor, id).await).await?;
+    leptos_axum::redirect(&format!("/runners/{id}"));
+    Ok(runner)
+}
+
+/// Empty for as many as its machine says.
+#[server(prefix = "/_fn", endpoint = "change_runner")]
+pub async fn change_runner(id: RunnerId, slots: String) -> Result<Runner, Problem> {
+    let change = slots_form::read(&slots)?;
+    let runner = crate::ssr::call(async |engine, actor| engine.change_runner(&actor, id, &change).await).await?;
     leptos_axum::redirect(&format!("/runners/{id}"));
     Ok(runner)
 }

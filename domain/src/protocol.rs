@@ -95,6 +95,7 @@ pub struct Hello {
     /// Kept in the runner's state folder.
     pub runner_id: RunnerId,
     pub name: String,
+    /// How many attempts it carries out at once, as its machine says.
     pub slots: u32,
     /// What it has, for tasks that need it. What its agents can do a server tells by `backends`, so that older runners need not say it.
     pub capabilities: Vec<String>,
@@ -123,6 +124,9 @@ pub struct Hello {
     /// What attempts have left on its machine that should be gone; absent when there is nothing.
     #[serde(default)]
     pub left_behind: Option<String>,
+    /// Whether it understands [`ToRunner::Config`]. One that does not is given no more than `slots`, whatever was set.
+    #[serde(default)]
+    pub takes_slots: bool,
 }
 
 /// What a runner says about an attempt.
@@ -251,6 +255,13 @@ pub enum ToRunner {
     /// What it may be given the server decides alone. `optional` is true: a runner that does not know it shows nothing of it.
     Drain {
         on: bool,
+        optional: bool,
+    },
+    /// How many attempts the runner carries out at once, as many as its hello says when absent; said as that is set, before it is given more,
+    /// and after each welcome while it is set: until then a welcome is for as many as the hello says. What is at work goes on where that is fewer.
+    /// Only runners are told that say in their hello that they understand it; `optional` is true, so that others leave it out.
+    Config {
+        slots: Option<u32>,
         optional: bool,
     },
 }
@@ -582,6 +593,8 @@ mod tests {
         assert!(leave_out(&rejects), "{rejects}");
         let drain = serde_json::to_string(&ToRunner::Drain { on: true, optional: true }).unwrap();
         assert!(leave_out(&drain), "{drain}");
+        let config = serde_json::to_string(&ToRunner::Config { slots: Some(8), optional: true }).unwrap();
+        assert!(leave_out(&config), "{config}");
         assert!(!leave_out(r#"{"type":"assign"}"#));
         let renewed: ToRunner =
             serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();

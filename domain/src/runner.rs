@@ -5,6 +5,7 @@ pub mod kept;
 pub mod log;
 pub mod reading;
 pub mod rooms;
+pub mod slots;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use kept::RunnerTransition;
 pub use log::{RunnerLogEntry, RunnerLogFilter, RunnerNews};
 pub use reading::{HostReading, RunnerReading};
 pub use rooms::Rooms;
+pub use slots::{RunnerChange, SLOTS_MAX};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -23,6 +25,12 @@ pub struct Runner {
     pub name: String,
     /// How many attempts it carries out at once.
     pub slots: i32,
+    /// How many its machine says.
+    #[serde(default)]
+    pub slots_own: i32,
+    /// How many somebody has set; absent when it is as its machine says.
+    #[serde(default)]
+    pub slots_set: Option<i32>,
     /// How many it carries out now.
     pub busy: i64,
     /// Of those, the ones whose agents wait for somebody's leave.

@@ -84,6 +84,13 @@ test("a machine is drained, takes work again, and is removed from its own page",
   await page.getByRole("button", { name: "Take work again" }).click();
   await arrives((timeout) => expect(notice).toHaveCount(0, { timeout }));
 
+  await page.getByText("Slots…").click();
+  await page.getByLabel("Slots", { exact: true }).fill("8");
+  await page.getByRole("button", { name: `Set the slots of ${name}` }).click();
+  const fewer = page.getByText("Has fewer slots than were set", { exact: true });
+  await arrives((timeout) => expect(fewer, "it has never called in").toBeVisible({ timeout }));
+  await expect(page.getByRole("cell", { name: `${owner.name} set it to 8 slots` })).toBeVisible();
+
   await page.getByText("Remove…").click();
   await page.getByRole("button", { name: `Remove ${name}` }).click();
   await expect(page).toHaveURL(/\/runners$/);

@@ -64,6 +64,7 @@ impl Engine {
         let answer = store::heartbeat(&mut tx, session, keys, TimeDelta::from_std(late).unwrap_or(TimeDelta::MAX)).await?;
         let answer = tx.commit(answer).await?;
         self.hub.allow(session, answer.allowance, keys.len(), said);
+        self.hub.note_slots(session.id(), answer.slots, said);
         if !answer.overdue.is_empty() {
             self.not_taken(session, keys, &answer.overdue).await?;
         }

@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod period;
 mod reading;
 mod serve;
+pub(crate) mod slots;
 pub(crate) mod store;
 mod trial;
 
@@ -28,7 +29,7 @@ use domain::{
     endpoint::ModelFormat,
     error::Errors,
     protocol::{GIVEN_WORK, Hello, VERSION},
-    runner::{Rooms, lease_seconds, owner_of},
+    runner::{Rooms, SLOTS_MAX, lease_seconds, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
 use tracing::warn;
@@ -36,7 +37,7 @@ use tracing::warn;
 pub(crate) use at_hand::{at_hand, capabilities_of};
 #[cfg(feature = "testing")]
 pub(crate) use hub::Connection;
-pub(crate) use hub::{Allowance, Hub};
+pub(crate) use hub::{Allowance, Hub, Standing};
 pub(crate) use join::is_join_token;
 pub use period::Chronicler;
 pub use serve::serve_runner;
@@ -50,12 +51,15 @@ pub struct RunnerSession {
     /// Of its link: a newer one has a higher.
     ticket: i64,
     name: String,
+    /// As its machine says.
     slots: u32,
     taker: Taker,
     /// Of the protocol, as it speaks it.
     version: u32,
     /// As it has said them.
     agents: Arc<[BackendFound]>,
+    /// Whether it takes from here how many slots it has.
+    takes_slots: bool,
 }
 
 /// What a runner may be given.
@@ -111,7 +115,7 @@ impl RunnerSession {
     fn greeted(self, hello: &Hello) -> Self {
         let makes_none = hello.no_sandbox.as_deref().is_some_and(|why| !why.is_empty());
         let taker = Taker { sandboxes: Sandboxes::of(makes_none, hello.rooms.as_ref()), ..self.taker };
-        Self { version: hello.version, taker, agents: agents_of(hello), ..self }
+        Self { version: hello.version, takes_slots: hello.takes_slots, taker, agents: agents_of(hello), ..self }
     }
 
     /// In which formats an agent asks an endpoint that is given a prompt with these terms; several where none is named. What OpenCode does with
@@ -129,6 +133,12 @@ impl RunnerSession {
     /// Whether it is on another machine, where it may have opened a link to another server.
     pub(crate) fn is_far(&self) -> bool {
         self.taker.workspace.is_some()
+    }
+
+    /// As nobody has said anything about it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { allowance: Allowance::All, lingering: 0, slots: slots::Slots { now: self.slots, set: None }, lacks_disk: false }
     }
 
     /// How events name it.
@@ -160,12 +170,12 @@ impl Engine {
         check(name, slots, capabilities)?;
         let mut tx = self.begin_system(None).await?;
         let now = tx.now();
-        let new = store::NewRunner { id, ticket, name, slots: i32::try_from(slots).unwrap_or(1000), capabilities };
+        let new = store::NewRunner { id, ticket, name, slots: slots.cast_signed(), capabilities };
         let Some(name) = store::register(&mut tx, new, now).await? else {
             return Err(Error::Conflict(format!("runner {name} has opened a newer link than this one")));
         };
         let taker = Taker { workspace: None, paths: true, capabilities: capabilities.to_vec(), sandboxes: Sandboxes::Made };
-        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION, agents: Arc::default() }).await
+        tx.commit(RunnerSession { id, ticket, name, slots, taker, version: VERSION, takes_slots: false, agents: Arc::default() }).await
     }
 
     /// What it has ended is given back; what is left of what it held its next life tells, or the rest of its lease.
@@ -203,9 +213,9 @@ impl Engine {
     }
 
     /// Of the links that something was claimed for, those that are not to be given it: their runners have opened newer ones, perhaps to
-    /// another server, or were removed there, or are to take nothing new.
+    /// another server, or were removed there, or are to take nothing new, or less at once.
     pub(crate) async fn let_go_of_outdated(&self, runners: &[&RunnerSession]) -> Result<Vec<(RunnerId, i64)>> {
-        let far: Vec<_> = runners.iter().filter(|runner| runner.is_far()).map(|runner| (runner.id(), runner.ticket())).collect();
+        let far: Vec<_> = runners.iter().filter(|runner| runner.is_far()).map(|runner| (*runner, self.hub.slots_of(runner))).collect();
         if far.is_empty() {
             return Ok(vec![]);
         }
@@ -214,7 +224,8 @@ impl Engine {
         for link in &outdated {
             match link.is_over {
                 true => self.hub.end(link.runner, link.ticket),
-                false => self.hub.set_draining(link.runner, true),
+                false if link.is_draining => self.hub.set_draining(link.runner, true),
+                false => self.hub.set_slots(link.runner, link.slots),
             }
         }
         Ok(outdated.into_iter().map(|link| (link.runner, link.ticket)).collect())
@@ -252,8 +263,8 @@ fn clean(text: &str, most: usize) -> String {
 fn check(name: &str, slots: u32, capabilities: &[String]) -> Result<()> {
     let mut errors = Errors::default();
     errors.required_text("/name", name, 100);
-    if !(1..=1000).contains(&slots) {
-        errors.add("/slots", "out_of_range", "must be 1 to 1000");
+    if !(1..=SLOTS_MAX).contains(&slots) {
+        errors.add("/slots", "out_of_range", format!("must be 1 to {SLOTS_MAX}"));
     }
     check_capabilities(&mut errors, capabilities, RUNNER_CAPABILITIES_MAX);
     if let Some(index) = capabilities.iter().position(|word| owner_of(word).is_some()) {

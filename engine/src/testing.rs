@@ -120,7 +120,7 @@ impl TestEngine {
 
     fn connect_as(&self, session: &RunnerSession, lands: bool) -> ConnectedRunner {
         let (outgoing, told) = mpsc::channel(100);
-        let connection = self.engine.hub.connect(session.clone(), outgoing, [], (crate::runner::Allowance::default(), 0, false), lands);
+        let connection = self.engine.hub.connect(session.clone(), outgoing, [], session.standing(), lands);
         ConnectedRunner { runner: self.playing(session.clone()), told, _connection: connection }
     }
 

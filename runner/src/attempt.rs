@@ -30,14 +30,21 @@ use crate::{
     recover,
     remains::Remains,
     save::Saved,
+    slots::Slot,
     tellings::Tellings,
 };
 
-/// Carries out an assignment to its last word, and lets go of it once that is answered.
-pub(crate) async fn carry_out(runner: Arc<Runner>, assignment: Assignment, (orders, tellings): (Orders, Tellings), taken_at: Moment) {
+/// Carries out an assignment to its last word, and lets go of it once that is answered. There was a slot for it when it came, or none.
+pub(crate) async fn carry_out(
+    runner: Arc<Runner>,
+    assignment: Assignment,
+    (orders, tellings): (Orders, Tellings),
+    taken_at: Moment,
+    slot: Option<Slot>,
+) {
     let key = assignment.attempt;
     // A task of its own, so that a panic in it is caught here.
-    let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at));
+    let walk = runner.tracker.spawn(walk::walk(Arc::clone(&runner), assignment, (orders.clone(), tellings), taken_at, slot));
     let Walked { report, is_kept } = match walk.await {
         Ok(Ok(walked)) => walked,
         Ok(Err(not_taken)) => return let_go(&runner, key, not_taken).await,

@@ -47,6 +47,7 @@ mod save;
 mod session;
 #[cfg(test)]
 mod simulation;
+mod slots;
 mod socket;
 mod submodule;
 mod talk;

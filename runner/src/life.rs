@@ -14,7 +14,7 @@ use std::{
 
 use domain::{AttemptKey, protocol::Credentials};
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,6 +41,7 @@ use crate::{
     rejections::Rejections,
     remains::LeftBehind,
     sandbox::Sandbox,
+    slots::Slots,
     talk::{Ended, Talk},
 };
 
@@ -92,7 +93,7 @@ pub(crate) struct Runner {
     is_drained: AtomicBool,
     /// A heartbeat is due before its time.
     pub beat_now: Notify,
-    pub slots: Semaphore,
+    pub slots: Arc<Slots>,
     pub tracker: TaskTracker,
     pub stop: CancellationToken,
 }
@@ -160,7 +161,7 @@ impl Runner {
             has_given_up: AtomicBool::new(false),
             is_drained: AtomicBool::new(false),
             beat_now: Notify::new(),
-            slots: Semaphore::new(config.slots.max(1) as usize),
+            slots: Slots::new(config.slots),
             tracker: TaskTracker::new(),
             stop,
             folders,

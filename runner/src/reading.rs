@@ -111,7 +111,7 @@ async fn look(runner: &Runner, host: &mut Host, gpus: &mut Gpus) -> HostReading 
     let places = program_path();
     let ((gpus, gpus_unread), (cpu, memory, disk)) = tokio::join!(gpus.look(&places), host.look());
     let used = u32::try_from(runner.held.keys().len()).unwrap_or(u32::MAX);
-    let slots = Some(SlotsReading { used, total: runner.config.slots.max(1) });
+    let slots = Some(SlotsReading { used, total: runner.slots.most() });
     HostReading { cpu, memory, disk, gpus, gpus_unread, slots }.kept()
 }
 

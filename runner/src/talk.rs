@@ -34,6 +34,15 @@ pub(crate) struct Talk {
     lost: Vec<AttemptKey>,
 }
 
+/// How many slots a hello speaks of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    /// As many as the machine says, unless the server says another number.
+    All,
+    /// The fewest there are, whatever the server says: what is held takes them all, and nothing is given beside it.
+    Fewest,
+}
+
 /// How a link came to its end.
 pub(crate) enum Ended {
     /// By itself; another one is needed.
@@ -53,8 +62,7 @@ impl Talk {
         let Link { to_server, mut from_server } = link;
         // before the hello says them: what changes from here on is news
         let (mut known, mut others) = (runner.known.subscribe(), runner.others.subscribe());
-        let slots = runner.config.slots.max(1);
-        let Some(every) = self.hello(runner, slots, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
+        let Some(every) = self.hello(runner, Places::All, &to_server, &mut from_server).await? else { return Ok(Ended::Closed) };
         let beats = Beats::default();
         let mut never_begun = vec![];
         {
@@ -114,8 +122,7 @@ impl Talk {
     /// whether the server knows it now.
     pub async fn leave(&mut self, runner: &Runner, link: Link, rest_until: Instant) -> Result<bool, RunnerError> {
         let Link { to_server, mut from_server } = link;
-        // the fewest there are: what is held takes them all, and nothing is given beside it
-        let Some(every) = self.hello(runner, 1, &to_server, &mut from_server).await? else { return Ok(false) };
+        let Some(every) = self.hello(runner, Places::Fewest, &to_server, &mut from_server).await? else { return Ok(false) };
         let beats = Beats::default();
         {
             let speak = speak(runner, &to_server, &beats, every);
@@ -157,7 +164,7 @@ impl Talk {
     async fn hello(
         &mut self,
         runner: &Runner,
-        slots: u32,
+        places: Places,
         to_server: &mpsc::Sender<ToServer>,
         from_server: &mut mpsc::Receiver<ToRunner>,
     ) -> Result<Option<Duration>, RunnerError> {
@@ -169,7 +176,7 @@ impl Talk {
             version: VERSION,
             runner_id: runner.folders.identity,
             name: config.name.clone(),
-            slots,
+            slots: if places == Places::All { runner.slots.own() } else { 1 },
             capabilities: config.all_capabilities(&agents, no_sandbox.is_none(), has_lfs),
             attempts: runner.held.named(),
             lost: self.lost.clone(),
@@ -179,6 +186,7 @@ impl Talk {
             backends: agents.iter().map(Found::about).collect(),
             rooms: Some(runner.sandbox.about(&agent::models(&agents, config))),
             left_behind: runner.left_behind.now(),
+            takes_slots: places == Places::All,
         };
         let answered = async {
             match from_server.recv().await? {
@@ -209,8 +217,9 @@ impl Talk {
                 runner.outbox.begin_again();
                 runner.pulls.begin_again();
                 runner.rejections.begin_again();
-                // it is said next when it is so
+                // it is said next when it is otherwise
                 runner.note_drained(false);
+                runner.slots.set(None);
                 runner.lease.send_replace(Some(Duration::from_secs(lease_seconds.into())));
                 runner.renew(sent_at);
                 for key in self.lost.drain(..) {
@@ -280,7 +289,9 @@ fn take(runner: &Arc<Runner>, assignment: Assignment) {
         return;
     };
     runner.outbox.open(key);
-    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), Moment::now()));
+    // before it is heard that there are fewer from now on: the server has given it by as many as there are
+    let slot = runner.slots.try_take();
+    runner.tracker.spawn(attempt::carry_out(Arc::clone(runner), assignment, (orders, tellings), Moment::now(), slot));
 }
 
 fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
@@ -304,6 +315,7 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
             }
         }
         ToRunner::Drain { on, .. } => drained(runner, on),
+        ToRunner::Config { slots, .. } => set_slots(runner, slots),
         ToRunner::NotUnderstood { message } => {
             warn!("The server does not understand what this runner says: {message}");
             runner.outbox.not_understood();
@@ -325,6 +337,15 @@ fn drained(runner: &Runner, on: bool) {
         (false, _) => {}
         (true, true) => info!("Runner {name} is drained: until `muster runner resume {name}` it is given nothing new and ends what it has"),
         (true, false) => info!("Runner {name} is given work again"),
+    }
+}
+
+/// What is at work goes on.
+fn set_slots(runner: &Runner, slots: Option<u32>) {
+    if runner.slots.set(slots) {
+        let (name, most) = (&runner.config.name, runner.slots.most());
+        let whence = if slots.is_some() { "was set on the server" } else { "its machine says" };
+        info!("Runner {name} carries out {most} attempts at once from now on, as {whence}");
     }
 }
 

@@ -113,7 +113,7 @@ pub fn router(engine: &Engine) -> (Router<ApiState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::list_runners, runner::join_runner))
         .routes(routes!(runner::create_runner_token))
         .routes(routes!(runner::try_runner, runner::get_runner_trial))
-        .routes(routes!(runner::get_runner, runner::remove_runner))
+        .routes(routes!(runner::get_runner, runner::change_runner, runner::remove_runner))
         .routes(routes!(runner::runner_log))
         .routes(routes!(runner::runner_periods));
     // A link is a secret as well.

@@ -52,6 +52,7 @@ mod runner_leave;
 mod runner_log;
 mod runner_run;
 mod runner_service;
+mod runner_set;
 mod runner_show;
 mod sample_repository;
 mod short_id;
@@ -291,6 +292,23 @@ mod tests {
             "price set acme/large --input -1 --output 1",
             "price set acme/large --input 1e3 --output 1",
             "price remove",
+        ] {
+            assert!(!makes_sense(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_runner_is_set_in_words_that_make_sense() {
+        let makes_sense = |line: &str| Cli::try_parse_from(std::iter::once("muster").chain(line.split(' '))).is_ok();
+        for right in ["runner set far --slots 8", "runner set far --slots own --json", "runner set far --slots 1000"] {
+            assert!(makes_sense(right), "{right}");
+        }
+        for wrong in [
+            "runner set far",
+            "runner set --slots 8",
+            "runner set far --slots 0",
+            "runner set far --slots 1001",
+            "runner set far --slots all",
         ] {
             assert!(!makes_sense(wrong), "{wrong}");
         }

@@ -112,6 +112,7 @@ async fn machine(app: &TestApp, number: u32, percent: u32) -> RunnerId {
         backends: vec![],
         rooms: None,
         left_behind: None,
+        takes_slots: false,
     };
     to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(matches!(told.recv().await, Some(ToRunner::Welcome { .. })));

@@ -29,6 +29,7 @@ mod purge;
 mod queue;
 mod runner_link;
 mod runner_log;
+mod runner_slots;
 mod runners;
 mod session_pages;
 mod stop;

@@ -94,6 +94,7 @@ impl Site {
             backends: vec![],
             rooms: None,
             left_behind: None,
+            takes_slots: false,
         })
     }
 

@@ -101,7 +101,7 @@ impl<'a> Site<'a> {
         format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
     }
 
-    fn runners(&self) -> Vec<Value> {
+    pub fn runners(&self) -> Vec<Value> {
         let listed = self.client().run(&["runner", "list", "--json"]);
         serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)))
     }
@@ -114,7 +114,7 @@ impl<'a> Site<'a> {
     }
 }
 
-fn status(output: &Output, code: i32) {
+pub fn status(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
 }
 
@@ -292,7 +292,7 @@ fn a_runner_that_is_stopped_is_offline_at_once() {
 }
 
 /// A task that is at work on the only runner until the sign is there; its id.
-fn is_at_work(site: &Site<'_>, sign: &Path) -> String {
+pub fn is_at_work(site: &Site<'_>, sign: &Path) -> String {
     let repository = site.machine.repository();
     let command = format!("echo at work; until test -e {}; do sleep 0.05; done", sign.display());
     let created = site.client().run(&["task", "run", "--repo", repository.to_str().unwrap(), "--command", &command]);

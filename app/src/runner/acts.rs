@@ -1,9 +1,14 @@
-//! What a person can do with a machine that has joined: drain it, let it take work again, remove it. Forms, so they work without scripts.
+//! What a person can do with a machine that has joined: set its slots, drain it, let it take work again, remove it. Forms, so they work without
+//! scripts.
 
 use domain::{Identity, Permission, Runner, runner::RunnerDetail};
 use leptos::{form::ActionForm, prelude::*};
 
-use super::{DrainRunner, RemoveRunner, ResumeRunner, remove_form::remove_form};
+use super::{
+    ChangeRunner, DrainRunner, RemoveRunner, ResumeRunner,
+    remove_form::remove_form,
+    slots_form::{self, SlotsForm},
+};
 use crate::{
     components::{Button, ButtonKind, Icon, Notice, Reveal, Tone, toast::tell},
     layout::Who,
@@ -18,9 +23,11 @@ pub(super) fn may_manage(who: Option<Who>) -> bool {
 
 #[component]
 pub fn Acts(runner: Signal<RunnerDetail>, is_leaving: RwSignal<bool>, refresh: Callback<()>) -> impl IntoView {
+    let change = ServerAction::<ChangeRunner>::new();
     let drain = ServerAction::<DrainRunner>::new();
     let resume = ServerAction::<ResumeRunner>::new();
     let remove = ServerAction::<RemoveRunner>::new();
+    tell(change.value(), slots_form::done, refresh);
     tell(drain.value(), |_| "It takes nothing new".into(), refresh);
     tell(resume.value(), |_| "It takes work again".into(), refresh);
     // what is removed cannot be fetched again
@@ -31,14 +38,19 @@ pub fn Acts(runner: Signal<RunnerDetail>, is_leaving: RwSignal<bool>, refresh: C
     });
     let who: Option<Who> = use_context();
     let joined = Memo::new(move |_| runner.with(|detail| detail.runner.joined.then(|| detail.runner.clone())));
+    // apart from the rest, which changes while somebody types
+    let slots = Memo::new(move |_| runner.with(|detail| detail.runner.joined.then(|| slots_form::Slots::of(&detail.runner))));
     let refused = move || {
         let drained = drain.value().get().and_then(Result::err);
         let resumed = || resume.value().get().and_then(Result::err);
-        let problem = drained.or_else(resumed).or_else(|| remove.value().get().and_then(Result::err));
+        // what is wrong with the number is said beside it
+        let changed = || change.value().get().and_then(Result::err).filter(|problem| problem.field("/slots").is_none());
+        let problem = drained.or_else(resumed).or_else(changed).or_else(|| remove.value().get().and_then(Result::err));
         problem.map(|problem| view! { <div class="l-head__below">{refusal(problem)}</div> })
     };
     view! {
         <div class="l-head__acts">
+            {move || slots.get().filter(|_| may_manage(who)).map(|slots| view! { <SlotsForm slots=slots change=change /> })}
             {move || joined.get().filter(|_| may_manage(who)).map(|runner| {
                 let service = if runner.draining.is_some() {
                     resume_form(&runner, resume).into_any()

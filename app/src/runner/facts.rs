@@ -14,10 +14,13 @@ use crate::components::{
 
 pub(super) fn facts(runner: &Runner) -> impl IntoView + use<> {
     let (agents, others) = (agents(runner), others(runner));
+    // where that is not what was set, the page says so above
+    let why_so_many = runner.slots_in_words().filter(|_| runner.slots_to_come().is_none());
+    let why_so_many = why_so_many.map(|words| view! { <span class="u-quiet">{words}</span> });
     view! {
         <dl class="c-facts p-runner__facts">
             {fact("Id", view! { <code>{runner.id.short()}</code> <CopyButton text=runner.id.to_string() label="Copy the runner's id" /> })}
-            {fact("Slots", view! { <span class="p-runners__slots">{slots_meter(runner)}</span> })}
+            {fact("Slots", view! { <span class="p-runners__slots">{slots_meter(runner)}</span> {why_so_many} })}
             {fact("Last seen", view! { <Time at=runner.last_seen_at /> })}
             {(!agents.is_empty()).then(|| fact("Agents", agents))}
             {(!others.is_empty()).then(|| fact("Has", others))}

@@ -30,6 +30,8 @@ mod tests {
             id: "00000000-0000-0000-0000-000000000000".parse::<RunnerId>().unwrap(),
             name: "box".into(),
             slots: 1,
+            slots_own: 1,
+            slots_set: None,
             busy: 0,
             blocked: 0,
             capabilities: capabilities.iter().map(|word| (*word).to_owned()).collect(),

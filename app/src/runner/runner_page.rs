@@ -134,6 +134,7 @@ fn Content(
             <Acts runner=runner is_leaving=is_leaving refresh=refresh />
         </div>
         {move || runner.with(|detail| drain_notice(&detail.runner))}
+        {move || runner.with(|detail| slots_notice(&detail.runner))}
         {move || runner.with(|detail| unresponsive_notice(&detail.runner))}
         {move || runner.with(|detail| disk_notice(&detail.runner))}
         {move || runner.with(|detail| facts(&detail.runner))}
@@ -163,6 +164,18 @@ fn drain_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
     Some(view! {
         <Notice tone=Tone::Warn title="Takes nothing new">
             <p>"Asked for by " {by} ", " <Time at=since /> ". " {left}</p>
+        </Notice>
+    })
+}
+
+fn slots_notice(runner: &Runner) -> Option<impl IntoView + use<>> {
+    let (to_come, slots) = (runner.slots_to_come()?, runner.slots);
+    Some(view! {
+        <Notice tone=Tone::Warn title="Has fewer slots than were set">
+            <p>
+                {format!("{to_come} were set, and it has {slots}, as its machine says. ")}
+                "An older version of Muster takes fewer from here and not more: update it on the machine, and it has them as soon as it comes again."
+            </p>
         </Notice>
     })
 }

@@ -107,6 +107,7 @@ impl FarRunner {
             backends: vec![],
             rooms: None,
             left_behind: None,
+            takes_slots: false,
         };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {
             return Ok(());

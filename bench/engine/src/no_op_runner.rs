@@ -94,6 +94,7 @@ impl NoOpRunner {
             backends: vec![],
             rooms: None,
             left_behind: None,
+            takes_slots: false,
         };
         self.say(ToServer::Hello(hello)).await?;
         let (mut moments, mut read) = (readings::moments(number), 0);
@@ -125,6 +126,7 @@ impl NoOpRunner {
                 | ToRunner::Pulls { .. }
                 | ToRunner::Land { .. }
                 | ToRunner::Drain { .. }
+                | ToRunner::Config { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

@@ -24,7 +24,7 @@ pub const SLOT_PERIODS: usize = 10;
 pub struct RunnerDay {
     /// How it stood, at most [`DAY_PERIODS`].
     pub periods: Vec<RunnerPeriod>,
-    /// Of a runner with several slots, those of them that carried something out.
+    /// Of a runner with several slots, or that had several, those of them that carried something out.
     pub slots: Vec<RunnerSlot>,
 }
 
@@ -103,7 +103,8 @@ type Changes = BTreeMap<DateTime<Utc>, Counts>;
 
 impl DayFacts {
     pub fn told(&self) -> RunnerDay {
-        RunnerDay { periods: latest_first(self.runner(), DAY_PERIODS), slots: if self.slots > 1 { self.each_slot() } else { vec![] } }
+        let slots = self.each_slot();
+        RunnerDay { periods: latest_first(self.runner(), DAY_PERIODS), slots: if self.slots.max(slots.len()) > 1 { slots } else { vec![] } }
     }
 
     pub(super) fn runner(&self) -> Vec<RunnerPeriod> {
@@ -122,22 +123,23 @@ impl DayFacts {
         self.draining.iter().for_each(|span| note(changes, *span, |counts, by| counts.draining += by));
     }
 
-    /// An attempt is in the first slot that was free when it was claimed.
+    /// An attempt is in the first slot that was free when it was claimed. What it had more of at once than it has slots shows that it had
+    /// more: they are told up to the last that was in them.
     fn each_slot(&self) -> Vec<RunnerSlot> {
-        let mut slots: Vec<Vec<&Occupied>> = vec![vec![]; self.slots];
+        let mut slots: Vec<Vec<&Occupied>> = vec![];
         for attempt in &self.attempts {
             let is_free = |slot: &&mut Vec<&Occupied>| {
                 slot.last().is_none_or(|last| last.span.until.is_some_and(|until| until <= attempt.span.since))
             };
-            // more at once than it has slots: what it had more of before it came again with fewer
-            if let Some(slot) = slots.iter_mut().find(is_free) {
-                slot.push(attempt);
+            match slots.iter_mut().find(is_free) {
+                Some(slot) => slot.push(attempt),
+                None => slots.push(vec![attempt]),
             }
         }
-        let used = slots.into_iter().enumerate().filter(|(_, attempts)| !attempts.is_empty());
-        let told = used.map(|(place, attempts)| RunnerSlot {
-            number: place + 1,
-            periods: latest_first(self.one_slot(self.since, &attempts), SLOT_PERIODS),
+        let told = slots.into_iter().enumerate().map(|(place, attempts)| {
+            let periods = self.one_slot(self.since, &attempts);
+            let periods = if place < self.slots { periods } else { up_to_the_last(periods, &attempts) };
+            RunnerSlot { number: place + 1, periods: latest_first(periods, SLOT_PERIODS) }
         });
         told.collect()
     }
@@ -176,6 +178,14 @@ fn periods(since: DateTime<Utc>, changes: &Changes, task_at: impl Fn(DateTime<Ut
         last.until = Some(*at);
         last.lasted_ms = Some((*at - last.since).num_milliseconds());
         periods.push(next);
+    }
+    periods
+}
+
+/// Of a slot that there is no more: how it stood after the last attempt in it is nothing that was.
+pub(super) fn up_to_the_last(mut periods: Vec<RunnerPeriod>, attempts: &[&Occupied]) -> Vec<RunnerPeriod> {
+    if let Some(end) = attempts.last().and_then(|last| last.span.until) {
+        periods.retain(|period| period.since < end);
     }
     periods
 }
@@ -295,7 +305,19 @@ mod tests {
         let told = facts(2, attempts).told();
         let tasks = |slot: &RunnerSlot| slot.periods.iter().rev().map(|period| period.task_id.map(|id| id.0.as_u128())).collect::<Vec<_>>();
         assert_eq!(tasks(&told.slots[0]), [Some(1), Some(3), None], "one that follows at once is told apart");
-        assert_eq!(tasks(&told.slots[1]), [None, Some(2), None], "what it had no slot for is in none");
+        assert_eq!(tasks(&told.slots[1]), [None, Some(2), None]);
+        assert_eq!((told.slots.len(), tasks(&told.slots[2])), (3, vec![None, Some(4)]), "it had another slot then");
+    }
+
+    #[test]
+    fn a_slot_that_it_has_no_more_is_told_to_its_last_attempt() {
+        let both = || vec![attempt(1, span(0, Some(10)), &[]), attempt(2, span(5, Some(30)), &[])];
+        let told = facts(1, both()).told();
+        assert_eq!(said(&told.slots[0].periods), ["working 10", "idle"]);
+        assert_eq!(said(&told.slots[1].periods), ["idle 5", "working 25"], "it is not ready for another");
+        let at_work = facts(1, vec![attempt(1, span(0, None), &[]), attempt(2, span(5, None), &[])]);
+        assert_eq!(said(&at_work.told().slots[1].periods), ["idle 5", "working"], "what is at work there goes on");
+        assert_eq!(said(&facts(2, both()).told().slots[1].periods), ["idle 5", "working 25", "idle"], "one that it has is ready again");
     }
 
     #[test]

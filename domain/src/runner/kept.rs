@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     RunnerPeriod, RunnerState,
-    day::{DayFacts, Occupied},
+    day::{DayFacts, Occupied, up_to_the_last},
 };
 use crate::TaskId;
 
@@ -70,44 +70,80 @@ impl DayFacts {
             let first = attempts.first().map_or(self.since, |first| first.span.since.max(self.since));
             // one that was never used begins with what it is used for
             let since = if last.is_some() { self.since } else { first };
-            piece.add(Some(*slot), self.one_slot(since, attempts), last, since, until);
+            let periods = self.one_slot(since, attempts);
+            let periods = if self.has(*slot) { periods } else { up_to_the_last(periods, attempts) };
+            piece.add(Some(*slot), periods, last, since, until);
             let held = attempts.iter().find(|held| held.span.since <= until && held.span.until.is_none_or(|end| until < end));
-            if let Some(standing) = piece.standing.last_mut() {
+            // one that it has no more does not stand any more once it is empty
+            if let Some(standing) = piece.standing.last_mut().filter(|standing| standing.slot == Some(*slot)) {
                 standing.holds = held.map(|held| (held.task_id, held.span.since));
             }
         }
-        // a slot that it has no more stood so until now
+        // an empty slot that it has no more stood so until now
         let gone = before.iter().filter(|last| last.slot.is_some_and(|slot| !slots.contains_key(&slot)));
         piece.ended.extend(gone.filter_map(|last| ended_at(last, self.since)));
         piece.ended.sort_by_key(|ended| (ended.until, ended.slot));
         piece
     }
 
-    /// The slots that are used or were: what was in one stays in it, and what was claimed since is in the first that was free.
+    /// Whether it is one of those it has by now. Of a runner that has one, that one stands as the runner does, and is not told apart.
+    fn has(&self, slot: i32) -> bool {
+        self.slots > 1 && usize::try_from(slot).is_ok_and(|slot| slot <= self.slots)
+    }
+
+    /// The slots that are used or were: what was in one stays in it, also where it has fewer meanwhile, and what was claimed since is in the
+    /// first that was free. So is what it had when it had but one.
     fn seated(&self, before: &[Standing], until: DateTime<Utc>) -> BTreeMap<i32, Vec<&Occupied>> {
-        let slots = i32::try_from(self.slots).unwrap_or(i32::MAX);
-        if slots < 2 {
-            return BTreeMap::new();
-        }
         let is_first = before.is_empty();
+        let goes_on = |attempt: &Occupied| attempt.span.until.is_none_or(|end| end > self.since);
+        let is_in = |standing: &Standing, attempt: &Occupied| standing.holds == Some((attempt.task_id, attempt.span.since));
         let mut seated = BTreeMap::new();
         for standing in before {
-            let Some(slot) = standing.slot.filter(|slot| *slot <= slots) else { continue };
-            let is_held = |attempt: &&Occupied| standing.holds == Some((attempt.task_id, attempt.span.since));
-            seated.insert(slot, self.attempts.iter().filter(is_held).collect::<Vec<_>>());
+            let Some(slot) = standing.slot else { continue };
+            let held: Vec<_> = self.attempts.iter().filter(|attempt| is_in(standing, attempt) && goes_on(attempt)).collect();
+            if self.has(slot) || !held.is_empty() {
+                seated.insert(slot, held);
+            }
         }
-        let is_new = |attempt: &&Occupied| attempt.span.since <= until && (is_first || attempt.span.since > self.since);
-        for attempt in self.attempts.iter().filter(is_new) {
+        let is_new = |attempt: &Occupied| {
+            let is_known = || before.iter().any(|standing| standing.slot.is_some() && is_in(standing, attempt));
+            is_first || attempt.span.since > self.since || goes_on(attempt) && !is_known()
+        };
+        let so_far = &self.attempts[..self.attempts.partition_point(|attempt| attempt.span.since <= until)];
+        for (attempt, is_beside) in so_far.iter().zip(beside_another(so_far)) {
+            // more than one at once shows that it had more than one slot
+            if !is_new(attempt) || !(self.slots > 1 || is_beside) {
+                continue;
+            }
             let is_free = |slot: &i32| {
-                let last = seated.get(slot).and_then(|attempts| attempts.last());
+                let last = seated.get(slot).and_then(|attempts: &Vec<&Occupied>| attempts.last());
                 last.is_none_or(|last| last.span.until.is_some_and(|end| end <= attempt.span.since))
             };
-            if let Some(slot) = (1..=slots).find(is_free) {
+            if let Some(slot) = (1..=i32::MAX).find(is_free) {
                 seated.entry(slot).or_default().push(attempt);
             }
         }
         seated
     }
+}
+
+/// Of each of them, which are in the order in which they were claimed, whether there was another at the same time.
+fn beside_another(attempts: &[Occupied]) -> Vec<bool> {
+    let mut beside = vec![false; attempts.len()];
+    // of those so far, the one that ends last
+    let mut last: Option<usize> = None;
+    for (place, attempt) in attempts.iter().enumerate() {
+        let end = last.map(|last| attempts[last].span.until);
+        if let Some(last) = last.filter(|_| end.flatten().is_none_or(|end| end > attempt.span.since)) {
+            beside[last] = true;
+            beside[place] = true;
+        }
+        let ends_later = end.is_none_or(|end| end.is_some_and(|end| attempt.span.until.is_none_or(|own| own > end)));
+        if ends_later {
+            last = Some(place);
+        }
+    }
+    beside
 }
 
 impl Piece {
@@ -187,12 +223,45 @@ mod tests {
         assert_eq!(taken_over(&[11, 25, 60]), whole);
     }
 
+    fn of_slots(ended: &[Ended]) -> Vec<(i32, &'static str, i64, i64)> {
+        let minute = |at: DateTime<Utc>| (at - DateTime::UNIX_EPOCH).num_minutes();
+        ended.iter().filter_map(|ended| Some((ended.slot?, ended.state.name(), minute(ended.since), minute(ended.until)))).collect()
+    }
+
     #[test]
-    fn a_slot_that_it_has_no_more_stood_until_then() {
+    fn what_is_at_work_in_a_slot_that_it_has_no_more_comes_to_its_end_there() {
         let piece = facts(0).piece(&[], at(15));
         assert_eq!(piece.standing.iter().map(|standing| standing.slot).collect::<Vec<_>>(), [None, Some(1), Some(2)]);
         let fewer = DayFacts { slots: 1, ..facts(15) }.piece(&piece.standing, at(16));
-        assert_eq!(fewer.ended.iter().map(|ended| (ended.slot, ended.until)).collect::<Vec<_>>(), [(Some(1), at(15)), (Some(2), at(15))]);
+        assert_eq!((&fewer.ended, &fewer.standing), (&vec![], &piece.standing), "both are at work");
+        let over = DayFacts { slots: 1, ..facts(16) }.piece(&fewer.standing, at(60));
+        let expected = [
+            (1, "working", 12, 20),
+            (2, "working", 7, 20),
+            (1, "offline", 20, 22),
+            (2, "offline", 20, 22),
+            (1, "working", 22, 30),
+            (2, "working", 22, 40),
+        ];
+        assert_eq!(of_slots(&over.ended), expected, "what comes then is in its only slot, which stands as the runner does");
+        assert_eq!(over.standing.iter().map(|standing| standing.slot).collect::<Vec<_>>(), [None]);
+    }
+
+    #[test]
+    fn an_empty_slot_that_it_has_no_more_stood_until_then() {
+        let piece = facts(0).piece(&[], at(43));
+        let fewer = DayFacts { slots: 1, ..facts(43) }.piece(&piece.standing, at(44));
+        assert_eq!(of_slots(&fewer.ended), [(1, "idle", 30, 43), (2, "idle", 40, 43)]);
         assert_eq!(fewer.standing.len(), 1);
+    }
+
+    #[test]
+    fn what_was_at_work_when_it_had_but_one_slot_is_in_the_first() {
+        let alone = || DayFacts { attempts: facts(0).attempts[1..].to_vec(), ..facts(0) };
+        let piece = DayFacts { slots: 1, ..alone() }.piece(&[], at(11));
+        assert_eq!(piece.standing.iter().map(|standing| standing.slot).collect::<Vec<_>>(), [None], "as nothing else was there yet");
+        let more = DayFacts { since: at(11), ..alone() }.piece(&piece.standing, at(19));
+        let held: Vec<_> = more.standing.iter().filter_map(|standing| Some((standing.slot?, standing.holds?.0.0.as_u128()))).collect();
+        assert_eq!(held, [(1, 2), (2, 3)]);
     }
 }

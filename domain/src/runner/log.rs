@@ -46,6 +46,15 @@ pub enum RunnerNews {
     Resumed {
         by: String,
     },
+    /// From then on it was to carry out so many attempts at once.
+    SlotsSet {
+        by: String,
+        slots: i32,
+    },
+    /// And from then on as many as its machine says.
+    SlotsOwn {
+        by: String,
+    },
     /// Its machine makes no sandbox any more.
     NoSandbox {
         why: String,
@@ -83,6 +92,9 @@ impl RunnerNews {
             Self::Stopped => "Stopped in order".to_owned(),
             Self::Drained { by } => format!("{by} drained it"),
             Self::Resumed { by } => format!("{by} let it take work again"),
+            Self::SlotsSet { by, slots: 1 } => format!("{by} set it to 1 slot"),
+            Self::SlotsSet { by, slots } => format!("{by} set it to {slots} slots"),
+            Self::SlotsOwn { by } => format!("{by} left its slots to its machine again"),
             Self::NoSandbox { why } => format!("Makes no sandbox: {why}"),
             Self::Sandbox => "Makes sandboxes again".to_owned(),
             Self::LeftBehind { rest } => format!("Something is left of attempts: {rest}"),
@@ -137,6 +149,9 @@ mod tests {
         let not_ended = RunnerNews::NotEnded { task_id: TaskId(uuid::Uuid::nil()), task: Some("Tidy up".into()), attempt: 2 };
         assert_eq!(not_ended.sentence(), "Did not end attempt 2 of “Tidy up” when it was asked to");
         assert_eq!(RunnerNews::Drained { by: "Ada".into() }.sentence(), "Ada drained it");
+        let set = |slots| RunnerNews::SlotsSet { by: "Ada".into(), slots }.sentence();
+        assert_eq!([set(1), set(8)], ["Ada set it to 1 slot", "Ada set it to 8 slots"]);
+        assert_eq!(RunnerNews::SlotsOwn { by: "Ada".into() }.sentence(), "Ada left its slots to its machine again");
     }
 
     #[test]

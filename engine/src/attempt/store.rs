@@ -17,7 +17,7 @@ use super::{lease_until, repository, telling};
 use crate::{
     Error, Result, RunnerSession,
     error::hit,
-    runner::{Allowance, day::note_return},
+    runner::{Allowance, day::note_return, slots::Slots},
     task::followers,
     tx::Tx,
 };
@@ -355,6 +355,7 @@ pub(crate) struct Heartbeat {
     pub allowance: Allowance,
     /// Somebody wants it to take nothing new.
     pub draining: bool,
+    pub slots: Slots,
     /// How much of what is stale it may still be ending: it has not said the last word about it.
     pub lingering: usize,
     /// What was claimed for it [`ACCEPT_SECONDS`] ago and it does not name.
@@ -377,7 +378,8 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
                and not exists (select from attempt where runner_id = $1 and id = any($4) and ended_at is null and claimed_at >= unresponsive_since)
              then unresponsive_since end
            where id = $1 and ticket = $3 and removed_at is null
-           returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", not_taken_at,
+           returning draining_since is not null as "draining!", unresponsive_since is not null as "unresponsive!", not_taken_at, slots_now,
+             slots_set,
              array(select id from attempt where runner_id = $1 and state = 'claimed' and claimed_at <= $5 and lease_until >= $2
                                             and renewable and id <> all($4)) as "overdue!: Vec<AttemptId>",
              exists (select from attempt where runner_id = $1 and state in ('running', 'verifying') and id <> all($4)) as "lacks!""#,
@@ -413,6 +415,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
         stale,
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),
         draining: runner.draining,
+        slots: Slots::of_row(runner.slots_now, runner.slots_set),
         allowance: match (runner.draining, runner.unresponsive) {
             (true, _) => Allowance::Nothing,
             (false, false) => Allowance::All,

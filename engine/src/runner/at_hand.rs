@@ -18,7 +18,7 @@ pub(crate) async fn at_hand(tx: &mut Tx) -> Result<Vec<RunnerAtHand>> {
         r#"select id, capabilities, paths, no_sandbox is not null as "makes_none!", rooms as "rooms: Json<Rooms>",
                   (select isolation from workspace where workspace.id = (select current_workspace())) as "isolation!: Isolation",
                   draining_since is not null as "is_draining!", unresponsive_since is not null as "is_unresponsive!",
-                  slots <= (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "is_full!",
+                  slots_now <= (select count(*) from attempt where runner_id = runner.id and state in ('claimed', 'running', 'verifying')) as "is_full!",
                   workspace_id is null as "is_the_installations!", reading.at as "read_at?", reading.host as "host?: Json<HostReading>"
            from runner left join runner_reading reading on reading.runner_id = runner.id
            where ticket > 0 and last_seen_at > $1 and coalesce(stopped_at < last_seen_at, true) and removed_at is null"#,

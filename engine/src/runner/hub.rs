@@ -1,6 +1,8 @@
 //! The runners that are connected to this process: how to reach them, and what they hold as far as this process gave it to them.
 //! In memory only; what a runner really holds is in the database.
 
+mod slots;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,7 +19,7 @@ use domain::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::RunnerSession;
+use super::{RunnerSession, slots::Slots};
 use crate::account::Isolations;
 
 /// Between two readings of one link that are taken.
@@ -70,7 +72,11 @@ struct Connected {
     /// How much its last heartbeat named that was taken from it: it is being ended, and has its slot until then.
     lingering: usize,
     allowance: Allowance,
-    /// How often somebody has said meanwhile whether it is to take anything: what was read before that counts no more.
+    /// How many attempts it is given at once.
+    slots: u32,
+    /// What of that it was told over this link: a welcome is for as many as its hello has said.
+    told_slots: Option<u32>,
+    /// How often somebody has said meanwhile whether it is to take anything, or how much at once: what was read before that counts no more.
     said: u64,
     /// Whether it is of a version that lands results.
     lands: bool,
@@ -90,12 +96,17 @@ impl Connected {
         self.allowance != Allowance::Nothing && !self.lacks_disk && !self.session.is_outdated()
     }
 
+    /// Whether it has fewer than it has slots.
+    fn has_room(&self) -> bool {
+        self.held.len() < self.slots as usize
+    }
+
     /// What it may hold at once.
     fn room(&self) -> usize {
         if !self.takes_work() {
             return 0;
         }
-        let slots = self.session.slots as usize;
+        let slots = self.slots as usize;
         let most = match self.allowance {
             Allowance::All => slots,
             Allowance::Trial => slots.min(self.named + 1),
@@ -114,6 +125,17 @@ pub(crate) enum Allowance {
     Trial,
     /// It is to take nothing new, or did not take what it was given a moment ago.
     Nothing,
+}
+
+/// How a runner stands when a link of it is opened, as its row says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub allowance: Allowance,
+    /// How much of what it has named was taken from it.
+    pub lingering: usize,
+    pub slots: Slots,
+    /// By the last reading that was kept, unless that is stale.
+    pub lacks_disk: bool,
 }
 
 /// Takes the runner off the list when it is dropped.
@@ -152,7 +174,7 @@ impl Hub {
         session: RunnerSession,
         outgoing: mpsc::Sender<ToRunner>,
         held: impl IntoIterator<Item = AttemptKey>,
-        (allowance, lingering, lacks_disk): (Allowance, usize, bool),
+        standing: Standing,
         lands: bool,
     ) -> Connection {
         let (id, ticket, superseded) = (session.id(), session.ticket, CancellationToken::new());
@@ -161,13 +183,16 @@ impl Hub {
         if links.note(&session) {
             let held: HashSet<_> = held.into_iter().collect();
             let named = held.len();
-            let one = Connected {
+            let Standing { allowance, lingering, slots, lacks_disk } = standing;
+            let mut one = Connected {
                 session,
                 outgoing,
                 named,
                 lingering,
                 held,
                 allowance,
+                slots: slots.now,
+                told_slots: None,
                 said: 0,
                 lands,
                 asks_what_is_to_land: lands,
@@ -176,6 +201,8 @@ impl Hub {
                 read_at: None,
                 pulling_at: HashMap::new(),
             };
+            // before anything that it is given
+            one.take_slots(slots);
             links.connected.insert(id, one);
         } else {
             superseded.cancel();
@@ -305,10 +332,10 @@ impl Hub {
         self.lock().connected.is_empty()
     }
 
-    /// Sends an assignment over the link that it was claimed for; false when that is gone or full.
+    /// Sends an assignment over the link that it was claimed for; false when that is gone or full, or the runner was set to fewer slots meanwhile.
     pub(crate) fn assign(&self, runner: &RunnerSession, assignment: Assignment) -> bool {
         let mut links = self.lock();
-        let Some(one) = links.of(runner) else { return false };
+        let Some(one) = links.of(runner).filter(|one| one.has_room()) else { return false };
         let attempt = assignment.attempt;
         let sent = one.outgoing.try_send(ToRunner::Assign { assignment: Box::new(assignment) }).is_ok();
         if sent {
@@ -429,17 +456,30 @@ mod tests {
     use super::*;
     use crate::runner::Taker;
 
-    fn session() -> RunnerSession {
+    pub(super) fn session() -> RunnerSession {
         let taker = Taker { workspace: None, paths: true, capabilities: vec![], sandboxes: domain::Sandboxes::Made };
         let id = RunnerId(uuid::Uuid::nil());
-        RunnerSession { id, ticket: 1, name: "r1".into(), slots: 2, taker, version: domain::protocol::VERSION, agents: Arc::default() }
+        RunnerSession {
+            id,
+            ticket: 1,
+            name: "r1".into(),
+            slots: 2,
+            taker,
+            version: domain::protocol::VERSION,
+            takes_slots: true,
+            agents: Arc::default(),
+        }
+    }
+
+    fn standing(allowance: Allowance) -> Standing {
+        Standing { allowance, lingering: 0, slots: Slots { now: 2, set: None }, lacks_disk: false }
     }
 
     #[test]
     fn of_pulls_a_runner_has_little_written() {
         let hub = Arc::new(Hub::default());
         let (session, (outgoing, _told)) = (session(), mpsc::channel(9));
-        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0, false), true);
+        let _connection = hub.connect(session.clone(), outgoing, [], standing(Allowance::All), true);
         let at = |milliseconds| Some(Timestamp::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds));
         let takes = |number: u128, milliseconds| hub.takes_pulling(&session, PullId(uuid::Uuid::from_u128(number)), at(milliseconds));
         assert!(takes(1, 0) && takes(2, 0) && !takes(1, 99) && takes(1, 100));
@@ -453,7 +493,7 @@ mod tests {
         let session = session();
         let id = session.id;
         let (outgoing, _told) = mpsc::channel(9);
-        let _connection = hub.connect(session.clone(), outgoing, [], (Allowance::Nothing, 0, false), true);
+        let _connection = hub.connect(session.clone(), outgoing, [], standing(Allowance::Nothing), true);
         let before = hub.said(&session);
         hub.set_draining(id, false);
         hub.allow(&session, Allowance::Nothing, 0, before);

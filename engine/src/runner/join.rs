@@ -113,12 +113,11 @@ impl Engine {
         if known.ticket > ticket {
             return Err(Error::Conflict(format!("runner {} has opened a newer link than this one", known.name)));
         }
-        let slots = i32::try_from(hello.slots).unwrap_or(1000);
-        store::arrive(&mut tx, hello.runner_id, ticket, slots, capabilities).await?;
+        store::arrive(&mut tx, ticket, hello, capabilities).await?;
         let (workspace, capabilities) = (Some(known.workspace_id), capabilities.to_vec());
         let taker = Taker { workspace, paths: known.paths, capabilities, sandboxes: Sandboxes::Made };
-        let Hello { runner_id: id, slots, version, .. } = *hello;
-        tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version, agents: Arc::default() }).await
+        let Hello { runner_id: id, slots, version, takes_slots, .. } = *hello;
+        tx.commit(RunnerSession { id, ticket, name: known.name, slots, taker, version, takes_slots, agents: Arc::default() }).await
     }
 }
 

@@ -104,6 +104,8 @@ fn entry(row: Row, names: &HashMap<String, String>) -> Option<RunnerLogEntry> {
         "stopped" => RunnerNews::Stopped,
         "drained" => RunnerNews::Drained { by },
         "resumed" => RunnerNews::Resumed { by },
+        "slots_set" => RunnerNews::SlotsSet { by, slots: detail.parse().ok()? },
+        "slots_own" => RunnerNews::SlotsOwn { by },
         "no_sandbox" => RunnerNews::NoSandbox { why: detail },
         "sandbox" => RunnerNews::Sandbox,
         "left_behind" => RunnerNews::LeftBehind { rest: detail },

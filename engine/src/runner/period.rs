@@ -118,7 +118,7 @@ struct Horizon {
 async fn lock_horizon(tx: &mut Tx, before: Timestamp) -> Result<Option<Horizon>> {
     let now = tx.now();
     let row = sqlx::query!(
-        r#"select runner_id, horizon.workspace_id, at, standing as "standing: Json<Vec<Standing>>", slots, draining_since, last_seen_at,
+        r#"select runner_id, horizon.workspace_id, at, standing as "standing: Json<Vec<Standing>>", slots_now, draining_since, last_seen_at,
                   case when ticket = 0 then runner.created_at when stopped_at >= last_seen_at then stopped_at end as gone_at
            from runner_horizon horizon join runner on runner.id = runner_id
            where at < $1 and removed_at is null order by at limit 1 for update of horizon skip locked"#,
@@ -133,7 +133,7 @@ async fn lock_horizon(tx: &mut Tx, before: Timestamp) -> Result<Option<Horizon>>
             workspace: row.workspace_id,
             at: row.at,
             standing: row.standing.0,
-            slots: usize::try_from(row.slots).unwrap_or(1),
+            slots: usize::try_from(row.slots_now).unwrap_or(1),
             gone_since: row.gone_at.or_else(|| Some(silent_since).filter(|since| *since <= now)),
             draining_since: row.draining_since,
         }

@@ -11,7 +11,7 @@ use domain::{
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
-use super::{Entrance, RunnerSession};
+use super::{Entrance, RunnerSession, Standing};
 use crate::{Engine, Error, Result, account::random_text, attempt::store::Heartbeat};
 
 /// How long a message waits before it is tried again while the database does not answer.
@@ -137,9 +137,10 @@ pub async fn serve_runner(
     let name = session.name().to_owned();
     info!(runner.id = %session.id, slots = session.slots, has = session.capabilities().join(" "), "Runner {name} is connected");
     let (outgoing, mut waiting) = mpsc::channel(OUTGOING);
-    let Heartbeat { stale, cancel, tell, allowance, draining, lingering, .. } = renewal;
+    let Heartbeat { stale, cancel, tell, allowance, draining, lingering, slots, .. } = renewal;
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
-    let connection = engine.hub.connect(session.clone(), outgoing, held, (allowance, lingering, lacks_disk), hello.lands);
+    let standing = Standing { allowance, lingering, slots, lacks_disk };
+    let connection = engine.hub.connect(session.clone(), outgoing, held, standing, hello.lands);
     engine.hints.committed();
     engine.hints.landings.notify_one();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());

@@ -3,13 +3,13 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use domain::{
     Actor, BackendFound, Runner, RunnerId, TaskId, Timestamp, WorkspaceId,
-    protocol::KnownBackends,
+    protocol::{Hello, KnownBackends},
     runner::{Draining, HostReading, JoinedRunner, OFFLINE_AFTER_SECONDS, RUNNERS_LISTED, Rooms, RunnerReading, RunnerState},
 };
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{RunnerSession, day::note_return, log::note_joined};
+use super::{RunnerSession, day::note_return, log::note_joined, slots::Slots};
 use crate::{
     Error, Result,
     error::hit_one,
@@ -196,24 +196,37 @@ pub(super) async fn remember_trial(conn: &mut PgConnection, id: RunnerId, task: 
 pub(super) struct Outdated {
     pub runner: RunnerId,
     pub ticket: i64,
-    /// It is not its runner's newest any more, or its runner was removed. Otherwise that is to take nothing new.
+    /// It is not its runner's newest any more, or its runner was removed.
     pub is_over: bool,
+    /// Its runner is to take nothing new.
+    pub is_draining: bool,
+    /// Otherwise it is that it has fewer.
+    pub slots: Slots,
 }
 
-/// Those of these links that are to be given nothing.
-pub(super) async fn outdated(conn: &mut PgConnection, links: &[(RunnerId, i64)]) -> Result<Vec<Outdated>> {
-    let (ids, tickets): (Vec<_>, Vec<_>) = links.iter().map(|(id, ticket)| (id.0, *ticket)).unzip();
-    let outdated = sqlx::query_as!(
-        Outdated,
-        r#"select runner.id as "runner: RunnerId", link.ticket as "ticket!", runner.ticket <> link.ticket or removed_at is not null as "is_over!"
-           from unnest($1::uuid[], $2::bigint[]) as link (id, ticket) join runner on runner.id = link.id
-           where runner.ticket <> link.ticket or removed_at is not null or draining_since is not null"#,
+/// Those of these links that are to be given nothing, or not all that was claimed with so many slots.
+pub(super) async fn outdated(conn: &mut PgConnection, links: &[(&RunnerSession, Option<u32>)]) -> Result<Vec<Outdated>> {
+    let (ids, tickets): (Vec<_>, Vec<_>) = links.iter().map(|(runner, _)| (runner.id().0, runner.ticket)).unzip();
+    let slots: Vec<_> = links.iter().map(|(_, slots)| slots.unwrap_or_default().cast_signed()).collect();
+    let rows = sqlx::query!(
+        r#"select runner.id, link.ticket as "ticket!", runner.ticket <> link.ticket or removed_at is not null as "is_over!",
+                  draining_since is not null as "is_draining!", slots_now, slots_set
+           from unnest($1::uuid[], $2::bigint[], $3::int[]) as link (id, ticket, slots) join runner on runner.id = link.id
+           where runner.ticket <> link.ticket or removed_at is not null or draining_since is not null or slots_now < link.slots"#,
         &ids,
-        &tickets
+        &tickets,
+        &slots
     )
     .fetch_all(conn)
     .await?;
-    Ok(outdated)
+    let outdated = rows.into_iter().map(|row| Outdated {
+        runner: row.id,
+        ticket: row.ticket,
+        is_over: row.is_over,
+        is_draining: row.is_draining,
+        slots: Slots::of_row(row.slots_now, row.slots_set),
+    });
+    Ok(outdated.collect())
 }
 
 /// Those of these links over which nothing was heard since then, although they are their runners' newest.
@@ -320,16 +333,18 @@ pub(super) async fn lock_joined(tx: &mut Tx, id: RunnerId) -> Result<Option<Join
     Ok(known)
 }
 
-pub(super) async fn arrive(tx: &mut Tx, id: RunnerId, ticket: i64, slots: i32, capabilities: &[String]) -> Result<()> {
+/// What its hello says was looked at before.
+pub(super) async fn arrive(tx: &mut Tx, ticket: i64, hello: &Hello, capabilities: &[String]) -> Result<()> {
     let now = tx.now();
-    note_return(tx, id, now).await?;
+    note_return(tx, hello.runner_id, now).await?;
     sqlx::query!(
-        "update runner set ticket = $2, slots = $3, capabilities = $4, last_seen_at = $5 where id = $1",
-        id.0,
+        "update runner set ticket = $2, slots = $3, capabilities = $4, last_seen_at = $5, takes_slots = $6 where id = $1",
+        hello.runner_id.0,
         ticket,
-        slots,
+        hello.slots.cast_signed(),
         capabilities,
-        now
+        now,
+        hello.takes_slots
     )
     .execute(&mut **tx)
     .await?;
@@ -382,7 +397,7 @@ pub(super) async fn list_after(
     after: Option<(&str, RunnerId)>,
 ) -> Result<Vec<Runner>> {
     let rows = sqlx::query!(
-        r#"select id, name, slots, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
+        r#"select id, name, slots, slots_now, slots_set, last_seen_at, capabilities, no_sandbox, backends as "backends: Json<KnownBackends>",
                   rooms as "rooms: Json<Rooms>", left_behind, public_key is not null as "joined!", ticket > 0 as "has_called!",
                   draining_since, draining_by, coalesce(stopped_at < last_seen_at, true) as "runs!", unresponsive_since,
                   reading.at as "read_at?", reading.host as "host?: Json<HostReading>",
@@ -407,7 +422,9 @@ pub(super) async fn list_after(
         Runner {
             id: row.id,
             name: row.name,
-            slots: row.slots,
+            slots: row.slots_now,
+            slots_own: row.slots,
+            slots_set: row.slots_set,
             busy: row.busy,
             blocked: row.blocked,
             capabilities: row.capabilities,

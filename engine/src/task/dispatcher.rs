@@ -24,7 +24,7 @@ const DUE_BATCH: i64 = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Tasks claimed in one statement.
 const CLAIM_BATCH: usize = 256;
-/// Between two looks at whether a runner that is given nothing here was let take work again elsewhere.
+/// Between two looks at whether a runner that is given nothing here was let take work again elsewhere, or one was set to other slots.
 const RESUMED_AGAIN: Duration = Duration::from_secs(1);
 /// How long the claim waits for a look around.
 const LOOK_FOR: Duration = Duration::from_millis(10);
@@ -59,6 +59,7 @@ impl Service for Dispatcher {
         }
         if self.looked_for_resumed.is_none_or(|at| at.elapsed() >= RESUMED_AGAIN) {
             engine.look_for_resumed().await?;
+            engine.look_for_slots().await?;
             self.looked_for_resumed = Some(Instant::now());
         }
         let free = engine.hub.with_free_slots();

@@ -53,7 +53,7 @@ async fn look(tx: &mut Tx, view: &TaskView) -> Result<Standing> {
     let row = sqlx::query!(
         r#"select (select count(*) from task other where other.workspace_id = task.workspace_id and other.state = 'queued' and other.turn < task.turn
                      and other.paused_by is null) as "ahead!",
-                  coalesce((select sum(slots) from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null), 0) as "slots!",
+                  coalesce((select sum(slots_now) from runner where last_seen_at >= $2 and coalesce(stopped_at < last_seen_at, true) and removed_at is null and draining_since is null), 0) as "slots!",
                   (select count(*) from attempt join runner on runner.id = runner_id where attempt.workspace_id = task.workspace_id
                      and attempt.state in ('claimed', 'running', 'verifying') and draining_since is null) as "taken!",
                   exists (select from queue_pause pause where pause.workspace_id = task.workspace_id

@@ -412,6 +412,7 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         backends: vec![],
         rooms: None,
         left_behind: None,
+        takes_slots: false,
     })
 }
 

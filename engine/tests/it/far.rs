@@ -53,10 +53,17 @@ impl Link {
     }
 
     pub async fn says_hello(&mut self, id: RunnerId, proof: String) -> Option<ToRunner> {
-        self.says_hello_with(id, proof, 1, &[]).await
+        self.says_hello_with(id, proof, 1, &[], true).await
     }
 
-    async fn says_hello_with(&mut self, id: RunnerId, proof: String, slots: u32, attempts: &[AttemptKey]) -> Option<ToRunner> {
+    async fn says_hello_with(
+        &mut self,
+        id: RunnerId,
+        proof: String,
+        slots: u32,
+        attempts: &[AttemptKey],
+        takes_slots: bool,
+    ) -> Option<ToRunner> {
         let (name, capabilities) = ("who knows".to_owned(), vec!["linux".to_owned()]);
         let hello = Hello {
             version: VERSION,
@@ -72,6 +79,7 @@ impl Link {
             backends: vec![],
             rooms: None,
             left_behind: None,
+            takes_slots,
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await
@@ -96,8 +104,17 @@ impl Link {
 
     /// It holds these.
     pub async fn comes_with(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32, attempts: &[AttemptKey]) -> Self {
+        Self::greeted(test, machine, id, slots, attempts, true).await
+    }
+
+    /// Of a version that takes from nobody how many slots it has.
+    pub async fn of_an_older(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32) -> Self {
+        Self::greeted(test, machine, id, slots, &[], false).await
+    }
+
+    async fn greeted(test: &TestEngine, machine: &Machine, id: RunnerId, slots: u32, attempts: &[AttemptKey], takes_slots: bool) -> Self {
         let (mut link, nonce) = Self::open(test).await;
-        let answer = link.says_hello_with(id, machine.proves(&nonce, id), slots, attempts).await;
+        let answer = link.says_hello_with(id, machine.proves(&nonce, id), slots, attempts, takes_slots).await;
         assert!(matches!(answer, Some(ToRunner::Welcome { .. })), "{answer:?}");
         link
     }

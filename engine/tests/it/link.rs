@@ -113,6 +113,7 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         backends: vec![],
         rooms: None,
         left_behind: None,
+        takes_slots: false,
     })
 }
 

@@ -44,6 +44,7 @@ mod scenario;
 mod session;
 mod several_landings;
 mod shared_endpoints;
+mod slots;
 mod stuck;
 mod tasks;
 mod tenants;

@@ -40,6 +40,7 @@ use crate::{
     sandbox::{Room, group},
     save::{Saved, Stand, Taken, push, save, take},
     session::Written,
+    slots::Slot,
     submodule::{self, Reach, Submodule, leads_into},
     tellings::Tellings,
     verify::{Interrupted, Judges, Verification},
@@ -98,21 +99,22 @@ pub(super) async fn walk(
     assignment: Assignment,
     (mut orders, tellings): (Orders, Tellings),
     taken_at: Moment,
+    slot: Option<Slot>,
 ) -> Result<Walked, NotTaken> {
     let mut entry = entry(&runner, &assignment);
-    let _slot = match runner.slots.try_acquire() {
-        Ok(slot) => Ok(slot),
+    let _slot = match slot.or_else(|| runner.slots.try_take()) {
+        Some(slot) => slot,
         // The server knows the slots, so it is wrong about them.
-        Err(_) if !runner.held.is_ending_one(entry.attempt.attempt_id) => {
-            let slots = runner.config.slots.max(1);
+        None if !runner.held.is_ending_one(entry.attempt.attempt_id) => {
+            let slots = runner.slots.most();
             return Err(NotTaken::Rejected(format!("all {slots} slots of this runner have work")));
         }
         // it has heard of an end before the slot is free, which is in a moment
-        Err(_) => {
+        None => {
             note(&runner, &entry).await;
             tokio::select! {
                 biased;
-                slot = runner.slots.acquire() => slot,
+                slot = runner.slots.take() => slot,
                 order = orders.told() => return Ok(Walked::saying(report_told(order))),
             }
         }

@@ -212,7 +212,7 @@ async fn a_stop_before_the_work_begins_is_told_as_lost_too() {
 }
 
 /// What was not taken, each with why.
-fn rejected(heard: &[ToServer]) -> Vec<(AttemptKey, &str)> {
+pub fn rejected(heard: &[ToServer]) -> Vec<(AttemptKey, &str)> {
     let rejected = heard.iter().filter_map(|message| match message {
         ToServer::Rejects { attempt, reason, optional: true } => Some((*attempt, reason.as_str())),
         _ => None,

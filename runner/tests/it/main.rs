@@ -30,5 +30,6 @@ mod remains;
 mod sandbox;
 mod saving;
 mod several;
+mod slots;
 mod submodules;
 mod work;

@@ -1,11 +1,12 @@
-//! Runners: who there is, what each does, how a machine joins, how it is drained, and how it is removed.
+//! Runners: who there is, what each does, how a machine joins, how it is set and drained, and how it is removed.
 
 use app::problem::Problem;
 use axum::{Json, extract::State};
 use domain::{
     Page, Runner, RunnerId, TaskView,
     runner::{
-        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerDetail, RunnerFilter, RunnerLogEntry, RunnerLogFilter, RunnerTransition,
+        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RunnerChange, RunnerDetail, RunnerFilter, RunnerLogEntry, RunnerLogFilter,
+        RunnerTransition,
     },
 };
 use engine::Engine;
@@ -44,8 +45,8 @@ pub async fn get_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): I
     Ok(Json(engine.find_runner(&actor, id).await?))
 }
 
-/// What has happened to a runner, the latest first: that it joined, was back, was stopped, drained or let work again, makes no sandbox, has
-/// something of attempts left on its machine, or did not take what it was given. What is older than 90 days is not kept.
+/// What has happened to a runner, the latest first: that it joined, was back, was stopped, drained or let work again, was set to other slots, makes
+/// no sandbox, has something of attempts left on its machine, or did not take what it was given. What is older than 90 days is not kept.
 #[utoipa::path(
     get, path = "/runners/{id}/log", tag = "runners", operation_id = "runner_log", params(("id" = RunnerId, Path), RunnerLogFilter),
     responses(
@@ -147,6 +148,31 @@ pub async fn drain_runner(State(engine): State<Engine>, Who(actor): Who, Id(id):
 )]
 pub async fn resume_runner(State(engine): State<Engine>, Who(actor): Who, Id(id): Id<RunnerId>) -> Result<Json<Runner>, Problem> {
     Ok(Json(engine.resume_runner(&actor, id).await?))
+}
+
+/// Set how many attempts a runner of the workspace carries out at once, or leave that to its machine. It holds at once and until it is set
+/// otherwise, also when its machine or the server is restarted; what it carries out beyond that goes on. A runner of an older version is held to
+/// fewer than its machine says, and has more once it is updated. The same again changes nothing.
+#[utoipa::path(
+    patch, path = "/runners/{id}", tag = "runners", operation_id = "change_runner", params(("id" = RunnerId, Path)), request_body = RunnerChange,
+    responses(
+        (status = 200, body = Runner),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is inside a server, and serves every workspace.", body = Problem,
+         content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn change_runner(
+    State(engine): State<Engine>,
+    Who(actor): Who,
+    Id(id): Id<RunnerId>,
+    ApiJson(change): ApiJson<RunnerChange>,
+) -> Result<Json<Runner>, Problem> {
+    Ok(Json(engine.change_runner(&actor, id, &change).await?))
 }
 
 /// Remove a runner of the workspace: its key is dead, and what it holds goes back into the queue.

@@ -13,7 +13,8 @@ use domain::{
     account::{SetAutoPull, SetIsolation},
     queue::{Queue, QueueName},
     runner::{
-        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RUNNERS_LISTED, RunnerDetail, RunnerLogEntry, RunnerLogFilter, RunnerTransition,
+        JoinRunner, JoinedRunner, NewRunnerToken, NewTrial, RUNNERS_LISTED, RunnerChange, RunnerDetail, RunnerLogEntry, RunnerLogFilter,
+        RunnerTransition,
     },
     session::SessionPart,
     task::{BulkOutcome, BulkTasks, TaskChange, TaskLink, TaskPreview},
@@ -236,6 +237,10 @@ impl Client {
 
     pub async fn resume_runner(&self, id: RunnerId) -> Result<Runner, CliError> {
         self.json(self.http.post(self.api(&["runners", &id.to_string(), "resume"]))).await
+    }
+
+    pub async fn change_runner(&self, id: RunnerId, change: &RunnerChange) -> Result<Runner, CliError> {
+        self.json(self.http.patch(self.api(&["runners", &id.to_string()])).json(change)).await
     }
 
     pub async fn remove_runner(&self, id: RunnerId) -> Result<(), CliError> {

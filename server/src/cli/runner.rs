@@ -12,7 +12,7 @@ use super::{
     error::{CliError, Exit},
     output::{Cell, Output, OutputArgs, on_one_line, print_json, print_tab_separated, print_table, remark},
     reading::reading_cell,
-    runner_drain, runner_join, runner_leave, runner_log, runner_run, runner_show,
+    runner_drain, runner_join, runner_leave, runner_log, runner_run, runner_set, runner_show,
     words::{bold, dim, moment},
 };
 
@@ -35,6 +35,8 @@ its machine is, since when it does not take what it is given.")]
     Run(Box<RunArgs>),
     /// Make this machine a runner no longer: its key is dead, and its folder is removed.
     Leave(runner_leave::LeaveArgs),
+    /// Set how many attempts a runner carries out at once, or leave that to its machine.
+    Set(runner_set::SetArgs),
     /// Let a runner take nothing new; what it has, it brings to its end.
     Drain(runner_drain::DrainArgs),
     /// Let a drained runner take work again.
@@ -112,6 +114,7 @@ pub async fn run(command: RunnerCommand) -> Result<Exit, CliError> {
         RunnerCommand::Join(args) => runner_join::join(*args).await,
         RunnerCommand::Run(args) => runner_run::run(&args).await,
         RunnerCommand::Leave(args) => runner_leave::leave(&args).await,
+        RunnerCommand::Set(args) => runner_set::set(&args).await,
         RunnerCommand::Drain(args) => runner_drain::drain(&args).await,
         RunnerCommand::Resume(args) => runner_drain::resume(&args).await,
         RunnerCommand::Remove(args) => remove(&args).await,

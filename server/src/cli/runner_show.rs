@@ -71,6 +71,8 @@ fn lines(detail: &RunnerDetail) -> Vec<Vec<String>> {
         ("busy", runner.busy.to_string()),
         ("blocked", runner.blocked.to_string()),
         ("slots", runner.slots.to_string()),
+        ("slots_own", runner.slots_own.to_string()),
+        ("slots_set", runner.slots_set.map(|slots| slots.to_string()).unwrap_or_default()),
         ("capabilities", runner.capabilities.join(",")),
         ("agents", agents.join(",")),
         ("no_sandbox", runner.no_sandbox.clone().unwrap_or_default()),
@@ -136,6 +138,7 @@ fn page(detail: &RunnerDetail, now: Timestamp) -> String {
         let since = format!("since {}, as {} wants; `muster runner resume` ends it", moment(draining.since), draining.by);
         field("draining", &since)
     }));
+    lines.extend(runner.slots_in_words().map(|words| field("slots", &words)));
     lines.extend(
         runner
             .unresponsive_since
@@ -244,6 +247,8 @@ mod tests {
             id: RunnerId(Uuid::from_u128(1)),
             name: "far".into(),
             slots: 4,
+            slots_own: 2,
+            slots_set: Some(4),
             busy: 1,
             blocked: 1,
             capabilities: vec!["linux".into(), "gpu".into()],
@@ -290,6 +295,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&text).to_string();
         assert!(text.starts_with("far\ndraining  1 of 4 at work, 1 blocked\n\n"), "{text}");
         assert!(text.contains("\ndraining    since 1970-01-01T00:00:00Z, as Ada wants; `muster runner resume` ends it\n"), "{text}");
+        assert!(text.contains("\nslots       as was set; its machine says 2\n"), "{text}");
         assert!(text.contains("\njoined      1970-01-01T00:00:00Z, with a token of Grace\n"), "{text}");
         assert!(text.contains("\ntally       of the latest 4, 2 succeeded, 1 failed, 0 lost, 1 cancelled; 66 % success\n"), "{text}");
         assert!(text.contains("\ntook        1 min 0 s on average\ntokens      at least 1200 in, 200 of them cached, 34 out\n"), "{text}");
@@ -335,6 +341,7 @@ mod tests {
         let lines = lines(&detail());
         let value = |name: &str| lines.iter().find(|line| line[0] == name).map(|line| line[1].as_str());
         assert_eq!([value("state"), value("draining_by"), value("success_percent")], [Some("draining"), Some("Ada"), Some("66")]);
+        assert_eq!([value("slots"), value("slots_own"), value("slots_set")], [Some("4"), Some("2"), Some("4")]);
         assert_eq!([value("network"), value("left_behind")], [Some("example.org,example.net"), Some("attempt 1: process 4711")]);
         assert_eq!([value("mean_ms"), value("input_tokens"), value("tokens_incomplete")], [Some("60000"), Some("1200"), Some("true")]);
         let attempts: Vec<_> = lines.iter().filter(|line| line.len() > 5).map(|line| (&*line[0], &*line[3], &*line[8])).collect();
