@@ -15,7 +15,7 @@ use crate::{
 
 /// What the form says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Slots {
+pub struct Slots {
     id: RunnerId,
     name: String,
     own: i32,
@@ -30,7 +30,7 @@ impl Slots {
 
 /// Opens without scripts, and where the number was wrong.
 #[component]
-pub(super) fn SlotsForm(slots: Slots, change: ServerAction<ChangeRunner>) -> impl IntoView {
+pub fn SlotsForm(slots: Slots, change: ServerAction<ChangeRunner>) -> impl IntoView {
     let Slots { id, name, own, set } = slots;
     let wrong = move || change.value().with(|answer| answer.as_ref().and_then(|answer| answer.as_ref().err()).map(messages));
     let errors = Signal::derive(move || wrong().unwrap_or_default());
