@@ -1,5 +1,6 @@
 //! Real agents that are told once, as the documentation has them: what they have printed where they were recorded is read by its tables.
 
+use domain::{CostSource, StepCost};
 use serde_json::Value;
 
 use super::*;
@@ -53,8 +54,8 @@ fn opencode_says_only_when_it_went_badly() {
     assert_eq!(events[1], Event::ToolCall { call: "call_1".into(), tool: "bash".into(), input: command() });
     assert_eq!(events[2], Event::ToolResult { call: "call_1".into(), output: "hello\n".into(), is_error: false });
     assert_eq!(events[4], Event::Message { text: "All done.".into() });
-    let used =
-        Event::Usage { model: Some("large".into()), input: 60, cached: 40, cache_written: 0, output: 20, cost: None, is_part: false };
+    let cost = Some(StepCost { micros: 492, source: CostSource::Agent });
+    let used = Event::Usage { model: Some("large".into()), input: 60, cached: 40, cache_written: 0, output: 20, cost, is_part: false };
     assert_eq!((&events[3], &events[5]), (&used, &used), "each of its two answers");
     assert!(!is_over && dialogue.gone(exit(0)) == [ended(true)] && dialogue.verdict(exit(0)).is_ok());
     assert_eq!(dialogue.session().as_deref(), Some("ses_e07bbd1dcffecMIHyfzbl0dANi"));
