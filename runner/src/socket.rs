@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
-    time::timeout,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, connect_async_with_config,
@@ -20,7 +20,9 @@ use crate::{Link, NotLinked};
 
 /// For the connection and the server's answer to it.
 const CONNECTS: Duration = Duration::from_secs(15);
-/// Without a byte from the server, which pings every 20 s.
+/// Between two pings. The server sends its own as well: whichever way has become a hole, somebody hears nothing any more.
+const PING: Duration = Duration::from_secs(20);
+/// Without a sign of life from the server, which answers pings.
 const SILENT: Duration = Duration::from_secs(45);
 /// Messages that wait on this side.
 const WAITING: usize = 64;
@@ -57,16 +59,33 @@ async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let (mut sink, mut stream) = socket.split();
     let write = async {
-        while let Some(message) = said.recv().await {
-            let Ok(text) = serde_json::to_string(&message) else { continue };
-            if sink.send(Message::text(text)).await.is_err() {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let message = tokio::select! {
+                biased;
+                _ = ping.tick() => Message::Ping(Default::default()),
+                message = said.recv() => match message {
+                    None => break,
+                    Some(message) => match serde_json::to_string(&message) {
+                        Ok(text) => Message::text(text),
+                        Err(_) => continue,
+                    },
+                },
+            };
+            if sink.send(message).await.is_err() {
                 return;
             }
         }
         let _ = sink.close().await;
     };
     let read = async {
-        while let Ok(Some(Ok(message))) = timeout(SILENT, stream.next()).await {
+        loop {
+            let message = match timeout(SILENT, stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(None | Some(Err(_))) => return,
+                Err(_) => return warn!("The server gives no sign of life for {} s: this link to it is given up", SILENT.as_secs()),
+            };
             match message {
                 Message::Text(text) => match serde_json::from_str::<ToRunner>(&text) {
                     Ok(message) => {
@@ -87,5 +106,48 @@ async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
         biased;
         () = write => {}
         () = read => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::{accept_async, client_async_with_config};
+
+    use super::*;
+
+    /// A link, and the server's end of it.
+    async fn linked() -> (Link, WebSocketStream<DuplexStream>) {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let url = "ws://server/link";
+        let (link, socket) = tokio::join!(link(url, client_async_with_config(url, here, Some(config()))), accept_async(there));
+        (link.unwrap(), socket.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_by_itself_is_pinged_and_kept() {
+        let (mut link, mut server) = linked().await;
+        let mut pings = 0;
+        let talk = async {
+            while pings < 100 {
+                tokio::select! {
+                    told = link.from_server.recv() => panic!("the link is over, or {told:?} was said"),
+                    heard = server.next() => match heard {
+                        Some(Ok(Message::Ping(_))) => pings += 1,
+                        other => panic!("{other:?}"),
+                    },
+                }
+            }
+        };
+        assert!(timeout(SILENT * 3, talk).await.is_err());
+        assert_eq!(pings, 6, "one every 20 s, for 135 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_no_ping_is_left() {
+        let (mut link, _server) = linked().await;
+        let since = Instant::now();
+        assert_eq!(link.from_server.recv().await, None);
+        assert!((SILENT..SILENT + PING).contains(&since.elapsed()), "{:?}", since.elapsed());
     }
 }
