@@ -481,6 +481,8 @@ pub struct AttemptReport {
 
 /// Bytes of a check's output that are kept of a round after which the agent goes on: what is more would not fit into one message.
 pub const ROUND_OUTPUT_LIMIT: usize = 4 * 1024;
+/// The longest message to a server, as JSON. Logs come in pieces, long reports in parts. What is longer ends the link.
+pub const TO_SERVER_BYTES: usize = 1024 * 1024;
 /// The longest message to a runner, as JSON: an assignment, with the task's inputs and what failed before.
 pub const TO_RUNNER_BYTES: usize = 8 * 1024 * 1024;
 /// A report that is longer than this, as JSON, goes in parts of it.

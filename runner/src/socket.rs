@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::protocol::{TO_RUNNER_BYTES, ToRunner, ToServer, leave_out};
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, stream::SplitStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -11,12 +11,16 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, connect_async_with_config,
-    tungstenite::{Error, Message, handshake::client::Response, protocol::WebSocketConfig},
+    tungstenite::{
+        Error, Message,
+        handshake::client::Response,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
 };
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::{Link, NotLinked};
+use crate::{Link, NotLinked, fits};
 
 /// For the connection and the server's answer to it.
 const CONNECTS: Duration = Duration::from_secs(15);
@@ -24,6 +28,8 @@ const CONNECTS: Duration = Duration::from_secs(15);
 const PING: Duration = Duration::from_secs(20);
 /// Without a sign of life from the server, which answers pings.
 const SILENT: Duration = Duration::from_secs(45);
+/// For the last word of a link.
+const CLOSES: Duration = Duration::from_secs(5);
 /// Messages that wait on this side.
 const WAITING: usize = 64;
 
@@ -67,9 +73,9 @@ async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
                 _ = ping.tick() => Message::Ping(Default::default()),
                 message = said.recv() => match message {
                     None => break,
-                    Some(message) => match serde_json::to_string(&message) {
-                        Ok(text) => Message::text(text),
-                        Err(_) => continue,
+                    Some(message) => match fits::text_of(message) {
+                        Some(text) => Message::text(text),
+                        None => continue,
                     },
                 },
             };
@@ -79,40 +85,79 @@ async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let _ = sink.close().await;
     };
-    let read = async {
-        loop {
-            let message = match timeout(SILENT, stream.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(None | Some(Err(_))) => return,
-                Err(_) => return warn!("The server gives no sign of life for {} s: this link to it is given up", SILENT.as_secs()),
-            };
-            match message {
-                Message::Text(text) => match serde_json::from_str::<ToRunner>(&text) {
-                    Ok(message) => {
-                        if tell.send(message).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(_) if leave_out(&text) => {}
-                    // What it was cannot be told, so the link begins anew.
-                    Err(error) => return warn!("The server said what this runner does not understand: {error}"),
-                },
-                Message::Close(frame) => return debug!("The server closes the link: {frame:?}"),
-                _ => {}
-            }
-        }
-    };
-    tokio::select! {
+    let why = tokio::select! {
         biased;
-        () = write => {}
-        () = read => {}
+        () = write => None,
+        why = read(&mut stream, tell) => why,
+    };
+    if let Some(why) = why {
+        let _ = timeout(CLOSES, sink.send(Message::Close(Some(why)))).await;
+    }
+}
+
+/// Until the link is over. What the server is told of that, where it has to be told.
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut SplitStream<WebSocketStream<S>>,
+    tell: mpsc::Sender<ToRunner>,
+) -> Option<CloseFrame> {
+    loop {
+        let message = match timeout(SILENT, stream.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(Error::Capacity(error)))) => {
+                warn!("The server says more at once than this runner takes: {error}");
+                let reason = format!("a message to a runner has at most {TO_RUNNER_BYTES} bytes");
+                return Some(CloseFrame { code: CloseCode::Size, reason: reason.into() });
+            }
+            Ok(None | Some(Err(_))) => return None,
+            Err(_) => {
+                warn!("The server gives no sign of life for {} s: this link to it is given up", SILENT.as_secs());
+                return None;
+            }
+        };
+        match message {
+            Message::Text(text) => match serde_json::from_str::<ToRunner>(&text) {
+                Ok(message) => tell.send(message).await.ok()?,
+                Err(_) if leave_out(&text) => {}
+                Err(error) => {
+                    // What it was cannot be told, so the link begins anew.
+                    warn!("The server said what this runner does not understand: {error}");
+                    return None;
+                }
+            },
+            Message::Close(frame) => {
+                say_why(frame.as_ref());
+                return None;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A server that stops, or ends a link as another has taken its place, has nothing against this runner.
+fn say_why(frame: Option<&CloseFrame>) {
+    match frame {
+        Some(frame) if !matches!(frame.code, CloseCode::Normal | CloseCode::Away | CloseCode::Restart) => {
+            warn!("The server closes the link ({}): {}", u16::from(frame.code), frame.reason);
+        }
+        frame => debug!("The server closes the link: {frame:?}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::{
+        AttemptId, AttemptKey, TaskId,
+        protocol::{Said, TO_SERVER_BYTES},
+    };
     use tokio::io::DuplexStream;
-    use tokio_tungstenite::{accept_async, client_async_with_config};
+    use tokio_tungstenite::{
+        accept_async, client_async_with_config,
+        tungstenite::protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
+    };
+    use uuid::Uuid;
 
     use super::*;
 
@@ -149,5 +194,34 @@ mod tests {
         let since = Instant::now();
         assert_eq!(link.from_server.recv().await, None);
         assert!((SILENT..SILENT + PING).contains(&since.elapsed()), "{:?}", since.elapsed());
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_a_runner_takes_ends_the_link_with_a_reason() {
+        let (mut link, mut server) = linked().await;
+        let frame = |payload: Vec<u8>, code, is_last| Message::Frame(Frame::message(payload, OpCode::Data(code), is_last));
+        server.send(frame(vec![b'x'; TO_RUNNER_BYTES], Data::Text, false)).await.unwrap();
+        server.send(frame(vec![b'x'], Data::Continue, true)).await.unwrap();
+        assert_eq!(link.from_server.recv().await, None);
+        match server.next().await {
+            Some(Ok(Message::Close(Some(why)))) => assert_eq!((why.code, why.reason.as_str().contains("8388608")), (CloseCode::Size, true)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_a_server_takes_is_not_said_and_what_follows_is() {
+        let (link, mut server) = linked().await;
+        let attempt = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
+        let said = |sequence, said| ToServer::Said { attempt, sequence, said };
+        link.to_server.send(said(1, Said::Part { bytes: vec![0; TO_SERVER_BYTES] })).await.unwrap();
+        link.to_server.send(said(2, Said::Verifying)).await.unwrap();
+        let mut heard = vec![];
+        for _ in 0..2 {
+            let Some(Ok(Message::Text(text))) = server.next().await else { panic!("the link is over") };
+            assert!(text.len() <= TO_SERVER_BYTES, "{} bytes", text.len());
+            heard.push(serde_json::from_str::<ToServer>(&text).unwrap());
+        }
+        assert_eq!(heard, [said(1, Said::Session { events: vec![] }), said(2, Said::Verifying)]);
     }
 }
