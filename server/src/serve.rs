@@ -132,6 +132,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
 
     let stop = CancellationToken::new();
     let tracker = TaskTracker::new();
+    tracker.spawn(metrics::keep_small(stop.clone()));
     let own_machine = config.endpoints_here == EndpointsHere::Allowed;
     start_services(&engine, &origin, config.keep(), own_machine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));
