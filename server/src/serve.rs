@@ -127,6 +127,7 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let engine = state.engine.clone();
     engine.open_connections_ahead();
     engine.set_shared_pulls(config.shared_pulls.into());
+    engine.set_stuck_seconds(config.stuck_minutes * 60);
     let origin = config.origin(addr);
     let setup_url = engine.setup_token().await?.map(|token| format!("{origin}/setup?token={token}"));
 
