@@ -21,11 +21,11 @@ use crate::{
 /// Raised when a message changes in a way that an older side would misread. What is only added raises nothing: an older side leaves it out,
 /// as a field has a default and a message is marked `optional`. With 8 there are agents that a side of version 7 has no words for.
 pub const VERSION: u32 = 8;
-/// The oldest that a server hears, the second before. All that these runners say can be read as they meant it.
+/// The oldest that a server hears and gives work to, the second before. All that these runners say can be read as they meant it.
 pub const OLDEST: u32 = VERSION - 2;
-/// The oldest that is given work; what is older brings what it has to an end. 6 cannot read that an agent is to ask people, and closes its
-/// link over it each time.
-pub const GIVEN_WORK: u32 = 7;
+/// The oldest whose agents ask people and are told something while they work. 6 cannot read that an agent is to ask anybody, and closes its link
+/// over it each time: it is given commands, and prompts that say nothing of their agent.
+pub const HEARS_PEOPLE: u32 = 7;
 /// The oldest server that a runner goes on with; with an older one it is refused, and told which of the two to update.
 pub const SPOKEN: u32 = 8;
 /// The last that does not say which one it is when a link is opened.
