@@ -1,9 +1,9 @@
 //! Sees to it that what is with a runner comes to an end, also when the runner gives signs of life and does not bring it there.
 //!
 //! First it is asked: an attempt whose time is over is to be ended, as one that somebody has cancelled is. The runner does that in a minute, as
-//! a rule, and what it reports until then counts. When the attempt is still there after [`END_SECONDS`], or what the server's settings say, its lease is renewed no more. The
-//! runner hears that it is another's, ends what there is of it, and nobody is given the task before the rest of the lease has run out: so no two
-//! are at work, as when a runner falls silent. From there on the rescuer does what it does.
+//! a rule, and what it reports until then counts. When the attempt is still there after [`END_SECONDS`], or as long as the server's settings say,
+//! its lease is renewed no more. The runner hears that it is another's, ends what there is of it, and nobody is given the task before the rest of
+//! the lease has run out: so no two are at work, as when a runner falls silent. From there on the rescuer does what it does.
 
 use std::time::Duration;
 
