@@ -1,7 +1,7 @@
 //! Committed facts, append-only. A page treats an event as "fetch again what you show"; the timeline shows them as they are.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     ApprovalId, ApprovalStateName, AttemptState, Failure, Land, LandingState, TaskId, WorkflowRunId,
@@ -175,6 +175,21 @@ pub enum EventKind {
     TaskRetried {
         state: TaskStateName,
     },
+    /// What a later version of Muster has taken down: the one that tells of it does not know what it is. Look at the task again.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A kind as it is kept. While servers are updated one after the other, a later version may have kept one that this one does not know, or says
+/// more of it than this one can read: then it is [`EventKind::Unknown`], and what follows is told all the same.
+#[derive(Clone, Debug)]
+pub struct KeptKind(pub EventKind);
+
+impl<'de> Deserialize<'de> for KeptKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kept = serde_json::Value::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_value(kept).unwrap_or(EventKind::Unknown)))
+    }
 }
 
 impl EventKind {
@@ -213,6 +228,7 @@ impl EventKind {
             Self::TaskRequeued { .. } => "task_requeued",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRetried { .. } => "task_retried",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -303,6 +319,7 @@ impl EventKind {
                 None => format!("Ended {}", state.name()),
             },
             Self::TaskRetried { state } => format!("Brought back by hand, {}", state.phrase()),
+            Self::Unknown => "Something that this version of Muster has no words for".into(),
         }
     }
 }
@@ -345,11 +362,29 @@ mod tests {
                 why: Some("no".into()),
                 folder: Some("api".into()),
             },
+            EventKind::Unknown,
         ];
         for kind in kinds {
             let event = Event { cursor: "1-1".into(), at: DateTime::UNIX_EPOCH, actor: "system".into(), task_id: id, number: 3, kind };
             let text = serde_json::to_string(&event).unwrap();
             assert_eq!(serde_json::from_str::<Event>(&text).map_err(|error| format!("{error}: {text}")), Ok(event));
         }
+    }
+
+    #[test]
+    fn what_a_later_version_says_is_unknown_and_keeps_its_place() {
+        let of = |kind: &str| {
+            let id = uuid::Uuid::nil();
+            format!(
+                r#"{{"cursor":"1-1","at":"2026-11-28T10:00:00Z","actor":"system","task_id":"{id}","number":3,"kind":"{kind}","to":{{"a":1}}}}"#
+            )
+        };
+        let event: Event = serde_json::from_str(&of("task_teleported")).unwrap();
+        assert_eq!((event.number, event.kind), (3, EventKind::Unknown));
+        let kept = |text: &str| serde_json::from_str::<KeptKind>(text).unwrap().0;
+        assert_eq!(kept(r#"{"kind":"task_teleported","to":"mars"}"#), EventKind::Unknown);
+        assert_eq!(kept(r#"{"kind":"task_released","state":"on_mars"}"#), EventKind::Unknown, "a state that came later");
+        assert_eq!(kept(r#"{"kind":"task_due","more":1}"#), EventKind::TaskDue);
+        assert_eq!(kept(r#"{"kind":"task_released","state":"queued"}"#), EventKind::TaskReleased { state: TaskStateName::Queued });
     }
 }

@@ -21,11 +21,11 @@ use crate::{
 /// Raised when a message changes in a way that an older side would misread. What is only added raises nothing: an older side leaves it out,
 /// as a field has a default and a message is marked `optional`. With 8 there are agents that a side of version 7 has no words for.
 pub const VERSION: u32 = 8;
-/// The oldest that a server hears, the second before. All that these runners say can be read as they meant it.
+/// The oldest that a server hears and gives work to, the second before. All that these runners say can be read as they meant it.
 pub const OLDEST: u32 = VERSION - 2;
-/// The oldest that is given work; what is older brings what it has to an end. 6 cannot read that an agent is to ask people, and closes its
-/// link over it each time.
-pub const GIVEN_WORK: u32 = 7;
+/// The oldest whose agents ask people and are told something while they work. 6 cannot read that an agent is to ask anybody, and closes its link
+/// over it each time: it is given commands, and prompts that say nothing of their agent.
+pub const HEARS_PEOPLE: u32 = 7;
 /// The oldest server that a runner goes on with; with an older one it is refused, and told which of the two to update.
 pub const SPOKEN: u32 = 8;
 /// The last that does not say which one it is when a link is opened.
@@ -496,6 +496,8 @@ pub struct AttemptReport {
 
 /// Bytes of a check's output that are kept of a round after which the agent goes on: what is more would not fit into one message.
 pub const ROUND_OUTPUT_LIMIT: usize = 4 * 1024;
+/// The longest message to a server, as JSON. Logs come in pieces, long reports in parts. What is longer ends the link.
+pub const TO_SERVER_BYTES: usize = 1024 * 1024;
 /// The longest message to a runner, as JSON: an assignment, with the task's inputs and what failed before.
 pub const TO_RUNNER_BYTES: usize = 8 * 1024 * 1024;
 /// A report that is longer than this, as JSON, goes in parts of it.

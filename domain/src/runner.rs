@@ -7,6 +7,8 @@ pub mod reading;
 pub mod rooms;
 pub mod slots;
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -312,10 +314,14 @@ pub const BEGIN_BESIDE_SECONDS: u32 = 3600;
 /// Seconds after which the runner itself gives up what it has not fetched, and the same more for each further repository: the rest is for putting
 /// that away, and for saying so.
 pub const FETCH_SECONDS: u32 = BEGIN_SECONDS - 600;
-/// Seconds that an attempt may go on after its time is over: what it has started is ended, and what it has done is saved.
+/// Seconds that an attempt may go on after its time is over, unless the server's settings say something else: what it has started is ended, and
+/// what it has done is saved.
 pub const LINGER_SECONDS: u32 = 900;
-/// Seconds within which a runner has to end what it was asked to end, before its lease is renewed no more.
+/// Seconds within which a runner has to end what it was asked to end, before its lease is renewed no more. The same setting is of both.
 pub const END_SECONDS: u32 = 900;
+/// What that setting may be, in minutes. A runner needs some to end all that was started and to save what was done, or it loses what it would
+/// have brought to its end.
+pub const STUCK_MINUTES: RangeInclusive<u32> = 5..=24 * 60;
 
 /// Seconds of silence after which a runner is shown as offline; its attempts are not touched yet.
 pub const OFFLINE_AFTER_SECONDS: i64 = 45;

@@ -96,6 +96,7 @@ pub struct Parts {
     listening_since: domain::Timestamp,
     /// Once the settings have said.
     shared_pulls: OnceLock<SharedPulls>,
+    stuck_seconds: OnceLock<u32>,
 }
 
 impl Engine {
@@ -114,6 +115,7 @@ impl Engine {
             undisturbed: TaskTracker::new(),
             listening_since,
             shared_pulls: OnceLock::new(),
+            stuck_seconds: OnceLock::new(),
         })))
     }
 

@@ -28,7 +28,7 @@ use domain::{
     agent::MANIFESTS_MAX,
     endpoint::ModelFormat,
     error::Errors,
-    protocol::{GIVEN_WORK, Hello, VERSION},
+    protocol::{HEARS_PEOPLE, Hello, VERSION},
     runner::{Rooms, SLOTS_MAX, lease_seconds, owner_of},
     task::{RUNNER_CAPABILITIES_MAX, check_capabilities},
 };
@@ -102,9 +102,9 @@ impl RunnerSession {
         &self.taker.capabilities
     }
 
-    /// It brings what it has to an end. What came after it, it does not understand: no task that is new, and nothing that its agents are told.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.version < GIVEN_WORK
+    /// Whether it understands that an agent asks people, and what its agents are told.
+    pub(crate) fn hears_people(&self) -> bool {
+        self.version >= HEARS_PEOPLE
     }
 
     pub(crate) fn taker(&self) -> &Taker {

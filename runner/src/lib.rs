@@ -22,6 +22,7 @@ mod config;
 mod credentials;
 mod dial;
 mod disk;
+mod fits;
 mod folders;
 mod git;
 mod heartbeat;

@@ -105,12 +105,42 @@ impl Log {
     fn append_line(&self, line: &str) {
         let mut written = lock(&self.written);
         let start = if written.inside_a_line { "\n" } else { "" };
-        self.append(&mut written, LogStream::Muster, format!("{start}{line}\n").into_bytes());
+        let text = format!("{start}{line}\n");
+        // what a program says of itself may be in it, and a server takes no longer piece
+        text.as_bytes().chunks(LOG_CHUNK_LIMIT).for_each(|piece| self.append(&mut written, LogStream::Muster, piece.to_vec()));
     }
 
     fn append(&self, written: &mut Written, stream: LogStream, bytes: Vec<u8>) {
         written.offset += bytes.len() as u64;
         written.inside_a_line = bytes.last().is_some_and(|last| *last != b'\n');
         self.outbox.log(self.attempt, stream, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptKey, TaskId, protocol::ToServer};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::held::Held;
+
+    #[tokio::test]
+    async fn a_line_of_muster_s_own_goes_in_pieces_that_a_server_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Arc::new(Outbox::new(folder.path().to_owned(), 0));
+        let key = AttemptKey { task_id: TaskId(Uuid::nil()), attempt_id: AttemptId(Uuid::nil()), number: 1 };
+        outbox.open(key);
+        let (orders, _tellings) = Held::default().take(key).unwrap();
+        let line = "é".repeat(LOG_CHUNK_LIMIT);
+        Log::new(key.attempt_id, Arc::clone(&outbox), orders).say_last(&line);
+        let mut text = vec![];
+        while text.len() <= line.len() {
+            let ToServer::Log { offset, bytes, .. } = outbox.next(|| true).await else { panic!("there is nothing but its log") };
+            assert!(bytes.len() <= LOG_CHUNK_LIMIT, "a piece of {} bytes", bytes.len());
+            assert_eq!(offset, text.len() as u64);
+            text.extend(bytes);
+        }
+        assert!(text == format!("{line}\n").as_bytes());
     }
 }

@@ -16,7 +16,7 @@ use domain::{
     endpoint::address,
     judgement::JUDGES,
     repository::{LFS, SEVERAL, SUBMODULES},
-    runner::owner_of,
+    runner::{END_SECONDS, STUCK_MINUTES, owner_of},
 };
 use engine::{Keep, SharedPulls};
 use runner::{AgentConfig, Forge, LandingConfig, OLLAMA_URL, OllamaConfig};
@@ -252,9 +252,21 @@ pub struct ServeConfig {
     /// As --keep-days, for what was set aside for a person to look at.
     #[arg(long, env = "MUSTER_KEEP_DEAD_DAYS", value_name = "DAYS", default_value = "never", value_parser = parse_days)]
     pub keep_dead_days: Days,
+    /// Minutes that an attempt may go on after its time is over, before its runner is asked to end it, and as many again that it has for that before
+    /// somebody else is given the task: 5 to 1440.
+    #[arg(long, env = "MUSTER_STUCK_MINUTES", value_name = "MINUTES", default_value_t = END_SECONDS / 60, value_parser = parse_stuck_minutes)]
+    pub stuck_minutes: u32,
     /// How the log on standard error is written.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+fn parse_stuck_minutes(text: &str) -> Result<u32, String> {
+    let fits = text.parse::<u32>().ok().filter(|minutes| STUCK_MINUTES.contains(minutes));
+    fits.ok_or_else(|| {
+        let (least, most) = (STUCK_MINUTES.start(), STUCK_MINUTES.end());
+        format!("must be {least} to {most} minutes: a runner that is asked to end an attempt saves what was done first")
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -400,6 +412,25 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ValueValidation);
             let told = error.to_string();
             assert!(told.contains(why) && !told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn how_long_something_may_be_stuck_is_said_in_minutes() {
+        #[derive(clap::Parser)]
+        struct Serve {
+            #[command(flatten)]
+            config: ServeConfig,
+        }
+        let parse = |args: &[&str]| {
+            let parsed = <Serve as clap::Parser>::try_parse_from(["muster"].iter().chain(args));
+            parsed.map(|serve| serve.config.stuck_minutes).map_err(|error| error.to_string())
+        };
+        assert_eq!(parse(&[]), Ok(15));
+        assert_eq!([parse(&["--stuck-minutes", "5"]), parse(&["--stuck-minutes", "1440"])], [Ok(5), Ok(1440)]);
+        for wrong in ["4", "1441", "never", "-5"] {
+            let refused = parse(&[&format!("--stuck-minutes={wrong}")]).unwrap_err();
+            assert!(refused.contains("must be 5 to 1440 minutes"), "{wrong}: {refused}");
         }
     }
 

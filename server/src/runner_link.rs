@@ -19,7 +19,7 @@ use axum::{
 };
 use domain::{
     RunnerId,
-    protocol::{ToRunner, ToServer, leave_out},
+    protocol::{TO_SERVER_BYTES, ToRunner, ToServer, leave_out},
 };
 use engine::{Engine, Entrance};
 use futures::{
@@ -31,6 +31,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at},
 };
+use tokio_tungstenite::tungstenite;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
@@ -41,8 +42,6 @@ use patience::Patience;
 const LINKS: usize = 1024;
 /// Links at once of which nobody knows yet whose they are.
 const UNPROVEN: usize = 32;
-/// Bytes of one message from a runner. Logs come in pieces, long reports in parts.
-const FROM_RUNNER: usize = 1024 * 1024;
 /// Bytes that may wait to be written: one assignment fits.
 const TO_WRITE: usize = 9 * 1024 * 1024;
 /// Messages that wait on either side.
@@ -54,7 +53,9 @@ const NOT_KNOWN: u16 = 4401;
 const NO_HELLO: u16 = 4408;
 const TOO_MUCH: u16 = 4429;
 const DONE: u16 = 1000;
+const NO_WEBSOCKET: u16 = 1002;
 const NOT_TEXT: u16 = 1003;
+const NO_UTF8: u16 = 1007;
 const TOO_LONG: u16 = 1009;
 const RESTARTS: u16 = 1012;
 
@@ -116,7 +117,7 @@ pub async fn open(State(engine): State<Engine>, State(links): State<Links>, head
     let Ok(Ok(unproven)) = timeout(links.limits.hello, links.unproven.clone().acquire_owned()).await else {
         return full("Too many runners come at once. Try again later.");
     };
-    let upgrade = upgrade.max_message_size(FROM_RUNNER).max_frame_size(FROM_RUNNER).max_write_buffer_size(TO_WRITE);
+    let upgrade = upgrade.max_message_size(TO_SERVER_BYTES).max_frame_size(TO_SERVER_BYTES).max_write_buffer_size(TO_WRITE);
     upgrade.on_upgrade(move |socket| {
         let tracker = links.tracker.clone();
         tracker.track_future(async move {
@@ -159,6 +160,15 @@ const RESTARTING: Why = (RESTARTS, "the server stops");
 const ENDED_HERE: Why = (DONE, "the server has ended it");
 const STRANGE: Why = (NOT_UNDERSTOOD, "this is no message of the protocol");
 
+/// Where the connection itself has failed, nobody hears it.
+fn broken_by(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Why {
+    match error.downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => (TOO_LONG, "a message has at most 1 MiB"),
+        Some(tungstenite::Error::Utf8(_)) => (NO_UTF8, "a message is no text"),
+        _ => (NO_WEBSOCKET, "this is not what a WebSocket carries"),
+    }
+}
+
 struct Reader<'a> {
     links: &'a Links,
     /// Once the runner has proven who it is.
@@ -188,7 +198,7 @@ impl Reader<'_> {
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => return (TOO_MUCH, "too many pings"),
                 Ok(Some(Ok(Message::Binary(_)))) => return (NOT_TEXT, "messages are text"),
                 Ok(None | Some(Ok(Message::Close(_)))) => return (DONE, "the runner has ended it"),
-                Ok(Some(Err(_))) => return (TOO_LONG, "a message was no text, or too long"),
+                Ok(Some(Err(error))) => return broken_by(&*error.into_inner()),
             };
             if let Some(later) = manners.spoke(Instant::now()) {
                 sleep_until(later).await;

@@ -127,11 +127,13 @@ pub async fn start(config: ServeConfig) -> Result<Running, StartError> {
     let engine = state.engine.clone();
     engine.open_connections_ahead();
     engine.set_shared_pulls(config.shared_pulls.into());
+    engine.set_stuck_seconds(config.stuck_minutes * 60);
     let origin = config.origin(addr);
     let setup_url = engine.setup_token().await?.map(|token| format!("{origin}/setup?token={token}"));
 
     let stop = CancellationToken::new();
     let tracker = TaskTracker::new();
+    tracker.spawn(metrics::keep_small(stop.clone()));
     let own_machine = config.endpoints_here == EndpointsHere::Allowed;
     start_services(&engine, &origin, config.keep(), own_machine, &stop, &tracker);
     let runner = (config.slots > 0).then(|| LocalRunner::start(&config, engine.clone(), &tracker));

@@ -1,6 +1,11 @@
 //! Rules of the house that a compiler does not know.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -102,6 +107,45 @@ fn what_is_released_cannot_be_made_to_die() {
     let conditions: Vec<_> = source.lines().filter(|line| line.contains("cfg(")).map(|line| line.trim().to_owned()).collect();
     let armed = |line: &String| line.contains(r#"all(feature = "crash-points", debug_assertions)"#);
     assert!(!conditions.is_empty() && conditions.iter().all(armed), "{conditions:?}");
+}
+
+/// Of two that are called alike the description of the API has one, and says of the other what is not so.
+#[test]
+fn no_two_schemas_are_called_alike() {
+    let mut known = BTreeMap::new();
+    for name in ["domain", "engine", "app", "server"] {
+        for file in sources(&root().join(name).join("src")) {
+            for schema in schemas(&fs::read_to_string(&file).unwrap()) {
+                let place = file.display().to_string();
+                let other = known.insert(schema.clone(), place.clone());
+                assert_eq!(other, None, "{place} has a {schema} as well: say `schema(as = ...)` of one of the two");
+            }
+        }
+    }
+    assert!(known.contains_key("Approval") && known.contains_key("ApprovalGate") && known.len() > 150, "they are found: {known:?}");
+}
+
+/// What the types of a file that have a schema are called in the description of the API.
+fn schemas(text: &str) -> Vec<String> {
+    let (mut found, mut has_one, mut called) = (vec![], false, None);
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with("use ")) {
+        if let Some((_, name)) = line.split_once("ToSchema for ") {
+            found.extend(name.split(' ').next().map(str::to_owned));
+            continue;
+        }
+        has_one |= line.contains("ToSchema");
+        if let Some((_, name)) = line.split_once("schema(as = ") {
+            called = name.split([')', ',']).next().map(str::to_owned);
+        }
+        let item = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        if let Some(item) = item.strip_prefix("struct ").or_else(|| item.strip_prefix("enum ")) {
+            let name = item.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
+            let called = called.take().unwrap_or(name);
+            // what a macro makes has its name there
+            found.extend(std::mem::take(&mut has_one).then_some(called).filter(|called| !called.is_empty()));
+        }
+    }
+    found
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use domain::{
     CheckKind, CheckSpec, NewTask, TaskId, TaskStateName,
-    protocol::{GIVEN_WORK, OLDEST, VERSION},
+    protocol::{OLDEST, VERSION},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -119,12 +119,12 @@ async fn state(site: &Site, id: TaskId) -> TaskStateName {
     site.app.test.engine.task_state(&site.ada, id).await.unwrap()
 }
 
-/// What version 7 needs is there, and nothing is where it refuses what it does not know.
-fn is_readable_by_7(assignment: &Value) {
+/// What version 6 needs is there, and nothing is where it refuses what it does not know.
+fn is_readable_by_6(assignment: &Value) {
     for needed in ["title", "work", "repository", "files", "success_criteria", "checks", "timeout_seconds", "tier", "failed_checks"] {
         assert!(!assignment[needed].is_null(), "it needs {needed}: {assignment}");
     }
-    let agent = ["backend", "model", "max_turns", "max_cost_cents", "ask", "answer_minutes", "max_verification_retries"];
+    let agent = ["backend", "model", "max_turns", "max_cost_cents", "max_verification_retries"];
     let check = ["kind", "target", "required", "timeout_seconds"];
     for (part, known) in [(&assignment["agent"], &agent[..]), (&assignment["checks"][0], &check[..])] {
         let strange: Vec<_> = part.as_object().unwrap().keys().filter(|name| !known.contains(&name.as_str())).collect();
@@ -133,7 +133,7 @@ fn is_readable_by_7(assignment: &Value) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn a_runner_of_the_oldest_version_brings_what_it_has_to_an_end_over_its_socket(pool: PgPool) {
+async fn a_runner_of_the_oldest_version_brings_what_it_has_to_an_end_over_its_socket_and_is_given_the_next(pool: PgPool) {
     let site = Site::new(&pool, UNBOUNDED).await;
     let (mut newer, _) = Other::says_hello(&site, VERSION, false, &[]).await;
     let (id, assignment) = newer.is_given(&site).await;
@@ -144,19 +144,21 @@ async fn a_runner_of_the_oldest_version_brings_what_it_has_to_an_end_over_its_so
     assert_eq!((&welcome["type"], &welcome["heard"][0]["sequence"], &welcome["stale"]), (&json!("welcome"), &json!(1), &json!([])));
     oldest.ends(&assignment).await;
     assert_eq!(state(&site, id).await, TaskStateName::Succeeded);
-    let next = queued(&site).await;
-    site.app.test.dispatch().await;
-    assert_eq!(state(&site, next).await, TaskStateName::Queued, "it is given nothing before it is updated");
+    let (next, assignment) = oldest.is_given(&site).await;
+    is_readable_by_6(&assignment);
+    oldest.begins(&assignment["attempt"]).await;
+    oldest.ends(&assignment).await;
+    assert_eq!(state(&site, next).await, TaskStateName::Succeeded);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn the_oldest_that_is_given_work_does_all_of_it_and_so_does_one_that_says_more(pool: PgPool) {
+async fn every_version_that_is_heard_does_all_of_its_work_and_so_does_one_that_says_more(pool: PgPool) {
     let site = Site::new(&pool, UNBOUNDED).await;
-    for (version, says_more) in [(GIVEN_WORK, false), (VERSION, true)] {
+    for (version, says_more) in (OLDEST..=VERSION).map(|version| (version, false)).chain([(VERSION, true)]) {
         let (mut other, welcome) = Other::says_hello(&site, version, says_more, &[]).await;
         assert_eq!(welcome["type"], "welcome", "version {version}: {welcome}");
         let (id, assignment) = other.is_given(&site).await;
-        is_readable_by_7(&assignment);
+        is_readable_by_6(&assignment);
         other.begins(&assignment["attempt"]).await;
         other.ends(&assignment).await;
         assert_eq!(state(&site, id).await, TaskStateName::Succeeded, "version {version}");

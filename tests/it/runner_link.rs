@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::{
     Actor, RunnerId,
-    protocol::{Hello, ToRunner, ToServer, VERSION},
+    protocol::{Hello, TO_SERVER_BYTES, ToRunner, ToServer, VERSION},
     runner::{JoinRunner, link_proof},
 };
 use futures::{SinkExt, StreamExt};
@@ -208,7 +208,7 @@ async fn what_is_no_text_or_too_long_ends_the_link(pool: PgPool) {
     let frame = |payload: Vec<u8>, code, last| Message::Frame(Frame::message(payload, OpCode::Data(code), last));
     let mut socket = site.is_welcome().await;
     socket.0.send(frame(vec![0xff; 10], Data::Text, true)).await.unwrap();
-    assert_ne!(socket.closes_with().await, Some(1000), "invalid UTF-8");
+    assert_eq!(socket.closes_with().await, Some(1007), "invalid UTF-8");
 
     let mut socket = site.is_welcome().await;
     // it may be closed before all of it was written
@@ -225,6 +225,14 @@ async fn what_is_no_text_or_too_long_ends_the_link(pool: PgPool) {
     }
     let _ = socket.0.flush().await;
     assert_ne!(socket.closes_with().await, Some(1000), "2 MiB in small pieces");
+
+    let mut socket = site.is_welcome().await;
+    let half = vec![b' '; TO_SERVER_BYTES / 2];
+    for (piece, code, last) in [(half.clone(), Data::Text, false), (half, Data::Continue, false), (b"1".to_vec(), Data::Continue, true)] {
+        socket.0.send(frame(piece, code, last)).await.unwrap();
+    }
+    // nothing of it is still on its way, so that the last word comes for certain
+    assert_eq!(socket.closes_with().await, Some(1009), "one byte more than there may be");
     let mut socket = site.is_welcome().await;
     socket.says(BEAT).await;
     assert!(matches!(socket.hears().await, ToRunner::Renewed { beat: 1, .. }), "the runner itself is as welcome as before");

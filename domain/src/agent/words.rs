@@ -2,7 +2,7 @@
 //! one runner has all that a prompt needs says that one of its agents can do all of it: whoever counts money counts turns as well, and every
 //! agent that Muster knows asks people, but for one that is told once and hears nothing more, which counts no turns either.
 
-use super::{AgentTerms, BackendFound};
+use super::{AgentTerms, Backend, BackendFound};
 use crate::task::RUNNER_CAPABILITIES_MAX;
 
 /// What a runner has that takes prompts which name no agent: with an agent that Muster knows, or with the command that it was started with.
@@ -56,10 +56,17 @@ pub fn capabilities_with_agents(said: &[String], found: &[BackendFound]) -> Vec<
     all
 }
 
+/// What of that a runner is given work for whose agents ask nobody and are told nothing while they work: commands, and prompts that say nothing of
+/// their agent. Whoever is named may be told to ask people, or limited in a way that came later.
+pub fn for_plain_prompts(mut capabilities: Vec<String>) -> Vec<String> {
+    capabilities.retain(|word| word == PROMPTS || !AGENT_WORDS.contains(&word.as_str()) && Backend::parse(word).is_err());
+    capabilities
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Ask, Backend};
+    use crate::Ask;
 
     fn found(backend: Backend) -> BackendFound {
         BackendFound { endpoint_format: backend.endpoint_format(), backend, version: "1".into(), is_simple: false }
@@ -119,5 +126,18 @@ mod tests {
         assert_eq!(capabilities_with_agents(&words("codex asks"), &[simple]), ["codex", PROMPTS], "it is told once");
         let many: Vec<_> = (0..RUNNER_CAPABILITIES_MAX).map(|number| format!("w{number}")).collect();
         assert_eq!(capabilities_with_agents(&many, &[found(Backend::Codex)]), many, "more are not kept");
+    }
+
+    #[test]
+    fn whoever_hears_nobody_is_given_prompts_that_say_nothing_of_their_agent() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let all = capabilities_with_agents(&words("linux gpu claude-code acp:goose"), &[found(Backend::ClaudeCode)]);
+        let kept = for_plain_prompts(all);
+        assert_eq!(kept, words("linux gpu prompts"));
+        for terms in all_terms() {
+            let says_something = terms != AgentTerms::default();
+            assert_eq!(terms.needed_words().iter().all(|word| kept.iter().any(|has| has == word)), !says_something, "{terms:?}");
+        }
+        assert!(for_plain_prompts(words("linux")) == words("linux"));
     }
 }

@@ -178,7 +178,7 @@ pub struct StepInput {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApprovalGate))]
 pub struct Approval {
     /// What is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

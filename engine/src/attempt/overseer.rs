@@ -1,9 +1,9 @@
 //! Sees to it that what is with a runner comes to an end, also when the runner gives signs of life and does not bring it there.
 //!
 //! First it is asked: an attempt whose time is over is to be ended, as one that somebody has cancelled is. The runner does that in a minute, as
-//! a rule, and what it reports until then counts. When the attempt is still there after [`END_SECONDS`], its lease is renewed no more. The
-//! runner hears that it is another's, ends what there is of it, and nobody is given the task before the rest of the lease has run out: so no two
-//! are at work, as when a runner falls silent. From there on the rescuer does what it does.
+//! a rule, and what it reports until then counts. When the attempt is still there after [`END_SECONDS`], or as long as the server's settings say,
+//! its lease is renewed no more. The runner hears that it is another's, ends what there is of it, and nobody is given the task before the rest of
+//! the lease has run out: so no two are at work, as when a runner falls silent. From there on the rescuer does what it does.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Service for Overseer {
         let began = Instant::now();
         let since = self.presence.since(engine);
         let passed = self.passed_over.at(now);
-        let to_be_asked = to_be_asked(&mut conn, (since, now), None, (&passed, BATCH)).await?;
+        let to_be_asked = to_be_asked(&mut conn, (since, now), engine.linger_seconds(), None, (&passed, BATCH)).await?;
         let unheeding = if has_listened { unheeding(&mut conn, now, (&passed, BATCH)).await? } else { vec![] };
         drop(conn);
         let rest = began.elapsed() * RESTS;
@@ -92,13 +92,28 @@ fn note(passed_over: &mut PassedOver, now: Timestamp, attempt: AttemptKey, outco
 }
 
 impl Engine {
+    /// For how long an attempt may go on after its time is over, and as long again its runner has to end it, as the settings of the server say;
+    /// what is said first counts.
+    pub fn set_stuck_seconds(&self, seconds: u32) {
+        let _ = self.stuck_seconds.set(seconds);
+    }
+
+    fn linger_seconds(&self) -> u32 {
+        self.stuck_seconds.get().copied().unwrap_or(LINGER_SECONDS)
+    }
+
+    pub(crate) fn end_seconds(&self) -> u32 {
+        self.stuck_seconds.get().copied().unwrap_or(END_SECONDS)
+    }
+
     /// Decided again under the lock. Its row is not read: also what cannot be read comes to an end.
     async fn ask_for_its_end(&self, attempt: AttemptKey, since: Timestamp) -> Result<()> {
         let mut tx = self.begin_system(None).await?;
         followers::lock_all(&mut tx, &[Ending { task: attempt.task_id, attempt: Some(attempt.attempt_id), end: End::None }]).await?;
         let now = tx.now();
-        let Some(found) = to_be_asked(&mut tx, (since, now), Some(attempt.attempt_id), (&[], 1)).await?.pop() else { return Ok(()) };
-        set_end(&mut tx, attempt).await?;
+        let only = Some(attempt.attempt_id);
+        let Some(found) = to_be_asked(&mut tx, (since, now), self.linger_seconds(), only, (&[], 1)).await?.pop() else { return Ok(()) };
+        set_end(&mut tx, attempt, self.end_seconds()).await?;
         if !found.is_asked {
             let kind = EventKind::AttemptOverdue { attempt: attempt.number, state: found.state };
             tx.record(found.workspace, attempt.task_id, &kind).await?;
@@ -116,14 +131,14 @@ impl Engine {
         let mut tx = self.begin_system(None).await?;
         let done = take_lease(&mut tx, attempt).await?;
         if done {
-            note_not_ended(&mut tx, attempt.attempt_id).await?;
+            note_not_ended(&mut tx, attempt.attempt_id, self.end_seconds()).await?;
         }
         tx.commit(()).await?;
         if done {
             warn!(
                 task.id = %attempt.task_id,
                 "The runner of attempt {} of task {} has not ended it {} minutes after it was asked to: its lease is renewed no more",
-                attempt.number, attempt.task_id, END_SECONDS / 60
+                attempt.number, attempt.task_id, self.end_seconds() / 60
             );
         }
         Ok(())
@@ -141,11 +156,12 @@ struct ToBeAsked {
 
 /// Attempts whose time is over, and those that somebody wants to end, as far as they have no time yet by which they are to have ended. A runner
 /// keeps all of these times itself: what it had to begin; the work, but for the time in which people were waited for; and the checks of all
-/// rounds. What comes after them, it may take [`LINGER_SECONDS`] for. Its clock stands still with its machine, which may be this one: no time
+/// rounds. What comes after them, it may take `linger` seconds for. Its clock stands still with its machine, which may be this one: no time
 /// counts before `since`.
 async fn to_be_asked(
     conn: &mut PgConnection,
     (since, now): (Timestamp, Timestamp),
+    linger: u32,
     only: Option<AttemptId>,
     (passed, limit): (&[Uuid], i64),
 ) -> Result<Vec<ToBeAsked>> {
@@ -168,7 +184,7 @@ async fn to_be_asked(
         now,
         only.map(|id| id.0),
         f64::from(BEGIN_SECONDS),
-        f64::from(VERIFICATION_TIMEOUT_SECONDS + LINGER_SECONDS),
+        f64::from(VERIFICATION_TIMEOUT_SECONDS + linger),
         limit,
         since,
         f64::from(BEGIN_BESIDE_SECONDS),
@@ -187,8 +203,8 @@ async fn to_be_asked(
 }
 
 /// Once: whoever asks again does not give it more time. Its task is locked.
-async fn set_end(tx: &mut Tx, attempt: AttemptKey) -> Result<()> {
-    let by = tx.now() + TimeDelta::seconds(END_SECONDS.into());
+async fn set_end(tx: &mut Tx, attempt: AttemptKey, seconds: u32) -> Result<()> {
+    let by = tx.now() + TimeDelta::seconds(seconds.into());
     sqlx::query!(
         "update attempt set ends_by = $3 where id = $1 and number = $2 and ended_at is null and ends_by is null",
         attempt.attempt_id.0,

@@ -410,7 +410,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, session: &RunnerSession, keys: &[Atte
     let (held, stale): (Vec<_>, Vec<_>) = keys.iter().copied().partition(|key| renewal(key).is_some());
     Ok(Heartbeat {
         lingering: if stale.is_empty() { 0 } else { lingering(tx, session, &stale).await? },
-        tell: if held.is_empty() || session.is_outdated() { vec![] } else { telling::unheard(tx, &held).await? },
+        tell: if held.is_empty() || !session.hears_people() { vec![] } else { telling::unheard(tx, &held).await? },
         believed: if runner.lacks { begun_beside(tx, session, &ids).await? } else { vec![] },
         stale,
         cancel: keys.iter().filter(|key| renewal(key).is_some_and(|row| row.cancel)).copied().collect(),

@@ -327,9 +327,9 @@ pub(super) async fn note_registered(conn: &mut PgConnection, id: EndpointId, loo
     Ok(())
 }
 
-/// Those that are registered and due, each for one server, with where they are. They are due again after so many seconds; those that have not
-/// answered for long, each of which is waited for, after more, and never so late that they are stale. Workspaces take turns, so that nobody waits
-/// for all of somebody else's.
+/// Those that are registered and due, each for one server, with where they are. They are due again after so many seconds, also those that have not
+/// answered for long, so that one that comes back is seen as soon as any other. As each of these is waited for, it comes after the others of its
+/// workspace where there is not room for all. Workspaces take turns, so that nobody waits for all of somebody else's.
 pub(super) async fn take_due(
     conn: &mut PgConnection,
     seconds: i64,
@@ -337,16 +337,15 @@ pub(super) async fn take_due(
     by_hand: Option<Timestamp>,
 ) -> Result<Vec<(EndpointId, String)>> {
     let rows = sqlx::query!(
-        r#"update endpoint set next_check_at = clock.at + make_interval(secs => least(60, $2::double precision * case
-               when unhealthy_since < clock.at - interval '20 minutes' then 8
-               when unhealthy_since < clock.at - interval '10 minutes' then 4
-               when unhealthy_since < clock.at - interval '5 minutes' then 2
-               else 1 end))
+        r#"update endpoint set next_check_at = clock.at + make_interval(secs => $2::double precision)
            from (select coalesce($1::timestamptz, clock_timestamp()) as at) as clock
            where id in (
              select due.id
              from endpoint due
-             join (select id, row_number() over (partition by workspace_id order by next_check_at, id) as turn from endpoint
+             join (select id, row_number() over (
+                     partition by workspace_id
+                     order by coalesce(unhealthy_since < coalesce($1, clock_timestamp()) - interval '5 minutes', false), next_check_at, id) as turn
+                   from endpoint
                    where next_check_at <= coalesce($1, clock_timestamp()) and next_check_at is not null and removed_at is null) as line using (id)
              where due.next_check_at <= coalesce($1, clock_timestamp()) and due.removed_at is null
              order by line.turn, due.next_check_at limit $3 for update of due skip locked)

@@ -1,4 +1,4 @@
-use domain::{Event, EventKind, Task, TaskId, Timestamp, WorkspaceId};
+use domain::{Event, EventKind, Task, TaskId, Timestamp, WorkspaceId, event::KeptKind};
 use sqlx::{PgConnection, types::Json};
 
 use super::EventCursor;
@@ -79,7 +79,7 @@ struct EventRow {
     task_id: TaskId,
     number: i64,
     actor: String,
-    payload: Json<EventKind>,
+    payload: Json<KeptKind>,
     at: Timestamp,
 }
 
@@ -100,7 +100,7 @@ impl From<EventRow> for Positioned {
             actor: row.actor,
             task_id: row.task_id,
             number: row.number,
-            kind: row.payload.0,
+            kind: row.payload.0.0,
         };
         Self { cursor, workspace: WorkspaceId(row.workspace_id), event }
     }
@@ -109,7 +109,7 @@ impl From<EventRow> for Positioned {
 pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<Event>> {
     let rows = sqlx::query_as!(
         EventRow,
-        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<EventKind>", at
+        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<KeptKind>", at
            from event where task_id = $1 order by number desc limit $2"#,
         task.0,
         TIMELINE_LIMIT
@@ -131,7 +131,7 @@ pub(crate) async fn version(conn: &mut PgConnection, task: TaskId) -> Result<i64
 pub(crate) async fn since(conn: &mut PgConnection, task: TaskId, number: i64) -> Result<Vec<(String, EventKind)>> {
     let rows = sqlx::query!(
         r#"select coalesce(person.name, api_key.name || ' (API key)', runner.name, case actor when 'system' then 'Muster' else actor end) as "who!",
-                  payload as "payload: Json<EventKind>"
+                  payload as "payload: Json<KeptKind>"
            from event
            left join "user" person on actor = 'user:' || person.id
            left join api_key on actor = 'api_key:' || api_key.id
@@ -143,14 +143,14 @@ pub(crate) async fn since(conn: &mut PgConnection, task: TaskId, number: i64) ->
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.who, row.payload.0)).collect())
+    Ok(rows.into_iter().map(|row| (row.who, row.payload.0.0)).collect())
 }
 
 /// What comes after a position and is older than every running transaction: nothing can slip in before it any more.
 pub(crate) async fn after(conn: &mut PgConnection, cursor: EventCursor, limit: i64) -> Result<Vec<Positioned>> {
     let rows = sqlx::query_as!(
         EventRow,
-        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<EventKind>", at
+        r#"select xid::text::bigint as "xid!", id, workspace_id, task_id, number, actor, payload as "payload: Json<KeptKind>", at
            from event
            where (xid, id) > ($1::text::xid8, $2) and xid < pg_snapshot_xmin(pg_current_snapshot())
            order by event.xid, event.id limit $3"#,

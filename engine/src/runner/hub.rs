@@ -93,7 +93,7 @@ struct Connected {
 
 impl Connected {
     fn takes_work(&self) -> bool {
-        self.allowance != Allowance::Nothing && !self.lacks_disk && !self.session.is_outdated()
+        self.allowance != Allowance::Nothing && !self.lacks_disk
     }
 
     /// Whether it has fewer than it has slots.
@@ -354,7 +354,7 @@ impl Hub {
 
     /// Tells the runner something for an attempt, if it understands that. When it is not connected here, its next heartbeat tells it.
     pub(crate) fn tell(&self, runner: RunnerId, telling: Telling) {
-        if let Some(one) = self.lock().connected.get(&runner).filter(|one| !one.session.is_outdated()) {
+        if let Some(one) = self.lock().connected.get(&runner).filter(|one| one.session.hears_people()) {
             // A full queue costs one heartbeat: its answer says it again.
             let _ = one.outgoing.try_send(ToRunner::Tell(telling));
         }

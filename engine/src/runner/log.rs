@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use domain::{
     Actor, AttemptId, Invalid, Page, Permission, RunnerId, TaskId, Timestamp,
-    runner::{END_SECONDS, RunnerLogEntry, RunnerLogFilter, RunnerNews},
+    runner::{RunnerLogEntry, RunnerLogFilter, RunnerNews},
 };
 use sqlx::PgConnection;
 
@@ -160,8 +160,8 @@ pub(super) async fn note_not_taken(tx: &mut Tx, runner: RunnerId, attempts: &[At
     Ok(())
 }
 
-/// It has not ended this one although it was asked to, and loses it now.
-pub(crate) async fn note_not_ended(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
+/// It has not ended this one although it was asked to so many seconds ago, and loses it now.
+pub(crate) async fn note_not_ended(tx: &mut Tx, attempt: AttemptId, seconds: u32) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
         "insert into runner_log (runner_id, workspace_id, at, kind, since, task_id, attempt)
@@ -169,7 +169,7 @@ pub(crate) async fn note_not_ended(tx: &mut Tx, attempt: AttemptId) -> Result<()
          from attempt where id = $1",
         attempt.0,
         now,
-        f64::from(END_SECONDS)
+        f64::from(seconds)
     )
     .execute(&mut **tx)
     .await?;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::{
-    agent::words::capabilities_with_agents,
+    agent::words::{capabilities_with_agents, for_plain_prompts},
     crash,
-    protocol::{GIVEN_WORK, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
+    protocol::{HEARS_PEOPLE, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     runner::{heartbeat_seconds, lease_seconds},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -45,15 +45,20 @@ impl Engine {
     async fn greet(&self, opened: &Opened, hello: &Hello) -> Result<Greeting> {
         let Hello { runner_id, name, slots, attempts, lost, .. } = hello;
         let Opened { entrance, ticket, nonce } = opened;
-        let capabilities = capabilities_with_agents(&hello.capabilities, &hello.backends);
+        let hears_people = hello.version >= HEARS_PEOPLE;
+        let all = capabilities_with_agents(&hello.capabilities, &hello.backends);
+        let capabilities = if hears_people { all } else { for_plain_prompts(all) };
         let session = match entrance {
             Entrance::Here => until_answered(name, || self.register_runner(*runner_id, *ticket, name, *slots, &capabilities)).await?,
             Entrance::Far => until_answered(name, || self.prove_runner(*ticket, nonce, hello, &capabilities)).await?,
         };
         let session = session.greeted(hello);
-        if session.is_outdated() {
+        if !hears_people {
             let version = hello.version;
-            warn!(runner.id = %session.id, "Runner {name} speaks version {version} of the protocol: it is given nothing before {GIVEN_WORK}, update it");
+            warn!(
+                runner.id = %session.id,
+                "Runner {name} speaks version {version} of the protocol, and is given no prompts that say anything of their agent: update it"
+            );
         }
         if let Err(error) = until_answered(name, || self.note_machine(&session, hello)).await {
             warn!(runner.id = %session.id, "What runner {name} says of its machine could not be stored: {error}");

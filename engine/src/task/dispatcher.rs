@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use domain::{
-    EventKind, Failure, FailureCode, RunnerId, TaskId, crash,
+    AgentTerms, EventKind, Failure, FailureCode, RunnerId, TaskId, crash,
     protocol::{Assignment, TO_RUNNER_BYTES, ToRunner},
     runner::own_word,
 };
@@ -207,6 +207,7 @@ fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result:
     if !runner.is_far() {
         return Ok(assignment);
     }
+    let assignment = if runner.hears_people() { assignment } else { without_whom_to_ask(assignment) };
     let message = ToRunner::Assign { assignment: Box::new(assignment) };
     let text = serde_json::to_string(&message).map_err(|error| format!("it cannot be written as a message: {error}"))?;
     if text.len() > TO_RUNNER_BYTES {
@@ -217,6 +218,11 @@ fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result:
         Ok(_) => Err("as a message to a runner it is another one".into()),
         Err(error) => Err(format!("no runner could read it as a message: {error}")),
     }
+}
+
+/// Of an agent that asks nobody anyway, which an older runner has no word for.
+fn without_whom_to_ask(assignment: Assignment) -> Assignment {
+    Assignment { agent: AgentTerms { ask: None, answer_minutes: None, ..assignment.agent }, ..assignment }
 }
 
 /// The free slots of runners, one of each in turn, so that none is given everything while the others wait.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, RunnerId, TaskId, TaskStateName, Timestamp, runner::END_SECONDS};
+use domain::{AttemptId, AttemptKey, EventKind, Failure, FailureCode, RunnerId, TaskId, TaskStateName, Timestamp};
 use sqlx::{PgConnection, types::Json};
 use tracing::warn;
 
@@ -96,7 +96,7 @@ impl Engine {
             Ok(_) | Err(Error::NotFound { .. }) => return Ok(false),
             Err(error) => unreadable(id, error)?,
         };
-        if let Some((runner, attempt)) = ask_its_runner(&mut tx, id).await? {
+        if let Some((runner, attempt)) = ask_its_runner(&mut tx, id, self.end_seconds()).await? {
             warn!(task.id = %id, runner.id = %runner, "Task {id} is to end, and its runner is asked to end attempt {}: {why}", attempt.number);
             tx.commit(()).await?;
             self.hub.cancel(runner, attempt);
@@ -152,7 +152,7 @@ fn unreadable(id: TaskId, error: Error) -> Result<String> {
 
 /// The attempt that is at work on it, as long as its lease lasts. Once it is asked for, it has no more time than it had. Its row is locked, and
 /// read afterwards: a heartbeat that comes now has renewed it, or comes too late.
-async fn ask_its_runner(tx: &mut Tx, id: TaskId) -> Result<Option<(RunnerId, AttemptKey)>> {
+async fn ask_its_runner(tx: &mut Tx, id: TaskId, seconds: u32) -> Result<Option<(RunnerId, AttemptKey)>> {
     let now = tx.now();
     sqlx::query!("select from attempt where task_id = $1 and ended_at is null for no key update", id.0).execute(&mut **tx).await?;
     let row = sqlx::query!(
@@ -160,7 +160,7 @@ async fn ask_its_runner(tx: &mut Tx, id: TaskId) -> Result<Option<(RunnerId, Att
          returning id, number, runner_id",
         id.0,
         now,
-        now + TimeDelta::seconds(END_SECONDS.into())
+        now + TimeDelta::seconds(seconds.into())
     )
     .fetch_optional(&mut **tx)
     .await?;

@@ -182,28 +182,24 @@ async fn what_is_registered_is_due_every_ten_seconds_for_one_server_alone(pool: 
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn what_has_not_answered_for_long_is_asked_less_often_and_never_so_seldom_that_it_is_stale(pool: PgPool) {
+async fn what_has_not_answered_for_long_is_asked_as_often_as_any_other_and_after_them(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
-    let id = registered(&test, &ada, "box").await;
-    let waits = async |looked: Looked, minutes: i64| {
-        let (mut waits, mut since) = (vec![], 0);
-        for _ in 0..minutes * 6 {
-            if !test.engine.due_endpoints(MANY).await.unwrap().is_empty() {
-                test.engine.endpoint_looked(id, looked.clone()).await.unwrap();
-                waits.push(since);
-                since = 0;
-            }
-            test.advance(TimeDelta::seconds(10));
-            since += 10;
+    let (silent, answers) = (registered(&test, &ada, "silent").await, registered(&test, &ada, "answers").await);
+    for _ in 0..30 * 6 {
+        let due = test.engine.due_endpoints(MANY).await.unwrap();
+        assert_eq!(due.len(), 2, "each is due in each cycle");
+        for (id, _) in due {
+            test.engine.endpoint_looked(id, if id == silent { refuses() } else { warm() }).await.unwrap();
         }
-        waits.dedup();
-        waits
-    };
-    let seldom = waits(refuses(), 30).await;
-    assert_eq!(seldom, [0, 10, 20, 40, 60]);
-    assert!(seldom.iter().all(|wait| *wait < STALE_AFTER_SECONDS));
-    assert_eq!(waits(warm(), 5).await.last(), Some(&10), "once it answers, as often as any other");
+        test.advance(TimeDelta::seconds(CHECK_SECONDS));
+    }
+    for first in [answers, silent] {
+        let due = test.engine.due_endpoints(1).await.unwrap();
+        assert_eq!(due.first().map(|(id, _)| *id), Some(first), "it keeps none of the others waiting");
+    }
+    test.engine.endpoint_looked(silent, warm()).await.unwrap();
+    assert_eq!(health(&test, &ada, silent).await, EndpointHealth::Healthy, "it is back within one cycle");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

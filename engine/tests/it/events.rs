@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use domain::EventKind;
 use engine::{Clock, Dispatcher, EventStream, Tailer, supervise, testing::TestEngine};
+use serde_json::json;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -100,6 +102,39 @@ async fn of_a_batch_that_is_known_in_part_the_rest_is_told(pool: PgPool) {
     while newest(&test).await == known {}
     test.tail().await;
     assert_eq!(next(&mut stream).await.task_id, second);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_a_later_version_has_taken_down_keeps_nobody_from_what_follows(pool: PgPool) {
+    let mut test = TestEngine::with_clock(&pool, Clock::Database).await;
+    let ada = test.owner().await;
+    test.tail().await;
+    let first = test.create(&ada, checked("first")).await.summary.id;
+    let created = test.engine.task_events(&ada, first).await.unwrap().remove(0).cursor;
+    let mut live = test.engine.follow_events(&ada, Some(created.parse().unwrap())).await.unwrap();
+    let later = [
+        (2_i64, "task_teleported", json!({"kind": "task_teleported", "to": "mars"})),
+        (3, "task_released", json!({"kind": "task_released", "state": "on_mars"})),
+    ];
+    for (number, kind, payload) in later {
+        let insert =
+            "insert into event (workspace_id, task_id, number, actor, kind, payload, at) values ($1, $2, $3, 'system', $4, $5, now())";
+        let insert = sqlx::query(insert).bind(ada.workspace_id.0).bind(first.0).bind(number).bind(kind).bind(payload);
+        insert.execute(&pool).await.unwrap();
+    }
+    let second = test.create(&ada, checked("second")).await.summary.id;
+    let last = test.engine.task_events(&ada, second).await.unwrap().remove(0).cursor;
+    // what else runs on this Postgres may hold them back for a moment
+    while test.engine.follow_events(&ada, None).await.unwrap().cursor().to_string() != last {}
+    // whoever reads the log for all followers does not stand still before it, and neither does one that catches up from the table
+    test.tail().await;
+    for number in 2..=3 {
+        let event = next(&mut live).await;
+        assert_eq!((event.task_id, event.number, event.kind), (first, number, EventKind::Unknown));
+    }
+    assert_eq!(next(&mut live).await.task_id, second);
+    let timeline = test.engine.task_events(&ada, first).await.unwrap();
+    assert_eq!(timeline.iter().map(|event| event.number).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

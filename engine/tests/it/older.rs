@@ -1,8 +1,8 @@
-//! Runners of earlier versions of the protocol, in the very words that they use: they bring what they have to an end, and the oldest are given
-//! nothing new.
+//! Runners of earlier versions of the protocol, in the very words that they use: they bring what they have to an end, and are given what they have
+//! words for.
 
 use domain::{
-    Actor, AgentTerms, AttemptKey, NewTask, SessionEventKind, TaskId,
+    Actor, AgentTerms, Ask, AttemptKey, Backend, NewTask, SessionEventKind, TaskId,
     protocol::{Assignment, Heard, OLDEST, Refusal, ToRunner, ToServer, VERSION},
     session::TellAgent,
 };
@@ -28,7 +28,7 @@ fn hello(version: u32, attempts: &[AttemptKey]) -> ToServer {
     let attempts: Vec<_> = attempts.iter().map(|attempt| in_words(*attempt)).collect();
     said_by(json!({
         "type": "hello", "version": version, "runner_id": uuid::Uuid::from_u128(FAR_AWAY).to_string(), "name": "r1", "slots": 1,
-        "capabilities": ["linux", "x86_64"], "attempts": attempts, "lost": [], "proof": "", "no_sandbox": null,
+        "capabilities": ["claude-code", "linux", "x86_64"], "attempts": attempts, "lost": [], "proof": "", "no_sandbox": null,
         "backends": [{"backend": "claude-code", "version": "2.0.1"}],
     }))
 }
@@ -66,7 +66,7 @@ async fn welcome(test: &TestEngine, version: u32, attempts: &[AttemptKey]) -> (L
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
-async fn a_runner_of_version_6_brings_what_it_has_to_an_end_and_is_given_nothing_new(pool: PgPool) {
+async fn a_runner_of_version_6_brings_what_it_has_to_an_end_and_is_given_the_next(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;
     let (mut link, id, assignment) = Link::at_work(&test, &ada).await;
@@ -91,13 +91,39 @@ async fn a_runner_of_version_6_brings_what_it_has_to_an_end_and_is_given_nothing
     assert_eq!(state(&pool, id).await, "succeeded");
 
     test.dispatch().await;
-    assert_eq!(state(&pool, next).await, "queued", "it has a free slot, and is given nothing");
+    assert_eq!(link.is_assigned().await.attempt.task_id, next);
+    link.breaks().await;
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn prompts_that_say_something_of_their_agent_wait_for_a_newer_runner_than_6(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, _) = welcome(&test, 6, &[]).await;
+    let prompt = |agent: AgentTerms| NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked("prompted") };
+    let asks = AgentTerms { ask: Some(Ask::Commands), ..AgentTerms::default() };
+    let counts = AgentTerms { max_turns: Some(9), ..AgentTerms::default() };
+    let named = AgentTerms { backend: Some(Backend::ClaudeCode), ask: Some(Ask::Commands), ..AgentTerms::default() };
+    let mut waiting = vec![];
+    for agent in [asks, counts, named] {
+        waiting.push(test.create(&ada, prompt(agent)).await.summary.id);
+    }
+    test.dispatch().await;
+    for id in &waiting {
+        assert_eq!(state(&pool, *id).await, "queued", "it would close its link over it");
+    }
     assert!(link.told.try_recv().is_err());
+    let nobody = AgentTerms { ask: Some(Ask::Nothing), ..AgentTerms::default() };
+    let plain = test.create(&ada, prompt(nobody)).await.summary.id;
+    test.dispatch().await;
+    let given = link.is_assigned().await;
+    assert_eq!((given.attempt.task_id, given.agent), (plain, AgentTerms::default()), "it has no word for whom to ask");
+    test.engine.cancel_task(&ada, plain).await.unwrap();
     link.breaks().await;
 
     let (mut link, _) = welcome(&test, VERSION, &[]).await;
     test.dispatch().await;
-    assert_eq!(link.is_assigned().await.attempt.task_id, next, "until it is updated");
+    assert!(waiting.contains(&link.is_assigned().await.attempt.task_id), "once it is updated");
     link.breaks().await;
 }
 

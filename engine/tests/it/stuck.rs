@@ -10,7 +10,7 @@ use domain::{
     landing::TELLS_MAX,
     protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
     repository::SEVERAL,
-    runner::{BEGIN_BESIDE_SECONDS, BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS, lease_seconds},
+    runner::{BEGIN_BESIDE_SECONDS, BEGIN_SECONDS, END_SECONDS, LINGER_SECONDS, RunnerLogFilter, RunnerNews, lease_seconds},
     task::NewRepository,
 };
 use engine::{
@@ -302,6 +302,22 @@ async fn a_runner_that_falls_silent_while_it_is_asked_is_lost_and_not_stuck(pool
     scene.test.rescue().await;
     assert_eq!((state(&scene.view().await), scene.failure().await.0), (TaskStateName::Queued, FailureCode::RunnerLost));
     assert_eq!(scene.losses(&pool).await, (0, 0), "it was paused");
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn what_is_stuck_is_taken_away_after_as_long_as_the_settings_say(pool: PgPool) {
+    let scene = Scene::at_work(&pool).await;
+    let said = 300;
+    scene.test.engine.set_stuck_seconds(said);
+    let most = seconds(60 + VERIFICATION_TIMEOUT_SECONDS + said);
+    assert_eq!(scene.is_overseen_after(most - seconds(1)).await, (true, false));
+    assert_eq!(scene.is_overseen_after(seconds(1)).await, (true, true), "it is asked");
+    assert_eq!(scene.is_overseen_after(seconds(said) - seconds(1)).await, (true, true));
+    assert_eq!(scene.is_overseen_after(seconds(1)).await, (false, false), "and then it is another's");
+    let runner = scene.runner.runner.session.id();
+    let log = scene.test.engine.runner_log(&scene.ada, runner, &RunnerLogFilter::default()).await.unwrap().items;
+    let not_ended = log.iter().find(|entry| matches!(entry.what, RunnerNews::NotEnded { .. })).unwrap();
+    assert_eq!(not_ended.lasted_ms, Some(i64::from(said) * 1000), "since it was asked");
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

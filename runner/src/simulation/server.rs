@@ -7,7 +7,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use domain::{
     AttemptKey,
-    protocol::{Hello, ToRunner, ToServer, VERSION},
+    protocol::{Hello, TO_SERVER_BYTES, ToRunner, ToServer, VERSION},
 };
 use futures::{FutureExt, SinkExt, StreamExt};
 use rand::Rng;
@@ -28,7 +28,6 @@ const HELLO: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(20);
 const SILENT: Duration = Duration::from_secs(45);
 const WRITES: Duration = Duration::from_secs(10);
-const FROM_RUNNER: usize = 1024 * 1024;
 /// Messages that are carried out together.
 const TOGETHER: usize = 16;
 /// Between two looks at what could be given out, and at what has expired.
@@ -52,7 +51,7 @@ pub(super) async fn serve(scene: Arc<Scene>) -> turmoil::Result {
 
 /// One link, from its first byte to its last.
 async fn link(scene: Arc<Scene>, hub: Arc<Hub>, stream: TcpStream) {
-    let config = WebSocketConfig::default().max_message_size(Some(FROM_RUNNER)).max_frame_size(Some(FROM_RUNNER));
+    let config = WebSocketConfig::default().max_message_size(Some(TO_SERVER_BYTES)).max_frame_size(Some(TO_SERVER_BYTES));
     let Ok(Ok(mut socket)) = timeout(HELLO, accept_async_with_config(stream, Some(config))).await else { return };
     let ticket = lock(&scene.store).draw_ticket();
     scene.database().await;
