@@ -86,6 +86,9 @@ pub enum ToServer {
     /// It does not take what it was assigned, and nothing of it was begun or will be. `optional` is true: a server that does not know it misses
     /// that the attempt is named, and takes it back a little later.
     Rejects { attempt: AttemptKey, reason: String, optional: bool },
+    /// Of these attempts, which were interrupted, it keeps what it takes to go on from them: all of them, after each welcome, as that changes, and
+    /// each minute while there is any. `optional` is true: a server that does not know it has their tasks begin anew.
+    Keeps { attempts: Vec<AttemptKey>, optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -130,7 +133,13 @@ pub struct Hello {
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Said {
     /// The worktree is there and the work begins.
-    Started { base_commit: String, branch: String },
+    Started {
+        base_commit: String,
+        branch: String,
+        /// The number of the earlier attempt that it goes on from. An older server leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<i32>,
+    },
     /// What the agent said and did, in its order.
     Session { events: Vec<SessionEvent> },
     /// The agent asks for leave, and waits. The runner's own number for it, from 1 to [`QUESTIONS_MAX`] within the attempt.
@@ -251,6 +260,11 @@ pub enum ToRunner {
     /// What it may be given the server decides alone. `optional` is true: a runner that does not know it shows nothing of it.
     Drain {
         on: bool,
+        optional: bool,
+    },
+    /// The answer to [`ToServer::Keeps`]: nobody will go on from these. `optional` is true, as whoever keeps something knows it.
+    Forget {
+        attempts: Vec<AttemptKey>,
         optional: bool,
     },
 }
@@ -447,6 +461,10 @@ pub struct Assignment {
     /// Where its model is; as the runner's own settings say when absent.
     #[serde(default)]
     pub endpoint: Option<AssignedEndpoint>,
+    /// An earlier attempt at the task that was interrupted, and of which this runner keeps what it takes to go on from it. It begins anew where
+    /// that does not go, and older runners do so always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<AttemptKey>,
 }
 
 /// The endpoint that was chosen for an attempt.
@@ -578,6 +596,12 @@ mod tests {
         assert!(leave_out(&rejects), "{rejects}");
         let drain = serde_json::to_string(&ToRunner::Drain { on: true, optional: true }).unwrap();
         assert!(leave_out(&drain), "{drain}");
+        let keeps = serde_json::to_string(&ToServer::Keeps { attempts: vec![attempt], optional: true }).unwrap();
+        assert!(leave_out(&keeps), "{keeps}");
+        let forget = serde_json::to_string(&ToRunner::Forget { attempts: vec![attempt], optional: true }).unwrap();
+        assert!(leave_out(&forget), "{forget}");
+        let started: Said = serde_json::from_str(r#"{"what":"started","base_commit":"0123456","branch":"muster/a-2"}"#).unwrap();
+        assert_eq!(started, Said::Started { base_commit: "0123456".into(), branch: "muster/a-2".into(), continues: None });
         assert!(!leave_out(r#"{"type":"assign"}"#));
         let renewed: ToRunner =
             serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();

@@ -218,7 +218,7 @@ impl TestRunner {
     }
 
     pub async fn starts(&self, attempt: AttemptKey) -> Result<()> {
-        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" }).await
+        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1", continues: None }).await
     }
 
     pub async fn verifies(&self, attempt: AttemptKey) -> Result<()> {
@@ -316,7 +316,7 @@ pub enum Words {
 impl Words {
     fn said(&self) -> Said<'_> {
         match self {
-            Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
+            Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1", continues: None },
             Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
             Self::Session(events) => Said::Session { events },
             Self::Asks(question, isolation, asked) => {
