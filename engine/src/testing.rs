@@ -396,6 +396,14 @@ impl ConnectedRunner {
         self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
     }
 
+    /// Says that it can go on from these attempts; what it is to forget of them.
+    pub async fn keeps(&self, attempts: &[AttemptKey]) -> Vec<AttemptKey> {
+        match self.runner.engine.note_kept(&self.runner.session, attempts).await {
+            Some(ToRunner::Forget { attempts, .. }) => attempts,
+            _ => vec![],
+        }
+    }
+
     /// Reports that the work was stopped, as it was told to.
     pub async fn has_stopped(&self, assignment: &Assignment) {
         let stopped =
