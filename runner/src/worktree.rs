@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     attempt::folder::AttemptFolder,
+    disk::on_disk,
     folders::{private_folder, remove},
     git::{Argument, Bounds, Git, GitError, Place, quoted},
     journal::{Checkout, Entry, Part},
@@ -65,6 +66,16 @@ pub(crate) async fn add(git: &Git, checks_out: &Git, entry: &Entry, checkout: &C
         copy_index(&File::open(&index)?, File::create(AttemptFolder::of(&entry.folder).base_index(submodule.number))?)?;
     }
     Ok(())
+}
+
+/// Makes the files of a worktree in which nobody has worked those of a commit, as if they had been changed there: of the index and the history
+/// nothing is another. It has no submodules.
+pub(crate) async fn change_to(writes: &Git, entry: &Entry, checkout: &Checkout, commit: &str) -> Result<(), GitError> {
+    let index = checkout.git_dir.join("index");
+    read_tree(writes, place(checkout, &index), commit).await?;
+    let base = AttemptFolder::of(&entry.folder).base_index(0);
+    // what was written since is not as this one says, and git looks at it
+    on_disk(move || copy_index(&File::open(base)?, File::create(index)?)).await.map_err(GitError::from)
 }
 
 async fn read_tree(git: &Git, place: Place<'_>, commit: &str) -> Result<(), GitError> {

@@ -229,7 +229,8 @@ impl Exec {
     /// It tells what the whole thread has used, earlier rounds included; where it is less than before, this turn alone.
     fn uses(&mut self, usage: &Value) -> Option<Event> {
         let of = |name: &str| number(usage, name).unwrap_or(0);
-        let told = Spent { micros: 0, input: of("/input_tokens"), cached: of("/cached_input_tokens"), output: of("/output_tokens") };
+        let told =
+            Spent { input: of("/input_tokens"), cached: of("/cached_input_tokens"), output: of("/output_tokens"), ..Spent::default() };
         let before = self.spent;
         let is_of_all = told.input >= before.input && told.output >= before.output;
         let (input, cached, output) = if is_of_all {
@@ -238,10 +239,10 @@ impl Exec {
             (told.input, told.cached, told.output)
         };
         self.spent = Spent {
-            micros: 0,
             input: before.input.saturating_add(input),
             cached: before.cached.saturating_add(cached),
             output: before.output.saturating_add(output),
+            ..before
         };
         (input > 0 || output > 0).then(|| Event::Usage { model: self.model.clone(), input, cached, output, is_part: false })
     }
