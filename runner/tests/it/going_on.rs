@@ -164,7 +164,8 @@ async fn a_program_of_another_version_begins_anew_and_says_so() {
     server.until_output(assignment.attempt, "I am at it.").await;
     // it is interrupted by a stop in order, as for an update
     server.stop().await;
-    let server = Agent::that("ends false").runs(&state).await;
+    let agent = Agent::that("ends false");
+    let server = agent.runs(&state).await;
     until_kept(&server, assignment.attempt).await;
     begins_anew(&server, &repository, &next(&assignment), "9.9.8, and 9.9.9 is here now").await;
 }
@@ -172,7 +173,8 @@ async fn a_program_of_another_version_begins_anew_and_says_so() {
 #[tokio::test]
 async fn where_the_repository_or_the_task_has_changed_it_begins_anew() {
     let (state, repository) = (State::new(), Repository::sample());
-    let server = Agent::that(&interrupted(TOLD_TO_WAIT)).runs(&state).await;
+    let agent = Agent::that(&interrupted(TOLD_TO_WAIT));
+    let server = agent.runs(&state).await;
     let interrupted = async |words: &str| {
         let assignment = prompt(&repository, words);
         server.carry_out(&assignment).await;
@@ -192,16 +194,14 @@ async fn where_the_repository_or_the_task_has_changed_it_begins_anew() {
     let assignment = interrupted("Tidy up").await;
     repository.git(&["branch", "--quiet", "-D", &format!("muster/{}-1", assignment.attempt.task_id.short())]);
     let next = next(&assignment);
-    // what nobody has any more is nowhere
-    repository.git(&["reflog", "expire", "--expire=now", "--all"]);
-    repository.git(&["gc", "--quiet", "--prune=now"]);
     begins_anew(&server, &repository, &next, "is not on").await;
 }
 
 #[tokio::test]
 async fn what_is_kept_of_one_task_no_other_is_given() {
     let (state, repository) = (State::new(), Repository::sample());
-    let server = Agent::that(&interrupted(TOLD_TO_WAIT)).runs(&state).await;
+    let agent = Agent::that(&interrupted(TOLD_TO_WAIT));
+    let server = agent.runs(&state).await;
     let assignment = prompt(&repository, "Tidy up");
     server.carry_out(&assignment).await;
     until_kept(&server, assignment.attempt).await;
@@ -238,7 +238,8 @@ async fn an_agent_that_does_not_go_on_in_the_session_begins_another_with_what_wa
 #[tokio::test]
 async fn what_the_server_says_nobody_will_go_on_from_is_forgotten() {
     let (state, repository) = (State::new(), Repository::sample());
-    let server = Agent::that(&interrupted(TOLD_TO_WAIT)).runs(&state).await;
+    let agent = Agent::that(&interrupted(TOLD_TO_WAIT));
+    let server = agent.runs(&state).await;
     let assignment = prompt(&repository, "Tidy up");
     let attempt = assignment.attempt;
     server.carry_out(&assignment).await;
@@ -259,7 +260,8 @@ async fn what_the_server_says_nobody_will_go_on_from_is_forgotten() {
 #[tokio::test]
 async fn of_what_was_cancelled_or_has_failed_nothing_is_kept() {
     let (state, repository) = (State::new(), Repository::sample());
-    let server = Agent::that(&interrupted(&format!("case $prompt in *fail*) exit 1 ;; esac; {AT_WORK}"))).runs(&state).await;
+    let agent = Agent::that(&interrupted(&format!("case $prompt in *fail*) exit 1 ;; esac; {AT_WORK}")));
+    let server = agent.runs(&state).await;
     let failed = prompt(&repository, "fail");
     assert_eq!(failure(&server.carry_out(&failed).await.outcome), FailureCode::CommandFailed);
     let cancelled = prompt(&repository, "Tidy up");
