@@ -221,6 +221,11 @@ impl TestRunner {
         self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1", continues: None }).await
     }
 
+    /// Begins by going on from the attempt with this number.
+    pub async fn goes_on(&self, attempt: AttemptKey, earlier: i32) -> Result<()> {
+        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-2", continues: Some(earlier) }).await
+    }
+
     pub async fn verifies(&self, attempt: AttemptKey) -> Result<()> {
         self.says(attempt, Said::Verifying).await
     }
