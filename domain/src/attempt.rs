@@ -109,6 +109,9 @@ pub struct Attempt {
     /// Why no endpoint was chosen for its model though there are some; absent otherwise. Then it began as its runner's settings say.
     #[serde(default)]
     pub no_endpoint: Option<NoEndpoint>,
+    /// The number of the earlier attempt, which was interrupted, that it goes on from; absent where it began anew.
+    #[serde(default)]
+    pub continues: Option<i32>,
 }
 
 /// The endpoint that was chosen for an attempt when it was given to its runner.

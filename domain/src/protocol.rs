@@ -86,6 +86,9 @@ pub enum ToServer {
     /// It does not take what it was assigned, and nothing of it was begun or will be. `optional` is true: a server that does not know it misses
     /// that the attempt is named, and takes it back a little later.
     Rejects { attempt: AttemptKey, reason: String, optional: bool },
+    /// Of these attempts, which were interrupted, it keeps what it takes to go on from them: all of them, after each welcome, as that changes, and
+    /// each minute while there is any. `optional` is true: a server that does not know it has their tasks begin anew.
+    Keeps { attempts: Vec<AttemptKey>, optional: bool },
 }
 
 /// Who a runner is, and what it holds at this moment.
@@ -134,7 +137,13 @@ pub struct Hello {
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Said {
     /// The worktree is there and the work begins.
-    Started { base_commit: String, branch: String },
+    Started {
+        base_commit: String,
+        branch: String,
+        /// The number of the earlier attempt that it goes on from. An older server leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<i32>,
+    },
     /// What the agent said and did, in its order.
     Session { events: Vec<SessionEvent> },
     /// The agent asks for leave, and waits. The runner's own number for it, from 1 to [`QUESTIONS_MAX`] within the attempt.
@@ -262,6 +271,11 @@ pub enum ToRunner {
     /// Only runners are told that say in their hello that they understand it; `optional` is true, so that others leave it out.
     Config {
         slots: Option<u32>,
+        optional: bool,
+    },
+    /// The answer to [`ToServer::Keeps`]: nobody will go on from these. `optional` is true, as whoever keeps something knows it.
+    Forget {
+        attempts: Vec<AttemptKey>,
         optional: bool,
     },
 }
@@ -458,6 +472,10 @@ pub struct Assignment {
     /// Where its model is; as the runner's own settings say when absent.
     #[serde(default)]
     pub endpoint: Option<AssignedEndpoint>,
+    /// An earlier attempt at the task that was interrupted, and of which this runner keeps what it takes to go on from it. It begins anew where
+    /// that does not go, and older runners do so always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<AttemptKey>,
 }
 
 /// The endpoint that was chosen for an attempt.
@@ -558,48 +576,4 @@ mod bytes_as_text {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_does_not_say_what_it_speaks_speaks_the_last_that_did_not() {
-        let opened: ToRunner = serde_json::from_str(r#"{"type":"opened","nonce":"n"}"#).unwrap();
-        assert_eq!(opened, ToRunner::Opened { nonce: "n".into(), version: 7 });
-    }
-
-    #[test]
-    fn an_order_that_does_not_say_whose_is_for_a_machine_of_one_workspace() {
-        let nil = uuid::Uuid::nil();
-        let attempt = AttemptKey { task_id: crate::TaskId(nil), attempt_id: crate::AttemptId(nil), number: 1 };
-        let older = serde_json::json!({"attempt": attempt, "number": 1, "repository": "https://example.org/a/b.git", "commit": "0123456",
-                                       "saved_on": "muster/a-1", "branch": "muster/a-1", "left_at": null});
-        let order: LandingOrder = serde_json::from_value(older).unwrap();
-        assert_eq!(order.credentials, Credentials::Machine);
-        let others = Credentials::Workspace { slug: "other".into() };
-        assert_eq!(serde_json::to_value(others).unwrap(), serde_json::json!({"whose": "workspace", "slug": "other"}));
-    }
-
-    #[test]
-    fn what_is_said_counts_once_and_in_its_order() {
-        let of = |sequence| Arrival::of(sequence, 2);
-        assert_eq!([1, 2, 3, 4].map(of), [Arrival::Again, Arrival::Again, Arrival::Next, Arrival::TooEarly]);
-    }
-
-    #[test]
-    fn what_was_only_added_is_left_out_by_whoever_does_not_know_it() {
-        let lacks = serde_json::to_string(&ToServer::Lacks { attempts: vec![], optional: true }).unwrap();
-        assert!(leave_out(&lacks), "{lacks}");
-        let nil = uuid::Uuid::nil();
-        let attempt = AttemptKey { task_id: crate::TaskId(nil), attempt_id: crate::AttemptId(nil), number: 1 };
-        let rejects = serde_json::to_string(&ToServer::Rejects { attempt, reason: "it stops".into(), optional: true }).unwrap();
-        assert!(leave_out(&rejects), "{rejects}");
-        let drain = serde_json::to_string(&ToRunner::Drain { on: true, optional: true }).unwrap();
-        assert!(leave_out(&drain), "{drain}");
-        let config = serde_json::to_string(&ToRunner::Config { slots: Some(8), optional: true }).unwrap();
-        assert!(leave_out(&config), "{config}");
-        assert!(!leave_out(r#"{"type":"assign"}"#));
-        let renewed: ToRunner =
-            serde_json::from_str(r#"{"type":"renewed","beat":1,"stale":[],"cancel":[],"news":"of version 9"}"#).unwrap();
-        assert_eq!(renewed, ToRunner::Renewed { beat: 1, stale: vec![], cancel: vec![], tell: vec![], believed: vec![] });
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ mod drain;
 mod history;
 mod hub;
 mod join;
+mod kept;
 pub(crate) mod log;
 pub(crate) mod period;
 mod reading;

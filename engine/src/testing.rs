@@ -218,7 +218,12 @@ impl TestRunner {
     }
 
     pub async fn starts(&self, attempt: AttemptKey) -> Result<()> {
-        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" }).await
+        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1", continues: None }).await
+    }
+
+    /// Begins by going on from the attempt with this number.
+    pub async fn goes_on(&self, attempt: AttemptKey, earlier: i32) -> Result<()> {
+        self.says(attempt, Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-2", continues: Some(earlier) }).await
     }
 
     pub async fn verifies(&self, attempt: AttemptKey) -> Result<()> {
@@ -316,7 +321,7 @@ pub enum Words {
 impl Words {
     fn said(&self) -> Said<'_> {
         match self {
-            Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1" },
+            Self::Started => Said::Started { base_commit: "0123456789abcdef", branch: "muster/test-1", continues: None },
             Self::WorksAgain(round, verification) => Said::WorksAgain { round: *round, verification },
             Self::Session(events) => Said::Session { events },
             Self::Asks(question, isolation, asked) => {
@@ -394,6 +399,14 @@ impl ConnectedRunner {
     /// What it has been told to land since the last time; the rest is forgotten.
     pub fn told_to_land(&mut self) -> Vec<LandingOrder> {
         self.told().into_iter().filter_map(|message| if let ToRunner::Land { order, .. } = message { Some(*order) } else { None }).collect()
+    }
+
+    /// Says that it can go on from these attempts; what it is to forget of them.
+    pub async fn keeps(&self, attempts: &[AttemptKey]) -> Vec<AttemptKey> {
+        match self.runner.engine.note_kept(&self.runner.session, attempts).await {
+            Some(ToRunner::Forget { attempts, .. }) => attempts,
+            _ => vec![],
+        }
     }
 
     /// Reports that the work was stopped, as it was told to.

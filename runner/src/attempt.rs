@@ -5,6 +5,7 @@
 
 pub(crate) mod conversation;
 pub(crate) mod folder;
+pub(crate) mod noting;
 pub(crate) mod output;
 pub(crate) mod questions;
 pub(crate) mod retry_after;
@@ -178,6 +179,7 @@ fn entry(runner: &Runner, assignment: &Assignment) -> Entry {
         group: None,
         lfs: assignment.lfs,
         beside: beside.collect(),
+        spoken: None,
     }
 }
 
@@ -197,7 +199,7 @@ async fn after_a_fault(runner: &Runner, key: AttemptKey, error: JoinError) -> Wa
     let mut message = format!("an error inside the runner: {}", what_panicked(error));
     let (mut artifacts, mut is_kept) = (vec![], false);
     if let Some(entry) = runner.journal.read(key.attempt_id).await {
-        match recover::put_away(runner, &entry).await {
+        match recover::put_away(runner, &entry, false).await {
             Ok(saved) => artifacts = saved.into_iter().flat_map(Saved::into_artifacts).collect(),
             Err(error) => {
                 is_kept = true;
@@ -344,6 +346,7 @@ mod tests {
             group: None,
             lfs: false,
             beside: vec![],
+            spoken: None,
         };
         let mut trace = entry.trace();
         let mut command = Command::new("sleep");

@@ -15,11 +15,12 @@ mod json;
 pub(crate) mod known;
 pub(crate) mod manifest;
 pub(crate) mod opencode;
-mod own;
+pub(crate) mod own;
 pub(crate) mod prompt;
 pub(crate) mod provider;
 pub(crate) mod question;
 pub(crate) mod shell;
+pub(crate) mod transcript;
 
 use std::{
     ffi::OsString,
@@ -32,6 +33,7 @@ use domain::{
     approval::Answer,
     session::{kept_text, kept_value},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::process::how_it_ended;
@@ -56,10 +58,11 @@ pub(crate) struct Beginning<'a> {
 }
 
 /// What a session has come to in all its rounds, as its agent counts it. What it does not count is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spent {
-    /// Millionths of a dollar.
+    /// Millionths of a dollar, and how many of them before this attempt went on in it.
     pub micros: u64,
+    pub earlier_micros: u64,
     /// Tokens. Those that were cached are part of the input.
     pub input: u64,
     pub cached: u64,

@@ -251,6 +251,8 @@ pub struct Limits {
     /// Between two looks at the agents that there are and at the folder of manifests: what comes or goes is known to the server within twice
     /// that.
     pub look: Duration,
+    /// For the next attempt at a task to go on from one that was interrupted.
+    pub kept: Duration,
 }
 
 impl Limits {
@@ -277,6 +279,7 @@ impl Default for Limits {
             reading: Duration::from_secs(READING_SECONDS.into()),
             left_free: 512 * 1024 * 1024,
             look: Duration::from_secs(15),
+            kept: Duration::from_secs(3600),
         }
     }
 }

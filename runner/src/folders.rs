@@ -22,6 +22,8 @@ pub(crate) struct Folders {
     pub journal: PathBuf,
     /// One file for each of them that has said anything; see [`crate::outbox`].
     pub outbox: PathBuf,
+    /// What is kept of attempts that were interrupted; see [`crate::interrupted`].
+    pub kept: PathBuf,
     /// One bare repository for each location; see [`crate::mirror`].
     pub mirrors: PathBuf,
     /// The runner's own git settings.
@@ -110,6 +112,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
     let folders = Folders {
         journal: state_dir.join("journal"),
         outbox: state_dir.join("outbox"),
+        kept: state_dir.join("kept"),
         mirrors: state_dir.join("mirrors"),
         gitconfig: state_dir.join("gitconfig"),
         credentials: state_dir.join("gitconfig.credentials"),
@@ -121,7 +124,7 @@ fn open(state_dir: &Path) -> io::Result<Option<Folders>> {
         deleting: watch::Sender::default(),
         _lock: lock,
     };
-    for folder in [&folders.journal, &folders.outbox, &folders.mirrors, &folders.attempts, &folders.trash] {
+    for folder in [&folders.journal, &folders.outbox, &folders.kept, &folders.mirrors, &folders.attempts, &folders.trash] {
         private_folder(folder)?;
     }
     lies_apart(&folders.attempts);

@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::{
     attempt::folder::AttemptFolder,
     disk::on_disk,
+    interrupted::Spoken,
     process::{Leader, Trace, boot},
     submodule::Submodule,
 };
@@ -52,6 +53,9 @@ pub(crate) struct Entry {
     /// The repositories beside the first, in the order of the assignment.
     #[serde(default)]
     pub beside: Vec<Beside>,
+    /// How it speaks with its agent, once that has a session.
+    #[serde(default)]
+    pub spoken: Option<Spoken>,
 }
 
 /// A repository of an attempt beside its first.

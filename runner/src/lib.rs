@@ -27,6 +27,7 @@ mod folders;
 mod git;
 mod heartbeat;
 mod held;
+mod interrupted;
 mod journal;
 mod key;
 mod landing;

@@ -30,6 +30,7 @@ use crate::{
     git::{self, Git},
     heartbeat::Fence,
     held::{Held, Order, Why},
+    interrupted::Interrupted,
     journal::Journal,
     key::Key,
     landing::Landings,
@@ -74,6 +75,8 @@ pub(crate) struct Runner {
     pub others: watch::Sender<Arc<[Found]>>,
     pub landings: Landings,
     pub rejections: Rejections,
+    /// What is kept of attempts that were interrupted.
+    pub interrupted: Arc<Interrupted>,
     /// Where the work runs.
     pub sandbox: Arc<Sandbox>,
     pub outbox: Arc<Outbox>,
@@ -150,6 +153,7 @@ impl Runner {
             others: watch::Sender::new(Arc::default()),
             landings: Landings::default(),
             rejections: Rejections::default(),
+            interrupted: Arc::new(Interrupted::new(folders.kept.clone(), limits.kept)),
             sandbox,
             outbox: Arc::new(Outbox::new(folders.outbox.clone(), limits.left_free)),
             held: Held::default(),
@@ -321,6 +325,7 @@ async fn look_around(runner: &Runner) {
         sleep(runner.limits.look).await;
         // neither waits for a program of the other's that does not answer
         tokio::join!(runner.look_at_programs(), runner.look_at_manifests());
+        runner.interrupted.keep_within_bounds().await;
         looks = looks.wrapping_add(1);
         if looks.is_multiple_of(LOOKS_FOR_A_SANDBOX) {
             runner.look_for_a_sandbox().await;
@@ -382,6 +387,7 @@ where
             match dial().await {
                 Ok(link) => {
                     if talk.leave(&runner, link, rest_until).await? {
+                        runner.interrupted.forget_all().await;
                         return Ok(());
                     }
                     warn!("The link closed before the server had answered, and is opened again");

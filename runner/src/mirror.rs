@@ -235,6 +235,14 @@ async fn fetch(git: &Git, mirror: &Path, location: &str, base_ref: Option<&str>)
     }
 }
 
+/// What an attempt has left on a branch of a repository that is a path. The caller has the mirror's turn.
+pub(crate) async fn bring(git: &Git, mirror: &Path, location: &str, branch: &str) -> Result<(), GitError> {
+    let branch = format!("refs/heads/{branch}");
+    let arguments: [Argument<'_>; 8] =
+        [&"fetch", &"--quiet", &"--no-tags", &"--no-write-fetch-head", &"--no-recurse-submodules", &"--end-of-options", &location, &branch];
+    git.run(Place::Repository(mirror), &arguments, Bounds::TRANSFER).await.map(drop)
+}
+
 /// By its branch, or by a commit that may be on nothing else.
 fn may_mean_an_attempt(base_ref: &str) -> bool {
     base_ref.contains("muster/") || base_ref.bytes().all(|byte| byte.is_ascii_hexdigit())

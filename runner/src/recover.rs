@@ -36,6 +36,7 @@ pub(crate) enum NotPutAway {
 /// the server gives it to somebody else, and what there is of it stays for a life that can.
 pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
     let entries = runner.journal.entries().await;
+    runner.interrupted.load().await;
     runner.sandbox.clear_groups(&entries);
     // First of all, so that nothing of them writes any more while git works.
     for entry in &entries {
@@ -62,7 +63,7 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
             Ok(None) => lost.push(entry.attempt),
             Err(error) => error!(attempt.id = %id, "What was said about attempt {id} of an earlier life cannot be read: {error}"),
         }
-        match put_away(runner, entry).await {
+        match put_away(runner, entry, true).await {
             Ok(saved) => {
                 for commit in saved.iter().filter_map(|one| one.commit.as_ref()) {
                     info!(attempt.id = %id, "Saved the work of an earlier life as {commit}");
@@ -79,8 +80,9 @@ pub(crate) async fn earlier_lives(runner: &Arc<Runner>) -> Vec<AttemptKey> {
     lost
 }
 
-/// Ends what runs of it, saves what it did, and removes its folder. On an error the folder stays.
-pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Vec<Saved>, NotPutAway> {
+/// Ends what runs of it, saves what it did, and removes its folder; what it takes to go on from it is kept where it was `interrupted`. On an error
+/// the folder stays.
+pub(crate) async fn put_away(runner: &Runner, entry: &Entry, interrupted: bool) -> Result<Vec<Saved>, NotPutAway> {
     process::kill(&entry.trace(), &runner.limits).await?;
     let mut saved = vec![];
     if entry.parts().iter().any(|part| part.entry.worktree.is_some() && part.work.exists()) {
@@ -90,6 +92,9 @@ pub(crate) async fn put_away(runner: &Runner, entry: &Entry) -> Result<Vec<Saved
         let done = save(&git, &room, entry).await;
         room.let_go(runner.limits.kill).await.map_err(NotPutAway::Group)?;
         saved = done?;
+        if interrupted {
+            runner.interrupted.keep(entry, &saved).await;
+        }
     }
     if let Some(group) = &entry.group {
         group::remove(group, runner.limits.kill).await.map_err(NotPutAway::Group)?;

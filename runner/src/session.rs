@@ -34,6 +34,10 @@ pub(crate) struct Written {
     left_out: u64,
     /// How often an agent used a tool, where there was one that tells.
     pub tool_calls: Option<u64>,
+    /// An agent has begun, or gone on in, a session.
+    pub has_begun: bool,
+    /// What its session had cost before this attempt went on in it, in millionths of a dollar.
+    pub earlier_micros: u64,
 }
 
 impl Session<'_> {
@@ -45,12 +49,13 @@ impl Session<'_> {
             None => kind,
         };
         let kinds: Vec<_> = kinds.into_iter().map(clean).collect();
-        for (kind, bytes) in kinds.into_iter().map(SessionEventKind::kept) {
+        for (kind, bytes) in kinds.into_iter().map(|kind| self.of_this_attempt(kind).kept()).collect::<Vec<_>>() {
             if let Some(judging) = &mut self.judge {
                 judging.note(&kind);
             } else {
                 let calls = self.written.tool_calls.get_or_insert_default();
                 *calls += u64::from(matches!(kind, SessionEventKind::ToolCall { .. }));
+                self.written.has_begun |= matches!(kind, SessionEventKind::Started { .. });
             }
             if let Some(text) = shown::shown(&kind) {
                 let text = if self.judge.is_some() { shown::of_a_judge(&text) } else { text };
@@ -76,6 +81,17 @@ impl Session<'_> {
             self.say_what_is_missing();
             self.written.bytes += bytes;
             self.say(kind);
+        }
+    }
+
+    /// A session that is gone on in tells what it has cost in all its attempts.
+    fn of_this_attempt(&self, kind: SessionEventKind) -> SessionEventKind {
+        match kind {
+            SessionEventKind::Ended { how, turns, cost_micros: Some(cost) } if self.judge.is_none() => {
+                let cost_micros = Some(cost.saturating_sub(self.written.earlier_micros));
+                SessionEventKind::Ended { how, turns, cost_micros }
+            }
+            other => other,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     clock::Moment,
     heartbeat::Beats,
     held::{Order, Why},
+    interrupted::TOLD_AGAIN,
     landing, lfs,
     life::Runner,
     pulls::pull_what_is_wanted,
@@ -245,6 +246,9 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
     let mut readings = runner.reading.subscribe();
     // whoever listens now has not heard the last one
     readings.mark_changed();
+    // the first time at once
+    let mut kept = interval(TOLD_AGAIN);
+    kept.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let may_speak = || runner.may_speak();
     // begun once: a disk that takes longer than from one beat to the next would never have synced anything
     let next = runner.outbox.next(may_speak);
@@ -257,6 +261,8 @@ async fn speak(runner: &Runner, to_server: &mpsc::Sender<ToServer>, beats: &Beat
             () = runner.beat_now.notified() => beats.next(&runner.held, None),
             message = beats.lacking() => message,
             message = runner.rejections.next() => message,
+            () = runner.interrupted.news() => runner.interrupted.told(),
+            _ = kept.tick(), if !runner.interrupted.is_empty() => runner.interrupted.told(),
             message = runner.landings.next() => message,
             Ok(()) = readings.changed() => {
                 let reading = readings.borrow_and_update().clone();
@@ -316,6 +322,10 @@ fn hear(runner: &Runner, beats: &Beats, message: ToRunner) {
         }
         ToRunner::Drain { on, .. } => drained(runner, on),
         ToRunner::Config { slots, .. } => set_slots(runner, slots),
+        ToRunner::Forget { attempts, .. } => {
+            let interrupted = Arc::clone(&runner.interrupted);
+            runner.tracker.spawn(async move { interrupted.forget(&attempts).await });
+        }
         ToRunner::NotUnderstood { message } => {
             warn!("The server does not understand what this runner says: {message}");
             runner.outbox.not_understood();

@@ -71,6 +71,16 @@ pub(crate) async fn add(git: &Git, checks_out: &Git, entry: &Entry, checkout: &C
     Ok(())
 }
 
+/// Makes the files of a worktree in which nobody has worked those of a commit, as if they had been changed there: of the index and the history
+/// nothing is another. It has no submodules.
+pub(crate) async fn change_to(writes: &Git, entry: &Entry, checkout: &Checkout, commit: &str) -> Result<(), GitError> {
+    let index = checkout.git_dir.join("index");
+    read_tree(writes, place(checkout, &index), commit).await?;
+    let base = AttemptFolder::of(&entry.folder).base_index(0);
+    // what was written since is not as this one says, and git looks at it
+    on_disk(move || copy_index(&File::open(base)?, File::create(index)?)).await.map_err(GitError::from)
+}
+
 async fn read_tree(git: &Git, place: Place<'_>, commit: &str) -> Result<(), GitError> {
     let arguments: [Argument<'_>; 4] = [&"read-tree", &"--reset", &"-u", &commit];
     git.run(place, &arguments, Bounds::TRANSFER).await.map(drop)

@@ -54,7 +54,7 @@ pub fn attach(engine: Engine, number: u32, slots: u32, tally: Arc<Tally>, given:
 pub fn life(assignment: &Assignment) -> [Said; REPORT as usize] {
     let attempt = assignment.attempt;
     let branch = format!("muster/{}-{}", attempt.task_id, attempt.number);
-    let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch };
+    let started = Said::Started { base_commit: "0123456789abcdef0123456789abcdef01234567".into(), branch, continues: None };
     let verification = VerificationReport { checks: vec![], started_at: Timestamp::default(), duration_ms: 0, checked: vec![] };
     let report = AttemptReport {
         findings: vec![],
@@ -127,6 +127,7 @@ impl NoOpRunner {
                 | ToRunner::Land { .. }
                 | ToRunner::Drain { .. }
                 | ToRunner::Config { .. }
+                | ToRunner::Forget { .. }
                 | ToRunner::Left
                 | ToRunner::Cancel { .. } => {}
             }

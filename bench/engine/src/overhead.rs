@@ -152,6 +152,7 @@ impl Server {
             isolation,
             credentials: Default::default(),
             endpoint: None,
+            continues: None,
         };
         let began = Instant::now();
         self.tells(ToRunner::Assign { assignment: Box::new(assignment) }).await?;
@@ -187,7 +188,7 @@ impl Server {
             // so that whoever measures sees that something is wrong
             ToServer::Rejects { reason, .. } => anyhow::bail!("what is measured was not taken: {reason}"),
             // these have no answer
-            ToServer::Reading { .. } | ToServer::Pulling { .. } => return Ok(()),
+            ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Keeps { .. } => return Ok(()),
             ToServer::Leave | ToServer::Stops { .. } | ToServer::Lacks { .. } | ToServer::Landed { .. } => ToRunner::Left,
         };
         self.tells(answer).await

@@ -51,8 +51,8 @@ impl<'a> Message<'a> {
 
 #[derive(Clone, Copy)]
 pub(crate) enum Said<'a> {
-    /// The worktree is there and the work begins.
-    Started { base_commit: &'a str, branch: &'a str },
+    /// The worktree is there and the work begins, or goes on from the earlier attempt with this number.
+    Started { base_commit: &'a str, branch: &'a str, continues: Option<i32> },
     /// What the agent said and did.
     Session { events: &'a [SessionEvent] },
     /// Its agent asks for leave, and waits.
@@ -259,9 +259,11 @@ impl Held {
         let now = tx.now();
         let attempt = self.key.number;
         match said {
-            Said::Started { base_commit, branch } => {
+            Said::Started { base_commit, branch, continues } => {
                 self.only_in(AttemptState::Claimed)?;
                 self.row.start(base_commit, branch, now, self.lease(now));
+                // whatever a runner says, it is an earlier one
+                self.row.continues = continues.filter(|earlier| (1..attempt).contains(earlier));
                 written.facts.push(Fact::of(&self.task, EventKind::AttemptStarted { attempt }));
                 Ok(None)
             }

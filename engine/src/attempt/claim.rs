@@ -75,6 +75,7 @@ impl Engine {
             }
         }
         self.choose_endpoints(&mut assignments).await;
+        self.go_on(&mut assignments).await;
         Ok(assignments)
     }
 
@@ -182,6 +183,7 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
     let runners: Vec<_> = wanted.iter().map(|(_, session)| session.id().0).collect();
     let actors: Vec<_> = wanted.iter().map(|(_, session)| session.label()).collect();
     let names: Vec<_> = wanted.iter().map(|(_, session)| session.name().to_owned()).collect();
+    let (kept, keepers): (Vec<_>, Vec<_>) = engine.hub.keepers().into_iter().map(|(task, runner)| (task.0, runner.0)).unzip();
     let rows = sqlx::query!(
         r#"with clock as materialized (
              select at, at + make_interval(secs => $4) as lease_until from (select coalesce($3, clock_timestamp()) as at) as read
@@ -236,15 +238,27 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
              where task.id = shared.id and not exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
              returning task.id
            ), ready as (
-             -- the first of them is for the first free slot
-             select picked.id, line, row_number() over (order by picked.position) as position
-             from picked left join shared using (id)
+             select picked.id, line, picked.position, keeper, row_number() over (partition by keeper order by picked.position) as nth
+             from picked left join shared using (id) left join unnest($9::uuid[], $10::uuid[]) as wish (id, keeper) using (id)
              where shared.id is null
                 or shared.nth = 1 and exists (select from slot where slot.workspace_id = shared.workspace_id and slot.key = shared.key)
+           ), free as (
+             select runner, slot, row_number() over (partition by runner order by slot) as nth
+             from unnest($5::uuid[]) with ordinality as free (runner, slot)
+           ), kept as (
+             -- who keeps something of an earlier attempt goes on from it, as far as it has free slots
+             select ready.id, slot from ready join free on runner = keeper and free.nth = ready.nth
+           ), given as (
+             select id, slot from kept
+             union all
+             -- of the others the first is for the first slot that is left
+             select waiting.id, slot
+             from (select id, row_number() over (order by position) as nth from ready where id not in (select id from kept)) as waiting
+             join (select slot, row_number() over (order by slot) as nth from free where slot not in (select slot from kept)) as place using (nth)
            ), claimed as (
              update task set state = 'running', attempts = attempts + 1, queued_at = null
-             from ready where task.id = ready.id
-             returning task.id, task.workspace_id, task.attempts, ready.line, ready.position
+             from ready join given using (id) where task.id = ready.id
+             returning task.id, task.workspace_id, task.attempts, ready.line, given.slot as position
            ), new_attempt as (
              insert into attempt (id, workspace_id, task_id, number, runner_id, state, claimed_at, lease_until, log_start)
              select ($2::uuid[])[position], claimed.workspace_id, claimed.id, attempts, ($5::uuid[])[position], 'claimed', clock.at, lease_until,
@@ -281,7 +295,9 @@ async fn claim(engine: &Engine, lines: &[AskedRow<'_>], wanted: &[Wanted<'_>]) -
         &runners,
         &actors,
         &names,
-        Json(lines) as _
+        Json(lines) as _,
+        &kept,
+        &keepers
     )
     .fetch_all(&engine.database.system)
     .await?;

@@ -13,7 +13,7 @@ use crate::{Error, Result, endpoint};
 pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec<Attempt>> {
     let rows = sqlx::query!(
         r#"select attempt.id, number, state, runner.name as runner, claimed_at, attempt.started_at, ended_at, base_commit, branch, commit_id,
-                  exit_code, failure as "failure: Json<Failure>", log_start, log_bytes,
+                  exit_code, failure as "failure: Json<Failure>", log_start, log_bytes, continues,
                   attempt.endpoint_id as "endpoint_id?: EndpointId", coalesce(endpoint.name, 'Ollama of ' || host.name) as endpoint_name,
                   endpoint.url as "endpoint_url?", endpoint_model, endpoint_reasons,
                   case when ended_at is null then ends_by end as ends_by, ended_at is null and not renewable as "taken_away!",
@@ -79,6 +79,7 @@ pub(crate) async fn of_task(conn: &mut PgConnection, task: TaskId) -> Result<Vec
             usage: used.extract_if(.., |(attempt, _)| *attempt == row.id).map(|(_, usage)| usage).next().unwrap_or_default(),
             endpoint,
             no_endpoint,
+            continues: row.continues,
         }
     });
     Ok(attempts.collect())

@@ -121,6 +121,7 @@ fn assignment(attempt: AttemptKey, row: AssignmentRow, failed_checks: Vec<CheckR
         credentials: credentials(row.guest),
         // chosen once it is known who carries it out
         endpoint: None,
+        continues: None,
     })
 }
 
@@ -248,6 +249,8 @@ pub(super) struct AttemptRow {
     lease_until: Option<Timestamp>,
     base_commit: Option<String>,
     branch: Option<String>,
+    /// The number of the earlier attempt that it goes on from.
+    pub continues: Option<i32>,
     commit_id: Option<String>,
     exit_code: Option<i32>,
     failure: Option<Failure>,
@@ -267,6 +270,7 @@ impl AttemptRow {
             lease_until: None,
             base_commit: None,
             branch: None,
+            continues: None,
             commit_id: None,
             exit_code: None,
             failure: None,
@@ -321,10 +325,12 @@ pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSes
         "update attempt set state = new.state, started_at = coalesce(new.started_at, attempt.started_at), ended_at = new.ended_at,
                             lease_until = coalesce(new.lease_until, attempt.lease_until),
                             base_commit = coalesce(new.base_commit, attempt.base_commit), branch = coalesce(new.branch, attempt.branch),
+                            continues = coalesce(new.continues, attempt.continues),
                             commit_id = new.commit_id, exit_code = new.exit_code, failure = new.failure, heard = new.heard
          from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::text[],
-                     $9::text[], $10::text[], $11::int[], $12::jsonb[], $14::bigint[])
-              as new (id, number, was, state, started_at, ended_at, lease_until, base_commit, branch, commit_id, exit_code, failure, heard)
+                     $9::text[], $10::text[], $11::int[], $12::jsonb[], $14::bigint[], $15::int[])
+              as new (id, number, was, state, started_at, ended_at, lease_until, base_commit, branch, commit_id, exit_code, failure, heard,
+                      continues)
          where attempt.id = any($1) and attempt.id = new.id and attempt.number = new.number and attempt.state = new.was
            and attempt.ended_at is null and ($13::uuid is null or attempt.runner_id = $13)",
         &column(attempts, |row| row.id.0),
@@ -340,7 +346,8 @@ pub(super) async fn save_all(conn: &mut PgConnection, session: Option<&RunnerSes
         &column(attempts, |row| row.exit_code) as _,
         &column(attempts, |row| row.failure.clone().map(Json)) as _,
         session.map(|session| session.id().0),
-        &column(attempts, |row| row.heard as i64)
+        &column(attempts, |row| row.heard as i64),
+        &column(attempts, |row| row.continues) as _
     )
     .execute(conn)
     .await?;
@@ -449,6 +456,25 @@ async fn begun_beside(conn: &mut PgConnection, session: &RunnerSession, named: &
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number }).collect())
+}
+
+/// Those of these attempts that this runner may go on from: each was its own and has begun, its task is not over, and no later attempt at it has
+/// begun. One that ended did so by the loss of its runner, or as its provider wanted less for a while.
+pub(crate) async fn resumable(conn: &mut PgConnection, runner: RunnerId, attempts: &[AttemptKey]) -> Result<Vec<AttemptKey>> {
+    let ids: Vec<_> = attempts.iter().map(|attempt| attempt.attempt_id.0).collect();
+    let rows = sqlx::query!(
+        "select attempt.id, attempt.task_id, attempt.number from attempt join task on task.id = attempt.task_id
+         where attempt.id = any($1) and attempt.runner_id = $2 and attempt.started_at is not null and task.ended_at is null
+           and (attempt.ended_at is null or attempt.state = 'lost' or attempt.failure ->> 'code' = 'provider_limit')
+           and not exists (select from attempt later where later.task_id = attempt.task_id and later.number > attempt.number
+                           and later.started_at is not null)",
+        &ids,
+        runner.0
+    )
+    .fetch_all(conn)
+    .await?;
+    let keys = rows.into_iter().map(|row| AttemptKey { task_id: row.task_id, attempt_id: row.id, number: row.number });
+    Ok(keys.filter(|key| attempts.contains(key)).collect())
 }
 
 /// The attempt that works on a task now, and with which runner.

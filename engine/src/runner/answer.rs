@@ -65,6 +65,7 @@ impl Engine {
                 ToServer::Pulling { .. } => {}
                 ToServer::Lacks { attempts, .. } => self.note_lacking(session, attempts).await,
                 ToServer::Rejects { attempt, reason, .. } => self.note_rejection(session, *attempt, reason).await,
+                ToServer::Keeps { attempts, .. } => answers.extend(self.note_kept(session, attempts).await),
                 _ => answers.extend(self.answer_about_attempts(session, part).await),
             }
         }
@@ -271,7 +272,8 @@ impl Engine {
                     | ToServer::Pulling { .. }
                     | ToServer::Lacks { .. }
                     | ToServer::Landed { .. }
-                    | ToServer::Rejects { .. } => None,
+                    | ToServer::Rejects { .. }
+                    | ToServer::Keeps { .. } => None,
                 }
             }
             Err(Error::Missing) => Some(self.what_is_there(session, attempt).await),
@@ -307,6 +309,7 @@ fn is_of_one(one: &ToServer) -> bool {
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
             | ToServer::Rejects { .. }
+            | ToServer::Keeps { .. }
             | ToServer::Said { said: Told::ReportInParts { .. }, .. }
     )
 }
@@ -315,7 +318,7 @@ fn is_of_one(one: &ToServer) -> bool {
 fn message_of(one: &ToServer) -> Option<Message<'_>> {
     let ToServer::Said { attempt, sequence, said } = one else { return None };
     let said = match said {
-        Told::Started { base_commit, branch } => Said::Started { base_commit, branch },
+        Told::Started { base_commit, branch, continues } => Said::Started { base_commit, branch, continues: *continues },
         Told::Session { events } => Said::Session { events },
         Told::Asks { question, isolation, backend, asked } => Said::Asks { question: *question, isolation: *isolation, backend, asked },
         Told::AsksNoMore { question } => Said::AsksNoMore { question: *question },
@@ -355,6 +358,7 @@ fn attempt_of(one: &ToServer) -> Option<AttemptKey> {
         | ToServer::Pulling { .. }
         | ToServer::Lacks { .. }
         | ToServer::Landed { .. }
-        | ToServer::Rejects { .. } => None,
+        | ToServer::Rejects { .. }
+        | ToServer::Keeps { .. } => None,
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{
-    AttemptKey, PullId, RunnerId, Timestamp, WorkspaceId,
+    AttemptKey, PullId, RunnerId, TaskId, Timestamp, WorkspaceId,
     endpoint::pull::WantedPull,
     protocol::{Assignment, LandingOrder, Telling, ToRunner},
     runner::owner_of,
@@ -67,6 +67,8 @@ struct Connected {
     session: RunnerSession,
     outgoing: mpsc::Sender<ToRunner>,
     held: HashSet<AttemptKey>,
+    /// Attempts that were interrupted and that it can go on from, as it has said.
+    kept: Vec<AttemptKey>,
     /// How much of that its last heartbeat named.
     named: usize,
     /// How much its last heartbeat named that was taken from it: it is being ended, and has its slot until then.
@@ -190,6 +192,7 @@ impl Hub {
                 named,
                 lingering,
                 held,
+                kept: vec![],
                 allowance,
                 slots: slots.now,
                 told_slots: None,
@@ -436,6 +439,28 @@ impl Hub {
         held.filter(|attempt| !named.contains(attempt)).copied().collect()
     }
 
+    /// It can go on from these attempts, and from no others.
+    pub(crate) fn note_kept(&self, runner: &RunnerSession, kept: Vec<AttemptKey>) {
+        if let Some(one) = self.lock().of(runner) {
+            one.kept = kept;
+        }
+    }
+
+    /// The attempt at this task that the runner can go on from.
+    pub(crate) fn kept_of(&self, runner: &RunnerSession, task: TaskId) -> Option<AttemptKey> {
+        let mut links = self.lock();
+        let kept = links.of(runner).into_iter().flat_map(|one| &one.kept);
+        kept.filter(|attempt| attempt.task_id == task).max_by_key(|attempt| attempt.number).copied()
+    }
+
+    /// Of which tasks a runner that is connected here can go on from an attempt, from the latest of those.
+    pub(crate) fn keepers(&self) -> HashMap<TaskId, RunnerId> {
+        let links = self.lock();
+        let mut kept: Vec<_> = links.connected.iter().flat_map(|(id, one)| one.kept.iter().map(|attempt| (attempt, *id))).collect();
+        kept.sort_by_key(|(attempt, _)| attempt.number);
+        kept.into_iter().map(|(attempt, id)| (attempt.task_id, id)).collect()
+    }
+
     /// The attempt has ended or is no longer this runner's: its slot is free.
     pub(crate) fn release(&self, runner: &RunnerSession, attempt: AttemptKey) {
         if let Some(one) = self.lock().of(runner) {
@@ -453,6 +478,8 @@ fn is_within((at, hand): Taken, span: TimeDelta, by_hand: Option<Timestamp>) -> 
 
 #[cfg(test)]
 mod tests {
+    use domain::AttemptId;
+
     use super::*;
     use crate::runner::Taker;
 
@@ -485,6 +512,24 @@ mod tests {
         assert!(takes(1, 0) && takes(2, 0) && !takes(1, 99) && takes(1, 100));
         let taken = (0..1000).filter(|number| takes(1000 + number, 1000)).count();
         assert_eq!(taken, PULLING_AT_ONCE, "whatever it makes up");
+    }
+
+    #[test]
+    fn what_a_runner_keeps_is_told_apart_by_task_and_gone_with_its_link() {
+        let hub = Arc::new(Hub::default());
+        let (session, (outgoing, _told)) = (session(), mpsc::channel(9));
+        let key = |task, number| AttemptKey {
+            task_id: TaskId(uuid::Uuid::from_u128(task)),
+            attempt_id: AttemptId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
+            number,
+        };
+        let connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0), true);
+        hub.note_kept(&session, vec![key(1, 2), key(1, 1), key(2, 1)]);
+        let task = |task| TaskId(uuid::Uuid::from_u128(task));
+        assert_eq!([hub.kept_of(&session, task(1)), hub.kept_of(&session, task(3))], [Some(key(1, 2)), None]);
+        assert_eq!(hub.keepers(), HashMap::from([(task(1), session.id), (task(2), session.id)]));
+        drop(connection);
+        assert!(hub.keepers().is_empty() && hub.kept_of(&session, task(1)).is_none());
     }
 
     #[test]

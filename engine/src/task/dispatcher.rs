@@ -159,7 +159,11 @@ impl Engine {
     async fn assign_queued_tasks(&self, free: Vec<FreeSlots>) -> Result<usize> {
         let (mut assigned, mut failed) = (0, None);
         let owners = if free.is_empty() { HashSet::new() } else { self.lines.lock().owners() };
-        for (taker, free) in by_taker(free, &owners) {
+        // before anybody else is given what they could go on from
+        let keepers: HashSet<_> = self.hub.keepers().into_values().collect();
+        let mut kinds = by_taker(free, &owners);
+        kinds.sort_by_key(|(_, free)| !free.iter().any(|(session, _)| keepers.contains(&session.id())));
+        for (taker, free) in kinds {
             let assignments = self.claim(&taker, &in_turn(&free)).await?;
             assigned += assignments.len();
             let runners: Vec<_> = assignments.iter().map(|(runner, _)| runner).collect();

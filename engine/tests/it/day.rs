@@ -228,7 +228,7 @@ async fn a_runner_that_is_stopped_is_offline_at_once_and_one_that_falls_silent_l
 async fn begins(test: &TestEngine, link: &mut Link) -> Assignment {
     test.dispatch().await;
     let assignment = link.is_assigned().await;
-    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/stopped-1".into() };
+    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/stopped-1".into(), continues: None };
     says(link, &assignment, 1, said).await;
     assignment
 }

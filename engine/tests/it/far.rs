@@ -131,7 +131,7 @@ impl Link {
 
     /// From its first word to its last, and the server has stored them.
     pub async fn carries_out(&mut self, assignment: &Assignment) {
-        let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/trial-1".into() };
+        let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/trial-1".into(), continues: None };
         let report = Said::Report { log_end: 0, report: Box::new(report(assignment, CheckStatus::Passed)) };
         for (sequence, said) in [(1, started), (2, Said::Verifying), (3, report)] {
             self.to_server.send(ToServer::Said { attempt: assignment.attempt, sequence, said }).await.unwrap();

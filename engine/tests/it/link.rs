@@ -125,7 +125,7 @@ fn hello_without_a_sandbox(why: Option<&str>) -> ToServer {
 }
 
 fn started(attempt: AttemptKey) -> ToServer {
-    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() };
+    let said = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into(), continues: None };
     ToServer::Said { attempt, sequence: 1, said }
 }
 

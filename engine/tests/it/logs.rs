@@ -98,7 +98,7 @@ async fn what_is_longer_than_any_log_is_heard_and_not_kept(pool: PgPool) {
     let (mut link, known, _) = Link::welcome(&test, 1, &[attempt]).await;
     assert_eq!(known, [heard(0, end)], "nothing of it is to be said again");
     let report = Box::new(report(&assignment, CheckStatus::Passed));
-    let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() };
+    let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into(), continues: None };
     for (sequence, next) in [(1, started), (2, Said::Verifying), (3, Said::Report { log_end: end, report })] {
         assert_eq!(link.asks(said(sequence, next)).await, ToRunner::Stored { attempt, sequence });
     }

@@ -18,6 +18,7 @@ mod endpoint_choice;
 mod endpoints;
 mod events;
 mod far;
+mod going_on;
 mod hold;
 mod isolation;
 mod join;

@@ -200,7 +200,7 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
         let said = |sequence: u64, said: Said| ToServer::Said { attempt, sequence, said };
         let report = || Said::Report { log_end: 12, report: Box::new(report(&assignment, CheckStatus::Passed)) };
         let messages = [
-            said(1, Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() }),
+            said(1, Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into(), continues: None }),
             log(0, "first "),
             log(6, "second"),
             ToServer::Heartbeat { beat: 7, attempts: vec![attempt], left_behind: None },

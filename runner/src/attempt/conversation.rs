@@ -17,7 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::questions::{Asker, Questions};
+use super::{
+    noting::Noting,
+    questions::{Asker, Questions},
+};
 use crate::{
     backend::{Dialogue, Heard},
     session::Session,
@@ -83,6 +86,8 @@ pub(crate) struct Partner<'a, 's> {
     pub asker: Asker<'a>,
     /// The numbers of what is in its first words, or of no use any more.
     pub heard: Vec<i64>,
+    /// What it calls its session is to be written down, once it has said that.
+    pub noting: Option<Noting>,
 }
 
 /// Until the program closes its output, or until `over` is cancelled and there is nothing more to be read. What it is told goes out beside, so
@@ -205,6 +210,10 @@ impl Talk<'_, '_> {
         let mut next = VecDeque::from([heard]);
         while let Some(heard) = next.pop_front() {
             self.partner.session.add(heard.events).await;
+            if let Some(noting) = &mut self.partner.noting {
+                let session = self.partner.dialogue.session();
+                noting.note(session).await;
+            }
             let listens = heard.answers.into_iter().all(|answer| self.mouth.says(answer));
             if !listens {
                 let message = "it asks, and does not listen to the answers".into();

@@ -10,6 +10,8 @@ use crate::{
         Spent,
         environment::{said_most, summary},
     },
+    interrupted::Kept,
+    journal::Checkout,
     verify::Verified,
 };
 
@@ -18,17 +20,71 @@ pub(super) struct Round {
     pub number: i32,
     /// What the agent calls its session, once it has begun.
     pub session: Option<String>,
-    /// What its session has come to so far.
+    /// What its session has come to so far, in earlier attempts as well.
     pub spent: Spent,
+    /// What that was before this attempt went on in it, in millionths of a dollar.
+    pub earlier_micros: u64,
+    /// With what the first round begins.
+    begins: Begins,
+    /// What people have said before it began.
+    pub said: String,
     /// What its judges have cost so far.
     judged_micros: u64,
     /// What did not pass in the round before.
     failed: Vec<CheckResult>,
 }
 
+#[derive(Clone)]
+enum Begins {
+    /// The task's own words.
+    Anew,
+    /// In the session of an earlier attempt, with these words.
+    InItsSession(String),
+    /// The task's own words, with the work of an earlier attempt.
+    WithItsWork,
+}
+
+/// Below the task's own words.
+const WITH_ITS_WORK: &str = "\n\nAn earlier attempt at this was interrupted. What it had changed is in the files already, and nobody has \
+                             committed it: look at that first, and go on from there.";
+
 impl Round {
     pub fn first() -> Self {
-        Self { number: 1, session: None, spent: Spent::default(), judged_micros: 0, failed: vec![] }
+        let (spent, begins, said) = (Spent::default(), Begins::Anew, String::new());
+        Self { number: 1, session: None, spent, earlier_micros: 0, begins, said, judged_micros: 0, failed: vec![] }
+    }
+
+    /// In the session of an earlier attempt that was interrupted. It has a limit of its own, of turns as of money.
+    pub fn going_on(kept: &Kept, checkout: &Checkout) -> Self {
+        let (before, now) = (kept.worktree.display(), checkout.path.display());
+        let work = match kept.commit {
+            Some(_) => {
+                "Every file that you had changed is as you left it, but as a change that nobody has committed, also where you had committed it; \
+                 what git ignores is gone."
+            }
+            None => "You had changed no file.",
+        };
+        let words = format!(
+            "Your earlier attempt at this task was interrupted, which was no fault of yours. Go on where it broke off.\n\nYou stand in a new \
+             worktree, {now}, as {before} is gone. {work} Nothing that you had started runs any more."
+        );
+        let (session, spent) = (Some(kept.spoken.session.clone()), kept.spoken.spent);
+        Self { session, spent, earlier_micros: spent.micros, begins: Begins::InItsSession(words), ..Self::first() }
+    }
+
+    /// In a session of its own after all.
+    pub fn with_what_was_kept(round: Self) -> Self {
+        Self { begins: Begins::WithItsWork, said: round.said, ..Self::first() }
+    }
+
+    /// It is the one that goes on from an earlier attempt.
+    pub fn goes_on(&self) -> bool {
+        self.number == 1 && matches!(self.begins, Begins::InItsSession(_))
+    }
+
+    /// Nothing has been done in this attempt.
+    pub fn is_the_first(&self) -> bool {
+        self.number == 1 && !matches!(self.begins, Begins::WithItsWork)
     }
 
     /// Nothing when this was the last: all is well, nothing failed that could be repaired, the agent has no more tries or money, or there is
@@ -47,12 +103,14 @@ impl Round {
             return None;
         }
         let (session, failed) = (self.session.clone(), report.failed().cloned().collect());
-        Some(Self { number: self.number + 1, session, spent: self.spent, judged_micros, failed })
+        let Self { spent, earlier_micros, .. } = *self;
+        let (begins, said) = (self.begins.clone(), String::new());
+        Some(Self { number: self.number + 1, session, spent, earlier_micros, begins, said, judged_micros, failed })
     }
 
     /// What is left of what the task may cost, in millionths of a dollar; nothing where that has no end.
     pub fn money(&self, assignment: &Assignment) -> Option<u64> {
-        let spent = self.spent.micros.saturating_add(self.judged_micros);
+        let spent = self.spent.micros.saturating_sub(self.earlier_micros).saturating_add(self.judged_micros);
         assignment.agent.max_cost_cents.map(|cents| (u64::from(cents) * 10_000).saturating_sub(spent))
     }
 
@@ -63,15 +121,20 @@ impl Round {
         AgentTerms { max_cost_cents: assignment.agent.max_cost_cents.map(left), ..assignment.agent.clone() }
     }
 
-    /// What the agent is told; nothing in the first round, which has the task's own words.
-    pub fn words(&self) -> Option<String> {
-        (self.number > 1).then(|| {
-            let checks = summary(&self.failed);
-            format!(
-                "Your work was checked, and did not pass:\n\n{}\n\nRepair what these checks say. They will be run again.",
-                checks.trim_end()
-            )
-        })
+    /// What the agent is told. The first round has the task's own words.
+    pub fn words(&self, of_the_task: impl FnOnce() -> String) -> String {
+        match &self.begins {
+            _ if self.number > 1 => {
+                let checks = summary(&self.failed);
+                format!(
+                    "Your work was checked, and did not pass:\n\n{}\n\nRepair what these checks say. They will be run again.",
+                    checks.trim_end()
+                )
+            }
+            Begins::Anew => of_the_task(),
+            Begins::InItsSession(words) => words.clone(),
+            Begins::WithItsWork => of_the_task() + WITH_ITS_WORK + &self.said,
+        }
     }
 
     /// For the log.

@@ -1,5 +1,6 @@
 //! The steps of an attempt in their order, and what each way of ending comes to.
 
+mod going_on;
 mod work;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{
     credentials::whose_tokens,
     git::Git,
     held::{Order, Orders},
+    interrupted::Kept,
     journal::{Checkout, Entry, Part},
     lfs,
     life::Runner,
@@ -61,6 +63,10 @@ struct Attempt {
     written: Written,
     /// What there was when the work of this round had ended, where it has checks: that is what is saved.
     taken: Option<Vec<Taken>>,
+    /// The earlier attempt that it goes on from, as it was kept.
+    goes_on: Option<Kept>,
+    /// Why it does not, though it was to, until its session says so.
+    afresh: Option<String>,
     /// Why the journal has not taken it, so that the server was never told that it is here.
     unwritten: Option<String>,
 }
@@ -184,7 +190,8 @@ impl Attempt {
     fn new(runner: Arc<Runner>, assignment: Assignment, entry: Entry, room: Room, agents: Arc<[Found]>, orders: Orders) -> Self {
         let log = Arc::new(Log::new(assignment.attempt.attempt_id, Arc::clone(&runner.outbox), orders));
         let (worked, written) = (Duration::ZERO, Written::default());
-        Self { runner, assignment, entry, log, room, agents, worked, written, taken: None, unwritten: None }
+        let (goes_on, afresh) = (None, None);
+        Self { runner, assignment, entry, log, room, agents, worked, written, taken: None, goes_on, afresh, unwritten: None }
     }
 
     /// The journal first, then the mirrors, then worktrees on them. It is fetched by the git of whoever the work is for; `own` is the runner's.
@@ -215,6 +222,7 @@ impl Attempt {
         }
         let first = checkouts.first().cloned().ok_or_else(|| Refused::Runner("it has no repository".into()))?;
         self.entry.keep(checkouts);
+        self.go_on(git, own, &first).await?;
         self.runner.journal.write(&self.entry).await?;
         Ok(first)
     }
@@ -350,11 +358,17 @@ impl Attempt {
     }
 
     async fn work_and_verify(&mut self, checkout: &Checkout, orders: &mut Orders, hearing: &mut Hearing) -> (Ended, Option<i32>) {
-        let (mut round, mut checked_for) = (Round::first(), Duration::ZERO);
+        let mut round = self.goes_on.as_ref().map_or_else(Round::first, |kept| Round::going_on(kept, checkout));
+        let mut checked_for = Duration::ZERO;
         loop {
             // it is there to be changed again
             self.taken = None;
-            let (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
+            let (mut ended, mut exit_code) = self.work(checkout, &mut round, orders, hearing).await;
+            if let Some(why) = self.not_gone_on(&round, ended.as_ref(), orders) {
+                self.afresh = Some(why);
+                round = Round::with_what_was_kept(round);
+                (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
+            }
             match ended {
                 None => {}
                 // what was done in the rounds before is to be saved
@@ -456,6 +470,9 @@ impl Attempt {
             Ok(saved) => {
                 for note in saved.iter().flat_map(Saved::told) {
                     self.log.say(&note).await;
+                }
+                if going_on::is_interrupted(&ended) {
+                    self.runner.interrupted.keep(&self.entry, &saved).await;
                 }
                 if let Err(error) = self.runner.folders.throw_away(&self.entry.folder, &self.runner.tracker).await {
                     warn!("Could not remove {}: {error}", self.entry.folder.display());

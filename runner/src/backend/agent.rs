@@ -250,7 +250,7 @@ pub(crate) fn models(agents: &[Found], config: &RunnerConfig) -> Vec<(String, Ne
 }
 
 /// Below the home of the attempt.
-fn own_folder(backend: &Backend) -> &'static str {
+pub(crate) fn own_folder(backend: &Backend) -> &'static str {
     match backend {
         Backend::ClaudeCode => ".claude-code",
         Backend::Codex => ".codex",

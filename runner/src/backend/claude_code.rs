@@ -144,7 +144,8 @@ pub(crate) fn open(place: Beginning<'_>, prompt: &str) -> (Opening, ClaudeCode) 
     }
     if let Some(cents) = terms.max_cost_cents {
         // it counts anew whenever it is started
-        let left = (u64::from(cents) * 10_000).saturating_sub(place.spent.micros);
+        let spent = place.spent.micros.saturating_sub(place.spent.earlier_micros);
+        let left = (u64::from(cents) * 10_000).saturating_sub(spent);
         arguments.extend(["--max-budget-usd".into(), format!("{}.{:06}", left / 1_000_000, left % 1_000_000).into()]);
     }
     let variables = vec![

@@ -195,7 +195,7 @@ fn ended(well: bool) -> Event {
 }
 
 /// What can be given to it as an argument, and is no option.
-pub(super) fn is_a_name(session: &str) -> bool {
+pub(crate) fn is_a_name(session: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     (1..=LONGEST_SESSION).contains(&session.len()) && session.chars().all(fits) && !session.starts_with('-')
 }

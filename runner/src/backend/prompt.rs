@@ -93,6 +93,7 @@ mod tests {
             isolation: domain::Isolation::Sandbox,
             credentials: domain::protocol::Credentials::Machine,
             endpoint: None,
+            continues: None,
         };
         assert_eq!(
             words(&assignment, "Tidy up.\n"),

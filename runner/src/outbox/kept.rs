@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn records() -> Vec<Record> {
-        let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into() };
+        let started = Said::Started { base_commit: "0123456789abcdef".into(), branch: "muster/one-1".into(), continues: None };
         let said = |sequence, said| Record::Said { sequence, said };
         vec![said(1, started), log(0, b"one\n\xff"), said(2, Said::Verifying), log(5, b"two"), said(3, Said::GivenUp { artifacts: vec![] })]
     }

@@ -118,6 +118,7 @@ mod tests {
             group: None,
             lfs: false,
             beside: vec![],
+            spoken: None,
         };
         fs::write(checkout.path.join("a.txt"), "a\n").unwrap();
         let index = checkout.git_dir.join("index");

@@ -193,7 +193,7 @@ fn shown(message: &ToServer) -> Option<String> {
         ToServer::Lacks { attempts, .. } => Some(format!("that it lacks {}", attempts.len())),
         ToServer::Rejects { attempt, .. } => Some(format!("that it does not take {}-{}", attempt.task_id.short(), attempt.number)),
         ToServer::Hello(_) | ToServer::Heartbeat { .. } | ToServer::Leave => None,
-        ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } => None,
+        ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } | ToServer::Keeps { .. } => None,
     }
 }
 

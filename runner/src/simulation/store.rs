@@ -313,6 +313,7 @@ fn assignment(key: AttemptKey, task: &Task) -> Assignment {
         isolation: Isolation::default(),
         credentials: Credentials::default(),
         endpoint: None,
+        continues: None,
     }
 }
 

@@ -110,7 +110,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// An error when it is told to end.
     async fn work(&mut self) -> Result<WorkOutcome, Order> {
-        self.say(Said::Started { base_commit: "0123456789abcdef".into(), branch: format!("muster/{}", self.id) });
+        self.say(Said::Started { base_commit: "0123456789abcdef".into(), branch: format!("muster/{}", self.id), continues: None });
         let rounds = if self.luck.random_bool(0.2) { 2 } else { 1 };
         for round in 1..=rounds {
             for _ in 0..self.luck.random_range(0..16) {

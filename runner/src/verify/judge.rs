@@ -271,7 +271,7 @@ impl Verification<'_> {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let secrets = Secrets::of(self.judges.given);
         let reading = async {
-            let partner = Partner { dialogue, session, asker, heard: vec![] };
+            let partner = Partner { dialogue, session, asker, heard: vec![], noting: None };
             let talk = conversation::converse((stdin, stdout), lines, partner, &mut hearing, (&over, &said_all));
             let errors = async {
                 if let Some(stderr) = stderr {

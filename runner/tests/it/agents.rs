@@ -25,17 +25,23 @@ pub struct Agent {
 
 impl Agent {
     pub fn that(does: &str) -> Self {
+        Self::of_version("9.9.9", does)
+    }
+
+    pub fn of_version(version: &str, does: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("claude");
         let script = format!(
             r#"#!/bin/sh
-if [ "$1" = --version ]; then echo "9.9.9 (Claude Code)"; exit; fi
+if [ "$1" = --version ]; then echo "{version} (Claude Code)"; exit; fi
 arguments="$*"
 read -r begin
 read -r prompt
 say() {{ printf '%s\n' "$1"; }}
 calls() {{ say '{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"c","name":"'"$1"'","input":{{"command":"'"$2"'"}}}}]}}}}'; }}
 ends() {{ say '{{"type":"result","subtype":"success","is_error":'"$1"',"num_turns":2,"total_cost_usd":0.0013}}'; }}
+# one that is to go on in a session that it does not have says nothing but that
+if [ -n "$REFUSES" ]; then case $arguments in *--resume*) say '{{"type":"result","subtype":"error_during_execution","is_error":true,"errors":["No conversation found"]}}'; exit 1 ;; esac; fi
 say '{{"type":"system","subtype":"init","session_id":"s1","model":"opus","claude_code_version":"9.9.9"}}'
 {does}
 "#

@@ -397,7 +397,8 @@ impl Floor {
             | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
-            | ToServer::Rejects { .. } => true,
+            | ToServer::Rejects { .. }
+            | ToServer::Keeps { .. } => true,
             ToServer::Said { attempt, sequence, said } => {
                 let known = known.entry(attempt.attempt_id).or_insert_with(|| nothing(*attempt));
                 assert!(*sequence <= known.sequence + 1, "numbers rise by one");
@@ -437,6 +438,7 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
                 | ToServer::Lacks { .. }
                 | ToServer::Landed { .. }
                 | ToServer::Rejects { .. }
+                | ToServer::Keeps { .. }
         ) {
             floor.heard.send_modify(|heard| heard.push(message));
             continue;
@@ -468,7 +470,8 @@ async fn answer(floor: Arc<Floor>, mut from_runner: mpsc::Receiver<ToServer>, to
             | ToServer::Pulling { .. }
             | ToServer::Lacks { .. }
             | ToServer::Landed { .. }
-            | ToServer::Rejects { .. } => ToRunner::Left,
+            | ToServer::Rejects { .. }
+            | ToServer::Keeps { .. } => ToRunner::Left,
             ToServer::Said { attempt, .. } | ToServer::Log { attempt, .. } if is_stale(&attempt) => ToRunner::Stale { attempt: *attempt },
             ToServer::Said { attempt, sequence, .. } => ToRunner::Stored { attempt: *attempt, sequence: *sequence },
             ToServer::Log { attempt, offset, bytes, .. } => ToRunner::Logged { attempt: *attempt, end: offset + bytes.len() as u64 },

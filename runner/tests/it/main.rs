@@ -10,6 +10,7 @@ mod control_groups;
 mod ending;
 mod endpoint;
 mod fake_ollama;
+mod going_on;
 mod harness;
 #[cfg(target_os = "linux")]
 mod judges;

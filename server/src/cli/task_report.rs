@@ -98,6 +98,7 @@ mod tests {
             usage: domain::AttemptUsage::default(),
             endpoint: None,
             no_endpoint: None,
+            continues: None,
         }
     }
 

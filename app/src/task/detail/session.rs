@@ -136,6 +136,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
     let totals = Memo::new(move |_| reading.script.with(|script| script.totals.words()));
     let of_all = Memo::new(move |_| task.with(|task| all_used(&task.attempt_list)));
     let is_one_of_several = Memo::new(move |_| task.with(|task| task.attempt_list.len() > 1));
+    let continues = Memo::new(move |_| task.with(|task| attempt_of(task, attempt).and_then(|one| one.continues)));
     let is_empty = Memo::new(move |_| reading.script.with(|script| script.entries.is_empty()));
     // written with `set`, which tells of the same value as well, and the button must not be made anew below a finger
     let more = Memo::new(move |_| reading.more.get());
@@ -146,6 +147,7 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
     view! {
         <ul class="c-session__totals">
             {move || is_one_of_several.get().then(|| view! { <li>"Attempt " {attempt}</li> })}
+            {move || continues.get().map(|earlier| goes_on_from(id, earlier))}
             {move || totals.get().into_iter().map(|words| view! { <li>{words}</li> }).collect_view()}
             {move || (after > 0 || more.get()).then(|| view! { <li>"as far as it is shown"</li> })}
             {move || of_all.get().map(|words| view! { <li>"All attempts: " {words}</li> })}
@@ -167,6 +169,11 @@ fn Transcript(id: TaskId, task: Signal<TaskView>, attempt: i32, after: i64, part
         {move || (is_open.get() || !more.get()).then(|| ahead(told.get(), is_open.get()))}
         <TellBox id=id is_shown=can_be_told on_told=Callback::new(move |told: OnItsWay| reading.tell(told)) />
     }
+}
+
+fn goes_on_from(id: TaskId, earlier: i32) -> impl IntoView {
+    let href = format!("/tasks/{id}?view=session&attempt={earlier}");
+    view! { <li>"goes on from " <a href=href data-noscroll="">"attempt " {earlier}</a>", which was interrupted"</li> }
 }
 
 fn at_work(id: TaskId, is_empty: Memo<bool>, asks: Memo<bool>) -> impl IntoView {

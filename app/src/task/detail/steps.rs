@@ -165,6 +165,7 @@ mod tests {
             findings: vec![],
             endpoint: None,
             no_endpoint: None,
+            continues: None,
         }
     }
 

@@ -3,7 +3,11 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use domain::{Failure, FailureCode, LogStream, SessionEventKind, crash, protocol::Said, session::kept_text};
+use domain::{
+    Failure, FailureCode, LogStream, SessionEventKind, crash,
+    protocol::{Assignment, Said},
+    session::kept_text,
+};
 use tokio::{io::AsyncRead, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -14,11 +18,13 @@ use crate::{
     attempt::{
         conversation::{self, Hearing, Partner},
         folder::AttemptFolder,
+        noting::Noting,
         questions::Asker,
         retry_after,
         round::Round,
     },
     backend::{
+        Spent,
         agent::{self, Begun, Doing, Manner},
         environment::Place,
         found::Found,
@@ -27,6 +33,7 @@ use crate::{
         shell::{self, Script},
     },
     held::{Order, Orders, Why},
+    interrupted::Spoken,
     journal::{Beside, Checkout},
     log::pump::pump,
     network::bridge::{Bridge, while_it_reaches},
@@ -66,7 +73,7 @@ impl Attempt {
         let (runner, assignment, agents) = (Arc::clone(&self.runner), self.assignment.clone(), Arc::clone(&self.agents));
         match Doing::of(&assignment, &agents, runner.config.agent_command.as_deref()) {
             Ok(doing) => {
-                if round.number == 1 {
+                if round.is_the_first() {
                     self.announce(checkout, &doing).await;
                 }
                 let place = Place {
@@ -120,9 +127,10 @@ impl Attempt {
         orders: &mut Orders,
     ) -> (Option<Ended>, Option<i32>) {
         let runner = Arc::clone(&self.runner);
-        let mut words = round.words().unwrap_or_else(|| prompt::words(&self.assignment, prompt));
+        let mut words = round.words(|| prompt::words(&self.assignment, prompt));
         let (unheard, heard) = hearing.take_unheard();
         words.push_str(&unheard);
+        round.said.push_str(&unheard);
         if let Some(failure) = agent::refusal(found, &words, self.room.is_closed()) {
             return (Some(Ended::NotBegun(failure)), None);
         }
@@ -133,7 +141,7 @@ impl Attempt {
             terms: &terms,
             leave: Leave::of(terms.ask, place.room.is_closed()),
             session: round.session.clone(),
-            spent: round.spent,
+            spent: Spent { earlier_micros: round.earlier_micros, ..round.spent },
         };
         let begun = agent::begin(found, &words, manner, &self.assignment, place, &runner.config.agents.environment);
         let Begun { program, lines, mut dialogue } = match begun {
@@ -141,8 +149,15 @@ impl Attempt {
             Err(error) => return (Some(self.not_started(subject, &error)), None),
         };
         let (attempt, outbox, log) = (self.entry.attempt.attempt_id, Arc::clone(&runner.outbox), Arc::clone(&self.log));
-        let written = std::mem::take(&mut self.written);
+        let spoken =
+            |session: Option<String>, spent, assignment: &Assignment| session.map(|session| Spoken::new(found, assignment, session, spent));
+        self.entry.spoken = spoken(dialogue.session(), round.spent, &self.assignment);
+        let mut written = std::mem::take(&mut self.written);
+        written.earlier_micros = round.earlier_micros;
         let mut session = Session { attempt, outbox: &outbox, log: &log, orders: orders.clone(), written, judge: None };
+        if let Some(message) = self.afresh.take() {
+            session.add(vec![SessionEventKind::Error { message: kept_text(&message) }]).await;
+        }
         // before it runs: it waits for room, and nobody counts the time
         session.add(vec![SessionEventKind::Prompt { text: kept_text(&words), by: None }]).await;
         let mut started = match self.start(Ok(program), subject).await {
@@ -157,8 +172,13 @@ impl Attempt {
         let time = Time::unless(self.time().saturating_sub(self.worked), hearing.questions.waits());
         let child = &mut started.running.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let noting = self.entry.spoken.is_none().then(|| Noting {
+            journal: runner.journal.clone(),
+            entry: self.entry.clone(),
+            spoken: spoken(Some(String::new()), round.spent, &self.assignment),
+        });
         let reading = async {
-            let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, heard };
+            let partner = Partner { dialogue: dialogue.as_mut(), session: &mut session, asker, heard, noting };
             let talk = conversation::converse((stdin, stdout), lines, partner, hearing, (&over, &said_all));
             tokio::join!(talk, self.pump(stderr, LogStream::Stderr, &over));
         };
@@ -172,6 +192,7 @@ impl Attempt {
         session.add(dialogue.gone(status)).await;
         let written = session.written;
         (round.session, round.spent) = (dialogue.session(), dialogue.spent());
+        self.entry.spoken = spoken(dialogue.session(), round.spent, &self.assignment);
         (self.written, self.worked) = (written, self.worked + took);
         if !found.tells_of_tools() {
             self.written.tool_calls = None;
@@ -264,7 +285,11 @@ impl Attempt {
             Doing::Agent { found, .. } => agent::hosts(found, &self.assignment, &self.runner.config.agents.environment),
         };
         lines.push_str(&format!("\n{}\n{}", self.room.about(doing.guest(), &model), line.trim_end()));
-        self.tell(Said::Started { base_commit, branch });
+        let continues = self.goes_on.as_ref().map(|kept| kept.attempt.number);
+        if let Some(earlier) = continues {
+            lines.push_str(&format!("\nGoes on from attempt {earlier}, which was interrupted"));
+        }
+        self.tell(Said::Started { base_commit, branch, continues });
         self.log.say(&lines).await;
     }
 

@@ -31,6 +31,7 @@ fn assignment(work: Work, backend: Option<Backend>) -> Assignment {
         isolation: Isolation::Sandbox,
         credentials: domain::protocol::Credentials::Machine,
         endpoint: None,
+        continues: None,
     }
 }
 

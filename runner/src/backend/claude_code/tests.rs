@@ -204,6 +204,9 @@ fn the_terms_are_told_to_it() {
     let arguments = again.arguments.join(std::ffi::OsStr::new(" ")).into_string().unwrap();
     assert!(arguments.contains(&format!("acceptEdits --resume {session}")) && !arguments.contains("--session-id"), "{arguments}");
     assert!(arguments.contains("--max-budget-usd 1.999999"), "what is left of it: {arguments}");
+    let spent = Spent { micros: 50_001, earlier_micros: 50_000, ..Spent::default() };
+    let later = open(Beginning { session: Some(session.clone()), spent, ..beginning(&terms, Leave::Anything) }, "go on").0;
+    assert!(later.arguments.contains(&"2.049999".into()), "of what an earlier attempt has spent nothing counts: {:?}", later.arguments);
     assert!(arguments.contains("--setting-sources=user"), "a repository gives no leave: {arguments}");
     assert_eq!((dialogue.session(), dialogue.spent().micros), (Some(session), 50_001));
     let prompt: Value = serde_json::from_str(&opening.lines[1]).unwrap();

@@ -158,11 +158,11 @@ impl Exec {
     fn uses(&mut self, usage: &Value) -> Option<Event> {
         let of = |name: &str| number(usage, name).unwrap_or(0);
         let told = Spent {
-            micros: 0,
             input: of("/input_tokens"),
             cached: of("/cached_input_tokens"),
             cache_written: of("/cache_write_input_tokens"),
             output: of("/output_tokens"),
+            ..Spent::default()
         };
         let before = self.spent;
         let is_of_all = told.input >= before.input && told.output >= before.output;
@@ -170,11 +170,11 @@ impl Exec {
         let (input, output) = (since(told.input, before.input), since(told.output, before.output));
         let (cached, cache_written) = (since(told.cached, before.cached), since(told.cache_written, before.cache_written));
         self.spent = Spent {
-            micros: 0,
             input: before.input.saturating_add(input),
             cached: before.cached.saturating_add(cached),
             cache_written: before.cache_written.saturating_add(cache_written),
             output: before.output.saturating_add(output),
+            ..before
         };
         let model = self.model.clone();
         (input > 0 || output > 0).then_some(Event::Usage { model, input, cached, cache_written, output, cost: None, is_part: false })

@@ -40,8 +40,8 @@ impl Store {
                 self.rejected(session, *attempt, now);
                 None
             }
-            // no machine is looked at, nothing is pulled and nothing lands
-            ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } => None,
+            // no machine is looked at, nothing is pulled, nothing lands, and no agent has a session
+            ToServer::Reading { .. } | ToServer::Pulling { .. } | ToServer::Landed { .. } | ToServer::Keeps { .. } => None,
             ToServer::Stops { ended, .. } => {
                 self.stopped(session, ended, now);
                 None

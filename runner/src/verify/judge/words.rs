@@ -169,6 +169,7 @@ mod tests {
             isolation: Isolation::Sandbox,
             credentials: domain::protocol::Credentials::Machine,
             endpoint: None,
+            continues: None,
         }
     }
 

@@ -78,6 +78,7 @@ impl Repository {
             isolation: usual_isolation(),
             credentials: Default::default(),
             endpoint: None,
+            continues: None,
         }
     }
 }
