@@ -518,12 +518,12 @@ mod tests {
     fn what_a_runner_keeps_is_told_apart_by_task_and_gone_with_its_link() {
         let hub = Arc::new(Hub::default());
         let (session, (outgoing, _told)) = (session(), mpsc::channel(9));
-        let key = |task, number| AttemptKey {
+        let key = |task, number: i32| AttemptKey {
             task_id: TaskId(uuid::Uuid::from_u128(task)),
             attempt_id: AttemptId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
             number,
         };
-        let connection = hub.connect(session.clone(), outgoing, [], (Allowance::All, 0), true);
+        let connection = hub.connect(session.clone(), outgoing, [], standing(Allowance::All), true);
         hub.note_kept(&session, vec![key(1, 2), key(1, 1), key(2, 1)]);
         let task = |task| TaskId(uuid::Uuid::from_u128(task));
         assert_eq!([hub.kept_of(&session, task(1)), hub.kept_of(&session, task(3))], [Some(key(1, 2)), None]);
