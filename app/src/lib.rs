@@ -20,7 +20,7 @@ mod not_found;
 mod overview;
 pub mod page_json;
 mod part;
-mod price;
+pub mod price;
 pub mod problem;
 pub mod queue;
 mod repository;

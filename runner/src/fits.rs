@@ -158,12 +158,13 @@ mod tests {
     #[test]
     fn a_hello_names_all_that_is_held_whatever_its_machine_says() {
         let manifests = (0..MANIFESTS_MAX).map(|number| Backend::parse(&format!("acp:{number:0>40}")).unwrap());
-        let found = |backend| BackendFound { backend, version: "1".repeat(100), is_simple: false };
+        let found = |backend| BackendFound { backend, version: "1".repeat(100), is_simple: false, endpoint_format: None };
         let hello = Hello {
             version: VERSION,
             runner_id: RunnerId(Uuid::nil()),
             name: "anvil".into(),
             slots: 1000,
+            takes_slots: true,
             capabilities: (0..100).map(|number| format!("{number:0>50}")).collect(),
             attempts: (0..1000).map(key).collect(),
             lost: (1000..2000).map(key).collect(),
