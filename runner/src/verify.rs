@@ -194,7 +194,7 @@ impl Verification<'_> {
                 let checked = orders.or_give_up(&give_up, self.git_clean(time, &give_up)).await;
                 checked.ok_or_else(|| Interrupted::Told(orders.current()))
             }
-            CheckKind::Review | CheckKind::Model => self.judge((index, spec), time, orders, bench).await,
+            CheckKind::Review | CheckKind::Model => Box::pin(self.judge((index, spec), time, orders, bench)).await,
         }
     }
 

@@ -190,6 +190,7 @@ impl Engine {
     /// Over the link that it was claimed for.
     pub(crate) async fn give(&self, runner: &RunnerSession, assignment: Assignment) -> Result<()> {
         let attempt = assignment.attempt;
+        let assignment = if runner.hears_people() { assignment } else { without_whom_to_ask(assignment) };
         let assignment = match over_a_socket(runner, assignment) {
             Ok(assignment) => assignment,
             Err(why) => {
@@ -211,7 +212,6 @@ fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result:
     if !runner.is_far() {
         return Ok(assignment);
     }
-    let assignment = if runner.hears_people() { assignment } else { without_whom_to_ask(assignment) };
     let message = ToRunner::Assign { assignment: Box::new(assignment) };
     let text = serde_json::to_string(&message).map_err(|error| format!("it cannot be written as a message: {error}"))?;
     if text.len() > TO_RUNNER_BYTES {

@@ -363,11 +363,12 @@ impl Attempt {
         loop {
             // it is there to be changed again
             self.taken = None;
-            let (mut ended, mut exit_code) = self.work(checkout, &mut round, orders, hearing).await;
+            // boxed, as what follows is deep: in one piece it takes more of a thread's stack than there is
+            let (mut ended, mut exit_code) = Box::pin(self.work(checkout, &mut round, orders, hearing)).await;
             if let Some(why) = self.not_gone_on(&round, ended.as_ref(), orders) {
                 self.afresh = Some(why);
                 round = Round::with_what_was_kept(round);
-                (ended, exit_code) = self.work(checkout, &mut round, orders, hearing).await;
+                (ended, exit_code) = Box::pin(self.work(checkout, &mut round, orders, hearing)).await;
             }
             match ended {
                 None => {}
@@ -403,7 +404,7 @@ impl Attempt {
                     money: round.money(&self.assignment),
                 },
             };
-            let verified = match verification.run(orders, &mut self.written).await {
+            let verified = match Box::pin(verification.run(orders, &mut self.written)).await {
                 Ok(verified) => verified,
                 Err(interrupted) => return (interrupted.into(), exit_code),
             };

@@ -198,7 +198,7 @@ impl Verification<'_> {
     ) -> Result<Result<Arc<Change>, Checked>, Interrupted> {
         let looked = match bench.change.take() {
             Some(looked) => looked,
-            None => match self.look(time, orders).await {
+            None => match Box::pin(self.look(time, orders)).await {
                 Ok(change) => Ok(Arc::new(change)),
                 Err(SaveError::Git(GitError::GivenUp)) => {
                     if let order @ (Order::Cancel | Order::Abandon(_)) = orders.current() {
