@@ -121,7 +121,7 @@ async fn let_go(runner: &Runner, key: AttemptKey, not_taken: NotTaken) {
     runner.held.release(attempt_id);
     match not_taken {
         NotTaken::AgentGone => {
-            info!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is for an agent that is gone, or that asked its endpoint: it goes back");
+            info!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is for an agent that is gone, or could ask its endpoint: it goes back");
             runner.others.send_modify(|_| {});
         }
         NotTaken::Rejected(reason) => {
