@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problem;
 use answer_form::AnswerForm;
 
-/// Whether something waits for an answer now that did not before, or waits no longer.
+/// Whether something waits for an answer now that did not before, or waits no longer. What a later version says may be that.
 pub fn is_about_approvals(event: &Event) -> bool {
-    matches!(event.kind, EventKind::ApprovalAsked { .. } | EventKind::ApprovalClosed { .. })
+    matches!(event.kind, EventKind::ApprovalAsked { .. } | EventKind::ApprovalClosed { .. } | EventKind::Unknown)
 }
 
 #[server(prefix = "/_fn", endpoint = "list_approvals")]
@@ -148,4 +148,21 @@ pub async fn make_approval_rule(
 #[server(prefix = "/_fn", endpoint = "remove_approval_rule")]
 pub async fn remove_approval_rule(id: ApprovalRuleId) -> Result<(), Problem> {
     crate::ssr::call(async |engine, actor| engine.remove_approval_rule(&actor, id).await).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_says_may_be_about_approvals() {
+        let is_looked_at = |kind: &str| {
+            let id = "00000000-0000-7000-8000-000000000001";
+            let closed = serde_json::json!({"cursor": "1-1", "at": "2026-11-28T10:00:00Z", "actor": "system", "task_id": id, "number": 3,
+                                            "kind": kind, "attempt": 1, "approval": id, "state": "overtaken", "by": null, "seconds": 3});
+            is_about_approvals(&serde_json::from_value(closed).unwrap())
+        };
+        assert!(is_looked_at("approval_closed"), "in a way that came later");
+        assert!(is_looked_at("approval_passed_on") && !is_looked_at("task_due"));
+    }
 }

@@ -19,8 +19,13 @@ pub struct Event {
     pub task_id: TaskId,
     /// Consecutive within the task, from 1.
     pub number: i64,
-    #[serde(flatten)]
+    /// Whoever is told by a newer server than itself, a page that was open meanwhile or a command line, reads it as it is read where it is kept.
+    #[serde(flatten, deserialize_with = "as_kept")]
     pub kind: EventKind,
+}
+
+fn as_kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventKind, D::Error> {
+    KeptKind::deserialize(deserializer).map(|kept| kept.0)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -381,6 +386,10 @@ mod tests {
         };
         let event: Event = serde_json::from_str(&of("task_teleported")).unwrap();
         assert_eq!((event.number, event.kind), (3, EventKind::Unknown));
+        let told: Event = serde_json::from_str(&of("task_released").replace(r#""to""#, r#""state""#)).unwrap();
+        assert_eq!((told.number, told.kind), (3, EventKind::Unknown), "it says more of it than this one can read");
+        let due: Event = serde_json::from_str(&of("task_due")).unwrap();
+        assert_eq!(due.kind, EventKind::TaskDue);
         let kept = |text: &str| serde_json::from_str::<KeptKind>(text).unwrap().0;
         assert_eq!(kept(r#"{"kind":"task_teleported","to":"mars"}"#), EventKind::Unknown);
         assert_eq!(kept(r#"{"kind":"task_released","state":"on_mars"}"#), EventKind::Unknown, "a state that came later");

@@ -107,8 +107,8 @@ pub(crate) async fn census(runner: Arc<Runner>, id: AttemptId, is_kept: bool) {
 
 /// Why nothing of an attempt was begun, and another may do it. It goes back into the queue, and nobody is charged.
 enum NotTaken {
-    /// The agent of a manifest that it is for is not here any more. The server gave it by what it had been told of this runner: over the next
-    /// link it hears what there is now, and what that hello does not name was never begun.
+    /// The agent of a manifest that it is for is not here any more, or nobody who asks the endpoint that was chosen for it. The server gave it by
+    /// what it had been told of this runner: over the next link it hears what there is now, and what that hello does not name was never begun.
     AgentGone,
     /// This runner cannot take it now, and says so at once.
     Rejected(String),
@@ -121,7 +121,7 @@ async fn let_go(runner: &Runner, key: AttemptKey, not_taken: NotTaken) {
     runner.held.release(attempt_id);
     match not_taken {
         NotTaken::AgentGone => {
-            info!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is for an agent that is gone: it goes back");
+            info!(attempt.id = %attempt_id, "Attempt {number} of task {task_id} is for an agent that is gone, or could ask its endpoint: it goes back");
             runner.others.send_modify(|_| {});
         }
         NotTaken::Rejected(reason) => {

@@ -70,17 +70,30 @@ fn said_with_less(said: Said) -> Said {
     }
 }
 
-/// Without what the checks have printed, and why judges judge as they do. What ran the attempt's log says as well.
+/// Behind what was cut of a check, so that nobody takes it for all that there was.
+const CUT: &str = "\n(what follows was left out: this round was too long to be told)";
+
+/// With the beginning of what the checks are and have printed, and without why judges judge as they do. What ran the attempt's log says as well.
 fn how_it_went(mut report: VerificationReport) -> VerificationReport {
     for check in &mut report.checks {
-        check.output.clear();
-        (check.spec.target, check.command) = (None, None);
-        if let Some(verdict) = check.judgement.as_mut().and_then(|judgement| judgement.verdict.as_mut()) {
-            verdict.reasons.clear();
-            verdict.findings.clear();
-        }
+        let verdict = check.judgement.as_mut().and_then(|judgement| judgement.verdict.as_mut());
+        let reasons = verdict.map(|verdict| (std::mem::take(&mut verdict.reasons), std::mem::take(&mut verdict.findings)));
+        let is_cut = reasons.is_some_and(|(reasons, findings)| !reasons.is_empty() || !findings.is_empty());
+        cut(&mut check.output, is_cut);
+        [&mut check.spec.target, &mut check.command].into_iter().flatten().for_each(|text| cut(text, false));
     }
     report
+}
+
+/// To what fits as often as there can be checks, whatever is in it.
+fn cut(text: &mut String, is_cut: bool) {
+    let end = text.char_indices().nth(WORDS).map(|(at, _)| at);
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+    if is_cut || end.is_some() {
+        text.push_str(CUT);
+    }
 }
 
 fn short(text: String) -> String {
@@ -136,6 +149,14 @@ mod tests {
             panic!("it is another")
         };
         assert_eq!(verification.failed().count(), MAX_CHECKS, "how each went is known");
+        let cut = format!("{}{CUT}", "\u{1}".repeat(WORDS));
+        for check in verification.checks {
+            assert_eq!(
+                [&check.output, check.command.as_ref().unwrap(), check.spec.target.as_ref().unwrap()],
+                [&cut; 3],
+                "what is cut says so"
+            );
+        }
     }
 
     #[test]

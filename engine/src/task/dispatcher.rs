@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use domain::{
-    AgentTerms, EventKind, Failure, FailureCode, RunnerId, TaskId, crash,
+    AgentTerms, EventKind, Failure, FailureCode, RunnerId, TaskId, Work, crash,
     protocol::{Assignment, TO_RUNNER_BYTES, ToRunner},
     runner::own_word,
 };
@@ -190,13 +190,9 @@ impl Engine {
     /// Over the link that it was claimed for.
     pub(crate) async fn give(&self, runner: &RunnerSession, assignment: Assignment) -> Result<()> {
         let attempt = assignment.attempt;
-        let assignment = if runner.hears_people() { assignment } else { without_whom_to_ask(assignment) };
         let assignment = match over_a_socket(runner, assignment) {
             Ok(assignment) => assignment,
-            Err(why) => {
-                let failure = Failure::new(FailureCode::TaskUnreadable, why);
-                return self.attempt_impossible(attempt, failure).await;
-            }
+            Err(failure) => return self.attempt_impossible(attempt, failure).await,
         };
         crash::point("assign.before");
         if !self.hub.assign(runner, assignment) {
@@ -208,10 +204,15 @@ impl Engine {
 }
 
 /// A runner elsewhere has to be able to read it: what it cannot read ends its link, and would be given again, over and over.
-fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result::Result<Assignment, String> {
+fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result::Result<Assignment, Failure> {
+    let assignment = if runner.hears_people() { assignment } else { without_whom_to_ask(assignment)? };
     if !runner.is_far() {
         return Ok(assignment);
     }
+    readable(assignment).map_err(|why| Failure::new(FailureCode::TaskUnreadable, why))
+}
+
+fn readable(assignment: Assignment) -> std::result::Result<Assignment, String> {
     let message = ToRunner::Assign { assignment: Box::new(assignment) };
     let text = serde_json::to_string(&message).map_err(|error| format!("it cannot be written as a message: {error}"))?;
     if text.len() > TO_RUNNER_BYTES {
@@ -224,9 +225,14 @@ fn over_a_socket(runner: &RunnerSession, assignment: Assignment) -> std::result:
     }
 }
 
-/// Of an agent that asks nobody anyway, which an older runner has no word for.
-fn without_whom_to_ask(assignment: Assignment) -> Assignment {
-    Assignment { agent: AgentTerms { ask: None, answer_minutes: None, ..assignment.agent }, ..assignment }
+/// Of an agent that asks nobody anyway, which an older runner has no word for. One that is to ask people is not begun without that: a task that was
+/// handed in before there were words for what a prompt needs does not say that it is for newer runners alone.
+fn without_whom_to_ask(assignment: Assignment) -> std::result::Result<Assignment, Failure> {
+    if matches!(assignment.work, Work::Prompt(_)) && assignment.agent.asks() {
+        let why = "its agent is to ask people, and the runner that was free is of a version whose agents ask nobody: update that runner";
+        return Err(Failure::new(FailureCode::BackendMissing, why));
+    }
+    Ok(Assignment { agent: AgentTerms { ask: None, answer_minutes: None, ..assignment.agent }, ..assignment })
 }
 
 /// The free slots of runners, one of each in turn, so that none is given everything while the others wait.

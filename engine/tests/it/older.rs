@@ -127,6 +127,26 @@ async fn prompts_that_say_something_of_their_agent_wait_for_a_newer_runner_than_
     link.breaks().await;
 }
 
+/// It says nothing of which runners it is for, and of the agents of this one nobody would be asked.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_prompt_of_before_there_were_words_for_what_it_needs_is_not_begun_by_version_6_without_asking(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (mut link, _) = welcome(&test, 6, &[]).await;
+    let prompt = |agent: AgentTerms| NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..checked("prompted") };
+    let before = test.create(&ada, prompt(AgentTerms::default())).await.summary.id;
+    let asks = AgentTerms { ask: Some(Ask::Commands), ..AgentTerms::default() };
+    let id = test.create(&ada, prompt(asks)).await.summary.id;
+    // as if it were one like the other, in whose line it stands then
+    let like_the_other = "update task set capabilities = other.capabilities from task other where task.id = $1 and other.id = $2";
+    sqlx::query(like_the_other).bind(id.0).bind(before.0).execute(&pool).await.unwrap();
+    test.engine.cancel_task(&ada, before).await.unwrap();
+    test.dispatch().await;
+    assert!(link.told.try_recv().is_err());
+    assert_eq!(state(&pool, id).await, "failed", "a newer runner does it once somebody retries it");
+    link.breaks().await;
+}
+
 /// What is said to the agent of a task now.
 async fn tell(test: &TestEngine, ada: &Actor, id: TaskId, text: &str) {
     test.engine.tell_agent(ada, id, TellAgent { text: text.into(), interrupt: false }).await.unwrap();

@@ -110,11 +110,17 @@ pub(crate) fn judge<'a>(check: &CheckSpec, agents: &'a [Found]) -> Result<&'a Fo
     }
 }
 
-/// Whether a prompt is for an agent of a manifest that is not here: it was, when the server heard of it, or no task for it would have come.
+/// Whether a prompt is for an agent of a manifest that is not here, or its model at an endpoint that nobody here can ask: there was one when the
+/// server heard of it, or it would not have come so. Whoever did it all the same would ask another provider, and that is neither where its model was
+/// promised to be nor free.
 pub(crate) fn is_gone(assignment: &Assignment, agents: &[Found]) -> bool {
-    let backend = assignment.agent.backend.as_ref().filter(|backend| backend.is_of_a_manifest());
-    let is_a_prompt = matches!(assignment.work, Work::Prompt(_));
-    backend.is_some_and(|backend| is_a_prompt && !agents.iter().any(|found| found.backend == *backend))
+    let Work::Prompt(_) = assignment.work else { return false };
+    let has_endpoint = assignment.endpoint.is_some();
+    let Some(backend) = &assignment.agent.backend else { return has_endpoint && first_at_its_endpoint(agents, assignment).is_none() };
+    match agents.iter().find(|found| found.backend == *backend) {
+        Some(found) => has_endpoint && endpoint_of(found, assignment).is_none(),
+        None => backend.is_of_a_manifest(),
+    }
 }
 
 /// Only who counts its turns can be stopped when they are too many, and only who asks has people asked.

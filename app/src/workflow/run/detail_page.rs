@@ -81,14 +81,21 @@ fn RunDetail(id: String) -> impl IntoView {
     let tasks = StoredValue::new(HashSet::<TaskId>::new());
     let is_ours = move |task| tasks.try_with_value(|tasks| tasks.contains(&task)) == Some(true);
     let pause = move || if tasks.try_with_value(HashSet::len).unwrap_or_default() > LARGE { LARGE_PAUSE } else { PAUSE };
-    // a step that was added is not among those that are known
-    let is_added = move |event: &Event| matches!(event.kind, EventKind::StepAdded { run } if Some(run) == known);
-    use_live_every(run, pause, move |event| is_ours(event.task_id) || is_added(event));
+    use_live_every(run, pause, move |event| is_ours(event.task_id) || may_be_added(event, known));
     let refresh = Callback::new(move |()| run.refetch());
     fetched(run, 14, move |run: Signal<RunView>| {
         Effect::new(move |_| tasks.set_value(run.with(|run| run.steps.iter().map(|step| step.task).collect())));
         view! { <Content run=run refresh=refresh /> }
     })
+}
+
+/// Whether a step may have come to this run, which is not among those that are known. What a later version says may be that.
+fn may_be_added(event: &Event, run: Option<WorkflowRunId>) -> bool {
+    match event.kind {
+        EventKind::StepAdded { run: to } => Some(to) == run,
+        EventKind::Unknown => true,
+        _ => false,
+    }
 }
 
 #[component]
@@ -199,5 +206,27 @@ fn which(step: &RunStep) -> &str {
     match name.split_once('[') {
         Some((_, which)) => which.trim_end_matches(']'),
         None => kind_word(&step.kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_says_may_be_a_step_that_has_come() {
+        let id = |number: u8| format!("00000000-0000-7000-8000-00000000000{number}");
+        let [ours, other] = [1, 2].map(|number| id(number).parse::<WorkflowRunId>().unwrap());
+        let event = |kind| Event {
+            cursor: "1-1".into(),
+            at: chrono::DateTime::UNIX_EPOCH,
+            actor: "system".into(),
+            task_id: id(3).parse().unwrap(),
+            number: 1,
+            kind,
+        };
+        let shows = |kind| may_be_added(&event(kind), Some(ours));
+        assert!(shows(EventKind::StepAdded { run: ours }) && shows(EventKind::Unknown));
+        assert!(!shows(EventKind::StepAdded { run: other }) && !shows(EventKind::TaskDue));
     }
 }

@@ -278,6 +278,23 @@ fn a_prompt_whose_model_is_at_an_endpoint_is_for_the_first_agent_that_can_ask_it
     assert_eq!(does(&nowhere, &all), None);
 }
 
+/// It goes back, and the server chooses again by what there is now.
+#[test]
+fn a_prompt_whose_endpoint_nobody_here_can_ask_is_not_done_at_another_provider() {
+    let known = [Backend::ClaudeCode, Backend::Codex, Backend::OpenCode].map(found);
+    let named = |backend: Backend, formats: &[ModelFormat]| is_gone(&at_an_endpoint(Some(backend), formats), &known);
+    assert!(named(Backend::Codex, &[ModelFormat::OpenaiChat]), "it would ask whom its own key is for");
+    assert!(!named(Backend::Codex, &[ModelFormat::OpenaiResponses]) && !named(Backend::OpenCode, &[ModelFormat::OpenaiChat]));
+    assert!(!named(Backend::GeminiCli, &ModelFormat::ALL), "who is missing is told to be");
+    let any = |formats: &[ModelFormat], agents: &[Found]| is_gone(&at_an_endpoint(None, formats), agents);
+    assert!(any(&[ModelFormat::AnthropicMessages], &known[1..]) && any(&ModelFormat::ALL, &[]), "nor does a command do it");
+    assert!(!any(&[ModelFormat::AnthropicMessages], &known));
+    let goose = [own("acp:goose", GOOSE)];
+    assert!(is_gone(&at_an_endpoint(Some(goose[0].backend.clone()), &ModelFormat::ALL), &goose), "its manifest says no provider any more");
+    let command = Assignment { work: Work::Command("true".into()), ..at_an_endpoint(None, &ModelFormat::ALL) };
+    assert!(!is_gone(&command, &[]) && !is_gone(&Assignment { endpoint: None, ..at_an_endpoint(None, &[]) }, &[]));
+}
+
 #[test]
 fn the_work_reaches_its_endpoint_and_nothing_else() {
     let goose = own(
