@@ -102,7 +102,7 @@ pub fn forget_joining(folder: &Path) -> Result<(), CliError> {
 }
 
 /// What lies in the folder of a runner.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     MEMBERSHIP,
     "server.json.new",
     JOINING,
@@ -118,6 +118,7 @@ const NAMES: [&str; 20] = [
     "inside",
     "journal",
     "outbox",
+    "kept",
     "mirrors",
     "attempts",
     "trash",
