@@ -197,6 +197,25 @@ async fn where_the_repository_or_the_task_has_changed_it_begins_anew() {
     begins_anew(&server, &repository, &next, "is not on").await;
 }
 
+/// It would be in no result, as no index says any more that it is wanted.
+#[tokio::test]
+async fn what_git_ignores_and_an_agent_has_staged_all_the_same_is_not_lost_without_a_word() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let stages = "[ ! -e run.log ] || exit 9; echo '*.log' > .gitignore; echo kept > run.log; git add --force run.log";
+    let agent = Agent::that(&interrupted(&format!("{stages}; {TOLD_TO_WAIT}")));
+    let server = agent.runs(&state).await;
+    let assignment = prompt(&repository, "Tidy up");
+    server.carry_out(&assignment).await;
+    until_kept(&server, assignment.attempt).await;
+    let branch = |number| format!("muster/{}-{number}", assignment.attempt.task_id.short());
+    assert_eq!(repository.show(&branch(1), "run.log").as_deref(), Some("kept"));
+    let next = next(&assignment);
+    begins_anew(&server, &repository, &next, "git ignores some of it").await;
+    // in a worktree in which there is nothing of it
+    assert_eq!(failure(&server.report(next.attempt).await.outcome), FailureCode::ProviderLimit);
+    assert_eq!(repository.show(&branch(2), "run.log").as_deref(), Some("kept"), "what it staged itself");
+}
+
 #[tokio::test]
 async fn what_is_kept_of_one_task_no_other_is_given() {
     let (state, repository) = (State::new(), Repository::sample());
