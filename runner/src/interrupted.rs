@@ -271,13 +271,20 @@ fn copy(kept: Kept, own: &Path, place: &Path) -> io::Result<Option<Kept>> {
     }
     let kept = Kept { bytes, file, ..kept };
     let fresh = place.with_extension("new");
-    remove(&fresh)?;
-    private_folder(&fresh)?;
-    fs::copy(own.join(&kept.file), fresh.join(SESSION))?;
-    fs::write(fresh.join(ABOUT), serde_json::to_vec(&kept)?)?;
-    remove(place)?;
-    fs::rename(&fresh, place)?;
+    let written = write(&kept, own, &fresh).and_then(|()| remove(place)).and_then(|()| fs::rename(&fresh, place));
+    if let Err(error) = written {
+        // what there is of it nobody knows, and it may be all that the disk had room for
+        remove(&fresh)?;
+        return Err(error);
+    }
     Ok(Some(kept))
+}
+
+fn write(kept: &Kept, own: &Path, fresh: &Path) -> io::Result<()> {
+    remove(fresh)?;
+    private_folder(fresh)?;
+    fs::copy(own.join(&kept.file), fresh.join(SESSION))?;
+    fs::write(fresh.join(ABOUT), serde_json::to_vec(kept)?)
 }
 
 fn read_all(folder: &Path) -> Vec<Kept> {
