@@ -201,11 +201,15 @@ impl Interrupted {
         lock(&self.known).is_empty()
     }
 
+    /// From which one can go on.
+    pub fn attempts(&self) -> Vec<AttemptKey> {
+        let now = clock::now();
+        lock(&self.known).iter().filter(|one| !self.is_over(one, now)).map(|one| one.attempt).collect()
+    }
+
     /// What the server is told.
     pub fn told(&self) -> ToServer {
-        let now = clock::now();
-        let attempts = lock(&self.known).iter().filter(|one| !self.is_over(one, now)).map(|one| one.attempt).collect();
-        ToServer::Keeps { attempts, optional: true }
+        ToServer::Keeps { attempts: self.attempts(), optional: true }
     }
 
     fn is_over(&self, kept: &Kept, now: Timestamp) -> bool {

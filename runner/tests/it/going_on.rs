@@ -123,6 +123,7 @@ fn what_an_agent_did_when_its_runner_died_is_gone_on_from() {
         let server = agent.runs(&state).await;
         server.until_lost(assignment.attempt).await;
         until_kept(&server, assignment.attempt).await;
+        assert_eq!(server.hellos().remove(0).keeps, [assignment.attempt], "before it is given anything");
         let next = next(&assignment);
         let report = server.carry_out(&next).await;
         assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(next.attempt));
