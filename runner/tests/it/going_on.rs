@@ -10,10 +10,11 @@ use std::{
 
 use domain::{
     AgentTerms, AttemptId, AttemptKey, Backend, FailureCode, SessionEventKind as Event, TaskId,
-    protocol::{Assignment, AttemptReport, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Refusal, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
-use runner::{AgentConfig, RunnerConfig};
-use tokio::runtime::Runtime;
+use runner::{AgentConfig, Link, NotLinked, RunnerConfig, RunnerError};
+use tokio::{runtime::Runtime, sync::mpsc};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -275,6 +276,32 @@ async fn what_the_server_says_nobody_will_go_on_from_is_forgotten() {
             last.is_some_and(Vec::is_empty)
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_its_server_does_not_know_any_more_keeps_nothing() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let agent = Agent::that(&interrupted(TOLD_TO_WAIT));
+    let server = agent.runs(&state).await;
+    let assignment = prompt(&repository, "Tidy up");
+    server.carry_out(&assignment).await;
+    until_kept(&server, assignment.attempt).await;
+    let place = kept(&server.state, assignment.attempt);
+    server.stop().await;
+    assert!(place.join("session").exists(), "a stop is not the end of it");
+    let (to_server, mut from_runner) = mpsc::channel(1);
+    let (to_runner, from_server) = mpsc::channel(1);
+    let mut link = Some(Link { to_server, from_server });
+    let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
+    let life = runner::run_with(agent.config(&state), short(), dial, CancellationToken::new());
+    let refuses = async {
+        to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION }).await.unwrap();
+        from_runner.recv().await;
+        to_runner.send(ToRunner::Refused { why: Refusal::Unknown, message: "it was removed".into() }).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(life, refuses);
+    assert!(matches!(ended, Err(RunnerError::Unknown(_))), "{ended:?}");
+    assert!(!place.exists());
 }
 
 #[tokio::test]
