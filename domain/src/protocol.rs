@@ -87,7 +87,7 @@ pub enum ToServer {
     /// that the attempt is named, and takes it back a little later.
     Rejects { attempt: AttemptKey, reason: String, optional: bool },
     /// Of these attempts, which were interrupted, it keeps what it takes to go on from them: all of them, after each welcome, as that changes, and
-    /// each minute while there is any. `optional` is true: a server that does not know it has their tasks begin anew.
+    /// each minute while there is any. What a hello has said of that (`keeps`) is said again. `optional` is true: a server that does not know it has their tasks begin anew.
     Keeps { attempts: Vec<AttemptKey>, optional: bool },
 }
 
@@ -130,6 +130,9 @@ pub struct Hello {
     /// Whether it understands [`ToRunner::Config`]. One that does not is given no more than `slots`, whatever was set.
     #[serde(default)]
     pub takes_slots: bool,
+    /// As [`ToServer::Keeps`], before it is given anything: what it comes back for may wait in the queue. An older server leaves it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<AttemptKey>,
 }
 
 /// What a runner says about an attempt.

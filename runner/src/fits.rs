@@ -186,6 +186,7 @@ mod tests {
             name: "anvil".into(),
             slots: 1000,
             takes_slots: true,
+            keeps: (0..16).map(key).collect(),
             capabilities: (0..100).map(|number| format!("{number:0>50}")).collect(),
             attempts: (0..1000).map(key).collect(),
             lost: (1000..2000).map(key).collect(),

@@ -201,11 +201,15 @@ impl Interrupted {
         lock(&self.known).is_empty()
     }
 
+    /// From which one can go on.
+    pub fn attempts(&self) -> Vec<AttemptKey> {
+        let now = clock::now();
+        lock(&self.known).iter().filter(|one| !self.is_over(one, now)).map(|one| one.attempt).collect()
+    }
+
     /// What the server is told.
     pub fn told(&self) -> ToServer {
-        let now = clock::now();
-        let attempts = lock(&self.known).iter().filter(|one| !self.is_over(one, now)).map(|one| one.attempt).collect();
-        ToServer::Keeps { attempts, optional: true }
+        ToServer::Keeps { attempts: self.attempts(), optional: true }
     }
 
     fn is_over(&self, kept: &Kept, now: Timestamp) -> bool {
@@ -271,13 +275,20 @@ fn copy(kept: Kept, own: &Path, place: &Path) -> io::Result<Option<Kept>> {
     }
     let kept = Kept { bytes, file, ..kept };
     let fresh = place.with_extension("new");
-    remove(&fresh)?;
-    private_folder(&fresh)?;
-    fs::copy(own.join(&kept.file), fresh.join(SESSION))?;
-    fs::write(fresh.join(ABOUT), serde_json::to_vec(&kept)?)?;
-    remove(place)?;
-    fs::rename(&fresh, place)?;
+    let written = write(&kept, own, &fresh).and_then(|()| remove(place)).and_then(|()| fs::rename(&fresh, place));
+    if let Err(error) = written {
+        // what there is of it nobody knows, and it may be all that the disk had room for
+        remove(&fresh)?;
+        return Err(error);
+    }
     Ok(Some(kept))
+}
+
+fn write(kept: &Kept, own: &Path, fresh: &Path) -> io::Result<()> {
+    remove(fresh)?;
+    private_folder(fresh)?;
+    fs::copy(own.join(&kept.file), fresh.join(SESSION))?;
+    fs::write(fresh.join(ABOUT), serde_json::to_vec(kept)?)
 }
 
 fn read_all(folder: &Path) -> Vec<Kept> {

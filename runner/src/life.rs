@@ -288,6 +288,10 @@ where
     let ended = live(&runner, lost, dial, fence.gone()).await;
     drop(fence);
     leave(&runner).await;
+    if matches!(ended, Err(RunnerError::Unknown(_))) {
+        // it is a runner no longer, and there may be no life that would find it too old
+        runner.interrupted.forget_all().await;
+    }
     ended
 }
 

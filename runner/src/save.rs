@@ -55,7 +55,7 @@ pub(crate) use again::put_back;
 pub(crate) use change::{Change, LISTED, List, SHOWN, change};
 pub(crate) use found::{Found, find};
 pub(crate) use shut::status;
-pub(crate) use taken::{Taken, push, save, take};
+pub(crate) use taken::{Taken, push, save, take, would_be};
 pub(crate) use within::Patch;
 
 /// Whatever the work's `.gitmodules` says: a repository within this one is a change like any other.

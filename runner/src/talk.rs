@@ -188,6 +188,8 @@ impl Talk {
             rooms: Some(runner.sandbox.about(&agent::models(&agents, config))),
             left_behind: runner.left_behind.now(),
             takes_slots: places == Places::All,
+            // whoever leaves goes on from nothing
+            keeps: if places == Places::All { runner.interrupted.attempts() } else { vec![] },
         };
         let answered = async {
             match from_server.recv().await? {

@@ -113,6 +113,7 @@ async fn machine(app: &TestApp, number: u32, percent: u32) -> RunnerId {
         rooms: None,
         left_behind: None,
         takes_slots: false,
+        keeps: vec![],
     };
     to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(matches!(told.recv().await, Some(ToRunner::Welcome { .. })));

@@ -95,6 +95,7 @@ impl Site {
             rooms: None,
             left_behind: None,
             takes_slots: false,
+            keeps: vec![],
         })
     }
 

@@ -415,6 +415,10 @@ fn a_machine_leaves_a_server_that_is_gone_only_by_force() {
     status(&site.join("far", &site.token(), &["--no-run"]).output().unwrap(), 0);
     let (mut leave, mut force) = (site.runner("far", &["leave", "--yes"]), site.runner("far", &["leave", "--yes", "--force"]));
     let folder = site.folder("far");
+    // what an agent has read is nobody's any more, also where no server was told
+    let session = folder.join("kept/0197c0de-0000-7000-8000-000000000001/session");
+    fs::create_dir_all(session.parent().unwrap()).unwrap();
+    fs::write(session, "first words").unwrap();
     site.server.stops();
     let kept = leave.env("MUSTER_LEAVE_SECONDS", "1").output().unwrap();
     status(&kept, 1);

@@ -108,6 +108,7 @@ impl FarRunner {
             rooms: None,
             left_behind: None,
             takes_slots: false,
+            keeps: vec![],
         };
         if link.to_server.send(ToServer::Hello(hello)).await.is_err() {
             return Ok(());

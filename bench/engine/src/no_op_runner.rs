@@ -95,6 +95,7 @@ impl NoOpRunner {
             rooms: None,
             left_behind: None,
             takes_slots: false,
+            keeps: vec![],
         };
         self.say(ToServer::Hello(hello)).await?;
         let (mut moments, mut read) = (readings::moments(number), 0);

@@ -20,13 +20,17 @@ const MOST: usize = 100;
 impl Engine {
     /// It keeps these; the answer says of which nobody will go on.
     pub(crate) async fn note_kept(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Option<ToRunner> {
+        let of_use = self.of_use(session, attempts).await?;
+        let forget: Vec<_> = attempts.iter().take(MOST).filter(|attempt| !of_use.contains(attempt)).copied().collect();
+        self.hub.note_kept(session, of_use);
+        (!forget.is_empty()).then_some(ToRunner::Forget { attempts: forget, optional: true })
+    }
+
+    /// Those of these that it may go on from; nothing when nobody can say.
+    pub(super) async fn of_use(&self, session: &RunnerSession, attempts: &[AttemptKey]) -> Option<Vec<AttemptKey>> {
         let attempts = &attempts[..attempts.len().min(MOST)];
         match until_answered(session.name(), || self.resumable(session.id(), attempts)).await {
-            Ok(of_use) => {
-                let forget: Vec<_> = attempts.iter().filter(|attempt| !of_use.contains(attempt)).copied().collect();
-                self.hub.note_kept(session, of_use);
-                (!forget.is_empty()).then_some(ToRunner::Forget { attempts: forget, optional: true })
-            }
+            Ok(of_use) => Some(of_use),
             Err(error) => {
                 warn!("Whether what runner {} keeps is of use could not be seen: {error}", session.name());
                 None

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{
+    AttemptKey,
     agent::words::{capabilities_with_agents, for_plain_prompts},
     crash,
     protocol::{HEARS_PEOPLE, Heard, Hello, OLDEST, Refusal, ToRunner, ToServer, VERSION},
@@ -38,6 +39,8 @@ struct Greeting {
     heard: Vec<Heard>,
     renewal: Heartbeat,
     lacks_disk: bool,
+    /// From which attempts it can go on.
+    kept: Vec<AttemptKey>,
 }
 
 impl Engine {
@@ -80,7 +83,9 @@ impl Engine {
             warn!(runner.id = %session.id, "What runner {name} has read of its disk is not known before it says it again: {error}");
             false
         });
-        Ok(Greeting { session, heard, renewal, lacks_disk })
+        // whether it is of use is said once more, with what is not
+        let kept = self.of_use(&session, &hello.keeps).await.unwrap_or_default();
+        Ok(Greeting { session, heard, renewal, lacks_disk, kept })
     }
 }
 
@@ -125,7 +130,7 @@ pub async fn serve_runner(
         greeted = welcome(&engine, &opened, &hello) => greeted,
         () = to_runner.closed() => return Ok(None),
     };
-    let Greeting { session, heard, renewal, lacks_disk } = match greeted {
+    let Greeting { session, heard, renewal, lacks_disk, kept } = match greeted {
         Ok(greeting) => greeting,
         Err(error) => {
             let why = match &error {
@@ -146,6 +151,8 @@ pub async fn serve_runner(
     let held = hello.attempts.iter().filter(|attempt| !stale.contains(attempt)).copied();
     let standing = Standing { allowance, lingering, slots, lacks_disk };
     let connection = engine.hub.connect(session.clone(), outgoing, held, standing, hello.lands);
+    // before it is given what it could go on from: that may have waited for it
+    engine.hub.note_kept(&session, kept);
     engine.hints.committed();
     engine.hints.landings.notify_one();
     let (heartbeat_seconds, lease_seconds) = (heartbeat_seconds(), lease_seconds());

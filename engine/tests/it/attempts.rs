@@ -413,6 +413,7 @@ fn hello(runner_id: RunnerId, lost: Vec<AttemptKey>) -> ToServer {
         rooms: None,
         left_behind: None,
         takes_slots: false,
+        keeps: vec![],
     })
 }
 

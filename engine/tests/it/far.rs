@@ -80,6 +80,7 @@ impl Link {
             rooms: None,
             left_behind: None,
             takes_slots,
+            keeps: vec![],
         };
         self.to_server.send(ToServer::Hello(hello)).await.unwrap();
         self.told.recv().await

@@ -2,12 +2,12 @@
 
 use domain::{
     Actor, AttemptKey, CheckStatus, Failure, FailureCode, TaskId,
-    protocol::{Assignment, AttemptReport, ToRunner, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Hello, ToRunner, WorkOutcome},
 };
 use engine::testing::{ConnectedRunner, TestEngine, report};
 use sqlx::PgPool;
 
-use crate::scenario::checked;
+use crate::{link::Link, scenario::checked};
 
 /// What it was given since the last time.
 fn given(runner: &mut ConnectedRunner) -> Vec<Assignment> {
@@ -110,6 +110,23 @@ async fn nobody_waits_for_a_runner_that_is_away_or_has_no_free_slot(pool: PgPool
     test.dispatch().await;
     let next = of(given(&mut last), second.task_id);
     assert_eq!(next.continues, None);
+}
+
+/// Its lease was over before it came back, as after a restart of its machine that took a while.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_task_that_waits_for_its_runner_is_gone_on_from_when_that_comes_back(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let mut away = test.connected_runner("r1", 9).await;
+    let attempt = interrupted(&test, &ada, &mut away, 1).await.remove(0);
+    let other = test.create(&ada, checked("another")).await.summary.id;
+    drop(away);
+    let mut link = Link::of_machine(&test, |hello| Hello { slots: 2, keeps: vec![attempt], ..hello }).await;
+    test.dispatch().await;
+    let mut given = [link.is_assigned().await, link.is_assigned().await].map(|one| (one.attempt.task_id, one.continues));
+    given.sort_by_key(|(task, _)| *task == other);
+    assert_eq!(given, [(attempt.task_id, Some(attempt)), (other, None)]);
+    link.breaks().await;
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

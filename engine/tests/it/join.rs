@@ -274,6 +274,7 @@ async fn what_is_for_one_runner_is_given_to_no_other(pool: PgPool) {
         rooms: None,
         left_behind: None,
         takes_slots: false,
+        keeps: vec![],
     };
     link.to_server.send(ToServer::Hello(hello)).await.unwrap();
     assert!(is_refused(&link.told.recv().await), "nobody says of himself that he is another");

@@ -114,6 +114,7 @@ fn hello(slots: u32, attempts: &[AttemptKey], lost: &[AttemptKey]) -> ToServer {
         rooms: None,
         left_behind: None,
         takes_slots: false,
+        keeps: vec![],
     })
 }
 

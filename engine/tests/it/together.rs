@@ -183,6 +183,7 @@ async fn a_link_answers_in_the_order_in_which_it_was_told(pool: PgPool) {
             rooms: None,
             left_behind: None,
             takes_slots: false,
+            keeps: vec![],
         };
         to_server.send(ToServer::Hello(hello)).await.unwrap();
         let link = tokio::task::spawn_local(engine::serve_runner(engine, engine::Entrance::Here, from_runner, to_runner));

@@ -1,3 +1,5 @@
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
 use domain::{AttemptId, Isolation, TaskId};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -163,5 +165,18 @@ async fn what_is_more_than_a_session_and_a_commit_is_not_kept() {
     let mut never_begun = entry;
     never_begun.spoken.as_mut().unwrap().session = "0197c0de-0000-7000-8000-000000000002".into();
     place.keeps(&never_begun).await;
+    assert_eq!((told(&place.interrupted), place.folders()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn of_what_cannot_be_kept_nothing_stays() {
+    let place = Place::new();
+    let mut entry = place.entry(task(), 1, "said");
+    entry.spoken.as_mut().unwrap().backend = Backend::Codex;
+    // a name that the work has given, and that cannot be written down
+    let day = entry.folder.join("home/.codex/sessions").join(OsStr::from_bytes(b"\xff"));
+    fs::create_dir_all(&day).unwrap();
+    fs::write(day.join(format!("rollout-2026-11-28T05-00-00-{SESSION}.jsonl")), "said").unwrap();
+    place.keeps(&entry).await;
     assert_eq!((told(&place.interrupted), place.folders()), (vec![], 0));
 }

@@ -203,6 +203,13 @@ async fn take_one(
     Ok(Taken { saved, branches, large, inside: in_mirrors, inside_notes, contents, repositories: vec![], base_commit })
 }
 
+/// The tree that a worktree in which nobody has worked would be taken in as.
+pub(crate) async fn would_be(outside: &Git, room: &Room, (entry, checkout): (&Entry, &Checkout)) -> Result<String, SaveError> {
+    let index = AttemptFolder::of(&entry.folder).index();
+    let git = &outside.inside(room);
+    Saving::of_work((git, outside), (entry, checkout), &index, &[]).add_all().await
+}
+
 /// From the stores.
 async fn push_one(outside: &Git, (entry, checkout): (&Entry, &Checkout), taken: Taken) -> Result<Saved, SaveError> {
     let index = AttemptFolder::of(&entry.folder).index();

@@ -10,10 +10,11 @@ use std::{
 
 use domain::{
     AgentTerms, AttemptId, AttemptKey, Backend, FailureCode, SessionEventKind as Event, TaskId,
-    protocol::{Assignment, AttemptReport, Said, ToRunner, ToServer, WorkOutcome},
+    protocol::{Assignment, AttemptReport, Refusal, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
-use runner::{AgentConfig, RunnerConfig};
-use tokio::runtime::Runtime;
+use runner::{AgentConfig, Link, NotLinked, RunnerConfig, RunnerError};
+use tokio::{runtime::Runtime, sync::mpsc};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -123,6 +124,7 @@ fn what_an_agent_did_when_its_runner_died_is_gone_on_from() {
         let server = agent.runs(&state).await;
         server.until_lost(assignment.attempt).await;
         until_kept(&server, assignment.attempt).await;
+        assert_eq!(server.hellos().remove(0).keeps, [assignment.attempt], "before it is given anything");
         let next = next(&assignment);
         let report = server.carry_out(&next).await;
         assert_eq!(report.outcome, WorkOutcome::Completed, "{}", server.log(next.attempt));
@@ -197,6 +199,25 @@ async fn where_the_repository_or_the_task_has_changed_it_begins_anew() {
     begins_anew(&server, &repository, &next, "is not on").await;
 }
 
+/// It would be in no result, as no index says any more that it is wanted.
+#[tokio::test]
+async fn what_git_ignores_and_an_agent_has_staged_all_the_same_is_not_lost_without_a_word() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let stages = "[ ! -e run.log ] || exit 9; echo '*.log' > .gitignore; echo kept > run.log; git add --force run.log";
+    let agent = Agent::that(&interrupted(&format!("{stages}; {TOLD_TO_WAIT}")));
+    let server = agent.runs(&state).await;
+    let assignment = prompt(&repository, "Tidy up");
+    server.carry_out(&assignment).await;
+    until_kept(&server, assignment.attempt).await;
+    let branch = |number| format!("muster/{}-{number}", assignment.attempt.task_id.short());
+    assert_eq!(repository.show(&branch(1), "run.log").as_deref(), Some("kept"));
+    let next = next(&assignment);
+    begins_anew(&server, &repository, &next, "git ignores some of it").await;
+    // in a worktree in which there is nothing of it
+    assert_eq!(failure(&server.report(next.attempt).await.outcome), FailureCode::ProviderLimit);
+    assert_eq!(repository.show(&branch(2), "run.log").as_deref(), Some("kept"), "what it staged itself");
+}
+
 #[tokio::test]
 async fn what_is_kept_of_one_task_no_other_is_given() {
     let (state, repository) = (State::new(), Repository::sample());
@@ -255,6 +276,32 @@ async fn what_the_server_says_nobody_will_go_on_from_is_forgotten() {
             last.is_some_and(Vec::is_empty)
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_its_server_does_not_know_any_more_keeps_nothing() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let agent = Agent::that(&interrupted(TOLD_TO_WAIT));
+    let server = agent.runs(&state).await;
+    let assignment = prompt(&repository, "Tidy up");
+    server.carry_out(&assignment).await;
+    until_kept(&server, assignment.attempt).await;
+    let place = kept(&server.state, assignment.attempt);
+    server.stop().await;
+    assert!(place.join("session").exists(), "a stop is not the end of it");
+    let (to_server, mut from_runner) = mpsc::channel(1);
+    let (to_runner, from_server) = mpsc::channel(1);
+    let mut link = Some(Link { to_server, from_server });
+    let dial = || std::future::ready(link.take().ok_or(NotLinked("once is enough".into())));
+    let life = runner::run_with(agent.config(&state), short(), dial, CancellationToken::new());
+    let refuses = async {
+        to_runner.send(ToRunner::Opened { nonce: String::new(), version: VERSION }).await.unwrap();
+        from_runner.recv().await;
+        to_runner.send(ToRunner::Refused { why: Refusal::Unknown, message: "it was removed".into() }).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(life, refuses);
+    assert!(matches!(ended, Err(RunnerError::Unknown(_))), "{ended:?}");
+    assert!(!place.exists());
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::{
     interrupted::Kept,
     journal::Checkout,
     mirror::{self, Refused},
+    save::{SaveError, would_be},
     worktree,
 };
 
@@ -111,17 +112,26 @@ impl Attempt {
     /// On an error everything is as it was.
     async fn change_to(&self, git: &Git, own: &Git, checkout: &Checkout, commit: &str) -> Result<(), Not> {
         let writes = if self.room.is_closed() { own.inside_to_write(&self.room) } else { git.clone() };
-        let error = match worktree::change_to(&writes, &self.entry, checkout, commit).await {
-            Ok(()) => return Ok(()),
-            Err(GitError::GivenUp) => return Err(Refused::GivenUp.into()),
-            Err(error) => error,
+        let why = match self.stands_as_saved((git, own, &writes), checkout, commit).await {
+            Ok(true) => return Ok(()),
+            // what it had staged of what git ignores, and what was a repository within this one, would be missing, and nobody would say so
+            Ok(false) => "not all of it would be saved again, as git ignores some of it or it holds another repository".to_owned(),
+            Err(SaveError::Git(GitError::GivenUp)) => return Err(Refused::GivenUp.into()),
+            Err(error) => error.to_string(),
         };
         let folders = [checkout.path.clone(), checkout.git_dir.clone()];
         on_disk(move || folders.iter().try_for_each(|folder| remove(folder))).await.map_err(Refused::from)?;
         AttemptFolder::of(&self.entry.folder).make().map_err(Refused::from)?;
         let refs = mirror::packed_refs(git, &self.entry.mirror).await?;
         worktree::add(git, &writes, &self.entry, checkout, &refs).await?;
-        Err(Not::GoneOn(format!("what was saved of it could not be put back: {error}")))
+        Err(Not::GoneOn(format!("what was saved of it could not be put back: {why}")))
+    }
+
+    /// Puts it back. Whether all of that would be saved again as the files that there are.
+    async fn stands_as_saved(&self, (git, own, writes): (&Git, &Git, &Git), checkout: &Checkout, commit: &str) -> Result<bool, SaveError> {
+        worktree::change_to(writes, &self.entry, checkout, commit).await?;
+        let saved = mirror::tree(git, &self.entry.mirror, commit).await?;
+        Ok(would_be(own, &self.room, (&self.entry, checkout)).await? == saved)
     }
 
     /// Why an agent that was to go on in the session of an earlier attempt has not begun, where it has said that itself.
