@@ -382,6 +382,7 @@ impl Attempt {
                     Ok(taken) => self.taken = Some(taken),
                     Err(ended) => return (ended, exit_code),
                 }
+                self.is_not_gone_on_from().await;
             }
             let began = Instant::now();
             let verification = Verification {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    AgentTerms, AttemptId, AttemptKey, Backend, FailureCode, SessionEventKind as Event, TaskId,
+    AgentTerms, AttemptId, AttemptKey, Backend, CheckKind, FailureCode, SessionEventKind as Event, TaskId,
     protocol::{Assignment, AttemptReport, Refusal, Said, ToRunner, ToServer, VERSION, WorkOutcome},
 };
 use runner::{AgentConfig, Link, NotLinked, RunnerConfig, RunnerError};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     agents::{Agent, failure, prompt, session},
-    harness::{Repository, Server, State, config, short, until, until_away},
+    harness::{Repository, Server, State, checks, config, short, until, until_away},
 };
 
 /// Does half of the work and is interrupted in this way, and does the rest when it is to go on.
@@ -133,6 +133,28 @@ fn what_an_agent_did_when_its_runner_died_is_gone_on_from() {
         let log = server.log(next.attempt);
         assert!(log.contains("Goes on from attempt 1, which was interrupted"), "{log}");
         until_away(&kept(&server.state, assignment.attempt)).await;
+    });
+}
+
+#[test]
+fn what_checks_have_left_is_nobodys_to_go_on_from() {
+    let (state, repository) = (State::new(), Repository::sample());
+    let agent = Agent::that(&interrupted("ends false; exit 0"));
+    let mut assignment = prompt(&repository, "Tidy up");
+    let slow = (CheckKind::CommandSucceeds, Some("echo junk > junk.txt; exec sleep 600"));
+    assignment.checks = checks(&[(CheckKind::FileExists, Some("half.txt")), slow]);
+    lives_and_dies(async {
+        let server = agent.runs(&state).await;
+        server.assign(&assignment).await;
+        server.until_muster_says(assignment.attempt, "Check 1 of 2").await;
+        server
+    });
+    Runtime::new().unwrap().block_on(async {
+        let server = agent.runs(&state).await;
+        server.until_lost(assignment.attempt).await;
+        assert_eq!(server.hellos().remove(0).keeps, []);
+        let again = Assignment { checks: vec![], ..next(&assignment) };
+        begins_anew(&server, &repository, &again, "nothing of it is kept on this runner any more").await;
     });
 }
 

@@ -7,6 +7,7 @@
 use std::fs;
 
 use domain::FailureCode;
+use tracing::warn;
 
 use super::{Attempt, Ended};
 use crate::{
@@ -42,6 +43,16 @@ impl From<&str> for Not {
 }
 
 impl Attempt {
+    /// From now on checks run where the work was done, and what they leave there is nobody's to go on from.
+    pub(super) async fn is_not_gone_on_from(&mut self) {
+        if self.entry.spoken.take().is_none() {
+            return;
+        }
+        if let Err(error) = self.runner.journal.write(&self.entry).await {
+            warn!("The journal takes attempt {} for one that may be gone on from: {error}", self.entry.attempt.attempt_id);
+        }
+    }
+
     /// Where the server says so. The worktree is there, and nothing has been done in it.
     pub(super) async fn go_on(&mut self, git: &Git, own: &Git, checkout: &Checkout) -> Result<(), Refused> {
         let Some(earlier) = self.assignment.continues else { return Ok(()) };
