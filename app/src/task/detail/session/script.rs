@@ -162,8 +162,9 @@ pub struct Totals {
     agent: Option<(Backend, Option<String>)>,
     model: Option<String>,
     turns: Option<u64>,
-    /// What its answers and those of its judges come to, but for what agents tell of a whole turn.
+    /// What its answers come to, and those of its judges, but for what agents tell of a whole turn.
     steps: Usage,
+    judged: Usage,
     /// As an agent tells it with the ends of its turns: of the whole session.
     cost_micros: Option<u64>,
     /// What its judges have cost, each of which has a session of its own.
@@ -173,7 +174,8 @@ pub struct Totals {
 impl Totals {
     fn add(&mut self, kind: &Kind) {
         if let Some(step) = Usage::of_step(kind) {
-            self.steps.add(&step);
+            let of = if matches!(kind, Kind::Judge { .. }) { &mut self.judged } else { &mut self.steps };
+            of.add(&step);
         }
         match kind {
             Kind::Started { backend, version, model, .. } => {
@@ -207,11 +209,16 @@ impl Totals {
         self.agent.as_ref().is_some_and(|(backend, _)| backend.counts_money())
     }
 
-    /// What all of it has used and cost.
+    /// What all of it has used and cost. Who tells the cost of a turn has told that of its own answers, and of nobody else's.
     fn used(&self) -> Usage {
-        let told = sum(self.cost_micros, self.judged_micros);
-        let told_steps = if told.is_some() { self.steps.steps } else { self.steps.told_steps };
-        Usage { cost_micros: sum(told, self.steps.cost_micros), told_steps, ..self.steps.clone() }
+        let told = |steps: &Usage, of_turns: Option<u64>, cost_micros: Option<u64>| {
+            let told_steps = if of_turns.is_some() { steps.steps } else { steps.told_steps };
+            Usage { cost_micros, told_steps, ..steps.clone() }
+        };
+        // an agent that tells both has told the same twice; of judges each tells its own
+        let mut all = told(&self.steps, self.cost_micros, self.cost_micros.max(self.steps.cost_micros));
+        all.add(&told(&self.judged, self.judged_micros, sum(self.judged_micros, self.judged.cost_micros)));
+        all
     }
 
     pub fn words(&self) -> Vec<String> {
@@ -302,6 +309,24 @@ mod tests {
         assert_eq!(numbers(&script), [1, 2, 3, 6, 7]);
         let expected = ["m", "1 turn", "tokens: 2,400 in (2,000 cached), 42 out", "$0.0020 at list price, as the agent counts it"];
         assert_eq!(script.totals.words(), expected);
+    }
+
+    #[test]
+    fn what_a_judge_tells_says_nothing_of_the_steps_of_the_agent() {
+        let judge = |event| Kind::Judge { round: 1, check: 1, event: Box::new(event) };
+        let ended = |cost_micros| Kind::Ended { how: SessionEnd::Completed, turns: None, cost_micros };
+        let script = Script::new(0, events(1, vec![usage(40), usage(2), ended(None), judge(usage(3)), judge(ended(Some(700)))]));
+        let cost = "$0.0007 at list price, as the agent counts it (1 of 3 steps told)";
+        assert_eq!(script.totals.words().last().map(String::as_str), Some(cost), "what the agent has cost nobody knows");
+    }
+
+    #[test]
+    fn what_is_told_of_a_step_and_of_its_turn_counts_once() {
+        let cost = Some(StepCost { micros: 500, source: CostSource::Agent });
+        let step = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 1, cost, is_part: false };
+        let ended = Kind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(1000) };
+        let script = Script::new(0, events(1, vec![step.clone(), step, ended]));
+        assert_eq!(script.totals.words().last().map(String::as_str), Some("$0.0010 at list price, as the agent counts it"));
     }
 
     #[test]
