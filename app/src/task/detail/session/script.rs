@@ -80,7 +80,13 @@ pub struct Script {
 impl Script {
     /// The events after that number.
     pub fn new(after: i64, events: Vec<SessionEvent>) -> Self {
-        let mut script = Self { last: after, ..Self::default() };
+        Self::of_agent(after, None, events)
+    }
+
+    /// The same of a session that this agent has begun before them.
+    pub fn of_agent(after: i64, backend: Option<Backend>, events: Vec<SessionEvent>) -> Self {
+        let totals = Totals { agent: backend.map(|backend| (backend, None)), ..Totals::default() };
+        let mut script = Self { last: after, totals, ..Self::default() };
         script.take(events);
         script
     }
@@ -333,6 +339,16 @@ mod tests {
     fn a_part_is_not_said_to_be_all() {
         let last = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 20, cost: None, is_part: true };
         assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out", "price unknown"]);
+    }
+
+    #[test]
+    fn a_later_part_knows_whose_session_it_is() {
+        let kinds = || events(500, vec![Kind::Message { text: "I look.".into() }, usage(1)]);
+        let cost = |script: &Script| script.entries[0].later.usage.get_untracked().unwrap().cost_in_words();
+        let claudes = Script::of_agent(499, Some(Backend::ClaudeCode), kinds());
+        assert_eq!(cost(&claudes), None, "it is told with the end of the turn");
+        assert_eq!(claudes.totals.words(), ["Claude Code", "m", "tokens: 1,200 in (1,000 cached), 1 out"]);
+        assert_eq!(cost(&Script::of_agent(499, Some(Backend::Codex), kinds())).as_deref(), Some("price unknown"));
     }
 
     #[test]
