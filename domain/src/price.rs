@@ -124,8 +124,8 @@ impl SessionEventKind {
         }
     }
 
-    /// Who tells of an answer can tell what its agent says of the cost, and nothing of what the workspace's price comes to. That an answer cost
-    /// nothing is said by agents that know no price of its model.
+    /// Who tells of an answer can tell what its agent says of the cost, and nothing of what the workspace's price comes to. That an answer or a
+    /// turn cost nothing is said by agents that know no price of its model.
     pub fn cost_is_its_agents(&mut self) {
         match self {
             Self::Judge { event, .. } => event.cost_is_its_agents(),
@@ -134,6 +134,7 @@ impl SessionEventKind {
                     .filter(|cost| cost.micros > 0)
                     .map(|cost| StepCost { micros: cost.micros.min(COUNTED_MAX), source: CostSource::Agent });
             }
+            Self::Ended { cost_micros, .. } => *cost_micros = cost_micros.filter(|micros| *micros > 0),
             _ => {}
         }
     }

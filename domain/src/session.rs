@@ -28,6 +28,9 @@ pub struct SessionEvent {
 pub struct SessionPart {
     /// The attempt whose session it is; absent when none has begun.
     pub attempt: Option<i32>,
+    /// The agent whose session it is, where that was said before these events. An older server leaves it out.
+    #[serde(default)]
+    pub backend: Option<Backend>,
     pub events: Vec<SessionEvent>,
     /// What was said to its agent and has not come to it.
     pub on_its_way: Vec<OnItsWay>,

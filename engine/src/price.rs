@@ -22,6 +22,7 @@ impl Engine {
     /// All that this model has ever cost here, the latest first.
     pub async fn model_price_history(&self, actor: &Actor, model: &str) -> Result<Vec<ModelPrice>> {
         actor.may(Permission::ReadTasks)?;
+        can_have_one(model)?;
         let mut tx = self.begin(actor).await?;
         let prices = list(&mut tx, Some(model)).await?;
         if prices.is_empty() {
@@ -53,10 +54,16 @@ impl Engine {
     /// From now on nobody knows what it costs.
     pub async fn remove_model_price(&self, actor: &Actor, model: &str) -> Result<()> {
         actor.may(Permission::ManagePrices)?;
+        can_have_one(model)?;
         let mut tx = self.begin(actor).await?;
         end(&mut tx, actor, model).await?.ok_or_else(|| Error::not_found("price of model", model))?;
         tx.commit(()).await
     }
+}
+
+/// No database takes a NUL character, and would be asked in vain.
+fn can_have_one(model: &str) -> Result<()> {
+    if model.contains('\0') { Err(Error::not_found("price of model", model.replace('\0', "\u{fffd}"))) } else { Ok(()) }
 }
 
 /// When the one that held has ended; nothing when there was none. No price ends before it has begun, whatever clocks say.

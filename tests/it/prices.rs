@@ -103,6 +103,22 @@ async fn the_page_sets_and_removes_prices_without_scripts(pool: PgPool) {
     assert_eq!((set.status, set.header("location")), (StatusCode::FOUND, "/endpoints"), "{}", set.text);
     let page = ada.get("/endpoints").await.text;
     assert!(page.contains("acme/large") && page.contains("$3 in, $15 out, $0.30 from a cache"), "{page}");
+    let from_there = ada.with("referer", "http://muster.test/endpoints");
+    for (input, cache_read, said) in [
+        ("three", "", "Input must be dollars for a million tokens, such as 3 or 0.075."),
+        ("-1", "", "Input must be dollars for a million tokens, such as 3 or 0.075."),
+        ("3", "20000", "Input from a cache is more than $10000 for a million tokens."),
+    ] {
+        let wrong = [("model", "acme/large"), ("input", input), ("output", "15"), ("cache_read", cache_read), ("cache_write", "")];
+        let refused = from_there.form("/_fn/set_model_price", &wrong).await;
+        assert_eq!(refused.status, StatusCode::FOUND, "{}", refused.text);
+        let back = refused.header("location").strip_prefix("http://muster.test").unwrap_or(refused.header("location")).to_owned();
+        let page = ada.get(&back).await.text;
+        assert!(page.contains(said) && !page.contains("Input_micros"), "{back}: {page}");
+        let (before, _) = page.split_once("Set a price…").unwrap();
+        let (_, form) = before.rsplit_once("<details").unwrap();
+        assert!(form.split_once('>').unwrap().0.contains("open"), "what is to be mended is at hand: {form}");
+    }
     let removed = ada.form("/_fn/remove_model_price", &[("model", "acme/large")]).await;
     assert_eq!((removed.status, removed.header("location")), (StatusCode::FOUND, "/endpoints"), "{}", removed.text);
     assert!(ada.get("/endpoints").await.text.contains("No model has a price"));

@@ -35,3 +35,31 @@ async fn the_latest_of_a_long_session_is_a_link_away(pool: PgPool) {
     assert!(latest.contains("as far as it is shown"), "what came before counts to no total here");
     assert!(latest.contains("From the beginning") && !latest.contains("Go to the latest"));
 }
+
+/// Its agent tells the cost with the end of the turn, and has said who it is long before.
+#[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_step_on_a_later_page_is_not_said_to_have_no_price(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let owner = app.owner().await;
+    let ada = app.signed_in().await;
+    let agent = AgentTerms { backend: Some(Backend::ClaudeCode), ..AgentTerms::default() };
+    let new = NewTask { command: None, prompt: Some("Tidy up".into()), agent, ..NewTask::command("Tidy up", "/srv/app", "x") };
+    let task = app.test.create(&owner, new).await.summary.id;
+    let runner = app.test.runner_with("able", &["claude-code"]).await;
+    let attempt = runner.claims_one().await.attempt;
+    runner.starts(attempt).await.unwrap();
+    let model = Some("opus".to_owned());
+    let kinds = [
+        SessionEventKind::Started { backend: Backend::ClaudeCode, version: None, model: model.clone(), session: None },
+        SessionEventKind::Message { text: "I look.".into() },
+        SessionEventKind::Usage { model, input: 1234, cached: 0, cache_written: 0, output: 5, cost: None, is_part: false },
+    ];
+    let events = (1..).zip(kinds).map(|(number, kind)| SessionEvent { number, at: Timestamp::UNIX_EPOCH, kind }).collect();
+    runner.says_together(&[(attempt, Words::Session(events))]).await.pop().unwrap().unwrap();
+    for more in ["", "&after=1"] {
+        let page = ada.get(&format!("/tasks/{task}?view=session&attempt=1{more}")).await.text;
+        let (_, session) = page.split_once("c-session__totals").unwrap();
+        let (session, _) = session.split_once("</ol>").unwrap();
+        assert!(session.contains("1,234 in, 5 out") && !session.contains("price unknown"), "{more}: {session}");
+    }
+}

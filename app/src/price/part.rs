@@ -12,6 +12,7 @@ use crate::{
     components::{Button, ButtonKind, DataTable, Icon, Reveal, TextField, Time, toast::tell},
     endpoint::acts::refusal,
     layout::Who,
+    problem::Problem,
     task::form::messages,
     text::count,
 };
@@ -35,9 +36,26 @@ impl PriceActs {
     pub fn refusal(self) -> impl IntoView {
         move || {
             let set = self.set.value().get().and_then(Result::err);
-            set.or_else(|| self.remove.value().get().and_then(Result::err)).map(refusal)
+            set.or_else(|| self.remove.value().get().and_then(Result::err)).map(|problem| refusal(as_labelled(problem)))
         }
     }
+}
+
+/// Fields, as the server names them and as the form does.
+const LABELS: [(&str, &str); 4] = [
+    ("/input_micros", "/input"),
+    ("/output_micros", "/output"),
+    ("/cache_read_micros", "/input from a cache"),
+    ("/cache_write_micros", "/input to a cache"),
+];
+
+fn as_labelled(mut problem: Problem) -> Problem {
+    for error in &mut problem.errors {
+        if let Some((_, label)) = LABELS.iter().find(|(pointer, _)| *pointer == error.pointer) {
+            error.pointer = (*label).to_owned();
+        }
+    }
+    problem
 }
 
 const COLUMNS: &[(&str, &str)] =
@@ -102,8 +120,10 @@ fn used_it(attempts: i64) -> String {
     format!("{} used it", count(usize::try_from(attempts).unwrap_or_default(), "attempt"))
 }
 
+/// Opens without scripts, and where something in it was wrong.
 fn set_form(acts: PriceActs) -> impl IntoView {
     let set = acts.set;
+    let is_wrong = set.value().with_untracked(|answer| matches!(answer, Some(Err(_))));
     let wrong = move |pointer: &'static str| {
         Signal::derive(move || {
             let problem = set.value().get().and_then(Result::err);
@@ -113,7 +133,7 @@ fn set_form(acts: PriceActs) -> impl IntoView {
     let (model, input, output) = (wrong("/model"), wrong("/input_micros"), wrong("/output_micros"));
     let (read, write) = (wrong("/cache_read_micros"), wrong("/cache_write_micros"));
     view! {
-        <Reveal text="Set a price…" shape=Icon::Plus about="of a model">
+        <Reveal text="Set a price…" shape=Icon::Plus about="of a model" open=is_wrong>
             <ActionForm action=set>
                 <TextField
                     id="price-model"
@@ -175,7 +195,18 @@ fn remove_form(model: &str, remove: ServerAction<RemoveModelPrice>) -> impl Into
 
 #[cfg(test)]
 mod tests {
+    use domain::FieldError;
+
     use super::*;
+
+    #[test]
+    fn a_field_is_called_as_it_is_labelled() {
+        let called = |pointer: &str| {
+            let error = FieldError { pointer: pointer.into(), code: "malformed".into(), message: "must be dollars".into() };
+            as_labelled(Problem::invalid(vec![error], "Nothing was set.")).errors.remove(0).pointer
+        };
+        assert_eq!(["/model", "/input_micros", "/cache_write_micros"].map(called), ["/model", "/input", "/input to a cache"]);
+    }
 
     #[test]
     fn how_many_used_it_is_said_in_words() {

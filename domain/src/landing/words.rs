@@ -92,13 +92,21 @@ fn row(check: &CheckResult) -> String {
 
 fn used(usage: &Usage) -> String {
     let cost = usage.cost_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
-    let cost = cost.map(|cents| format!("; {} as the agent counts it", dollars(cents))).unwrap_or_default();
+    let cost = cost.map(|cents| format!("; {} as the agent counts it{}", dollars(cents), told_part(usage))).unwrap_or_default();
     let priced = usage.priced_micros.map(|micros| u32::try_from(micros.div_ceil(10_000)).unwrap_or(u32::MAX));
     let priced = priced.map(|cents| format!("; {} at the workspace's prices{}", dollars(cents), priced_part(usage))).unwrap_or_default();
     let is_unknown = usage.steps > 0 && usage.cost_micros.is_none() && usage.priced_micros.is_none();
     let unknown = if is_unknown { format!("; {UNKNOWN}") } else { String::new() };
     let at_least = if usage.is_incomplete { "at least " } else { "" };
     format!("**Used**: {at_least}{}{cost}{priced}{unknown}", usage.tokens_in_words())
+}
+
+/// Where agents have told it of some steps and not of others; how many they were nobody knows of what was counted before steps were.
+fn told_part(usage: &Usage) -> String {
+    if usage.told_steps == 0 || usage.told_steps == usage.steps {
+        return String::new();
+    }
+    format!(" ({} of {} steps told)", usage.told_steps, usage.steps)
 }
 
 fn priced_part(usage: &Usage) -> String {
@@ -177,5 +185,7 @@ mod tests {
         assert_eq!(used(&unknown), "**Used**: 5 tokens in, 1 out; price unknown");
         let part = Usage { priced_steps: 1, priced_micros: Some(20_000), ..unknown };
         assert_eq!(used(&part), "**Used**: 5 tokens in, 1 out; $0.02 at the workspace's prices (1 of 2 steps priced)");
+        let told = Usage { told_steps: 1, cost_micros: Some(20_000), priced_micros: None, ..part };
+        assert_eq!(used(&told), "**Used**: 5 tokens in, 1 out; $0.02 as the agent counts it (1 of 2 steps told)");
     }
 }

@@ -45,6 +45,18 @@ fn no_agent_and_no_price_is_too_large() {
 }
 
 #[test]
+fn a_turn_that_is_said_to_have_cost_nothing_is_of_an_unknown_cost() {
+    let ended = |cost_micros| SessionEventKind::Ended { how: crate::session::SessionEnd::Completed, turns: Some(1), cost_micros };
+    let judged = |cost| SessionEventKind::Judge { round: 1, check: 1, event: Box::new(ended(cost)) };
+    for (told, kept) in [(Some(0), None), (Some(7), Some(7)), (None, None)] {
+        for (mut event, expected) in [(ended(told), ended(kept)), (judged(told), judged(kept))] {
+            event.cost_is_its_agents();
+            assert_eq!(event, expected);
+        }
+    }
+}
+
+#[test]
 fn what_an_answer_has_cost_only_its_agent_and_the_workspace_say() {
     let usage =
         |cost| SessionEventKind::Usage { model: Some("m".into()), input: 10, cached: 4, cache_written: 2, output: 1, cost, is_part: false };

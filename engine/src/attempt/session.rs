@@ -1,8 +1,8 @@
 //! What agents said and did: written as runners tell it, in the transaction of everything else that they say, and never acted on.
 
 use domain::{
-    Actor, AttemptId, AttemptKey, AttemptState, CostSource, Permission, SessionEvent, SessionEventKind, StepCost, TaskId, Timestamp,
-    WorkspaceId, session::SessionPart,
+    Actor, AttemptId, AttemptKey, AttemptState, Backend, CostSource, Permission, SessionEvent, SessionEventKind, StepCost, TaskId,
+    Timestamp, WorkspaceId, session::SessionPart,
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
@@ -72,7 +72,24 @@ async fn part(conn: &mut PgConnection, attempt: AttemptId, number: i32, after: i
     .await?;
     let events = rows.into_iter().map(|row| SessionEvent { number: row.number, at: row.at, kind: row.kind.0 }).collect();
     let on_its_way = super::telling::on_its_way(conn, attempt).await?;
-    Ok(SessionPart { attempt: Some(number), events, on_its_way, more })
+    let backend = if after > 0 { agent_before(conn, attempt, after).await? } else { None };
+    Ok(SessionPart { attempt: Some(number), backend, events, on_its_way, more })
+}
+
+/// Which agent began the session, in one of the events up to that number: what comes later is read by that.
+async fn agent_before(conn: &mut PgConnection, attempt: AttemptId, number: i64) -> Result<Option<Backend>> {
+    let began = sqlx::query_scalar!(
+        r#"select payload as "kind: Json<SessionEventKind>" from session_event
+           where attempt_id = $1 and number <= $2 and kind = 'started' order by number limit 1"#,
+        attempt.0,
+        number
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(match began {
+        Some(Json(SessionEventKind::Started { backend, .. })) => Some(backend),
+        _ => None,
+    })
 }
 
 /// The state in which an attempt has such things to say: what its judges do while its work is looked at, everything else while that is

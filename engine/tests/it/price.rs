@@ -197,7 +197,11 @@ async fn admins_set_prices_and_every_member_sees_them(pool: PgPool) {
         ["/input_micros out_of_range", "/cache_write_micros out_of_range"]
     );
     assert_eq!(refused(test.engine.set_model_price(&ada, " ", dollars(1, 1)).await), ["/model required"]);
-    assert!(matches!(test.engine.remove_model_price(&ada, "other").await, Err(Error::NotFound { .. })));
+    for none in ["other", "a\0b"] {
+        assert!(matches!(test.engine.remove_model_price(&ada, none).await, Err(Error::NotFound { .. })));
+        assert!(matches!(test.engine.model_price_history(&ada, none).await, Err(Error::NotFound { .. })));
+    }
+    assert_eq!(refused(test.engine.set_model_price(&ada, "a\0b", dollars(1, 1)).await), ["/model nul"]);
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]

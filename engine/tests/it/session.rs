@@ -98,6 +98,20 @@ async fn a_session_is_read_in_its_order_and_from_anywhere(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "engine::MIGRATOR")]
+async fn a_later_part_of_a_session_says_whose_it_is(pool: PgPool) {
+    let test = TestEngine::new(&pool).await;
+    let ada = test.owner().await;
+    let (id, runner, assignment) = begun(&test, &ada).await;
+    let begins = Event::Started { backend: Backend::ClaudeCode, version: None, model: None, session: None };
+    let first = message(1, "before it begins");
+    let second = SessionEvent { kind: begins, ..message(2, "") };
+    says(&runner, assignment.attempt, vec![first, second, message(3, "I look.")]).await.unwrap();
+    let whose = async |after| test.engine.session(&ada, id, None, after).await.unwrap().backend;
+    assert_eq!([whose(0).await, whose(1).await], [None, None], "the events say it themselves");
+    assert_eq!([whose(2).await, whose(3).await], [Some(Backend::ClaudeCode), Some(Backend::ClaudeCode)]);
+}
+
+#[sqlx::test(migrator = "engine::MIGRATOR")]
 async fn a_session_is_nobody_elses(pool: PgPool) {
     let test = TestEngine::new(&pool).await;
     let ada = test.owner().await;

@@ -1,7 +1,7 @@
 //! `muster task session`
 
 use clap::Args;
-use domain::{CostSource, SessionEvent, SessionEventKind as Event, session::dollars};
+use domain::{CostSource, SessionEvent, SessionEventKind as Event, StepCost, price::UNKNOWN, session::dollars};
 
 use super::{
     connection::ConnectionArgs,
@@ -43,11 +43,13 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
         whole.events.extend(part.events);
         (whole.more, whole.on_its_way) = (part.more, part.on_its_way);
     }
+    let told_later = tells_costs_later(&whole.events);
     match args.output.output() {
         Output::Json => print_json(&whole)?,
         Output::Pipe => {
-            let line =
-                |event: &SessionEvent| vec![event.number.to_string(), event.kind.name().to_owned(), on_one_line(&text_of(&event.kind))];
+            let line = |event: &SessionEvent| {
+                vec![event.number.to_string(), event.kind.name().to_owned(), on_one_line(&text_of(&event.kind, told_later))]
+            };
             print_tab_separated(&whole.events.iter().map(line).collect::<Vec<_>>())?;
         }
         Output::Terminal if whole.events.is_empty() && whole.on_its_way.is_empty() => {
@@ -56,7 +58,9 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
         Output::Terminal => {
             let mut out = LogOutput::stdout();
             for event in &whole.events {
-                out.write(format!("{}: {}\n", event.kind.name().replace('_', " "), text_of(&event.kind).trim_end()).as_bytes())?;
+                out.write(
+                    format!("{}: {}\n", event.kind.name().replace('_', " "), text_of(&event.kind, told_later).trim_end()).as_bytes(),
+                )?;
             }
             for one in &whole.on_its_way {
                 out.write(format!("on its way: {}: {}\n", one.by, one.text.trim_end()).as_bytes())?;
@@ -67,7 +71,12 @@ pub async fn session(args: &SessionArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn text_of(event: &Event) -> String {
+/// Whether its agent tells what its answers have cost with the end of the turn.
+fn tells_costs_later(events: &[SessionEvent]) -> bool {
+    events.iter().any(|event| matches!(&event.kind, Event::Started { backend, .. } if backend.counts_money()))
+}
+
+fn text_of(event: &Event, told_later: bool) -> String {
     match event {
         Event::Started { backend, version, model, .. } => {
             [Some(backend.title().into_owned()), version.clone(), model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
@@ -89,7 +98,11 @@ fn text_of(event: &Event) -> String {
         Event::Usage { model, input, cached, output, cost, is_part, .. } => {
             let at_least = if *is_part { "at least " } else { "" };
             let model = model.as_ref().map(|model| format!("{model}: ")).unwrap_or_default();
-            let cost = cost.map(|cost| format!(", {}", cost.in_words())).unwrap_or_default();
+            let cost = match cost.map(StepCost::in_words) {
+                Some(cost) => format!(", {cost}"),
+                None if told_later => String::new(),
+                None => format!(", {UNKNOWN}"),
+            };
             format!("{model}{at_least}{input} tokens in, {cached} of them cached, {output} out{cost}")
         }
         Event::Error { message } => message.clone(),
@@ -101,7 +114,33 @@ fn text_of(event: &Event) -> String {
         }
         Event::LeftOut { events } => format!("{events} events"),
         Event::Judge { round, check, event } => {
-            format!("check {check} in round {round}, {}: {}", event.name().replace('_', " "), text_of(event))
+            // whoever judges counts money
+            format!("check {check} in round {round}, {}: {}", event.name().replace('_', " "), text_of(event, true))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Backend, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_cost_that_nobody_knows_is_not_left_out() {
+        let answer =
+            |cost| Event::Usage { model: Some("m".into()), input: 10, cached: 0, cache_written: 0, output: 1, cost, is_part: false };
+        let of = |backend, cost| {
+            let begins = Event::Started { backend, version: None, model: None, session: None };
+            let events = [SessionEvent { number: 1, at: Timestamp::UNIX_EPOCH, kind: begins }];
+            text_of(&answer(cost), tells_costs_later(&events))
+        };
+        let tokens = "m: 10 tokens in, 0 of them cached, 1 out";
+        assert_eq!(of(Backend::Codex, None), format!("{tokens}, price unknown"));
+        assert_eq!(of(Backend::ClaudeCode, None), tokens, "it is told with the end of the turn");
+        let priced = Some(StepCost { micros: 1300, source: CostSource::Workspace });
+        assert_eq!(of(Backend::ClaudeCode, priced), format!("{tokens}, $0.0013 at the workspace's price"));
+        let judge = Event::Judge { round: 1, check: 2, event: Box::new(answer(None)) };
+        assert_eq!(text_of(&judge, false), format!("check 2 in round 1, usage: {tokens}"));
     }
 }

@@ -43,7 +43,7 @@ impl Reading {
         Self {
             id,
             attempt,
-            script: RwSignal::new(Script::new(after, part.events)),
+            script: RwSignal::new(Script::of_agent(after, part.backend, part.events)),
             told: RwSignal::new(part.on_its_way),
             more: RwSignal::new(part.more),
             busy: RwSignal::new(false),

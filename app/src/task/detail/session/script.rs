@@ -80,7 +80,13 @@ pub struct Script {
 impl Script {
     /// The events after that number.
     pub fn new(after: i64, events: Vec<SessionEvent>) -> Self {
-        let mut script = Self { last: after, ..Self::default() };
+        Self::of_agent(after, None, events)
+    }
+
+    /// The same of a session that this agent has begun before them.
+    pub fn of_agent(after: i64, backend: Option<Backend>, events: Vec<SessionEvent>) -> Self {
+        let totals = Totals { agent: backend.map(|backend| (backend, None)), ..Totals::default() };
+        let mut script = Self { last: after, totals, ..Self::default() };
         script.take(events);
         script
     }
@@ -162,8 +168,9 @@ pub struct Totals {
     agent: Option<(Backend, Option<String>)>,
     model: Option<String>,
     turns: Option<u64>,
-    /// What its answers and those of its judges come to, but for what agents tell of a whole turn.
+    /// What its answers come to, and those of its judges, but for what agents tell of a whole turn.
     steps: Usage,
+    judged: Usage,
     /// As an agent tells it with the ends of its turns: of the whole session.
     cost_micros: Option<u64>,
     /// What its judges have cost, each of which has a session of its own.
@@ -173,7 +180,8 @@ pub struct Totals {
 impl Totals {
     fn add(&mut self, kind: &Kind) {
         if let Some(step) = Usage::of_step(kind) {
-            self.steps.add(&step);
+            let of = if matches!(kind, Kind::Judge { .. }) { &mut self.judged } else { &mut self.steps };
+            of.add(&step);
         }
         match kind {
             Kind::Started { backend, version, model, .. } => {
@@ -207,11 +215,16 @@ impl Totals {
         self.agent.as_ref().is_some_and(|(backend, _)| backend.counts_money())
     }
 
-    /// What all of it has used and cost.
+    /// What all of it has used and cost. Who tells the cost of a turn has told that of its own answers, and of nobody else's.
     fn used(&self) -> Usage {
-        let told = sum(self.cost_micros, self.judged_micros);
-        let told_steps = if told.is_some() { self.steps.steps } else { self.steps.told_steps };
-        Usage { cost_micros: sum(told, self.steps.cost_micros), told_steps, ..self.steps.clone() }
+        let told = |steps: &Usage, of_turns: Option<u64>, cost_micros: Option<u64>| {
+            let told_steps = if of_turns.is_some() { steps.steps } else { steps.told_steps };
+            Usage { cost_micros, told_steps, ..steps.clone() }
+        };
+        // an agent that tells both has told the same twice; of judges each tells its own
+        let mut all = told(&self.steps, self.cost_micros, self.cost_micros.max(self.steps.cost_micros));
+        all.add(&told(&self.judged, self.judged_micros, sum(self.judged_micros, self.judged.cost_micros)));
+        all
     }
 
     pub fn words(&self) -> Vec<String> {
@@ -305,9 +318,37 @@ mod tests {
     }
 
     #[test]
+    fn what_a_judge_tells_says_nothing_of_the_steps_of_the_agent() {
+        let judge = |event| Kind::Judge { round: 1, check: 1, event: Box::new(event) };
+        let ended = |cost_micros| Kind::Ended { how: SessionEnd::Completed, turns: None, cost_micros };
+        let script = Script::new(0, events(1, vec![usage(40), usage(2), ended(None), judge(usage(3)), judge(ended(Some(700)))]));
+        let cost = "$0.0007 at list price, as the agent counts it (1 of 3 steps told)";
+        assert_eq!(script.totals.words().last().map(String::as_str), Some(cost), "what the agent has cost nobody knows");
+    }
+
+    #[test]
+    fn what_is_told_of_a_step_and_of_its_turn_counts_once() {
+        let cost = Some(StepCost { micros: 500, source: CostSource::Agent });
+        let step = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 1, cost, is_part: false };
+        let ended = Kind::Ended { how: SessionEnd::Completed, turns: None, cost_micros: Some(1000) };
+        let script = Script::new(0, events(1, vec![step.clone(), step, ended]));
+        assert_eq!(script.totals.words().last().map(String::as_str), Some("$0.0010 at list price, as the agent counts it"));
+    }
+
+    #[test]
     fn a_part_is_not_said_to_be_all() {
         let last = Kind::Usage { model: None, input: 100, cached: 0, cache_written: 0, output: 20, cost: None, is_part: true };
         assert_eq!(Script::new(0, events(1, vec![last])).totals.words(), ["tokens: at least 100 in, 20 out", "price unknown"]);
+    }
+
+    #[test]
+    fn a_later_part_knows_whose_session_it_is() {
+        let kinds = || events(500, vec![Kind::Message { text: "I look.".into() }, usage(1)]);
+        let cost = |script: &Script| script.entries[0].later.usage.get_untracked().unwrap().cost_in_words();
+        let claudes = Script::of_agent(499, Some(Backend::ClaudeCode), kinds());
+        assert_eq!(cost(&claudes), None, "it is told with the end of the turn");
+        assert_eq!(claudes.totals.words(), ["Claude Code", "m", "tokens: 1,200 in (1,000 cached), 1 out"]);
+        assert_eq!(cost(&Script::of_agent(499, Some(Backend::Codex), kinds())).as_deref(), Some("price unknown"));
     }
 
     #[test]
