@@ -13,8 +13,18 @@ use crate::text::count;
 pub struct Entry {
     pub event: Arc<SessionEvent>,
     pub later: Later,
-    /// Of the end of a turn before which others have ended: what has come to the cost of the session since, as the agent counts it.
-    pub turn_micros: Option<u64>,
+    pub turn: TurnCost,
+}
+
+/// What the cost that is told with the end of a turn is of: an agent counts its whole session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnCost {
+    /// Of this turn, as none ended before it; or the agent says less than before.
+    AsTold,
+    /// Others have ended before it: what has come to the cost since.
+    Since(u64),
+    /// Others may have ended before it, which are not here.
+    WithAllBefore,
 }
 
 /// What other events say about an entry; each of them has its own number.
@@ -80,12 +90,16 @@ pub struct Script {
 impl Script {
     /// The events after that number.
     pub fn new(after: i64, events: Vec<SessionEvent>) -> Self {
-        Self::of_agent(after, None, events)
+        Self::going_on(after, Totals::default(), events)
     }
 
     /// The same of a session that this agent has begun before them.
     pub fn of_agent(after: i64, backend: Option<Backend>, events: Vec<SessionEvent>) -> Self {
-        let totals = Totals { agent: backend.map(|backend| (backend, None)), ..Totals::default() };
+        let totals = Totals { agent: backend.map(|backend| (backend, None)), is_later_part: after > 0, ..Totals::default() };
+        Self::going_on(after, totals, events)
+    }
+
+    fn going_on(after: i64, totals: Totals, events: Vec<SessionEvent>) -> Self {
         let mut script = Self { last: after, totals, ..Self::default() };
         script.take(events);
         script
@@ -102,7 +116,7 @@ impl Script {
     }
 
     fn add(&mut self, event: SessionEvent) {
-        let turn_micros = self.totals.turn_micros(&event.kind);
+        let turn = self.totals.turn(&event.kind);
         self.totals.add(&event.kind);
         if self.is_of_the_same_judge(&event) || self.belongs(&event) {
             return;
@@ -117,7 +131,7 @@ impl Script {
             Kind::Message { .. } | Kind::Thinking { .. } => self.spoken = Some(here),
             _ => {}
         }
-        self.entries.push(Entry { event: Arc::new(event), later: Later::default(), turn_micros });
+        self.entries.push(Entry { event: Arc::new(event), later: Later::default(), turn });
     }
 
     /// What a judge did is shown elsewhere. Its first event becomes a line that says that it was asked; the others are of that.
@@ -166,6 +180,8 @@ impl Script {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     agent: Option<(Backend, Option<String>)>,
+    /// There are events before these.
+    is_later_part: bool,
     model: Option<String>,
     turns: Option<u64>,
     /// What its answers come to, and those of its judges, but for what agents tell of a whole turn.
@@ -204,10 +220,14 @@ impl Totals {
         }
     }
 
-    /// Before the end of that turn is added: what has come to the cost since the one before; nothing where there was none, or it says less.
-    fn turn_micros(&self, kind: &Kind) -> Option<u64> {
-        let Kind::Ended { cost_micros: Some(so_far), .. } = kind else { return None };
-        so_far.checked_sub(self.cost_micros?)
+    /// Before the end of that turn is added.
+    fn turn(&self, kind: &Kind) -> TurnCost {
+        let Kind::Ended { cost_micros: Some(so_far), .. } = kind else { return TurnCost::AsTold };
+        match self.cost_micros {
+            Some(before) => so_far.checked_sub(before).map_or(TurnCost::AsTold, TurnCost::Since),
+            None if self.is_later_part => TurnCost::WithAllBefore,
+            None => TurnCost::AsTold,
+        }
     }
 
     /// As far as it is known whose session it is.
@@ -400,6 +420,11 @@ mod tests {
         assert_eq!(script.totals.words(), ["Claude Code", "m", "tokens: 1,200 in (1,000 cached), 2 out"]);
         script.take(events(4, vec![ended(1300), says(), ended(2000), ended(1900)]));
         let turns: Vec<_> = script.entries.iter().filter(|entry| matches!(entry.event.kind, Kind::Ended { .. })).collect();
-        assert_eq!(turns.iter().map(|entry| entry.turn_micros).collect::<Vec<_>>(), [None, Some(700), None]);
+        let told = |script: &Script| script.entries.iter().map(|entry| entry.turn).collect::<Vec<_>>();
+        assert_eq!(turns.iter().map(|entry| entry.turn).collect::<Vec<_>>(), [TurnCost::AsTold, TurnCost::Since(700), TurnCost::AsTold]);
+        let later = || events(500, vec![ended(2000), ended(2500)]);
+        let of_agent = Script::of_agent(499, Some(Backend::ClaudeCode), later());
+        assert_eq!(told(&of_agent), [TurnCost::WithAllBefore, TurnCost::Since(500)], "it is not the first turn of all");
+        assert_eq!(told(&Script::new(499, later())), [TurnCost::AsTold, TurnCost::Since(500)], "a judge has a session of its own");
     }
 }
