@@ -58,8 +58,6 @@ async fn a_step_on_a_later_page_is_not_said_to_have_no_price(pool: PgPool) {
     runner.says_together(&[(attempt, Words::Session(events))]).await.pop().unwrap().unwrap();
     for more in ["", "&after=1"] {
         let page = ada.get(&format!("/tasks/{task}?view=session&attempt=1{more}")).await.text;
-        let (_, session) = page.split_once("c-session__totals").unwrap();
-        let (session, _) = session.split_once("</ol>").unwrap();
-        assert!(session.contains("1,234 in, 5 out") && !session.contains("price unknown"), "{more}: {session}");
+        assert!(page.contains("1,234 in, 5 out") && !page.contains("price unknown"), "{more}: {page}");
     }
 }

@@ -1,7 +1,7 @@
 //! The facts beside a task: where it works, what came of it, and how to get hold of it.
 
 use domain::{
-    Attempt, CheckStatus, TaskId, TaskView, Usage,
+    AgentTerms, Attempt, Backend, CheckStatus, TaskId, TaskView, Usage,
     repository::also_fetched,
     task::{Complexity, On, TaskDependency, TaskLink, TaskRepository, TierSource},
 };
@@ -80,8 +80,8 @@ fn entries(task: &TaskView) -> impl IntoView + use<> {
         {is_executed.then(|| fact("Attempts", format!("{}{}", task.summary.attempts, of_most(&task.summary).unwrap_or_default())))}
         {latest.map(|attempt| fact("Runner", attempt.runner.clone()))}
         {latest.and_then(|attempt| attempt.started_at.map(|from| fact("Latest attempt", view! { <Elapsed from=from to=attempt.ended_at /> })))}
-        {latest.and_then(|attempt| attempt.usage.agent.as_ref()).map(|usage| wide_fact("Used", used(usage)))}
-        {latest.and_then(|attempt| attempt.usage.judges.as_ref()).map(|usage| wide_fact("Judges used", used(usage)))}
+        {latest.and_then(|attempt| used_by_agent(&task.agent, attempt)).map(|words| wide_fact("Used", words))}
+        {latest.and_then(used_by_judges).map(|words| wide_fact("Judges used", words))}
         {all_used(&task.attempt_list).map(|words| wide_fact("All attempts used", words))}
         {is_executed.then(|| fact("Time limit", duration(u32::try_from(task.timeout_seconds).unwrap_or_default())))}
         {task.estimate_seconds.map(|seconds| fact("Expected", duration(seconds.unsigned_abs())))}
@@ -115,17 +115,28 @@ fn tier(complexity: &Complexity) -> impl IntoView + use<> {
 
 /// By agents and judges in all attempts, where there are several.
 pub fn all_used(attempts: &[Attempt]) -> Option<String> {
-    Usage::of_attempts(attempts).filter(|_| attempts.len() > 1).map(|usage| used(&usage))
+    Usage::of_attempts(attempts).filter(|_| attempts.len() > 1).map(|usage| used(&usage, false))
 }
 
-/// As far as it was told.
-fn used(usage: &Usage) -> String {
+fn used_by_agent(agent: &AgentTerms, attempt: &Attempt) -> Option<String> {
+    let counts_money = agent.backend.as_ref().is_some_and(Backend::counts_money);
+    attempt.usage.agent.as_ref().map(|usage| used(usage, counts_money && attempt.ended_at.is_none()))
+}
+
+/// Whoever judges counts money.
+fn used_by_judges(attempt: &Attempt) -> Option<String> {
+    attempt.usage.judges.as_ref().map(|usage| used(usage, attempt.ended_at.is_none()))
+}
+
+/// As far as it was told. Who tells the cost with the end of a turn has not said yet what nobody knows.
+fn used(usage: &Usage, is_told_later: bool) -> String {
     let at_least = if usage.is_incomplete { "at least " } else { "" };
     let spent = (usage.input > 0 || usage.output > 0).then(|| format!("{at_least}{}", tokens(usage.input, usage.cached, usage.output)));
-    let costs = usage.costs_in_words().into_iter().map(|cost| match usage.cost_micros.or(usage.priced_micros) {
-        Some(_) => format!("{at_least}{cost}"),
-        None => cost,
-    });
+    let costs = match usage.cost_micros.or(usage.priced_micros) {
+        Some(_) => usage.costs_in_words().into_iter().map(|cost| format!("{at_least}{cost}")).collect(),
+        None if is_told_later => vec![],
+        None => usage.costs_in_words(),
+    };
     let models = (!usage.models.is_empty()).then(|| legible(&usage.models.join(", ")));
     [models, spent.map(|spent| format!("tokens: {spent}"))].into_iter().flatten().chain(costs).collect::<Vec<_>>().join("; ")
 }
@@ -213,15 +224,20 @@ mod tests {
     #[test]
     fn what_was_used_is_said_as_far_as_it_was_told() {
         let mut usage = Usage { models: vec!["m".into()], input: 1200, cached: 1000, output: 40, ..Usage::default() };
-        assert_eq!(used(&usage), "m; tokens: 1,200 in (1,000 cached), 40 out");
+        assert_eq!(used(&usage, false), "m; tokens: 1,200 in (1,000 cached), 40 out");
         usage.is_incomplete = true;
         usage.cost_micros = Some(1305);
         assert_eq!(
-            used(&usage),
+            used(&usage, false),
             "m; tokens: at least 1,200 in (1,000 cached), 40 out; at least $0.0013 at list price, as the agent counts it"
         );
         let unknown = Usage { cost_micros: None, steps: 2, ..usage };
-        assert_eq!(used(&unknown), "m; tokens: at least 1,200 in (1,000 cached), 40 out; price unknown");
+        assert_eq!(used(&unknown, false), "m; tokens: at least 1,200 in (1,000 cached), 40 out; price unknown");
+        assert_eq!(
+            used(&unknown, true),
+            "m; tokens: at least 1,200 in (1,000 cached), 40 out",
+            "its agent says so with the end of its turn"
+        );
     }
 
     #[test]

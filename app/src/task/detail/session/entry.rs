@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use super::{
     call::{answered, call, changed},
     given::Given,
-    script::{Answer, Changed, Entry, Later, Used},
+    script::{Answer, Changed, Entry, Later, TurnCost, Used},
     told::says,
     words::{legible, tokens},
 };
@@ -23,12 +23,12 @@ use crate::{
 const FOLD_AT: usize = 300;
 
 pub fn entry(entry: Entry, is_open: Signal<bool>) -> AnyView {
-    let Entry { event, later, turn_micros } = entry;
+    let Entry { event, later, turn } = entry;
     let (number, usage) = (event.number, later.usage.clone());
     let copied = copied(&event.kind);
     view! {
         <li class="c-session__entry" id=format!("e{number}") data-kind=event.kind.name()>
-            <div class="c-session__main">{content(&event.kind, number, &later, turn_micros, is_open)}</div>
+            <div class="c-session__main">{content(&event.kind, number, &later, turn, is_open)}</div>
             <div class="c-session__side">
                 {move || usage.get().map(used)}
                 {copied.map(|(text, label)| view! { <CopyButton text=text label=label /> })}
@@ -52,7 +52,7 @@ fn copied(kind: &Kind) -> Option<(String, &'static str)> {
     }
 }
 
-fn content(kind: &Kind, number: i64, later: &Later, turn_micros: Option<u64>, is_open: Signal<bool>) -> AnyView {
+fn content(kind: &Kind, number: i64, later: &Later, turn: TurnCost, is_open: Signal<bool>) -> AnyView {
     match kind {
         Kind::Started { backend, version, model, .. } => {
             let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -84,7 +84,7 @@ fn content(kind: &Kind, number: i64, later: &Later, turn_micros: Option<u64>, is
             line("u-quiet", Icon::Gauge, format!("{}, {cost}", tokens(*input, *cached, *output)))
         }
         Kind::Error { message } => line("u-bad", Icon::Alert, legible(message)),
-        Kind::Ended { how, turns, cost_micros } => ended(*how, *turns, cost_micros.map(|so_far| cost_of_turn(so_far, turn_micros))),
+        Kind::Ended { how, turns, cost_micros } => ended(*how, *turns, cost_micros.map(|so_far| cost_of_turn(so_far, turn))),
         Kind::LeftOut { events } => {
             let are = if *events == 1 { "event is" } else { "events are" };
             line("u-quiet", Icon::Dots, format!("{} {are} left out", grouped(*events)))
@@ -121,12 +121,13 @@ fn permission(tool: &str, subject: &str, allowed: bool, by: &str) -> AnyView {
     .into_any()
 }
 
-/// What the turn has cost, where it is not the first, and the session with it.
-fn cost_of_turn(so_far: u64, turn: Option<u64>) -> String {
+/// What the turn has cost, and the session with it where the turn is not the first.
+fn cost_of_turn(so_far: u64, turn: TurnCost) -> String {
     let by = CostSource::Agent.in_words();
     match turn {
-        Some(turn) => format!(", for {} {by} ({} with all before)", dollars(turn), dollars(so_far)),
-        None => format!(", for {} {by}", dollars(so_far)),
+        TurnCost::Since(turn) => format!(", for {} {by} ({} with all before)", dollars(turn), dollars(so_far)),
+        TurnCost::WithAllBefore => format!(", for {} with all before, {by}", dollars(so_far)),
+        TurnCost::AsTold => format!(", for {} {by}", dollars(so_far)),
     }
 }
 
@@ -157,7 +158,11 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_not_the_first_says_what_it_has_cost_itself() {
-        assert_eq!(cost_of_turn(1300, None), ", for $0.0013 at list price, as the agent counts it");
-        assert_eq!(cost_of_turn(2000, Some(700)), ", for $0.0007 at list price, as the agent counts it ($0.0020 with all before)");
+        assert_eq!(cost_of_turn(1300, TurnCost::AsTold), ", for $0.0013 at list price, as the agent counts it");
+        assert_eq!(cost_of_turn(2000, TurnCost::WithAllBefore), ", for $0.0020 with all before, at list price, as the agent counts it");
+        assert_eq!(
+            cost_of_turn(2000, TurnCost::Since(700)),
+            ", for $0.0007 at list price, as the agent counts it ($0.0020 with all before)"
+        );
     }
 }
