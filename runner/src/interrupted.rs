@@ -238,8 +238,9 @@ impl Interrupted {
         self.news.notify_one();
         let folder = self.folder.clone();
         let removed = on_disk(move || {
-            let mut names = gone.iter().map(|one| one.attempt.attempt_id.to_string()).filter(|name| Some(name) != but.as_ref());
-            names.try_for_each(|name| remove(&folder.join(name)))
+            let names = gone.iter().map(|one| one.attempt.attempt_id.to_string()).filter(|name| Some(name) != but.as_ref());
+            // one that cannot be removed keeps none of the others
+            names.map(|name| remove(&folder.join(name))).fold(Ok(()), io::Result::and)
         });
         if let Err(error) = removed.await {
             warn!("What was kept of an attempt could not be removed from {}: {error}", self.folder.display());

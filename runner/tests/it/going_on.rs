@@ -74,6 +74,16 @@ fn lives_and_dies(life: impl Future<Output = Server>) {
     runtime.shutdown_timeout(Duration::from_millis(100));
 }
 
+/// One life, which ends once the log of what it was given has this.
+fn dies_at(life: impl Future<Output = Server>, assignment: &Assignment, text: &str) {
+    lives_and_dies(async {
+        let server = life.await;
+        server.assign(assignment).await;
+        server.until_log(assignment.attempt, text).await;
+        server
+    });
+}
+
 fn continues(server: &Server, assignment: &Assignment) -> Option<i32> {
     let said = server.said(assignment.attempt).into_iter();
     let mut started = said.filter_map(|said| if let Said::Started { continues, .. } = said { Some(continues) } else { None });
@@ -114,12 +124,7 @@ fn what_an_agent_did_when_its_runner_died_is_gone_on_from() {
     let (state, repository) = (State::new(), Repository::sample());
     let agent = Agent::that(&interrupted(AT_WORK));
     let assignment = prompt(&repository, "Tidy up");
-    lives_and_dies(async {
-        let server = agent.runs(&state).await;
-        server.assign(&assignment).await;
-        server.until_output(assignment.attempt, "I am at it.").await;
-        server
-    });
+    dies_at(agent.runs(&state), &assignment, "I am at it.");
     Runtime::new().unwrap().block_on(async {
         let server = agent.runs(&state).await;
         server.until_lost(assignment.attempt).await;
@@ -143,12 +148,7 @@ fn what_checks_have_left_is_nobodys_to_go_on_from() {
     let mut assignment = prompt(&repository, "Tidy up");
     let slow = (CheckKind::CommandSucceeds, Some("echo junk > junk.txt; exec sleep 600"));
     assignment.checks = checks(&[(CheckKind::FileExists, Some("half.txt")), slow]);
-    lives_and_dies(async {
-        let server = agent.runs(&state).await;
-        server.assign(&assignment).await;
-        server.until_muster_says(assignment.attempt, "Check 1 of 2").await;
-        server
-    });
+    dies_at(agent.runs(&state), &assignment, "Check 1 of 2");
     Runtime::new().unwrap().block_on(async {
         let server = agent.runs(&state).await;
         server.until_lost(assignment.attempt).await;
@@ -375,12 +375,7 @@ echo '{"type":"turn.completed","usage":{"input_tokens":5,"cached_input_tokens":0
     let runs = async || Server::with_config(RunnerConfig { agents: agents(), ..config(state.path()) }, short()).await;
     let agent = AgentTerms { backend: Some(Backend::Codex), ..AgentTerms::default() };
     let assignment = Assignment { agent, ..prompt(&repository, "Tidy up") };
-    lives_and_dies(async {
-        let server = runs().await;
-        server.assign(&assignment).await;
-        server.until_output(assignment.attempt, "I am at it.").await;
-        server
-    });
+    dies_at(runs(), &assignment, "I am at it.");
     Runtime::new().unwrap().block_on(async {
         let server = runs().await;
         server.until_lost(assignment.attempt).await;

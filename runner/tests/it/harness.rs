@@ -281,6 +281,11 @@ impl Server {
         self.until(text, |heard| log_of(heard, attempt, Some(LogStream::Muster)).contains(text)).await;
     }
 
+    /// In any of its streams.
+    pub async fn until_log(&self, attempt: AttemptKey, text: &str) {
+        self.until(text, |heard| log_of(heard, attempt, None).contains(text)).await;
+    }
+
     /// The attempt's log so far, all streams together.
     pub fn log(&self, attempt: AttemptKey) -> String {
         log_of(&self.heard(), attempt, None)
